@@ -1,0 +1,123 @@
+"""Files that appear whole or not at all.
+
+A file is written under a temporary name in its own folder, flushed to disk and renamed over its final name: a reader
+sees the old file or the new one, never half of one, and a killed writer leaves only a temporary that the next start
+sweeps away.
+"""
+import contextlib
+import errno
+import json
+import os
+import re
+import uuid
+
+from functions.setting.errors import DiskError, InputError, MissingFileError
+
+_TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
+
+
+def temporary_path(path):
+    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``; the extension stays last for SimpleITK's sake."""
+    folder, name = os.path.split(os.path.abspath(path))
+    stem, dot, extension = name.partition('.')
+    return os.path.join(folder, '.{}.{}-{}{}{}'.format(stem, os.getpid(), uuid.uuid4().hex[:8], dot, extension))
+
+
+def _fsync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def publish(path):
+    """Yield a temporary path to write to; on leaving without an error it becomes ``path`` in one step.
+
+    :param path: the final file; its folder is made when missing.
+    :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is untouched.
+    """
+    path = os.path.abspath(path)
+    temporary = temporary_path(path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        yield temporary
+        _fsync(temporary)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        # SimpleITK reports a full disk as a RuntimeError; the free space tells it from other failures.
+        if _is_disk_failure(error, path):
+            raise DiskError('Cannot write {}: {}. Free some space or choose another folder; nothing made before is lost.'
+                            .format(path, getattr(error, 'strerror', None) or 'the disk is full')) from error
+        raise
+
+
+def _is_disk_failure(error, path):
+    if isinstance(error, OSError) and not isinstance(error, (MissingFileError, DiskError)):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
+    if isinstance(error, RuntimeError):
+        try:
+            status = os.statvfs(os.path.dirname(path))
+        except (OSError, AttributeError):
+            return False
+        return status.f_bavail * status.f_frsize < 2 ** 20
+    return False
+
+
+def sweep_stale_temporaries(folder):
+    """Remove temporaries in ``folder`` (not below it) whose writing process is gone.
+
+    :return: number of files removed.
+    """
+    removed = 0
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return 0
+    for name in names:
+        match = _TEMPORARY.match(name)
+        if match and not _is_alive(int(match.group(1))):
+            with contextlib.suppress(OSError):
+                os.remove(os.path.join(folder, name))
+                removed += 1
+    return removed
+
+
+def _is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def write_text(path, text):
+    """Write ``text`` (UTF-8) to ``path`` whole or not at all."""
+    with publish(path) as temporary:
+        with open(temporary, 'w', encoding='utf-8', newline='\n') as stream:
+            stream.write(text)
+
+
+def write_json(path, data):
+    """Write JSON with sorted keys and an indent of 4, whole or not at all."""
+    write_text(path, json.dumps(data, sort_keys=True, indent=4, separators=(',', ': ')) + '\n')
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    :raises MissingFileError: it is not there.
+    :raises InputError: it is not JSON (for example cut short).
+    """
+    try:
+        with open(path, 'r', encoding='utf-8') as stream:
+            return json.load(stream)
+    except FileNotFoundError as error:
+        raise MissingFileError('{} does not exist.'.format(path)) from error
+    except ValueError as error:
+        raise InputError('{} is not valid JSON ({}); remove it to have it made again.'.format(path, error)) from error
