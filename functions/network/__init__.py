@@ -1,0 +1,1 @@
+"""The networks: their tables as data (``description``), and the graphs built from them."""

@@ -1,0 +1,248 @@
+"""The networks as data: layers, sizes and geometry, without TensorFlow.
+
+A network is a tuple of layers in the order in which they are built. Every layer names its inputs by the names of
+earlier layers (``images`` is the input), so that the table reads like the figure of the paper. Sizes, valid inputs and
+the parameter count are computed from the table, never typed a second time.
+
+Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net advanced).
+"""
+import collections
+
+Layer = collections.namedtuple('Layer', 'name kind inputs filters kernel padding dilation activation normalise margin')
+"""One row of a network's table. ``name`` is ``scope/layer``; ``kind`` is 'conv', 'pool', 'up' or 'concat'; ``margin`` is the
+number of zero voxels added at each end of each axis after an 'up'."""
+
+INPUT = 'images'
+
+
+def conv(name, source, filters, kernel=3, padding='valid', dilation=1, activation='relu', normalise=True):
+    """A convolution with bias, then batch normalisation, then the activation."""
+    return Layer(name, 'conv', (source,), filters, kernel, padding, dilation, activation, normalise, 0)
+
+
+def pool(name, source, padding='valid'):
+    """Maximum over 2x2x2 voxels, stride 2."""
+    return Layer(name, 'pool', (source,), None, 2, padding, 1, None, False, 0)
+
+
+def up(name, source, margin=0):
+    """Trilinear up-sampling n -> 2n + 1, then ``margin`` voxels of zeros at each end of each axis."""
+    return Layer(name, 'up', (source,), None, 3, None, 1, None, False, margin)
+
+
+def concat(name, *sources):
+    """Concatenation of channels, in the order given."""
+    return Layer(name, 'concat', tuple(sources), None, None, None, 1, None, False, 0)
+
+
+class NetworkDescription(object):
+    """A network's table and what follows from it.
+
+    :ivar name: key under which settings name the network.
+    :ivar layers: tuple of :class:`Layer`; the last one gives the DVF.
+    :ivar radius_train: (R, Ry), radii in voxels of the training patch and of its DVF.
+    :ivar pad_to: side in voxels to which published training padded whole images on disk, or None.
+    :ivar full_image: whether published training fed whole images.
+    :ivar erode_test: voxels removed at the border of every tile by default (``Ry_erode``).
+    """
+
+    def __init__(self, name, layers, radius_train, pad_to=None, full_image=False, erode_test=0, input_channels=2):
+        self.name = name
+        self.layers = tuple(layers)
+        self.radius_train = tuple(radius_train)
+        self.pad_to = pad_to
+        self.full_image = full_image
+        self.erode_test = erode_test
+        self.input_channels = input_channels
+        self.size_unit, self.size_offset = self._size_rule()
+
+    def sizes(self, side):
+        """Side of every layer's output along one axis.
+
+        :param side: input side in voxels.
+        :return: dictionary layer name -> side, in table order.
+        :raises ValueError: the geometry does not close for this side, with the layer that fails.
+        """
+        sides = {INPUT: int(side)}
+        for layer in self.layers:
+            inputs = {sides[source] for source in layer.inputs}
+            if len(inputs) != 1:
+                raise ValueError('{}: an input side of {} makes {} join sides {}.'.format(
+                    self.name, side, layer.name, sorted(inputs)))
+            sides[layer.name] = _output_side(layer, inputs.pop())
+            if sides[layer.name] < 1:
+                raise ValueError('{}: an input side of {} is too small; nothing is left after {}.'.format(
+                    self.name, side, layer.name))
+        return sides
+
+    def output_size(self, side):
+        """Side of the DVF for an input side (one axis)."""
+        return self.sizes(side)[self.layers[-1].name]
+
+    def is_valid_size(self, side):
+        """Whether an axis of ``side`` voxels passes through the network."""
+        try:
+            self.sizes(side)
+        except ValueError:
+            return False
+        return True
+
+    def smallest_valid_size(self, side):
+        """The smallest valid input side that is at least ``side``."""
+        candidate = max(int(side), 1)
+        while not self.is_valid_size(candidate):
+            candidate += 1
+        return candidate
+
+    def channels(self):
+        """Channels of every layer's output: dictionary layer name -> number."""
+        channels = {INPUT: self.input_channels}
+        for layer in self.layers:
+            total = sum(channels[source] for source in layer.inputs)
+            channels[layer.name] = total if layer.filters is None else layer.filters
+        return channels
+
+    def number_of_parameters(self):
+        """(trainable, all): numbers of values in the trainable variables, and in all of them (batch-norm statistics and
+        the fixed up-sampling kernels included)."""
+        channels = self.channels()
+        trainable, fixed = 0, 0
+        for layer in self.layers:
+            if layer.kind == 'conv':
+                trainable += layer.kernel ** 3 * channels[layer.inputs[0]] * layer.filters + layer.filters
+                if layer.normalise:
+                    trainable += 2 * layer.filters
+                    fixed += 2 * layer.filters
+            elif layer.kind == 'up':
+                fixed += layer.kernel ** 3
+        return trainable, trainable + fixed
+
+    def receptive_interval(self, begin, end):
+        """Input voxels (one axis) on which the output voxels begin..end (inclusive) depend, ignoring borders.
+
+        :return: (first, last), which may lie outside the image: that is where padding enters.
+        """
+        wanted = {self.layers[-1].name: (begin, end)}
+        for layer in reversed(self.layers):
+            if layer.name not in wanted:
+                continue
+            first, last = _input_interval(layer, *wanted[layer.name])
+            for source in layer.inputs:
+                old = wanted.get(source, (first, last))
+                wanted[source] = (min(old[0], first), max(old[1], last))
+        return wanted[INPUT]
+
+    @property
+    def phase(self):
+        """Shifting the input by this many voxels shifts the output by as many: the product of the pooling strides."""
+        strides = {INPUT: 1}
+        for layer in self.layers:
+            stride = max(strides[source] for source in layer.inputs)
+            strides[layer.name] = stride * 2 if layer.kind == 'pool' else stride // 2 if layer.kind == 'up' else stride
+        return max(strides.values())
+
+    def receptive_margin(self):
+        """(before, after): voxels of input that an output voxel needs on either side of itself, at the worst phase.
+
+        For networks whose output is smaller than their input, output voxel 0 lies at input voxel (input - output) / 2.
+        """
+        offset = (self.radius_train[0] - self.radius_train[1])
+        before = after = 0
+        for index in range(self.phase):
+            first, last = self.receptive_interval(index, index)
+            before, after = max(before, index + offset - first), max(after, last - index - offset)
+        return before, after
+
+    def peak_bytes(self, shape, bytes_per_value=4):
+        """Estimated peak memory of one forward pass of one sample.
+
+        What is alive while each layer runs: tensors still needed later, its inputs, and its output twice (before and
+        after bias and activation; up-sampling holds about three).
+
+        :param shape: input sides (z, y, x), valid ones.
+        """
+        sides = [self.sizes(side) for side in shape]
+        channels = self.channels()
+        last_use = {}
+        for position, layer in enumerate(self.layers):
+            for source in layer.inputs:
+                last_use[source] = position
+
+        def values(name):
+            return channels[name] * sides[0][name] * sides[1][name] * sides[2][name]
+        peak, alive = 0, {INPUT}
+        for position, layer in enumerate(self.layers):
+            now = sum(values(name) for name in alive) + (3 if layer.kind == 'up' else 2) * values(layer.name)
+            peak = max(peak, now)
+            alive.add(layer.name)
+            alive = {name for name in alive if last_use.get(name, -1) > position}
+        return peak * bytes_per_value
+
+    def _size_rule(self):
+        """(unit, offset): valid sides are offset + unit * k; found by trying, so it cannot disagree with the table."""
+        valid = [side for side in range(1, 220) if self.is_valid_size(side)]
+        unit = valid[1] - valid[0]
+        if any(b - a != unit for a, b in zip(valid, valid[1:])):
+            raise ValueError('{}: the valid sides {} are not evenly spaced.'.format(self.name, valid))
+        return unit, valid[0] % unit
+
+
+def _output_side(layer, side):
+    if layer.kind == 'conv':
+        return side if layer.padding == 'same' else side - layer.dilation * (layer.kernel - 1)
+    if layer.kind == 'pool':
+        return -(-side // 2) if layer.padding == 'same' else side // 2
+    if layer.kind == 'up':
+        return 2 * side + 1 + 2 * layer.margin
+    return side
+
+
+def _input_interval(layer, first, last):
+    """Voxels of a layer's input on which its output voxels first..last depend."""
+    if layer.kind == 'conv':
+        reach = layer.dilation * (layer.kernel - 1)
+        before = reach // 2 if layer.padding == 'same' else 0
+        return first - before, last - before + reach
+    if layer.kind == 'pool':
+        return 2 * first, 2 * last + 1
+    if layer.kind == 'up':
+        # out[2 i + 1] = in[i], out[2 i] = (in[i - 1] + in[i]) / 2
+        first, last = first - layer.margin, last - layer.margin
+        return first // 2 - (1 if first % 2 == 0 else 0), last // 2
+    return first, last
+
+
+UNET1 = NetworkDescription('unet1', radius_train=(62, 62), pad_to=125, full_image=True, layers=(
+    conv('R1/conv1_R1', INPUT, 12, padding='same'),
+    pool('R2/max_R2', 'R1/conv1_R1', padding='same'),
+    conv('R2/conv1_R2', 'R2/max_R2', 24),
+    pool('R3/max_R3', 'R2/conv1_R2', padding='same'),
+    conv('R3/conv1_R3', 'R3/max_R3', 28),
+    pool('R4/max_R4', 'R3/conv1_R3'),
+    conv('R4/conv1_R4', 'R4/max_R4', 32, padding='same'),
+    conv('R4/conv2_R4', 'R4/conv1_R4', 40, padding='same'),
+    conv('R4/conv3_R4', 'R4/conv2_R4', 44, padding='same'),
+    up('R3_Up/conv1_R3_Up', 'R4/conv3_R4'),
+    concat('R3_Up/concat_R3_Up', 'R3_Up/conv1_R3_Up', 'R3/conv1_R3'),
+    conv('R3_Up/conv2_R3_Up', 'R3_Up/concat_R3_Up', 32, padding='same'),
+    up('R2_Up/conv1_R2_Up', 'R3_Up/conv2_R3_Up', margin=1),
+    concat('R2_Up/concat_R2_Up', 'R2_Up/conv1_R2_Up', 'R2/conv1_R2'),
+    conv('R2_Up/conv2_R2_Up', 'R2_Up/concat_R2_Up', 18, padding='same'),
+    up('R1_Up/conv1_R1_Up', 'R2_Up/conv2_R2_Up', margin=1),
+    concat('R1_Up/concat_R1_Up', 'R1_Up/conv1_R1_Up', 'R1/conv1_R1'),
+    # Named conv1_R2_Up inside R1_Up by the published code; kept so that its checkpoints restore.
+    conv('R1_Up/conv1_R2_Up', 'R1_Up/concat_R1_Up', 12, padding='same', activation='elu'),
+    conv('DVF/DVF_RegNet', 'R1_Up/conv1_R2_Up', 3, kernel=1, activation=None, normalise=False),
+))
+
+NETWORKS = {UNET1.name: UNET1}
+
+
+def network_description(name):
+    """The description of a network by its setting name.
+
+    :raises KeyError: unknown name; the message lists the known ones.
+    """
+    if name not in NETWORKS:
+        raise KeyError('{!r} is not a known network. Accepted: {}.'.format(name, ', '.join(sorted(NETWORKS))))
+    return NETWORKS[name]

@@ -1,0 +1,85 @@
+"""Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed exactly."""
+import collections
+import logging
+import time
+
+import numpy as np
+
+from functions.image import dvf as dvf_algebra
+from functions.image import masks, resample
+from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
+from functions.setting.errors import InputError
+
+LOGGER = logging.getLogger(__name__)
+
+RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved stage_dvfs seconds')
+"""``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid; ``moved``: the moving image on it;
+``stage_dvfs``: dictionary stage -> total DVF after that stage, on its grid; ``seconds``: wall time."""
+
+STAGE_LISTS = ((4, 2, 1), (4, 2), (4,), (2, 1), (2,), (1,))
+
+
+def check_stages(stages):
+    """:raises InputError: not one of the pyramids a network can be run through."""
+    if tuple(stages) not in STAGE_LISTS:
+        raise InputError("The stage list {} is not possible (setting 'ImagePyramidSchedule'). Accepted: {}.".format(
+            list(stages), ', '.join(str(list(item)) for item in STAGE_LISTS)))
+
+
+def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask=None, default=-2048., composition='exact'):
+    """Register two images on one working grid (identity direction).
+
+    At every stage both images are down-sampled by the one rule of the project, the moving one is warped by the field
+    found so far, and the network's field u_s is composed with it: u(p) = u_s(p) + U(p + u_s(p)).
+
+    :param fixed, moving: SimpleITK images in HU on the same grid.
+    :param predict: dictionary stage -> function (moving array, fixed array) -> [z, y, x, 3] mm.
+    :param stages: one of :data:`STAGE_LISTS`.
+    :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or None.
+    :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
+    :return: :class:`RegistrationResult`.
+    """
+    check_stages(stages)
+    missing = [stage for stage in stages if stage not in predict]
+    if missing:
+        raise InputError('No network was given for stage(s) {}.'.format(missing))
+    if composition not in ('exact', 'additive'):
+        raise InputError("composition {!r} is unknown. Accepted: 'exact', 'additive'.".format(composition))
+    require_same_grid(fixed, moving, 'the fixed image', 'the moving image')
+    for mask, image, name in ((fixed_mask, fixed, 'fixed'), (moving_mask, moving, 'moving')):
+        if mask is not None:
+            require_same_grid(image, mask, 'the {} image'.format(name), 'the {} mask'.format(name))
+            masks.require_nonempty(mask, 'the {} mask'.format(name))
+    start = time.time()
+    total, stage_dvfs = None, collections.OrderedDict()
+    for stage in stages:
+        fixed_s = _masked(resample.downsample(fixed, stage), fixed_mask, stage, default)
+        moving_s, moving_mask_s = resample.downsample(moving, stage), moving_mask
+        if moving_mask is not None:
+            moving_mask_s = resample.downsample_mask(moving_mask, stage)
+        if total is not None:
+            total = resample.resample_dvf(total, Geometry.of(moving_s))
+            moving_s = resample.warp(moving_s, total, 'bspline', default)
+            moving_mask_s = None if moving_mask is None else resample.warp(moving_mask_s, total, 'nearest', 0)
+        moving_array = array_view(moving_s)
+        if moving_mask_s is not None:
+            moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
+        field = image_from_array(np.asarray(predict[stage](moving_array, fixed_s), np.float32), moving_s)
+        if total is None:
+            total = field
+        elif composition == 'exact':
+            total = dvf_algebra.compose(field, total)
+        else:
+            total = image_from_array(array_view(field) + array_view(total), moving_s)
+        stage_dvfs[stage] = total
+    full = resample.resample_dvf(total, Geometry.of(fixed))
+    moved = resample.warp(moving, full, 'bspline', default)
+    seconds = time.time() - start
+    LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))
+    return RegistrationResult(full, moved, stage_dvfs, seconds)
+
+
+def _masked(image, mask, stage, default):
+    if mask is None:
+        return array_view(image)
+    return masks.apply_mask(array_view(image), array_view(resample.downsample_mask(mask, stage)), default)

@@ -1,0 +1,25 @@
+"""TensorFlow, imported once for the whole project.
+
+``tf`` is the TensorFlow 1 interface on both ``tensorflow-gpu==1.15`` and current TensorFlow. Everything else in the
+project takes it from here, so that what differs between the two is known in one file.
+"""
+import glob
+import os
+import warnings
+
+# TensorFlow's start-up notes bury the project's own log lines; without an NVIDIA device its failure to find one is no error.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if glob.glob('/dev/nvidia[0-9]*') else '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+
+with warnings.catch_warnings():
+    # TensorFlow 1.15 meets NumPy releases newer than itself with pages of FutureWarning.
+    warnings.simplefilter('ignore', FutureWarning)
+    import tensorflow.compat.v1 as tf
+
+tf.disable_eager_execution()
+tf.logging.set_verbosity(tf.logging.ERROR)
+
+
+def version():
+    """The version string of the TensorFlow in use."""
+    return tf.__version__

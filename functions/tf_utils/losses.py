@@ -1,0 +1,57 @@
+"""The training loss: Huber on the DVF plus bending energy (arXiv 1908.10235, equations 1 and 2)."""
+from functions.tf_utils.backend import tf
+
+
+def huber(prediction, truth, weight=None, delta=1.):
+    """Mean Huber loss: 0.5 e^2 for |e| <= delta, else delta (|e| - delta / 2), over voxels, components and samples.
+
+    :param prediction: [n, z, y, x, 3].
+    :param truth: the same shape and unit.
+    :param weight: [n, z, y, x, 1] or None: weighted mean; voxels of weight 0 do not count at all.
+    :return: scalar.
+    """
+    error = tf.abs(prediction - truth)
+    quadratic = tf.minimum(error, delta)
+    value = quadratic * (error - 0.5 * quadratic)
+    if weight is None:
+        return tf.reduce_mean(value)
+    return tf.reduce_sum(value * weight) / tf.maximum(3. * tf.reduce_sum(weight), 1.)
+
+
+def bending_energy(dvf, voxel_size=(1., 1., 1.), valid=None):
+    """Mean squared second differences of a DVF, mixed terms counted twice.
+
+    Forward differences; where one does not exist (the last planes of an axis) it counts as zero, and the denominator is
+    the full array, as published.
+
+    :param dvf: [n, z, y, x, 3].
+    :param voxel_size: size of a voxel along the array axes z, y, x.
+    :param valid: [n, z, y, x, 1] mask or None: differences whose first voxel is not valid count as zero and the
+        denominator is the number of valid voxels.
+    :return: scalar.
+    """
+    total = 0.
+    for i in range(3):
+        for j in range(i, 3):
+            second = _forward(_forward(dvf, i), j)
+            if valid is not None:
+                second *= _head(valid, second)
+            scale = (1. if i == j else 2.) / (float(voxel_size[i]) * float(voxel_size[j])) ** 2
+            total += scale * tf.reduce_sum(tf.square(second))
+    if valid is None:
+        return total / tf.cast(tf.size(dvf), tf.float32)
+    return total / tf.maximum(3. * tf.reduce_sum(valid), 1.)
+
+
+def _forward(dvf, axis):
+    """u(p + e) - u(p) along array axis ``axis`` (0 z, 1 y, 2 x): one voxel shorter there."""
+    ahead = [slice(None)] * 5
+    here = [slice(None)] * 5
+    ahead[axis + 1], here[axis + 1] = slice(1, None), slice(0, -1)
+    return dvf[tuple(ahead)] - dvf[tuple(here)]
+
+
+def _head(mask, like):
+    """The part of ``mask`` that lies under the voxels of ``like``."""
+    shape = tf.shape(like)
+    return mask[:, :shape[1], :shape[2], :shape[3]]

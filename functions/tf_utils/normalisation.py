@@ -1,0 +1,39 @@
+"""Intensity treatments a network can be given: HU in, network units out.
+
+Training and registration read the same setting, ``normalization``, from the model's folder. Adding a treatment is one
+function and one line of ``NORMALISATIONS``.
+"""
+from functions.setting.errors import unknown_name
+from functions.tf_utils.backend import tf
+
+
+def none(images):
+    """HU as they are (the published training)."""
+    return images
+
+
+def linear(images):
+    """(I + 1000) / 4095, the published ``normalization='linear'``."""
+    return (images + 1000.) / 4095.
+
+
+def lung(images):
+    """HU in [-1000, 200] shifted and scaled to [-1, 1].
+
+    Bone and contrast are clipped, and what lies outside the mask (-2048) becomes the value of air: the largest steps
+    in the input are then those of the anatomy, not of the mask's edge.
+    """
+    return (tf.clip_by_value(images, -1000., 200.) + 400.) / 600.
+
+
+NORMALISATIONS = {None: none, 'linear': linear, 'lung': lung}
+
+
+def normalisation(name):
+    """The function of the setting ``normalization``.
+
+    :raises UnknownNameError: no such treatment.
+    """
+    if name not in NORMALISATIONS:
+        raise unknown_name("normalization (setting 'normalization')", name, NORMALISATIONS)
+    return NORMALISATIONS[name]

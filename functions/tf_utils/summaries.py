@@ -1,0 +1,48 @@
+"""TensorBoard summaries from NumPy values: scalars and slice images, written by an event-file writer of TensorFlow.
+
+Values are computed once by the training loop and handed over here; the graph carries no summary operations for them.
+"""
+import io
+
+import numpy as np
+
+from functions.tf_utils.backend import tf
+
+
+class SummaryWriter(object):
+    """Writes scalars and grey images to one TensorBoard folder.
+
+    :param folder: made when missing.
+    """
+
+    def __init__(self, folder):
+        # The event writer refuses to be made under eager execution's default graph only; inside a graph it is the same on both.
+        with tf.Graph().as_default():
+            self._writer = tf.summary.FileWriter(folder)
+
+    def scalars(self, values, step):
+        """:param values: dictionary tag -> number."""
+        self._writer.add_summary(tf.Summary(value=[
+            tf.Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]), step)
+
+    def image(self, tag, plane, low, high, step):
+        """One grey image: ``plane`` [rows, columns] with ``low`` black and ``high`` white."""
+        png = _png(plane, low, high)
+        image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1, encoded_image_string=png)
+        self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
+
+    def flush(self):
+        """Write out what is buffered."""
+        self._writer.flush()
+
+    def close(self):
+        """Flush and close the file."""
+        self._writer.close()
+
+
+def _png(plane, low, high):
+    import matplotlib.image
+    stream = io.BytesIO()
+    scaled = np.clip((np.asarray(plane, np.float32) - low) / float(high - low), 0., 1.)
+    matplotlib.image.imsave(stream, scaled, cmap='gray', vmin=0., vmax=1., format='png')
+    return stream.getvalue()

@@ -1,0 +1,118 @@
+"""What a training run leaves to read: a text log, JSON lines, TensorBoard, a curve."""
+import json
+import logging
+import os
+
+import numpy as np
+
+from functions.setting import setting_utils as su
+from functions.setting.atomic import publish
+from functions.tf_utils.summaries import SummaryWriter
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Journal(object):
+    """The records of one experiment.
+
+    :param setting: addresses are asked from it.
+    :param iteration: iterations already done; newer lines of an interrupted run are dropped from the JSON lines.
+    """
+
+    def __init__(self, setting, iteration=0):
+        folder = su.address_generator(setting, 'ModelFolder')
+        os.makedirs(folder, exist_ok=True)
+        self.path = os.path.join(folder, 'log.jsonl')
+        self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
+        self._keep_until(iteration)
+        self._stream = open(self.path, 'a', encoding='utf-8')
+        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'))
+        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'))
+
+    def _keep_until(self, iteration):
+        if not os.path.isfile(self.path):
+            return
+        kept = [line for line in read_journal(self.path) if line['iteration'] <= iteration]
+        with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
+            for line in kept:
+                stream.write(json.dumps(line, sort_keys=True) + '\n')
+
+    def train(self, iteration, step, values):
+        """Averages since the last line; ``step`` is the samples seen, TensorBoard's axis."""
+        self._line(dict(values, kind='train', iteration=iteration, step=step))
+        self._train.scalars(values, step)
+        self._train.flush()
+
+    def validation(self, iteration, step, values):
+        """Averages over one full validation pass."""
+        self._line(dict(values, kind='validation', iteration=iteration, step=step))
+        self._validation.scalars(values, step)
+        self._validation.flush()
+        self.draw()
+
+    def _line(self, line):
+        self._stream.write(json.dumps(line, sort_keys=True) + '\n')
+        self._stream.flush()
+
+    def images(self, batch, prediction, step):
+        """Middle slices of the middle sample: fixed, moving, true and predicted DVF and their difference (mm)."""
+        sample = batch.images.shape[0] // 2
+        images = batch.images[sample]
+        middle = images.shape[0] // 2
+        self._validation.image('Fixed_Images', images[middle, ..., 1], -1000., 400., step)
+        self._validation.image('Moving_Images', images[middle, ..., 0], -1000., 400., step)
+        truth, predicted = batch.dvf[sample], prediction[sample]
+        middle = truth.shape[0] // 2
+        limit = max(1., float(np.abs(truth[middle]).max()))
+        for component, letter in enumerate('XYZ'):
+            for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
+                self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
+        self._validation.flush()
+
+    def draw(self):
+        """The training curve as a picture."""
+        draw_curve(read_journal(self.path), self.curve_path)
+
+    def close(self):
+        """Write out everything."""
+        self._stream.close()
+        self._train.close()
+        self._validation.close()
+
+
+def read_journal(path):
+    """The lines of a ``log.jsonl`` as dictionaries; a last line cut short by a crash is left out."""
+    lines = []
+    with open(path, 'r', encoding='utf-8') as stream:
+        for text in stream:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                LOGGER.warning('%s: a line cut short is left out.', path)
+    return lines
+
+
+def draw_curve(lines, path):
+    """Loss and mean error against iterations, training and validation.
+
+    :param lines: dictionaries as :func:`read_journal` returns.
+    :param path: the PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(10, 4), dpi=120)
+    FigureCanvasAgg(figure)
+    for place, (key, label) in enumerate((('loss', 'loss'), ('error_mm', 'mean error of the DVF [mm]'))):
+        axes = figure.add_subplot(1, 2, place + 1)
+        for kind, style in (('train', dict(lw=1, alpha=0.7)), ('validation', dict(lw=2, marker='o', ms=3))):
+            points = [(line['iteration'], line[key]) for line in lines if line['kind'] == kind and key in line]
+            if points:
+                axes.plot(*zip(*points), label=kind, **style)
+        axes.set_xlabel('iteration')
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(frameon=False)
+    figure.tight_layout()
+    with publish(path) as temporary:
+        figure.savefig(temporary, format='png')

@@ -1,0 +1,37 @@
+"""Learning rates as functions of what has been done, so that a resumed run has the same ones."""
+import math
+
+from functions.setting.errors import unknown_name
+
+
+def constant(training, iteration, semi_epoch):
+    """The base rate times ``LearningRate_Decay`` to the power of the semi-epoch (no decay when None), as published."""
+    del iteration
+    decay = training.get('LearningRate_Decay')
+    return training['LearningRate_Base'] * (1. if decay is None else decay ** semi_epoch)
+
+
+def cosine(training, iteration, semi_epoch):
+    """From the base rate down to a hundredth of it along half a cosine over ``MaxIterations``; a short linear warm-up."""
+    del semi_epoch
+    total = float(training['MaxIterations'])
+    warm_up = min(100., total / 20.)
+    if iteration < warm_up:
+        return training['LearningRate_Base'] * (iteration + 1.) / warm_up
+    progress = min(1., (iteration - warm_up) / max(1., total - warm_up))
+    return training['LearningRate_Base'] * (0.01 + 0.99 * 0.5 * (1. + math.cos(math.pi * progress)))
+
+
+SCHEDULES = {'constant': constant, 'cosine': cosine}
+
+
+def learning_rate(training, iteration, semi_epoch):
+    """The learning rate of an iteration.
+
+    :param training: ``setting['NetworkTraining']``; ``LearningRate_Schedule`` names the function.
+    :param iteration: iterations done so far.
+    """
+    name = training.get('LearningRate_Schedule', 'constant')
+    if name not in SCHEDULES:
+        raise unknown_name("learning-rate schedule (setting 'LearningRate_Schedule')", name, SCHEDULES)
+    return SCHEDULES[name](training, iteration, semi_epoch)
