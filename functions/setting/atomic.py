@@ -1,8 +1,8 @@
 """Files that appear whole or not at all.
 
-A file is written under a temporary name in its own folder, flushed to disk and renamed over its final name: a reader
-sees the old file or the new one, never half of one, and a killed writer leaves only a temporary that the next start
-sweeps away.
+A file is written under a temporary name in its own folder, flushed to disk and renamed over its final name: a
+reader sees the old file or the new one, never half of one, and a killed writer leaves only a temporary that
+the next start sweeps away.
 """
 import contextlib
 import errno
@@ -17,10 +17,12 @@ _TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
 
 
 def temporary_path(path):
-    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``; the extension stays last for SimpleITK's sake."""
+    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``; the extension stays last for
+    SimpleITK's sake."""
     folder, name = os.path.split(os.path.abspath(path))
     stem, dot, extension = name.partition('.')
-    return os.path.join(folder, '.{}.{}-{}{}{}'.format(stem, os.getpid(), uuid.uuid4().hex[:8], dot, extension))
+    name = '.{}.{}-{}{}{}'.format(stem, os.getpid(), uuid.uuid4().hex[:8], dot, extension)
+    return os.path.join(folder, name)
 
 
 def _fsync(path):
@@ -36,7 +38,8 @@ def publish(path):
     """Yield a temporary path to write to; on leaving without an error it becomes ``path`` in one step.
 
     :param path: the final file; its folder is made when missing.
-    :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is untouched.
+    :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is
+        untouched.
     """
     path = os.path.abspath(path)
     temporary = temporary_path(path)
@@ -50,14 +53,16 @@ def publish(path):
             os.remove(temporary)
         # SimpleITK reports a full disk as a RuntimeError; the free space tells it from other failures.
         if _is_disk_failure(error, path):
-            raise DiskError('Cannot write {}: {}. Free some space or choose another folder; nothing made before is lost.'
-                            .format(path, getattr(error, 'strerror', None) or 'the disk is full')) from error
+            reason = getattr(error, 'strerror', None) or 'the disk is full'
+            raise DiskError('Cannot write {}: {}. Free some space or choose another folder; nothing made '
+                            'before is lost.'.format(path, reason)) from error
         raise
 
 
 def _is_disk_failure(error, path):
     if isinstance(error, OSError) and not isinstance(error, (MissingFileError, DiskError)):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM,
+                               errno.EFBIG)
     if isinstance(error, RuntimeError):
         try:
             status = os.statvfs(os.path.dirname(path))
@@ -120,4 +125,5 @@ def read_json(path):
     except FileNotFoundError as error:
         raise MissingFileError('{} does not exist.'.format(path)) from error
     except ValueError as error:
-        raise InputError('{} is not valid JSON ({}); remove it to have it made again.'.format(path, error)) from error
+        raise InputError('{} is not valid JSON ({}); remove it to have it made again.'.format(
+            path, error)) from error

@@ -1,7 +1,7 @@
 """The errors a user of RegNet can meet: each one names the file or setting and says what is accepted.
 
-Every class derives from :class:`RegNetError`, so that the command line can turn any of them into one line, and from
-the built-in exception a Python programmer expects, so that notebooks can catch them the usual way.
+Every class derives from :class:`RegNetError`, so that the command line can turn any of them into one line,
+and from the built-in exception a Python programmer expects, so that notebooks can catch them the usual way.
 """
 import difflib
 
@@ -42,9 +42,11 @@ def unknown_name(kind, name, accepted):
     :param kind: what the name should be, e.g. ``'data set'``.
     :param name: what was given.
     :param accepted: iterable of valid names.
-    :return: an :class:`UnknownNameError` (to be raised by the caller) that lists the nearest valid names first.
+    :return: an :class:`UnknownNameError` (to be raised by the caller) that lists the nearest valid names
+        first.
     """
     accepted = [str(item) for item in accepted]
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)
     hint = ' Did you mean {}?'.format(' or '.join(repr(item) for item in nearest)) if nearest else ''
-    return UnknownNameError('{!r} is not a known {}.{} Accepted: {}.'.format(name, kind, hint, ', '.join(accepted) or 'none'))
+    return UnknownNameError('{!r} is not a known {}.{} Accepted: {}.'.format(
+        name, kind, hint, ', '.join(accepted) or 'none'))

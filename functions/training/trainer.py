@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from functions.reading.train_queue import TrainingQueue
-from functions.reading.validation import validation_batches
+from functions.reading.validation import ValidationSet
+from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, RegNetError
 from functions.tf_utils.sessions import open_session
 from functions.training.checkpoints import Checkpoints
@@ -68,12 +69,8 @@ class _Averages(object):
     def means(self):
         return {key: value / max(self._count, 1) for key, value in self._sums.items()}
 
-    @property
-    def empty(self):
-        return self._count == 0
 
-
-def train(setting, resume=True, threads=None):
+def train(setting, resume=True, threads=None, make_item=None):
     """Train ``setting['NetworkDesign']`` until ``MaxIterations`` (or ``MaxHours``) and return where it stands.
 
     Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint is written
@@ -82,7 +79,8 @@ def train(setting, resume=True, threads=None):
 
     :param setting: a checked settings dictionary.
     :param resume: go on from the experiment's checkpoints when there are any.
-    :param threads: TensorFlow threads, None for all cores.
+    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run repeats the undisturbed one bit for bit.
+    :param make_item: what turns an im_info into an item, None for the files and the generation.
     :return: :class:`TrainingResult`.
     :raises InputError: the loss is no number any more; the batch's items are named.
     :raises TrainingInterrupted: after a signal, when the checkpoint is written.
@@ -101,8 +99,9 @@ def train(setting, resume=True, threads=None):
         else:
             graph.saver.restore(session, checkpoints.path(newest))
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
-        loop = _Loop(setting, graph, session, checkpoints, journal, state, newest)
-        with TrainingQueue(setting, position=state['position']) as queue, _Signals() as signals:
+        validation = ValidationSet(setting, make_item=make_item) if has_validation(setting) else None
+        loop = _Loop(setting, graph, session, checkpoints, journal, state, validation)
+        with TrainingQueue(setting, position=state['position'], make_item=make_item) as queue, _Signals() as signals:
             return loop.run(queue, signals)
     finally:
         session.close()
@@ -121,13 +120,19 @@ def _warm_start(setting, session, graph):
     LOGGER.info('Weights taken from %s.', path)
 
 
+def has_validation(setting):
+    """Whether the settings name any validation image."""
+    return bool(su.get_im_info_list_from_train_mode(setting, 'Validation'))
+
+
 class _Loop(object):
     """One run of :func:`train`: what it counts and when it saves."""
 
-    def __init__(self, setting, graph, session, checkpoints, journal, state, newest):
-        self.setting, self.graph, self.session = setting, graph, session
+    def __init__(self, setting, graph, session, checkpoints, journal, state, validation):
+        self.graph, self.session = graph, session
         self.checkpoints, self.journal, self.state = checkpoints, journal, dict(state)
-        self.saved_step = newest
+        self.saved_step = state['samples'] or None
+        self._validation_set = validation
         self.last_validation = state.get('validation', {})
         training = setting['NetworkTraining']
         self.training = training
@@ -196,7 +201,9 @@ class _Loop(object):
     def validate(self, step):
         """Means over all validation chunks; empty when the setting has no validation images."""
         averages = _Averages()
-        for number, batch in enumerate(validation_batches(self.setting)):
+        if self._validation_set is None:
+            return {}
+        for number, batch in enumerate(self._validation_set.batches()):
             fetches = dict(self.graph.fetch_validation)
             if number == 0:
                 fetches['prediction'] = self.graph.prediction
@@ -205,8 +212,6 @@ class _Loop(object):
             if prediction is not None:
                 self.journal.images(batch, prediction, step)
             averages.add(values, batch.images.shape[0])
-        if averages.empty:
-            return {}
         means = averages.means()
         self.journal.validation(self.state['iteration'], step, means)
         LOGGER.info('Validation at iteration %d: loss %.4f, error %.3f mm', self.state['iteration'], means['loss'], means['error_mm'])

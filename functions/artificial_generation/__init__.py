@@ -1,0 +1,1 @@
+"""Artificial deformations: DVF categories, intensity augmentations, and their staged, seeded, resumable production."""

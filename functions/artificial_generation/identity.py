@@ -1,0 +1,117 @@
+"""What identifies an item of artificial generation: its settings, addresses, seeds and name, from one im_info."""
+from functions.artificial_generation.augmentation import check_sequence
+from functions.image.manifest import voxel_checksum
+from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
+from functions.setting.data_sets import get_data_set
+from functions.setting.errors import InputError, unknown_name
+from functions.setting.seeds import random_state
+from functions.setting.setting_utils import address_generator
+
+#: Settings of a deformation experiment that change no voxel of an item.
+_IRRELEVANT = ('DeformMethods', 'DeleteStage1Images', 'Occlusion', 'UseLungMask', 'verbose_image',
+               'WriteIntermediateIntensityAugmentation')
+_REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
+DOWN_SAMPLINGS = ('bspline',)
+
+
+class Identity(object):
+    """One item: an image (data, type_im, cn), a deformation (deform_exp, dsmooth), a stage, a padding, augmentations.
+
+    :param setting: the setting dictionary.
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
+    :raises InputError: a key is missing or its value cannot be used.
+    :raises UnknownNameError: unknown data set, experiment or augmentation.
+    """
+
+    def __init__(self, setting, im_info):
+        missing = [key for key in _REQUIRED if key not in im_info]
+        if missing:
+            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing), ', '.join(sorted(im_info))))
+        self.setting = setting
+        self.im_info = im_info
+        self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
+        self.type_im, self.cn, self.dsmooth = [_whole(im_info, key) for key in ('type_im', 'cn', 'dsmooth')]
+        stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
+        if stage not in (1, 2, 4):
+            raise InputError('stage is {!r}; accepted: 1, 2, 4.'.format(stage))
+        self.stage = int(stage)
+        self.padto = im_info.get('padto')
+        self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
+        self.record = get_data_set(self.data, setting)
+        self.use_lung, self.use_torso = bool(setting.get('UseLungMask', True)), bool(setting.get('UseTorsoMask', True))
+        self.dvf_pad = int(setting.get('DVFPad_S{}'.format(self.stage)) or 0)
+        experiment = get_deform_exp(setting, self.deform_exp)
+        self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
+        self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad,
+                            SpongeModel=setting.get('SpongeModel') or 'published')
+        self.mask_name = self._mask_name()
+        if setting.get('DownSampling', 'bspline') not in DOWN_SAMPLINGS:
+            raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
+
+    def _mask_name(self):
+        name = self.options['MaskToZero']
+        used = {'Torso': ('UseTorsoMask', self.use_torso), 'Lung': ('UseLungMask', self.use_lung)}
+        if name is None:
+            return None
+        if name not in used:
+            raise unknown_name('MaskToZero', name, sorted(used) + [None])
+        switch, is_on = used[name]
+        if not is_on:
+            raise InputError('MaskToZero is {!r} but {} is False.'.format(name, switch))
+        return name
+
+    @property
+    def name(self):
+        """Short name for logs and errors."""
+        return '{} {} {}{} dsmooth {} ({} D{}) stage {}'.format(
+            self.deform_exp, self.data, self.record.types[self.type_im] + ' ', '{}{}'.format(self.record.expPrefix, self.cn),
+            self.dsmooth, self.method, self.number, self.stage)
+
+    def address(self, request, **changes):
+        """``address_generator`` with the arguments of this item."""
+        arguments = dict(data=self.data, deform_exp=self.deform_exp, type_im=self.type_im, cn=self.cn,
+                         dsmooth=self.dsmooth, stage=self.stage, padto=self.padto, dvf_pad=self.dvf_pad)
+        arguments.update(changes)
+        return address_generator(self.setting, request, **arguments)
+
+    def random(self, purpose, *more):
+        """Random numbers of this item for one purpose; ``more`` is 'Next' for the next image."""
+        return random_state(purpose, self.deform_exp, self.data, self.type_im, self.cn, self.dsmooth, self.stage, *more)
+
+    def unpadded(self):
+        """The same item without padding."""
+        return Identity(self.setting, dict(self.im_info, padto=None))
+
+    def original_sources(self):
+        """Addresses of the original image and masks at stage 1: request -> path."""
+        requests = ['OriginalIm'] + ['OriginalLung'] * self.use_lung + ['OriginalTorso'] * self.use_torso
+        return {request: self.address(request, stage=1, padto=None) for request in requests}
+
+    def staging(self):
+        """What a down-sampled original is made from, JSON-able."""
+        return {'sources': {request: voxel_checksum(path) for request, path in self.original_sources().items()},
+                'stage': self.stage, 'padto': _plain(self.padto), 'down_sampling': self.setting.get('DownSampling', 'bspline'),
+                'default': self.record.DefaultPixelValue}
+
+    def made_from(self, with_sequence=True):
+        """What the item is made from, JSON-able; equal descriptions give equal voxels."""
+        options = {key: _plain(value) for key, value in self.options.items() if key not in _IRRELEVANT}
+        description = {'originals': self.staging(), 'data': self.data, 'deform_exp': self.deform_exp,
+                       'type_im': self.type_im, 'cn': self.cn, 'dsmooth': self.dsmooth, 'options': options}
+        if with_sequence:
+            description.update(method=self.method, sequence=self.sequence)
+        return description
+
+
+def _whole(im_info, key):
+    value = im_info[key]
+    if isinstance(value, bool) or not hasattr(value, '__index__') or value < 0:
+        raise InputError('{} must be a whole number from 0; got {!r}.'.format(key, value))
+    return int(value)
+
+
+def _plain(value):
+    """NumPy numbers and tuples as JSON has them."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, 'item') else value

@@ -1,0 +1,124 @@
+"""One training image: the door for readers.
+
+An item is the same whether it comes from its files or is made in memory, in any process and any order.
+"""
+import collections
+
+import numpy as np
+
+from functions.artificial_generation import item_files
+from functions.artificial_generation.identity import Identity
+from functions.artificial_generation.making import make_deformed
+from functions.artificial_generation.next_image import make_next
+from functions.artificial_generation.staging import original_volumes
+from functions.artificial_generation.volumes import mask_of
+from functions.image.masks import apply_mask
+from functions.image.volume_io import array_view
+from functions.setting.errors import MissingFileError, RegNetError
+
+#: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``: float32
+#: [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without MaskToZero), both with
+#: DVFPad voxels more on every side; ``lung``: uint8, the fixed image's lungs (zeros without lung masks); ``spacing``: mm,
+#: (x, y, z); ``im_info``: as asked. Arrays may be read-only.
+Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
+
+
+def get_item(setting, im_info, write=None):
+    """An item from its files if they are finished and intact; made, and written, otherwise.
+
+    :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and stage, padto, deformed_im_ext if wanted.
+    :param write: False makes the item in memory and writes nothing (files that exist are still used).
+    :return: :class:`Item`.
+    :raises MissingFileError: an original image is missing, or the item is and must not be made.
+    :raises InputError: anything that cannot be used, naming the item.
+    :raises DiskError: it cannot be written.
+    """
+    return _get(setting, im_info, write is None or write, use_files=True)
+
+
+def make_item(setting, im_info):
+    """The item made in memory, whatever is on disk; nothing is written. Arguments and errors as :func:`get_item`."""
+    return _get(setting, im_info, False, use_files=False)
+
+
+def produce(setting, im_info, verify=False):
+    """Make sure that an item's files are finished, without returning it.
+
+    :param verify: compare checksums of all files, also of those whose size and time are as recorded.
+    :return: (made, reason): False and '' if all was there; True and why it had to be made otherwise.
+    """
+    identity = Identity(setting, im_info)
+    try:
+        done, reason = item_files.check_item(identity, verify)
+        if done:
+            return False, ''
+        moving = _moving(identity, True, True)
+        # A next image is made again with the same voxels, so that what was deformed from it stays valid.
+        if not item_files.check(item_files.manifest_path(identity), identity.made_from(),
+                                item_files.item_paths(identity), verify)[0]:
+            item_files.write_item(identity, make_deformed(identity, moving))
+    except RegNetError as error:
+        raise _named(error, identity)
+    return True, reason
+
+
+def item_name(setting, im_info):
+    """Short name of an item for logs."""
+    return Identity(setting, im_info).name
+
+
+def _get(setting, im_info, write, use_files):
+    identity = Identity(setting, im_info)
+    try:
+        if use_files and setting.get('never_generate_image') is True:
+            done, reason = item_files.check_item(identity)
+            if not done:
+                raise MissingFileError('{} is not finished ({}) and never_generate_image is True; generate it first with '
+                                       '--only_generate_image.'.format(identity.name, reason))
+        moving = _moving(identity, write, use_files)
+        found = item_files.read_deformed(identity) if use_files else None
+        if found is None:
+            made = make_deformed(identity, moving)
+            if write:
+                item_files.write_item(identity, made)
+            found = made.deformed, made.dvf
+    except RegNetError as error:
+        raise _named(error, identity)
+    return _item(identity, moving, *found)
+
+
+def _named(error, identity):
+    """The same error with the item's name in front, once."""
+    text = str(error)
+    if identity.name in text:
+        return error
+    named = type(error)('{}: {}'.format(identity.name, text))
+    named.__cause__ = error
+    return named
+
+
+def _moving(identity, write, use_files):
+    """Volumes of the undeformed image: the original for dsmooth 0, the next image otherwise."""
+    if identity.dsmooth == 0:
+        return original_volumes(identity, write)
+    moving = item_files.read_next(identity) if use_files else None
+    if moving is None:
+        moving, dvf, coefficients = make_next(identity, original_volumes(identity, write))
+        if write:
+            item_files.write_next(identity, moving, dvf, coefficients)
+    return moving
+
+
+def _item(identity, moving, deformed, dvf):
+    im, deformed_im, pad = array_view(moving.im), array_view(deformed.im), identity.dvf_pad
+    mask = np.ones(deformed_im.shape, dtype=np.uint8)
+    if identity.mask_name is not None:
+        default = identity.record.DefaultPixelValue
+        mask = array_view(mask_of(deformed, identity.mask_name))
+        im = apply_mask(im, array_view(mask_of(moving, identity.mask_name)), default)
+        deformed_im = apply_mask(deformed_im, mask, default)
+    lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
+    if pad > 0:
+        mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
+    return Item(im, deformed_im, array_view(dvf), mask, lung, tuple(deformed.im.GetSpacing()), identity.im_info)

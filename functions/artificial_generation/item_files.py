@@ -1,0 +1,169 @@
+"""The files of an item and of its next image, and the manifests that say when they are finished."""
+import logging
+import os
+
+import SimpleITK as sitk
+
+from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
+from functions.artificial_generation.statistics import write_statistics
+from functions.artificial_generation.volumes import Volumes
+from functions.image.manifest import check_manifest, record_output, write_manifest
+from functions.image.masks import read_mask
+from functions.image.volume_io import image_from_array, read_image, write_image
+from functions.setting.atomic import publish, read_json, sweep_stale_temporaries
+from functions.setting.errors import RegNetError
+
+_log = logging.getLogger(__name__)
+
+#: Raised by hand when the voxels that artificial generation makes change.
+FORMAT_NUMBER = 1
+
+
+def manifest_path(identity):
+    """Manifest of an item: one per augmentation sequence, stage and padding, in the item's folder."""
+    return _beside(identity.address('DeformedIm', deformed_im_ext=identity.sequence), 'manifest_' +
+                   '_'.join(identity.sequence) + '_pad{}'.format(identity.dvf_pad), 'DeformedImage_' +
+                   '_'.join(identity.sequence))
+
+
+def next_manifest_path(identity):
+    """Manifest of the next image of an item."""
+    return _beside(identity.address('NextIm'), 'manifest', 'NextIm')
+
+
+def _beside(path, stem, replaced):
+    """The JSON file named like ``path`` with ``stem`` in place of ``replaced``, keeping stage and padding suffixes."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, name.replace(replaced, stem, 1).partition('.')[0] + '.json')
+
+
+def item_paths(identity):
+    """Files of a finished item: request -> path."""
+    paths = {'DeformedIm': identity.address('DeformedIm', deformed_im_ext=identity.sequence),
+             'DeformedDVF': identity.address('DeformedDVF')}
+    requests = ['DeformedLung'] * identity.use_lung + ['DeformedTorso'] * identity.use_torso
+    requests += ['Jac'] * ('Sponge' in identity.sequence) + ['DeformedLungOccluded'] * ('Occluded' in identity.sequence)
+    requests += ['ImCanny'] * (identity.method == 'mixed_frequency')
+    paths.update({request: identity.address(request) for request in requests})
+    if identity.options['WriteIntermediateIntensityAugmentation']:
+        for count in range(1, len(identity.sequence)):
+            names = identity.sequence[:count]
+            paths['DeformedIm_' + '_'.join(names)] = identity.address('DeformedIm', deformed_im_ext=names)
+    if identity.setting.get('WriteBSplineTransform') and identity.method == 'single_frequency':
+        paths['BSplineTransformIm'] = identity.address('BSplineTransformIm')
+    return paths
+
+
+def next_paths(identity):
+    """Files of a finished next image: request -> path."""
+    requests = ['NextIm'] + ['NextLung'] * identity.use_lung + ['NextTorso'] * identity.use_torso
+    if identity.setting.get('verbose_image') or identity.options['verbose_image']:
+        requests.append('NextDVF')
+    if identity.setting.get('WriteBSplineTransform'):
+        requests.append('NextBSplineTransformIm')
+    return {request: identity.address(request) for request in requests}
+
+
+def check(path, made_from, paths, verify=False):
+    """Is the work of a manifest done and does it list all ``paths``? (done, reason) as ``check_manifest``."""
+    done, reason = check_manifest(path, made_from, FORMAT_NUMBER, verify)
+    if done:
+        listed = {os.path.basename(output['path']) for output in read_json(path)['outputs']}
+        lacking = sorted({os.path.basename(p) for p in paths.values()} - listed)
+        if lacking:
+            return False, '{} does not list {}'.format(path, ', '.join(lacking))
+    return done, reason
+
+
+def check_item(identity, verify=False):
+    """(done, reason) of an item, its next image included."""
+    if identity.dsmooth > 0:
+        done, reason = check(next_manifest_path(identity), identity.made_from(False), next_paths(identity), verify)
+        if not done:
+            return False, reason
+    return check(manifest_path(identity), identity.made_from(), item_paths(identity), verify)
+
+
+def read_next(identity):
+    """Next image and masks from files, or None when they are not finished."""
+    paths = next_paths(identity)
+    done, reason = check(next_manifest_path(identity), identity.made_from(False), paths)
+    if done:
+        try:
+            im = read_image(paths['NextIm'])
+            return Volumes(im, *[read_mask(paths[request], like=im, required=False) if request in paths else None
+                                 for request in ('NextLung', 'NextTorso')])
+        except RegNetError as error:
+            reason = str(error)
+    _warn(identity, reason)
+    return None
+
+
+def read_deformed(identity):
+    """Deformed volumes and DVF (ITK vector image) from files, or None when the item is not finished."""
+    paths = item_paths(identity)
+    done, reason = check(manifest_path(identity), identity.made_from(), paths)
+    if done:
+        try:
+            im = read_image(paths['DeformedIm'])
+            masks = [read_mask(paths[request], like=im, required=False) if request in paths else None
+                     for request in ('DeformedLung', 'DeformedTorso')]
+            return Volumes(im, *masks), read_image(paths['DeformedDVF'], expect='vector')
+        except RegNetError as error:
+            reason = str(error)
+    _warn(identity, reason)
+    return None
+
+
+def _warn(identity, reason):
+    if reason != 'no manifest':
+        _log.warning('Making %s again: %s', identity.name, reason)
+
+
+def write_next(identity, volumes, dvf, coefficients):
+    """Write a next image, its manifest last."""
+    images = {'NextIm': volumes.im, 'NextLung': volumes.lung, 'NextTorso': volumes.torso, 'NextDVF': dvf}
+    paths = next_paths(identity)
+    if 'NextBSplineTransformIm' in paths:
+        images['NextBSplineTransformIm'] = coefficient_image(coefficients, volumes.im)
+        _write_transform(identity.address('NextBSplineTransform'), coefficients, volumes.im)
+    _publish(next_manifest_path(identity), identity.made_from(False), paths, images)
+
+
+def write_item(identity, made):
+    """Write an item, its manifest last.
+
+    :param made: :class:`functions.artificial_generation.making.Made`.
+    """
+    grid, paths = made.deformed.im, item_paths(identity)
+    images = {'DeformedIm': grid, 'DeformedDVF': made.dvf, 'DeformedLung': made.deformed.lung,
+              'DeformedTorso': made.deformed.torso}
+    for request, product in (('Jac', 'jacobian'), ('DeformedLungOccluded', 'occluded'), ('ImCanny', 'edges')):
+        if product in made.products:
+            array = made.products[product]
+            images[request] = image_from_array(array, made.dvf if request == 'ImCanny' else grid)
+    for names, array in made.intermediate:
+        images['DeformedIm_' + '_'.join(names)] = image_from_array(array, grid)
+    if 'BSplineTransformIm' in paths:
+        coefficients = made.products['coefficients']
+        images['BSplineTransformIm'] = coefficient_image(coefficients, made.dvf)
+        _write_transform(identity.address('BSplineTransform'), coefficients, made.dvf)
+    if identity.setting.get('WriteDVFStatistics'):
+        write_statistics(identity, made, images)
+    _publish(manifest_path(identity), identity.made_from(), paths, images)
+
+
+def _publish(manifest, made_from, paths, images):
+    folder = os.path.dirname(manifest)
+    sweep_stale_temporaries(folder)
+    outputs = []
+    for request, path in sorted(paths.items()):
+        write_image(images[request], path)
+        outputs.append(record_output(path, images[request], folder))
+    write_manifest(manifest, made_from, FORMAT_NUMBER, outputs)
+
+
+def _write_transform(path, coefficients, grid):
+    # Its name carries no stage, so that stages overwrite each other: kept out of the manifest.
+    with publish(path) as temporary:
+        sitk.WriteTransform(itk_transform(coefficients, grid), temporary)

@@ -1,0 +1,100 @@
+"""Category ``mixed_frequency``: a B-spline cut up along the edges of the image, then smoothed (paper, section 2.2.2).
+
+Edge voxels in the lungs select where the field is kept; random blocks are emptied (zero motion) or grown, so that high and
+low spatial frequencies meet in one field. Only the block concerned is touched in each of the Np iterations.
+"""
+import numpy as np
+
+from functions.artificial_generation import dilation
+from functions.artificial_generation.bspline_field import random_field
+from functions.artificial_generation.limits import normalise, require_motion
+from functions.artificial_generation.smoothing import gaussian_smooth
+from functions.setting.errors import InputError
+
+DONE_PROBABILITY = 0.7
+# With this many candidates or fewer, the selection ends.
+FEWEST_CANDIDATES = 4
+
+
+def select(edges, lung, rng, iterations, block_radius, record=None):
+    """Where each component of the field is kept.
+
+    :param edges: bool [z, y, x], Canny edges.
+    :param lung: [z, y, x], lung mask (dilated once here).
+    :param rng: ``numpy.random.RandomState``.
+    :param iterations: Np.
+    :param block_radius: voxels (z, y, x).
+    :param record: optional function(iteration, phase, component, block, mask) for pictures and tests.
+    :return: bool [3, z, y, x], one mask per component (x, y, z).
+    :raises InputError: no edge in the lungs.
+    """
+    edges_in_lung = edges & dilation.neighbours_6(lung > 0)
+    if not edges_in_lung.any():
+        raise InputError('The mixed_frequency field is identically zero: the image has no edge inside the dilated lung '
+                         'mask. Lower Canny_UpperThreshold or check image and mask.')
+    shape = edges.shape
+    available = np.stack([edges_in_lung] * 3)
+    kept = np.stack([dilation.cube(edges_in_lung)] * 3)
+    first = np.flatnonzero(edges_in_lung)
+    candidates = [first, first, first]
+    grow_from, grow_one_sided_from = int(round(10 * iterations / 12.)), int(round(11 * iterations / 12.))
+    # Iteration 0 of the published algorithm is the dilation of the whole volume above.
+    for iteration in range(1, iterations):
+        if min(len(c) for c in candidates) <= FEWEST_CANDIDATES:
+            break
+        for component in range(3):
+            chosen = candidates[component]
+            centre = np.unravel_index(chosen[rng.randint(len(chosen))], shape)
+            block = tuple(slice(max(0, int(c) - r), min(n, int(c) + r))
+                          for c, r, n in zip(centre, block_radius, shape))
+            mask = kept[component]
+            if iteration < grow_from:
+                phase, done = 'emptied', True
+                mask[block] = False
+            elif iteration < grow_one_sided_from:
+                phase, done = 'grown', iteration % 2 == 0
+                dilation.within(mask, block, 1, dilation.neighbours_18)
+            else:
+                phase, done = 'grown one-sided', rng.uniform() > 1 - DONE_PROBABILITY
+                axis = iteration % 3
+                dilation.within(mask, block, 4, lambda part: dilation.one_sided(part, axis))
+            if done:
+                available[component][block] = False
+            if record is not None:
+                record(iteration, phase, component, block, mask)
+        if iteration >= grow_from:
+            candidates = [c[available[k].ravel()[c]] for k, c in enumerate(candidates)]
+    return kept
+
+
+def field(shape_zyx, spacing, rng, options, context):
+    """DVF of mixed frequencies, float32 [z, y, x, 3], mm, at most MaxDeform * MixedFrequency_MaxDeformRatio.
+
+    :raises InputError: no lung mask, no edges, or everything selected was emptied again.
+    """
+    number = options['deform_number']
+    spacing_zyx = np.asarray(spacing, dtype=float)[::-1]
+    maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
+    radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
+    kept = select(context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius)
+    sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
+    dvf, _ = random_field(rng, shape_zyx, spacing, options['MixedFrequency_BSplineGridSpacing'][number], maximum,
+                          options['MixedFrequency_SetGridBorderToZero'][number], sigma, upper=2., lower=1.)
+    dvf *= kept
+    low, high = options['MixedFrequency_SigmaRange'][number]
+    pad = options.get('dvf_pad') or 0
+    for component in dvf:
+        if pad > 0:
+            _zero_frame(component, pad)
+        gaussian_smooth(component, rng.uniform(low, high) / spacing_zyx)
+    require_motion(dvf, 'mixed_frequency', 'every selected voxel was emptied again; the lungs are too small for blocks '
+                                           'of {} mm'.format(2 * options['MixedFrequency_BlockRadius']))
+    if options['DVFNormalization']:
+        normalise(dvf, maximum)
+    return np.moveaxis(dvf, 0, -1)
+
+
+def _zero_frame(volume, pad):
+    volume[:pad] = volume[-pad:] = 0
+    volume[:, :pad] = volume[:, -pad:] = 0
+    volume[:, :, :pad] = volume[:, :, -pad:] = 0

@@ -1,0 +1,36 @@
+"""The image a deformation with dsmooth > 0 starts from: the original, deformed once into a "next" patient.
+
+Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section 2.2.5), so
+that repeated deformations of one scan do not always show the same anatomy.
+"""
+from functions.artificial_generation import single_frequency
+from functions.artificial_generation.augmentation import Scene, augment_all
+from functions.artificial_generation.context import Context
+from functions.artificial_generation.volumes import array_or_none, dvf_image, warp_volumes
+from functions.image.dvf import jacobian_determinant
+from functions.image.geometry import Geometry
+from functions.image.volume_io import array_view, image_from_array
+
+#: What happens to the intensities of a next image.
+SEQUENCE = ['Clean', 'Sponge', 'Noise']
+
+
+def make_next(identity, original):
+    """Next image and masks.
+
+    :param identity: :class:`functions.artificial_generation.identity.Identity` of an item with dsmooth > 0.
+    :param original: :class:`functions.artificial_generation.volumes.Volumes` at the item's stage and padding.
+    :return: (Volumes, DVF as ITK vector image in mm, B-spline coefficients [3, gz, gy, gx]).
+    :raises InputError: the volume is too small for the grid.
+    """
+    geometry = Geometry.of(original.im)
+    options = dict(identity.options, dvf_pad=0, noise_sigma=identity.options['NextIm_SigmaN'])
+    context = Context(array_view(original.im), None, None, options)
+    dvf = dvf_image(single_frequency.next_field(geometry.shape, geometry.spacing,
+                                                identity.random('single_frequency', 'Next'), options, context), geometry)
+    warped = warp_volumes(original, dvf, identity.record.DefaultPixelValue)
+    scene = Scene(geometry.spacing, array_or_none(warped.torso), array_or_none(warped.lung),
+                  lambda: jacobian_determinant(array_view(dvf), geometry.spacing, geometry.direction),
+                  lambda purpose: identity.random(purpose, 'Next'), options)
+    result = augment_all(array_view(warped.im), SEQUENCE, scene)[-1][1]
+    return warped._replace(im=image_from_array(result, geometry)), dvf, context.products['coefficients']

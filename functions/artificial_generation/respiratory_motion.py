@@ -1,0 +1,81 @@
+"""Category ``respiratory_motion``: diaphragm descent and antero-posterior expansion, fading towards the apex, plus a
+random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
+import numpy as np
+
+from functions.artificial_generation.bspline_field import random_field
+from functions.artificial_generation.limits import background_to_zero, normalise, require_motion
+from functions.setting.errors import InputError
+
+# The profile falls to zero half-way up the lungs; this number sets how steeply it starts.
+PROFILE_STEEPNESS = 1.3
+CRANIO_CAUDAL_RATIO = 0.3
+LARGEST_RATIO = 1.2
+
+
+def profile(n_z, diaphragm, top):
+    """Share of the diaphragm's motion in every slice, float64 [n_z].
+
+    1 below the diaphragm slice d, then 1 - ln(1 + (z - d) a) / ln(1 + h a) up to d + h, 0 above; h is half the lung's
+    height in slices and a = 1.3 / h.
+
+    :raises InputError: the lung is one slice high.
+    """
+    height = (top - diaphragm) / 2.
+    if height <= 0:
+        raise InputError('The lung mask covers one slice only: respiratory motion needs a lung that reaches from the '
+                         'diaphragm to the apex.')
+    steepness = PROFILE_STEEPNESS / height
+    z = np.arange(n_z, dtype=float)
+    above = np.clip(z - diaphragm, 0, height)
+    share = 1 - np.log1p(above * steepness) / np.log1p(height * steepness)
+    share[z >= diaphragm + height] = 0
+    return share
+
+
+def breathing(shape_zyx, spacing, lung, t0, s0, shift, mode=1):
+    """The deterministic part, before any smoothing.
+
+    :param lung: [z, y, x] lung mask.
+    :param t0: motion of the diaphragm, mm.
+    :param s0: antero-posterior stretch, dimensionless.
+    :param shift: distance of the resting row in front of the lungs' posterior end, mm.
+    :param mode: +1 for 'Exhale', -1 for 'Inhale'.
+    :return: u_y [z, y] and u_z [z], mm (u_x is zero, u_y does not depend on x, nor u_z on x and y).
+    """
+    slices = np.flatnonzero(lung.any(axis=(1, 2)))
+    rows = np.flatnonzero(lung.any(axis=(0, 2)))
+    if slices.size == 0:
+        raise InputError('The lung mask is empty: respiratory motion needs it.')
+    share = profile(shape_zyx[0], slices[0], slices[-1])
+    centre = np.round(rows[-1] - shift / spacing[1])
+    rows_mm = (np.arange(shape_zyx[1]) - centre) * spacing[1]
+    return -mode * s0 * np.outer(share, rows_mm), mode * t0 * share
+
+
+def field(shape_zyx, spacing, rng, options, context):
+    """Breathing plus a random B-spline, float32 [z, y, x, 3], mm, at most 1.2 * MaxDeform * ratio.
+
+    :raises InputError: no lung mask, no MaskToZero, or a volume too small for the grid.
+    """
+    number = options['deform_number']
+    mask = context.mask
+    t0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_t0'][number]
+    s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
+    shift = rng.uniform(2, 12)
+    maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
+    random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
+    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma'][number], dtype=float) / options['stage']
+    dvf, _ = random_field(rng, shape_zyx, spacing, options['RespiratoryMotion_BSplineGridSpacing'][number],
+                          random_maximum, options['RespiratoryMotion_SetGridBorderToZero'][number], sigma, upper=1.7)
+    require_motion(dvf, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
+    if options['DVFNormalization']:
+        normalise(dvf, random_maximum)
+    dvf[2] *= np.float32(CRANIO_CAUDAL_RATIO)
+    u_y, u_z = breathing(shape_zyx, spacing, context.lung, t0, s0, shift)
+    dvf[1] += u_y.astype(np.float32)[:, :, None]
+    dvf[2] += u_z.astype(np.float32)[:, None, None]
+    background_to_zero(dvf, mask, options['RespiratoryMotion_BackgroundSmoothingSigma'][number], maximum, spacing)
+    require_motion(dvf, 'respiratory_motion', 'its mask leaves nothing that moves')
+    if options['DVFNormalization']:
+        normalise(dvf, LARGEST_RATIO * maximum)
+    return np.moveaxis(dvf, 0, -1)

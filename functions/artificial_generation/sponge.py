@@ -1,0 +1,46 @@
+"""Augmentation ``Sponge``: intensities follow the local change of volume (paper, section 2.2.4, after Staring et al., 2014).
+
+Two models, chosen by the setting ``SpongeModel``:
+
+``'published'`` (default)
+    I' = I / clip(J, 0.7, 1.3) * k on HU as published; plausible in the lungs, its pivot is 0 HU.
+``'physical'``
+    I' = (I + 1000) * clip(J, 0.7, 1.3) * k - 1000. HU + 1000 is proportional to density, and the DVF maps fixed to moving:
+    a voxel of the deformed image holds the mass of J voxels of the undeformed one, so that mass is conserved for k = 1.
+"""
+import numpy as np
+
+from functions.setting.errors import unknown_name
+
+MODELS = ('published', 'physical')
+LOWEST, HIGHEST = 0.7, 1.3
+
+
+def sponge_intensity(image, jacobian, k=1., model='published'):
+    """The formula alone.
+
+    :param image: HU, any shape.
+    :param jacobian: determinant of p + u(p), same shape.
+    :return: float32.
+    :raises UnknownNameError: no such model.
+    """
+    if model not in MODELS:
+        raise unknown_name('SpongeModel', model, MODELS)
+    volume = np.clip(jacobian, np.float32(LOWEST), np.float32(HIGHEST)).astype(np.float32)
+    if model == 'published':
+        return image / volume * np.float32(k)
+    return (image + np.float32(1000)) * volume * np.float32(k) - np.float32(1000)
+
+
+def augment(image, scene):
+    """Apply the model inside the torso, with k ~ U(0.9, 1.1); float32 [z, y, x], in place."""
+    k = scene.random('add_sponge_model').uniform(0.9, 1.1)
+    jacobian, inside = scene.jacobian, scene.torso
+    # Slab by slab, so that no temporary is as large as the volume.
+    for z in range(image.shape[0]):
+        new = sponge_intensity(image[z], jacobian[z], k, scene.options['SpongeModel'])
+        if inside is None:
+            image[z] = new
+        else:
+            np.copyto(image[z], new, where=inside[z] > 0)
+    return image

@@ -1,0 +1,163 @@
+"""Original images and masks at the stage and padding an item needs, made once.
+
+Training and registration share one down-sampling rule, :func:`functions.image.resample.downsample` (setting
+``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two that differ in
+size and filtering, so that a network met other intensities in use than in training.
+"""
+import collections
+import logging
+import os
+import threading
+
+from functions.artificial_generation.volumes import Volumes, as_int16, require_working_grid
+from functions.image.manifest import check_manifest, record_output, write_manifest
+from functions.image.masks import read_mask
+from functions.image.resample import downsample, downsample_mask, pad_to
+from functions.image.volume_io import array_view, read_image, write_image
+from functions.setting.errors import InputError, MissingFileError, RegNetError
+
+_log = logging.getLogger(__name__)
+
+#: Raised by hand when the voxels of down-sampled originals change.
+FORMAT_NUMBER = 1
+#: Bytes of original images a process remembers; one image is remembered whatever its size.
+CACHE_BYTES = 256 * 2 ** 20
+
+
+class _Cache(object):
+    """The most recently used volumes of this process, limited by memory; safe between threads."""
+
+    def __init__(self, limit):
+        self._limit = limit
+        self._entries = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key):
+        """The volumes of ``key`` or None."""
+        with self._lock:
+            if key in self._entries:
+                self._entries[key] = self._entries.pop(key)
+            return self._entries.get(key)
+
+    def put(self, key, volumes):
+        """Remember ``volumes`` and forget the oldest beyond the limit."""
+        with self._lock:
+            self._entries[key] = volumes
+            while len(self._entries) > 1 and sum(map(_bytes, self._entries.values())) > self._limit:
+                self._entries.popitem(last=False)
+
+    def clear(self):
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+
+def _bytes(volumes):
+    return sum(array_view(image).nbytes for image in volumes if image is not None)
+
+
+_cache = _Cache(CACHE_BYTES)
+
+
+def clear_cache():
+    """Forget the original images this process remembers."""
+    _cache.clear()
+
+
+def original_volumes(identity, write=True):
+    """Original image and masks of an item at its stage and padding.
+
+    :param identity: :class:`functions.artificial_generation.identity.Identity`.
+    :param write: keep down-sampled or padded originals on disk (at the addresses OriginalIm, OriginalLung, OriginalTorso).
+    :return: :class:`Volumes`.
+    :raises MissingFileError: an original does not exist.
+    :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
+    """
+    sources = identity.original_sources()
+    key = (identity.stage, identity.padto, identity.record.DefaultPixelValue) + tuple(
+        (path,) + _stamp(path, request) for request, path in sorted(sources.items()))
+    volumes = _cache.get(key)
+    if volumes is None:
+        if identity.stage == 1 and identity.padto is None:
+            volumes = _read(sources)
+        else:
+            volumes = _staged(identity, sources, write)
+        _cache.put(key, volumes)
+    elif write and (identity.stage > 1 or identity.padto is not None):
+        _staged_files(identity, volumes)
+    return volumes
+
+
+def _stamp(path, request):
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise MissingFileError('{} {} does not exist; prepare the data set first, or check data, cn and type_im.'
+                               .format(request, path)) from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _read(paths):
+    im = as_int16(require_working_grid(read_image(paths['OriginalIm']), paths['OriginalIm']))
+    lung, torso = [read_mask(paths[request], like=im) if request in paths else None
+                   for request in ('OriginalLung', 'OriginalTorso')]
+    return Volumes(im, lung, torso)
+
+
+def _staged(identity, sources, write):
+    done, reason, paths = _check(identity)
+    if done:
+        try:
+            return _read(paths)
+        except RegNetError as error:
+            reason = str(error)
+    if reason != 'no manifest':
+        _log.warning('Making the down-sampled original again: %s', reason)
+    if identity.padto is None:
+        volumes = _downsampled(_read(sources), identity.stage)
+    else:
+        volumes = _padded(original_volumes(identity.unpadded(), write), identity)
+    if write:
+        _write(identity, volumes, paths)
+    return volumes
+
+
+def _downsampled(volumes, stage):
+    masks = [None if mask is None else downsample_mask(mask, stage) for mask in volumes[1:]]
+    return Volumes(downsample(volumes.im, stage), *masks)
+
+
+def _padded(volumes, identity):
+    try:
+        return Volumes(pad_to(volumes.im, identity.padto, identity.record.DefaultPixelValue),
+                       *[None if mask is None else pad_to(mask, identity.padto, 0) for mask in volumes[1:]])
+    except InputError as error:
+        raise InputError('{} at stage {}: padto {}: {}'.format(identity.address('OriginalIm', padto=None), identity.stage,
+                                                                identity.padto, error)) from error
+
+
+def _manifest_path(identity):
+    path = identity.address('OriginalIm')
+    return path[:-len(identity.record.ext)] + '_manifest.json'
+
+
+def _check(identity):
+    paths = {request: identity.address(request) for request in identity.original_sources()}
+    done, reason = check_manifest(_manifest_path(identity), identity.staging(), FORMAT_NUMBER)
+    return done, reason, paths
+
+
+def _staged_files(identity, volumes):
+    done, _, paths = _check(identity)
+    if not done:
+        _write(identity, volumes, paths)
+
+
+def _write(identity, volumes, paths):
+    folder = os.path.dirname(_manifest_path(identity))
+    outputs = []
+    for request, image in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), volumes):
+        if image is not None:
+            write_image(image, paths[request])
+            outputs.append(record_output(paths[request], image, folder))
+    write_manifest(_manifest_path(identity), identity.staging(), FORMAT_NUMBER, outputs)

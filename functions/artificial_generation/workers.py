@@ -1,0 +1,143 @@
+"""Running tasks in processes with progress: how many fit into memory, one thread each, a dead worker costs its task only."""
+import time
+
+import joblib
+import SimpleITK as sitk
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+#: Threads of a worker's libraries: one, since there is a worker per core.
+_ONE_THREAD = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
+                                      'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+#: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
+BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2 ** 20, 64, 16
+#: A task whose worker dies is tried so many times.
+ATTEMPTS = 2
+
+
+def available_bytes():
+    """Memory this process may still use: free memory of the machine, or of its control group where that is less."""
+    found = []
+    try:
+        with open('/proc/meminfo') as stream:
+            for line in stream:
+                if line.startswith('MemAvailable:'):
+                    found.append(int(line.split()[1]) * 1024)
+    except (OSError, ValueError):
+        pass
+    for limit, used in (('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
+                        ('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes')):
+        try:
+            with open(limit) as stream, open(used) as stream_used:
+                found.append(int(stream.read()) - int(stream_used.read()))
+        except (OSError, ValueError):
+            continue
+    return max(0, min(found)) if found else 4 * 2 ** 30
+
+
+def bytes_per_worker(identities):
+    """Peak memory of a worker for these items, from the headers of their images; items that cannot be read count nothing."""
+    paths = {(identity.address('OriginalIm', stage=1, padto=None), identity.stage, identity.padto)
+             for identity in identities}
+    needed = BASE_BYTES
+    for path, stage, padto in paths:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(path)
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            continue
+        voxels = [max(1, n) for n in reader.GetSize()]
+        original = float(voxels[0]) * voxels[1] * voxels[2] if len(voxels) == 3 else 0.
+        item = original / stage ** 3
+        if padto is not None:
+            sides = [padto] * 3 if not hasattr(padto, '__len__') else padto
+            item = float(sides[0]) * sides[1] * sides[2]
+        needed = max(needed, BASE_BYTES + ITEM_BYTES_PER_VOXEL * item + ORIGINAL_BYTES_PER_VOXEL * original * (stage > 1))
+    return needed
+
+
+def default_workers(identities):
+    """As many workers as there are cores and memory, at least one and not more than items."""
+    fitting = int(0.8 * available_bytes() / bytes_per_worker(identities))
+    return max(1, min(joblib.cpu_count(), fitting, len(identities)))
+
+
+def _start_worker():
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def run_tasks(tasks, n_workers, description, show=True):
+    """Run ``function(*arguments)`` of every task and yield (number of the task, its result) as they finish.
+
+    :param tasks: list of (function, arguments); functions catch their own exceptions and return (status, reason).
+    :param n_workers: 1 runs them here, one after the other.
+    :param show: progress bar with images per minute (made, not skipped) and time left.
+    """
+    if not tasks:
+        return
+    start, made = time.time(), 0
+    results = _here(tasks) if n_workers <= 1 else _in_processes(tasks, n_workers)
+    with tqdm(total=len(tasks), desc=description, unit='im', disable=not show, smoothing=0.05) as bar:
+        try:
+            for number, result in results:
+                made += result[0] in ('made', 'remade')
+                bar.update()
+                bar.set_postfix_str('{:.1f} images/min'.format(60 * made / max(1e-6, time.time() - start)), refresh=False)
+                yield number, result
+        finally:
+            results.close()
+
+
+def _here(tasks):
+    for number, (function, arguments) in enumerate(tasks):
+        yield number, function(*arguments)
+
+
+def _executor(n_workers):
+    return get_reusable_executor(max_workers=n_workers, timeout=60, env=_ONE_THREAD, initializer=_start_worker)
+
+
+def _in_processes(tasks, n_workers):
+    from concurrent.futures import FIRST_COMPLETED, wait
+    todo = list(range(len(tasks)))[::-1]
+    attempts = [0] * len(tasks)
+    pending = {}
+    executor = _executor(n_workers)
+    try:
+        while todo or pending:
+            # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick. A task whose
+            # worker died before runs alone, so that it alone is to blame if that happens again.
+            while todo and len(pending) < 2 * n_workers:
+                if attempts[todo[-1]] and pending:
+                    break
+                number = todo.pop()
+                attempts[number] += 1
+                pending[executor.submit(tasks[number][0], *tasks[number][1])] = number
+                if attempts[number] > 1:
+                    break
+            finished, _ = wait(list(pending), return_when=FIRST_COMPLETED)
+            broken = []
+            for future in finished:
+                number = pending.pop(future)
+                try:
+                    result = future.result()
+                except TerminatedWorkerError as error:
+                    broken.append((number, error))
+                    continue
+                yield number, result
+            if broken:
+                lost = [number for number, _ in broken] + list(pending.values())
+                pending = {}
+                executor = _executor(n_workers)
+                for number in lost:
+                    if attempts[number] >= ATTEMPTS:
+                        yield number, ('failed', 'its worker process ended unexpectedly, {} times (killed, or out of '
+                                                 'memory: try fewer workers)'.format(ATTEMPTS))
+                    else:
+                        todo.append(number)
+        executor = None
+    finally:
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)

@@ -1,0 +1,231 @@
+"""Corresponding landmarks of a pair of images, in millimetres.
+
+Text files of points come in three kinds, and every address of a data set says which one it holds:
+
+=====================  =======================================================================================
+Request                Content of a row
+=====================  =======================================================================================
+`LandmarkPointExact`   x y z in mm, full precision (only data sets that know the truth)
+`LandmarkPoint_tr`     x y z in mm, rounded
+`LandmarkIndex_tr`     0-based voxel index x y z of the image as it came (before it was made isotropic)
+`LandmarkIndex`        DIR-Lab text: 1-based, and its z counts from the top: x - 1, y - 1, nz - z is the index
+=====================  =======================================================================================
+
+Lines starting with `#` are comments; the two header lines of elastix (`point` or `index`, then the count) are
+understood and checked.
+"""
+import os
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry
+from functions.image.points import index_to_world, world_to_index
+from functions.setting import setting_utils as su
+from functions.setting.errors import InputError, MissingFileError
+
+_ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
+
+
+def read_landmarks(setting, pair_info, exact=True, check_inside=True):
+    """Landmarks of both images of a pair, row k of one corresponding to row k of the other.
+
+    :param pair_info: [fixed, moving], dictionaries with `data`, `cn` and `type_im`.
+    :param exact: take the full-precision positions of data sets that have them (the others are read as with
+        False); False takes what DIR-Lab's format offers: `LandmarkPoint_tr`, `LandmarkIndex_tr` or
+        `LandmarkIndex`, the first that exists for both images.
+    :param check_inside: require that every point lies inside its own image (`OriginalIm`).
+    :return: (fixed_points, moving_points), each float64 (n, 3) in mm, x y z.
+    :raises MissingFileError: no landmarks, or no image, at the addresses of the data set.
+    :raises InputError: a file that is not points, counts that differ, or points outside the image.
+    """
+    if len(pair_info) != 2:
+        raise InputError('A pair is [fixed, moving]; got {} images.'.format(len(pair_info)))
+    # First of all, so that an unknown data set, type or case is reported as what it is.
+    image_paths = [_address(setting, 'OriginalIm', im_info) for im_info in pair_info]
+    request, paths = _find(setting, pair_info, exact)
+    points = [_read_as_world(setting, request, path, pair_info[k]) for k, path in enumerate(paths)]
+    if len(points[0]) != len(points[1]):
+        raise InputError('The landmarks of a pair must correspond: {} has {}, {} has {}.'.format(
+            paths[0], len(points[0]), paths[1], len(points[1])))
+    if check_inside:
+        for k, path in enumerate(paths):
+            require_inside(points[k], image_geometry(image_paths[k]), path, image_paths[k])
+    certain = _certain_points(setting, pair_info, len(points[0]))
+    return points[0][certain], points[1][certain]
+
+
+def read_points_text(path, kind='point'):
+    """Rows of three numbers of a text file.
+
+    :param kind: 'point' or 'index': what an elastix header, if there is one, must say.
+    :return: float64 (n, 3), as written.
+    :raises MissingFileError: no such file.
+    :raises InputError: something that is not three finite numbers, no row at all, or a header that disagrees.
+    """
+    try:
+        with open(path, 'r', encoding='utf-8', errors='replace') as stream:
+            lines = [line.split('#')[0].replace(',', ' ').replace(';', ' ').split() for line in stream]
+    except FileNotFoundError as error:
+        raise MissingFileError('The landmarks {} do not exist.'.format(path)) from error
+    numbered = [(k, words) for k, words in enumerate(lines, 1) if words]
+    declared = None
+    if numbered and numbered[0][1][0].lower() in ('point', 'index'):
+        found = numbered[0][1][0].lower()
+        if found != kind:
+            raise InputError('{} says it holds {} coordinates; {} coordinates are needed here.'.format(
+                path, found, kind))
+        if len(numbered) < 2 or len(numbered[1][1]) != 1 or not numbered[1][1][0].isdigit():
+            raise InputError('{}: the second line of an elastix file of points is their number.'.format(path))
+        declared = int(numbered[1][1][0])
+        numbered = numbered[2:]
+    rows = [_row(path, k, words) for k, words in numbered]
+    if declared is not None and declared != len(rows):
+        raise InputError('{} announces {} points and holds {}.'.format(path, declared, len(rows)))
+    if not rows:
+        raise InputError('{} holds no landmarks; rows of three numbers (x y z) are needed.'.format(path))
+    return np.array(rows, dtype=np.float64)
+
+
+def _row(path, line, words):
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not np.all(np.isfinite(values)):
+        raise InputError('{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
+            path, line, ' '.join(words)[:80]))
+    return values
+
+
+def dirlab_to_index(rows, slices):
+    """DIR-Lab's voxel numbers (n, 3), counted from 1 and with z from the top, as 0-based indices (x, y, z).
+
+    :param slices: number of slices nz of the image the numbers belong to.
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    return np.column_stack([rows[:, 0] - 1, rows[:, 1] - 1, slices - rows[:, 2]])
+
+
+def index_to_dirlab(index, slices):
+    """The inverse of :func:`dirlab_to_index`, rounded to the whole numbers of that format: int64 (n, 3)."""
+    index = np.asarray(index, dtype=np.float64)
+    rows = np.column_stack([index[:, 0] + 1, index[:, 1] + 1, slices - index[:, 2]])
+    return np.floor(rows + 0.5).astype(np.int64)
+
+
+def image_geometry(path):
+    """Geometry of an image file, from its header alone.
+
+    :raises MissingFileError: no such file.
+    :raises InputError: not an image, or not a 3D one.
+    """
+    if not os.path.isfile(path):
+        raise MissingFileError('The image {} does not exist.'.format(path))
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError('{} is not an image SimpleITK can read.'.format(path)) from error
+    if reader.GetDimension() != 3:
+        raise InputError('{} has {} dimensions; 3 are needed.'.format(path, reader.GetDimension()))
+    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def require_inside(points, geometry, points_name, image_name):
+    """Raise :class:`InputError` when a point (n, 3), mm, lies outside what the voxels of an image fill."""
+    index = world_to_index(points, geometry)
+    outside = np.any((index < -0.5 - 1e-6) | (index > np.asarray(geometry.size) - 0.5 + 1e-6), axis=1)
+    if np.any(outside):
+        first = int(np.flatnonzero(outside)[0])
+        raise InputError(
+            '{} of the {} landmarks of {} lie outside the image {}; the first is number {} at ({}) mm, voxel '
+            '({}) of {}. Are these voxel numbers taken for millimetres, counted from 0 instead of 1, with '
+            'axes swapped or flipped, or points of another image?'.format(
+                int(outside.sum()), len(points), points_name, image_name, first + 1, _text(points[first]),
+                _text(index[first]), ' x '.join(str(n) for n in geometry.size)))
+
+
+def _text(values):
+    return ', '.join('{:.1f}'.format(value) for value in values)
+
+
+def _address(setting, request, im_info, pair_info=None):
+    return su.address_generator(setting, request, data=im_info['data'], cn=im_info['cn'],
+                                type_im=im_info['type_im'], pair_info=pair_info, stage=1)
+
+
+def _find(setting, pair_info, exact):
+    """The request that will be read, with its two paths."""
+    if exact:
+        paths = _paths(setting, 'LandmarkPointExact', pair_info)
+        if paths:
+            missing = [path for path in paths if not os.path.isfile(path)]
+            if missing:
+                raise MissingFileError('The exact landmarks {} do not exist; make the data set again, or ask '
+                                       'for the rounded ones.'.format(' and '.join(missing)))
+            return 'LandmarkPointExact', paths
+    tried = []
+    for request in _ROUNDED:
+        paths = _paths(setting, request, pair_info)
+        if paths and all(os.path.isfile(path) for path in paths):
+            return request, paths
+        tried.extend(paths or [])
+    raise MissingFileError('No landmarks of {} cn {}: none of these pairs of files is complete: {}.'.format(
+        pair_info[0]['data'], pair_info[0]['cn'], ', '.join(tried) or '(this data set has no landmarks)'))
+
+
+def _paths(setting, request, pair_info):
+    """Addresses for both images, or None where the data set has no such request."""
+    try:
+        return [_address(setting, request, im_info, pair_info) for im_info in pair_info]
+    except KeyError:
+        return None
+
+
+def _read_as_world(setting, request, path, im_info):
+    if request in ('LandmarkPointExact', 'LandmarkPoint_tr'):
+        return read_points_text(path, 'point')
+    geometry = _source_geometry(setting, im_info)
+    rows = read_points_text(path, 'index')
+    if request == 'LandmarkIndex':
+        rows = dirlab_to_index(rows, geometry.size[2])
+    return index_to_world(rows, geometry)
+
+
+def _source_geometry(setting, im_info):
+    """Geometry of the image whose voxels the landmark numbers count: as it came, not yet isotropic.
+
+    Data sets with exact landmarks may be made in place, at 1 mm: there the image itself is the one that was
+    marked. Elsewhere the isotropic image has other voxels and must not stand in for a missing original.
+    """
+    requests = ['OriginalImNonIsotropic', 'OriginalImRaw']
+    if _paths(setting, 'LandmarkPointExact', [im_info, im_info]):
+        requests.append('OriginalIm')
+    tried = []
+    for request in requests:
+        for path in _paths(setting, request, [im_info, im_info]) or []:
+            if os.path.isfile(path):
+                return image_geometry(path)
+            if path not in tried:
+                tried.append(path)
+    raise MissingFileError('Landmarks given as voxel numbers need the image they were marked on: {}.'.format(
+        ' or '.join(tried) or 'this data set has no address for it'))
+
+
+def _certain_points(setting, pair_info, count):
+    """Boolean (count,): False for the points the observers were not sure of (value other than 0)."""
+    try:
+        path = _address(setting, 'UnsurePoints', pair_info[0])
+    except KeyError:
+        return np.ones(count, dtype=bool)
+    if not os.path.isfile(path):
+        raise MissingFileError('{} does not exist; it says which landmarks to leave out.'.format(path))
+    try:
+        values = np.loadtxt(path, dtype=np.float64, ndmin=1).ravel()
+    except ValueError as error:
+        raise InputError('{} must hold one number per landmark ({}).'.format(path, error)) from error
+    if len(values) != count:
+        raise InputError('{} holds {} values for {} landmarks.'.format(path, len(values), count))
+    return values == 0

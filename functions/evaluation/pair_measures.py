@@ -1,0 +1,52 @@
+"""Everything that is measured on one registered pair: the rows of its table."""
+import logging
+
+from functions.evaluation import regularity, tre
+from functions.image.masks import read_mask
+from functions.image.volume_io import read_image
+from functions.setting import setting_utils as su
+
+LOGGER = logging.getLogger(__name__)
+
+COLUMNS = ('TRE mm', 'std', 'median', 'p95', 'folding %', 'seconds')
+
+
+def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, training_fields=None):
+    """Landmark errors before and after, beside what two answers without any registration would leave.
+
+    :param fixed_points, moving_points: (n, 3) mm.
+    :param dvf: displacement image, mm.
+    :param jacobian, lung: images on one grid; folding is counted inside the lung.
+    :param seconds: wall time of the registration.
+    :param training_fields: (dvf image, box of its lung) per training item, see :func:`training_fields`; None leaves the row out.
+    :return: list of dictionaries with 'method', 'n' and :data:`COLUMNS` (None where a column does not apply).
+    """
+    errors = [('before registration', tre.error_vectors(fixed_points, moving_points), {}),
+              ('best constant shift', tre.best_constant_shift(fixed_points, moving_points, 'median'), {})]
+    fields = list(training_fields or [])
+    if fields:
+        boxes = [box for _, box in fields]
+        errors.append(('mean field of the training set', tre.mean_field(
+            fixed_points, moving_points, (field for field, _ in fields), tre.mask_box(lung), boxes), {}))
+    errors.append(('RegNet', tre.error_vectors(fixed_points, moving_points, dvf),
+                   {'folding %': regularity.folding(jacobian, lung), 'seconds': seconds}))
+    return [_row(name, tre.summary(error), extra) for name, error, extra in errors]
+
+
+def _row(name, numbers, extra):
+    row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean'], 'std': numbers['std'], 'median': numbers['median'],
+           'p95': numbers['p95']}
+    row.update(extra)
+    return row
+
+
+def training_fields(setting, items):
+    """The artificial DVFs of training items with the boxes of their lungs, read one at a time.
+
+    :param items: im_info dictionaries.
+    :return: generator of (dvf image, (lower, upper) corners in mm).
+    """
+    for item in items:
+        keys = {key: item[key] for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto') if key in item}
+        dvf = read_image(su.address_generator(setting, 'DeformedDVF', **keys), expect='vector')
+        yield dvf, tre.mask_box(read_mask(su.address_generator(setting, 'DeformedLung', **keys)))

@@ -1,0 +1,145 @@
+"""Flat sections of volumes in physical space, as a radiologist expects them.
+
+A section is sampled along the axes of the patient (x to the left, y posterior, z superior), whatever the
+direction matrix and spacing of the image, with square pixels. Row 0 of a section is the inferior one: shown
+with the origin at the bottom, superior is up; a coronal section has the patient's right on the left, a
+sagittal one anterior on the left.
+"""
+from collections import namedtuple
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry
+from functions.image.points import index_to_world
+from functions.setting.errors import InputError
+
+#: name 'coronal' or 'sagittal'; normal, horizontal: axes, 0 x, 1 y (vertical is always 2, z); position: mm
+#: along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns,
+#: rows).
+Plane = namedtuple('Plane', 'name normal horizontal position lower step size')
+
+_LETTERS = {'coronal': ('R', 'L'), 'sagittal': ('A', 'P')}
+_MOST_PIXELS = 640
+
+
+def orientation_letters(plane):
+    """(left, right) letters of a section: R and L, or A and P; above is always S, below I."""
+    return _LETTERS[plane.name]
+
+
+def extent(plane):
+    """Outer edges of the pixels in mm, (left, right, bottom, top)."""
+    half = plane.step / 2.0
+    return (plane.lower[0] - half, plane.lower[0] + (plane.size[0] - 0.5) * plane.step,
+            plane.lower[1] - half, plane.lower[1] + (plane.size[1] - 0.5) * plane.step)
+
+
+def pixel_positions(plane):
+    """(horizontal (columns,), vertical (rows,)) mm of the pixel centres."""
+    return tuple(plane.lower[k] + plane.step * np.arange(plane.size[k]) for k in (0, 1))
+
+
+def sample(image, plane, interpolator=sitk.sitkLinear, default=0.0):
+    """Values of an image on a section.
+
+    :param image: scalar or vector image of any geometry.
+    :return: float32 [rows, columns] or [rows, columns, components]; row 0 inferior; `default` outside the
+        image.
+    """
+    origin, size = [0.0, 0.0, plane.lower[1]], [1, 1, plane.size[1]]
+    origin[plane.normal], origin[plane.horizontal] = plane.position, plane.lower[0]
+    size[plane.horizontal] = plane.size[0]
+    vector = image.GetNumberOfComponentsPerPixel() > 1
+    image = _cropped(image, origin, size, plane.step)
+    section = sitk.Resample(image, [int(n) for n in size], sitk.Transform(3, sitk.sitkIdentity), interpolator,
+                            origin, [plane.step] * 3, np.eye(3).ravel().tolist(), float(default),
+                            sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32)
+    array = sitk.GetArrayFromImage(section)
+    return array[:, 0] if plane.normal == 1 else array[:, :, 0]
+
+
+def choose_planes(fixed, lung=None, margin=25.0):
+    """One coronal and one sagittal section through the largest lung areas, framed around the lungs.
+
+    :param lung: mask image of any geometry; None: lung-like intensities of `fixed` (HU), or the whole image
+        where there are none.
+    :param margin: mm shown around the lungs.
+    :return: (coronal, sagittal); both share their vertical range and step.
+    :raises InputError: an empty mask.
+    """
+    lower, upper = _bounds(fixed)
+    points = _lung_points(fixed, lung)
+    if points is None:
+        centre = (lower + upper) / 2
+    else:
+        centre = np.array([_most_frequent(points[:, axis]) for axis in (0, 1)])
+        lower = np.maximum(lower, points.min(axis=0) - margin)
+        upper = np.minimum(upper, points.max(axis=0) + margin)
+        if np.any(upper < lower):
+            raise InputError('The lung mask lies outside the fixed image.')
+    step = max(min(fixed.GetSpacing()), float(np.max(upper - lower)) / _MOST_PIXELS)
+    # On voxel centres wherever the axes allow, so that what is shown is what is stored.
+    origin = np.asarray(fixed.GetOrigin())
+    lower = origin + step * np.floor((lower - origin) / step + 1e-6)
+    count = np.maximum(np.floor((upper - lower) / step + 1e-6).astype(int) + 1, 2)
+    centre = origin[:2] + step * np.round((centre[:2] - origin[:2]) / step)
+
+    def plane(name, normal, horizontal):
+        corner = (float(lower[horizontal]), float(lower[2]))
+        return Plane(name, normal, horizontal, float(centre[normal]), corner, float(step),
+                     (int(count[horizontal]), int(count[2])))
+    return plane('coronal', 1, 0), plane('sagittal', 0, 1)
+
+
+def points_near(plane, points, distance):
+    """Which points (n, 3) lie within `distance` mm of a section: boolean (n,)."""
+    return np.abs(np.asarray(points)[:, plane.normal] - plane.position) <= distance
+
+
+def in_plane(plane, vectors):
+    """The (horizontal, vertical) components of points or vectors (..., 3): (..., 2)."""
+    return np.stack([vectors[..., plane.horizontal], vectors[..., 2]], axis=-1)
+
+
+def _cropped(image, origin, size, step):
+    """The part of the image around the section: what Resample copies of a vector image is then small."""
+    corners = np.array([[origin[axis] + step * (size[axis] - 1) * (corner >> axis & 1) for axis in range(3)]
+                        for corner in range(8)])
+    index = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
+    extent_of_image = np.array(image.GetSize())
+    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, extent_of_image - 1)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, extent_of_image - 1)
+    return sitk.RegionOfInterest(image, (high - low + 1).tolist(), low.tolist())
+
+
+def _bounds(image):
+    """Box, along the patient's axes, of the voxel centres: (lower, upper) (3,) mm."""
+    corners = Geometry.of(image).corners()
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _lung_points(fixed, lung):
+    """Positions (n, 3) mm of at most some 100 000 lung voxels, None when there is no lung to be seen."""
+    if lung is not None:
+        inside = np.flatnonzero(sitk.GetArrayViewFromImage(lung))
+        image = lung
+        if len(inside) == 0:
+            raise InputError('The lung mask is empty.')
+    else:
+        array = sitk.GetArrayViewFromImage(fixed)
+        inside = np.flatnonzero((array > -950) & (array < -550))
+        image = fixed
+        if len(inside) < 0.01 * array.size:
+            return None
+    inside = inside[::max(1, len(inside) // 100000)]
+    z, y, x = np.unravel_index(inside, image.GetSize()[::-1])
+    return index_to_world(np.column_stack([x, y, z]).astype(np.float64), image)
+
+
+def _most_frequent(values, width=6.0):
+    """Centre of the interval of `width` mm that holds most of the values."""
+    bins = max(1, int(np.ceil((values.max() - values.min()) / width)))
+    count, edges = np.histogram(values, bins=bins)
+    best = int(np.argmax(count))
+    return 0.5 * (edges[best] + edges[best + 1])

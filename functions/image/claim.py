@@ -1,0 +1,183 @@
+"""Claims on shared work: a lock file that one process creates exclusively and keeps alive.
+
+Nobody waits for a claim: who does not get it does something else and looks again later. The lock of a dead
+process of this machine is taken over at once; one of another machine when its heartbeat (the file's
+modification time) is older than the deadline. Losing a race is harmless, since results are deterministic and
+files are replaced whole.
+"""
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+import uuid
+
+from functions.setting.atomic import temporary_path
+from functions.setting.errors import DiskError
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def claim(lock_path, deadline_s=600.):
+    """Yield True when the work guarded by ``lock_path`` is ours, False when somebody alive holds it.
+
+    :param lock_path: the lock file; its folder is made when missing. It is gone when the ``with`` block ends.
+    :param deadline_s: age in seconds of the last heartbeat after which a lock of another machine is void.
+    :raises DiskError: the folder cannot be written.
+    """
+    lock_path = os.path.abspath(lock_path)
+    text = json.dumps({'host': _host(), 'pid': os.getpid(), 'started': _start_time(os.getpid()),
+                       'token': uuid.uuid4().hex})
+    if not _acquire(lock_path, text, deadline_s):
+        yield False
+        return
+    done = threading.Event()
+    interval = min(deadline_s / 4., 30.)
+    beat = threading.Thread(target=_beat, args=(lock_path, text, done, interval), daemon=True)
+    beat.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        beat.join()
+        if _read(lock_path) == text:
+            with contextlib.suppress(OSError):
+                os.remove(lock_path)
+
+
+def _beat(lock_path, text, done, interval):
+    while not done.wait(interval):
+        if _read(lock_path) == text:
+            with contextlib.suppress(OSError):
+                os.utime(lock_path)
+
+
+def _acquire(lock_path, text, deadline_s):
+    temporary = temporary_path(lock_path)
+    try:
+        os.makedirs(os.path.dirname(lock_path), exist_ok=True)
+        with open(temporary, 'w') as stream:
+            stream.write(text)
+        if _create(temporary, lock_path, text):
+            return True
+        # The clock of the file system, not ours, tells the age of a lock on a shared disk.
+        now = os.stat(temporary).st_mtime
+        found = _read(lock_path)
+        if found is not None:
+            if not _is_void(lock_path, found, now, deadline_s):
+                return False
+            if not _put_aside(lock_path, found):
+                return False
+            _log.warning('Taking over %s from a process that is gone: %s', lock_path, found)
+        return _create(temporary, lock_path, text)
+    except OSError as error:
+        raise DiskError('Cannot make the lock file {}: {}.'
+                        .format(lock_path, error.strerror or error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+
+
+def _create(temporary, lock_path, text):
+    """Create the lock file with its content in one exclusive step; False when it exists."""
+    try:
+        os.link(temporary, lock_path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError:
+        # No hard links on this file system: exclusive creation, the content a moment later.
+        try:
+            descriptor = os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        with os.fdopen(descriptor, 'w') as stream:
+            stream.write(text)
+        return True
+
+
+def _put_aside(lock_path, found):
+    """Remove the void lock whose content is ``found``; False when another process was quicker.
+
+    Renaming is what only one process can do to a file; a fresh lock caught by it is put back.
+    """
+    aside = temporary_path(lock_path)
+    try:
+        os.rename(lock_path, aside)
+    except OSError:
+        return False
+    ours = _read(aside) == found
+    if not ours:
+        with contextlib.suppress(OSError):
+            os.link(aside, lock_path)
+    with contextlib.suppress(OSError):
+        os.remove(aside)
+    return ours
+
+
+def _read(path):
+    try:
+        with open(path) as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+
+def _is_void(lock_path, found, now, deadline_s):
+    """True when the process that wrote ``found`` is gone (this host) or silent for too long (another
+    host)."""
+    try:
+        owner = json.loads(found)
+        host, pid, started = owner['host'], int(owner['pid']), owner['started']
+    except (ValueError, KeyError, TypeError):
+        host, pid, started = None, 0, None
+    if host == _host():
+        return not _is_alive(pid, started)
+    try:
+        return now - os.stat(lock_path).st_mtime > deadline_s
+    except OSError:
+        return True
+
+
+def _is_alive(pid, started):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    status = _status(pid)
+    if status is None:
+        return True
+    # A killed process stays listed as a zombie until its parent looks; it holds nothing any more.
+    return status[0] not in 'ZX' and started in (None, status[19])
+
+
+def _host():
+    """Name of this machine and, where containers share it, of the space its process numbers belong to."""
+    try:
+        space = os.readlink('/proc/self/ns/pid')
+    except OSError:
+        space = ''
+    return socket.gethostname() + space
+
+
+def _start_time(pid):
+    """Start time of a process in clock ticks since the machine started, None where that cannot be had.
+
+    Together with the number it names a process, since numbers are used again.
+    """
+    status = _status(pid)
+    return status[19] if status else None
+
+
+def _status(pid):
+    """Fields of /proc/<pid>/stat from the state on (19: start time); None where there is no such file."""
+    try:
+        with open('/proc/{}/stat'.format(pid)) as stream:
+            fields = stream.read().rpartition(')')[2].split()
+    except OSError:
+        return None
+    return fields if len(fields) > 19 else None

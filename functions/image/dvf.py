@@ -1,0 +1,257 @@
+"""Algebra of displacement fields: Jacobian determinant, composition, inversion, sampling, change of grid.
+
+A field maps fixed to moving in physical space: ``moving_point = p + u(p)``, in mm. Outside its grid a field
+keeps the value at its edge ("edge clamped"): motion does not end where an image does.
+"""
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry, grid_resampler
+from functions.image.threads import limit
+from functions.image.volume_io import array_view, image_from_array
+from functions.setting.errors import InputError
+
+IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
+_POINTS_AT_A_TIME = 2 ** 18
+
+
+def require_dvf(dvf, name='The displacement field'):
+    """Return ``dvf`` as a float32 field.
+
+    :raises InputError: not a 3D image with three components.
+    """
+    if not isinstance(dvf, sitk.Image) or dvf.GetDimension() != 3 or dvf.GetNumberOfComponentsPerPixel() != 3:
+        raise InputError('{} must be a 3D image with three values (x, y, z in mm) per voxel.'.format(name))
+    if dvf.GetPixelID() != sitk.sitkVectorFloat32:
+        dvf = sitk.Cast(dvf, sitk.sitkVectorFloat32)
+    return dvf
+
+
+# ---- Jacobian
+
+def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
+    """Determinant of the Jacobian of the physical mapping p + u(p).
+
+    Derivatives are taken along the grid's axes as ``numpy.gradient`` does (central inside, one-sided at the
+    border, zero along an axis of one voxel) and turned by the direction matrix D: ``det(I + G D^T) = det(D +
+    G) det(D)``, since D is orthogonal. Inside the border it equals ITK's displacement-field Jacobian filter
+    where D is the identity; that filter ignores the direction and halves the one-sided differences of the
+    border.
+
+    :param dvf_array: ``[z, y, x, 3]``, mm, components x, y, z. Worked through slice by slice.
+    :param spacing: x, y, z, mm.
+    :param direction: nine direction cosines.
+    :return: float32 ``[z, y, x]``.
+    """
+    dvf_array = np.asarray(dvf_array)
+    if dvf_array.ndim != 4 or dvf_array.shape[3] != 3:
+        raise InputError('A displacement array must be [z, y, x, 3]; got shape {}.'.format(dvf_array.shape))
+    cosines = np.array(direction, dtype=np.float64).reshape(3, 3)
+    if not np.allclose(cosines @ cosines.T, np.eye(3), atol=1e-3):
+        raise InputError('The direction {} is not orthonormal.'.format(tuple(direction)))
+    nz = dvf_array.shape[0]
+    result = np.empty(dvf_array.shape[:3], np.float32)
+    factors = [np.float32(1 / s) for s in spacing]
+    sign = np.float32(round(np.linalg.det(cosines)))
+    shape = dvf_array.shape[1:3]
+    # m[i][j] = D_ij + du_i / d(grid axis j), j = x, y, z, of one slice; every array is reused for the next.
+    m = np.empty((3, 3) + shape, np.float32)
+    work = np.empty((2,) + shape, np.float32)
+    planes = [_planes(dvf_array, min(z, nz - 1)) for z in (0, 0, 1)]
+    for z in range(nz):
+        before, here, after = planes
+        gap = min(z + 1, nz - 1) - max(z - 1, 0)
+        for i in range(3):
+            _difference(here[i], m[i, 0], 1, factors[0])
+            _difference(here[i], m[i, 1], 0, factors[1])
+            np.subtract(after[i], before[i], out=m[i, 2])
+            m[i, 2] *= factors[2] / np.float32(max(gap, 1))
+            for j in range(3):
+                if cosines[i, j]:
+                    m[i, j] += np.float32(cosines[i, j])
+        _determinant(m, work, result[z])
+        if sign < 0:
+            np.negative(result[z], out=result[z])
+        planes = [here, after, _planes(dvf_array, min(z + 2, nz - 1), before)]
+    return result
+
+
+def _planes(dvf_array, z, out=None):
+    """The three components of slice ``z`` as contiguous float32 planes ``[3, y, x]``."""
+    out = np.empty((3,) + dvf_array.shape[1:3], np.float32) if out is None else out
+    for i in range(3):
+        out[i] = dvf_array[z, :, :, i]
+    return out
+
+
+def _difference(plane, out, axis, factor):
+    """``numpy.gradient`` of a plane along ``axis``, times ``factor``, into ``out``."""
+    if axis:
+        plane, out = plane.T, out.T
+    n = plane.shape[0]
+    if n == 1:
+        out[...] = 0
+        return
+    np.subtract(plane[2:], plane[:-2], out=out[1:-1])
+    out[1:-1] *= factor / 2
+    for edge, upper, lower in ((0, 1, 0), (n - 1, n - 1, n - 2)):
+        np.subtract(plane[upper], plane[lower], out=out[edge])
+        out[edge] *= factor
+
+
+def _determinant(m, work, out):
+    """Determinant of the matrices ``m[3, 3, y, x]`` into ``out[y, x]``."""
+    first, second = work
+    for i, (j, k) in enumerate(((1, 2), (2, 0), (0, 1))):
+        np.multiply(m[1, j], m[2, k], out=first)
+        np.multiply(m[1, k], m[2, j], out=second)
+        first -= second
+        first *= m[0, i]
+        if i:
+            out += first
+        else:
+            out[...] = first
+
+
+def jacobian_determinant_of(dvf_image):
+    """:func:`jacobian_determinant` of a displacement field image, as an image on its grid (float32)."""
+    dvf_image = require_dvf(dvf_image)
+    determinant = jacobian_determinant(array_view(dvf_image), dvf_image.GetSpacing(),
+                                       dvf_image.GetDirection())
+    return image_from_array(determinant, dvf_image)
+
+
+# ---- sampling
+
+def sample_dvf(dvf, points):
+    """Displacement at physical points: linear interpolation, edge clamped.
+
+    :param points: ``(n, 3)`` x, y, z, mm.
+    :return: ``(n, 3)`` mm, float64.
+    """
+    dvf = require_dvf(dvf)
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError('Points must be an array (n, 3) of x, y, z in mm; got shape {}.'
+                         .format(points.shape))
+    array, geometry = array_view(dvf), Geometry.of(dvf)
+    result = np.empty(points.shape, np.float64)
+    for start in range(0, len(points), _POINTS_AT_A_TIME):
+        part = slice(start, start + _POINTS_AT_A_TIME)
+        result[part] = _trilinear(array, geometry.world_to_index(points[part]))
+    return result
+
+
+def _trilinear(array, index):
+    """Values of ``array [z, y, x, 3]`` at continuous voxel indices ``(n, 3)`` in x, y, z order, edge
+    clamped."""
+    last = np.array(array.shape[2::-1]) - 1
+    index = np.clip(index, 0, last)
+    low = np.minimum(index.astype(np.intp), np.maximum(last - 1, 0))
+    high = np.minimum(low + 1, last)
+    fraction = index - low
+    result = 0.
+    for corner in range(8):
+        upper = [bool(corner >> axis & 1) for axis in range(3)]
+        x, y, z = [(high if up else low)[:, axis] for axis, up in enumerate(upper)]
+        weight = 1.
+        for axis, up in enumerate(upper):
+            weight = weight * (fraction[:, axis] if up else 1 - fraction[:, axis])
+        result = result + weight[:, None] * array[z, y, x]
+    return result
+
+
+def resample_dvf(dvf, geometry, threads=None):
+    """Bring a field to another grid: linear in physical space, edge clamped; vectors stay as they are (mm,
+    physical).
+
+    :param geometry: :class:`Geometry` or image.
+    :return: float32 field on that grid.
+    """
+    dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
+    resampler = grid_resampler(geometry, threads)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float('nan'))
+    array = sitk.GetArrayFromImage(resampler.Execute(dvf))
+    # ITK has no value outside the buffer of the field; NaN marks those voxels, which take the value at the
+    # edge.
+    _fill_outside(array, array[..., 0], geometry, lambda points, index: sample_dvf(dvf, points))
+    return image_from_array(array, geometry)
+
+
+def _fill_outside(array, marker, geometry, value):
+    """Set ``array`` to ``value(points, (z, y, x))`` wherever ``marker`` is NaN."""
+    for z, plane in enumerate(marker):
+        y, x = np.nonzero(np.isnan(plane))
+        if len(y):
+            index = np.stack([x, y, np.full_like(x, z)], axis=1)
+            array[z, y, x] = value(geometry.index_to_world(index), (z, y, x))
+
+
+# ---- composition
+
+def field_warper(dvf, threads=None):
+    """A WarpImageFilter whose output grid is that of the field ``dvf``."""
+    warper = limit(sitk.WarpImageFilter(), threads)
+    warper.SetOutputSize(dvf.GetSize())
+    warper.SetOutputSpacing(dvf.GetSpacing())
+    warper.SetOutputOrigin(dvf.GetOrigin())
+    warper.SetOutputDirection(dvf.GetDirection())
+    return warper
+
+
+def _read_at_displaced(total, displacement, threads=None):
+    """``total(p + displacement(p))`` on the grid of ``displacement``: float32 ``[z, y, x, 3]``, edge
+    clamped."""
+    geometry = Geometry.of(displacement)
+    moves = array_view(displacement)
+    result = np.empty(moves.shape, np.float32)
+    warper = field_warper(displacement, threads)
+    warper.SetInterpolator(sitk.sitkLinear)
+    warper.SetEdgePaddingValue(float('nan'))
+    for i in range(3):
+        component = warper.Execute(sitk.VectorIndexSelectionCast(total, i), displacement)
+        result[..., i] = array_view(component)
+    _fill_outside(result, result[..., 0], geometry,
+                  lambda points, index: sample_dvf(total, points + moves[index]))
+    return result
+
+
+def compose(dvf_first, dvf_total, threads=None):
+    """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the other one from where it leads.
+
+    In a pyramid ``dvf_first`` is the residual u_s found on the newest stage, ``dvf_total`` the field U so
+    far.
+
+    :return: float32 field on the grid of ``dvf_first``; U is read linearly, edge clamped.
+    """
+    dvf_first, dvf_total = require_dvf(dvf_first), require_dvf(dvf_total)
+    result = _read_at_displaced(dvf_total, dvf_first, threads)
+    result += array_view(dvf_first)
+    return image_from_array(result, dvf_first)
+
+
+def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
+    """Inverse field v with ``v(q) = -u(q + v(q))`` by fixed-point iteration.
+
+    Converges where u is a contraction (its derivatives below one), as fields without folding nearly always
+    are.
+
+    :param iterations: at most so many; fewer when nothing moves by more than ``tolerance`` mm.
+    :return: (inverse on the grid of ``dvf``, residual): residual is the largest ``|v(q) + u(q + v(q))|`` in
+        mm.
+    """
+    dvf = require_dvf(dvf)
+    inverse = image_from_array(-array_view(dvf), dvf)
+    for left in range(max(int(iterations), 0), -1, -1):
+        reached = _read_at_displaced(dvf, inverse, threads)
+        residual = _largest_norm(array_view(inverse), reached)
+        if residual <= tolerance or not left:
+            return inverse, residual
+        np.negative(reached, out=reached)
+        inverse = image_from_array(reached, dvf)
+
+
+def _largest_norm(a, b):
+    """Largest Euclidean norm of ``a + b`` over voxels, in mm."""
+    return float(max(np.sqrt(np.square(p + q).sum(axis=-1).max()) for p, q in zip(a, b)))

@@ -1,0 +1,218 @@
+"""Is an image file whole? Readers of some formats hand out a half file without a word, so its bytes are
+counted first.
+
+The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and
+NRRD; other formats are left to their readers. For gzip the length its last four bytes declare is compared;
+only where that does not fit is the file decompressed (a stream, no memory) to count.
+"""
+import gzip
+import os
+import re
+import struct
+import zlib
+
+from functions.setting.errors import InputError
+
+_MET_BYTES = {'CHAR': 1, 'UCHAR': 1, 'SHORT': 2, 'USHORT': 2, 'INT': 4, 'UINT': 4, 'LONG': 4, 'ULONG': 4,
+              'LONG_LONG': 8, 'ULONG_LONG': 8, 'FLOAT': 4, 'DOUBLE': 8}
+_NRRD_BYTES = {name: size for size, names in {
+    1: 'signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t',
+    2: 'short|short int|signed short|signed short int|int16|int16_t'
+       '|ushort|unsigned short|unsigned short int|uint16|uint16_t',
+    4: 'int|signed int|int32|int32_t|uint|unsigned int|uint32|uint32_t|float',
+    8: 'double|longlong|long long|long long int|signed long long|signed long long int|int64|int64_t'
+       '|ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t',
+}.items() for name in names.split('|')}
+_HEADER_LIMIT = 2 ** 16
+
+
+def check_whole(path):
+    """Raise :class:`InputError` when ``path`` holds fewer bytes than its header implies.
+
+    Formats other than .mha, .mhd, .nii, .nii.gz, .hdr, .img, .img.gz, .nrrd and .nhdr pass unchecked.
+    """
+    name = path.lower()
+    if os.path.getsize(path) == 0:
+        raise InputError('{} is empty (0 bytes).'.format(path))
+    if name.endswith(('.mha', '.mhd')):
+        _check_metaimage(path)
+    elif name.endswith(('.nii', '.nii.gz')):
+        _check_nifti(path, path)
+    elif name.endswith(('.hdr', '.img', '.img.gz')):
+        stem = re.sub(r'\.(hdr|img|img\.gz)$', '', path, flags=re.IGNORECASE)
+        data = next((stem + e for e in ('.img', '.img.gz') if os.path.exists(stem + e)), stem + '.img')
+        _require_file(stem + '.hdr', path)
+        _require_file(data, path)
+        _check_nifti(stem + '.hdr', data)
+    elif name.endswith(('.nrrd', '.nhdr')):
+        _check_nrrd(path)
+
+
+def _truncated(path, present, expected):
+    return InputError('{} is cut short: its header implies {} bytes, {} are there. Copy or make it again.'
+                      .format(path, expected, present))
+
+
+def _unreadable(path, what):
+    return InputError('{} is not a readable image: {}.'.format(path, what))
+
+
+def _require_file(path, header):
+    if not os.path.isfile(path):
+        raise InputError('{} refers to {}, which does not exist.'.format(header, path))
+
+
+def _require_bytes(path, present, expected):
+    if present < expected:
+        raise _truncated(path, present, expected)
+
+
+def _product(values):
+    result = 1
+    for value in values:
+        result *= int(value)
+    return result
+
+
+def _gzip_length(path, start, expected):
+    """Decompressed length of the gzip stream at byte ``start`` of ``path``, or of what can be had of it."""
+    with open(path, 'rb') as stream:
+        stream.seek(-4, os.SEEK_END)
+        declared, = struct.unpack('<I', stream.read(4))
+        if declared == expected % 2 ** 32:
+            return expected
+        stream.seek(start)
+        return _count(gzip.GzipFile(fileobj=stream))
+
+
+def _count(stream):
+    """Number of bytes that ``stream`` gives before it ends or breaks."""
+    count = 0
+    try:
+        while True:
+            block = stream.read(2 ** 20)
+            if not block:
+                return count
+            count += len(block)
+    except (EOFError, OSError, zlib.error):
+        return count
+
+
+# ---- MetaImage
+
+def _check_metaimage(path):
+    with open(path, 'rb') as stream:
+        head = stream.read(_HEADER_LIMIT)
+    match = re.search(br'^\s*ElementDataFile\s*=\s*([^\r\n]*)\r?\n', head, re.MULTILINE)
+    if match is None:
+        raise _unreadable(path, 'its header ends before ElementDataFile')
+    fields = {}
+    for line in head[:match.start()].decode('latin-1').splitlines():
+        key, _, value = line.partition('=')
+        fields[key.strip()] = value.strip()
+    data_name = match.group(1).decode('latin-1').strip()
+    # Text data and lists of slice files carry no byte count of their own.
+    if fields.get('BinaryData', 'True').lower() != 'true' or data_name == 'LIST' or '%' in data_name:
+        return
+    try:
+        expected = (_product(fields['DimSize'].split()) * int(fields.get('ElementNumberOfChannels', 1))
+                    * _MET_BYTES[re.sub('_ARRAY$', '', fields['ElementType'].replace('MET_', '', 1))])
+        header_size = int(fields.get('HeaderSize', 0))
+        compressed = fields.get('CompressedData', 'False').lower() == 'true'
+        compressed_size = int(fields.get('CompressedDataSize', 0))
+    except (KeyError, ValueError) as error:
+        raise _unreadable(path, 'its header lacks or garbles {}'.format(error)) from error
+    local = data_name.upper() == 'LOCAL'
+    data = path if local else os.path.join(os.path.dirname(path), data_name)
+    _require_file(data, path)
+    start = match.end() if local else max(header_size, 0)
+    present = os.path.getsize(data) - start
+    if not compressed:
+        _require_bytes(data, present, expected)
+    elif compressed_size:
+        _require_bytes(data, present, compressed_size)
+    else:
+        _require_bytes(data, _inflated_length(data, start), expected)
+
+
+def _inflated_length(path, start):
+    """Decompressed length of the zlib stream at byte ``start``."""
+    count, inflate = 0, zlib.decompressobj(zlib.MAX_WBITS | 32)
+    with open(path, 'rb') as stream:
+        stream.seek(start)
+        try:
+            for block in iter(lambda: stream.read(2 ** 18), b''):
+                count += len(inflate.decompress(block))
+        except zlib.error:
+            pass
+    return count
+
+
+# ---- NIfTI, Analyze
+
+def _check_nifti(header_path, data_path):
+    try:
+        opener = gzip.open if header_path.lower().endswith('.gz') else open
+        with opener(header_path, 'rb') as stream:
+            head = stream.read(540)
+    except (EOFError, OSError, zlib.error) as error:
+        raise _unreadable(header_path, 'its header cannot be decompressed ({})'.format(error)) from error
+    if len(head) < 348:
+        raise _unreadable(header_path, 'its header is cut short')
+    for order in '<>':
+        head_size, = struct.unpack_from(order + 'i', head)
+        if head_size == 348:
+            dim = struct.unpack_from(order + '8h', head, 40)
+            bits, = struct.unpack_from(order + 'h', head, 72)
+            offset = int(struct.unpack_from(order + 'f', head, 108)[0])
+            break
+        if head_size == 540 and len(head) == 540:
+            dim = struct.unpack_from(order + '8q', head, 16)
+            bits, = struct.unpack_from(order + 'h', head, 14)
+            offset, = struct.unpack_from(order + 'q', head, 168)
+            break
+    else:
+        raise _unreadable(header_path, 'it has no NIfTI header')
+    if not 1 <= dim[0] <= 7 or min(dim[1:dim[0] + 1]) < 1 or bits < 1:
+        raise _unreadable(header_path, 'its header gives the size {}'.format(tuple(dim)))
+    expected = max(offset, 0) + _product(dim[1:dim[0] + 1]) * bits // 8
+    if data_path.lower().endswith('.gz'):
+        _require_bytes(data_path, _gzip_length(data_path, 0, expected), expected)
+    else:
+        _require_bytes(data_path, os.path.getsize(data_path), expected)
+
+
+# ---- NRRD
+
+def _check_nrrd(path):
+    with open(path, 'rb') as stream:
+        head = stream.read(_HEADER_LIMIT)
+    if not head.startswith(b'NRRD'):
+        raise _unreadable(path, 'it has no NRRD header')
+    end = re.search(br'\r?\n\r?\n', head)
+    text = (head[:end.start()] if end else head).decode('latin-1')
+    fields = {}
+    for line in text.splitlines()[1:]:
+        key, colon, value = line.partition(':')
+        if colon and not line.startswith('#') and not value.startswith('='):
+            fields[key.strip().lower()] = value.strip()
+    data_name = fields.get('data file', fields.get('datafile'))
+    if end is None and data_name is None:
+        raise _unreadable(path, 'its header is cut short')
+    encoding = fields.get('encoding', '').lower()
+    if (encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0'
+            or (data_name and (data_name.startswith('LIST') or '%' in data_name))):
+        return
+    try:
+        expected = _product(fields['sizes'].split()) * _NRRD_BYTES[fields['type'].lower()]
+        skip = int(fields.get('byte skip', fields.get('byteskip', 0)))
+    except (KeyError, ValueError) as error:
+        raise _unreadable(path, 'its header lacks or garbles {}'.format(error)) from error
+    data, start = path, end.end() if end else 0
+    if data_name:
+        data, start = os.path.join(os.path.dirname(path), data_name), 0
+        _require_file(data, path)
+    if encoding == 'raw':
+        _require_bytes(data, os.path.getsize(data) - start - max(skip, 0), expected)
+    else:
+        _require_bytes(data, _gzip_length(data, start, expected), expected)

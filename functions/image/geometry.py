@@ -1,0 +1,105 @@
+"""Where the voxels of an image lie in physical space, and the way between voxel indices and millimetres."""
+import collections
+import itertools
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.threads import limit
+from functions.setting.errors import InputError
+
+
+class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 'direction'))):
+    """Grid of an image, every tuple in x, y, z order.
+
+    ``size`` voxels, ``spacing`` mm, ``origin`` mm (centre of voxel 0, 0, 0), ``direction`` nine cosines, row
+    by row as ITK gives them: ``point = origin + D @ (spacing * index)``.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, image):
+        """Geometry of a SimpleITK image; a :class:`Geometry` is returned as it is."""
+        if isinstance(image, cls):
+            return image
+        if not isinstance(image, sitk.Image):
+            raise InputError('An image or its Geometry is needed to know the grid; got {}.'
+                             .format(type(image).__name__))
+        return cls(tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()),
+                   tuple(image.GetDirection()))
+
+    @classmethod
+    def identity(cls, size, spacing=(1., 1., 1.), origin=(0., 0., 0.)):
+        """Grid with identity direction (x to the left, y posterior, z superior)."""
+        return cls(tuple(int(n) for n in size), tuple(float(s) for s in spacing),
+                   tuple(float(o) for o in origin), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
+
+    @property
+    def matrix(self):
+        """3x3 float64 matrix from index steps to millimetres: direction times spacing."""
+        return np.array(self.direction, dtype=np.float64).reshape(3, 3) * np.array(self.spacing)
+
+    @property
+    def shape(self):
+        """Array shape ``(z, y, x)``."""
+        return tuple(self.size[::-1])
+
+    def index_to_world(self, index):
+        """Millimetres of continuous 0-based voxel indices, ``(..., 3)`` in x, y, z order, float64."""
+        return np.asarray(index, dtype=np.float64) @ self.matrix.T + np.array(self.origin)
+
+    def world_to_index(self, points):
+        """Continuous 0-based voxel indices of points in millimetres, ``(..., 3)`` in x, y, z order,
+        float64."""
+        return (np.asarray(points, dtype=np.float64) - np.array(self.origin)) @ np.linalg.inv(self.matrix).T
+
+    def corners(self):
+        """Millimetres of the eight outermost voxel centres, ``(8, 3)``."""
+        return self.index_to_world(list(itertools.product(*[(0, n - 1) for n in self.size])))
+
+    def matches(self, other, tolerance=0.01):
+        """True when no voxel centre is more than ``tolerance`` (a fraction of the smallest spacing) off
+        ``other``'s.
+
+        Header formats round differently (NIfTI keeps single precision), hence not to the last bit.
+        """
+        other = Geometry.of(other)
+        if tuple(self.size) != tuple(other.size):
+            return False
+        if len(self.size) != 3:
+            return self == other
+        far = np.abs(self.corners() - other.corners()).max()
+        return bool(far <= tolerance * min(min(self.spacing), min(other.spacing)))
+
+    def apply_to(self, image):
+        """Stamp spacing, origin and direction on ``image`` (same size) and return it."""
+        image.SetSpacing(self.spacing)
+        image.SetOrigin(self.origin)
+        image.SetDirection(self.direction)
+        return image
+
+    def __str__(self):
+        return 'size {}, spacing {}, origin {}'.format(
+            tuple(self.size), tuple(round(v, 4) for v in self.spacing),
+            tuple(round(v, 3) for v in self.origin))
+
+
+def grid_resampler(geometry, threads=None):
+    """A ResampleImageFilter whose output grid is ``geometry`` (identity transform)."""
+    resampler = limit(sitk.ResampleImageFilter(), threads)
+    resampler.SetSize([int(n) for n in geometry.size])
+    resampler.SetOutputSpacing(geometry.spacing)
+    resampler.SetOutputOrigin(geometry.origin)
+    resampler.SetOutputDirection(geometry.direction)
+    return resampler
+
+
+def require_same_grid(a, b, name_a, name_b):
+    """Raise :class:`InputError` naming both unless images (or geometries) ``a`` and ``b`` have the same
+    grid."""
+    a, b = Geometry.of(a), Geometry.of(b)
+    if not a.matches(b):
+        raise InputError('{} and {} must have the same grid: {} has {}; {} has {}{}.'.format(
+            name_a, name_b, name_a, a, name_b, b,
+            '' if str(a) != str(b) else ' (their directions differ)'))

@@ -1,0 +1,160 @@
+"""The record that a piece of work is finished: a small JSON file written last.
+
+It lists what the work was made from, the format number of its maker and its outputs with size, modification
+time and a checksum of their content. Work is skipped only when all of that holds; that a file exists never
+means anything.
+"""
+import functools
+import hashlib
+import json
+import os
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.volume_io import array_view, read_image
+from functions.setting.atomic import read_json, write_json
+from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+
+IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
+_known_checksums = {}
+
+
+def array_checksum(image_or_array):
+    """BLAKE2b (128 bits, hexadecimal) of the voxels: type, shape and values, whatever the file format.
+
+    :param image_or_array: sitk.Image or array ``[z, y, x]`` / ``[z, y, x, c]``.
+    """
+    is_image = isinstance(image_or_array, sitk.Image)
+    array = np.ascontiguousarray(array_view(image_or_array) if is_image else image_or_array)
+    if array.dtype.byteorder == '>':
+        array = array.astype(array.dtype.newbyteorder('<'))
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update('{}{} '.format(array.dtype.kind, array.dtype.itemsize).encode())
+    digest.update(repr(tuple(int(n) for n in array.shape)).encode())
+    digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def voxel_checksum(path, fresh=False):
+    """Checksum of the content of a file: its voxels if it is an image, its bytes otherwise.
+
+    Remembered by path, size and modification time within the process; ``fresh`` reads the file in any case.
+
+    :raises MissingFileError, InputError: missing or damaged.
+    """
+    key = (os.path.abspath(path),) + _stat(path)
+    if fresh or key not in _known_checksums:
+        if path.lower().endswith(IMAGE_EXTENSIONS):
+            value = array_checksum(read_image(path, expect='any', dim=None))
+        else:
+            digest = hashlib.blake2b(digest_size=16)
+            with open(path, 'rb') as stream:
+                for block in iter(lambda: stream.read(2 ** 20), b''):
+                    digest.update(block)
+            value = digest.hexdigest()
+        _known_checksums[key] = value
+    return _known_checksums[key]
+
+
+def _stat(path):
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise MissingFileError('{} does not exist.'.format(path)) from error
+    return status.st_size, status.st_mtime_ns
+
+
+def record_output(path, image_or_array=None, folder=None):
+    """What a manifest says about an output that has just been written.
+
+    :param path: the file.
+    :param image_or_array: what was written, so that it need not be read again; None: read the file.
+    :param folder: folder of the manifest, which ``path`` is recorded relative to; None: the folder of the
+        file.
+    :return: dictionary with path, bytes, mtime_ns, checksum.
+    """
+    path = os.path.abspath(path)
+    size, mtime = _stat(path)
+    checksum = voxel_checksum(path) if image_or_array is None else array_checksum(image_or_array)
+    relative = os.path.relpath(path, os.path.abspath(folder or os.path.dirname(path)))
+    return {'path': relative.replace(os.sep, '/'), 'bytes': size, 'mtime_ns': mtime, 'checksum': checksum}
+
+
+def write_manifest(path, made_from, format_number, outputs):
+    """Publish the manifest of finished work; call it last.
+
+    :param made_from: JSON-able description of inputs and settings; compared when the work is looked at again.
+    :param format_number: integer, raised by hand when the maker's output changes; compared.
+    :param outputs: list of :func:`record_output` dictionaries (recorded relative to the folder of ``path``).
+    """
+    write_json(path, {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs),
+                      'commit': _commit()})
+
+
+def check_manifest(path, made_from, format_number, verify=False):
+    """Is the work that ``path`` records done, from the same inputs, and are its outputs there and intact?
+
+    Size and modification time of each output are compared first, its checksum when either differs or on
+    ``verify``. Where only times differ (a copied tree) the manifest is brought up to date, so that the next
+    look is quick again.
+
+    :return: (done, reason): reason says why not; it is '' when done, and 'no manifest' when there is none.
+    """
+    try:
+        manifest = read_json(path)
+    except MissingFileError:
+        return False, 'no manifest'
+    except InputError as error:
+        return False, str(error)
+    try:
+        if manifest['format_number'] != format_number:
+            return False, '{} was made by format {} of its maker, now {}'.format(
+                path, manifest['format_number'], format_number)
+        if manifest['made_from'] != json.loads(json.dumps(made_from)):
+            return False, '{} was made from other inputs or settings'.format(path)
+        touched = False
+        for output in manifest['outputs']:
+            reason, changed = _check_output(os.path.dirname(os.path.abspath(path)), output, verify)
+            if reason:
+                return False, reason
+            touched = touched or changed
+    except (KeyError, TypeError) as error:
+        return False, '{} is not a manifest ({})'.format(path, error)
+    if touched:
+        try:
+            write_json(path, manifest)
+        except DiskError:
+            pass    # a read-only tree: checked by its checksums each time
+    return True, ''
+
+
+def _check_output(folder, output, verify):
+    """(reason why not, whether size or time was brought up to date in ``output``)."""
+    path = os.path.normpath(os.path.join(folder, output['path']))
+    try:
+        found = _stat(path)
+        same = found == (output['bytes'], output['mtime_ns'])
+        if same and not verify:
+            return '', False
+        if voxel_checksum(path, fresh=True) != output['checksum']:
+            return '{} is not what was written'.format(path), False
+    except RegNetError as error:
+        return str(error), False
+    output['bytes'], output['mtime_ns'] = found
+    return '', not same
+
+
+@functools.lru_cache(maxsize=1)
+def _commit():
+    """Commit of the code, for people who look at a manifest; None outside a git checkout. Never compared."""
+    git = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', '.git')
+    try:
+        with open(os.path.join(git, 'HEAD')) as stream:
+            head = stream.read().strip()
+        if not head.startswith('ref: '):
+            return head
+        with open(os.path.join(git, *head[5:].split('/'))) as stream:
+            return stream.read().strip()
+    except OSError:
+        return None

@@ -1,0 +1,47 @@
+"""Masks: uint8 images, 0 outside and 1 inside."""
+import numpy as np
+
+from functions.image.geometry import require_same_grid
+from functions.image.volume_io import array_view, image_from_array, read_image
+from functions.setting.errors import InputError
+
+
+def read_mask(path, like=None, required=True):
+    """Read a mask; every non-zero label counts as inside.
+
+    :param like: image or Geometry whose grid the mask must have.
+    :param required: False: an empty mask is accepted.
+    :return: uint8 sitk.Image of 0 and 1.
+    :raises MissingFileError, InputError: missing, not a mask, another grid, or empty.
+    """
+    image = read_image(path)
+    if like is not None:
+        require_same_grid(image, like, 'The mask {}'.format(path), 'its image')
+    mask = image_from_array((array_view(image) != 0).view(np.uint8), image)
+    if required:
+        require_nonempty(mask, 'The mask {}'.format(path))
+    return mask
+
+
+def require_nonempty(mask, name):
+    """Raise :class:`InputError` when ``mask`` (image or array) has no voxel inside; otherwise return it."""
+    array = mask if isinstance(mask, np.ndarray) else array_view(mask)
+    if not array.any():
+        raise InputError('{} is empty: no voxel is inside. Make or give another one.'.format(name))
+    return mask
+
+
+def apply_mask(array, mask, value):
+    """Copy of ``array`` with ``value`` wherever ``mask`` is zero.
+
+    :param array: ``[z, y, x]`` or ``[z, y, x, c]``.
+    :param mask: array ``[z, y, x]``; every non-zero label is inside.
+    :raises InputError: shapes differ.
+    """
+    array, mask = np.asarray(array), np.asarray(mask)
+    if array.shape[:3] != mask.shape:
+        raise InputError('The mask has the shape {} and the image {} (z, y, x); they must be equal.'
+                         .format(mask.shape, array.shape[:3]))
+    result = array.copy()
+    result[mask == 0] = value
+    return result

@@ -1,0 +1,142 @@
+"""Reading and writing volumes, and the way between images and arrays.
+
+Volumes travel as SimpleITK images; computing is done on NumPy arrays ``[z, y, x]`` (components last).
+"""
+import os
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.file_check import check_whole
+from functions.image.geometry import Geometry, require_same_grid
+from functions.setting.atomic import publish
+from functions.setting.errors import InputError, MissingFileError
+
+__all__ = ['Geometry', 'array_view', 'image_from_array', 'read_image', 'require_same_grid', 'write_image']
+
+WRITABLE = ('.mha', '.nii', '.nii.gz', '.nrrd')
+_EXPECTATIONS = ('scalar', 'vector', 'any')
+
+
+def read_image(path, expect='scalar', dim=3):
+    """Read an image after making sure that the file is whole.
+
+    :param path: image file (.mha, .mhd, .nii, .nii.gz, .nrrd, or anything else that SimpleITK reads).
+    :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or
+        ``'any'``.
+    :param dim: number of dimensions; further axes of length one are dropped. None: any.
+    :return: sitk.Image.
+    :raises MissingFileError: no such file.
+    :raises InputError: not an image, cut short, other dimensions or components, NaN or infinite values.
+    """
+    if expect not in _EXPECTATIONS:
+        raise InputError('expect must be one of {}; got {!r}.'.format(', '.join(_EXPECTATIONS), expect))
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise MissingFileError('Image {} does not exist.'.format(path))
+    if os.path.isdir(path):
+        raise InputError('{} is a folder; an image file is needed (a folder with a DICOM series is read by '
+                         'functions.preprocessing).'.format(path))
+    check_whole(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError('{} is not a readable image: {}'.format(path, _reason(error))) from error
+    size = tuple(reader.GetSize())
+    spare = size[dim:] if dim is not None else ()
+    if dim is not None and (len(size) < dim or any(n != 1 for n in spare)):
+        raise InputError('{} has {} dimensions (size {}); an image of {} dimensions is needed.'
+                         .format(path, len(size), ' x '.join(str(n) for n in size), dim))
+    _check_components(path, reader, expect, dim)
+    try:
+        image = reader.Execute()
+        if spare:
+            image = sitk.Extract(image, list(size[:dim]) + [0] * len(spare))
+    except RuntimeError as error:
+        raise InputError('{} cannot be read: {}'.format(path, _reason(error))) from error
+    if expect == 'vector' and image.GetPixelID() != sitk.sitkVectorFloat32:
+        image = sitk.Cast(image, sitk.sitkVectorFloat32)
+    _require_finite(path, image)
+    return image
+
+
+def _reason(error):
+    """Last line of an ITK error message: the one that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _check_components(path, reader, expect, dim):
+    components = reader.GetNumberOfComponents()
+    if 'complex' in sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()).lower():
+        raise InputError('{} holds complex numbers; real values are needed.'.format(path))
+    if expect == 'scalar' and components != 1:
+        raise InputError('{} has {} values per voxel (colour or vector image); one value per voxel is needed.'
+                         .format(path, components))
+    if expect == 'vector' and components != (dim or components):
+        raise InputError('{} has {} values per voxel; a displacement field with {} is needed.'
+                         .format(path, components, dim))
+
+
+def _require_finite(path, image):
+    array = array_view(image)
+    if array.dtype.kind != 'f':
+        return
+    bad = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in array)
+    if bad:
+        raise InputError('{} holds {} values that are NaN or infinite; replace them before using the image.'
+                         .format(path, bad))
+
+
+def write_image(image, path, compress=False):
+    """Write ``image`` whole or not at all; the folder is made when missing.
+
+    :param image: sitk.Image.
+    :param path: ends in .mha, .nii, .nii.gz or .nrrd (formats of one file).
+    :param compress: compress .mha and .nrrd as well (.nii.gz always is).
+    :raises InputError: other extension.
+    :raises DiskError: full disk or folder that cannot be written; a former file is untouched.
+    """
+    path = os.fspath(path)
+    if not path.lower().endswith(WRITABLE):
+        raise InputError('Cannot write {}: the name must end in one of {}.'.format(path, ', '.join(WRITABLE)))
+    with publish(path) as temporary:
+        sitk.WriteImage(image, temporary, compress or path.lower().endswith('.gz'))
+
+
+def image_from_array(array, reference, dtype=None):
+    """Image with the voxels of ``array`` and the geometry of ``reference``.
+
+    :param array: ``[z, y, x]``, or ``[z, y, x, c]`` for an image with c components.
+    :param reference: sitk.Image or :class:`Geometry` of the same size.
+    :param dtype: NumPy type of the voxels; None keeps the array's (bool becomes uint8, float64 becomes
+        float32).
+    :raises InputError: sizes differ.
+    """
+    array = np.asarray(array)
+    geometry = Geometry.of(reference)
+    if array.ndim not in (3, 4) or array.shape[:3] != geometry.shape:
+        raise InputError('An array of shape {} does not fit a grid of size (x, y, z) {}.'
+                         .format(array.shape, geometry.size))
+    if dtype is None:
+        dtype = {'b': np.uint8, 'f': np.float32}.get(array.dtype.kind, array.dtype)
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return geometry.apply_to(sitk.GetImageFromArray(array, isVector=array.ndim == 4))
+
+
+class _Held:
+    """Memory of an image that stays valid as long as an array made from it lives."""
+
+    def __init__(self, image):
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
+def array_view(image):
+    """Voxels of ``image`` as a read-only array ``[z, y, x]`` or ``[z, y, x, c]`` without copying.
+
+    The array keeps the image's memory alive. Copy it before changing the image.
+    """
+    return np.asarray(_Held(image))

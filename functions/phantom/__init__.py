@@ -1,0 +1,1 @@
+"""The breathing thorax the project makes for itself: images, masks, true deformations and landmarks."""

@@ -1,0 +1,219 @@
+"""Breathing as an analytic map from the reference (T00, maximum inhale) to any phase, its inverse and its Jacobian.
+
+Three invertible steps, each with a positive Jacobian determinant:
+
+1. a small smooth random displacement inside the chest (heterogeneity), vanishing at the chest wall and the spine;
+2. in the straightened chest (frame.py) a movement along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the diaphragm
+   and everything near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex, and ``w`` falls from
+   one at the pleura to zero before the ribs, so that lungs and liver slide along a chest wall that stays;
+3. the chest wall itself: the front of the body approaches the spine, the sides come in, both depending on z.
+
+The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads a little (hysteresis),
+so that inspiration and expiration take different ways. From T00 to T50, u_z > 0 at the diaphragm.
+
+The density of the lung is conserved: ``rho_fixed(p) = rho_moving(p + u(p)) det(I + du/dp)``.
+"""
+import math
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.phantom.frame import smooth_step
+from functions.setting.errors import InputError
+
+PHASES = 10
+
+
+def check_type(type_im):
+    """Index of a phase as an int.
+
+    :raises InputError: not one of 0 (T00) ... 9 (T90).
+    """
+    if isinstance(type_im, (bool, float, str)) or type_im not in range(PHASES):
+        raise InputError('Phase type_im={!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).'.format(type_im))
+    return int(type_im)
+
+
+class Breathing(object):
+    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtype is kept.
+
+    :param frame: :class:`functions.phantom.frame.Frame`.
+    :raises InputError: the descent asked for would fold a box this small.
+    """
+
+    def __init__(self, frame):
+        self.frame = frame
+        p = self.patient = frame.patient
+        self.top = p.apex_z
+        self.length = p.apex_z - (p.recess_z - 4.0 * p.scale)
+        dome_z = p.recess_z + p.dome_height['right']
+        # The descent is stated at the top of the right dome.
+        self.rise = 1.0
+        self.rise = p.descent / float(smooth_step((self.top - dome_z) / self.length) * self._rise(-0.5, p.dome_eta, False))
+        if 1.5 * 1.3 * self.rise / self.length > 0.6:
+            raise InputError("A descent of {:.1f} mm is too deep for a phantom {} mm high; raise setting['Phantom']['Size'] "
+                             "or lower setting['Phantom']['Descent'].".format(p.descent, p.size[2]))
+        self.slide_width = max(1.5, 3.5 * p.scale)
+        rng = p.random_state('ripple')
+        waves = 4
+        wavelength = rng.uniform(55, 110, waves) * p.scale
+        direction = rng.normal(size=(waves, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        self._wave = [[float(c) for c in row] for row in direction * (2 * math.pi / wavelength)[:, None]]
+        self._wave_phase = [float(c) for c in rng.uniform(0, 2 * math.pi, waves)]
+        push = rng.normal(size=(waves, 3))
+        push *= p.ripple / np.linalg.norm(push, axis=1, keepdims=True) / math.sqrt(waves)
+        self._push = [[float(c) for c in row] for row in push]
+
+    @staticmethod
+    def amplitude(type_im):
+        """0 at T00, 1 at T50, a cosine between."""
+        return 0.5 * (1.0 - math.cos(2 * math.pi * check_type(type_im) / PHASES))
+
+    def _chest_amplitude(self, type_im):
+        return self.amplitude(type_im) + self.patient.hysteresis * math.sin(2 * math.pi * type_im / PHASES)
+
+    # step 1: heterogeneity
+    def _ripple(self, x, y, z):
+        p = self.patient
+        xi, eta = self.frame.straighten(x, y, z)
+        r2 = xi * xi + eta * eta
+        window = np.maximum(1.0 - r2 * r2, 0.0)
+        window = window * window * smooth_step(self.frame.beside_spine(xi, eta) / (22.0 * p.scale))
+        window = window * smooth_step((self.top + 10.0 * p.scale - z) / (60.0 * p.scale))
+        dx = dy = dz = 0.0
+        for (kx, ky, kz), phase, (px, py, pz) in zip(self._wave, self._wave_phase, self._push):
+            wave = np.sin(kx * x + ky * y + (kz * z + phase))
+            dx, dy, dz = dx + px * wave, dy + py * wave, dz + pz * wave
+        return dx * window, dy * window, dz * window
+
+    # step 2: sliding along the chest wall
+    def _rise(self, xi, eta, sliding=True):
+        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w (the smooth continuation of the inside)."""
+        p = self.patient
+        rise = self.rise * (1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2))
+        rise = rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25 ** 2)))
+        if sliding:
+            rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / self.slide_width)))
+            rise = rise * smooth_step(self.frame.beside_spine(xi, eta) / (6.0 * p.scale))
+        return rise
+
+    def _decay(self, z):
+        """g(z) and dg/dz: 1 at the recess and below, 0 at the apex and above."""
+        t = np.clip((self.top - z) * (1.0 / self.length), 0.0, 1.0)
+        return t * t * (3.0 - 2.0 * t), t * (1.0 - t) * (-6.0 / self.length)
+
+    # step 3: the chest wall
+    def _chest(self, z, amplitude):
+        """Relative narrowing in x and in y at height z."""
+        p = self.patient
+        level = 0.35 + 0.65 * smooth_step((self.top - z) / (0.6 * p.size[2]))
+        return (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level, \
+            (amplitude * p.chest_motion[1] / p.chest_rx) * level
+
+    def forward(self, x, y, z, type_im, sliding=True):
+        """Where reference points are in a phase.
+
+        :return: (x, y, z) in mm.
+        """
+        a, b = self.amplitude(type_im), self._chest_amplitude(type_im)
+        if type_im == 0:
+            return x, y, z
+        dx, dy, dz = self._ripple(x, y, z)
+        x, y, z = x + a * dx, y + a * dy, z + a * dz
+        xi, eta = self.frame.straighten(x, y, z)
+        z = z + a * self._rise(xi, eta, sliding) * self._decay(z)[0]
+        x, y = self.frame.bend(xi, eta, z)
+        narrow_y, narrow_x = self._chest(z, b)
+        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing moves behind, all of it far in front.
+        spine, c = self.frame.spine(z), 0.3 * self.patient.chest_ry
+        v = np.maximum(spine - y, 0.0)
+        return x * (1.0 - narrow_x), y + narrow_y * v * v / (v + c), z
+
+    def inverse(self, x, y, z, type_im, iterations=6, sliding=True):
+        """Which reference points are at given points of a phase; exact to well below 0.01 mm.
+
+        :return: (x, y, z) in mm.
+        """
+        a, b = self.amplitude(type_im), self._chest_amplitude(type_im)
+        if type_im == 0:
+            return x, y, z
+        narrow_y, narrow_x = self._chest(z, b)
+        x = x / (1.0 - narrow_x)
+        # v' = v - n v^2 / (v + c) solved for v.
+        spine, c = self.frame.spine(z), 0.3 * self.patient.chest_ry
+        moved = np.maximum(spine - y, 0.0)
+        half = 0.5 * (moved - c)
+        v = (half + np.sqrt(half * half + (1.0 - narrow_y) * moved * c)) / (1.0 - narrow_y)
+        y = np.where(spine > y, spine - v, y)
+        xi, eta = self.frame.straighten(x, y, z)
+        rise = a * self._rise(xi, eta, sliding)
+        level = z - rise * self._decay(z)[0]
+        for _ in range(4):
+            decay, slope = self._decay(level)
+            level = level - (level + rise * decay - z) / (1.0 + rise * slope)
+        x, y = self.frame.bend(xi, eta, level)
+        px, py, pz = x, y, level
+        for _ in range(iterations):
+            dx, dy, dz = self._ripple(px, py, pz)
+            px, py, pz = x - a * dx, y - a * dy, level - a * dz
+        return px, py, pz
+
+    def determinant(self, x, y, z, type_im, sliding=True, step=1e-3):
+        """Jacobian determinant of the map reference -> phase at reference points, by central differences in float64.
+
+        :param sliding: False continues the inside of the chest smoothly across the wall.
+        """
+        x, y, z = [np.asarray(c, dtype=np.float64) for c in (x, y, z)]
+        columns = []
+        for axis in range(3):
+            plus = [c + step * (axis == i) for i, c in enumerate((x, y, z))]
+            minus = [c - step * (axis == i) for i, c in enumerate((x, y, z))]
+            ahead = self.forward(*plus, type_im=type_im, sliding=sliding)
+            behind = self.forward(*minus, type_im=type_im, sliding=sliding)
+            columns.append([(f - g) / (2 * step) for f, g in zip(ahead, behind)])
+        (a, d, g), (b, e, h), (c, f, i) = columns
+        return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+    def transform(self, points, type_fixed, type_moving):
+        """Where points (n, 3) of one phase are in another; mm from the centre of the box, float64."""
+        x, y, z = np.asarray(points, dtype=np.float64).T
+        return np.stack(self.forward(*self.inverse(x, y, z, check_type(type_fixed), iterations=25),
+                                     type_im=check_type(type_moving)), axis=1)
+
+
+def grid_slabs(size, below=0, thickness=4):
+    """Walk a box in slabs of a few slices, small enough to stay in the processor's cache.
+
+    :param size: (x, y, z) voxels of the box; the centre of the box is zero.
+    :param below: voxels added below the box (towards the feet).
+    :return: iterator over (slice of z, x [1, 1, nx], y [1, ny, 1], z [k, 1, 1]), float32.
+    """
+    x, y, z = [np.arange(side, dtype=np.float32) - np.float32(0.5 * (side - 1)) for side in size]
+    z = np.concatenate([z[0] - np.arange(below, 0, -1, dtype=np.float32), z])
+    for start in range(0, len(z), thickness):
+        part = slice(start, min(start + thickness, len(z)))
+        yield part, x[None, None, :], y[None, :, None], z[part, None, None]
+
+
+def displacement_grid(breathing, type_fixed, type_moving):
+    """u of every voxel of the fixed phase's grid: [z, y, x, 3] float32, mm."""
+    size = breathing.patient.size
+    type_fixed, type_moving = check_type(type_fixed), check_type(type_moving)
+    field = np.empty(size[::-1] + (3,), dtype=np.float32)
+    for part, x, y, z in grid_slabs(size):
+        at = breathing.forward(*breathing.inverse(x, y, z, type_fixed), type_im=type_moving)
+        for axis, (new, old) in enumerate(zip(at, (x, y, z))):
+            field[part, ..., axis] = new - old
+    return field
+
+
+def true_dvf(case, type_fixed, type_moving):
+    """The true DVF from one phase to another, right to 0.01 mm at every voxel centre.
+
+    :param case: :class:`functions.phantom.case.Case`.
+    :param type_fixed: phase 0..9 of the fixed image, on whose grid the field lies.
+    :param type_moving: phase 0..9 of the moving image.
+    :return: SimpleITK vector image, float32, mm, fixed to moving.
+    """
+    return case.to_image(displacement_grid(case.breathing, type_fixed, type_moving))

@@ -1,0 +1,87 @@
+"""One patient, made in memory: shapes, trees, breathing, and the images, masks and landmarks that follow from them."""
+import numpy as np
+import SimpleITK as sitk
+
+from functions.phantom.anatomy import Anatomy
+from functions.phantom.breathing import Breathing, check_type
+from functions.phantom.frame import Frame
+from functions.phantom.landmarks import choose_landmarks
+from functions.phantom.patient import Patient, check_options
+from functions.phantom.rendering import pull_back, render_reference
+from functions.phantom.scanner import scan
+from functions.phantom.trees import Trees
+
+
+class Case(object):
+    """Patient ``cn`` of the phantom.
+
+    The trees and the reference volume are made on first use and kept; ``release`` forgets them.
+
+    :param cn: case number, from 1.
+    :param options: any of :data:`functions.phantom.patient.DEFAULT_OPTIONS`, or None.
+    :raises InputError, UnknownNameError: options or a case number that cannot be used.
+    """
+
+    def __init__(self, cn, options=None):
+        self.options = check_options(options)
+        self.patient = Patient(cn, self.options)
+        self.frame = Frame(self.patient)
+        self.anatomy = Anatomy(self.frame)
+        self.breathing = Breathing(self.frame)
+        self._trees = self._reference = self._landmarks = None
+        # Slices under the box that breathing lifts into it.
+        self._below = int(np.ceil(1.3 * self.breathing.rise)) + 4
+
+    @property
+    def trees(self):
+        """:class:`functions.phantom.trees.Trees` in the reference phase."""
+        if self._trees is None:
+            self._trees = Trees(self.anatomy)
+        return self._trees
+
+    def release(self):
+        """Forget the reference volume (some 250 MB in full size); it is made again when needed."""
+        self._reference = None
+
+    def volumes(self, type_im):
+        """Noise-free phase: :class:`functions.phantom.rendering.Volumes`, float32 [z, y, x] (treat as read-only)."""
+        check_type(type_im)
+        if self._reference is None:
+            self._reference = render_reference(self.anatomy, self.trees, self._below)
+        return pull_back(self.breathing, self._reference, self._below, type_im)
+
+    def phase(self, type_im):
+        """Image and masks of a phase.
+
+        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity direction.
+        :raises InputError: a phase that does not exist.
+        """
+        volumes = self.volumes(type_im)
+        return (self.to_image(scan(self.patient, volumes, type_im)),
+                self.to_image((volumes.lung > 0.5).astype(np.uint8)),
+                self.to_image((volumes.body > 0.5).astype(np.uint8)))
+
+    def landmarks(self, type_im=0):
+        """Vessel branchings inside the lungs in a phase, the most spread ones first.
+
+        :return: (n, 3) float64, world mm.
+        :raises InputError: fewer branchings than ``Landmarks`` asks for.
+        """
+        check_type(type_im)
+        if self._landmarks is None:
+            self._landmarks = choose_landmarks(self)
+        return self.to_world(self.breathing.transform(self._landmarks, 0, type_im))
+
+    def to_world(self, points):
+        """Points (n, 3) from the box's centre to world mm."""
+        return np.asarray(points) + np.array(self.patient.centre)
+
+    def to_box(self, points):
+        """Points (n, 3) from world mm to mm from the box's centre."""
+        return np.asarray(points) - np.array(self.patient.centre)
+
+    def to_image(self, array):
+        """SimpleITK image of an array [z, y, x] or [z, y, x, 3] on the case's grid."""
+        image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
+        image.SetOrigin(self.patient.origin)
+        return image

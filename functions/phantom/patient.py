@@ -1,0 +1,179 @@
+"""Who lies in the scanner: the numbers that make each case number another patient.
+
+Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written for a box
+of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
+"""
+import numbers
+
+import numpy as np
+
+from functions.setting.errors import InputError, unknown_name
+from functions.setting.seeds import random_state
+
+FULL_SIZE = (300, 220, 280)
+SMALLEST_SIDE = 64
+PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
+
+#: ``setting['Phantom']``: what may be set, and its default. A pair is a range from which each patient draws.
+DEFAULT_OPTIONS = {
+    'Size': list(FULL_SIZE),             # voxels in x, y, z at 1 mm
+    'Landmarks': 300,                    # vessel branchings for T00 and T50
+    'LandmarksAllPhases': 75,            # the first of them, for every phase
+    'Descent': [10.0, 27.0],             # of the right dome, T00 to T50, mm in the full box (at least 10 mm in any)
+    'ChestExpansion': [2.0, 6.0],        # of the sternum, mm in the full box
+    'Anatomy': 1.0,                      # how far patients differ in shape; 0 makes every body the same
+    'Pathology': list(PATHOLOGIES),      # each patient has one of these
+    'LungHU': [-905.0, -865.0],          # parenchyma at maximum inhale
+    'Contrast': [0.0, 110.0],            # enhancement of blood above 40 HU
+    'Noise': [8.0, 22.0],                # standard deviation, HU
+    'SliceThickness': [1.0, 1.0],        # mm; slices thicker than 1 mm are averaged and interpolated back to 1 mm
+    'FieldOfView': None,                 # or a range: diameter of the scanned circle as a fraction of the image width
+    'Table': True,                       # the scanner's table below the back
+}
+_RANGES = {'Descent': (1.0, 40.0), 'ChestExpansion': (0.0, 12.0), 'LungHU': (-980.0, -600.0), 'Contrast': (-30.0, 400.0),
+           'Noise': (0.0, 200.0), 'SliceThickness': (1.0, 10.0), 'FieldOfView': (0.5, 2.0)}
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def check_options(options=None):
+    """Fill in defaults and check ``setting['Phantom']``.
+
+    :param options: dictionary with any of the keys of :data:`DEFAULT_OPTIONS`, or None.
+    :return: a new, complete, JSON-able dictionary.
+    :raises UnknownNameError: a key that does not exist, or an unknown pathology.
+    :raises InputError: a value of the wrong type or out of its range.
+    """
+    if options is not None and not isinstance(options, dict):
+        raise InputError("setting['Phantom'] is {!r}; accepted: a dictionary.".format(options))
+    full = {key: list(value) if isinstance(value, list) else value for key, value in DEFAULT_OPTIONS.items()}
+    for key, value in (options or {}).items():
+        if key not in full:
+            raise unknown_name("key of setting['Phantom']", key, DEFAULT_OPTIONS)
+        full[key] = value
+    size = full['Size']
+    if (not isinstance(size, (list, tuple)) or len(size) != 3
+            or not all(_is_number(side) and side == int(side) for side in size) or min(size) < SMALLEST_SIDE):
+        raise InputError("setting['Phantom']['Size'] is {!r}; accepted: three whole numbers [x, y, z] of voxels (= mm), "
+                         'each at least {}.'.format(size, SMALLEST_SIDE))
+    full['Size'] = [int(side) for side in size]
+    for key in ('Landmarks', 'LandmarksAllPhases'):
+        if not _is_number(full[key]) or full[key] != int(full[key]) or full[key] < 1:
+            raise InputError("setting['Phantom'][{!r}] is {!r}; accepted: a whole number from 1.".format(key, full[key]))
+        full[key] = int(full[key])
+    full['LandmarksAllPhases'] = min(full['LandmarksAllPhases'], full['Landmarks'])
+    for key, (lowest, highest) in _RANGES.items():
+        value = full[key]
+        if value is None and DEFAULT_OPTIONS[key] is None:
+            continue
+        if (not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_number(bound) for bound in value)
+                or not lowest <= value[0] <= value[1] <= highest):
+            raise InputError("setting['Phantom'][{!r}] is {!r}; accepted: a range [from, to] within [{}, {}].".format(
+                key, value, lowest, highest))
+        full[key] = [float(bound) for bound in value]
+    if not _is_number(full['Anatomy']) or not 0 <= full['Anatomy'] <= 1.5:
+        raise InputError("setting['Phantom']['Anatomy'] is {!r}; accepted: a number from 0 to 1.5.".format(full['Anatomy']))
+    full['Anatomy'] = float(full['Anatomy'])
+    if not isinstance(full['Table'], bool):
+        raise InputError("setting['Phantom']['Table'] is {!r}; accepted: True or False.".format(full['Table']))
+    if not isinstance(full['Pathology'], (list, tuple)) or not full['Pathology']:
+        raise InputError("setting['Phantom']['Pathology'] is {!r}; accepted: a list with any of {}.".format(
+            full['Pathology'], ', '.join(PATHOLOGIES)))
+    for name in full['Pathology']:
+        if name not in PATHOLOGIES:
+            raise unknown_name('pathology of the phantom', name, PATHOLOGIES)
+    full['Pathology'] = list(full['Pathology'])
+    return full
+
+
+class Patient(object):
+    """The drawn numbers of one case: lengths in mm of the box asked for, HU, and seeds for what is drawn later.
+
+    Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z superior. Every
+    attribute is a Python number, so that arithmetic with float32 arrays stays float32.
+
+    :param cn: case number, from 1.
+    :param options: complete options of :func:`check_options`.
+    :raises InputError: a case number below 1 or not whole.
+    """
+
+    def __init__(self, cn, options):
+        if not _is_number(cn) or cn != int(cn) or cn < 1:
+            raise InputError('Case number cn={!r} of the phantom; accepted: a whole number from 1.'.format(cn))
+        self.cn, self.options = int(cn), options
+        self.size = tuple(options['Size'])
+        sx, sy, sz = [side / float(full) for side, full in zip(self.size, FULL_SIZE)]
+        s = (sx * sy * sz) ** (1 / 3.0)
+        self.scale, self.scale_xyz = s, (sx, sy, sz)
+        rng = random_state('phantom', 'patient', self.cn)
+        spread = options['Anatomy']
+
+        def vary(mean, half_range):
+            return float(mean + spread * half_range * rng.uniform(-1, 1))
+
+        def draw(key):
+            low, high = options[key]
+            return float(rng.uniform(low, high))
+
+        # Body, chest wall. Small boxes keep walls of a few voxels.
+        self.body_rx, self.body_ry = sx * vary(138, 7), sy * vary(94, 5)
+        self.fat = s * vary(11, 6)
+        self.skin = max(1.2, s * 1.8)
+        self.wall = s * vary(23, 2)
+        self.squareness = vary(0.07, 0.03)
+        # Inner chest wall (see frame.py).
+        self.chest_rx = self.body_rx - self.fat - sx * vary(16, 2)
+        self.spine_y = sy * vary(37, 3)
+        self.kyphosis = sy * vary(7, 5)
+        self.spine_eta = vary(0.62, 0.03)
+        front = self.body_ry - 0.4 * self.fat - sy * 12
+        self.chest_ry = (front + self.spine_y) / (1 + self.spine_eta)
+        self.narrowing = (vary(0.38, 0.05), vary(0.44, 0.04))
+        # Lungs and diaphragm at maximum inhale.
+        self.apex_z = sz * vary(113, 6)
+        self.shoulder_z = sz * vary(-30, 10)
+        self.recess_z = sz * vary(-104, 7)
+        self.dome_height = {'right': sz * vary(47, 8), 'left': sz * vary(44, 8)}
+        self.left_drop = sz * vary(9, 5)
+        self.dome_eta = vary(-0.15, 0.08)
+        self.oblique = {'right': (sz * vary(-22, 10), vary(1.15, 0.2)), 'left': (sz * vary(-12, 10), vary(1.2, 0.2))}
+        self.horizontal_z = sz * vary(-8, 10)
+        # Heart and vessels.
+        self.heart = (sx * vary(19, 5), sy * vary(-30, 4), sx * vary(55, 5), sy * vary(37, 3), sz * vary(44, 5))
+        self.heart_turn = vary(0.55, 0.15)
+        self.carina_z = sz * vary(32, 7)
+        self.mediastinum = sx * vary(24, 3)
+        self.rib_spacing = sz * vary(25, 2)
+        self.rib_drop = sz * vary(70, 12)
+        self.rib_phase = float(rng.uniform())
+        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm (less only when asked for).
+        descent = draw('Descent')
+        self.descent = max(min(10.0, descent), descent * sz)
+        self.chest_motion = (draw('ChestExpansion') * sy, float(rng.uniform(0.5, 2.5)) * sx)
+        self.left_more = vary(0.0, 0.10)
+        self.back_more = vary(0.12, 0.06)
+        self.mediastinum_less = vary(0.35, 0.10)
+        self.hysteresis = vary(0.0, 0.20)
+        self.ripple = max(0.5, 1.1 * s) * float(rng.uniform(0.6, 1.2))
+        # What the scanner sees.
+        self.lung_hu = draw('LungHU')
+        self.gravity_hu = float(rng.uniform(15, 45))
+        self.blood_hu = 40.0 + draw('Contrast')
+        self.noise_hu = draw('Noise')
+        self.noise_width = float(rng.uniform(0.55, 0.85))
+        self.slice_thickness = draw('SliceThickness')
+        self.field_of_view = draw('FieldOfView') if options['FieldOfView'] is not None else None
+        self.pathology = options['Pathology'][rng.randint(len(options['Pathology']))]
+        self.centre = tuple(round(float(rng.uniform(low, high)), 1)
+                            for low, high in ((-25, 25), (-190, -120), (-700, -200)))
+
+    def random_state(self, *purpose):
+        """Generator of this patient for one purpose, e.g. ``('noise', 5)``."""
+        return random_state('phantom', self.cn, *purpose)
+
+    @property
+    def origin(self):
+        """World position (mm) of the first voxel."""
+        return tuple(centre - 0.5 * (side - 1) for centre, side in zip(self.centre, self.size))

@@ -1,0 +1,188 @@
+"""From shapes to Hounsfield units: the noise-free reference volume, and each phase pulled back from it."""
+import collections
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
+
+from functions.phantom.anatomy import mix, share
+from functions.phantom.breathing import grid_slabs
+from functions.phantom.capsules import paint
+from functions.phantom.frame import smooth_step
+
+#: hu float32; lung and body: share of each voxel, float32; ``below``: slices added under the box.
+Volumes = collections.namedtuple('Volumes', 'hu lung body')
+AIRWAY_WALL = 20.0
+
+
+def enlarge(coarse, shape, first=0.0, step=4.0):
+    """Linear interpolation of a coarse lattice: sample i of axis k of the result lies at (i - first) / step.
+
+    :param coarse: float array [z, y, x]; positions beyond it take the edge value.
+    :param shape: shape of the result.
+    :return: float32 array.
+    """
+    result = np.asarray(coarse, dtype=np.float32)
+    for axis, length in enumerate(shape):
+        position = np.clip((np.arange(length) - first) / step, 0, result.shape[axis] - 1)
+        low = np.minimum(position.astype(int), max(result.shape[axis] - 2, 0))
+        high = np.minimum(low + 1, result.shape[axis] - 1)
+        part = (position - low).astype(np.float32)
+        part = part.reshape([-1 if k == axis else 1 for k in range(3)])
+        result = np.take(result, low, axis=axis) * (1 - part) + np.take(result, high, axis=axis) * part
+    return result
+
+
+def random_field(shape, width, rng):
+    """Smooth noise of zero mean and unit variance with a correlation length of about ``width`` voxels."""
+    step = max(1.0, width * 0.8)
+    coarse = rng.standard_normal([int(np.ceil(side / step)) + 2 for side in shape]).astype(np.float32)
+    coarse = gaussian_filter(coarse, 0.8, mode='nearest')
+    field = enlarge(coarse, shape, 0.0, step)
+    field -= field.mean()
+    field *= 1.0 / field.std()
+    return field
+
+
+def render_reference(anatomy, trees, below):
+    """The patient at maximum inhale without noise, with ``below`` slices under the box.
+
+    :return: :class:`Volumes` of shape (nz + below, ny, nx).
+    """
+    p = anatomy.patient
+    shape = (p.size[2] + below, p.size[1], p.size[0])
+    first = [-0.5 * (side - 1) for side in p.size]
+    first[2] -= below
+    blood, wall, lumen = [np.zeros(shape, dtype=np.float32) for _ in range(3)]
+    paint(blood, first, trees.blood)
+    paint(wall, first, trees.airway_wall)
+    paint(lumen, first, trees.airway_lumen)
+    rng = p.random_state('texture')
+    marbling = random_field(shape, 9.0 * p.scale + 2.0, rng)
+    fine = random_field(shape, 2.2, rng)
+    fine *= 13.0
+    fine += 9.0 * random_field(shape, 5.0, rng)
+    disease = Disease(anatomy, shape, rng)
+    hu, lung, body = [np.empty(shape, dtype=np.float32) for _ in range(3)]
+    for part, x, y, z in grid_slabs(p.size, below):
+        value, depth, skin, chest = anatomy.soft_tissue(x, y, z, marbling[part])
+        inside = share(depth)
+        value = mix(value, _parenchyma(anatomy, x, y, z, depth, fine[part], disease, part), inside)
+        value = mix(value, p.blood_hu, blood[part] * chest)
+        # Airways show in the lungs and at their roots only; the trachea has its wall everywhere.
+        open_ = np.maximum(share(depth - 3.0), share(anatomy.central_airways(x, y, z)))
+        value = mix(value, AIRWAY_WALL, wall[part] * open_)
+        value = mix(value, -995.0, lumen[part] * open_)
+        value = disease.lesion(value, x, y, z, inside)
+        hu[part], lung[part], body[part] = value, inside, share(skin)
+    return Volumes(hu, lung, body)
+
+
+def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
+    """Lung tissue: denser towards the back (gravity) and just below the pleura, with the fissures."""
+    p = anatomy.patient
+    hu = p.lung_hu + p.gravity_hu * (y - anatomy.frame.spine(z) + 0.6 * p.chest_ry) * (1.0 / p.chest_ry) + fine
+    hu = hu + 25.0 * smooth_step(1.0 + depth * (1.0 / (5.0 * p.scale)))
+    hu = disease.parenchyma(hu, part)
+    oblique, horizontal = anatomy.fissures(x, y, z)
+    hu = hu + 170.0 * share(np.abs(oblique) - 0.35, 1.3)
+    return hu + 130.0 * share(np.abs(horizontal) - 0.3, 1.3) * (oblique > 0)
+
+
+class Disease(object):
+    """What is wrong with this patient's lungs: holes (emphysema), a nodule, a patch of higher density, or nothing."""
+
+    def __init__(self, anatomy, shape, rng):
+        p = self.patient = anatomy.patient
+        self.kind = p.pathology
+        s = p.scale
+        self.mask = None
+        if self.kind in ('emphysema', 'opacity'):
+            wide = 9.0 if self.kind == 'emphysema' else 26.0
+            field = random_field(shape, max(3.0, wide * s), rng)
+            if self.kind == 'emphysema':
+                field += 0.5 * random_field(shape, max(2.0, 4.0 * s), rng)
+            threshold = rng.uniform(0.5, 1.1) if self.kind == 'emphysema' else rng.uniform(1.3, 1.7)
+            self.mask = smooth_step((field - np.float32(threshold)) * np.float32(2.0))
+            self.change = float(-rng.uniform(45, 85) if self.kind == 'emphysema' else rng.uniform(120, 380))
+        self.centre, self.radius = None, 0.0
+        if self.kind == 'nodule':
+            half = [0.5 * side for side in p.size]
+            tries = rng.uniform(-1, 1, (4000, 3)) * half
+            self.radius = float(max(2.5, rng.uniform(4, 13) * s))
+            tries = tries[anatomy.lung(*tries.T) < -0.6 * self.radius]
+            if len(tries):
+                self.centre = [float(c) for c in tries[0]]
+            self.spikes = [float(c) for c in rng.uniform(0, 6.28, 3)]
+
+    def parenchyma(self, hu, part):
+        """Lung tissue with its patches; ``part`` is the slice of z."""
+        if self.mask is None:
+            return hu
+        hu = hu + self.change * self.mask[part]
+        return np.maximum(hu, -985.0)
+
+    def lesion(self, hu, x, y, z, lung):
+        """Draw the nodule into a slab."""
+        if self.centre is None:
+            return hu
+        dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
+        if abs(float(dz[0, 0, 0])) > 3 * self.radius + 4 and abs(float(dz[-1, 0, 0])) > 3 * self.radius + 4:
+            return hu
+        r = np.sqrt(dx * dx + dy * dy + dz * dz + 1e-6)
+        a, b, c = self.spikes
+        k = 2.6 / self.radius
+        bumps = np.sin(k * dx + a) * np.sin(k * dy + b) + np.sin(k * dz + c) * np.sin(k * dx - b)
+        return mix(hu, 35.0, share(r - self.radius * (1.0 + 0.14 * bumps), 1.6) * lung)
+
+
+def pull_back(breathing, reference, below, type_im):
+    """One phase without noise, on the box: anatomy and masks through the inverse map, density by its Jacobian.
+
+    :param reference: :class:`Volumes` of :func:`render_reference`.
+    :return: :class:`Volumes` of the box's shape.
+    """
+    size = breathing.patient.size
+    shape = size[::-1]
+    if type_im == 0:
+        return Volumes(*[volume[below:] for volume in reference])
+    field = np.empty(shape + (3,), dtype=np.float32)
+    for part, x, y, z in grid_slabs(size):
+        for axis, (there, here) in enumerate(zip(breathing.inverse(x, y, z, type_im), (x, y, z))):
+            field[part, ..., axis] = there - here
+    field = sitk.GetImageFromArray(field, isVector=True)
+
+    def warped(volume, interpolator, outside):
+        image = sitk.GetImageFromArray(volume)
+        image.SetOrigin((0.0, 0.0, -float(below)))
+        result = sitk.Warp(image, field, interpolator, size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0),
+                           field.GetDirection(), float(outside))
+        return sitk.GetArrayFromImage(result)
+
+    hu = warped(reference.hu, sitk.sitkBSpline, -1000.0)
+    lung = warped(reference.lung, sitk.sitkLinear, 0.0)
+    body = warped(reference.body, sitk.sitkLinear, 0.0)
+    hu += 1000.0
+    hu *= density_factor(breathing, type_im, lung)
+    hu -= 1000.0
+    return Volumes(hu, lung, body)
+
+
+def density_factor(breathing, type_im, lung, step=4.0):
+    """By how much the lung is denser in a phase than in the reference: 1 / det inside the lungs, 1 outside.
+
+    The determinant is smooth inside the chest; it is evaluated every ``step`` mm (continued across the wall).
+
+    :param lung: share of lung, float32 [z, y, x] on the phase's grid.
+    :return: float32 [z, y, x].
+    """
+    axes = [np.arange(0, side - 1 + step, step) - 0.5 * (side - 1) for side in breathing.patient.size]
+    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing='ij')
+    inside = breathing.inverse(x, y, z, type_im, sliding=False)
+    determinant = breathing.determinant(*inside, type_im=type_im, sliding=False)
+    factor = enlarge(1.0 / determinant, lung.shape, 0.0, step)
+    factor -= 1.0
+    # Voxels shared with the chest wall take part by their share of lung beyond one half.
+    factor *= np.clip(2.0 * lung - 1.0, 0.0, 1.0)
+    factor += 1.0
+    return factor

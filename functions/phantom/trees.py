@@ -1,0 +1,258 @@
+"""Airway and vessel trees that really branch, as lists of capsules.
+
+Points are spread evenly through a lobe; a branch grows part of the way towards the centre of its points, splits them
+in two by a plane across their longest extent and goes on in each half, until one point is left: a tree that fills its
+lobe (the volume-filling idea of Kitaoka 1999 and Tawhai 2000). Radii follow Murray's law from the ends upwards.
+Arteries run beside the airways; veins have points of their own, between them.
+"""
+import collections
+
+import numpy as np
+
+#: positions [n, 3] mm, parent index (-1 at the root), radius mm of the segment that ends in the node, side, lobe.
+Tree = collections.namedtuple('Tree', 'nodes parent radius')
+#: start, end [n, 3] mm; radius at both ends [n] mm.
+Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
+
+MURRAY = 2.9
+
+
+def scatter(anatomy, spacing, depth, rng):
+    """Points spread evenly through both lungs: a jittered lattice.
+
+    :return: (n, 3) float64, mm, at least ``depth`` mm inside the lungs.
+    """
+    half = [0.5 * side for side in anatomy.patient.size]
+    axes = [np.arange(-h + spacing * 0.5, h, spacing) for h in half]
+    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing='ij')
+    points = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
+    points += rng.uniform(-0.45, 0.45, points.shape) * spacing
+    return points[anatomy.lung(*points.T) < -depth]
+
+
+def _split(points, direction, rng):
+    """Two halves of the points, cut across their longest extent, preferably beside the direction of growth."""
+    centred = points - points.mean(axis=0)
+    # Extent along the direction of growth counts less, so that branches fork instead of following each other.
+    squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
+    _, vectors = np.linalg.eigh(squeezed.T.dot(squeezed))
+    height = squeezed.dot(vectors[:, 2])
+    order = np.argsort(height, kind='stable')
+    cut = int(round(len(points) * rng.uniform(0.33, 0.67)))
+    cut = min(max(cut, 1), len(points) - 1)
+    return points[order[:cut]], points[order[cut:]]
+
+
+def grow(start, direction, groups, rng, shortest, depth):
+    """Grow one tree.
+
+    :param start: (3,) mm, its root.
+    :param direction: (3,) unit vector in which it enters.
+    :param groups: list of point sets (n, 3); the first forks lead one branch to each (lobes).
+    :param shortest: shortest segment in mm.
+    :param depth: function of a position giving the signed distance to the lungs; branches are kept inside.
+    :return: (nodes (n, 3), parent (n,) int).
+    """
+    nodes, parents = [np.asarray(start, dtype=np.float64)], [-1]
+
+    def add(position, parent):
+        nodes.append(position)
+        parents.append(parent)
+        return len(nodes) - 1
+
+    stack = []
+    groups = [group for group in groups if len(group)]
+    trunk = 0
+    while groups:
+        # Lobar branches leave a short trunk one after the other, from the top.
+        stack.append((trunk, direction, groups.pop(0), 0.30))
+        if len(groups) > 1:
+            towards = np.concatenate(groups).mean(axis=0) - nodes[trunk]
+            trunk = add(nodes[trunk] + 0.14 * towards, trunk)
+    while stack:
+        parent, direction, points, reach = stack.pop()
+        towards = points.mean(axis=0) - nodes[parent]
+        distance = np.linalg.norm(towards)
+        if distance < 1e-6:
+            towards, distance = direction, 1.0
+        if len(points) == 1:
+            add(nodes[parent] + towards * max(0.75, min(1.0, shortest / distance)), parent)
+            continue
+        bend = rng.normal(size=3) * (0.06 * distance)
+        length = max(reach * distance, min(shortest, 0.8 * distance))
+        step = towards * (length / distance) + bend * reach
+        end = nodes[parent] + step
+        if depth(end) > -1.5:
+            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest own point.
+            nearest = points[np.argmin(((points - end) ** 2).sum(axis=1))]
+            for part in (0.3, 0.6, 0.9):
+                if depth(end + part * (nearest - end)) <= -1.5:
+                    break
+            end = end + part * (nearest - end)
+            step = end - nodes[parent]
+        end = add(end, parent)
+        direction = step / (np.linalg.norm(step) + 1e-9)
+        for half in _split(points, direction, rng):
+            stack.append((end, direction, half, 0.42))
+    return np.array(nodes), np.array(parents)
+
+
+def murray(parents, thinnest, rng):
+    """Radius of the segment ending in each node: leaves ``thinnest`` (varied by 15 %), others by Murray's law."""
+    flow = np.zeros(len(parents))
+    leaf = np.ones(len(parents), dtype=bool)
+    leaf[parents[parents >= 0]] = False
+    flow[leaf] = (thinnest * rng.uniform(0.85, 1.15, leaf.sum())) ** MURRAY
+    # Parents come before their children.
+    for node in range(len(parents) - 1, 0, -1):
+        flow[parents[node]] += flow[node]
+    return flow ** (1.0 / MURRAY)
+
+
+def segments(tree, taper=True):
+    """The capsules of a tree, one per node but the root."""
+    child = np.arange(1, len(tree.nodes))
+    parent = tree.parent[child]
+    start_radius = np.minimum(tree.radius[parent], 1.15 * tree.radius[child]) if taper else tree.radius[child]
+    return Capsules(tree.nodes[parent], tree.nodes[child], start_radius, tree.radius[child])
+
+
+def join(*capsules):
+    """One list of several."""
+    return Capsules(*[np.concatenate(part) for part in zip(*capsules)])
+
+
+def polyline(points, radii):
+    """A chain of capsules through points."""
+    points, radii = np.asarray(points, dtype=np.float64), np.asarray(radii, dtype=np.float64)
+    return Capsules(points[:-1], points[1:], radii[:-1], radii[1:])
+
+
+def branchings(tree):
+    """Index of the nodes with two children or more, and the radius (mm) of the second largest child of each."""
+    order = np.argsort(-tree.radius, kind='stable')
+    order = order[tree.parent[order] >= 0]
+    second, seen = {}, set()
+    for node in order:
+        parent = int(tree.parent[node])
+        if parent in seen:
+            second.setdefault(parent, float(tree.radius[node]))
+        seen.add(parent)
+    index = np.array(sorted(second), dtype=int)
+    return index, np.array([second[i] for i in index])
+
+
+class DepthMap(object):
+    """Signed distance to the lungs on a lattice of a few mm, looked up at the nearest point."""
+
+    def __init__(self, anatomy, step):
+        size = anatomy.patient.size
+        self._first = [-0.5 * side for side in size]
+        self._step = step
+        x, y, z = [np.arange(-0.5 * side, 0.5 * side + step, step, dtype=np.float32) for side in size]
+        self._depth = anatomy.lung(x[None, None, :], y[None, :, None], z[:, None, None])
+        self._last = [n - 1 for n in self._depth.shape[::-1]]
+
+    def __call__(self, position):
+        x, y, z = [min(max(int((c - f) / self._step + 0.5), 0), last)
+                   for c, f, last in zip(position, self._first, self._last)]
+        return self._depth[z, y, x]
+
+
+class Trees(object):
+    """All trees of one patient.
+
+    Attributes: ``arteries`` and ``veins`` (lists of :class:`Tree`, one per lung), and the capsules to draw:
+    ``blood``, ``airway_wall``, ``airway_lumen``.
+    """
+
+    def __init__(self, anatomy):
+        p = anatomy.patient
+        self.anatomy = anatomy
+        sx, sy, _ = p.scale_xyz
+        s = p.scale
+        rng = p.random_state('trees')
+        spacing = max(4.2, 9.0 * s ** 0.55)
+        depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
+        depth = max(1.5, 2.5 * s)
+        thinnest = 0.52
+        points = {'artery': scatter(anatomy, spacing, depth, rng), 'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
+        spine = float(anatomy.frame.spine(p.carina_z))
+        self.carina = np.array([0.0, spine - 27.0 * sy, p.carina_z])
+        left_atrium = np.array([4.0 * sx, spine - 36.0 * sy, p.carina_z - 44.0 * s])
+        trunk = np.array([14.0 * sx, spine - 52.0 * sy, p.carina_z - 16.0 * s])
+        self.arteries, self.veins = [], []
+        lumen, wall, blood = [], [], []
+        airway_radius = max(2.6, 8.5 * s)
+        # Trachea, from the neck to the carina.
+        top = np.array([0.0, float(anatomy.frame.spine(0.5 * p.size[2])) - 30.0 * sy, 0.55 * p.size[2]])
+        lumen.append(polyline([top, self.carina], [airway_radius, airway_radius]))
+        for sign in (-1, 1):
+            hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy, p.carina_z - (16.0 if sign < 0 else 22.0) * s])
+            inward = np.array([sign * 0.8, 0.0, -0.6])
+            own = {kind: set_[set_[:, 0] * sign > 0] for kind, set_ in points.items()}
+            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)] for kind, set_ in own.items()}
+            nodes, parent = grow(hilum, inward, lobes['artery'], rng, 2.2, depth_map)
+            artery = Tree(nodes, parent, murray(parent, thinnest, rng))
+            air = self._beside(artery, airway_radius * 0.68)
+            entry = left_atrium + np.array([sign * 17.0 * sx, 0, 2.0 * s])
+            nodes, parent = grow(entry, inward, lobes['vein'], rng, 2.2, depth_map)
+            vein = Tree(nodes, parent, murray(parent, thinnest, rng))
+            self.arteries.append(artery)
+            self.veins.append(vein)
+            blood += [segments(artery), segments(vein),
+                      polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]),
+                      polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]])]
+            open_ = segments(air)
+            visible = open_.radius_end >= 0.85
+            open_ = Capsules(*[part[visible] for part in open_])
+            thickness = 0.35 + 0.15 * open_.radius_end
+            lumen.append(open_)
+            lumen.append(polyline([self.carina, air.nodes[0]], [airway_radius * 0.8, airway_radius * 0.7]))
+            wall.append(open_._replace(radius_start=open_.radius_start + thickness, radius_end=open_.radius_end + thickness))
+        for chain in (lumen[0], lumen[2], lumen[4]):
+            wall.append(chain._replace(radius_start=chain.radius_start + 1.4 * s + 0.4, radius_end=chain.radius_end + 1.4 * s + 0.4))
+        self.airway_lumen, self.airway_wall = join(*lumen), join(*wall)
+        self.blood = join(*(blood + self._great_vessels(trunk, left_atrium)))
+
+    @staticmethod
+    def _beside(artery, largest):
+        """Airways: the arteries' tree moved sideways until both touch."""
+        direction = artery.nodes - artery.nodes[np.maximum(artery.parent, 0)]
+        if len(direction) > 1:
+            direction[0] = artery.nodes[1] - artery.nodes[0]
+        aside = np.cross(direction, [0.35, 0.2, 1.0])
+        flip = np.where((aside * [0.2, 1.0, 0.1]).sum(axis=1) < 0, -1.0, 1.0)
+        aside *= flip[:, None] / (np.linalg.norm(aside, axis=1, keepdims=True) + 1e-9)
+        radius = np.minimum(0.72 * artery.radius, largest)
+        gap = artery.radius + 1.2 * radius + 0.4
+        return Tree(artery.nodes + aside * gap[:, None], artery.parent, radius)
+
+    def _great_vessels(self, trunk, left_atrium):
+        """Aorta, superior vena cava, pulmonary trunk, branches to the neck, oesophagus left out."""
+        anatomy, p = self.anatomy, self.anatomy.patient
+        sx, sy, _ = p.scale_xyz
+        s = p.scale
+        radius = max(3.0, 12.0 * s)
+        z = np.linspace(-0.62 * p.size[2], p.carina_z + 12.0 * s, 24)
+        ax, ay = anatomy.aorta_axis(z)
+        down = np.stack([ax, ay, z], axis=1)
+        root = np.array([p.heart[0] * 0.4 - 10.0 * sx, p.heart[1] + 6.0 * sy, p.carina_z - 36.0 * s])
+        rising = np.array([-14.0 * sx, down[-1, 1] - 36.0 * sy, p.carina_z + 4.0 * s])
+        turn = np.linspace(0, np.pi, 9)[1:-1]
+        middle, reach = 0.5 * (rising + down[-1]), 0.5 * (down[-1] - rising)
+        arch = middle - np.cos(turn)[:, None] * reach + np.sin(turn)[:, None] * np.array([0, 0, 20.0 * s])
+        aorta = np.concatenate([[root, rising], arch, down[::-1]])
+        vessels = [polyline(aorta, np.linspace(1.15 * radius, 0.9 * radius, len(aorta)))]
+        cava_top = np.array([-17.0 * sx, rising[1] + 8.0 * sy, p.carina_z + 30.0 * s])
+        neck = float(anatomy.frame.spine(0.5 * p.size[2])) - 34.0 * sy
+        vessels.append(polyline([[-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s], cava_top,
+                                 [-20.0 * sx, neck, 0.55 * p.size[2]]], [0.75 * radius, 0.7 * radius, 0.5 * radius]))
+        for offset in (-0.15, 0.5, 0.9):
+            base = middle + np.array([offset * 14.0 * sx, offset * 12.0 * sy, 19.0 * s])
+            vessels.append(polyline([base, [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]],
+                                    [0.42 * radius, 0.36 * radius]))
+        below = trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s])
+        vessels.append(polyline([below, trunk], [1.05 * radius, radius]))
+        vessels.append(polyline([left_atrium + [-10.0 * sx, 0, 0], left_atrium + [10.0 * sx, 0, 0]], [14.0 * s, 14.0 * s]))
+        return vessels

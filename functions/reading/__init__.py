@@ -1,0 +1,1 @@
+"""Reading: chunks of images, class-balanced samples, patches and the queues that feed the training."""

@@ -1,0 +1,156 @@
+"""Items: one training image with its deformed copy and DVF, held the way patches are cut fastest.
+
+This is the only module of the room that reaches into artificial generation, and it does so when first needed.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from functions.reading import sampling
+from functions.setting.errors import InputError, MissingFileError, RegNetError
+
+FALLBACK_PIXEL_VALUE = -2048
+
+HeldItem = namedtuple('HeldItem', 'name pair dvf lung default indices')
+HeldItem.__doc__ = """One item in memory.
+
+name: its name in messages. pair: int16 [z, y, x, 2], channel 0 moving, channel 1 fixed (HU).
+dvf: float32 [z, y, x, 3], mm, fixed to moving. lung: uint8 [z, y, x], 0 or 1, or None when the weight is 1
+everywhere. default: the data set's default pixel value. indices: the possible patch centres, None for whole
+images.
+"""
+
+
+class ItemError(RegNetError, RuntimeError):
+    """An item could not be read or made; the message starts with its name."""
+
+
+def item_name(im_info):
+    """Short unique name of an item, for messages and batches."""
+    parts = [
+        '{}{}'.format(prefix, im_info[key])
+        for prefix, key in (
+            ('', 'data'),
+            ('type', 'type_im'),
+            ('cn', 'cn'),
+            ('', 'deform_exp'),
+            ('Dsmooth', 'dsmooth'),
+        )
+        if key in im_info
+    ]
+    if 'deform_method' in im_info:
+        parts.append('{}_D{}'.format(im_info['deform_method'], im_info.get('deform_number', '')))
+    extension = im_info.get('deformed_im_ext')
+    if extension:
+        parts.append(extension if isinstance(extension, str) else '_'.join(extension))
+    parts.append('S{}'.format(im_info.get('stage', 1)))
+    return '/'.join(parts)
+
+
+def default_item_maker():
+    """``get_item(setting, im_info, write=...)`` of artificial generation."""
+    from functions.artificial_generation import item
+
+    return item.get_item
+
+
+def image_size_from_header(setting, im_info):
+    """(z, y, x) voxels of an item at its stage, read from the header of the original image.
+
+    :raises MissingFileError: neither the down-sampled nor the original image exists.
+    """
+    import os
+
+    import SimpleITK as sitk
+
+    from functions.setting import setting_utils as su
+
+    stage = im_info.get('stage', 1)
+    where = {key: im_info[key] for key in ('data', 'type_im', 'cn')}
+    address = su.address_generator(setting, 'OriginalIm', stage=1, **where)
+    if not os.path.isfile(address):
+        raise MissingFileError('The image {} of {} does not exist.'.format(address, item_name(im_info)))
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(address)
+    reader.ReadImageInformation()
+    return tuple(-(-int(length) // stage) for length in reversed(reader.GetSize()[:3]))
+
+
+def require_files(setting, im_info_list):
+    """Refuse a list with items that are not on disk (used when nothing may be generated).
+
+    :raises MissingFileError: names the first missing item and file and says how many are missing.
+    """
+    import os
+
+    from functions.setting import setting_utils as su
+
+    missing, total = None, 0
+    for im_info in im_info_list:
+        keys = {
+            key: im_info[key]
+            for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'deformed_im_ext')
+            if key in im_info
+        }
+        for request in ('DeformedIm', 'DeformedDVF'):
+            address = su.address_generator(setting, request, **keys)
+            if not os.path.isfile(address):
+                total += 1
+                missing = missing or (item_name(im_info), address)
+                break
+    if missing:
+        raise MissingFileError(
+            'never_generate_image is set and {} of {} items are not on disk; the first is {} ({}).'.format(
+                total, len(im_info_list), missing[0], missing[1]
+            )
+        )
+
+
+def hold_item(setting, im_info, make_item, options):
+    """Get an item and bring it into the form the patches are cut from.
+
+    :param make_item: ``make_item(setting, im_info, write=...)`` returning something with im, deformed_im,
+        dvf, mask, lung.
+    :param options: :class:`functions.reading.options.ReaderOptions`.
+    :raises ItemError: whatever goes wrong, with the name of the item and the original error as its cause.
+    """
+    name = item_name(im_info)
+    try:
+        item = make_item(setting, im_info, write=False if options.on_the_fly else None)
+        _check(item, options)
+        record = setting.get('data', {}).get(im_info.get('data'), {})
+        default = (
+            record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE)
+            if isinstance(record, dict)
+            else FALLBACK_PIXEL_VALUE
+        )
+        indices = None
+        if not options.full_image:
+            mask = item.lung if options.sample_inside == 'lung' else item.mask
+            indices = sampling.class_indices(
+                item.dvf, mask, options.class_limits, options.margin, options.class_rule
+            )
+        pair = np.empty(item.im.shape + (2,), dtype=np.int16)
+        pair[..., 0] = item.im
+        pair[..., 1] = item.deformed_im
+        lung = None if options.lung_weight == 1 else (item.lung != 0).view(np.uint8)
+        return HeldItem(name, pair, np.ascontiguousarray(item.dvf, dtype=np.float32), lung, default, indices)
+    except Exception as error:
+        raise ItemError('{}: {}: {}'.format(name, type(error).__name__, error)) from error
+
+
+def _check(item, options):
+    shape = item.im.shape
+    others = [('deformed image', item.deformed_im.shape), ('DVF', item.dvf.shape[:3])]
+    if not options.full_image or item.mask is not None:
+        others.append(('mask', item.mask.shape))
+    if options.lung_weight != 1 or options.sample_inside == 'lung':
+        others.append(('lung mask', item.lung.shape))
+    for what, size in others:
+        if size != shape:
+            raise InputError('the {} has the size {} but the image {} (z, y, x)'.format(what, size, shape))
+    if len(shape) != 3 or item.dvf.shape[3:] != (3,):
+        raise InputError(
+            'a 3D image and a DVF of three components are needed, not {} and {}'.format(shape, item.dvf.shape)
+        )

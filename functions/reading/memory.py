@@ -1,0 +1,118 @@
+"""How much memory reading will need, computed from the sizes of the images before the first one is read."""
+
+from collections import namedtuple
+
+from functions.reading.patches import common_size
+from functions.setting.errors import InputError
+
+GIB = 2.0**30
+# An item being read or made: the arrays themselves and what a warp, a Jacobian and a smoothing need beside
+# them.
+_BYTES_WHILE_MADE = 64
+_BYTES_INDEX = 4
+
+Estimate = namedtuple('Estimate', 'chunk chunks index item batch batches total')
+Estimate.__doc__ = """Bytes: one chunk of the largest items, all chunks held at a time, the patch centres of a
+chunk, one item being made, one batch, all batches alive (queue, one being cut, one in use), and the sum."""
+
+
+def bytes_per_voxel(options):
+    """Bytes an item in memory takes per voxel: two int16 images, three float32 components, perhaps a lung
+    mask.
+    """
+    return 4 + 12 + (0 if options.lung_weight == 1 else 1)
+
+
+def estimate(sizes, options, n_chunks_held=2, n_batches=None):
+    """Upper bound of the memory that reading takes.
+
+    :param sizes: (z, y, x) voxels of every item of the list.
+    :param n_chunks_held: 2 for a queue (one is served while the next is read), 1 for direct reading.
+    :param n_batches: batches alive; default the queue, one being cut and one in use.
+    :return: :class:`Estimate`.
+    """
+    voxels = sorted((z * y * x for z, y, x in sizes), reverse=True)
+    single = len(voxels) <= options.images_per_chunk
+    inside = sum(voxels[: options.images_per_chunk])
+    chunk = inside * bytes_per_voxel(options)
+    # A single chunk is kept and shared by the semi-epochs.
+    chunks = chunk * (1 if single else n_chunks_held)
+    index = 0 if options.full_image else inside * _BYTES_INDEX
+    batch = _batch_bytes(sizes, options)
+    alive = options.queue_size + 2 if n_batches is None else n_batches
+    item = voxels[0] * _BYTES_WHILE_MADE
+    return Estimate(chunk, chunks, index, item, batch, batch * alive, chunks + index + item + batch * alive)
+
+
+def _batch_bytes(sizes, options):
+    if options.full_image:
+        z, y, x = common_size(sizes, options.size_unit, options.size_offset)
+        return options.batch_size * z * y * x * 4 * (2 + 3 + 1)
+    return (
+        options.batch_size
+        * 4
+        * (2 * (2 * options.radius_image + 1) ** 3 + 4 * (2 * options.radius_dvf + 1) ** 3)
+    )
+
+
+def require_memory(needed, available, options):
+    """Refuse what cannot fit.
+
+    :param needed: :class:`Estimate`. available: bytes, or None when unknown (nothing is checked then).
+    :raises InputError: with the numbers and the settings to reduce.
+    """
+    if available is None or needed.total <= available:
+        return
+    raise InputError(
+        '{} needs {:.2f} GiB but {:.2f} GiB are available: {:.2f} GiB for chunks of NumberOfImagesPerChunk={} '
+        'images ({:.2f} GiB each), {:.2f} GiB for the patch centres, {:.2f} GiB for an image being made, '
+        '{:.2f} GiB for batches (MaxQueueSize={}, BatchSize={}, {:.3f} GiB each). Reduce these settings or R.'.format(
+            options.train_mode,
+            needed.total / GIB,
+            available / GIB,
+            needed.chunks / GIB,
+            options.images_per_chunk,
+            needed.chunk / GIB,
+            needed.index / GIB,
+            needed.item / GIB,
+            needed.batches / GIB,
+            options.queue_size,
+            options.batch_size,
+            needed.batch / GIB,
+        )
+    )
+
+
+def available_memory():
+    """Bytes this process may still take: the smaller of the machine's and its control group's; None when
+    unknown.
+    """
+    candidates = [
+        _machine(),
+        _control_group('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
+        _control_group(
+            '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'
+        ),
+    ]
+    candidates = [value for value in candidates if value is not None]
+    return min(candidates) if candidates else None
+
+
+def _machine():
+    try:
+        with open('/proc/meminfo') as stream:
+            for line in stream:
+                if line.startswith('MemAvailable:'):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return None
+    return None
+
+
+def _control_group(limit_file, usage_file):
+    try:
+        with open(limit_file) as limit, open(usage_file) as usage:
+            return max(0, int(limit.read()) - int(usage.read()))
+    except (OSError, ValueError):
+        # No such file, or the word 'max': not limited.
+        return None

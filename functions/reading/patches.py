@@ -1,0 +1,89 @@
+"""Cutting patches and padding whole images.
+
+Arrays are [z, y, x, channel]. Patches may reach over the border: what lies outside is the default pixel value
+in the images, zero in the DVF and zero in the weight. Nothing is padded in memory for that; a patch is copied
+from the part that exists, which gives the same numbers as slicing a padded image.
+"""
+
+import numpy as np
+
+from functions.setting.errors import InputError
+
+
+def copy_box(target, source, corner, outside):
+    """Fill ``target`` with the box of ``source`` that starts at ``corner``.
+
+    :param target: [z, y, x, ...] array of the box's size, filled completely.
+    :param source: [z, y, x, ...] array.
+    :param corner: (z, y, x) index of the box's first voxel in ``source``; may be negative.
+    :param outside: value where there is no source.
+    """
+    into, out_of = _overlap(target.shape[:3], source.shape[:3], corner)
+    target[into] = source[out_of]
+    _fill_outside(target, into, outside)
+
+
+def _overlap(box, size, corner):
+    """Slices of the common part, in the box and in the array."""
+    into, out_of = [], []
+    for length, limit, start in zip(box, size, corner):
+        low = min(max(start, 0), limit)
+        high = max(min(start + length, limit), low)
+        into.append(slice(low - start, high - start))
+        out_of.append(slice(low, high))
+    return tuple(into), tuple(out_of)
+
+
+def _fill_outside(target, into, value):
+    """Set everything but ``target[into]``: axis by axis what lies before and after, so that no voxel is
+    written twice.
+    """
+    for axis in range(3):
+        before = into[:axis] + (slice(0, into[axis].start),)
+        after = into[:axis] + (slice(into[axis].stop, target.shape[axis]),)
+        target[before] = value
+        target[after] = value
+
+
+def cut_patch(images, dvf, weight, item, centre, radius_image, radius_dvf, weight_table):
+    """Fill one sample of a batch.
+
+    :param images: float32 [2R+1]*3 + [2], filled: channel 0 moving, channel 1 fixed (HU).
+    :param dvf: float32 [2Ry+1]*3 + [3], filled: the centre of the image patch (mm).
+    :param weight: float32 [2Ry+1]*3 + [1], filled.
+    :param item: has ``pair`` int16 [z, y, x, 2], ``dvf`` float32 [z, y, x, 3], ``lung`` uint8 0/1 or None,
+        ``default``.
+    :param centre: (z, y, x) voxel.
+    :param weight_table: float32 (2,): weight outside and inside the lung.
+    """
+    copy_box(images, item.pair, [int(c) - radius_image for c in centre], item.default)
+    _fill_target(dvf, weight, item, [int(c) - radius_dvf for c in centre], weight_table)
+
+
+def _fill_target(dvf, weight, item, corner, weight_table):
+    """Fill DVF and weight of one sample for the box at ``corner``; outside the image both are zero."""
+    copy_box(dvf, item.dvf, corner, 0)
+    into, out_of = _overlap(weight.shape[:3], item.dvf.shape[:3], corner)
+    weight[into + (0,)] = weight_table[0] if item.lung is None else weight_table[item.lung[out_of]]
+    _fill_outside(weight, into, 0)
+
+
+def valid_size(size, unit, offset):
+    """Smallest ``unit * k + offset`` (k >= 0) that is not smaller than ``size``."""
+    return offset + unit * max(0, -(-(int(size) - offset) // unit))
+
+
+def common_size(shapes, unit, offset):
+    """Smallest valid (z, y, x) size that holds every one of ``shapes``; every axis on its own."""
+    if not shapes:
+        raise InputError('A batch of whole images needs at least one image.')
+    return tuple(valid_size(max(shape[axis] for shape in shapes), unit, offset) for axis in range(3))
+
+
+def pad_whole(images, dvf, weight, item, weight_table):
+    """Fill one sample of a batch of whole images; the smaller half of the padding (rounded down) comes
+    first.
+    """
+    corner = [-((length - size) // 2) for length, size in zip(images.shape[:3], item.pair.shape[:3])]
+    copy_box(images, item.pair, corner, item.default)
+    _fill_target(dvf, weight, item, corner, weight_table)

@@ -1,0 +1,126 @@
+"""The table of addresses that do not belong to one data set: request -> pattern.
+
+A pattern is a :meth:`str.format` text whose fields are the placeholders of
+:mod:`functions.setting.addresses`; folders end in ``/``. The addresses of original images, masks and
+landmarks are in the records of :mod:`functions.setting.data_sets`.
+"""
+_NEXT = '{AG_next}{type}/{p}/Dsmooth0/DNext{dsmooth}/'
+_DSMOOTH = '{AG}{type}/{p}/Dsmooth{dsmooth}/'
+_DEFORMED = _DSMOOTH + '{method}_D{num}/'
+_SHUFFLED = ('{root}Elastix/Artificial_Generation/IShuffled/IShuffled_{data_exps}/'
+             '{train_mode}_images{n_images}_S{stage}_exp{ishuffled_exp}/')
+_SHUFFLED_NAME = 'SemiEpoch{semi_epoch}_Chunk{chunk}.npy'
+_INDEX = '{AG}Index_S{stage}/'
+_ICLASS_NAME = (
+    '{deform_exp}_{type}_cn{cn}_Dsmooth{dsmooth}_{method}_D{num}_M{Margin}_Z{dvf_pad}_Torso{torso}'
+    '_c{lo:.1f}_{hi:.1f}.npy')
+_PARAMETER = '{root}Elastix/Registration/Parameter/'
+_BASE_REG = '{root}Elastix/Registration/{base_reg}/{data}/{as}_{bs}/'
+_BSPLINE = '{root}Elastix/Registration/BSpline/{data}/{bspline_folder}/{as}_{bs}/'
+_LOG = '{log_root}{sub}/{exp}/'
+_MODEL = _LOG + 'train/Model/'
+_SAVED = _MODEL + 'Saved/RegNet3DModel.ckpt'
+_RESULT = _LOG + 'Results/'
+_STEP = _RESULT + '{mode}{stages}step_{step}/'
+_LANDMARKS = _STEP + 'Landmarks/'
+_FULL_REG = _STEP + 'Registration/{base_reg}/{a}_{b}/'
+
+REGISTRATION = {
+    'ParameterFolder': _PARAMETER,
+    'BaseRegFolder': _BASE_REG,
+    'Reg_BaseReg_OutputPoints': _BASE_REG + 'outputpoints.txt',
+    'TransformParameterBaseReg': _BASE_REG + 'TransformParameters.0.txt',
+    'MovedImBaseReg': _BASE_REG + 'result.0{S}{ext}',
+    'MovedTorsoBaseReg': _BASE_REG + 'MovedTorso{base_reg}{S}{ext}',
+    'MovedLungBaseReg': _BASE_REG + 'MovedLung{base_reg}{S}{ext}',
+    'BSplineFolder': _BSPLINE,
+    'MovedImBSpline': _BSPLINE + 'result.0{ext}',
+    'BSplineOutputParameter': _BSPLINE + 'TransformParameters.0.txt',
+    'DVFBSpline': _BSPLINE + 'deformationField{ext}',
+    'DVFBSpline_Jac': _BSPLINE + 'Jac{ext}',
+    'Reg_BSpline_OutputPoints': _BSPLINE + 'outputpoints.txt',
+}
+
+GENERATION = {
+    'NextFolder': _NEXT,
+    'NextIm': _NEXT + 'NextIm{S}{P}{ext}',
+    'NextLung': _NEXT + 'NextLung{S}{P}{ext}',
+    'NextTorso': _NEXT + 'NextTorso{S}{P}{ext}',
+    'NextDVF': _NEXT + 'NextDVF{S}{P}{ext}',
+    'NextJac': _NEXT + 'NextJac{S}{P}{ext}',
+    'NextBSplineTransformIm': _NEXT + 'NextBSplineTransformIm{S}{P}{ext}',
+    'NextBSplineTransform': _NEXT + 'NextBSplineTransform.tfm',
+    'DSmoothFolder': _DSMOOTH,
+    'DFolder': _DEFORMED,
+    'DeformedIm': _DEFORMED + 'DeformedImage{im_ext}{S}{P}{ext}',
+    'DeformedDVF': _DEFORMED + 'DeformedDVF_pad{dvf_pad}{S}{P}{ext}',
+    'DeformedDVFLabel': _DEFORMED + 'DeformedDVFLabel{thresholds}_pad{dvf_pad}{S}{P}{ext}',
+    'DeformedOccluded': _DEFORMED + 'DeformedOccluded{S}{P}{ext}',
+    'DeformedArea': _DEFORMED + 'DeformedArea{S}{P}{ext}',
+    'DeformedTorso': _DEFORMED + 'DeformedTorso{S}{P}{ext}',
+    'DeformedLung': _DEFORMED + 'DeformedLung{S}{P}{ext}',
+    'DeformedLungOccluded': _DEFORMED + 'DeformedLungOccluded{S}{P}{ext}',
+    'BSplineTransformIm': _DEFORMED + 'BSplineTransformIm{S}{P}{ext}',
+    'BSplineTransform': _DEFORMED + 'BSplineTransform.tfm',
+    'ImCanny': _DEFORMED + 'canny{canny_lower}_{canny_upper}{S}{P}{ext}',
+    'MovedIm_AG': _DEFORMED + 'MovedIm_AG_s{stage}{P}{ext}',
+    'MovedLung_AG': _DEFORMED + 'MovedLung_AG_s{stage}{P}{ext}',
+    'MovedTorso_AG': _DEFORMED + 'MovedTorso_AG_s{stage}{P}{ext}',
+    'Jac': _DEFORMED + 'Jac_pad{dvf_pad}{S}{P}{ext}',
+    'DVF_histogram': _DEFORMED + 'DVF_histogram_pad{dvf_pad}{S}{P}.png',
+    'Jac_histogram': _DEFORMED + 'Jac_histogram_pad{dvf_pad}{S}{P}.png',
+}
+
+SAMPLING = {
+    'IShuffledFolder': _SHUFFLED,
+    'IShuffledSetting': _SHUFFLED + 'IShuffled.setting',
+    'IShuffledName': _SHUFFLED_NAME,
+    'IShuffled': _SHUFFLED + _SHUFFLED_NAME,
+    'IndexFolder': _INDEX,
+    'IClassFolder': _INDEX + 'IClass/',
+    'IClassName': _ICLASS_NAME,
+    'IClass': _INDEX + 'IClass/' + _ICLASS_NAME,
+}
+
+EXPERIMENT = {
+    'log_folder': _LOG,
+    'summary_train': _LOG + 'train/',
+    'summary_test': _LOG + 'test/',
+    'summary_validation': _LOG + 'validation/',
+    'ModelFolder': _MODEL,
+    'LogFile': _MODEL + 'log.txt',
+    'log_im_file': _MODEL + 'log_im.txt',
+    'Plots_folder': _MODEL + 'Plots/',
+    'saved_model': _SAVED,
+    'saved_model_with_step': _SAVED + '-{step}',
+    'saved_state_with_step': _SAVED + '-{step}.json',
+    'plot_fig': _MODEL + 'Plots/y_{plot_mode}_itr{plot_itr}_dir{plot_i}.png',
+}
+
+RESULTS = {
+    'result_folder': _RESULT,
+    'result_step_folder': _STEP,
+    'result_landmarks_folder': _LANDMARKS,
+    'landmarks_file': _LANDMARKS + '{exp_name}_{base_reg}-{step}.json',
+    'result_detail_folder': _LANDMARKS + '{data_fixed}_TypeIm{t0}_TypeIm{t1}/',
+    'full_reg_folder': _FULL_REG,
+    'dvf_s0': _FULL_REG + 'DVF_S0{ext}',
+    'dvf_s0_jac': _FULL_REG + 'DVF_S0_Jac{ext}',
+    'dvf_s0_jac_hist_plot': _FULL_REG + 'DVF_S0_Jac_Hist.png',
+    'dvf_s_up': _FULL_REG + 'DVF_S{stage}_up{ext}',
+    'MovedIm': _FULL_REG + 'MovedImage_S{stage}{ext}',
+    'MovedLung': _FULL_REG + 'MovedLung_S{stage}{ext}',
+    'MovedTorso': _FULL_REG + 'MovedTorso_S{stage}{ext}',
+    'dvf_error': _FULL_REG + 'DVF_Error_{base_reg}{ext}',
+}
+
+#: request -> pattern, all groups together.
+PATTERNS = {request: pattern for group in (REGISTRATION, GENERATION, SAMPLING, EXPERIMENT, RESULTS)
+            for request, pattern in group.items()}
+
+#: The image or mask of an item: dsmooth 0 is the original one, any other its Next image.
+BY_DSMOOTH = {
+    'Im': ('OriginalIm', 'NextIm'),
+    'Lung': ('OriginalLung', 'NextLung'),
+    'Torso': ('OriginalTorso', 'NextTorso'),
+}

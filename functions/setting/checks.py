@@ -1,0 +1,349 @@
+"""``check_setting``: everything that is wrong with a setting, told at once, before any long work starts."""
+import collections
+import difflib
+import logging
+import os
+
+from functions.setting import schema
+from functions.setting.addresses import address_generator, pattern_problem
+from functions.setting.artificial_generation_setting import get_deform_exp
+from functions.setting.data_sets import get_data_set, own_data_set
+from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.experiment_files import plain
+from functions.setting.image_lists import get_im_info_list_from_train_mode
+
+LOGGER = logging.getLogger(__name__)
+_REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')
+_WHOLE_FROM_0 = schema.list_of(schema.whole(0))
+_ENTRY_KINDS = {
+    'CNList': schema.list_of(schema.whole(1)),
+    'TypeImList': _WHOLE_FROM_0,
+    'DSmoothList': _WHOLE_FROM_0,
+    'DeformedImExt': schema.list_of(schema.choice(*schema.AUGMENTATION_NAMES), least=1),
+    'PairList': schema.list_of(schema.list_of(schema.whole(0), length=2)),
+    'Spacing': schema.choice('RS1', 'Raw'),
+}
+
+
+def find_problems(setting):
+    """Every problem of ``setting`` as a list of sentences; empty when it can be used."""
+    problems = ['{} is missing; begin with initialize_setting.'.format(key)
+                for key in _REQUIRED if key not in setting]
+    problems += _check_keys(setting, list(schema.KEYS.values()), '')
+    for check in (_own_data_sets, _data, _deformations, _magnitude_classes, _network, _patches, _json):
+        problems += check(setting)
+    return list(collections.OrderedDict.fromkeys(problems))
+
+
+def check_setting(setting):
+    """Refuse a setting that cannot be used, and warn about what is unusual.
+
+    :raises InputError: lists every problem on a line of its own, with the nearest valid name for a misspelt
+        one.
+    """
+    problems = find_problems(setting)
+    if problems:
+        lines = '\n'.join('  - ' + problem for problem in problems)
+        raise InputError('The settings have {} problem{}:\n{}'.format(
+            len(problems), 's' if len(problems) > 1 else '', lines))
+    for warning in find_warnings(setting):
+        LOGGER.warning(warning)
+
+
+def _nearest(name, accepted):
+    nearest = difflib.get_close_matches(str(name), accepted, n=1, cutoff=0.6)
+    return ' Did you mean {!r}?'.format(nearest[0]) if nearest else ''
+
+
+def _check_keys(values, keys, prefix):
+    problems = []
+    known = {key.name: key for key in keys}
+    for name, value in values.items():
+        if name not in known:
+            problems.append('{}{} is not a setting.{}'.format(prefix, name, _nearest(name, list(known))))
+            continue
+        kind = known[name].kind
+        if not isinstance(kind, list):
+            if not kind.accepts(value):
+                problems.append('{}{} is {!r}; accepted: {}.'.format(prefix, name, value, kind.text))
+        elif not isinstance(value, dict):
+            problems.append('{}{} is {!r}; accepted: a dictionary.'.format(prefix, name, value))
+        else:
+            problems += _check_keys(value, kind, prefix + name + '.')
+    return problems
+
+
+def _own_data_sets(setting):
+    problems = []
+    descriptions = setting.get('OwnDataSets')
+    for key, description in (descriptions.items() if isinstance(descriptions, dict) else ()):
+        try:
+            record = own_data_set(key, description)
+        except RegNetError as error:
+            problems.append(str(error))
+            continue
+        for request, pattern in sorted(record.addresses.items()):
+            for text in pattern if isinstance(pattern, tuple) else [pattern]:
+                problem = pattern_problem(text)
+                if problem:
+                    problems.append('Data set {!r}, address {}: {}.'.format(key, request, problem))
+    return problems
+
+
+def _entries(setting):
+    """Entries of DataExpDict that have a usable data set, with its record."""
+    entries = setting.get('DataExpDict')
+    for entry in entries if isinstance(entries, (list, tuple)) else ():
+        if isinstance(entry, dict):
+            try:
+                yield entry, get_data_set(entry.get('data'), setting)
+            except RegNetError:
+                continue
+
+
+def _data(setting):
+    problems = []
+    entries = setting.get('DataExpDict')
+    if not isinstance(entries, (list, tuple)):
+        return problems
+    for number, entry in enumerate(entries):
+        where = 'Entry {} of data_exp_dict'.format(number)
+        if not isinstance(entry, dict):
+            problems.append('{} is {!r}; accepted: a dictionary.'.format(where, entry))
+            continue
+        where += ' ({})'.format(entry.get('data'))
+        for key in entry:
+            if key not in schema.ENTRY_KEYS:
+                problems.append('{}: {} is not a key.{}'.format(where, key, _nearest(key, schema.ENTRY_KEYS)))
+        try:
+            record = get_data_set(entry.get('data'), setting)
+        except RegNetError as error:
+            problems.append('{}: {}'.format(where, error))
+            continue
+        for mode in schema.TRAIN_MODES:
+            problems += _mode(where, entry, mode, record)
+    return problems
+
+
+def _mode(where, entry, mode, record):
+    problems, given = [], {}
+    for key in schema.MODE_KEYS:
+        if mode + key not in entry:
+            continue
+        value = entry[mode + key]
+        if not _ENTRY_KINDS[key].accepts(value):
+            problems.append('{}: {}{} is {!r}; accepted: {}.'.format(
+                where, mode, key, value, _ENTRY_KINDS[key].text))
+        else:
+            given[key] = value
+    if not any(mode + key in entry for key in schema.MODE_KEYS):
+        return problems
+    needed = ('CNList', 'PairList') if mode + 'PairList' in entry else ('CNList', 'TypeImList', 'DSmoothList')
+    for key in needed:
+        if mode + key not in entry:
+            problems.append('{}: {}{} is missing.'.format(where, mode, key))
+    if 'PairList' not in needed and not entry.get('deform_exp'):
+        problems.append('{}: deform_exp is missing, and {}PairList too.'.format(where, mode))
+    unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
+    if unknown:
+        problems.append('{}: {}CNList has the case{} {}; {} has {}.'.format(
+            where, mode, 's' if len(unknown) > 1 else '', _join(unknown), record.key, _join(record.CNList)))
+    types = set(given.get('TypeImList', ())) | {t for pair in given.get('PairList', ()) for t in pair}
+    unknown = sorted(t for t in types if t >= len(record.types))
+    if unknown:
+        problems.append('{}: {} names the type{} {}; {} has {}.'.format(
+            where, mode, 's' if len(unknown) > 1 else '', _join(unknown), record.key,
+            ', '.join('{} ({})'.format(i, name) for i, name in enumerate(record.types))))
+    if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
+        problems.append("{}: {}Spacing is 'Raw', but {} has isotropic images only ('RS1').".format(
+            where, mode, record.key))
+    names = list(given.get('DeformedImExt', ()))
+    if names and (names[0] != 'Clean' or 'Clean' in names[1:]):
+        problems.append("{}: {}DeformedImExt is {}; it must begin with 'Clean', once.".format(
+            where, mode, names))
+    return problems
+
+
+def _join(values):
+    values = list(values)
+    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return '{} to {}'.format(values[0], values[-1])
+    return ', '.join(str(value) for value in values)
+
+
+def _experiments(setting):
+    """(name, content) of the deformation experiments in use, each once, as far as they exist."""
+    for name in collections.OrderedDict.fromkeys(entry.get('deform_exp') for entry, _ in _entries(setting)):
+        if name:
+            try:
+                yield name, get_deform_exp(setting, name)
+            except RegNetError:
+                continue
+
+
+def _deformations(setting):
+    problems = []
+    for entry, _ in _entries(setting):
+        if entry.get('deform_exp'):
+            try:
+                get_deform_exp(setting, entry['deform_exp'])
+            except RegNetError as error:
+                problems.append(str(error))
+    for name, content in _experiments(setting):
+        mask = content.get('MaskToZero')
+        if mask not in schema.MASKS + (None,):
+            problems.append('{}: MaskToZero is {!r}; accepted: {}, or None.'.format(
+                name, mask, ', '.join(schema.MASKS)))
+        elif mask is not None and setting.get('Use{}Mask'.format(mask)) is False:
+            problems.append('{}: MaskToZero is {!r} but Use{}Mask is False.'.format(name, mask, mask))
+        if 'respiratory_motion' in content.get('DeformMethods', ()):
+            if mask is None:
+                problems.append("{}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.".format(name))
+            if setting.get('UseLungMask') is False:
+                problems.append(
+                    '{}: respiratory_motion needs the lung masks, but UseLungMask is False.'.format(name))
+    return problems
+
+
+def _magnitude_classes(setting):
+    bounds = setting.get('ClassBalanced')
+    if bounds is None or not schema.KEYS['ClassBalanced'].kind.accepts(bounds):
+        return []
+    if any(upper <= lower for lower, upper in zip(bounds, bounds[1:])):
+        return ['ClassBalanced is {}; its bounds must increase.'.format(list(bounds))]
+    message = 'ClassBalanced ends at {} mm, but MaxDeform of {} is {} mm; the last bound must not exceed it.'
+    return [message.format(bounds[-1], name, content['MaxDeform'])
+            for name, content in _experiments(setting) if bounds[-1] > content.get('MaxDeform', bounds[-1])]
+
+
+def _network(setting):
+    problems = []
+    name, stage = setting.get('NetworkDesign'), setting.get('stage')
+    if name is not None:
+        from functions.network.description import network_description
+        try:
+            description = network_description(name)
+        except KeyError as error:
+            problems.append('NetworkDesign: {}'.format(error.args[0]))
+        else:
+            if setting.get('FullImage') and not description.full_image:
+                problems.append('FullImage is True, but {} predicts only the middle of its input; set it to '
+                                'False.'.format(name))
+        if name == 'crop5_connection' and stage != 4:
+            problems.append('NetworkDesign crop5_connection is for stage 4; stage is {}.'.format(stage))
+    pad_to = setting.get('PadTo')
+    for key, side in (pad_to.items() if isinstance(pad_to, dict) else ()):
+        if key not in ('stage1', 'stage2', 'stage4'):
+            problems.append('PadTo.{} is not a setting; accepted: stage1, stage2, stage4.'.format(key))
+        elif not schema.optional(schema.whole(1)).accepts(side):
+            problems.append('PadTo.{} is {!r}; accepted: a whole number from 1, or None.'.format(key, side))
+        elif side is not None and setting.get('FullImage') and not _valid_side(setting, side):
+            problems.append('PadTo.{} is {}; {} takes sides of {} k + {}.'.format(
+                key, side, name, setting['SizeUnit'], setting['SizeOffset']))
+    if setting.get('only_generate_image') is True and setting.get('never_generate_image') is True:
+        problems.append('only_generate_image and never_generate_image exclude each other.')
+    return problems
+
+
+def _valid_side(setting, side):
+    unit, offset = setting.get('SizeUnit'), setting.get('SizeOffset')
+    if not isinstance(unit, int) or not isinstance(offset, int) or unit < 1:
+        return True
+    return side >= offset and (side - offset) % unit == 0
+
+
+def _patches(setting):
+    problems = []
+    radius, radius_out = setting.get('R'), setting.get('Ry')
+    whole = schema.whole(0)
+    if whole.accepts(radius) and whole.accepts(radius_out):
+        if radius < radius_out:
+            problems.append('R ({}) must be at least Ry ({}).'.format(radius, radius_out))
+        elif not setting.get('FullImage') and not _valid_side(setting, 2 * radius + 1):
+            network = [setting.get(key) for key in ('NetworkDesign', 'SizeUnit', 'SizeOffset')]
+            problems.append('R is {}: a side of {} voxels does not pass through {}, which takes {} k + {}.'
+                            .format(radius, 2 * radius + 1, *network))
+    for name in ('NetworkTraining', 'NetworkValidation'):
+        queue = setting.get(name)
+        sizes = [queue.get(key) for key in ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')] \
+            if isinstance(queue, dict) else []
+        known = len(sizes) == 3 and all(schema.whole(1).accepts(size) for size in sizes)
+        if known and not setting.get('FullImage') and sizes[2] > sizes[0] * sizes[1]:
+            problems.append('{}: BatchSize {} exceeds the {} samples of a chunk.'.format(
+                name, sizes[2], sizes[0] * sizes[1]))
+    return problems
+
+
+def _json(setting):
+    try:
+        plain(setting)
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
+def find_warnings(setting):
+    """What is allowed but unusual, as a list of sentences; for a setting without problems."""
+    warnings = ['{} is {}.'.format(key, value) for key, value in (
+        ('Randomness', False), ('ParallelSearching', False), ('ParallelGeneration1stEpoch', False),
+        ('DetailedNetworkSummary', True)) if setting.get(key) is value]
+    if setting.get('use_keras'):
+        warnings.append('use_keras has no effect: layers need no Keras.')
+    if setting.get('DownSamplingByGPU'):
+        warnings.append(
+            'DownSamplingByGPU has no effect: training and registration share one down-sampling rule.')
+    if setting.get('FullImage') and setting.get('stage') in (1, 2):
+        warnings.append('Whole images at stage {} take much memory.'.format(setting['stage']))
+    if 'DataExpDict' not in setting:
+        return warnings
+    single = {mode: [item for item in _items(setting, mode)] for mode in ('Training', 'Validation')}
+    size = (setting.get('NetworkTraining') or {}).get('NumberOfImagesPerChunk')
+    if size and 0 < len(single['Training']) % size < 10:
+        warnings.append('{} training images in chunks of {}: the last chunk has only {}.'.format(
+            len(single['Training']), size, len(single['Training']) % size))
+    names = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
+    seen = {tuple(item[name] for name in names) for item in single['Training']}
+    shared = sum(1 for item in single['Validation'] if tuple(item[name] for name in names) in seen)
+    if shared:
+        warnings.append('{} of {} validation items are training items too.'.format(
+            shared, len(single['Validation'])))
+    return warnings
+
+
+def _items(setting, mode):
+    """Items of a mode; entries of real pairs have none."""
+    entries = [entry for entry in setting['DataExpDict'] if mode + 'PairList' not in entry]
+    return get_im_info_list_from_train_mode(dict(setting, DataExpDict=entries), mode)
+
+
+def missing_originals(setting, train_modes=schema.TRAIN_MODES):
+    """Original files that the items and pairs of a setting need and that are not there, sorted.
+
+    Images, and the masks in use, of the isotropic images (stage 1; other stages are made from them). Needed
+    before long work starts; :func:`require_originals` turns the answer into an error.
+    """
+    wanted = set()
+    requests = ['Im'] + [mask for mask in schema.MASKS if setting.get('Use{}Mask'.format(mask))]
+    for mode in train_modes:
+        pairs = dict(setting,
+                     DataExpDict=[e for e in setting.get('DataExpDict', ()) if mode + 'PairList' in e])
+        originals = _items(dict(setting, DataExpDict=setting.get('DataExpDict', ())), mode) + [
+            image for pair in get_im_info_list_from_train_mode(pairs, mode, 'Pair', 'real') for image in pair]
+        for item in originals:
+            where = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
+            for request in requests:
+                wanted.add(address_generator(setting, request, dsmooth=0, stage=1, **where))
+    return sorted(address for address in wanted if not os.path.isfile(address))
+
+
+def require_originals(setting, train_modes=schema.TRAIN_MODES):
+    """Refuse to start when an original image or mask is missing.
+
+    :raises MissingFileError: names the first ten and says how many there are.
+    """
+    missing = missing_originals(setting, train_modes)
+    if missing:
+        more = ' and {} more'.format(len(missing) - 10) if len(missing) > 10 else ''
+        what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
+        raise MissingFileError('{} {} missing: {}{}. Make or prepare the data set first (README, "Your own '
+                               'images").'.format(len(missing), what, ', '.join(missing[:10]), more))

@@ -1,0 +1,305 @@
+"""Data sets: one record each, holding its types, names, cases and the patterns of its own file addresses.
+
+A pattern is a :meth:`str.format` text; its fields are the placeholders of :mod:`functions.setting.addresses`.
+A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here, or none at all for a
+user's own images: :func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
+"""
+import collections
+import copy
+import os
+
+from functions.setting.atomic import read_json
+from functions.setting.errors import InputError, MissingFileError, unknown_name
+
+OWN_DATA_SETS_FILE = 'data_sets.json'
+
+_DATA_SET_FIELDS = ('key', 'types', 'expPrefix', 'CNList', 'addresses', 'ext', 'ImageByte',
+                    'DefaultPixelValue', 'VoxelSize', 'AffineRegistration', 'UnsureLandmarkAvailable',
+                    'expected_tre', 'expected_tre_pair', 'patients')
+_DESCRIPTION_KEYS = ('types', 'CNList', 'cases', 'folder', 'expPrefix', 'ext', 'DefaultPixelValue',
+                     'VoxelSize', 'AffineRegistration', 'addresses', 'expected_tre', 'expected_tre_pair')
+
+
+class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
+    """One data set.
+
+    ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from
+    1; ``ImageByte`` the bytes of a voxel (int16); ``DefaultPixelValue`` the value [HU] outside an image;
+    ``VoxelSize`` [mm] of the prepared images; ``addresses`` maps a request to its pattern; ``expected_tre``
+    maps a case to the mean landmark distance [mm] before registration of the pair of types
+    ``expected_tre_pair`` (fixed, moving), empty where unknown; ``patients`` are folder codes by case, empty
+    where the data set has none.
+    """
+
+    __slots__ = ()
+
+    def settings(self):
+        """The keys that ``setting['data'][key]`` carries, as fresh objects."""
+        names = ('ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize',
+                 'AffineRegistration', 'UnsureLandmarkAvailable', 'CNList')
+        values = self._asdict()
+        return {name: copy.deepcopy(values[name]) for name in names}
+
+
+def _record(key, types, expPrefix, CNList, addresses, ext='.mha', ImageByte=2, DefaultPixelValue=-2048,
+            VoxelSize=(1, 1, 1), AffineRegistration=True, UnsureLandmarkAvailable=False, expected_tre=None,
+            expected_tre_pair=None, patients=()):
+    return DataSet(key, list(types), expPrefix, list(CNList), dict(addresses), ext, ImageByte,
+                   DefaultPixelValue, list(VoxelSize), AffineRegistration, UnsureLandmarkAvailable,
+                   dict(expected_tre or {}), expected_tre_pair, tuple(patients))
+
+
+def _by_case(values):
+    return {number: value for number, value in enumerate(values, start=1)}
+
+
+def image_addresses(root):
+    """Patterns of images and masks below ``root`` (ends in ``/``), one folder ``mha/{p}/`` per case."""
+    folder = root + 'mha/{p}/'
+    return {
+        'OriginalFolder': folder,
+        'OriginalIm': folder + '{p}_{type}_RS1{S}{P}{ext}',
+        'OriginalLung': folder + 'Lung_Filled/{p}_{type}_Lung_Filled_RS1{S}{P}{ext}',
+        'OriginalTorso': folder + 'Torso/{p}_{type}_Torso_RS1{S}{P}{ext}',
+        'OriginalImRaw': folder + '{p}_{type}{S}{P}{ext}',
+        'OriginalLungRaw': folder + 'Lung_Filled/{p}_{type}_Lung_Filled{S}{P}{ext}',
+        'OriginalTorsoRaw': folder + 'Torso/{p}_{type}_Torso{S}{P}{ext}',
+        'DilatedLandmarksIm': folder + 'dilatedLandmarks{cn}_{type}_Landmarks_RS1{S}{P}{ext}',
+        'DilatedLandmarksImNonIsotropic': folder + 'dilatedLandmarks{cn}_{type}{S}{P}{ext}',
+        'OriginalImNonIsotropic': folder + '{p}_{type}{ext}',
+        'OriginalImNonIsotropicFolder': folder,
+    }
+
+
+def landmark_addresses(folder, stem, index=True, exact=False):
+    """Patterns of landmark files in ``folder``.
+
+    ``stem`` is the common beginning of the names, with ``{kind}`` where ``xyz`` (voxel index) or ``world``
+    (mm) stands; ``index`` adds the file as distributed (1-based index), ``exact`` the phantom's and users'
+    file of full precision.
+    """
+    xyz, world = folder + stem.replace('{kind}', 'xyz'), folder + stem.replace('{kind}', 'world')
+    patterns = {'OriginalLandmarkFolder': folder,
+                'LandmarkIndex_tr': xyz + '_tr.txt', 'LandmarkIndex_elx': xyz + '_elx.txt',
+                'LandmarkPoint_tr': world + '_tr.txt', 'LandmarkPoint_elx': world + '_elx.txt'}
+    if index:
+        patterns['LandmarkIndex'] = xyz + '.txt'
+    if exact:
+        patterns['LandmarkPointExact'] = world + '_exact.txt'
+    return patterns
+
+
+def _spread_addresses():
+    result = '{root}Elastix/LungExp/{p}/Result/'
+    truth = '{data_root}lung_dataset/SPREAD/SPREADgroundTruth/'
+    baseline = truth + '{patient}_baseline_1_Cropped_point'
+    follow_up = truth + 'Consensus/{patient4}_b1f1_point'
+    patient = '{data_root}lung_dataset/SPREAD/{patient}/'
+    return {
+        'OriginalFolder': result,
+        'OriginalIm': result + '{type}ImageFullRS1{S}{P}{ext}',
+        'OriginalLung': result + '{type}MaskFullRS1{S}{P}{ext}',
+        'OriginalTorso': result + '{type}TorsoFullRS1{S}{P}{ext}',
+        'DilatedLandmarksIm': result + 'DilatedLandmarksFullRS1{S}{P}{ext}',
+        'OriginalImNonIsotropic': (patient + 'baseline_1.mhd', patient + 'followup_1.mhd'),
+        'OriginalLandmarkFolder': truth,
+        'LandmarkPoint_tr': (baseline + '_trunc.txt', follow_up + '_trunc.txt'),
+        'LandmarkPoint_elx': (baseline + '.txt', follow_up + '.txt'),
+        'UnsurePoints': truth + 'Consensus/{patient4}_b1f1_unsure.txt',
+    }
+
+
+def _phantom_addresses():
+    root = '{data_root}Phantom/'
+    patterns = image_addresses(root)
+    patterns.update(landmark_addresses(root + 'points/{p}/', '{p}_{K}_{type}_{kind}', exact=True))
+    patterns['TrueDVF'] = root + 'dvf/{p_fixed}/DVF_{type_fixed}_{type_moving}{ext}'
+    patterns['PhantomManifest'] = root + 'mha/{p}/manifest.json'
+    return patterns
+
+
+_PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
+_4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
+
+#: Every data set known to this process, by key.
+DATA_SETS = collections.OrderedDict((record.key, record) for record in [
+    _record('SPREAD', ['Fixed', 'Moving'], 'ExpLung', range(1, 21), _spread_addresses(),
+            UnsureLandmarkAvailable=True, patients=['NA'] * 21),
+    _record('DIR-Lab_4D', _PHASES, 'case', range(1, 11),
+            dict(image_addresses(_4DCT),
+                 **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
+            expected_tre=_by_case([3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30]),
+            expected_tre_pair=(0, 5)),
+    _record('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', range(1, 11),
+            dict(image_addresses(_COPD),
+                 **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False)),
+            expected_tre=_by_case([26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81]),
+            expected_tre_pair=(0, 1)),
+    _record('Phantom_4D', _PHASES, 'case', range(1, 21), _phantom_addresses()),
+])
+#: Names a user's own data set cannot have.
+BUILT_IN = tuple(DATA_SETS)
+
+
+def register_data_set(record):
+    """Add a :class:`DataSet` to this process's registry, or replace the one of the same key.
+
+    Settings loaded afterwards carry what another process needs only for data sets described with
+    :func:`register_own_images`; a record registered here is to be registered in every process.
+    """
+    DATA_SETS[record.key] = record
+    return record
+
+
+def own_data_set(key, description):
+    """Make the record of a user's own data set.
+
+    :param key: its name, used in ``data_exp_dict`` and as the folder below ``Data/``.
+    :param description: JSON-able dictionary: ``types`` (list of names, required), ``cases`` (how many) or
+        ``CNList`` (which numbers), and optionally ``folder`` (default ``{data_root}<key>/``), ``expPrefix``
+        ('case'), ``ext`` ('.mha'), ``DefaultPixelValue`` (-2048), ``VoxelSize``, ``AffineRegistration``,
+        ``addresses`` (patterns that replace the standard ones), ``expected_tre`` (case -> mean landmark
+        distance [mm] before registration) of the types ``expected_tre_pair`` ([fixed, moving]).
+    :raises InputError: something is missing or of the wrong kind, UnknownNameError: a misspelt entry.
+    """
+    where = 'Data set {!r}'.format(key)
+    if key in BUILT_IN:
+        raise InputError('{}: this name is taken by a data set of RegNet; choose another one.'.format(where))
+    if not isinstance(key, str) or not key or '/' in key or '\\' in key or key.startswith('.'):
+        raise InputError('{}: the name must be a plain folder name without slashes.'.format(where))
+    if not isinstance(description, dict):
+        raise InputError('{}: expected a dictionary with {}.'.format(where, ', '.join(_DESCRIPTION_KEYS)))
+    for name in description:
+        if name not in _DESCRIPTION_KEYS:
+            raise unknown_name('entry of data set {!r}'.format(key), name, _DESCRIPTION_KEYS)
+    types = description.get('types')
+    named = isinstance(types, (list, tuple)) and all(isinstance(item, str) and item for item in types)
+    if not named or not types:
+        raise InputError("{}: 'types' must be a list of names, such as ['Fixed', 'Moving'].".format(where))
+    if len(set(types)) != len(types):
+        raise InputError("{}: two of its 'types' have the same name.".format(where))
+    cases = _case_numbers(where, description)
+    for name in ('folder', 'expPrefix', 'ext'):
+        if not isinstance(description.get(name, ''), str):
+            raise InputError('{}: {!r} must be text; got {!r}.'.format(where, name, description[name]))
+    if not isinstance(description.get('addresses') or {}, dict):
+        raise InputError("{}: 'addresses' must be a dictionary request -> pattern.".format(where))
+    root = description.get('folder') or '{data_root}' + key + '/'
+    root = root if root.endswith('/') else root + '/'
+    patterns = image_addresses(root)
+    patterns.update(landmark_addresses(root + 'points/{p}/', '{p}_{type}_{kind}', exact=True))
+    patterns.update({name: tuple(value) if isinstance(value, list) else value
+                     for name, value in (description.get('addresses') or {}).items()})
+    for request, pattern in patterns.items():
+        if isinstance(pattern, tuple) and len(pattern) != len(types):
+            raise InputError('{}: address {} has {} patterns for {} types.'.format(
+                where, request, len(pattern), len(types)))
+    options = {
+        name: description[name]
+        for name in ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration') if name in description
+    }
+    options.update(_expected(where, description, len(types)))
+    return _record(key, types, description.get('expPrefix', 'case'), cases, patterns, **options)
+
+
+def _expected(where, description, n_types):
+    expected = description.get('expected_tre')
+    if expected is None:
+        return {}
+    try:
+        # JSON has no whole numbers as keys, so '1' is case 1.
+        expected = {int(cn): float(value) for cn, value in expected.items()}
+        fixed, moving = description.get('expected_tre_pair', (0, 1))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            "{}: 'expected_tre' must be a dictionary case -> mean landmark distance [mm], "
+            "'expected_tre_pair' two types [fixed, moving].".format(where)) from error
+    if not all(isinstance(t, int) and 0 <= t < n_types for t in (fixed, moving)):
+        raise InputError("{}: 'expected_tre_pair' names a type that does not exist.".format(where))
+    return {'expected_tre': expected, 'expected_tre_pair': (fixed, moving)}
+
+
+def _case_numbers(where, description):
+    cases = description.get('CNList', description.get('cases', 1))
+    if isinstance(cases, int) and not isinstance(cases, bool) and cases >= 1:
+        return list(range(1, cases + 1))
+    if isinstance(cases, (list, tuple)) and cases:
+        if all(isinstance(item, int) and not isinstance(item, bool) and item >= 1 for item in cases):
+            return list(cases)
+    raise InputError("{}: 'cases' must be how many there are, or a list of case numbers from 1; got {!r}."
+                     .format(where, cases))
+
+
+#: Descriptions given to :func:`register_own_images`; they travel to other processes in
+#: ``setting['OwnDataSets']``.
+_OWN_DESCRIPTIONS = {}
+
+
+def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, **description):
+    """Make a user's own images a data set.
+
+    After this line ``key`` can be used as ``data`` everywhere; the files lie (or are put by the preparation
+    of own images) under ``Data/<key>/mha/case<cn>/``. Every setting that uses the data set afterwards carries
+    its description, so that workers in other processes know it too.
+
+    :param key: name of the data set and of its folder.
+    :param cases: number of cases (1, 2, …) or a list of case numbers.
+    :param types: names of the images of a case.
+    :param setting: when given, the description is put there at once.
+    :param description: further entries of :func:`own_data_set`.
+    :return: the :class:`DataSet`.
+    """
+    description = dict(description, types=list(types),
+                       cases=list(cases) if isinstance(cases, (tuple, range)) else cases)
+    if isinstance(description.get('expected_tre'), dict):
+        description['expected_tre'] = {str(cn): value for cn, value in description['expected_tre'].items()}
+    record = own_data_set(key, description)
+    _OWN_DESCRIPTIONS[key] = description
+    DATA_SETS[key] = record
+    if setting is not None:
+        setting.setdefault('OwnDataSets', {})[key] = copy.deepcopy(description)
+    return record
+
+
+def own_description(key):
+    """A copy of what :func:`register_own_images` was told about ``key``; None for any other data set."""
+    return copy.deepcopy(_OWN_DESCRIPTIONS.get(key))
+
+
+def read_own_data_sets(data_root):
+    """Descriptions in ``<data_root>/data_sets.json``; an empty dictionary where there is no such file.
+
+    :raises InputError: the file is not JSON or describes a data set wrongly.
+    """
+    path = os.path.join(data_root, OWN_DATA_SETS_FILE)
+    try:
+        descriptions = read_json(path)
+    except MissingFileError:
+        return {}
+    if not isinstance(descriptions, dict):
+        raise InputError('{} must be a dictionary: name of a data set -> its description.'.format(path))
+    for key, description in descriptions.items():
+        try:
+            own_data_set(key, description)
+        except (InputError, KeyError) as error:
+            raise InputError('{}: {}'.format(path, error)) from error
+    return descriptions
+
+
+def data_set_names(setting=None):
+    """Keys of every data set that can be used with ``setting``."""
+    own = (setting or {}).get('OwnDataSets') or {}
+    return list(DATA_SETS) + [key for key in own if key not in DATA_SETS]
+
+
+def get_data_set(data, setting=None):
+    """The record of ``data``; ``setting['OwnDataSets']`` comes before the registry.
+
+    :raises UnknownNameError: there is none; the message lists what is accepted.
+    """
+    own = (setting or {}).get('OwnDataSets') or {}
+    if data in own:
+        return own_data_set(data, own[data])
+    if data in DATA_SETS:
+        return DATA_SETS[data]
+    raise unknown_name('data set', data, data_set_names(setting))

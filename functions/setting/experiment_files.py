@@ -1,0 +1,194 @@
+"""What an experiment's folder says about itself: its settings, its checkpoints and where its training
+stands."""
+import logging
+import os
+import re
+
+import numpy as np
+
+from functions.setting.addresses import address_generator, known_step
+from functions.setting.atomic import read_json, temporary_path, write_json
+from functions.setting.errors import InputError, MissingFileError, unknown_name
+
+LOGGER = logging.getLogger(__name__)
+_NETWORK_KEYS = ('NetworkLoad', 'GlobalStepLoad', 'BatchSize', 'itr_load', 'semi_epoch_load')
+
+
+def plain(value, where='setting'):
+    """A copy of ``value`` as JSON can carry it: NumPy numbers and arrays, tuples and ranges become numbers
+    and lists.
+
+    :param where: what it is, for the message.
+    :raises InputError: something JSON has no form for, with the path to it.
+    """
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise InputError('{}: the key {!r} is not text, so it cannot be written as JSON.'.format(
+                    where, key))
+        return {key: plain(item, '{}[{!r}]'.format(where, key)) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist(), where)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (list, tuple, range)):
+        return [plain(item, '{}[{}]'.format(where, i)) for i, item in enumerate(value)]
+    if isinstance(value, float) and (value != value or value in (float('inf'), float('-inf'))):
+        raise InputError('{} is {}, which JSON cannot carry.'.format(where, value))
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise InputError(
+        '{} is a {}; settings are texts, numbers, True, False, None, lists and dictionaries.'.format(
+            where, type(value).__name__))
+
+
+def write_setting(setting, setting_address=None):
+    """Write the settings as JSON (sorted keys, indent 4).
+
+    :param setting_address: file to write; None: the first free ``setting<k>.txt``, k from 0, of the
+        experiment's model folder, which never replaces an older one, not even when two processes write at a
+        time.
+    :return: the file's address.
+    """
+    content = plain(setting)
+    if setting_address is not None:
+        write_json(setting_address, content)
+        return setting_address
+    folder = address_generator(setting, 'ModelFolder')
+    number = 0
+    while True:
+        address = '{}setting{}.txt'.format(folder, number)
+        if _write_new(address, content):
+            return address
+        number += 1
+
+
+def _write_new(address, content):
+    """Write ``address`` unless it exists; whole or not at all."""
+    if os.path.exists(address):
+        return False
+    draft = temporary_path(address)
+    write_json(draft, content)
+    try:
+        os.link(draft, address)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without links: claim the name, then fill it in one step.
+        try:
+            os.close(os.open(address, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        os.replace(draft, address)
+        return True
+    finally:
+        if os.path.exists(draft):
+            os.remove(draft)
+    return True
+
+
+def read_setting(setting, current_experiment=None, number=0):
+    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder.
+
+    :raises MissingFileError: there is none.
+    """
+    folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
+    return read_json('{}setting{}.txt'.format(folder, number))
+
+
+def saved_steps(setting, current_experiment=None):
+    """Global steps of the checkpoints of an experiment, ascending.
+
+    Where checkpoints have records (written last, so that a half-written checkpoint has none), only those
+    count.
+    """
+    prefix = address_generator(setting, 'saved_model', current_experiment=current_experiment)
+    folder, name = os.path.split(prefix)
+    found = {'json': set(), 'index': set(), 'meta': set()}
+    for file_name in os.listdir(folder) if os.path.isdir(folder) else []:
+        match = re.match(re.escape(name) + r'-(\d+)\.(json|index|meta)$', file_name)
+        if match:
+            found[match.group(2)].add(int(match.group(1)))
+    return sorted(found['json'] or found['index'] | found['meta'])
+
+
+def get_global_step(setting, requested_global_step, current_experiment):
+    """The step of a checkpoint as text.
+
+    :param requested_global_step: 'Last' (largest saved), 'Auto' (step a published experiment is used at, else
+        '0') or a number.
+    :raises MissingFileError: 'Last' of an experiment without checkpoints. :raises InputError: anything else.
+    """
+    if requested_global_step == 'Auto':
+        return known_step(current_experiment)
+    if requested_global_step == 'Last':
+        steps = saved_steps(setting, current_experiment)
+        if not steps:
+            folder = os.path.dirname(
+                address_generator(setting, 'saved_model', current_experiment=current_experiment))
+            raise MissingFileError('{}/ holds no checkpoint; train {} first.'.format(
+                folder, current_experiment))
+        return str(steps[-1])
+    text = str(requested_global_step)
+    if isinstance(requested_global_step, bool) or not re.match(r'^\d+$', text):
+        raise InputError(
+            "GlobalStepLoad {!r} is not possible; accepted: 'Last', 'Auto' or a whole number.".format(
+                requested_global_step))
+    return text
+
+
+def load_network(setting, loaded_network):
+    """Fill in where a training goes on.
+
+    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': 'Last' | 'Auto' | number,
+        'BatchSize', 'itr_load', 'semi_epoch_load': 'Auto' or a number}; what is left out is 'Last' and
+        'Auto'. 'Auto' comes from what the experiment's folder says as JSON: BatchSize from its first
+        settings, iteration and semi-epoch from the record of the checkpoint; without a record (published
+        code) the iteration follows from step and batch size, and the semi-epoch begins anew.
+    :return: a dictionary of the same keys, all resolved: GlobalStepLoad text, the others whole numbers.
+        Without an experiment to load, everything begins at 0.
+    :raises UnknownNameError, InputError, MissingFileError: a misspelt key, a wrong value, nothing there.
+    """
+    given = dict(loaded_network or {})
+    for key in given:
+        if key not in _NETWORK_KEYS:
+            raise unknown_name('key of the network to load', key, _NETWORK_KEYS)
+    experiment = given.get('NetworkLoad')
+    if experiment is None:
+        return {'NetworkLoad': None, 'GlobalStepLoad': None, 'BatchSize': None, 'itr_load': 0,
+                'semi_epoch_load': 0}
+    step = get_global_step(setting, given.get('GlobalStepLoad', 'Last'), experiment)
+    batch_size = _number(given, 'BatchSize')
+    if batch_size is None:
+        batch_size = read_setting(setting, experiment)['NetworkTraining']['BatchSize']
+    iteration, semi_epoch = _number(given, 'itr_load'), _number(given, 'semi_epoch_load')
+    if iteration is None or semi_epoch is None:
+        recorded = _recorded_state(setting, experiment, step)
+        if iteration is None:
+            iteration = recorded['iteration'] + 1 if 'iteration' in recorded else int(step) // batch_size + 1
+        if semi_epoch is None:
+            position = recorded.get('position') or {}
+            semi_epoch = position['semi_epoch'] + 1 if 'semi_epoch' in position else 0
+    return {'NetworkLoad': experiment, 'GlobalStepLoad': step, 'BatchSize': batch_size, 'itr_load': iteration,
+            'semi_epoch_load': semi_epoch}
+
+
+def _number(given, key):
+    value = given.get(key, 'Auto')
+    if value == 'Auto':
+        return None
+    least = 1 if key == 'BatchSize' else 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError("{} {!r} is not possible; accepted: 'Auto' or a whole number.".format(key, value))
+    return value
+
+
+def _recorded_state(setting, experiment, step):
+    address = address_generator(setting, 'saved_state_with_step', current_experiment=experiment, step=step)
+    try:
+        return read_json(address).get('state') or {}
+    except MissingFileError:
+        LOGGER.warning(
+            '%s does not exist, so where the sampling stood is not known; its semi-epochs begin at 0.',
+            address)
+        return {}

@@ -1,0 +1,156 @@
+"""Lists of items: which images with which deformations belong to training, validation and testing."""
+import copy
+
+import numpy as np
+
+from functions.setting.artificial_generation_setting import (deform_method_and_number, get_deform_exp,
+                                                             load_deform_exp_setting)
+from functions.setting.errors import InputError
+from functions.setting.schema import MODE_KEYS, TRAIN_MODES
+
+#: AGMode -> (methods it uses, validation dsmooth numbers among the 14 of the shipped experiments).
+_AG_MODES = {
+    'Resp': (('respiratory_motion', 'single_frequency', 'mixed_frequency', 'zero'), (0, 5, 10)),
+    'NoResp': (('single_frequency', 'mixed_frequency', 'zero'), (5, 8, 10)),
+    'SingleOnly': (('single_frequency',), (5, 6, 8)),
+    'MixedOnly': (('mixed_frequency',), (9, 10, 12)),
+    'SingleResp': (('single_frequency', 'respiratory_motion', 'zero'), (4, 8, 10)),
+    'Visualization': ((), ()),
+}
+
+
+def mode_entries(setting, train_mode):
+    """Entries of ``DataExpDict`` that have keys of ``train_mode``, with the mode's name taken off the keys.
+
+    :return: list of dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
+    :raises InputError: another mode (ValueError).
+    """
+    if train_mode not in TRAIN_MODES:
+        raise InputError('train_mode {!r} is not known; accepted: {}.'.format(
+            train_mode, ', '.join(TRAIN_MODES)))
+    if 'DataExpDict' not in setting:
+        raise InputError('The setting has no data; call load_setting_from_data_dict first.')
+    entries = []
+    for entry in setting['DataExpDict']:
+        own = {key: entry[train_mode + key] for key in MODE_KEYS if train_mode + key in entry}
+        if own:
+            entries.append(dict({key: entry[key] for key in ('data', 'deform_exp') if key in entry}, **own))
+    return entries
+
+
+def _need(entry, train_mode, *keys):
+    for key in keys:
+        if key not in entry:
+            name = key if key == 'deform_exp' else train_mode + key
+            raise InputError('The entry of {} in data_exp_dict has no {!r}.'.format(entry['data'], name))
+
+
+def _single_list(setting, train_mode, stage):
+    items = []
+    for entry in mode_entries(setting, train_mode):
+        _need(entry, train_mode, 'CNList', 'TypeImList', 'DSmoothList', 'deform_exp')
+        methods = get_deform_exp(setting, entry['deform_exp'])['DeformMethods']
+        pad_to = setting.get('PadTo') or {}
+        stage_key = 'stage{}'.format(stage)
+        for cn in entry['CNList']:
+            for type_im in entry['TypeImList']:
+                for dsmooth in entry['DSmoothList']:
+                    method, number = deform_method_and_number(methods, dsmooth)
+                    item = {'data': entry['data'], 'type_im': type_im, 'cn': cn,
+                            'deform_exp': entry['deform_exp'], 'dsmooth': dsmooth, 'deform_method': method,
+                            'deform_number': number}
+                    if 'DeformedImExt' in entry:
+                        item['deformed_im_ext'] = list(entry['DeformedImExt'])
+                    item['stage'] = stage
+                    if stage_key in pad_to:
+                        item['padto'] = pad_to[stage_key]
+                    if 'Spacing' in entry:
+                        item['spacing'] = entry['Spacing']
+                    items.append(item)
+    return items
+
+
+def _real_pair_list(setting, train_mode):
+    pairs = []
+    for entry in mode_entries(setting, train_mode):
+        _need(entry, train_mode, 'CNList', 'PairList')
+        for cn in entry['CNList']:
+            for pair in entry['PairList']:
+                image = {'data': entry['data'], 'cn': cn, 'spacing': entry.get('Spacing', 'RS1')}
+                pairs.append([dict(image, type_im=type_im) for type_im in pair])
+    return pairs
+
+
+def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', read_pair_mode=None,
+                                     stage=None):
+    """All items of a mode, in the order of data entries, cases, types (or pairs) and dsmooth.
+
+    :param train_mode: 'Training', 'Validation' or 'Testing'.
+    :param load_mode: 'Single': list of im_info dictionaries (data, type_im, cn, deform_exp, dsmooth,
+        deform_method, deform_number, deformed_im_ext when given, stage, padto when ``PadTo`` has the stage,
+        spacing when given); 'Pair': list of [fixed, moving].
+    :param read_pair_mode: for pairs: 'real' (two images of a case) or 'synthetic' (an item twice); None: as
+        the setting says, else 'real'.
+    :param stage: None: the stage of the setting.
+    :raises InputError: another mode, or an entry of data_exp_dict without the keys needed.
+    """
+    stage = setting['stage'] if stage is None else stage
+    if load_mode == 'Single':
+        return _single_list(setting, train_mode, stage)
+    if load_mode != 'Pair':
+        raise InputError("load_mode {!r} is not known; accepted: 'Single', 'Pair'.".format(load_mode))
+    mode = str(read_pair_mode or setting.get('read_pair_mode') or 'real').lower()
+    if mode == 'real':
+        return _real_pair_list(setting, train_mode)
+    if mode == 'synthetic':
+        return [[item, copy.deepcopy(item)] for item in _single_list(setting, train_mode, stage)]
+    raise InputError(
+        "read_pair_mode {!r} is not known; accepted: 'real', 'synthetic'.".format(read_pair_mode))
+
+
+def get_random_im_info_list(setting, train_mode, load_mode='Pair', read_pair_mode=None, stage=None,
+                            reverse_order=False):
+    """The items in the order in which registrations of synthetic pairs use them.
+
+    Training and Validation are permuted (seed 0); Validation keeps the first
+    NetworkValidation.NumberOfImagesPerChunk; 'Training+Validation' is one after the other; Testing keeps its
+    order. ``reverse_order`` turns the list round.
+    """
+    if train_mode == 'Training+Validation':
+        items = [item for mode in ('Training', 'Validation')
+                 for item in get_random_im_info_list(setting, mode, load_mode, read_pair_mode, stage)]
+    else:
+        items = get_im_info_list_from_train_mode(setting, train_mode, load_mode, read_pair_mode, stage)
+        if train_mode != 'Testing':
+            items = [items[i] for i in np.random.RandomState(0).permutation(len(items))]
+        if train_mode == 'Validation':
+            items = items[:setting['NetworkValidation']['NumberOfImagesPerChunk']]
+    return items[::-1] if reverse_order else items
+
+
+def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
+    """``dsmooth_list`` again and again, each time n further (n deformations per experiment, 14 in the shipped
+    ones).
+
+    Same categories, other random fields: [0] repeated 3 times with n = 4 is [0, 4, 8].
+    """
+    n = len(load_deform_exp_setting(deform_exp)['DeformMethods'])
+    return [dsmooth + turn * n for turn in range(repeat) for dsmooth in dsmooth_list]
+
+
+def dsmoothlist_by_deform_exp(deform_exp, ag_mode):
+    """Deformation numbers of an experiment for an AGMode.
+
+    :param ag_mode: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp' or 'Visualization'. The last is
+        empty except for an experiment made to be looked at, of which it is everything.
+    :return: (training list, validation list).
+    :raises InputError: unknown mode (ValueError). :raises UnknownNameError: unknown experiment.
+    """
+    if ag_mode not in _AG_MODES:
+        raise InputError('AGMode {!r} is not known; accepted: {}.'.format(ag_mode, ', '.join(_AG_MODES)))
+    methods = load_deform_exp_setting(deform_exp)['DeformMethods']
+    if deform_exp.endswith('_Visualization') and ag_mode == 'Visualization':
+        return list(range(len(methods))), []
+    wanted, validation = _AG_MODES[ag_mode]
+    training = [number for number, method in enumerate(methods) if method in wanted]
+    return training, [number for number in validation if number < len(methods)]

@@ -1,0 +1,161 @@
+"""The beginning of every script: folders, defaults, data sets and network of a setting."""
+import copy
+import os
+
+from functions.setting import schema
+from functions.setting.addresses import DATA_FOLDER, LOG_FOLDER
+from functions.setting.artificial_generation_setting import load_deform_exp_setting
+from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
+from functions.setting.errors import InputError, unknown_name
+from functions.setting.experiment_files import plain
+
+WHERE_TO_RUN = ('Root', 'Auto', 'Cluster')
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _folder(path):
+    path = os.path.expanduser(path).replace(os.sep, '/')
+    return path if path.endswith('/') else path + '/'
+
+
+def root_address_generator(where_to_run='Auto'):
+    """Root folders.
+
+    'Root' is the current folder; 'Auto' the folder of the repository, unless the environment variables
+    ``REGNET_ROOT`` and ``REGNET_DATA`` say otherwise; 'Cluster' takes both variables.
+
+    :return: dictionary with RootFolder, log_root_folder and DataFolder; folders end in ``/``.
+    :raises UnknownNameError: another ``where_to_run``. :raises InputError: 'Cluster' without its variables.
+    """
+    if where_to_run not in WHERE_TO_RUN:
+        raise unknown_name('place to run', where_to_run, WHERE_TO_RUN)
+    given = {name: os.environ.get(name) for name in ('REGNET_ROOT', 'REGNET_DATA')}
+    if where_to_run == 'Cluster' and not all(given.values()):
+        raise InputError(
+            "where_to_run 'Cluster' needs the environment variables REGNET_ROOT (folder for everything made) "
+            'and REGNET_DATA (folder of the images); missing: {}.'.format(
+                ', '.join(sorted(name for name, value in given.items() if not value))))
+    if where_to_run == 'Root':
+        root, data = './', './' + DATA_FOLDER
+    else:
+        root = _folder(given['REGNET_ROOT'] or _REPOSITORY)
+        data = _folder(given['REGNET_DATA'] or root + DATA_FOLDER)
+    return {'RootFolder': root, 'log_root_folder': root + LOG_FOLDER, 'DataFolder': data}
+
+
+def initialize_setting(current_experiment, where_to_run=None):
+    """A setting dictionary with all defaults.
+
+    :param current_experiment: name of the experiment, or 'Sub/Name'.
+    :param where_to_run: 'Root', 'Auto' (also None) or 'Cluster', see :func:`root_address_generator`.
+    :return: dictionary; every key is explained by ``functions.setting.schema.describe()``. Data sets of the
+        user's own listed in ``data_sets.json`` of the data folder are known to it.
+    """
+    where_to_run = 'Auto' if where_to_run is None else where_to_run
+    setting = schema.defaults('General', 'Training')
+    setting.update(root_address_generator(where_to_run))
+    setting.update(where_to_run=where_to_run, current_experiment=current_experiment)
+    setting['OwnDataSets'] = read_own_data_sets(setting['DataFolder'])
+    setting['data'] = {'SPREAD': load_data_setting('SPREAD')}
+    setting['DataList'] = ['SPREAD']
+    return setting
+
+
+def load_data_setting(data, setting=None):
+    """The keys of data set ``data`` (types, expPrefix, ext, DefaultPixelValue, VoxelSize [mm], CNList, ...),
+    a fresh copy.
+
+    :param setting: needed only for data sets of the user's own that another process registered.
+    :raises UnknownNameError: there is no such data set; the message lists those there are.
+    """
+    return get_data_set(data, setting).settings()
+
+
+def load_setting_from_data_dict(setting, data_exp_dict_list):
+    """Put the data sets and deformation experiments of ``data_exp_dict_list`` into ``setting``.
+
+    :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs)
+        and, with Training, Validation or Testing in front, ``CNList``, ``TypeImList``, ``DSmoothList``,
+        ``DeformedImExt``, ``PairList``, ``Spacing``.
+    :return: ``setting``, changed: DataExpDict, data, DataList, deform_exp, DeformExpList.
+    :raises UnknownNameError: unknown data set or deformation experiment.
+    """
+    is_list = isinstance(data_exp_dict_list, (list, tuple))
+    if not is_list or not all(isinstance(entry, dict) for entry in data_exp_dict_list):
+        raise InputError('data_exp_dict must be a list of dictionaries, one per data set.')
+    entries = plain(list(data_exp_dict_list), 'data_exp_dict')
+    kept = setting.get('deform_exp') or {}
+    loaded = {'data': {}, 'deform_exp': {}, 'DataList': [], 'DeformExpList': []}
+    for number, entry in enumerate(entries):
+        if 'data' not in entry:
+            raise InputError("Entry {} of data_exp_dict has no 'data' (name of a data set).".format(number))
+        data, deform_exp = entry['data'], entry.get('deform_exp')
+        description = own_description(data)
+        if description is not None:
+            setting.setdefault('OwnDataSets', {})[data] = description
+        loaded['data'][data] = load_data_setting(data, setting)
+        loaded['DataList'].append(data)
+        if deform_exp:
+            # What a script changed in an experiment it loaded before stays.
+            content = kept.get(deform_exp) or load_deform_exp_setting(deform_exp)
+            loaded['deform_exp'][deform_exp] = copy.deepcopy(content)
+            loaded['DeformExpList'].append(deform_exp)
+    setting.update(loaded, DataExpDict=entries)
+    return setting
+
+
+def load_network_setting(setting, network_name):
+    """Put the geometry of a network into ``setting``.
+
+    Sets NetworkDesign, R, Ry, ImPad_S<stage> = R - Ry, Margin = Ry + 1, SizeUnit, SizeOffset (valid sides are
+    SizeUnit k + SizeOffset) and, where it is None, FullImage.
+
+    :raises UnknownNameError: there is no such network.
+    """
+    # Here, because a notebook that only asks for addresses need not find the networks.
+    from functions.network.description import network_description
+    description = network_description(network_name)
+    radius, radius_out = description.radius_train
+    setting.update({'NetworkDesign': network_name, 'R': radius, 'Ry': radius_out,
+                    'ImPad_S{}'.format(setting['stage']): radius - radius_out, 'Margin': radius_out + 1,
+                    'SizeUnit': description.size_unit, 'SizeOffset': description.size_offset})
+    if setting.get('FullImage') is None:
+        setting['FullImage'] = bool(description.full_image)
+    return setting
+
+
+def load_registration_setting(setting, stage_list=(4, 2, 1)):
+    """Put the defaults of a registration into ``setting``; keys that are there stay, except those of the
+    pyramid.
+
+    :param stage_list: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1].
+    :raises InputError: another pyramid.
+    """
+    stage_list = list(stage_list)
+    if stage_list not in schema.STAGE_LISTS:
+        raise InputError('stage_list {} is not possible; accepted: {}.'.format(
+            stage_list, ', '.join(str(item) for item in schema.STAGE_LISTS)))
+    for key, value in schema.defaults('Registration').items():
+        setting.setdefault(key, value)
+    setting.update(stage_list=stage_list, ImagePyramidSchedule=list(stage_list),
+                   Reg_BSpline_Folder='_'.join('S{}'.format(stage) for stage in stage_list))
+    return setting
+
+
+def load_suggested_class_balanced(setting):
+    """Bounds [mm] of the magnitude classes suggested for the largest MaxDeform m of the setting's deformation
+    experiments.
+
+    :return: [m] up to 5 mm, [2, m] up to 7, [1.5, 4, m] up to 15, [1.5, 8, m] up to 25.
+    :raises InputError: no deformation experiment is loaded, or its m is larger.
+    """
+    names = setting.get('DeformExpList')
+    if not names:
+        raise InputError('No deformation experiment is loaded; call load_setting_from_data_dict first.')
+    largest = max(setting['deform_exp'][name]['MaxDeform'] for name in names)
+    for limit, lower in ((5, []), (7, [2]), (15, [1.5, 4]), (25, [1.5, 8])):
+        if largest <= limit:
+            return lower + [largest]
+    raise InputError(
+        'MaxDeform {} mm is beyond 25 mm; there is no suggestion, set ClassBalanced yourself.'.format(
+            largest))

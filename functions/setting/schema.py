@@ -1,0 +1,294 @@
+"""The one table of setting keys: what each means, what it accepts and what it is when nobody says.
+
+:func:`defaults` builds the dictionaries that ``initialize_setting`` starts from,
+    :mod:`functions.setting.checks` judges settings by it, and :func:`describe` prints it. A new setting is
+    one line here.
+"""
+import collections
+import copy
+import numbers
+
+#: Default of keys that are set by a function (loading data or a network) or that only exist when a person
+#: gives them.
+ABSENT = object()
+
+#: A kind of value: ``accepts(value)`` -> bool, ``text`` says what is accepted.
+Kind = collections.namedtuple('Kind', 'accepts text')
+#: A setting: ``kind`` is a :class:`Kind` or, for a dictionary of settings, a list of keys.
+Key = collections.namedtuple('Key', 'name kind default meaning')
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
+
+
+def _is_whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def whole(least=None, most=None):
+    """Whole numbers in a range."""
+    text = 'a whole number' + _range_text(least, most)
+    return Kind(lambda value: _is_whole(value) and _within(value, least, most), text)
+
+
+def number(least=None, most=None, above=None):
+    """Numbers in a range; ``above`` excludes its end."""
+    text = 'a number' + (_range_text(least, most) if above is None else ' above {}'.format(above))
+    def accepts(value):
+        return _is_number(value) and _within(value, least, most) and (above is None or value > above)
+    return Kind(accepts, text)
+
+
+def _within(value, least, most):
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _range_text(least, most):
+    if least is not None and most is not None:
+        return ' from {} to {}'.format(least, most)
+    return ' from {}'.format(least) if least is not None else ''
+
+
+def choice(*values):
+    """One of ``values``; True does not pass for 1."""
+    def accepts(value):
+        return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
+    return Kind(accepts, 'one of ' + ', '.join(repr(value) for value in values))
+
+
+def optional(kind):
+    """``kind`` or None."""
+    return Kind(lambda value: value is None or kind.accepts(value), kind.text + ', or None')
+
+
+def list_of(kind, length=None, least=0):
+    """A list whose items are all of ``kind``."""
+    text = 'a list of {}items, each {}'.format('{} '.format(length) if length else '', kind.text)
+
+    def accepts(value):
+        return (isinstance(value, (list, tuple)) and len(value) >= least
+                and (length is None or len(value) == length) and all(kind.accepts(item) for item in value))
+    return Kind(accepts, text)
+
+
+def either(*kinds):
+    """Any of ``kinds``."""
+    text = ', or '.join(kind.text for kind in kinds)
+    return Kind(lambda value: any(kind.accepts(value) for kind in kinds), text)
+
+
+FLAG = Kind(lambda value: isinstance(value, bool), 'True or False')
+TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text')
+FOLDER = Kind(lambda value: isinstance(value, str) and value.endswith('/'), 'a folder ending in /')
+MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
+STAGE = choice(1, 2, 4)
+SIZE3 = list_of(number(above=0), length=3)
+_RANGE = list_of(number(), length=2)
+AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
+MASKS = ('Torso', 'Lung')
+STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
+AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
+
+_GENERAL = [
+    Key('where_to_run', choice('Root', 'Auto', 'Cluster'), 'Auto',
+        'where the folders are: current folder, repository, or REGNET_ROOT and REGNET_DATA'),
+    Key('RootFolder', FOLDER, ABSENT, 'root of everything that is made'),
+    Key('log_root_folder', FOLDER, ABSENT, 'experiments: checkpoints, logs, results'),
+    Key('DataFolder', FOLDER, ABSENT, 'images'),
+    Key('current_experiment', TEXT, ABSENT, 'name of the experiment, or Sub/Name'),
+    Key('stage', STAGE, 1, 'down-sampling factor of the network and voxel size [mm] of its level'),
+    Key('UseLungMask', FLAG, True, 'read, deform and write lung masks'),
+    Key('UseTorsoMask', FLAG, True, 'the same for torso masks; sampling and augmentations stay inside'),
+    Key('verbose_image', FLAG, False, 'also write intermediate images (NextDVF, stages of a registration)'),
+    Key('WriteDVFStatistics', FLAG, False, 'write DVF histogram, Jacobian image and its histogram'),
+    Key('ParallelSearching', FLAG, True, 'search classes of several images at a time'),
+    Key('DVFPad_S1', whole(0), 0, 'voxels by which DVF arrays of stage 1 exceed the image on every side'),
+    Key('DVFPad_S2', whole(0), 0, 'the same at stage 2'),
+    Key('DVFPad_S4', whole(0), 0, 'the same at stage 4'),
+    Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size [mm] of prepared images'),
+    Key('Dim', choice(3), 3, 'dimensions; only 3 works'),
+    Key('Augmentation', FLAG, False, 'flip images and DVFs along the axes, another way every semi-epoch'),
+    Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
+    Key('verbose', FLAG, True, 'more logging'),
+    Key('normalization', choice(None, 'linear', 'lung'), None,
+        "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = shifted and scaled "
+        "to about -1 .. 1"),
+    Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit in which the network predicts; results are always mm'),
+    Key('DownSampling', choice('bspline'), 'bspline',
+        'low-pass of the pyramid, one rule for training and registration'),
+    Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
+    Key('SpongeModel', choice('published', 'physical'), 'published',
+        'how intensities follow the change of volume: HU divided by the determinant, or density multiplied '
+        'by it'),
+    Key('Phantom', [
+        Key('Size', list_of(whole(64), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
+        Key('Landmarks', whole(1), 300, 'landmarks of the pair T00, T50'),
+        Key('LandmarksAllPhases', whole(1), ABSENT, 'how many of them are known in every phase'),
+        Key('Descent', _RANGE, ABSENT, 'descent of the diaphragm [mm], a range patients are drawn from'),
+        Key('ChestExpansion', _RANGE, ABSENT, 'movement of the sternum [mm], a range'),
+        Key('Anatomy', number(0, 1.5), ABSENT, 'how far patients differ in shape'),
+        Key('Pathology', list_of(TEXT, least=1), ABSENT, 'each patient has one of these'),
+        Key('LungHU', _RANGE, ABSENT, 'parenchyma at maximum inhale [HU], a range'),
+        Key('Contrast', _RANGE, ABSENT, 'enhancement of blood [HU], a range'),
+        Key('Noise', _RANGE, ABSENT, 'standard deviation of the noise [HU], a range'),
+        Key('SliceThickness', _RANGE, ABSENT, 'slices [mm] that are averaged, a range'),
+        Key('FieldOfView', optional(_RANGE), ABSENT, 'scanned circle as a fraction of the width, a range'),
+        Key('Table', FLAG, ABSENT, 'the table below the back'),
+    ], ABSENT, 'the breathing thorax'),
+    Key('SPREAD_Patients', optional(list_of(TEXT)), None,
+        'folder codes of the SPREAD patients by case; NA when None'),
+    Key('OwnDataSets', MAPPING, {}, 'descriptions of data sets of the user\'s own, by name'),
+]
+
+_LOADED = [
+    Key('data', MAPPING, ABSENT, 'data set -> its record (load_setting_from_data_dict)'),
+    Key('DataList', list_of(TEXT), ABSENT, 'data set of every entry of DataExpDict'),
+    Key('DataExpDict', list_of(MAPPING), ABSENT, 'which images of which data set with which deformations'),
+    Key('deform_exp', MAPPING, ABSENT, 'deformation experiment -> its content'),
+    Key('DeformExpList', list_of(TEXT), ABSENT, 'deformation experiment of every entry of DataExpDict'),
+    Key('NetworkDesign', TEXT, ABSENT, 'network (load_network_setting)'),
+    Key('R', whole(0), ABSENT, 'half side of the image patch, 2 R + 1 voxels'),
+    Key('Ry', whole(0), ABSENT, 'half side of the DVF patch, 2 Ry + 1 voxels'),
+    Key('ImPad_S1', whole(0), ABSENT, 'voxels images are padded by on every side, R - Ry'),
+    Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
+    Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
+    Key('Margin', whole(0), ABSENT, 'least distance [voxel] of patch centres from the border, Ry + 1'),
+    Key('SizeUnit', whole(1), ABSENT, 'valid sides of the network are SizeUnit k + SizeOffset'),
+    Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
+]
+
+_QUEUE = [
+    Key('NumberOfImagesPerChunk', whole(1), 16, 'images held in memory at a time'),
+    Key('SamplesPerImage', whole(1), 50, 'patches of every image in a chunk (patch mode)'),
+    Key('BatchSize', whole(1), 15, 'samples of a step'),
+    Key('MaxQueueSize', whole(1), 20, 'batches made ahead'),
+]
+_QUEUE_VALIDATION = [key._replace(default=default) for key, default in zip(_QUEUE, (10, 500, 50, 10))]
+
+_TRAINING = [
+    Key('AGMode', choice(*AG_MODES), 'Resp', 'which deformation categories are used'),
+    Key('ClassBalanced', list_of(number(above=0), least=1), ABSENT,
+        'upper bounds [mm] of the magnitude classes'),
+    Key('ClassRule', choice('largest_component', 'all_components'), 'largest_component',
+        'what of a displacement must lie in the class'),
+    Key('CompensateShortClasses', FLAG, False,
+        'fill up from the other classes where a class has too few voxels'),
+    Key('SampleReplacement', FLAG, True, 'a voxel may be drawn again within a chunk'),
+    Key('SampleInside', choice('mask', 'lung'), 'mask',
+        'where patch centres lie: the MaskToZero mask, or the lung'),
+    Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
+    Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
+    Key('use_keras', FLAG, False, 'accepted for older scripts; layers need no Keras'),
+    Key('start_chunk', whole(0), 0, 'first chunk of the first training semi-epoch'),
+    Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),
+    Key('ParallelGeneration1stEpoch', FLAG, True, 'generate the images of semi-epoch 0 in other processes'),
+    Key('Randomness', FLAG, True, 'permute the images every semi-epoch'),
+    Key('PadTo', MAPPING, {}, "'stage<n>' -> side images are padded to on disk, or None"),
+    Key('FullImage', optional(FLAG), None, 'train on whole images; None: as the network was designed'),
+    Key('only_generate_image', FLAG, False, 'generate all images and end'),
+    Key('never_generate_image', FLAG, False, 'use images that another process generates'),
+    Key('NetworkTraining', _QUEUE + [
+        Key('LungWeight', number(above=0), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
+        Key('LearningRate_Base', number(above=0), 1e-3, 'learning rate of Adam'),
+        Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant',
+            'course of the learning rate; constant obeys LearningRate_Decay'),
+        Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
+        Key('MaxIterations', whole(1), 10000000, 'steps'),
+        Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
+        Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
+        Key('MaxHours', optional(number(above=0)), None, 'time limit'),
+        Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
+        Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
+        Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
+    ], ABSENT, 'training'),
+    Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
+    Key('LoadedNetwork', optional(MAPPING), None,
+        "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto' or a number}"),
+]
+
+_REGISTRATION = [
+    Key('BaseReg', TEXT, 'Affine', 'registration before the network'),
+    Key('read_pair_mode', choice('real', 'synthetic'), 'real',
+        'pairs of images, or images with their deformed selves'),
+    Key('stage_list', choice(*STAGE_LISTS), [4, 2, 1], 'pyramid of the registration'),
+    Key('ImagePyramidSchedule', choice(*STAGE_LISTS), [4, 2, 1], 'the same, under its older name'),
+    Key('PaddingForDownSampling', choice('constant'), 'constant', 'accepted for older scripts'),
+    Key('WriteNoDVF', FLAG, False, 'do not write the DVF'),
+    Key('WriteMasksForLSTM', FLAG, False, 'also write masks of every stage'),
+    Key('WriteAfterEachStage', FLAG, True, 'write DVF and moved image after every stage'),
+    Key('UseMask', FLAG, True, 'set images to the default value outside their mask before the network'),
+    Key('MaskToZero', optional(choice(*MASKS)), 'Lung', 'which mask that is'),
+    Key('Reg_Affine_Parameter', TEXT, 'Par0011.affine.txt', 'elastix parameter file'),
+    Key('Reg_BSpline_Parameter', TEXT, 'parameters_MI_BSpline_500.txt', 'elastix parameter file'),
+    Key('Reg_BSpline_Folder', TEXT, 'S4_S2_S1', 'folder of B-spline registrations'),
+    Key('Reg_Affine_Mask', optional(choice(*MASKS)), 'Torso', 'mask of the affine registration'),
+    Key('Reg_BSpline_Mask', optional(choice(*MASKS)), 'Lung', 'mask of the B-spline registration'),
+    Key('Reg_NumberOfThreads', whole(1), 7, 'threads of elastix'),
+    Key('network_dict', MAPPING, ABSENT, "'stage<n>' -> network and checkpoint of that stage"),
+]
+
+_CLUSTER = [
+    Key('cluster_manager', choice('SLURM', 'OGE'), ABSENT, 'scheduler'),
+    Key('cluster_NumberOfCPU', whole(1), ABSENT, 'cores of a job'),
+    Key('cluster_MemPerCPU', either(TEXT, whole(1)), ABSENT, 'memory per core (SLURM)'),
+    Key('cluster_Partition', TEXT, ABSENT, 'partition (SLURM)'),
+    Key('cluster_NodeList', optional(TEXT), ABSENT, 'nodes (SLURM)'),
+    Key('cluster_venv_slurm', TEXT, ABSENT, 'virtual environment (SLURM)'),
+    Key('cluster_venv', TEXT, ABSENT, 'virtual environment (Grid Engine)'),
+    Key('cluster_queue', TEXT, ABSENT, 'queue (Grid Engine)'),
+    Key('cluster_memory', either(TEXT, whole(1)), ABSENT, 'memory of a job (Grid Engine)'),
+    Key('cluster_hostname', optional(TEXT), ABSENT, 'host (Grid Engine)'),
+    Key('cluster_Path', TEXT, ABSENT, 'folder of job files'),
+    Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job'),
+    Key('MainScript', TEXT, ABSENT, 'script a job runs'),
+    Key('force_to_only_generate_image', FLAG, ABSENT, 'pass --only_generate_image to the job'),
+    Key('force_to_never_generate_image', FLAG, ABSENT, 'pass --never_generate_image to the job'),
+    Key('force_to_only_generate_image_for_registration', FLAG, ABSENT, 'the same for registration scripts'),
+]
+
+#: Title -> keys, in the order they are documented.
+SECTIONS = collections.OrderedDict([
+    ('General', _GENERAL), ('Set by loading data and networks', _LOADED), ('Training', _TRAINING),
+    ('Registration', _REGISTRATION), ('Cluster', _CLUSTER)])
+
+#: Every top-level key by name.
+KEYS = collections.OrderedDict((key.name, key) for keys in SECTIONS.values() for key in keys)
+
+#: Keys of an entry of ``DataExpDict``; those of a mode are written with its name in front.
+TRAIN_MODES = ('Training', 'Validation', 'Testing')
+MODE_KEYS = ('CNList', 'TypeImList', 'DSmoothList', 'DeformedImExt', 'PairList', 'Spacing')
+ENTRY_KEYS = ('data', 'deform_exp') + tuple(mode + key for mode in TRAIN_MODES for key in MODE_KEYS)
+
+
+def defaults(*titles):
+    """Fresh dictionary of the defaults of sections ``titles``; keys without a default are left out."""
+    return _defaults([key for title in titles for key in SECTIONS[title]])
+
+
+def _defaults(keys):
+    values = {}
+    for key in keys:
+        if isinstance(key.kind, list):
+            values[key.name] = _defaults(key.kind)
+        elif key.default is not ABSENT:
+            values[key.name] = copy.deepcopy(key.default)
+    return values
+
+
+def describe():
+    """The table of all settings as Markdown text."""
+    lines = []
+    for title, keys in SECTIONS.items():
+        lines += ['### ' + title, '', '| Key | Default | Accepted | Meaning |', '|---|---|---|---|']
+        for key in keys:
+            nested = key.kind if isinstance(key.kind, list) else []
+            lines.append(_row(key.name, key, 'a dictionary' if nested else key.kind.text))
+            lines += [_row('{}.{}'.format(key.name, inner.name), inner, inner.kind.text) for inner in nested]
+        lines.append('')
+    return '\n'.join(lines)
+
+
+def _row(name, key, accepted):
+    default = '' if key.default is ABSENT else '`{!r}`'.format(key.default)
+    return '| `{}` | {} | {} | {} |'.format(name, default, accepted, key.meaning)

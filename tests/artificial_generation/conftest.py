@@ -1,0 +1,71 @@
+"""A small synthetic thorax: ellipsoids with known masks, in HU, stored where a data set expects it."""
+import collections
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage
+
+from functions.artificial_generation import staging
+from functions.setting import setting_utils as su
+
+Thorax = collections.namedtuple('Thorax', ('im', 'lung', 'torso', 'spacing'))
+
+
+def make_thorax(shape_zyx, spacing):
+    """Body ellipse, two lungs with a textured inside and bright vessels; arrays [z, y, x]."""
+    extent = np.array(shape_zyx) * np.array(spacing[::-1])
+    z, y, x = np.meshgrid(*[(np.arange(n) + 0.5) / n * 2 - 1 for n in shape_zyx], indexing='ij')
+    torso = (x / 0.92) ** 2 + (y / 0.85) ** 2 < 1
+    lung = np.zeros(shape_zyx, dtype=bool)
+    for side in (-1, 1):
+        lung |= ((x - side * 0.4) / 0.32) ** 2 + (y / 0.6) ** 2 + ((z - 0.05) / 0.85) ** 2 < 1
+    rng = np.random.RandomState(1)
+    texture = ndimage.gaussian_filter(rng.normal(size=shape_zyx), 1.2)
+    im = np.where(torso, 40., -1000.)
+    im[lung] = -820
+    im[lung & (texture > 1.2 * texture.std())] = 20
+    im += np.where(torso, 10 * rng.normal(size=shape_zyx), 0)
+    assert extent.min() > 0
+    return Thorax(np.rint(im).astype(np.int16), lung.astype(np.uint8), torso.astype(np.uint8), tuple(spacing))
+
+
+def write_thorax(setting, thorax, data='Phantom_4D', cn=1, type_im=0):
+    """Write image and masks of a thorax at the addresses of a data set."""
+    for request, array in (('OriginalIm', thorax.im), ('OriginalLung', thorax.lung), ('OriginalTorso', thorax.torso)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(thorax.spacing)
+        image.SetOrigin((-10., 5., 20.))
+        path = su.address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
+        import os
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        sitk.WriteImage(image, path)
+
+
+@pytest.fixture(scope='session')
+def thorax():
+    """320 x 240 x 280 mm at 4 mm: (z, y, x) = (70, 60, 80)."""
+    return make_thorax((70, 60, 80), (4., 4., 4.))
+
+
+@pytest.fixture
+def setting(tmp_path, thorax):
+    """Setting of a data tree in a temporary folder with case 1 (types T00, T50) of the synthetic thorax, 4 mm at stage 1."""
+    staging.clear_cache()
+    root = str(tmp_path) + '/'
+    result = su.initialize_setting('Test', where_to_run='Root')
+    result.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
+    su.load_setting_from_data_dict(result, [{
+        'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1], 'TrainingTypeImList': [0],
+        'TrainingDSmoothList': [0, 5, 9, 13], 'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+        'ValidationCNList': [1], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [5],
+        'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise']}])
+    write_thorax(result, thorax)
+    return result
+
+
+@pytest.fixture
+def info():
+    """im_info of one item."""
+    return {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 0, 'stage': 1,
+            'padto': None, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}

@@ -1,0 +1,135 @@
+"""The house rules that a program can check: who may import whom, and what importing costs."""
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FUNCTIONS = os.path.join(REPOSITORY, 'functions')
+
+#: room -> rooms it may import; 'network.description' is that one module.
+MAY_IMPORT = {
+    'setting': {'network.description'},
+    'image': {'setting'},
+    'phantom': {'image', 'setting'},
+    'preprocessing': {'image', 'setting'},
+    'artificial_generation': {'image', 'setting'},
+    'reading': {'artificial_generation', 'image', 'setting'},
+    'tf_utils': set(),
+    'network': {'tf_utils'},
+    'elastix': {'image', 'setting'},
+    'training': {'reading', 'network', 'tf_utils', 'image', 'setting'},
+    'registration': {'network', 'tf_utils', 'preprocessing', 'elastix', 'image', 'setting'},
+    'evaluation': {'elastix', 'image', 'setting'},
+    'cluster': {'setting'},
+}
+
+
+def python_files():
+    """Paths below functions/, relative to the repository, with ``/``."""
+    found = []
+    for folder, folders, names in os.walk(FUNCTIONS):
+        folders[:] = sorted(name for name in folders if name != '__pycache__')
+        found += [os.path.relpath(os.path.join(folder, name), REPOSITORY).replace(os.sep, '/')
+                  for name in sorted(names) if name.endswith('.py')]
+    return found
+
+
+def imports_of(path):
+    """(line, dotted name, relative) of every import in a file, those inside functions too."""
+    with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
+        tree = ast.parse(stream.read(), path)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name, False) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                found.append((node.lineno, node.module or '.', True))
+            else:
+                # ``from functions.image import resample`` names the module functions.image.resample.
+                found += [(node.lineno, '{}.{}'.format(node.module, alias.name), False) for alias in node.names]
+        elif isinstance(node, ast.Call) and node.args and isinstance(getattr(node.args[0], 's', None), str):
+            called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+            if called in ('import_module', '__import__'):
+                found.append((node.lineno, node.args[0].s, False))
+    return found
+
+
+def forbidden(path, name):
+    """Why ``path`` may not import ``name``, or None."""
+    parts = name.split('.')
+    if parts[0] == 'RunRegNet3D':
+        return 'nothing imports the main script'
+    if parts[0] != 'functions':
+        return None
+    room = path.split('/')[1] if path.count('/') > 1 else None
+    if room is None or len(parts) < 2 or parts[1] == room:
+        return None
+    if parts[1] in MAY_IMPORT[room] or '.'.join(parts[1:3]) in MAY_IMPORT[room]:
+        return None
+    return '{} may import {}'.format(room, ', '.join(sorted(MAY_IMPORT[room])) or 'no other room')
+
+
+def test_every_room_is_in_the_table():
+    rooms = {path.split('/')[1] for path in python_files() if path.count('/') > 1}
+    assert rooms <= set(MAY_IMPORT), 'rooms without a rule: {}'.format(sorted(rooms - set(MAY_IMPORT)))
+    assert 'setting' in rooms
+
+
+@pytest.mark.parametrize('path', python_files())
+def test_imports_obey_the_table(path):
+    problems = []
+    for line, name, relative in imports_of(path):
+        reason = 'imports are absolute' if relative else forbidden(path, name)
+        if reason:
+            problems.append('{}:{} imports {}: {}'.format(path, line, name, reason))
+    assert not problems, '\n'.join(problems)
+
+
+@pytest.mark.parametrize('path', python_files())
+def test_only_tf_utils_imports_tensorflow(path):
+    if path.startswith('functions/tf_utils/'):
+        pytest.skip('the one place that does')
+    names = [name for _, name, _ in imports_of(path) if name.split('.')[0] in ('tensorflow', 'keras')]
+    assert not names
+
+
+def test_the_networks_description_imports_no_room():
+    path = 'functions/network/description.py'
+    if path not in python_files():
+        pytest.skip('not there')
+    assert not [name for _, name, _ in imports_of(path) if name.split('.')[0] == 'functions']
+
+
+def test_the_rules_catch_a_violation():
+    assert forbidden('functions/image/resample.py', 'functions.evaluation.tre')
+    assert forbidden('functions/setting/checks.py', 'functions.network.unet1')
+    assert forbidden('functions/setting/checks.py', 'functions.network.description.network_description') is None
+    assert forbidden('functions/image/resample.py', 'functions.setting.errors.InputError') is None
+    assert forbidden('functions/image/resample.py', 'RunRegNet3D')
+
+
+def loaded_by(module):
+    """Names of the modules that importing ``module`` brings into a fresh process."""
+    code = 'import sys; import {}; print("\\n".join(sorted(sys.modules)))'.format(module)
+    environment = dict(os.environ, PYTHONPATH=REPOSITORY)
+    output = subprocess.check_output([sys.executable, '-c', code], cwd=REPOSITORY, env=environment)
+    return set(output.decode().split())
+
+
+def test_setting_utils_loads_neither_tensorflow_nor_simpleitk():
+    loaded = loaded_by('functions.setting.setting_utils')
+    assert 'functions.setting.addresses' in loaded
+    assert not loaded & {'tensorflow', 'SimpleITK', 'scipy', 'matplotlib', 'keras'}
+
+
+def test_loading_a_network_setting_loads_no_tensorflow():
+    code = ('import sys; import functions.setting.setting_utils as su; '
+            's = su.load_network_setting(su.initialize_setting("a", "Root"), "unet1"); '
+            'print("tensorflow" in sys.modules, s["R"])')
+    environment = dict(os.environ, PYTHONPATH=REPOSITORY)
+    output = subprocess.check_output([sys.executable, '-c', code], cwd=REPOSITORY, env=environment)
+    assert output.decode().split() == ['False', '62']
