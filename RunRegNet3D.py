@@ -59,6 +59,9 @@ def settings_block(arguments):
 
     # ---- nothing to edit below
     su.load_setting_from_data_dict(setting, data_exp_dict)
+    experiment = setting['deform_exp'][deform_exp]
+    for category in ('SingleFrequency', 'RespiratoryMotion'):
+        experiment[category + '_SetGridBorderToZero'] = [[1, 1, 1]] * 5
     su.load_network_setting(setting, network)
     setting['ClassBalanced'] = su.load_suggested_class_balanced(setting)
     setting['only_generate_image'] = arguments.only_generate_image
@@ -111,7 +114,7 @@ def prepare(setting, arguments):
         logging.info('%s', report)
         if report.failed:
             raise RegNetError('{} artificial deformation(s) could not be made; the first: {}'.format(
-                len(report.failed), report.failed[0]))
+                len(report.failed), ': '.join(report.failed[0])))
 
 
 def phantom_cases(setting):

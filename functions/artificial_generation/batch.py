@@ -116,10 +116,11 @@ def make_one(setting, im_info, verify=False):
     """Worker's task: one item. Returns (status, reason), status made, remade, skipped, claimed, failed or disk."""
     try:
         identity = Identity(setting, im_info)
+        lock = _lock_path(identity)
         if item_files.check_item(identity, verify)[0]:
+            _tidy(identity, lock)
             return 'skipped', ''
-        folder, name = os.path.split(item_files.manifest_path(identity))
-        with claim(os.path.join(folder, '.' + name[:-len('.json')] + '.lock')) as ours:
+        with claim(lock) as ours:
             if not ours:
                 return 'claimed', ''
             made, reason = produce(setting, im_info, verify)
@@ -128,6 +129,19 @@ def make_one(setting, im_info, verify=False):
     if not made:
         return 'skipped', ''
     return ('made', '') if reason == 'no manifest' else ('remade', reason)
+
+
+def _lock_path(identity):
+    folder, name = os.path.split(item_files.manifest_path(identity))
+    return os.path.join(folder, '.' + name[:-len('.json')] + '.lock')
+
+
+def _tidy(identity, lock):
+    """Remove what a process that was killed just after finishing an item left behind."""
+    item_files.sweep(identity)
+    if os.path.exists(lock):
+        with claim(lock):
+            pass
 
 
 def _failure(error):

@@ -38,6 +38,9 @@ class Identity(object):
         self.padto = im_info.get('padto')
         self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
         self.record = get_data_set(self.data, setting)
+        if self.type_im >= len(self.record.types):
+            raise InputError('type_im {} does not exist in data set {}; accepted: {}.'.format(
+                self.type_im, self.data, ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))))
         self.use_lung, self.use_torso = bool(setting.get('UseLungMask', True)), bool(setting.get('UseTorsoMask', True))
         self.dvf_pad = int(setting.get('DVFPad_S{}'.format(self.stage)) or 0)
         experiment = get_deform_exp(setting, self.deform_exp)
@@ -63,9 +66,9 @@ class Identity(object):
     @property
     def name(self):
         """Short name for logs and errors."""
-        return '{} {} {}{} dsmooth {} ({} D{}) stage {}'.format(
-            self.deform_exp, self.data, self.record.types[self.type_im] + ' ', '{}{}'.format(self.record.expPrefix, self.cn),
-            self.dsmooth, self.method, self.number, self.stage)
+        return '{} {} {} {}{} dsmooth {} ({} D{}) stage {}'.format(
+            self.deform_exp, self.data, self.record.types[self.type_im], self.record.expPrefix, self.cn, self.dsmooth,
+            self.method, self.number, self.stage)
 
     def address(self, request, **changes):
         """``address_generator`` with the arguments of this item."""

@@ -153,6 +153,13 @@ def write_item(identity, made):
     _publish(manifest_path(identity), identity.made_from(), paths, images)
 
 
+def sweep(identity):
+    """Remove temporaries of dead processes from the folders of an item."""
+    sweep_stale_temporaries(os.path.dirname(manifest_path(identity)))
+    if identity.dsmooth > 0:
+        sweep_stale_temporaries(os.path.dirname(next_manifest_path(identity)))
+
+
 def _publish(manifest, made_from, paths, images):
     folder = os.path.dirname(manifest)
     sweep_stale_temporaries(folder)

@@ -14,6 +14,7 @@ from functions.image.manifest import check_manifest, record_output, write_manife
 from functions.image.masks import read_mask
 from functions.image.resample import downsample, downsample_mask, pad_to
 from functions.image.volume_io import array_view, read_image, write_image
+from functions.setting.atomic import sweep_stale_temporaries
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def _staged_files(identity, volumes):
 
 def _write(identity, volumes, paths):
     folder = os.path.dirname(_manifest_path(identity))
+    sweep_stale_temporaries(folder)
     outputs = []
     for request, image in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), volumes):
         if image is not None:

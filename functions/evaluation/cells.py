@@ -15,12 +15,14 @@ LANDMARK_SLAB = 5.0              # mm: landmarks this near to a section are draw
 DPI = 100
 EDGE = 0.25                      # inches, as all that follows
 
-_CELL, _TALLEST, _BAR, _GAP, _TITLE, _HEADER, _NARROWEST = 5.1, 4.2, 0.95, 0.06, 0.36, 1.0, 4.4
+_CELL, _TALLEST, _BAR, _GAP, _TITLE, _HEADER = 5.1, 4.2, 0.95, 0.06, 0.36, 1.0
+_NARROWEST, _LOWEST = 4.4, 1.9   # of a cell with its title or its curves
 _OUTLINE, _GRID, _POINT, _BEFORE, _AFTER = '#29d3ff', '#ffcc33', '#ffe14d', '#c0392b', '#1f6fb4'
 
 #: inches: the whole picture, left and bottom of the columns and rows of cells, the two sections, and the
 #: distance of the colour bar from the left of its cell
-Layout = namedtuple('Layout', 'width height columns rows coronal_width sagittal_width section_height bar')
+Layout = namedtuple('Layout', 'width height columns rows coronal_width sagittal_width section_height '
+                              'row_height bar')
 
 
 def make_layout(sections):
@@ -30,14 +32,15 @@ def make_layout(sections):
     up = edges[0][3] - edges[0][2]
     scale = min((_CELL - _GAP) / sum(across), _TALLEST / up)
     cell = sum(across) * scale + _GAP
-    # Narrow sections would leave no room for titles.
-    pitch, row = max(cell + _BAR, _NARROWEST), up * scale + _TITLE
+    # Narrow sections would leave no room for titles, low ones none for the curves.
+    pitch, row_height = max(cell + _BAR, _NARROWEST), max(up * scale, _LOWEST)
+    row = row_height + _TITLE
     width = np.ceil((2 * EDGE + 3 * pitch) * DPI) / DPI
     height = np.ceil((_HEADER + 3 * row + EDGE) * DPI) / DPI
     return Layout(width=float(width), height=float(height), columns=[EDGE + k * pitch for k in range(3)],
-                  rows=[float(height - _HEADER - (k + 1) * row + 0.04) for k in range(3)],
+                  rows=[float(height - _HEADER - k * row - _TITLE - up * scale + 0.04) for k in range(3)],
                   coronal_width=across[0] * scale, sagittal_width=across[1] * scale,
-                  section_height=up * scale, bar=cell + 0.08)
+                  section_height=up * scale, row_height=row_height, bar=cell + 0.08)
 
 
 def differences(first, fixed, plane):
@@ -116,8 +119,9 @@ class Cells(object):
         """Share of landmarks below every error, before and after."""
         layout = self.layout
         self._title(row, column, 'Landmark errors')
-        axes = self._axes(layout.columns[column] + 0.62, layout.rows[row] + 0.46, layout.bar - 0.7,
-                          layout.section_height - 0.5)
+        bottom = layout.rows[row] + layout.section_height - layout.row_height
+        width = max(layout.bar, _NARROWEST - _BAR)
+        axes = self._axes(layout.columns[column] + 0.62, bottom + 0.46, width - 0.7, layout.row_height - 0.5)
         largest = 0.0
         for vectors, colour, name in ((before, _BEFORE, 'before'), (after, _AFTER, 'after')):
             length = np.sort(np.linalg.norm(vectors, axis=1))

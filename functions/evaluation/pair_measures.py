@@ -23,11 +23,9 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
     """
     errors = [('before registration', tre.error_vectors(fixed_points, moving_points), {}),
               ('best constant shift', tre.best_constant_shift(fixed_points, moving_points, 'median'), {})]
-    fields = list(training_fields or [])
-    if fields:
-        boxes = [box for _, box in fields]
+    if training_fields is not None:
         errors.append(('mean field of the training set', tre.mean_field(
-            fixed_points, moving_points, (field for field, _ in fields), tre.mask_box(lung), boxes), {}))
+            fixed_points, moving_points, training_fields, tre.mask_box(lung)), {}))
     errors.append(('RegNet', tre.error_vectors(fixed_points, moving_points, dvf),
                    {'folding %': regularity.folding(jacobian, lung), 'seconds': seconds}))
     return [_row(name, tre.summary(error), extra) for name, error, extra in errors]

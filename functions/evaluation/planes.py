@@ -9,6 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from functions.image.geometry import Geometry
 from functions.image.points import index_to_world
@@ -62,8 +63,8 @@ def sample(image, plane, interpolator=sitk.sitkLinear, default=0.0):
 def choose_planes(fixed, lung=None, margin=25.0):
     """One coronal and one sagittal section through the largest lung areas, framed around the lungs.
 
-    :param lung: mask image of any geometry; None: lung-like intensities of `fixed` (HU), or the whole image
-        where there are none.
+    :param lung: mask image of any geometry; None: air inside the body of `fixed` (HU), or the whole image
+        where there is none.
     :param margin: mm shown around the lungs.
     :return: (coronal, sagittal); both share their vertical range and step.
     :raises InputError: an empty mask.
@@ -121,25 +122,43 @@ def _bounds(image):
 
 def _lung_points(fixed, lung):
     """Positions (n, 3) mm of at most some 100 000 lung voxels, None when there is no lung to be seen."""
-    if lung is not None:
-        inside = np.flatnonzero(sitk.GetArrayViewFromImage(lung))
-        image = lung
-        if len(inside) == 0:
-            raise InputError('The lung mask is empty.')
-    else:
-        array = sitk.GetArrayViewFromImage(fixed)
-        inside = np.flatnonzero((array > -950) & (array < -550))
-        image = fixed
-        if len(inside) < 0.01 * array.size:
+    if lung is None:
+        array, image = _air_in_body(fixed)
+        if np.count_nonzero(array) < 0.01 * array.size:
             return None
+    else:
+        array, image = sitk.GetArrayViewFromImage(lung), lung
+        if not array.any():
+            raise InputError('The lung mask is empty.')
+    inside = np.flatnonzero(array)
     inside = inside[::max(1, len(inside) // 100000)]
-    z, y, x = np.unravel_index(inside, image.GetSize()[::-1])
+    z, y, x = np.unravel_index(inside, array.shape)
     return index_to_world(np.column_stack([x, y, z]).astype(np.float64), image)
 
 
+def _air_in_body(image, step=4.0):
+    """Coarse lungs without a mask: (boolean [z, y, x], geometry along the patient's axes).
+
+    Air that the largest piece of tissue encloses in its axial slice; table and pillows are other pieces.
+    """
+    lower, upper = _bounds(image)
+    size = [int(n) for n in np.maximum(np.ceil((upper - lower) / step), 1)]
+    coarse = Geometry.identity(size, [step] * 3, lower + step / 2)
+    array = sitk.GetArrayFromImage(sitk.Resample(
+        image, coarse.size, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, coarse.origin,
+        coarse.spacing, coarse.direction, -2048.0, sitk.sitkFloat32))
+    pieces, count = ndimage.label(array > -300)
+    if count == 0:
+        return np.zeros(array.shape, dtype=bool), coarse
+    body = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    filled = np.stack([ndimage.binary_fill_holes(section) for section in body])
+    return filled & (array < -550), coarse
+
+
 def _most_frequent(values, width=6.0):
-    """Centre of the interval of `width` mm that holds most of the values."""
-    bins = max(1, int(np.ceil((values.max() - values.min()) / width)))
-    count, edges = np.histogram(values, bins=bins)
-    best = int(np.argmax(count))
+    """Where values (mm) are densest, through a Gaussian of `width` mm: the teeth of the voxel grid vanish."""
+    edges = np.arange(values.min() - 0.5, values.max() + 1.5)
+    count = np.histogram(values, bins=edges)[0].astype(np.float64)
+    density = ndimage.gaussian_filter1d(count, width, mode='constant')
+    best = int(np.argmax(density))
     return 0.5 * (edges[best] + edges[best + 1])

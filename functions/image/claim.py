@@ -16,6 +16,11 @@ import uuid
 from functions.setting.atomic import temporary_path
 from functions.setting.errors import DiskError
 
+try:
+    import fcntl
+except ImportError:    # not on Windows
+    fcntl = None
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,13 +70,11 @@ def _acquire(lock_path, text, deadline_s):
         # The clock of the file system, not ours, tells the age of a lock on a shared disk.
         now = os.stat(temporary).st_mtime
         found = _read(lock_path)
-        if found is not None:
-            if not _is_void(lock_path, found, now, deadline_s):
-                return False
-            if not _put_aside(lock_path, found):
-                return False
-            _log.warning('Taking over %s from a process that is gone: %s', lock_path, found)
-        return _create(temporary, lock_path, text)
+        if found is None:
+            return _create(temporary, lock_path, text)
+        return _is_void(lock_path, found, now, deadline_s) and _take_over(temporary, lock_path, found)
+    except FileNotFoundError:
+        return False    # its owner has just let go; looked at again later
     except OSError as error:
         raise DiskError('Cannot make the lock file {}: {}.'
                         .format(lock_path, error.strerror or error)) from error
@@ -98,23 +101,25 @@ def _create(temporary, lock_path, text):
         return True
 
 
-def _put_aside(lock_path, found):
-    """Remove the void lock whose content is ``found``; False when another process was quicker.
+def _take_over(temporary, lock_path, found):
+    """Replace the void lock whose content is ``found`` by ours; False when another process was quicker.
 
-    Renaming is what only one process can do to a file; a fresh lock caught by it is put back.
+    The kernel's lock on the void file lets one taker at a time pass; the next ones see that the file behind the
+    name is another one. Where there is no such lock, two may pass at once, and do the same work twice.
     """
-    aside = temporary_path(lock_path)
-    try:
-        os.rename(lock_path, aside)
-    except OSError:
-        return False
-    ours = _read(aside) == found
-    if not ours:
-        with contextlib.suppress(OSError):
-            os.link(aside, lock_path)
-    with contextlib.suppress(OSError):
-        os.remove(aside)
-    return ours
+    with open(lock_path, 'r+') as void:
+        if fcntl is not None:
+            try:
+                fcntl.flock(void, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass    # a file system without locks
+        if void.read() != found or not os.path.samestat(os.fstat(void.fileno()), os.stat(lock_path)):
+            return False
+        os.replace(temporary, lock_path)
+    _log.warning('Took over %s from a process that is gone: %s', lock_path, found)
+    return True
 
 
 def _read(path):

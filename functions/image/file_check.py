@@ -2,8 +2,8 @@
 counted first.
 
 The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and
-NRRD; other formats are left to their readers. For gzip the length its last four bytes declare is compared;
-only where that does not fit is the file decompressed (a stream, no memory) to count.
+NRRD; other formats are left to their readers. Compressed data are decompressed once as a stream (no memory) to
+count them and to check the checksum they carry, since a flipped bit in them silently spoils all that follows.
 """
 import gzip
 import os
@@ -24,6 +24,8 @@ _NRRD_BYTES = {name: size for size, names in {
        '|ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t',
 }.items() for name in names.split('|')}
 _HEADER_LIMIT = 2 ** 16
+_BLOCK = 2 ** 15
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 def check_whole(path):
@@ -48,9 +50,9 @@ def check_whole(path):
         _check_nrrd(path)
 
 
-def _truncated(path, present, expected):
-    return InputError('{} is cut short: its header implies {} bytes, {} are there. Copy or make it again.'
-                      .format(path, expected, present))
+def _truncated(path, present, expected, how=''):
+    return InputError('{} is cut short or damaged: its header implies {} bytes{}, {} are there. '
+                      'Copy or make it again.'.format(path, expected, how, present))
 
 
 def _unreadable(path, what):
@@ -74,28 +76,28 @@ def _product(values):
     return result
 
 
-def _gzip_length(path, start, expected):
-    """Decompressed length of the gzip stream at byte ``start`` of ``path``, or of what can be had of it."""
+def _require_inflated(path, start, expected):
+    """Raise unless the zlib or gzip stream at byte ``start`` of ``path`` is sound and gives all ``expected``.
+
+    Readers fill what they could not decompress with zeros or rubbish and say nothing.
+    """
+    count, whole, inflate = 0, False, zlib.decompressobj(_ZLIB_OR_GZIP)
     with open(path, 'rb') as stream:
-        stream.seek(-4, os.SEEK_END)
-        declared, = struct.unpack('<I', stream.read(4))
-        if declared == expected % 2 ** 32:
-            return expected
         stream.seek(start)
-        return _count(gzip.GzipFile(fileobj=stream))
-
-
-def _count(stream):
-    """Number of bytes that ``stream`` gives before it ends or breaks."""
-    count = 0
-    try:
-        while True:
-            block = stream.read(2 ** 20)
-            if not block:
-                return count
-            count += len(block)
-    except (EOFError, OSError, zlib.error):
-        return count
+        try:
+            for block in iter(lambda: stream.read(_BLOCK), b''):
+                while block and not (whole and count >= expected):
+                    count += len(inflate.decompress(block))
+                    block, whole = inflate.unused_data, inflate.eof
+                    if whole:    # a gzip file may hold several streams one after the other
+                        inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
+        except zlib.error:
+            whole = False
+    if count < expected:
+        raise _truncated(path, count, expected, ' after decompression')
+    if not whole:
+        raise InputError('{} is damaged: its checksum does not fit what is in it. Copy or make it again.'
+                         .format(path))
 
 
 # ---- MetaImage
@@ -129,23 +131,9 @@ def _check_metaimage(path):
     present = os.path.getsize(data) - start
     if not compressed:
         _require_bytes(data, present, expected)
-    elif compressed_size:
-        _require_bytes(data, present, compressed_size)
     else:
-        _require_bytes(data, _inflated_length(data, start), expected)
-
-
-def _inflated_length(path, start):
-    """Decompressed length of the zlib stream at byte ``start``."""
-    count, inflate = 0, zlib.decompressobj(zlib.MAX_WBITS | 32)
-    with open(path, 'rb') as stream:
-        stream.seek(start)
-        try:
-            for block in iter(lambda: stream.read(2 ** 18), b''):
-                count += len(inflate.decompress(block))
-        except zlib.error:
-            pass
-    return count
+        _require_bytes(data, present, compressed_size)
+        _require_inflated(data, start, expected)
 
 
 # ---- NIfTI, Analyze
@@ -177,7 +165,7 @@ def _check_nifti(header_path, data_path):
         raise _unreadable(header_path, 'its header gives the size {}'.format(tuple(dim)))
     expected = max(offset, 0) + _product(dim[1:dim[0] + 1]) * bits // 8
     if data_path.lower().endswith('.gz'):
-        _require_bytes(data_path, _gzip_length(data_path, 0, expected), expected)
+        _require_inflated(data_path, 0, expected)
     else:
         _require_bytes(data_path, os.path.getsize(data_path), expected)
 
@@ -215,4 +203,4 @@ def _check_nrrd(path):
     if encoding == 'raw':
         _require_bytes(data, os.path.getsize(data) - start - max(skip, 0), expected)
     else:
-        _require_bytes(data, _gzip_length(data, start, expected), expected)
+        _require_inflated(data, start, expected)

@@ -275,11 +275,11 @@ class Anatomy(object):
         crossing = xi - 0.12 - 0.25 * (eta + 0.4)
         organ = mix(LIVER + 3.0 * texture, fat, smooth_step((crossing + 0.06) * (1 / 0.12)))
         stomach = ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s) \
-            + np.maximum(z - p.recess_z - 26.0 * s, 0) * 0.6
+            + np.maximum(np.abs(z - p.recess_z + 6.0 * s) - 30.0 * s, 0) * 0.7
         gas = smooth_step(((p.dome_eta - 0.12 - eta) * p.chest_ry) * (1.0 / (2.0 * s)))
         organ = mix(organ, mix(SPLEEN, mix(FLUID + 15.0, -960.0, gas), share(stomach + 3.5 * s)), share(stomach))
         spleen = ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s) \
-            + np.maximum(z - p.recess_z - 40.0 * s, 0) * 0.6
+            + np.maximum(np.abs(z - p.recess_z) - 38.0 * s, 0) * 0.7
         organ = mix(organ, SPLEEN + 3.0 * texture, share(spleen))
         organ = mix(organ, MUSCLE, share(-above - 2.5 * s, 2.0))
         hu = mix(hu, organ, share(above, 2.0))

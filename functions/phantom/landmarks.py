@@ -4,19 +4,20 @@ import numpy as np
 from functions.phantom.trees import branchings
 from functions.setting.errors import InputError
 
-SMALLEST_BRANCH = 0.55  # mm, radius of the thinner branch
+CHOICE = 4  # landmarks are chosen from this many times as many branchings, those with the thickest branches
 
 
 def candidates(case):
-    """Branchings of arteries and veins well inside the lungs and inside the box in every phase.
+    """Branchings of arteries and veins well inside the lungs and inside the box in every phase, thickest first.
 
     :return: (n, 3) float64, mm from the centre of the box, reference phase.
     """
-    found = []
+    found, radius = [], []
     for tree in case.trees.arteries + case.trees.veins:
         index, second = branchings(tree)
-        found.append(tree.nodes[index[second >= SMALLEST_BRANCH]])
-    points = np.concatenate(found)
+        found.append(tree.nodes[index])
+        radius.append(second)
+    points = np.concatenate(found)[np.argsort(-np.concatenate(radius), kind='stable')]
     deep = case.anatomy.lung(*points.T) < -max(2.0, 4.0 * case.patient.scale)
     half = 0.5 * (np.array(case.patient.size) - 1) - 2.0
     moved = case.breathing.transform(points, 0, 5)
@@ -45,5 +46,35 @@ def choose_landmarks(case):
         raise InputError("Case {} of the phantom has {} vessel branchings inside its lungs, setting['Phantom']['Landmarks'] "
                          'asks for {}; ask for fewer or enlarge Size {}.'.format(
                              case.patient.cn, len(points), count, list(case.patient.size)))
+    points = points[:CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
     return points[farthest_first(points, count, start)]
+
+
+def landmark_texts(points, size, origin):
+    """The files that hold a set of landmarks of an image with 1 mm voxels and identity direction.
+
+    DIR-Lab's text is 1-based and counts z from the top: x + 1, y + 1, nz - z, rounded to voxels.
+
+    :param points: (n, 3) world mm.
+    :param size: (x, y, z) of the image in voxels.
+    :param origin: (x, y, z) of its first voxel in mm.
+    :return: list of (request of the address, text).
+    """
+    index = np.rint(np.asarray(points) - np.asarray(origin)).astype(int)
+    index = np.clip(index, 0, np.asarray(size) - 1)
+    world = index + np.asarray(origin)
+    dirlab = np.stack([index[:, 0] + 1, index[:, 1] + 1, size[2] - index[:, 2]], axis=1)
+
+    def rows(table, pattern, separator='\t'):
+        return ''.join(separator.join(pattern % value for value in row).rstrip() + '\n' for row in table)
+
+    def elastix(kind, text):
+        return '{}\n{}\n{}'.format(kind, len(index), text)
+
+    return [('LandmarkPointExact', '# x y z in mm\n' + rows(points, '%.9f', ' ')),
+            ('LandmarkIndex', rows(dirlab, '%d')),
+            ('LandmarkIndex_tr', rows(index, '%d')),
+            ('LandmarkIndex_elx', elastix('index', rows(index, '%d'))),
+            ('LandmarkPoint_tr', rows(world, '%-9.3f')),
+            ('LandmarkPoint_elx', elastix('point', rows(world, '%-9.3f')))]

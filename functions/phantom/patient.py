@@ -24,7 +24,7 @@ DEFAULT_OPTIONS = {
     'Anatomy': 1.0,                      # how far patients differ in shape; 0 makes every body the same
     'Pathology': list(PATHOLOGIES),      # each patient has one of these
     'LungHU': [-905.0, -865.0],          # parenchyma at maximum inhale
-    'Contrast': [0.0, 110.0],            # enhancement of blood above 40 HU
+    'Contrast': [0.0, 60.0],            # enhancement of blood above 40 HU
     'Noise': [8.0, 22.0],                # standard deviation, HU
     'SliceThickness': [1.0, 1.0],        # mm; slices thicker than 1 mm are averaged and interpolated back to 1 mm
     'FieldOfView': None,                 # or a range: diameter of the scanned circle as a fraction of the image width

@@ -14,7 +14,7 @@ Tree = collections.namedtuple('Tree', 'nodes parent radius')
 #: start, end [n, 3] mm; radius at both ends [n] mm.
 Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
 
-MURRAY = 2.9
+MURRAY = 2.8
 
 
 def scatter(anatomy, spacing, depth, rng):
@@ -36,7 +36,10 @@ def _split(points, direction, rng):
     # Extent along the direction of growth counts less, so that branches fork instead of following each other.
     squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
     _, vectors = np.linalg.eigh(squeezed.T.dot(squeezed))
-    height = squeezed.dot(vectors[:, 2])
+    longest = vectors[:, 2]
+    # The sign of an eigenvector is arbitrary and differs between libraries.
+    longest = longest * np.sign(longest[np.argmax(np.abs(longest))])
+    height = squeezed.dot(longest)
     order = np.argsort(height, kind='stable')
     cut = int(round(len(points) * rng.uniform(0.33, 0.67)))
     cut = min(max(cut, 1), len(points) - 1)
@@ -80,7 +83,9 @@ def grow(start, direction, groups, rng, shortest, depth):
             continue
         bend = rng.normal(size=3) * (0.06 * distance)
         length = max(reach * distance, min(shortest, 0.8 * distance))
-        step = towards * (length / distance) + bend * reach
+        # A branch leaves along the way it came, then turns to its points.
+        step = towards * (0.75 / distance) + 0.25 * direction
+        step = step * (length / np.linalg.norm(step)) + bend * reach
         end = nodes[parent] + step
         if depth(end) > -1.5:
             # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest own point.
@@ -109,12 +114,31 @@ def murray(parents, thinnest, rng):
     return flow ** (1.0 / MURRAY)
 
 
-def segments(tree, taper=True):
-    """The capsules of a tree, one per node but the root."""
+def segments(tree, longest=5.0, pieces=3):
+    """The capsules of a tree: segments longer than ``longest`` mm bend smoothly out of their parents' direction."""
     child = np.arange(1, len(tree.nodes))
     parent = tree.parent[child]
-    start_radius = np.minimum(tree.radius[parent], 1.15 * tree.radius[child]) if taper else tree.radius[child]
-    return Capsules(tree.nodes[parent], tree.nodes[child], start_radius, tree.radius[child])
+    start, end = tree.nodes[parent], tree.nodes[child]
+    start_radius, end_radius = np.minimum(tree.radius[parent], 1.2 * tree.radius[child]), tree.radius[child]
+    way = end - start
+    length = np.linalg.norm(way, axis=1)
+    before = start - tree.nodes[np.maximum(tree.parent[parent], 0)]
+    norm = np.linalg.norm(before, axis=1)
+    # At the root there is nothing to bend out of.
+    out = np.where(norm[:, None] > 1e-6, before * (length / np.maximum(norm, 1e-6))[:, None], way)
+    out = 0.6 * out + 0.4 * way
+    bent = length > longest
+    parts = [Capsules(start[~bent], end[~bent], start_radius[~bent], end_radius[~bent])]
+    previous = None
+    for k in range(pieces + 1):
+        t = k / float(pieces)
+        # Cubic Hermite curve from ``start`` (tangent ``out``) to ``end`` (tangent ``way``).
+        place = start + (t * t * (3 - 2 * t)) * way + (t * (1 - t) ** 2) * out + (t * t * (t - 1)) * way
+        radius = start_radius + t * (end_radius - start_radius)
+        if previous is not None:
+            parts.append(Capsules(previous[0][bent], place[bent], previous[1][bent], radius[bent]))
+        previous = (place, radius)
+    return join(*parts)
 
 
 def join(*capsules):
@@ -175,7 +199,7 @@ class Trees(object):
         spacing = max(4.2, 9.0 * s ** 0.55)
         depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
         depth = max(1.5, 2.5 * s)
-        thinnest = 0.52
+        thinnest = 0.45
         points = {'artery': scatter(anatomy, spacing, depth, rng), 'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
         spine = float(anatomy.frame.spine(p.carina_z))
         self.carina = np.array([0.0, spine - 27.0 * sy, p.carina_z])

@@ -92,7 +92,7 @@ def _choose_exp(setting, options, im_info_list_full, address_generator):
                 'Margin': options.margin,
                 'SamplePerImage': options.samples_per_image,
                 'SampleReplacement': options.replacement,
-                'CompensateClasses': options.compensate,
+                'CompensateShortClasses': options.compensate,
                 'SampleInside': options.sample_inside,
                 'Randomness': options.randomness,
             }

@@ -64,9 +64,11 @@ def require_memory(needed, available, options):
     if available is None or needed.total <= available:
         return
     raise InputError(
-        '{} needs {:.2f} GiB but {:.2f} GiB are available: {:.2f} GiB for chunks of NumberOfImagesPerChunk={} '
-        'images ({:.2f} GiB each), {:.2f} GiB for the patch centres, {:.2f} GiB for an image being made, '
-        '{:.2f} GiB for batches (MaxQueueSize={}, BatchSize={}, {:.3f} GiB each). Reduce these settings or R.'.format(
+        '{} needs {:.2f} GiB but {:.2f} GiB are available: {:.2f} GiB for chunks of '
+        'NumberOfImagesPerChunk={} images ({:.2f} GiB each), {:.2f} GiB for the patch centres, '
+        '{:.2f} GiB for an image being made, '
+        '{:.2f} GiB for batches (MaxQueueSize={}, BatchSize={}, {:.3f} GiB each). '
+        'Reduce these settings or R.'.format(
             options.train_mode,
             needed.total / GIB,
             available / GIB,

@@ -48,12 +48,12 @@ def read_options(
     """Collect the reader's part of ``setting``.
 
     Top-level keys: stage, R, Ry, Margin (default Ry + 1), ClassBalanced [mm], ClassRule ('largest_component'
-    | 'all_components'), SampleReplacement (True), CompensateClasses (False), SampleInside ('mask' | 'lung'),
-    FullImage (False, also for None), SizeUnit (8), SizeOffset (5), Augmentation (False), Randomness (True),
-    start_chunk (0), OnTheFly (False), never_generate_image (False), CacheIndices (False). In NetworkTraining
-    or NetworkValidation: NumberOfImagesPerChunk, SamplesPerImage, BatchSize, MaxQueueSize (20 and 10);
-    LungWeight and Seed (0: the published streams) are read from NetworkTraining for both, so that the two
-    losses can be compared.
+    or 'all_components'), SampleReplacement (True), CompensateShortClasses (False), SampleInside ('mask' or
+    'lung'), FullImage (False, also for None), SizeUnit (8), SizeOffset (5), Augmentation (False),
+    Randomness (True), start_chunk (0), OnTheFly (False), never_generate_image (False), CacheIndices (False).
+    In NetworkTraining or NetworkValidation: NumberOfImagesPerChunk, SamplesPerImage, BatchSize, MaxQueueSize
+    (20 and 10). LungWeight and Seed (0: the published streams) are read from NetworkTraining for both, so
+    that the two losses can be compared.
 
     :param train_mode: 'Training' or 'Validation'.
     :param images_per_chunk, samples_per_image, stage, full_image: override the setting when not None.
@@ -77,7 +77,7 @@ def read_options(
         class_limits=() if is_full else reader.limits('ClassBalanced'),
         class_rule=reader.choice('ClassRule', CLASS_RULES),
         replacement=reader.flag('SampleReplacement', True),
-        compensate=reader.flag('CompensateClasses', False),
+        compensate=reader.flag('CompensateShortClasses', False),
         sample_inside=reader.choice('SampleInside', SAMPLE_INSIDE),
         radius_image=0 if is_full else reader.whole('R', None, 0),
         radius_dvf=radius_dvf,

@@ -174,11 +174,8 @@ def _draw(total, n_samples, random_state, replacement):
     # of hundreds of millions of centres would cost gigabytes.
     taken = np.empty(0, dtype=np.int64)
     while taken.size < n_samples:
-        taken = np.concatenate(
-            [taken, random_state.randint(0, total, n_samples - taken.size, dtype=np.int64)]
-        )
-        first = np.unique(taken, return_index=True)[1]
-        taken = taken[np.sort(first)]
+        more = random_state.randint(0, total, n_samples - taken.size, dtype=np.int64)
+        taken = np.unique(np.concatenate([taken, more]))
     return taken
 
 

@@ -126,7 +126,7 @@ class BatchQueue:
             if self._log_address is not None:
                 append_chunk(self._log_address, loaded)
             self._chunks.put(loaded)
-            del loaded  # or this frame would keep a third chunk alive
+            del loaded  # it is the cutter's now, to drop as soon as it is served
             semi_epoch, chunk = reader.order.after(semi_epoch, chunk)
         self._chunks.put(_END)
 

@@ -58,7 +58,7 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
         if moving_mask is not None:
             moving_mask_s = resample.downsample_mask(moving_mask, stage)
         if total is not None:
-            total = resample.resample_dvf(total, Geometry.of(moving_s))
+            total = dvf_algebra.resample_dvf(total, Geometry.of(moving_s))
             moving_s = resample.warp(moving_s, total, 'bspline', default)
             moving_mask_s = None if moving_mask is None else resample.warp(moving_mask_s, total, 'nearest', 0)
         moving_array = array_view(moving_s)
@@ -72,7 +72,7 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
         else:
             total = image_from_array(array_view(field) + array_view(total), moving_s)
         stage_dvfs[stage] = total
-    full = resample.resample_dvf(total, Geometry.of(fixed))
+    full = dvf_algebra.resample_dvf(total, Geometry.of(fixed))
     moved = resample.warp(moving, full, 'bspline', default)
     seconds = time.time() - start
     LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))

@@ -131,7 +131,7 @@ def load_deform_exp_setting(deform_exp):
 
     :raises UnknownNameError: there is no such experiment; the message lists those there are.
     """
-    if deform_exp not in DEFORM_EXPERIMENTS:
+    if not isinstance(deform_exp, str) or deform_exp not in DEFORM_EXPERIMENTS:
         raise unknown_name('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
     content = dict(_BASE)
     content.update(DEFORM_EXPERIMENTS[deform_exp])
@@ -146,8 +146,10 @@ def _unshared(value):
 def get_deform_exp(setting, deform_exp):
     """The content of ``deform_exp`` as ``setting`` carries it, else as defined here (not to be changed by the
     caller)."""
-    carried = (setting.get('deform_exp') or {}).get(deform_exp)
-    return carried if carried else load_deform_exp_setting(deform_exp)
+    carried = setting.get('deform_exp')
+    if isinstance(carried, dict) and isinstance(deform_exp, str) and carried.get(deform_exp):
+        return carried[deform_exp]
+    return load_deform_exp_setting(deform_exp)
 
 
 def deform_method_and_number(methods, dsmooth):

@@ -2,15 +2,14 @@
 import collections
 import difflib
 import logging
-import os
 
 from functions.setting import schema
-from functions.setting.addresses import address_generator, pattern_problem
-from functions.setting.artificial_generation_setting import get_deform_exp
+from functions.setting.addresses import pattern_problem
+from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_data_set
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.errors import InputError, RegNetError
 from functions.setting.experiment_files import plain
-from functions.setting.image_lists import get_im_info_list_from_train_mode
+from functions.setting.originals import single_items
 
 LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')
@@ -25,13 +24,25 @@ _ENTRY_KINDS = {
 }
 
 
+#: What the program relies on in the content of a deformation experiment, whatever its categories read.
+_CONTENT_KINDS = {'DeformMethods': schema.list_of(schema.TEXT, least=1), 'MaxDeform': schema.number(above=0),
+                  'MaskToZero': schema.optional(schema.choice(*schema.MASKS)),
+                  'Canny_LowerThreshold': schema.number(0), 'Canny_UpperThreshold': schema.number(0)}
+
+
 def find_problems(setting):
     """Every problem of ``setting`` as a list of sentences; empty when it can be used."""
     problems = ['{} is missing; begin with initialize_setting.'.format(key)
                 for key in _REQUIRED if key not in setting]
-    problems += _check_keys(setting, list(schema.KEYS.values()), '')
+    good = {}
+    for key, value in setting.items():
+        found = _check_keys({key: value}, list(schema.KEYS.values()), '')
+        problems += found
+        if not found:
+            good[key] = value
+    # What is of the wrong kind has been told; the other checks see the rest.
     for check in (_own_data_sets, _data, _deformations, _magnitude_classes, _network, _patches, _json):
-        problems += check(setting)
+        problems += check(good)
     return list(collections.OrderedDict.fromkeys(problems))
 
 
@@ -75,8 +86,7 @@ def _check_keys(values, keys, prefix):
 
 def _own_data_sets(setting):
     problems = []
-    descriptions = setting.get('OwnDataSets')
-    for key, description in (descriptions.items() if isinstance(descriptions, dict) else ()):
+    for key, description in setting.get('OwnDataSets', {}).items():
         try:
             record = own_data_set(key, description)
         except RegNetError as error:
@@ -92,26 +102,17 @@ def _own_data_sets(setting):
 
 def _entries(setting):
     """Entries of DataExpDict that have a usable data set, with its record."""
-    entries = setting.get('DataExpDict')
-    for entry in entries if isinstance(entries, (list, tuple)) else ():
-        if isinstance(entry, dict):
-            try:
-                yield entry, get_data_set(entry.get('data'), setting)
-            except RegNetError:
-                continue
+    for entry in setting.get('DataExpDict', ()):
+        try:
+            yield entry, get_data_set(entry.get('data'), setting)
+        except RegNetError:
+            continue
 
 
 def _data(setting):
     problems = []
-    entries = setting.get('DataExpDict')
-    if not isinstance(entries, (list, tuple)):
-        return problems
-    for number, entry in enumerate(entries):
-        where = 'Entry {} of data_exp_dict'.format(number)
-        if not isinstance(entry, dict):
-            problems.append('{} is {!r}; accepted: a dictionary.'.format(where, entry))
-            continue
-        where += ' ({})'.format(entry.get('data'))
+    for number, entry in enumerate(setting.get('DataExpDict', ())):
+        where = 'Entry {} of data_exp_dict ({})'.format(number, entry.get('data'))
         for key in entry:
             if key not in schema.ENTRY_KEYS:
                 problems.append('{}: {} is not a key.{}'.format(where, key, _nearest(key, schema.ENTRY_KEYS)))
@@ -173,12 +174,26 @@ def _join(values):
 
 def _experiments(setting):
     """(name, content) of the deformation experiments in use, each once, as far as they exist."""
-    for name in collections.OrderedDict.fromkeys(entry.get('deform_exp') for entry, _ in _entries(setting)):
-        if name:
-            try:
-                yield name, get_deform_exp(setting, name)
-            except RegNetError:
-                continue
+    names = [entry.get('deform_exp') for entry, _ in _entries(setting)]
+    for name in collections.OrderedDict.fromkeys(name for name in names if name and isinstance(name, str)):
+        try:
+            content = get_deform_exp(setting, name)
+        except RegNetError:
+            continue
+        if not _content_problems(name, content):
+            yield name, content
+
+
+def _content_problems(name, content):
+    if not isinstance(content, dict):
+        return ['deform_exp.{} is {!r}; accepted: a dictionary.'.format(name, content)]
+    standard = load_deform_exp_setting('3D_max20_D14')
+    problems = ['{}: {} is not a key of a deformation experiment.{}'.format(
+        name, key, _nearest(key, standard)) for key in content if key not in standard]
+    problems += ['{}: {} is missing.'.format(name, key) for key in standard if key not in content]
+    return problems + [
+        '{}: {} is {!r}; accepted: {}.'.format(name, key, content[key], kind.text)
+        for key, kind in _CONTENT_KINDS.items() if key in content and not kind.accepts(content[key])]
 
 
 def _deformations(setting):
@@ -189,36 +204,33 @@ def _deformations(setting):
                 get_deform_exp(setting, entry['deform_exp'])
             except RegNetError as error:
                 problems.append(str(error))
+    for name, content in setting.get('deform_exp', {}).items():
+        problems += _content_problems(name, content)
     for name, content in _experiments(setting):
-        mask = content.get('MaskToZero')
-        if mask not in schema.MASKS + (None,):
-            problems.append('{}: MaskToZero is {!r}; accepted: {}, or None.'.format(
-                name, mask, ', '.join(schema.MASKS)))
-        elif mask is not None and setting.get('Use{}Mask'.format(mask)) is False:
+        mask = content['MaskToZero']
+        if mask is not None and setting.get('Use{}Mask'.format(mask)) is False:
             problems.append('{}: MaskToZero is {!r} but Use{}Mask is False.'.format(name, mask, mask))
-        if 'respiratory_motion' in content.get('DeformMethods', ()):
+        if 'respiratory_motion' in content['DeformMethods']:
             if mask is None:
                 problems.append("{}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.".format(name))
             if setting.get('UseLungMask') is False:
-                problems.append(
-                    '{}: respiratory_motion needs the lung masks, but UseLungMask is False.'.format(name))
+                problems.append('{}: respiratory_motion needs the lung masks, but UseLungMask is False.'
+                                .format(name))
     return problems
 
 
 def _magnitude_classes(setting):
-    bounds = setting.get('ClassBalanced')
-    if bounds is None or not schema.KEYS['ClassBalanced'].kind.accepts(bounds):
-        return []
+    bounds = setting.get('ClassBalanced', [0])
     if any(upper <= lower for lower, upper in zip(bounds, bounds[1:])):
         return ['ClassBalanced is {}; its bounds must increase.'.format(list(bounds))]
     message = 'ClassBalanced ends at {} mm, but MaxDeform of {} is {} mm; the last bound must not exceed it.'
     return [message.format(bounds[-1], name, content['MaxDeform'])
-            for name, content in _experiments(setting) if bounds[-1] > content.get('MaxDeform', bounds[-1])]
+            for name, content in _experiments(setting) if bounds[-1] > content['MaxDeform']]
 
 
 def _network(setting):
     problems = []
-    name, stage = setting.get('NetworkDesign'), setting.get('stage')
+    name = setting.get('NetworkDesign')
     if name is not None:
         from functions.network.description import network_description
         try:
@@ -229,10 +241,10 @@ def _network(setting):
             if setting.get('FullImage') and not description.full_image:
                 problems.append('FullImage is True, but {} predicts only the middle of its input; set it to '
                                 'False.'.format(name))
-        if name == 'crop5_connection' and stage != 4:
-            problems.append('NetworkDesign crop5_connection is for stage 4; stage is {}.'.format(stage))
-    pad_to = setting.get('PadTo')
-    for key, side in (pad_to.items() if isinstance(pad_to, dict) else ()):
+        if name == 'crop5_connection' and setting.get('stage') in (1, 2):
+            problems.append('NetworkDesign crop5_connection is for stage 4; stage is {}.'.format(
+                setting['stage']))
+    for key, side in setting.get('PadTo', {}).items():
         if key not in ('stage1', 'stage2', 'stage4'):
             problems.append('PadTo.{} is not a setting; accepted: stage1, stage2, stage4.'.format(key))
         elif not schema.optional(schema.whole(1)).accepts(side):
@@ -240,35 +252,30 @@ def _network(setting):
         elif side is not None and setting.get('FullImage') and not _valid_side(setting, side):
             problems.append('PadTo.{} is {}; {} takes sides of {} k + {}.'.format(
                 key, side, name, setting['SizeUnit'], setting['SizeOffset']))
-    if setting.get('only_generate_image') is True and setting.get('never_generate_image') is True:
+    if setting.get('only_generate_image') and setting.get('never_generate_image'):
         problems.append('only_generate_image and never_generate_image exclude each other.')
     return problems
 
 
 def _valid_side(setting, side):
-    unit, offset = setting.get('SizeUnit'), setting.get('SizeOffset')
-    if not isinstance(unit, int) or not isinstance(offset, int) or unit < 1:
-        return True
+    unit, offset = setting.get('SizeUnit', 1), setting.get('SizeOffset', 0)
     return side >= offset and (side - offset) % unit == 0
 
 
 def _patches(setting):
     problems = []
-    radius, radius_out = setting.get('R'), setting.get('Ry')
-    whole = schema.whole(0)
-    if whole.accepts(radius) and whole.accepts(radius_out):
-        if radius < radius_out:
-            problems.append('R ({}) must be at least Ry ({}).'.format(radius, radius_out))
-        elif not setting.get('FullImage') and not _valid_side(setting, 2 * radius + 1):
-            network = [setting.get(key) for key in ('NetworkDesign', 'SizeUnit', 'SizeOffset')]
-            problems.append('R is {}: a side of {} voxels does not pass through {}, which takes {} k + {}.'
-                            .format(radius, 2 * radius + 1, *network))
+    if 'R' in setting and 'Ry' in setting and setting['R'] < setting['Ry']:
+        problems.append('R ({R}) must be at least Ry ({Ry}).'.format(**setting))
+    if setting.get('FullImage'):
+        return problems
+    if 'R' in setting and not _valid_side(setting, 2 * setting['R'] + 1):
+        problems.append('R is {}: a side of {} voxels does not pass through {}, which takes {} k + {}.'
+                        .format(setting['R'], 2 * setting['R'] + 1, setting.get('NetworkDesign'),
+                                setting['SizeUnit'], setting['SizeOffset']))
     for name in ('NetworkTraining', 'NetworkValidation'):
-        queue = setting.get(name)
-        sizes = [queue.get(key) for key in ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')] \
-            if isinstance(queue, dict) else []
-        known = len(sizes) == 3 and all(schema.whole(1).accepts(size) for size in sizes)
-        if known and not setting.get('FullImage') and sizes[2] > sizes[0] * sizes[1]:
+        queue = setting.get(name, {})
+        sizes = [queue.get(key) for key in ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')]
+        if None not in sizes and sizes[2] > sizes[0] * sizes[1]:
             problems.append('{}: BatchSize {} exceeds the {} samples of a chunk.'.format(
                 name, sizes[2], sizes[0] * sizes[1]))
     return problems
@@ -296,7 +303,7 @@ def find_warnings(setting):
         warnings.append('Whole images at stage {} take much memory.'.format(setting['stage']))
     if 'DataExpDict' not in setting:
         return warnings
-    single = {mode: [item for item in _items(setting, mode)] for mode in ('Training', 'Validation')}
+    single = {mode: single_items(setting, mode) for mode in ('Training', 'Validation')}
     size = (setting.get('NetworkTraining') or {}).get('NumberOfImagesPerChunk')
     if size and 0 < len(single['Training']) % size < 10:
         warnings.append('{} training images in chunks of {}: the last chunk has only {}.'.format(
@@ -308,42 +315,3 @@ def find_warnings(setting):
         warnings.append('{} of {} validation items are training items too.'.format(
             shared, len(single['Validation'])))
     return warnings
-
-
-def _items(setting, mode):
-    """Items of a mode; entries of real pairs have none."""
-    entries = [entry for entry in setting['DataExpDict'] if mode + 'PairList' not in entry]
-    return get_im_info_list_from_train_mode(dict(setting, DataExpDict=entries), mode)
-
-
-def missing_originals(setting, train_modes=schema.TRAIN_MODES):
-    """Original files that the items and pairs of a setting need and that are not there, sorted.
-
-    Images, and the masks in use, of the isotropic images (stage 1; other stages are made from them). Needed
-    before long work starts; :func:`require_originals` turns the answer into an error.
-    """
-    wanted = set()
-    requests = ['Im'] + [mask for mask in schema.MASKS if setting.get('Use{}Mask'.format(mask))]
-    for mode in train_modes:
-        pairs = dict(setting,
-                     DataExpDict=[e for e in setting.get('DataExpDict', ()) if mode + 'PairList' in e])
-        originals = _items(dict(setting, DataExpDict=setting.get('DataExpDict', ())), mode) + [
-            image for pair in get_im_info_list_from_train_mode(pairs, mode, 'Pair', 'real') for image in pair]
-        for item in originals:
-            where = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
-            for request in requests:
-                wanted.add(address_generator(setting, request, dsmooth=0, stage=1, **where))
-    return sorted(address for address in wanted if not os.path.isfile(address))
-
-
-def require_originals(setting, train_modes=schema.TRAIN_MODES):
-    """Refuse to start when an original image or mask is missing.
-
-    :raises MissingFileError: names the first ten and says how many there are.
-    """
-    missing = missing_originals(setting, train_modes)
-    if missing:
-        more = ' and {} more'.format(len(missing) - 10) if len(missing) > 10 else ''
-        what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
-        raise MissingFileError('{} {} missing: {}{}. Make or prepare the data set first (README, "Your own '
-                               'images").'.format(len(missing), what, ', '.join(missing[:10]), more))

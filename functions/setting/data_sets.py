@@ -286,9 +286,14 @@ def read_own_data_sets(data_root):
     return descriptions
 
 
+def _own(setting):
+    own = (setting or {}).get('OwnDataSets')
+    return own if isinstance(own, dict) else {}
+
+
 def data_set_names(setting=None):
     """Keys of every data set that can be used with ``setting``."""
-    own = (setting or {}).get('OwnDataSets') or {}
+    own = _own(setting)
     return list(DATA_SETS) + [key for key in own if key not in DATA_SETS]
 
 
@@ -297,9 +302,9 @@ def get_data_set(data, setting=None):
 
     :raises UnknownNameError: there is none; the message lists what is accepted.
     """
-    own = (setting or {}).get('OwnDataSets') or {}
-    if data in own:
+    own = _own(setting)
+    if isinstance(data, str) and data in own:
         return own_data_set(data, own[data])
-    if data in DATA_SETS:
+    if isinstance(data, str) and data in DATA_SETS:
         return DATA_SETS[data]
     raise unknown_name('data set', data, data_set_names(setting))

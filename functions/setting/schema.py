@@ -111,6 +111,11 @@ _GENERAL = [
     Key('Augmentation', FLAG, False, 'flip images and DVFs along the axes, another way every semi-epoch'),
     Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
     Key('verbose', FLAG, True, 'more logging'),
+    Key('NumberOfThreads', optional(whole(1)), None, 'threads of TensorFlow; None: all cores'),
+    Key('MaximumMemory', optional(number(above=0)), None,
+        'bytes one forward pass may take; None: half of what is free'),
+    Key('Composition', choice('exact', 'additive'), 'exact',
+        'how the fields of the stages are put together; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None,
         "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = shifted and scaled "
         "to about -1 .. 1"),

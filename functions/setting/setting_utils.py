@@ -6,7 +6,7 @@
 Importing it loads neither TensorFlow nor SimpleITK.
 """
 from functions.setting.addresses import address_generator, address_requests
-from functions.setting.checks import check_setting, find_problems, missing_originals, require_originals
+from functions.setting.checks import check_setting, find_problems
 from functions.setting.data_sets import data_set_names, register_data_set, register_own_images
 from functions.setting.experiment_files import (get_global_step, load_network, read_setting, saved_steps,
                                                 write_setting)
@@ -15,6 +15,7 @@ from functions.setting.image_lists import (dsmoothlist_by_deform_exp, get_im_inf
 from functions.setting.initialise import (initialize_setting, load_data_setting, load_network_setting,
                                           load_registration_setting, load_setting_from_data_dict,
                                           load_suggested_class_balanced, root_address_generator)
+from functions.setting.originals import missing_originals, require_originals
 from functions.setting.stage_rules import suggested_stage_setting
 
 __all__ = [

@@ -28,8 +28,8 @@ IDENTITY = np.eye(3).ravel().tolist()
 
 def positions(image):
     """Physical position of every voxel, [z, y, x, 3], by ITK itself."""
-    filled = sitk.PhysicalPointSource(sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(),
-                                      image.GetDirection())
+    filled = sitk.PhysicalPointSource(sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(),
+                                      image.GetSpacing(), image.GetDirection())
     return sitk.GetArrayFromImage(filled)
 
 

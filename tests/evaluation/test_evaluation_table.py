@@ -21,7 +21,8 @@ def test_evaluation_table_text_is_aligned():
 
 
 def test_evaluation_table_markdown_has_one_cell_per_column():
-    lines = format_table(ROWS, columns=['TRE mm', 'method'], style='markdown', digits={'TRE mm': 1}).splitlines()
+    text = format_table(ROWS, columns=['TRE mm', 'method'], style='markdown', digits={'TRE mm': 1})
+    lines = text.splitlines()
     assert lines[0].replace(' ', '') == '|TREmm|method|'
     assert lines[1].replace(' ', '') == '|-----:|-------|'
     assert lines[2].replace(' ', '') == '|7.5|before|'

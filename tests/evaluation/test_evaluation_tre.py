@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_images import affine_dvf, image_of, points_inside
+from evaluation_images import IDENTITY, affine_dvf, image_of, points_inside
 from hypothesis import given, settings, strategies
 
 from functions.evaluation import tre
@@ -82,7 +82,8 @@ def test_evaluation_tre_summary_is_ordered(vectors):
     assert numbers['below_1'] <= numbers['below_2'] <= numbers['below_3'] <= numbers['below_5']
 
 
-@pytest.mark.parametrize('errors', [np.zeros(0), np.zeros((0, 3)), np.zeros((4, 2)), [1.0, np.nan], [1.0, -2.0]])
+@pytest.mark.parametrize('errors', [
+    np.zeros(0), np.zeros((0, 3)), np.zeros((4, 2)), [1.0, np.nan], [1.0, -2.0]])
 def test_evaluation_tre_summary_refuses(errors):
     with pytest.raises(InputError):
         tre.summary(errors)
@@ -121,7 +122,7 @@ def test_evaluation_tre_mean_field_averages_at_equal_positions():
 
 def test_evaluation_tre_mean_field_looks_up_relative_positions():
     """The same motion in units of the lungs, in a patient twice the size and elsewhere."""
-    geometry = {'spacing': (4.0, 4.0, 4.0), 'origin': (-100.0, -100.0, -100.0), 'direction': np.eye(3).ravel().tolist()}
+    geometry = {'spacing': (4.0, 4.0, 4.0), 'origin': (-100.0, -100.0, -100.0), 'direction': IDENTITY}
     slope = np.diag([0.0, 0.0, 0.1])
     other = affine_dvf((60, 60, 60), slope, [0, 0, 0], **geometry)
     box, other_box = ((0, 0, 0), (10, 20, 30)), ((-40, -20, -50), (20, 40, 60))
@@ -131,7 +132,8 @@ def test_evaluation_tre_mean_field_looks_up_relative_positions():
     motion[:, 2] = 0.1 * relative_z
     for dvfs, boxes in (([other], [other_box]), (iter([(other, other_box)]), None)):
         assert np.abs(tre.mean_field(fixed, fixed + motion, dvfs, box, boxes)).max() < 1e-4
-    for dvfs, box_given, boxes in (([], None, None), ([other], None, [other_box]), ([other, other], box, [other_box]),
+    for dvfs, box_given, boxes in (([], None, None), ([other], None, [other_box]),
+                                   ([other, other], box, [other_box]), ([other], box, [other_box, other_box]),
                                    ([other], box, [((0, 0, 0), (1, 1, 0))])):
         with pytest.raises(InputError):
             tre.mean_field(fixed, fixed, dvfs, box_given, boxes)
@@ -157,9 +159,9 @@ def test_evaluation_tre_gate():
         tre.check_expected([3.95], 3.89)
 
 
-@pytest.mark.parametrize('fixed, moving', [(np.zeros((3, 3)), np.zeros((4, 3))), (np.zeros((0, 3)), np.zeros((0, 3))),
-                                           (np.zeros((3, 2)), np.zeros((3, 2))),
-                                           (np.full((1, 3), np.inf), np.zeros((1, 3)))])
+@pytest.mark.parametrize('fixed, moving', [
+    (np.zeros((3, 3)), np.zeros((4, 3))), (np.zeros((0, 3)), np.zeros((0, 3))),
+    (np.zeros((3, 2)), np.zeros((3, 2))), (np.full((1, 3), np.inf), np.zeros((1, 3)))])
 def test_evaluation_tre_refuses_points_that_do_not_correspond(fixed, moving):
     with pytest.raises(InputError):
         tre.error_vectors(fixed, moving)

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from evaluation_images import image_of
+from matplotlib import pyplot
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -52,9 +53,12 @@ def test_evaluation_viewer_shows_superior_up():
     assert axial[0] > axial[1]
 
 
-def test_evaluation_viewer_window():
+def test_evaluation_viewer_window(monkeypatch):
+    shown = []
+    monkeypatch.setattr(pyplot, 'show', lambda: shown.append(True))
     viewer = view3d_image(np.arange(60).reshape(3, 4, 5), title='window')
-    assert viewer.axes.get_title() == 'window' and viewer.index == 1
+    assert shown and viewer.axes.get_title() == 'window' and viewer.index == 1
+    pyplot.close(viewer.axes.figure)
 
 
 def test_evaluation_viewer_refuses():

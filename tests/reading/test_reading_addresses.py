@@ -1,4 +1,7 @@
 """The reader with the project's own addresses: lists, headers, missing files and index files."""
+
+import os
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -6,6 +9,8 @@ from reading_fakes import make_item
 
 from functions.reading.chunk_image import Images
 from functions.reading.items import image_size_from_header
+from functions.reading.options import read_options
+from functions.setting import schema
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 
@@ -20,8 +25,12 @@ def setting(tmp_path):
     entry = {'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K'}
     for mode, cases in (('Training', [1, 2]), ('Validation', [3])):
         entry.update(
-            {mode + 'CNList': cases, mode + 'TypeImList': [0], mode + 'DSmoothList': [0, 5, 14],
-             mode + 'DeformedImExt': ['Clean']}
+            {
+                mode + 'CNList': cases,
+                mode + 'TypeImList': [0],
+                mode + 'DSmoothList': [0, 5, 14],
+                mode + 'DeformedImExt': ['Clean'],
+            }
         )
     result = su.load_setting_from_data_dict(result, [entry])
     queue = {'NumberOfImagesPerChunk': 4, 'SamplesPerImage': 6, 'BatchSize': 5, 'MaxQueueSize': 2}
@@ -32,8 +41,6 @@ def setting(tmp_path):
 
 def write_header(setting, cn):
     path = su.address_generator(setting, 'OriginalIm', data='Phantom_4D', type_im=0, cn=cn, stage=1)
-    import os
-
     os.makedirs(os.path.dirname(path), exist_ok=True)
     sitk.WriteImage(sitk.Image(SIZE_XYZ, sitk.sitkInt16), path)
 
@@ -69,8 +76,14 @@ def test_index_files_on_request(setting):
     plain = Images(setting, make_item=make_item)
     plain.fill()
     address = su.address_generator(
-        setting, 'IShuffled', train_mode='Training', stage=4, im_list_info=plain.im_info_list_full,
-        ishuffled_exp=0, semi_epoch=0, chunk=0
+        setting,
+        'IShuffled',
+        train_mode='Training',
+        stage=4,
+        im_list_info=plain.im_info_list_full,
+        ishuffled_exp=0,
+        semi_epoch=0,
+        chunk=0,
     )
     with pytest.raises(FileNotFoundError):
         np.load(address)
@@ -85,8 +98,11 @@ def test_index_files_on_request(setting):
         assert np.array_equal(item.dvf.reshape(-1, 3)[row[0]], dvf[3, 3, 3])
         centres = np.load(
             su.address_generator(
-                setting, 'IClass', c=int(row[2]), stage=4,
-                **{key: info[key] for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth')}
+                setting,
+                'IClass',
+                c=int(row[2]),
+                stage=4,
+                **{key: info[key] for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth')},
             )
         )
         assert row[0] in centres and np.all(np.diff(centres) > 0)
@@ -99,3 +115,15 @@ def test_index_files_on_request(setting):
     assert np.array_equal(np.load(address), rows)
     with pytest.raises(FileNotFoundError):
         np.load(address.replace('exp0', 'exp2'))
+
+
+def test_the_reader_asks_for_known_settings_only(setting):
+    asked = set()
+
+    class Recorder(dict):
+        def get(self, key, default=None):
+            asked.add(key)
+            return dict.get(self, key, default)
+
+    read_options(Recorder(setting), 'Training')
+    assert 'CompensateShortClasses' in asked and asked <= set(schema.KEYS)

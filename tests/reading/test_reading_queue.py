@@ -1,6 +1,5 @@
 """Queues: the same batches whatever the threads do, loud failures, ends that end."""
 
-import gc
 import json
 import logging
 import threading
@@ -11,7 +10,7 @@ from reading_fakes import a_setting, im_infos, make_item, same_batch
 
 from functions.reading.channel import Channel, Closed, ReaderFailure, ReaderTimeout
 from functions.reading.chunk_image import Images
-from functions.reading.train_queue import TrainingQueue
+from functions.reading.train_queue import BatchQueue, TrainingQueue
 from functions.reading.validation import ValidationSet, validation_batches
 from functions.setting.errors import InputError, RegNetError
 
@@ -113,31 +112,35 @@ def test_close_while_an_item_is_being_made():
 
 
 def test_never_more_than_two_chunks_in_memory():
-    alive, most = weakref.WeakSet(), []
-
-    class Array(type(make_item(None, im_infos(1)[0]).dvf)):
-        pass
+    alive, others = weakref.WeakSet(), []
 
     def maker(setting, im_info, write=None):
-        gc.collect()
-        most.append(len(alive))
-        item = make_item(setting, im_info)
-        return item
+        others.append(len(alive))
+        return make_item(setting, im_info)
 
-    batches = queue(make_item=maker)
-    loader = batches.reader.loader
-    original = loader.load
+    reader = Images(a_setting(), 'Thread', im_info_list_full=im_infos(7), make_item=maker)
+    original = reader.loader.load
 
     def load(*arguments, **more):
         chunk = original(*arguments, **more)
         alive.add(chunk)
         return chunk
 
-    loader.load = load
-    with batches:
+    reader.loader.load = load
+    with BatchQueue(reader) as batches:
         for _ in range(40):
             batches.get(WAIT_S)
-    assert max(most) <= 1 and len(most) > 12  # while one is being read, at most one other exists
+    # While an image is read for one chunk, at most one other chunk exists.
+    assert max(others) <= 1 and len(others) > 12
+
+
+def test_a_failure_overtakes_what_waits():
+    channel = Channel(2)
+    channel.put('ready')
+    channel.fail('the first failure')
+    channel.fail('its consequence')
+    with pytest.raises(ReaderFailure, match='the first failure'):
+        channel.get()
 
 
 def test_patience_counts_from_the_last_sign_of_life():
@@ -208,5 +211,7 @@ def test_short_bands_are_warned_about_in_training(caplog):
     with caplog.at_level(logging.WARNING):
         Images(setting, im_info_list_full=im_infos(2), make_item=make_item).fill()
     assert '[7, 9] mm: 0' in caplog.text
-    full = Images(dict(setting, CompensateClasses=True), im_info_list_full=im_infos(2), make_item=make_item)
+    full = Images(
+        dict(setting, CompensateShortClasses=True), im_info_list_full=im_infos(2), make_item=make_item
+    )
     assert len(full.next_batch(100).items) == 18

@@ -1,0 +1,161 @@
+"""A DICOM series, read as one CT volume in HU.
+
+Sorting is by position along the slice normal, never by file name or number. What cannot become a volume on a
+regular grid (two series, missing or doubled slices, a tilted gantry, damaged files) is an error that says
+which slices.
+"""
+import logging
+import os
+import re
+import struct
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.setting.errors import InputError, MissingFileError
+
+_log = logging.getLogger(__name__)
+
+_UNCOMPRESSED = ('1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.2')
+_HEADER = 2 ** 18    # bytes within which the pixel data of an image begin, as a rule
+
+
+def read_series(folder, series=None):
+    """Read the DICOM series in ``folder`` (not below it), rescaled to HU by its own slope and intercept.
+
+    :param folder: folder with one file per slice.
+    :param series: series instance UID, needed where the folder holds several.
+    :return: scalar 3D sitk.Image; direction and spacing from the positions of its slices.
+    :raises MissingFileError: no such folder.
+    :raises InputError: no series, several of them, missing, doubled, unevenly spaced, damaged or sheared
+        slices.
+    """
+    folder = os.fspath(folder)
+    if not os.path.isdir(folder):
+        raise MissingFileError('The DICOM folder {} does not exist.'.format(folder))
+    names = _series_files(folder, series)
+    slices = [_slice(name) for name in names]
+    slices, spacing_z = _sorted(folder, slices)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([s['name'] for s in slices])
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError('The DICOM series in {} cannot be read: {}'.format(
+            folder, str(error).strip().splitlines()[-1])) from error
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError('The DICOM series in {} is in colour; CT is needed.'.format(folder))
+    first = slices[0]
+    image.SetSpacing(tuple(image.GetSpacing()[:2]) + (spacing_z,))
+    image.SetOrigin(first['position'].tolist())
+    image.SetDirection(np.stack([first['row'], first['column'], first['normal']], axis=1).ravel().tolist())
+    if first['modality'] != 'CT':
+        _log.warning('%s holds modality %r; its values are taken for HU.', folder, first['modality'])
+    return image
+
+
+def _series_files(folder, series):
+    reader = sitk.ImageSeriesReader
+    found = {uid: reader.GetGDCMSeriesFileNames(folder, uid) for uid in reader.GetGDCMSeriesIDs(folder)}
+    known = {os.path.abspath(name) for names in found.values() for name in names}
+    lost = sorted(name for name in os.listdir(folder)
+                  if os.path.abspath(os.path.join(folder, name)) not in known and _is_dicom(os.path.join(folder, name)))
+    if lost:
+        raise InputError('{} of the DICOM files in {} cannot be read (damaged or not an image): {}. Copy them again '
+                         'or move them away.'.format(len(lost), folder, _some(lost)))
+    if not found:
+        raise InputError('{} holds no DICOM series; the files of one series must lie in it directly.'.format(folder))
+    if series is None and len(found) > 1:
+        raise InputError('{} holds {} DICOM series; move one to a folder of its own or name it: {}.'.format(
+            folder, len(found), '; '.join('{} ({} files)'.format(uid, len(names)) for uid, names in found.items())))
+    if series is not None and series not in found:
+        raise InputError('{} holds no series {}; it holds {}.'.format(folder, series, ', '.join(found)))
+    names = found[series] if series is not None else next(iter(found.values()))
+    if len(names) < 2:
+        raise InputError('The DICOM series in {} has one file; a volume needs one file per slice.'.format(folder))
+    return names
+
+
+def _some(names):
+    return ', '.join(names[:5]) + (', …' if len(names) > 5 else '')
+
+
+def _is_dicom(path):
+    if not os.path.isfile(path) or os.path.basename(path).upper() == 'DICOMDIR':
+        return False
+    with open(path, 'rb') as stream:
+        return stream.read(132)[128:] == b'DICM'
+
+
+def _slice(name):
+    """Place and kind of one slice: name, size, position, row, column and normal (unit vectors, mm),
+    modality."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(name)
+    try:
+        reader.ReadImageInformation()
+        values = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        position = np.array([float(v) for v in values['0020|0032'].split('\\')])
+        cosines = np.array([float(v) for v in values['0020|0037'].split('\\')])
+        size = int(values['0028|0010']), int(values['0028|0011'])
+        row, column = cosines[:3] / np.linalg.norm(cosines[:3]), cosines[3:] / np.linalg.norm(cosines[3:])
+    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+        raise InputError('{} is no slice of a CT volume (its header lacks position, orientation or size): {}'.format(
+            name, str(error).strip().splitlines()[-1])) from error
+    if len(reader.GetSize()) > 2 and reader.GetSize()[2] != 1:
+        raise InputError('{} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.'
+                         .format(name))
+    _check_pixel_bytes(name, size[0] * size[1] * int(values.get('0028|0002', 1)) * int(values['0028|0100']) // 8)
+    return {'name': name, 'size': size, 'position': position, 'row': row, 'column': column,
+            'normal': np.cross(row, column), 'modality': values.get('0008|0060', '').strip()}
+
+
+def _check_pixel_bytes(name, expected):
+    """Raise when an uncompressed file ends before its pixels do; some readers fill the rest in silence."""
+    with open(name, 'rb') as stream:
+        head = stream.read(_HEADER)
+    syntax = re.search(br'\x02\x00\x10\x00UI(..)([0-9.]+)', head, re.DOTALL)
+    if syntax is None or syntax.group(2).decode() not in _UNCOMPRESSED:
+        return
+    start = 0
+    for tag in (b'\xe0\x7f\x10\x00OW\x00\x00', b'\xe0\x7f\x10\x00OB\x00\x00', b'\xe0\x7f\x10\x00'):
+        place = head.find(tag + struct.pack('<I', expected))
+        if place >= 0:
+            start = place + len(tag) + 4
+            break
+    present = os.path.getsize(name) - start
+    if present < expected:
+        raise InputError('{} is cut short: its header implies {} bytes of pixels, {} are there. Copy it again.'
+                         .format(name, expected, present))
+
+
+def _sorted(folder, slices):
+    """Slices in the order of their place along the normal, and the distance between neighbours in mm."""
+    first = slices[0]
+    for other in slices[1:]:
+        if other['size'] != first['size'] or np.abs(other['normal'] - first['normal']).max() > 1e-3 \
+                or np.abs(other['row'] - first['row']).max() > 1e-3:
+            raise InputError('{}: {} and {} have different sizes or orientations; a volume needs equal slices '
+                             '(move a scout view away).'.format(folder, os.path.basename(first['name']),
+                                                                os.path.basename(other['name'])))
+    slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))
+    places = np.array([s['position'] @ first['normal'] for s in slices])
+    gaps = np.diff(places)
+    usual = float(np.median(gaps))
+    doubled = np.nonzero(gaps < 0.01)[0]
+    if len(doubled):
+        raise InputError('{}: several slices at the same place, e.g. {} and {} (several phases in one series?); '
+                         'keep one of each.'.format(folder, os.path.basename(slices[doubled[0]]['name']),
+                                                    os.path.basename(slices[doubled[0] + 1]['name'])))
+    uneven = np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]
+    if len(uneven):
+        raise InputError('{}: slices are missing or unevenly spaced: {}; the others are {:.3g} mm apart.'.format(
+            folder, _some(['{} and {} are {:.3g} mm apart'.format(
+                os.path.basename(slices[i]['name']), os.path.basename(slices[i + 1]['name']), gaps[i])
+                for i in uneven]), usual))
+    step = slices[-1]['position'] - slices[0]['position']
+    sideways = np.linalg.norm(step - (step @ first['normal']) * first['normal'])
+    if sideways > 0.01 * np.linalg.norm(step):
+        raise InputError('{}: the slices are shifted sideways by {:.3g} mm from the first to the last (tilted gantry); '
+                         'resample the series to an upright grid first.'.format(folder, sideways))
+    return slices, float(places[-1] - places[0]) / (len(slices) - 1)

@@ -1,0 +1,186 @@
+"""Any CT to isotropic voxels with identity direction: x to the patient's left, y posterior, z superior."""
+import itertools
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from functions.image.geometry import Geometry, grid_resampler
+from functions.image.volume_io import array_view, image_from_array
+from functions.setting.errors import InputError
+
+AIR = -1024.
+_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
+_ROUNDING = 1e-4    # voxels; a direction that stays within it over the whole image counts as along the axes
+
+
+def to_isotropic(image, spacing=1., default=AIR):
+    """Resample to isotropic voxels and identity direction on a grid that covers the whole image.
+
+    Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for
+    its direction. Interpolation is cubic B-spline (as ITK's, mirror at the border). Where an axis is made
+    coarser it is first low-pass filtered with a Gaussian of variance ``(ratio² - 1)`` times that of a
+    Gaussian of one voxel full width at half maximum, the smallest filter that leaves what the new grid can
+    hold (Cardoso et al., MICCAI 2015). Values stay within the range of the image: overshoot of the spline at
+    strong edges is clipped.
+
+    :param image: scalar 3D sitk.Image.
+    :param spacing: mm.
+    :param default: value outside an oblique image; an image along the axes has no outside.
+    :return: image of the same pixel type (float64 becomes float32); its first voxel is the corner of the
+        smallest x, y and z, its last one at or less than one voxel beyond the opposite corner.
+    """
+    image = along_axes(image)
+    geometry = Geometry.of(image)
+    target = covering_grid(geometry, spacing)
+    low, high = _range(image)
+    if is_upright(geometry):
+        array = array_view(image)
+        for axis in sorted((0, 1, 2), key=lambda a: target.shape[a] / array.shape[a]):
+            operator = _operator(geometry.shape[axis], geometry.spacing[2 - axis], target.shape[axis], spacing)
+            array = _apply(operator, array, axis)
+        np.clip(array, low, high, out=array)
+    else:
+        array = _oblique(image, target, spacing, default, low, high)
+    return image_from_array(_as_type(array, array_view(image).dtype), target)
+
+
+def mask_to_isotropic(mask, spacing=1.):
+    """A mask on the grid that :func:`to_isotropic` gives: linear interpolation of the indicator, cut at one
+    half.
+
+    Between thick slices this leaves a slope where nearest neighbour would leave stairs.
+
+    :return: uint8 image of 0 and 1.
+    """
+    mask = along_axes(mask)
+    target = covering_grid(Geometry.of(mask), spacing)
+    return soft_to_mask(image_from_array((array_view(mask) != 0) * np.uint8(200), mask), target)
+
+
+def soft_to_mask(soft, geometry, level=100):
+    """Linear interpolation of a soft mask (uint8, 0 to 200) on another grid, cut at ``level``; edges carry
+    on."""
+    resampler = grid_resampler(geometry)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    return sitk.Cast(resampler.Execute(soft) >= level, sitk.sitkUInt8)
+
+
+def is_upright(geometry):
+    """True when the direction is the identity to within what matters over the image."""
+    away = np.array(geometry.direction).reshape(3, 3) - np.eye(3)
+    return bool(np.abs(away).max() * max(geometry.size) <= _ROUNDING)
+
+
+def along_axes(image):
+    """Permute and flip the axes so that the direction comes nearest to the identity; no value changes.
+
+    A direction that then is the identity but for rounding is set to it exactly.
+    """
+    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError('A 3D image with one value per voxel is needed.')
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
+    if order != (0, 1, 2):
+        image = sitk.PermuteAxes(image, list(order))
+    flips = [bool(direction[i, order[i]] < 0) for i in range(3)]
+    if any(flips):
+        image = sitk.Flip(image, flips)
+        # The filter keeps the place of every voxel by turning the axis; the direction is what it was, read
+        # backwards.
+    geometry = Geometry.of(image)
+    if is_upright(geometry) and geometry.direction != Geometry.identity((1, 1, 1)).direction:
+        image = geometry._replace(direction=Geometry.identity((1, 1, 1)).direction).apply_to(sitk.Image(image))
+    return image
+
+
+def covering_grid(geometry, spacing=1.):
+    """Identity-direction grid from the smallest to the largest x, y, z of the voxel centres of
+    ``geometry``."""
+    corners = geometry.corners()
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    size = np.ceil((high - low) / spacing - 1e-3).astype(int) + 1
+    return Geometry.identity(size, (spacing,) * 3, low)
+
+
+def _range(image):
+    array = array_view(image)
+    return float(array.min()), float(array.max())
+
+
+def _as_type(array, dtype):
+    if dtype.kind not in 'iu':
+        return array
+    return np.rint(array, out=array).astype(dtype)
+
+
+def _smoothing(old, new):
+    """Standard deviation, in old voxels, of the Gaussian that prepares for coarser voxels; 0 for finer
+    ones."""
+    return np.sqrt(max((new / old) ** 2 - 1, 0.)) * _FWHM
+
+
+def _operator(old_size, old_spacing, new_size, new_spacing):
+    """Matrix ``(new_size, old_size)``, float32: low-pass, cubic B-spline interpolation and sampling of one
+    axis."""
+    operator = np.eye(old_size)
+    sigma = _smoothing(old_spacing, new_spacing)
+    if sigma > 0.05:
+        operator = ndimage.gaussian_filter1d(operator, sigma, axis=0, mode='nearest')
+    if old_size > 1:
+        operator = ndimage.spline_filter1d(operator, 3, axis=0, mode='mirror')
+    place = np.minimum(np.arange(new_size) * (new_spacing / old_spacing), old_size - 1)
+    rows = np.zeros((new_size, old_size))
+    base = np.floor(place).astype(int)
+    period = max(2 * (old_size - 1), 1)
+    for tap in range(-1, 3):
+        t = np.abs(place - base - tap)
+        weight = np.where(t < 1, t ** 3 / 2 - t ** 2 + 2 / 3, np.maximum(2 - t, 0) ** 3 / 6)
+        mirrored = np.abs(base + tap) % period
+        np.add.at(rows, (np.arange(new_size), np.minimum(mirrored, period - mirrored)), weight)
+    return (rows @ operator).astype(np.float32) if old_size > 1 else np.ones((new_size, 1), np.float32)
+
+
+def _apply(operator, array, axis, block=64):
+    """Multiply ``array`` by ``operator`` along ``axis``; the matrix is a band, so block by block. float32."""
+    shape = list(array.shape)
+    shape[axis] = len(operator)
+    result = np.empty(shape, np.float32)
+    for start in range(0, len(operator), block):
+        rows = operator[start:start + block]
+        used = np.nonzero(np.abs(rows).max(axis=0) > 1e-7)[0]
+        part = slice(used[0], used[-1] + 1)
+        rows = np.ascontiguousarray(rows[:, part])
+        target = slice(start, start + len(rows))
+        if axis == 0:
+            flat = array[part].reshape(part.stop - part.start, -1)
+            # column by column, so that the float32 copy of an integer image stays small
+            wide = result.reshape(len(operator), -1)
+            for column in range(0, flat.shape[1], 2 ** 16):
+                columns = slice(column, column + 2 ** 16)
+                wide[target, columns] = rows @ flat[:, columns].astype(np.float32, copy=False)
+        else:
+            for plane, out in zip(array, result):
+                if axis == 1:
+                    out[target] = rows @ plane[part].astype(np.float32, copy=False)
+                else:
+                    out[:, target] = plane[:, part].astype(np.float32, copy=False) @ rows.T
+    return result
+
+
+def _oblique(image, target, spacing, default, low, high):
+    """Low-pass along the image's own axes, then ITK's cubic B-spline on the upright grid. float32 array."""
+    array = array_view(image).astype(np.float32)
+    for axis in range(3):
+        sigma = _smoothing(image.GetSpacing()[2 - axis], spacing)
+        if sigma > 0.05:
+            ndimage.gaussian_filter1d(array, sigma, axis=axis, output=array, mode='nearest')
+    resampler = grid_resampler(target)
+    resampler.SetInterpolator(sitk.sitkBSpline)
+    # No value of the image can be mistaken for this one.
+    resampler.SetDefaultPixelValue(float('nan'))
+    result = sitk.GetArrayFromImage(resampler.Execute(image_from_array(array, image)))
+    np.clip(result, low, high, out=result)
+    result[np.isnan(result)] = default
+    return result

@@ -1,0 +1,153 @@
+"""Cost of artificial generation in yardsticks, on one thread.
+
+The yardstick is one ``sitk.Resample`` of the same int16 image with B-spline interpolation by a DVF of the same size. All
+numbers are ratios of one run. From the repository's folder:
+
+    python -m tests.benchmark.bench_generation [--size 200] [--only zero,mixed_frequency]
+"""
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+ONE_THREAD = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
+                                     'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+CASES = [('respiratory_motion', 0), ('single_frequency', 6), ('mixed_frequency', 9), ('zero', 13)]
+
+
+def make_image(size):
+    """Image, lung and torso of a textured thorax, size^3 at 1 mm."""
+    shape = (size,) * 3
+    z, y, x = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
+    torso = (x / 0.92) ** 2 + (y / 0.85) ** 2 + 0 * z < 1
+    lung = np.zeros(shape, bool)
+    for side in (-1, 1):
+        lung |= ((x - side * 0.4) / 0.32) ** 2 + (y / 0.6) ** 2 + ((z - 0.05) / 0.85) ** 2 < 1
+    texture = ndimage.gaussian_filter(np.random.RandomState(1).normal(size=shape).astype(np.float32), 1.2)
+    im = np.where(torso, 40, -1000).astype(np.float32)
+    im[lung] = np.where(texture[lung] > 1.6 * texture.std(), 20, -820)
+    im = ndimage.gaussian_filter(im, 0.6)
+    im[torso] += 8 * np.random.RandomState(2).normal(size=int(torso.sum()))
+    return np.rint(im).astype(np.int16), lung.astype(np.uint8), torso.astype(np.uint8)
+
+
+def make_setting(root, size):
+    """Setting with one case of that image in a temporary folder."""
+    from functions.setting import setting_utils as su
+    setting = su.initialize_setting('Benchmark', where_to_run='Root')
+    setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
+    su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
+    for request, array in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), make_image(size)):
+        path = su.address_generator(setting, request, data='Phantom_4D', cn=1, stage=1)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        sitk.WriteImage(sitk.GetImageFromArray(array), path)
+    return setting
+
+
+def timed(function, repeats=3):
+    """Shortest time of a few runs, s."""
+    times = []
+    for _ in range(repeats):
+        start = time.time()
+        function()
+        times.append(time.time() - start)
+    return min(times)
+
+
+def measure(size, only):
+    """Print the table for this process; returns nothing."""
+    from functions.artificial_generation import mixed_frequency
+    from functions.artificial_generation.bspline_field import random_field
+    from functions.artificial_generation.context import Context
+    from functions.artificial_generation.item import get_item
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    root = tempfile.mkdtemp() + '/'
+    try:
+        setting = make_setting(root, size)
+        options = dict(setting['deform_exp']['3D_max7_D14_K'], deform_number=0, stage=1, dvf_pad=0)
+        arrays = make_image(size)
+        image = sitk.GetImageFromArray(arrays[0])
+        field, _ = random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.)
+        dvf = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(field, 0, -1)).astype(float), isVector=True)
+        transform = sitk.DisplacementFieldTransform(dvf)
+        yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.))
+        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s'.format(size, yardstick))
+        seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.))
+        print('{:44s} {:5.2f} (at most 0.1)'.format('B-spline field', seconds / yardstick))
+        context = Context(arrays[0], arrays[1], arrays[2], options)
+        seconds = timed(lambda: (setattr(context, '_edges', None), context.edges), 1)
+        print('{:44s} {:5.2f}'.format('Canny edges around the lungs', seconds / yardstick))
+        seconds = timed(lambda: mixed_frequency.select(context.edges, arrays[1], np.random.RandomState(0), 200, (20,) * 3))
+        print('{:44s} {:5.2f} (at most 0.3)'.format('mixed-frequency masks (Np = 200)', seconds / yardstick))
+        del field, dvf, transform, context, arrays
+        info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'padto': None, 'stage': 1,
+                'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}
+        for name, dsmooth in CASES:
+            if only and name not in only:
+                continue
+            # The experiment with this category first gives the item on the existing image; as it is, one with a next image.
+            first = dict(setting, deform_exp={'3D_max7_D14_K': dict(
+                setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])})
+            for label, own, number, limit in (('existing image', first, 0, 2.5), ('with next image', setting, dsmooth or 14, 4)):
+                get = lambda: (shutil.rmtree(root + 'Elastix', ignore_errors=True),
+                               get_item(own, dict(info, dsmooth=number)))
+                print('{:44s} {:5.2f} (at most {})'.format(name + ', ' + label, timed(get, 2) / yardstick, limit), flush=True)
+    finally:
+        shutil.rmtree(root)
+
+
+def measure_memory(size, name):
+    """Print the peak memory of a process that makes one item with its next image."""
+    from functions.artificial_generation.item import produce
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    root = tempfile.mkdtemp() + '/'
+    try:
+        subprocess.run([sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size', str(size)],
+                       check=True)
+        from functions.setting import setting_utils as su
+        setting = su.initialize_setting('Benchmark', where_to_run='Root')
+        setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
+        su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
+        produce(setting, {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1,
+                          'dsmooth': dict(CASES)[name] or 14, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']})
+    finally:
+        shutil.rmtree(root)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print('{:44s} {:5.0f} bytes per voxel of peak memory, {:.0f} above the {:.0f} MB of the libraries (at most 64)'.format(
+        name + ', with next image', 1024. * peak / size ** 3, 1024. * (peak - before) / size ** 3, before / 1024.))
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--size', type=int, default=200, help='voxels along each axis')
+    parser.add_argument('--only', default='', help='categories, separated by commas')
+    parser.add_argument('--memory', help=argparse.SUPPRESS)
+    parser.add_argument('--prepare', help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.prepare:
+        make_setting(arguments.prepare, arguments.size)
+    elif arguments.memory:
+        measure_memory(arguments.size, arguments.memory)
+    elif os.environ.get('REGNET_BENCHMARK_CHILD'):
+        measure(arguments.size, [name for name in arguments.only.split(',') if name])
+    else:
+        # Threads of the libraries are counted when they are loaded, hence children with the environment set.
+        environment = dict(os.environ, REGNET_BENCHMARK_CHILD='1', **ONE_THREAD)
+        command = [sys.executable, '-m', 'tests.benchmark.bench_generation', '--size', str(arguments.size)]
+        subprocess.run(command + ['--only', arguments.only], check=True, env=environment)
+        for name, _ in CASES:
+            if not arguments.only or name in arguments.only.split(','):
+                subprocess.run(command + ['--memory', name], check=True, env=environment)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,211 @@
+"""Landmark files of every kind lead to the millimetres ITK gives, and bad ones to one clear error."""
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from evaluation_images import image_of, rotation
+
+from functions.evaluation import landmarks
+from functions.setting import setting_utils as su
+from functions.setting.errors import InputError, MissingFileError, UnknownNameError
+
+SIZE = (12, 10, 8)
+
+
+def pair_of(data, cn=1, types=(0, 5)):
+    return [{'data': data, 'cn': cn, 'type_im': type_im, 'spacing': 'RS1'} for type_im in types]
+
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return su.initialize_setting('Exp', where_to_run='Root')
+
+
+def address(setting, request, pair, k):
+    path = su.address_generator(setting, request, data=pair[k]['data'], cn=pair[k]['cn'],
+                                type_im=pair[k]['type_im'], pair_info=pair, stage=1)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def write_images(setting, pair, request='OriginalIm', direction=None):
+    """An image of another origin for both; returned for their geometry."""
+    images = []
+    for k in range(2):
+        image = image_of(np.zeros(SIZE[::-1], np.int16), origin=(10.0 * k, -5.0, 40.0), direction=direction)
+        sitk.WriteImage(image, address(setting, request, pair, k))
+        images.append(image)
+    return images
+
+
+def write_points(path, points, header='', style='%.12g'):
+    np.savetxt(path, points, fmt=style, header=header, comments='')
+
+
+def voxels(count=7, seed=0):
+    random = np.random.RandomState(seed)
+    return np.column_stack([random.randint(0, n, count) for n in SIZE])
+
+
+def world(image, index):
+    return np.array([image.TransformContinuousIndexToPhysicalPoint([float(i) for i in row]) for row in index])
+
+
+def test_evaluation_landmarks_exact_points_are_read_to_the_last_digit(setting):
+    pair = pair_of('Phantom_4D')
+    images = write_images(setting, pair)
+    points = [world(image, voxels(seed=k) * 0.9 + 0.123) for k, image in enumerate(images)]
+    for k in range(2):
+        write_points(address(setting, 'LandmarkPointExact', pair, k), points[k], '# x y z in mm', '%.17g')
+    fixed, moving = landmarks.read_landmarks(setting, pair)
+    assert fixed.dtype == np.float64 and fixed.shape == (7, 3)
+    np.testing.assert_array_equal(fixed, points[0])
+    np.testing.assert_array_equal(moving, points[1])
+
+
+def test_evaluation_landmarks_dirlab_text_of_the_phantom(setting):
+    """1-based numbers with z from the top, on the image itself, in an oblique grid."""
+    pair = pair_of('Phantom_4D')
+    images = write_images(setting, pair)
+    for k in range(2):
+        x, y, z = voxels(seed=k).T
+        rows = np.column_stack([x + 1, y + 1, SIZE[2] - z])
+        write_points(address(setting, 'LandmarkIndex', pair, k), rows, style='%d')
+    found = landmarks.read_landmarks(setting, pair, exact=False)
+    for k in range(2):
+        np.testing.assert_allclose(found[k], world(images[k], voxels(seed=k)), atol=1e-9)
+
+
+def test_evaluation_landmarks_numbers_count_voxels_of_the_original_image(setting):
+    """DIR-Lab: the isotropic image has other voxels than those the numbers mean."""
+    pair = pair_of('DIR-Lab_4D')
+    write_images(setting, pair)
+    for k in range(2):
+        write_points(address(setting, 'LandmarkIndex', pair, k), voxels() + [1, 1, 0], style='%d')
+    with pytest.raises(MissingFileError, match='marked on'):
+        landmarks.read_landmarks(setting, pair)
+    originals = []
+    for k in range(2):
+        original = image_of(np.zeros((4, 10, 12), np.int16), spacing=(0.8, 1.3, 4.2),
+                            origin=(10.0 * k, -5.0, 40.0))
+        sitk.WriteImage(original, address(setting, 'OriginalImNonIsotropic', pair, k))
+        originals.append(original)
+        rows = voxels() * [1, 1, 0] + [1, 1, 3]
+        write_points(address(setting, 'LandmarkIndex', pair, k), rows, style='%d')
+    found = landmarks.read_landmarks(setting, pair)
+    np.testing.assert_allclose(found[1], world(originals[1], voxels() * [1, 1, 0] + [0, 0, 1]), atol=1e-9)
+
+
+def test_evaluation_landmarks_zero_based_and_rounded_world_files(setting):
+    pair = pair_of('DIR-Lab_COPD', types=(0, 1))
+    write_images(setting, pair)
+    originals = write_images(setting, pair, 'OriginalImNonIsotropic')
+    for k in range(2):
+        write_points(address(setting, 'LandmarkIndex_tr', pair, k), voxels(seed=k), style='%d')
+    found = landmarks.read_landmarks(setting, pair)
+    np.testing.assert_allclose(found[0], world(originals[0], voxels(seed=0)), atol=1e-9)
+    for k in range(2):
+        points = np.round(world(originals[k], voxels(seed=k)), 3)
+        write_points(address(setting, 'LandmarkPoint_tr', pair, k), points, style='%-9.3f')
+    rounded = landmarks.read_landmarks(setting, pair)
+    assert 0 < np.abs(rounded[1] - world(originals[1], voxels(seed=1))).max() <= 0.0005 + 1e-9
+
+
+def test_evaluation_landmarks_unsure_points_are_left_out(setting):
+    pair = pair_of('SPREAD', types=(0, 1))
+    images = write_images(setting, pair)
+    points = [world(image, voxels(seed=k)) for k, image in enumerate(images)]
+    for k in range(2):
+        write_points(address(setting, 'LandmarkPoint_tr', pair, k), points[k])
+    with pytest.raises(MissingFileError, match='unsure'):
+        landmarks.read_landmarks(setting, pair)
+    unsure = address(setting, 'UnsurePoints', pair, 0)
+    np.savetxt(unsure, [0, 1, 0, 0, 2, 0, 1], fmt='%d')
+    fixed, moving = landmarks.read_landmarks(setting, pair)
+    np.testing.assert_allclose(fixed, points[0][[0, 2, 3, 5]], atol=1e-9)
+    np.testing.assert_allclose(moving, points[1][[0, 2, 3, 5]], atol=1e-9)
+    np.savetxt(unsure, [0, 1], fmt='%d')
+    with pytest.raises(InputError, match='2 values for 7'):
+        landmarks.read_landmarks(setting, pair)
+
+
+def test_evaluation_landmarks_dirlab_numbers_there_and_back():
+    index = voxels(30)
+    rows = landmarks.index_to_dirlab(index, 8)
+    assert rows.min() >= 1 and (rows <= SIZE).all()
+    np.testing.assert_array_equal(landmarks.dirlab_to_index(rows, 8), index)
+    assert landmarks.dirlab_to_index([[1, 1, 8]], 8).tolist() == [[0, 0, 0]]
+
+
+def test_evaluation_landmarks_elastix_header(tmp_path):
+    path = str(tmp_path / 'points.txt')
+    write_points(path, voxels(), 'point \n7')
+    np.testing.assert_array_equal(landmarks.read_points_text(path), voxels())
+    write_points(path, voxels(), 'index\n7')
+    with pytest.raises(InputError, match='index coordinates'):
+        landmarks.read_points_text(path)
+    write_points(path, voxels(), 'point\n8')
+    with pytest.raises(InputError, match='announces 8 points and holds 7'):
+        landmarks.read_points_text(path)
+
+
+@pytest.mark.parametrize('text, complaint', [
+    ('1 2 3\n4 5\n', 'line 2'), ('1 2 three\n', 'line 1'), ('# none\n', 'holds no'), ('1 2 nan\n', 'finite'),
+    ('point\n', 'second line')])
+def test_evaluation_landmarks_bad_text(tmp_path, text, complaint):
+    path = tmp_path / 'points.txt'
+    path.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        landmarks.read_points_text(str(path))
+
+
+def test_evaluation_landmarks_bad_pairs(setting):
+    pair = pair_of('Phantom_4D')
+    with pytest.raises(MissingFileError, match='exact'):
+        landmarks.read_landmarks(setting, pair)
+    with pytest.raises(MissingFileError, match='No landmarks of Phantom_4D cn 1'):
+        landmarks.read_landmarks(setting, pair, exact=False)
+    for k, count in enumerate((7, 6)):
+        write_points(address(setting, 'LandmarkPointExact', pair, k), np.zeros((count, 3)))
+    with pytest.raises(InputError, match='has 7, .* has 6'):
+        landmarks.read_landmarks(setting, pair)
+    write_points(address(setting, 'LandmarkPointExact', pair, 1), np.zeros((7, 3)))
+    with pytest.raises(MissingFileError, match='image'):
+        landmarks.read_landmarks(setting, pair)
+    with pytest.raises(UnknownNameError, match='Phantom_4D'):
+        landmarks.read_landmarks(setting, pair_of('Phantom_4d'))
+    with pytest.raises(InputError, match='fixed, moving'):
+        landmarks.read_landmarks(setting, pair[:1])
+
+
+def test_evaluation_landmarks_voxel_numbers_taken_for_millimetres_are_noticed(setting):
+    pair = pair_of('Phantom_4D')
+    images = write_images(setting, pair, direction=rotation(0.1, 0.1))
+    for k in range(2):
+        write_points(address(setting, 'LandmarkPointExact', pair, k), voxels())
+    with pytest.raises(InputError, match='7 of the 7 landmarks .* outside'):
+        landmarks.read_landmarks(setting, pair)
+    for k in range(2):
+        write_points(address(setting, 'LandmarkPointExact', pair, k), world(images[k], voxels()))
+    landmarks.read_landmarks(setting, pair)
+    # The volume of an image ends half a voxel beyond its last centres.
+    for beyond, accepted in ((0.49, True), (0.51, False)):
+        edge = world(images[0], [[SIZE[0] - 1 + beyond, 3, 3]])
+        if accepted:
+            landmarks.require_inside(edge, landmarks.Geometry.of(images[0]), 'points', 'image')
+        else:
+            with pytest.raises(InputError, match='1 of the 1'):
+                landmarks.require_inside(edge, landmarks.Geometry.of(images[0]), 'points', 'image')
+
+
+def test_evaluation_landmarks_files_that_are_no_images(tmp_path):
+    path = tmp_path / 'image.mha'
+    path.write_text('not an image')
+    with pytest.raises(InputError, match='not an image'):
+        landmarks.image_geometry(str(path))
+    flat = str(tmp_path / 'flat.mha')
+    sitk.WriteImage(sitk.Image(4, 5, sitk.sitkInt16), flat)
+    with pytest.raises(InputError, match='2 dimensions'):
+        landmarks.image_geometry(flat)

@@ -1,0 +1,126 @@
+"""Finished work is recognised, damaged or foreign work is not."""
+import json
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from functions.image import manifest as M
+from functions.image.volume_io import write_image
+from functions.setting.errors import MissingFileError
+
+MADE_FROM = {'data': 'Phantom_4D', 'cn': 1, 'inputs': ['abc'], 'sizes': (1, 2, 3)}
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A folder with two images, a text file and the manifest that lists them."""
+    rng = np.random.RandomState(0)
+    outputs = []
+    for name in ('a.mha', 'b.mha'):
+        image = sitk.GetImageFromArray(rng.randint(-99, 99, (5, 6, 7)).astype(np.int16))
+        write_image(image, str(tmp_path / 'images' / name))
+        outputs.append(M.record_output(str(tmp_path / 'images' / name), image, folder=str(tmp_path)))
+    (tmp_path / 'points.txt').write_text('1 2 3\n')
+    outputs.append(M.record_output(str(tmp_path / 'points.txt')))
+    M.write_manifest(str(tmp_path / 'manifest.json'), MADE_FROM, 2, outputs)
+    return tmp_path
+
+
+def check(work, made_from=MADE_FROM, number=2, verify=False):
+    return M.check_manifest(str(work / 'manifest.json'), made_from, number, verify)
+
+
+def test_finished_work_is_done_and_the_record_is_readable(work):
+    assert check(work) == (True, '') and check(work, verify=True) == (True, '')
+    record = json.loads((work / 'manifest.json').read_text())
+    assert [o['path'] for o in record['outputs']] == ['images/a.mha', 'images/b.mha', 'points.txt']
+    assert all(len(o['checksum']) == 32 and o['bytes'] > 0 for o in record['outputs'])
+
+
+def test_moved_tree_is_still_done(work, tmp_path_factory):
+    other = tmp_path_factory.mktemp('other') / 'moved'
+    os.rename(str(work), str(other))
+    assert check(other) == (True, '')
+
+
+def test_other_inputs_and_formats_are_not_done(work):
+    done, reason = check(work, dict(MADE_FROM, cn=2))
+    assert not done and 'other inputs' in reason
+    done, reason = check(work, number=3)
+    assert not done and 'format 2' in reason
+
+
+def test_no_manifest_or_a_broken_one_is_not_done(work):
+    path = work / 'manifest.json'
+    text = path.read_text()
+    for broken in ('', text[:len(text) // 2], '[]', '{}', '3'):
+        path.write_text(broken)
+        done, reason = check(work)
+        assert not done and 'manifest.json' in reason
+    path.unlink()
+    assert check(work) == (False, 'no manifest')
+
+
+def damage(path, how, other):
+    content = path.read_bytes()
+    if how == 'truncated':
+        path.write_bytes(content[:-10])
+    elif how == 'emptied':
+        path.write_bytes(b'')
+    elif how == 'removed':
+        path.unlink()
+    elif how == 'changed':
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        os.utime(str(path), ns=(1, 1))
+    elif how == 'swapped':
+        os.rename(str(path), str(path) + '.x')
+        os.rename(str(other), str(path))
+        os.rename(str(path) + '.x', str(other))
+
+
+@pytest.mark.parametrize('how', ['truncated', 'emptied', 'removed', 'changed', 'swapped'])
+@pytest.mark.parametrize('name', ['images/a.mha', 'points.txt'])
+def test_damage_is_noticed_and_named(work, how, name):
+    M.voxel_checksum(str(work / 'images' / 'a.mha'))
+    other = work / ('images/b.mha' if 'mha' in name else 'images/a.mha')
+    damage(work / name, how, other)
+    done, reason = check(work)
+    assert not done and (name in reason or other.name in reason)
+
+
+def test_damage_that_keeps_size_and_time_is_found_on_verify(work):
+    path = work / 'images' / 'b.mha'
+    assert check(work, verify=True)[0]
+    status = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(str(path), ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert check(work)[0]
+    done, reason = check(work, verify=True)
+    assert not done and 'b.mha is not what was written' in reason
+
+
+def test_touched_but_intact_files_are_done_and_the_manifest_is_brought_up_to_date(work):
+    os.utime(str(work / 'images' / 'a.mha'), ns=(5, 5))
+    before = (work / 'manifest.json').read_text()
+    assert check(work) == (True, '')
+    after = json.loads((work / 'manifest.json').read_text())
+    assert after['outputs'][0]['mtime_ns'] == 5
+    after['outputs'][0]['mtime_ns'] = json.loads(before)['outputs'][0]['mtime_ns']
+    assert after == json.loads(before)
+
+
+def test_checksum_is_that_of_type_shape_and_values_whatever_the_format(tmp_path):
+    array = np.random.RandomState(0).randint(-9, 9, (4, 5, 6)).astype(np.int16)
+    image = sitk.GetImageFromArray(array)
+    for name in ('a.mha', 'a.nii.gz', 'a.nrrd'):
+        write_image(image, str(tmp_path / name), compress=True)
+        assert M.voxel_checksum(str(tmp_path / name)) == M.array_checksum(array) == M.array_checksum(image)
+    assert M.array_checksum(array) != M.array_checksum(array.reshape(5, 4, 6))
+    assert M.array_checksum(array) != M.array_checksum(array.view(np.uint16))
+    assert M.array_checksum(array.astype('>i2')) == M.array_checksum(array)
+    assert M.array_checksum(array[::2]) == M.array_checksum(array[::2].copy())
+    with pytest.raises(MissingFileError, match='nothing.mha'):
+        M.record_output(str(tmp_path / 'nothing.mha'))

@@ -1,0 +1,294 @@
+"""The check: everything wrong is told at once, everything right passes, nothing long starts without its files."""
+import copy
+import logging
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import functions.setting.setting_utils as su
+from functions.setting import schema
+from functions.setting.checks import find_warnings
+from functions.setting.errors import InputError, MissingFileError
+
+ENTRY = {
+    'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1, 2], 'TrainingTypeImList': [
+        0, 5
+    ], 'TrainingDSmoothList': [0, 5, 13], 'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+    'ValidationCNList': [3], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [0]
+}
+PAIRS = {'data': 'DIR-Lab_4D', 'TestingCNList': [4], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}
+
+
+def valid(*entries):
+    setting = su.initialize_setting('MyExp', 'Root')
+    su.load_setting_from_data_dict(setting, list(entries) or [ENTRY, PAIRS])
+    setting['ClassBalanced'] = su.load_suggested_class_balanced(setting)
+    return su.load_network_setting(setting, 'unet1')
+
+
+def problems_after(change, *entries):
+    setting = valid(*entries)
+    change(setting)
+    return su.find_problems(setting)
+
+
+def test_a_good_setting_has_no_problem():
+    assert su.find_problems(valid()) == []
+    assert su.check_setting(valid()) is None
+
+
+def test_all_problems_at_once_one_line_each():
+    setting = valid()
+    setting.update(stage=3, UseLungMsk=True, Randomness='yes', ClassBalanced=[2, 9])
+    setting['NetworkTraining'].update(BatchSise=3, BatchSize=0)
+    setting['DataExpDict'][0].update(TrainingCNList=[1, 11], TrainingTypeIm=[0])
+    with pytest.raises(InputError) as caught:
+        su.check_setting(setting)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == 'The settings have 8 problems:' and len(lines) == 9
+    for text in [
+            "stage is 3; accepted: one of 1, 2, 4.",
+            "UseLungMsk is not a setting. Did you mean 'UseLungMask'?",
+            "Randomness is 'yes'; accepted: True or False.", "NetworkTraining.BatchSize is 0",
+            "NetworkTraining.BatchSise is not a setting. Did you mean 'BatchSize'?",
+            'ClassBalanced ends at 9 mm, but MaxDeform of 3D_max7_D14_K is 7 mm',
+            'TrainingCNList has the case 11; DIR-Lab_4D has 1 to 10.',
+            "TrainingTypeIm is not a key. Did you mean 'TrainingTypeImList'?"
+    ]:
+        assert sum(text in line for line in lines) == 1, text
+
+
+def put(key, value, *path):
+    def change(setting):
+        target = setting
+        for step in path:
+            target = target[step]
+        target[key] = value
+    return change
+
+
+def entry(key, value, number=0):
+    return put(key, value, 'DataExpDict', number)
+
+
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        (put('stage', True), 'stage is True'),
+        (put('stage', '1'), "stage is '1'"),
+        (put('stage', None), 'stage is None'),
+        (put('current_experiment', ''), "current_experiment is ''"),
+        (put('Dim', 2), 'Dim is 2; accepted: one of 3.'),
+        (put('RootFolder', '/data'), 'a folder ending in /'),
+        (put('VoxelSize', [1, 1]), 'a list of 3 items'),
+        (put('VoxelSize', [1, 1, 0]), 'VoxelSize is [1, 1, 0]'),
+        (put('DVFPad_S4', -1), 'DVFPad_S4 is -1'),
+        (put('normalization', 'Linear'), "None, 'linear', 'lung'"),
+        (put('DVFUnit', 'cm'), "'mm', 'voxel'"),
+        (put('AGMode', 'resp'), "'Resp', 'NoResp'"),
+        (put('ClassRule', 'any'), 'largest_component'),
+        (put('NetworkTraining', 7), 'NetworkTraining is 7; accepted: a dictionary.'),
+        (put('LearningRate_Base', 0,
+             'NetworkTraining'), 'NetworkTraining.LearningRate_Base is 0; accepted: a number above 0'),
+        (put('reg_weight', float('nan'), 'NetworkTraining'), 'NetworkTraining.reg_weight is nan'),
+        (put('MaxIterations', 1e7, 'NetworkTraining'), 'a whole number from 1'),
+        (put('BatchSize', 10**4,
+             'NetworkTraining'), None),  # whole images: a batch may be larger than the patches
+        (put('Size', [300, 220], 'Phantom'), 'Phantom.Size is [300, 220]'),
+        (put('Landmark', 3, 'Phantom'), "Phantom.Landmark is not a setting. Did you mean 'Landmarks'?"),
+        (put('PadTo', {'stage3': 125}), 'stage1, stage2, stage4'),
+        (put('PadTo', {'stage4': 'x'}), "PadTo.stage4 is 'x'"),
+        (put('PadTo', {'stage4': 126}), 'unet1 takes sides of 8 k + 5'),
+        (put('PadTo', {'stage4': 125}), None),
+        (put('NetworkDesign', 'unet7'), 'unet1'),
+        (put('Ry', 63), 'R (62) must be at least Ry (63).'),
+        (put('ClassBalanced', [7, 2]), 'must increase'),
+        (put('ClassBalanced', []), 'ClassBalanced is []'),
+        (put('ClassBalanced', [2, 7.5]), 'MaxDeform of 3D_max7_D14_K is 7 mm'),
+        (put('ClassBalanced', [7]), None),
+        (put('UseTorsoMask', False), "MaskToZero is 'Torso' but UseTorsoMask is False"),
+        (put('UseLungMask', False), 'respiratory_motion needs the lung masks'),
+        (put('MaskToZero', None, 'deform_exp', '3D_max7_D14_K'), "needs MaskToZero 'Torso' or 'Lung'"),
+        (put('MaskToZero', 'torso', 'deform_exp', '3D_max7_D14_K'), "MaskToZero is 'torso'"),
+        (put('only_generate_image', 'True'), "only_generate_image is 'True'"),
+        (put('stage_list', [1, 2]), '[4, 2, 1]'),
+        (put('verbose', np.True_), 'verbose is'),
+        (put('x', lambda: 0, 'data'), 'settings are texts, numbers'),
+        (put(3, 1, 'data'), 'is not text'),
+        (entry('data', 'DIRLab'), "Did you mean 'DIR-Lab_4D' or"),
+        (entry('deform_exp', '3D_max7'), "'3D_max7' is not a known"),
+        (entry('TrainingCNList', 3), 'TrainingCNList is 3; accepted: a list'),
+        (entry('TrainingCNList', [0]), 'TrainingCNList is [0]'),
+        (entry('TrainingTypeImList', [0, 10]), 'Training names the type 10; DIR-Lab_4D has 0 (T00), 1 (T10)'),
+        (entry('TrainingDSmoothList',
+               [-1]), 'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0'),
+        (entry('TrainingDeformedImExt', ['Sponge']), "must begin with 'Clean', once"),
+        (entry('TrainingDeformedImExt', ['Clean', 'Noise', 'Clean']), "must begin with 'Clean', once"),
+        (entry('TrainingDeformedImExt', ['Clean', 'Noisy']), "'Clean', 'Sponge', 'Noise', 'Occluded'"),
+        (entry('TrainingDeformedImExt', []), 'TrainingDeformedImExt is []'),
+        (entry('TestingPairList', [[0, 10]], 1), 'names the type 10'),
+        (entry('TestingPairList', [[0]], 1), 'TestingPairList is [[0]]'),
+        (entry('TestingSpacing', 'RS2', 1), "'RS1', 'Raw'"),
+        (entry('TestingSpacing', 'Raw', 1), None),
+        (entry('ValidationSpacing', 'Raw'), None),
+    ])
+def test_each_problem_is_told_once(change, text):
+    problems = problems_after(change)
+    if text is None:
+        assert problems == []
+    else:
+        assert len(problems) == 1, problems
+        assert text in problems[0]
+
+
+def test_patch_mode_checks_sides_and_batches():
+    def patches(setting):
+        setting.update(FullImage=False, R=20, Ry=20)
+        setting['NetworkTraining'].update(NumberOfImagesPerChunk=2, SamplesPerImage=3, BatchSize=7)
+    problems = problems_after(patches)
+    assert problems == ['R is 20: a side of 41 voxels does not pass through unet1, which takes 8 k + 5.',
+                        'NetworkTraining: BatchSize 7 exceeds the 6 samples of a chunk.']
+    assert problems_after(lambda setting: setting.update(FullImage=False, R=18, Ry=18)) == []
+
+
+def test_raw_spacing_needs_raw_images():
+    entry_ = {'data': 'SPREAD', 'TestingCNList': [1], 'TestingPairList': [[0, 1]], 'TestingSpacing': 'Raw'}
+    problems = problems_after(lambda setting: None, ENTRY, entry_)
+    assert len(problems) == 1 and "SPREAD has isotropic images only ('RS1')" in problems[0]
+
+
+@pytest.mark.parametrize('key', ['TrainingCNList', 'TrainingTypeImList', 'TrainingDSmoothList'])
+def test_incomplete_entries(key):
+    problems = problems_after(lambda setting: setting['DataExpDict'][0].pop(key))
+    assert len(problems) == 1 and problems[0].endswith('{} is missing.'.format(key))
+
+
+def test_pairs_without_cases():
+    problems = problems_after(lambda setting: setting['DataExpDict'][1].pop('TestingCNList'))
+    assert problems == ['Entry 1 of data_exp_dict (DIR-Lab_4D): TestingCNList is missing.']
+
+
+def test_only_generating_and_never_generating_exclude_each_other():
+    problems = problems_after(
+        lambda setting: setting.update(only_generate_image=True, never_generate_image=True))
+    assert problems == ['only_generate_image and never_generate_image exclude each other.']
+
+
+def test_an_empty_dictionary_lacks_the_beginning():
+    problems = su.find_problems({})
+    assert len(problems) == 5 and all('initialize_setting' in problem for problem in problems)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3) | st.floats(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(key=st.sampled_from(sorted(schema.KEYS)), value=JUNK)
+def test_any_value_anywhere_gives_sentences_never_a_crash(key, value):
+    setting = valid()
+    setting[key] = value
+    assert all(isinstance(problem, str) and problem for problem in su.find_problems(setting))
+
+
+@settings(max_examples=100, deadline=None)
+@given(key=st.sampled_from(schema.ENTRY_KEYS), value=JUNK)
+def test_any_value_in_an_entry_gives_sentences_never_a_crash(key, value):
+    setting = valid()
+    setting['DataExpDict'][0][key] = value
+    assert all(isinstance(problem, str) and problem for problem in su.find_problems(setting))
+
+
+@settings(max_examples=40, deadline=None)
+@given(key=st.sampled_from(sorted(key for key in schema.KEYS if len(key) > 4)), data=st.data())
+def test_a_swapped_letter_is_noticed_with_the_right_name(key, data):
+    position = data.draw(st.integers(0, len(key) - 2))
+    misspelt = key[:position] + key[position + 1] + key[position] + key[position + 2:]
+    if misspelt in schema.KEYS:
+        return
+    problems = problems_after(put(misspelt, 1))
+    assert len(problems) == 1 and problems[0].startswith(
+        '{} is not a setting. Did you mean '.format(misspelt))
+
+
+def test_the_check_changes_nothing():
+    setting = valid()
+    before = copy.deepcopy(setting)
+    su.check_setting(setting)
+    assert setting == before
+
+
+class TestWarnings:
+    def test_none_for_an_ordinary_setting(self):
+        setting = valid()
+        setting['stage'] = 4
+        setting['NetworkTraining']['NumberOfImagesPerChunk'] = 12
+        assert find_warnings(setting) == []
+
+    def test_unusual_choices_are_logged(self, caplog):
+        setting = valid()
+        setting.update(Randomness=False, ParallelSearching=False, ParallelGeneration1stEpoch=False,
+                       use_keras=True, DetailedNetworkSummary=True, DownSamplingByGPU=True)
+        with caplog.at_level(logging.WARNING):
+            su.check_setting(setting)
+        for text in [
+                'Randomness is False.', 'ParallelSearching is False.', 'ParallelGeneration1stEpoch is False.',
+                'DetailedNetworkSummary is True.', 'use_keras', 'DownSamplingByGPU', 'Whole images at stage 1'
+        ]:
+            assert text in caplog.text
+
+    @pytest.mark.parametrize('chunk, warned', [(12, False), (6, False), (5, True), (11, True), (40, False)])
+    def test_small_last_chunks(self, chunk, warned):
+        setting = valid()  # 12 training items
+        setting['NetworkTraining']['NumberOfImagesPerChunk'] = chunk
+        assert any('the last chunk has only {}'.format(12 % chunk) in text
+                   for text in find_warnings(setting)) == warned
+
+    def test_items_of_both_training_and_validation(self):
+        setting = valid(dict(ENTRY, ValidationCNList=[2], ValidationDSmoothList=[0, 1]))
+        assert '1 of 2 validation items are training items too.' in find_warnings(setting)
+
+
+class TestMissingOriginals:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def make(self, *addresses):
+        for address in addresses:
+            os.makedirs(os.path.dirname(address), exist_ok=True)
+            open(address, 'w').close()
+
+    def test_every_file_once(self):
+        missing = su.missing_originals(valid())
+        # cases 1 and 2 with two types, case 3 with one, the pair of case 4; an image and two masks each
+        assert len(missing) == len(set(missing)) == 3 * (4 + 1 + 2)
+        assert './Data/DIR-Lab/4DCT/mha/case4/Torso/case4_T50_Torso_RS1.mha' in missing
+        assert len(su.missing_originals(valid(), ['Testing'])) == 6
+
+    def test_masks_that_are_not_used_are_not_wanted(self):
+        setting = valid()
+        setting['UseLungMask'] = False
+        missing = su.missing_originals(setting, ['Testing'])
+        assert len(missing) == 4 and not any('Lung' in address for address in missing)
+
+    def test_the_stage_does_not_matter_and_present_files_are_not_listed(self):
+        setting = valid()
+        setting['stage'] = 4
+        missing = su.missing_originals(setting)
+        assert all(address.endswith('_RS1.mha') for address in missing)
+        self.make(*missing[1:])
+        assert su.missing_originals(setting) == missing[:1]
+        with pytest.raises(MissingFileError) as caught:
+            su.require_originals(setting)
+        assert str(caught.value).startswith('1 original image or mask is missing: ' + missing[0])
+        self.make(missing[0])
+        su.require_originals(setting)
+
+    def test_the_error_names_ten(self):
+        with pytest.raises(FileNotFoundError, match='21 original images and masks are missing.* and 11 more'):
+            su.require_originals(valid())
