@@ -112,6 +112,34 @@ def test_the_networks_description_imports_no_room():
     assert not [name for name in names if name.split('.')[0] == 'functions']
 
 
+def keys_asked_of_settings(path):
+    """(line, key) of every ``setting['key']`` and ``setting.get('key')`` of a file."""
+    with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
+        tree = ast.parse(stream.read(), path)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript):
+            owner, key = node.value, getattr(node.slice, 'value', node.slice)
+        elif isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == 'get' and node.args:
+            owner, key = node.func.value, node.args[0]
+        else:
+            continue
+        # Python 3.7 wraps an index in a node of its own, later ones do not.
+        key = ast.literal_eval(key) if isinstance(key, ast.AST) and is_literal(key) else key
+        name = getattr(owner, 'id', getattr(owner, 'attr', ''))
+        if name in ('setting', 'model_setting') and isinstance(key, str):
+            found.append((node.lineno, key))
+    return found
+
+
+def test_every_setting_that_is_read_is_in_the_table():
+    from functions.setting import schema
+    found = [(path, line, key) for path in python_files() for line, key in keys_asked_of_settings(path)]
+    assert any(key == 'NetworkDesign' for _, _, key in found)
+    unknown = ['{}:{} reads {}'.format(*item) for item in found if item[2] not in schema.KEYS]
+    assert not unknown, 'not in functions/setting/schema.py:\n' + '\n'.join(unknown)
+
+
 def test_the_rules_catch_a_violation():
     assert forbidden('functions/image/resample.py', 'functions.evaluation.tre')
     assert forbidden('functions/setting/checks.py', 'functions.network.unet1')

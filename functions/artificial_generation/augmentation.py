@@ -72,23 +72,27 @@ def check_sequence(names):
 
 
 def to_int16(image):
-    """Round to the nearest integer (half to even) and clip to int16."""
-    return np.clip(np.rint(image), -32768, 32767).astype(np.int16)
+    """Round to the nearest integer (half to even) and clip to int16, slice by slice."""
+    result = np.empty(image.shape, dtype=np.int16)
+    for source, target in zip(image, result):
+        target[...] = np.clip(np.rint(source), -32768, 32767)
+    return result
 
 
-def augment_all(clean_image, names, scene):
+def augment_all(clean_image, names, scene, keep=False):
     """Apply a sequence of augmentations.
 
     :param clean_image: int16 [z, y, x], the warped image.
     :param names: e.g. ['Clean', 'Sponge', 'Noise'].
-    :return: list of (names so far, int16 image); the last one is the result.
+    :param keep: also return what comes before the last augmentation.
+    :return: list of (names so far, int16 image); the last one is the result, and the only one unless ``keep``.
     """
     names = check_sequence(names)
-    results = [(names[:1], clean_image)]
-    image = None
+    results, image = [(names[:1], clean_image)], None
     for position, name in enumerate(names[1:], start=2):
         if image is None:
             image = clean_image.astype(np.float32)
         image = AUGMENTATIONS[name](image, scene)
-        results.append((names[:position], to_int16(image)))
-    return results
+        if keep or position == len(names):
+            results.append((names[:position], to_int16(image)))
+    return results if keep else results[-1:]

@@ -33,11 +33,11 @@ def make_deformed(identity, moving):
     scene = Scene(geometry.spacing, array_or_none(warped.torso), array_or_none(warped.lung),
                   lambda: jacobian_determinant(array_view(inner), geometry.spacing, geometry.direction),
                   identity.random, dict(identity.options, noise_sigma=identity.options['Im_NoiseSigma']))
-    results = augment_all(array_view(warped.im), identity.sequence, scene)
+    results = augment_all(array_view(warped.im), identity.sequence, scene,
+                          keep=identity.options['WriteIntermediateIntensityAugmentation'])
     products.update(scene.products)
-    deformed = warped if len(results) == 1 else warped._replace(im=image_from_array(results[-1][1], geometry))
-    keep = identity.options['WriteIntermediateIntensityAugmentation']
-    return Made(deformed, dvf, products, results[:-1] if keep else [])
+    deformed = warped if len(identity.sequence) == 1 else warped._replace(im=image_from_array(results[-1][1], geometry))
+    return Made(deformed, dvf, products, results[:-1])
 
 
 def _field(identity, moving, geometry):
@@ -46,8 +46,9 @@ def _field(identity, moving, geometry):
     context = Context(_framed(array_view(moving.im), pad, identity.record.DefaultPixelValue),
                       _framed(array_or_none(moving.lung), pad, 0),
                       _framed(array_or_none(mask_of(moving, identity.mask_name)), pad, 0), identity.options)
-    field = category(identity.method)(geometry.shape, geometry.spacing, identity.random(identity.method),
-                                      identity.options, context)
+    # Contiguous at once, so that the category's own layout is freed before ITK's copy is made.
+    field = np.ascontiguousarray(category(identity.method)(geometry.shape, geometry.spacing,
+                                                           identity.random(identity.method), identity.options, context))
     if identity.method != 'zero' and largest(field) == 0:
         raise InputError('The {} field is identically zero on a volume of {} mm (x, y, z); choose a bigger image.'.format(
             identity.method, ' x '.join('{:g}'.format(n * s) for n, s in zip(geometry.size, geometry.spacing))))

@@ -3,6 +3,8 @@
 Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section 2.2.5), so
 that repeated deformations of one scan do not always show the same anatomy.
 """
+import numpy as np
+
 from functions.artificial_generation import single_frequency
 from functions.artificial_generation.augmentation import Scene, augment_all
 from functions.artificial_generation.context import Context
@@ -26,8 +28,11 @@ def make_next(identity, original):
     geometry = Geometry.of(original.im)
     options = dict(identity.options, dvf_pad=0, noise_sigma=identity.options['NextIm_SigmaN'])
     context = Context(array_view(original.im), None, None, options)
-    dvf = dvf_image(single_frequency.next_field(geometry.shape, geometry.spacing,
-                                                identity.random('single_frequency', 'Next'), options, context), geometry)
+    # Contiguous at once, so that the planes of the components are freed before ITK's copy is made.
+    field = np.ascontiguousarray(single_frequency.next_field(
+        geometry.shape, geometry.spacing, identity.random('single_frequency', 'Next'), options, context))
+    dvf = dvf_image(field, geometry)
+    del field
     warped = warp_volumes(original, dvf, identity.record.DefaultPixelValue)
     scene = Scene(geometry.spacing, array_or_none(warped.torso), array_or_none(warped.lung),
                   lambda: jacobian_determinant(array_view(dvf), geometry.spacing, geometry.direction),

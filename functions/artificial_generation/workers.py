@@ -7,9 +7,10 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-#: Threads of a worker's libraries: one, since there is a worker per core.
-_ONE_THREAD = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
-                                      'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+#: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when freed (glibc
+#: would otherwise keep those of up to 32 MB).
+_ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
+                'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1', 'MALLOC_MMAP_THRESHOLD_': '1048576'}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2 ** 20, 64, 16
 #: A task whose worker dies is tried so many times.
@@ -96,7 +97,7 @@ def _here(tasks):
 
 
 def _executor(n_workers):
-    return get_reusable_executor(max_workers=n_workers, timeout=60, env=_ONE_THREAD, initializer=_start_worker)
+    return get_reusable_executor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
 
 
 def _in_processes(tasks, n_workers):

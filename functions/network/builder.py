@@ -2,7 +2,6 @@
 import collections
 
 from functions.network.description import INPUT
-from functions.setting.errors import InputError
 from functions.tf_utils import layers
 from functions.tf_utils.backend import tf
 
@@ -21,9 +20,10 @@ def build(description, images, bn_training, detailed_summary=False, use_keras=Fa
     :param normalise: function HU -> network units, applied after the noise; None leaves HU.
     :param noise_key: int32 tensor [2], (seed, step) of the noise; None takes seed 0 and the graph's global step.
     :return: :class:`Built`.
+    :raises ValueError: ``use_keras``, or a known side that the geometry does not allow.
     """
     if use_keras:
-        raise InputError("use_keras=True is not supported: Keras layers name their variables differently on each "
+        raise ValueError("use_keras=True is not supported: Keras layers name their variables differently on each "
                          "TensorFlow, so checkpoints would not restore. Accepted: False.")
     with tf.variable_scope('AdditiveNoise'):
         images = layers.additive_noise(images, bn_training, _noise_key() if noise_key is None else noise_key)
@@ -79,7 +79,7 @@ def _static_shape(description, layer, images, tensor):
             try:
                 shape[axis] = description.sizes(side)[layer.name]
             except ValueError as error:
-                raise InputError('{} Valid sides are {} * k + {}.'.format(
+                raise ValueError('{} Valid sides are {} * k + {}.'.format(
                     error, description.size_unit, description.size_offset)) from None
     return shape
 

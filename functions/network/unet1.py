@@ -9,7 +9,7 @@ def network(images, bn_training, detailed_summary=False, use_keras=False, **opti
     :param images: [n, z, y, x, 2] float32 in HU, channel 0 moving, channel 1 fixed; every side is 8 k + 5.
     :param bn_training: Python bool or boolean tensor.
     :param detailed_summary: also write slice images of the feature maps.
-    :param use_keras: refused with an InputError when true.
+    :param use_keras: refused with a ValueError when true.
     :param options: ``normalise`` and ``noise_key`` of :func:`functions.network.builder.build`.
     :return: [n, z, y, x, 3] float32, the displacement in (x, y, z).
     """

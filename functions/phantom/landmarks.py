@@ -1,5 +1,6 @@
 """Landmarks at vessel branchings, and the text files they are kept in."""
 import numpy as np
+from scipy.spatial import cKDTree
 
 from functions.phantom.trees import branchings
 from functions.setting.errors import InputError
@@ -18,10 +19,20 @@ def candidates(case):
         found.append(tree.nodes[index])
         radius.append(second)
     points = np.concatenate(found)[np.argsort(-np.concatenate(radius), kind='stable')]
+    points = points[_outside_airways(points, case.trees.airway_wall)]
     deep = case.anatomy.lung(*points.T) < -max(2.0, 4.0 * case.patient.scale)
     half = 0.5 * (np.array(case.patient.size) - 1) - 2.0
     moved = case.breathing.transform(points, 0, 5)
     return points[deep & np.all(np.abs(points) < half, axis=1) & np.all(np.abs(moved) < half, axis=1)]
+
+
+def _outside_airways(points, airways):
+    """Whether each point is clear of the airways beside it (which would hide the branching)."""
+    part = np.linspace(0, 1, 6)[:, None, None]
+    axis = (airways.start + part * (airways.end - airways.start)).reshape(-1, 3)
+    radius = (airways.radius_start + part[..., 0] * (airways.radius_end - airways.radius_start)).ravel()
+    distance, index = cKDTree(axis).query(points, k=12)
+    return (distance - radius[index]).min(axis=1) > 0.3
 
 
 def farthest_first(points, count, start):

@@ -38,7 +38,7 @@ def read_model_setting(setting, experiment):
 class TrainedNetwork(object):
     """A network with its weights, built and restored once and used for any number of pairs and sizes.
 
-    :param checkpoint: TensorFlow's path prefix of a checkpoint.
+    :param checkpoint: TensorFlow's path prefix of a checkpoint, ending in ``-<step>``.
     :param model_setting: the settings it was trained with (``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``,
         ``MaskToZero`` ...).
     :param threads: TensorFlow threads, None for all cores.
@@ -50,6 +50,7 @@ class TrainedNetwork(object):
         self.stage = int(model_setting['stage'])
         self.description = network_description(model_setting['NetworkDesign'])
         self._unit = float(self.stage) if model_setting.get('DVFUnit', 'mm') == 'voxel' else 1.
+        self.step = int(checkpoint.rpartition('-')[2])
         self._memory = memory
         graph = tf.Graph()
         with graph.as_default():

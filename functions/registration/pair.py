@@ -84,7 +84,8 @@ def register_pair(setting, pair, networks):
 
     def out(request, stage=0):
         return su.address_generator(setting, request, data=fixed_info['data'], pair_info=pair, stage=stage,
-                                    stage_list=list(stages), base_reg=setting['BaseReg'])
+                                    stage_list=list(stages), base_reg=setting['BaseReg'],
+                                    step=str(networks[stages[-1]].step))
     write_image(result.dvf, out('dvf_s0'))
     write_image(result.moved, out('MovedIm'))
     write_image(jacobian, out('dvf_s0_jac'))

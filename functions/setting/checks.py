@@ -4,12 +4,12 @@ import difflib
 import logging
 
 from functions.setting import schema
-from functions.setting.addresses import pattern_problem
 from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.experiment_files import plain
 from functions.setting.originals import single_items
+from functions.setting.placeholders import pattern_problem
 
 LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')

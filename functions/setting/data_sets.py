@@ -1,6 +1,6 @@
 """Data sets: one record each, holding its types, names, cases and the patterns of its own file addresses.
 
-A pattern is a :meth:`str.format` text; its fields are the placeholders of :mod:`functions.setting.addresses`.
+A pattern is a :meth:`str.format` text; its fields are those of :mod:`functions.setting.placeholders`.
 A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here, or none at all for a
 user's own images: :func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
 """

@@ -6,9 +6,10 @@ import re
 
 import numpy as np
 
-from functions.setting.addresses import address_generator, known_step
+from functions.setting.addresses import address_generator
 from functions.setting.atomic import read_json, temporary_path, write_json
 from functions.setting.errors import InputError, MissingFileError, unknown_name
+from functions.setting.placeholders import known_step
 
 LOGGER = logging.getLogger(__name__)
 _NETWORK_KEYS = ('NetworkLoad', 'GlobalStepLoad', 'BatchSize', 'itr_load', 'semi_epoch_load')

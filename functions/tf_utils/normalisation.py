@@ -3,7 +3,6 @@
 Training and registration read the same setting, ``normalization``, from the model's folder. Adding a treatment is one
 function and one line of ``NORMALISATIONS``.
 """
-from functions.setting.errors import unknown_name
 from functions.tf_utils.backend import tf
 
 
@@ -32,8 +31,8 @@ NORMALISATIONS = {None: none, 'linear': linear, 'lung': lung}
 def normalisation(name):
     """The function of the setting ``normalization``.
 
-    :raises UnknownNameError: no such treatment.
+    :raises KeyError: no such treatment; the message lists those there are.
     """
     if name not in NORMALISATIONS:
-        raise unknown_name("normalization (setting 'normalization')", name, NORMALISATIONS)
+        raise KeyError("normalization {!r} is not known. Accepted: {}.".format(name, ', '.join(map(repr, NORMALISATIONS))))
     return NORMALISATIONS[name]

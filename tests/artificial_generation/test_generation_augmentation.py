@@ -123,7 +123,9 @@ def test_erosion_and_peeling_equal_scipy():
 
 
 def test_clean_is_the_image_and_sequence_is_checked(thorax):
-    steps = augment_all(thorax.im, ['Clean', 'Sponge', 'Noise'], scene_of(thorax))
+    last = augment_all(thorax.im, ['Clean', 'Sponge', 'Noise'], scene_of(thorax))
+    steps = augment_all(thorax.im, ['Clean', 'Sponge', 'Noise'], scene_of(thorax), keep=True)
+    assert len(last) == 1 and np.array_equal(last[0][1], steps[-1][1])
     assert [names for names, _ in steps] == [['Clean'], ['Clean', 'Sponge'], ['Clean', 'Sponge', 'Noise']]
     assert steps[0][1] is thorax.im and all(image.dtype == np.int16 for _, image in steps)
     with pytest.raises(UnknownNameError, match='Sponge'):

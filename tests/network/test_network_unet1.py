@@ -5,7 +5,6 @@ import pytest
 from functions.network import unet1
 from functions.network.builder import build
 from functions.network.description import UNET1, network_description
-from functions.setting.errors import RegNetError
 from functions.tf_utils.backend import tf
 
 
@@ -56,12 +55,12 @@ def test_every_layer_has_the_size_the_table_computes(built):
 
 @pytest.mark.parametrize('side', [28, 32, 36, 40])
 def test_invalid_static_size_is_one_clear_error(side):
-    with tf.Graph().as_default(), pytest.raises(RegNetError, match=r'8 \* k \+ 5'):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=r'8 \* k \+ 5'):
         unet1.network(tf.placeholder(tf.float32, [None, side, 37, 37, 2]), False)
 
 
 def test_use_keras_is_refused():
-    with tf.Graph().as_default(), pytest.raises(RegNetError, match='use_keras'):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match='use_keras'):
         unet1.network(tf.placeholder(tf.float32, [None, 37, 37, 37, 2]), False, use_keras=True)
 
 

@@ -1,4 +1,4 @@
-"""The check: everything wrong is told at once, everything right passes, nothing long starts without its files."""
+"""The check: everything wrong is told at once, everything right passes, no long work without its files."""
 import copy
 import logging
 import os
@@ -13,10 +13,10 @@ from functions.setting.checks import find_warnings
 from functions.setting.errors import InputError, MissingFileError
 
 ENTRY = {
-    'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1, 2], 'TrainingTypeImList': [
-        0, 5
-    ], 'TrainingDSmoothList': [0, 5, 13], 'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-    'ValidationCNList': [3], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [0]
+    'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1, 2],
+    'TrainingTypeImList': [0, 5], 'TrainingDSmoothList': [0, 5, 13],
+    'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+    'ValidationCNList': [3], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [0],
 }
 PAIRS = {'data': 'DIR-Lab_4D', 'TestingCNList': [4], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}
 
@@ -90,12 +90,12 @@ def entry(key, value, number=0):
         (put('AGMode', 'resp'), "'Resp', 'NoResp'"),
         (put('ClassRule', 'any'), 'largest_component'),
         (put('NetworkTraining', 7), 'NetworkTraining is 7; accepted: a dictionary.'),
-        (put('LearningRate_Base', 0,
-             'NetworkTraining'), 'NetworkTraining.LearningRate_Base is 0; accepted: a number above 0'),
+        (put('LearningRate_Base', 0, 'NetworkTraining'),
+         'NetworkTraining.LearningRate_Base is 0; accepted: a number above 0'),
         (put('reg_weight', float('nan'), 'NetworkTraining'), 'NetworkTraining.reg_weight is nan'),
         (put('MaxIterations', 1e7, 'NetworkTraining'), 'a whole number from 1'),
-        (put('BatchSize', 10**4,
-             'NetworkTraining'), None),  # whole images: a batch may be larger than the patches
+        # whole images: a batch may be larger than the number of patches
+        (put('BatchSize', 10 ** 4, 'NetworkTraining'), None),
         (put('Size', [300, 220], 'Phantom'), 'Phantom.Size is [300, 220]'),
         (put('Landmark', 3, 'Phantom'), "Phantom.Landmark is not a setting. Did you mean 'Landmarks'?"),
         (put('PadTo', {'stage3': 125}), 'stage1, stage2, stage4'),
@@ -122,8 +122,8 @@ def entry(key, value, number=0):
         (entry('TrainingCNList', 3), 'TrainingCNList is 3; accepted: a list'),
         (entry('TrainingCNList', [0]), 'TrainingCNList is [0]'),
         (entry('TrainingTypeImList', [0, 10]), 'Training names the type 10; DIR-Lab_4D has 0 (T00), 1 (T10)'),
-        (entry('TrainingDSmoothList',
-               [-1]), 'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0'),
+        (entry('TrainingDSmoothList', [-1]),
+         'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0'),
         (entry('TrainingDeformedImExt', ['Sponge']), "must begin with 'Clean', once"),
         (entry('TrainingDeformedImExt', ['Clean', 'Noise', 'Clean']), "must begin with 'Clean', once"),
         (entry('TrainingDeformedImExt', ['Clean', 'Noisy']), "'Clean', 'Sponge', 'Noise', 'Occluded'"),

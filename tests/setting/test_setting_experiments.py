@@ -47,12 +47,10 @@ def test_documented_common_values(name):
     expected = {
         'DVFNormalization': True, 'MaskToZero': 'Torso', 'Canny_LowerThreshold': 50.0, 'Im_NoiseSigma': 10,
         'Canny_UpperThreshold': 100.0, 'Im_NoiseAverage': 10, 'Occlusion_NumberOfEllipse': 10,
-        'Occlusion_IntensityRange': [-800,
-                                     -780], 'Occlusion_Max_a': 15, 'NextIm_SigmaN': 2, 'NextIm_MaxDeform': 15,
-        'MixedFrequency_BlockRadius': 20, 'RespiratoryMotion_s0': [0.12] * 5, 'MixedFrequency_Np': [
-            200, 150, 150, 150
-        ], 'SingleFrequency_BackgroundSmoothingSigma': [8] * 5, 'SingleFrequency_SetGridBorderToZero': cubes(
-            1, 1, 2, 2, 2), 'MixedFrequency_MaxDeformRatio': [1] * 4,
+        'Occlusion_IntensityRange': [-800, -780], 'Occlusion_Max_a': 15, 'NextIm_SigmaN': 2,
+        'NextIm_MaxDeform': 15, 'MixedFrequency_BlockRadius': 20, 'RespiratoryMotion_s0': [0.12] * 5,
+        'MixedFrequency_Np': [200, 150, 150, 150], 'SingleFrequency_BackgroundSmoothingSigma': [8] * 5,
+        'SingleFrequency_SetGridBorderToZero': cubes(1, 1, 2, 2, 2), 'MixedFrequency_MaxDeformRatio': [1] * 4,
         'RespiratoryMotion_SingleFrequency_MaxDeformRatio': [0.5] * 5,
         'WriteIntermediateIntensityAugmentation': False
     }

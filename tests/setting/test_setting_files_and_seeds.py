@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from functions.setting import atomic
-from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError, UnknownNameError, unknown_name
+from functions.setting.errors import (DiskError, InputError, MissingFileError, RegNetError, UnknownNameError,
+                                      unknown_name)
 from functions.setting.seeds import random_state, seed_words
 
 

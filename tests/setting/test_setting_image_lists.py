@@ -10,8 +10,8 @@ from functions.setting.errors import InputError
 ENTRY = {
     'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [3, 1], 'TrainingTypeImList': [1, 0],
     'TrainingDSmoothList': [4, 20], 'TrainingDeformedImExt': ['Clean', 'Noise'], 'TrainingSpacing': 'RS1',
-    'ValidationCNList': [11], 'ValidationTypeImList': [0], 'ValidationDSmoothList': list(
-        range(14)), 'TestingCNList': [2, 4], 'TestingPairList': [[0, 1], [1, 0]], 'TestingSpacing': 'Raw'
+    'ValidationCNList': [11], 'ValidationTypeImList': [0], 'ValidationDSmoothList': list(range(14)),
+    'TestingCNList': [2, 4], 'TestingPairList': [[0, 1], [1, 0]], 'TestingSpacing': 'Raw',
 }
 
 
@@ -75,8 +75,7 @@ def test_real_pairs():
 def test_real_pairs_are_isotropic_unless_said():
     entry = {'data': 'DIR-Lab_4D', 'TestingCNList': [1], 'TestingPairList': [[0, 5]]}
     pair, = su.get_im_info_list_from_train_mode(load([entry]), 'Testing', load_mode='Pair')
-    assert [image['spacing'] for image in pair] == ['RS1', 'RS1'] and [image['type_im']
-                                                                       for image in pair] == [0, 5]
+    assert [(image['spacing'], image['type_im']) for image in pair] == [('RS1', 0), ('RS1', 5)]
 
 
 def test_synthetic_pairs_are_two_equal_copies():

@@ -17,6 +17,9 @@ from functions.setting.errors import InputError, UnknownNameError
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
+
+
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
     monkeypatch.delenv('REGNET_ROOT', raising=False)
@@ -66,9 +69,9 @@ class TestDefaults:
         expected = {
             'where_to_run': 'Root', 'current_experiment': 'MyExp', 'stage': 1, 'UseLungMask': True,
             'UseTorsoMask': True, 'verbose_image': False, 'WriteDVFStatistics': False, 'Dim': 3,
-            'ParallelSearching': True, 'DVFPad_S1': 0, 'DVFPad_S2': 0, 'DVFPad_S4': 0, 'VoxelSize': [
-                1, 1, 1
-            ], 'DataList': ['SPREAD'], 'Augmentation': False, 'verbose': True, 'WriteBSplineTransform': False,
+            'ParallelSearching': True, 'DVFPad_S1': 0, 'DVFPad_S2': 0, 'DVFPad_S4': 0,
+            'VoxelSize': [1, 1, 1], 'DataList': ['SPREAD'], 'Augmentation': False, 'verbose': True,
+            'WriteBSplineTransform': False,
             'normalization': None, 'AGMode': 'Resp', 'start_chunk': 0, 'use_keras': False,
             'DetailedNetworkSummary': False, 'ParallelGeneration1stEpoch': True, 'Randomness': True,
             'DownSamplingByGPU': False, 'DownSampling': 'bspline', 'DVFUnit': 'mm',
@@ -119,10 +122,8 @@ class TestDataSettings:
     @pytest.mark.parametrize(
         'data, types, prefix, unsure, cases',
         [('SPREAD', ['Fixed', 'Moving'], 'ExpLung', True, 20),
-         ('DIR-Lab_4D', ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90'
-                         ], 'case', False, 10), ('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', False, 10),
-         ('Phantom_4D', ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90'
-                         ], 'case', False, 20)])
+         ('DIR-Lab_4D', PHASES, 'case', False, 10), ('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', False, 10),
+         ('Phantom_4D', PHASES, 'case', False, 20)])
     def test_documented_values(self, data, types, prefix, unsure, cases):
         assert su.load_data_setting(data) == {
             'ext': '.mha', 'ImageByte': 2, 'types': types, 'expPrefix': prefix, 'DefaultPixelValue': -2048,
@@ -150,8 +151,8 @@ class TestDataSettings:
 
 class TestLoadingData:
     def test_lists_keep_the_order_and_duplicates(self):
-        entries = [{'data': 'DIR-Lab_4D',
-                    'deform_exp': '3D_max7_D14_K'}, {'data': 'SPREAD', 'deform_exp': '3D_max15_D14_K'},
+        entries = [{'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'},
+                   {'data': 'SPREAD', 'deform_exp': '3D_max15_D14_K'},
                    {'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'}, {'data': 'DIR-Lab_COPD'}]
         setting = su.load_setting_from_data_dict(su.initialize_setting('a', 'Root'), entries)
         assert setting['DataList'] == ['DIR-Lab_4D', 'SPREAD', 'DIR-Lab_4D', 'DIR-Lab_COPD']

@@ -35,8 +35,7 @@ def test_one_line_is_enough():
         ('Lung', root + 'Lung_Filled/case2_Moving_Lung_Filled_RS1.mha'),
         ('Torso', root + 'Torso/case2_Moving_Torso_RS1.mha'), ('OriginalFolder', root),
         ('LandmarkPointExact', './Data/MyCT/points/case2/case2_Moving_world_exact.txt'),
-        ('DFolder',
-         './Elastix/Artificial_Generation/3D_max20_D14_K/MyCT/Moving/case2/Dsmooth0/respiratory_motion_D0/')
+        ('DSmoothFolder', './Elastix/Artificial_Generation/3D_max20_D14_K/MyCT/Moving/case2/Dsmooth0/'),
     ]:
         assert su.address_generator(setting, request, data='MyCT', cn=2, type_im=1) == expected
 
@@ -48,7 +47,8 @@ def test_another_process_needs_only_the_setting():
     code = (
         'import json, sys; import functions.setting.setting_utils as su; s = json.load(sys.stdin); '
         'from functions.setting.data_sets import get_data_set; r = get_data_set("MyCT", s); '
-        'print(su.address_generator(s, "Im", data="MyCT", cn=7, type_im=1), r.expected_tre[7], r.expected_tre_pair)'
+        'print(su.address_generator(s, "Im", data="MyCT", cn=7, type_im=1)); '
+        'print(r.expected_tre[7], r.expected_tre_pair)'
     )
     output = subprocess.run([sys.executable, '-c', code], input=json.dumps(setting).encode(), check=True,
                             stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=REPOSITORY))

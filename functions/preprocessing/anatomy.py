@@ -1,0 +1,188 @@
+"""Torso, airway trunk and lungs in an upright CT at 2 mm: connectivity, size and HU only, nothing trained.
+
+All functions work on float or integer arrays ``[z, y, x]`` in HU, z upwards, x to the patient's left.
+"""
+import logging
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from functions.preprocessing import morphology as mo
+from functions.setting.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+TISSUE = -300.    # HU: skin, fat and all that is denser
+LUNG = -400.    # HU: half-way between lung and soft tissue
+AIR = -880.    # HU: hollow
+_ML = 1000.    # mm³
+
+
+def torso(hu, spacing):
+    """The body without table, clothes and cables, lungs and all other hollows filled.
+
+    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
+
+    :raises InputError: nothing as dense as tissue.
+    """
+    tissue = hu > TISSUE
+    if not tissue.any():
+        raise InputError('No body in the image: no voxel is above {:g} HU. The values must be in HU.'.format(TISSUE))
+    # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
+    core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6., spacing))
+    if not core.any():
+        raise InputError('No body in the image: nothing thicker than 12 mm is above {:g} HU.'.format(TISSUE))
+    body = mo.within(core, 7., spacing) & mo.without_holes_in_slices(tissue)
+    return mo.without_holes_in_slices(mo.largest_component(body))
+
+
+def airway(hu, inside, spacing):
+    """Trachea and bronchi as far as their walls hold.
+
+    Grown from a seed in the trachea through all that is darker than a threshold, which is raised until the region
+    bursts into the lung.
+
+    :param inside: the torso.
+    :return: bool array, empty where no trachea is found (a scan that begins below it).
+    """
+    result = np.zeros(hu.shape, bool)
+    seed = _trachea_seed(hu, inside, spacing)
+    if seed is None:
+        _log.info('No trachea found; the airways are not told from the lungs.')
+        return result
+    box = mo.bounding_box(inside)
+    image = sitk.GetImageFromArray(np.where(inside, hu, 0)[box].astype(np.float32))
+    start = [int(s - b.start) for s, b in zip(seed, box)][::-1]
+    grown, volume = None, 0.
+    for threshold in range(-980, -840, 10):
+        region = sitk.GetArrayFromImage(sitk.ConnectedThreshold(image, [start], -5000, threshold)).view(bool)
+        new = region.sum() * spacing ** 3 / _ML
+        # The whole tree down to the segments holds less than 150 ml.
+        if new > 150 or (volume > 10 and new > 1.6 * volume):
+            break
+        grown, volume = region, new
+    if grown is not None:
+        result[box] = grown
+    return result
+
+
+def _trachea_seed(hu, inside, spacing):
+    """Index (z, y, x) of a voxel in the trachea: the longest upright tube of air near the middle, high up."""
+    hollow = (hu < AIR) & inside
+    labels, sizes = mo.components(hollow, mo.IN_PLANE)
+    area = sizes * spacing ** 2
+    boxes = ndimage.find_objects(labels)
+    fits = (area >= 50) & (area <= 900)
+    for label in np.nonzero(fits)[0]:
+        _, y, x = boxes[label - 1]
+        tall, wide = (y.stop - y.start) * spacing, (x.stop - x.start) * spacing
+        fits[label] = max(tall, wide) <= 40 and max(tall, wide) <= 2.5 * min(tall, wide) \
+            and area[label] >= 0.5 * tall * wide
+    tubes, sizes = mo.components(fits[labels] & hollow)
+    middle = ndimage.center_of_mass(inside)[2]
+    half = np.ptp(np.nonzero(inside.any(axis=(0, 1)))[0]) / 2.
+    best, best_score = None, 0.
+    for label, box in enumerate(ndimage.find_objects(tubes), start=1):
+        length = (box[0].stop - box[0].start) * spacing
+        x = (box[2].start + box[2].stop - 1) / 2.
+        if length < 10 or abs(x - middle) > 0.35 * half:
+            continue
+        # Height decides between the trachea and gas in the gut.
+        score = length * (box[0].stop / float(hu.shape[0])) ** 2
+        if score > best_score:
+            best, best_score = label, score
+    if best is None:
+        return None
+    places = np.argwhere(tubes == best)
+    return places[np.argmin(hu[tuple(places.T)])]
+
+
+def lungs(hu, inside, spacing):
+    """Both lungs, vessels and airways inside them filled, without trachea and main bronchi.
+
+    :param inside: the torso.
+    :return: uint8 labels: 1 the patient's right lung, 2 the left one.
+    :raises InputError: no lung.
+    """
+    tree = airway(hu, inside, spacing)
+    wall = mo.within(tree, spacing, spacing)
+    aerated = (hu < LUNG) & inside & ~wall
+    right, left = _two(hu, _lung_parts(hu, aerated, spacing), spacing)
+    trunk = mo.within(mo.opened(tree, 4., spacing), 2 * spacing, spacing)
+    result = np.zeros(hu.shape, np.uint8)
+    for label, lung, other in ((1, right, left), (2, left, right)):
+        if lung.any():
+            filled = mo.without_holes(mo.closed(lung, 8., spacing)) & ~other & ~trunk & inside
+            result[filled & (result == 0)] = label
+    return result
+
+
+def _lung_parts(hu, aerated, spacing):
+    """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest first."""
+    labels, sizes = mo.components(aerated)
+    volume = sizes * spacing ** 3 / _ML
+    if volume.max() < 20:
+        raise InputError('No lung in the image: no connected part of the body of 20 ml or more is below {:g} HU. '
+                         'The values must be in HU and the scan must show the chest.'.format(LUNG))
+    parts = []
+    for label in np.argsort(-volume):
+        if volume[label] < max(20., 0.02 * volume.max()):
+            break
+        part = labels == label
+        if np.mean(hu[part] < -970) < 0.5:
+            parts.append(part)
+    if not parts:
+        raise InputError('No lung in the image: all hollows of the body hold air, none parenchyma.')
+    return parts
+
+
+def _two(hu, parts, spacing):
+    """(right, left): the parts shared out, the largest one cut in two where it is both lungs."""
+    largest = parts[0]
+    if len(parts) == 1 or parts[1].sum() < 0.15 * largest.sum():
+        cut = _cut(largest, spacing)
+        if cut is None:
+            _log.warning('Only one lung found.')
+            return (largest, np.zeros_like(largest))
+        seeds, rest = list(cut), parts[1:]
+    else:
+        seeds, rest = parts[:2], parts[2:]
+    seeds.sort(key=lambda part: ndimage.center_of_mass(part)[2])
+    right, left = seeds
+    for part in rest:    # lobes cut off by fluid or tumour go to the nearer lung
+        distance = [np.linalg.norm(np.subtract(ndimage.center_of_mass(part), ndimage.center_of_mass(lung)))
+                    for lung in (right, left)]
+        if distance[0] < distance[1]:
+            right = right | part
+        else:
+            left = left | part
+    return right, left
+
+
+def _cut(mask, spacing):
+    """Cut a part that is two lungs touching each other at its narrowest place; None if it is one lung."""
+    box = mo.bounding_box(mask, 1)
+    part = mask[box]
+    depth = ndimage.distance_transform_edt(part, sampling=spacing).astype(np.float32)
+    for radius in np.arange(spacing / 2, 30, spacing / 2):
+        labels, sizes = mo.components(depth > radius)
+        order = np.argsort(-sizes)[:2]
+        if len(sizes) < 3 or sizes[order[1]] < 0.2 * sizes[order[0]] or sizes[order].sum() < 0.05 * part.sum():
+            continue
+        centres = ndimage.center_of_mass(labels > 0, labels, order)
+        if abs(centres[0][2] - centres[1][2]) * spacing < 50:
+            continue
+        markers = np.zeros(part.shape, np.uint8)
+        markers[labels == order[0]] = 1
+        markers[labels == order[1]] = 2
+        markers[~part] = 3
+        basins = sitk.GetArrayFromImage(sitk.MorphologicalWatershedFromMarkers(
+            sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), False))
+        result = []
+        for label in (1, 2):
+            lung = np.zeros_like(mask)
+            lung[box] = (basins == label) & part
+            result.append(lung)
+        return tuple(result)
+    return None

@@ -1,0 +1,82 @@
+"""Ball-shaped morphology on binary arrays by distance transforms: its cost does not grow with the radius."""
+import numpy as np
+from scipy import ndimage
+
+IN_PLANE = np.zeros((3, 3, 3), bool)
+IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
+
+
+def within(mask, radius, spacing):
+    """Voxels at most ``radius`` mm from ``mask`` (its dilation by a ball); an empty mask stays empty."""
+    if not mask.any():
+        return np.zeros_like(mask)
+    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= radius
+
+
+def deeper_than(mask, radius, spacing):
+    """Voxels of ``mask`` more than ``radius`` mm inside it (its erosion); the array's border is no edge."""
+    if mask.all():
+        return mask.copy()
+    return ndimage.distance_transform_edt(mask, sampling=spacing) > radius
+
+
+def opened(mask, radius, spacing):
+    """What a ball of ``radius`` mm inside ``mask`` can reach."""
+    return within(deeper_than(mask, radius, spacing), radius, spacing) & mask
+
+
+def closed(mask, radius, spacing):
+    """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's ends."""
+    box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
+    reach = int(np.ceil(radius / spacing)) + 1
+    part = np.pad(mask[box], [(reach, reach)] + [(0, 0)] * 2, mode='constant')
+    for end, inner in ((slice(None, reach), reach), (slice(-reach, None), -reach - 1)):
+        # At an end of the scan the body goes on; elsewhere the box is wide enough.
+        if (box[0].start == 0) if inner > 0 else (box[0].stop == mask.shape[0]):
+            part[end] = part[inner]
+    part = deeper_than(within(part, radius, spacing), radius, spacing)[reach:-reach]
+    result = mask.copy()
+    result[box] |= part
+    return result
+
+
+def bounding_box(mask, margin=0):
+    """Slices of the smallest box around a non-empty ``mask``, wider by ``margin`` voxels where the array allows."""
+    box = []
+    for axis in range(mask.ndim):
+        used = np.nonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))[0]
+        box.append(slice(max(used[0] - margin, 0), min(used[-1] + 1 + margin, mask.shape[axis])))
+    return tuple(box)
+
+
+def components(mask, structure=None):
+    """(label array, sizes in voxels by label); label 0 is the outside, with size 0."""
+    labels, number = ndimage.label(mask, structure)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)
+    sizes[0] = 0
+    return labels, sizes
+
+
+def largest_component(mask):
+    """The largest connected part of ``mask`` (6-neighbourhood); empty if ``mask`` is."""
+    labels, sizes = components(mask)
+    return (labels == sizes.argmax()) & mask
+
+
+def without_holes(mask):
+    """``mask`` and what it encloses in 3D; what touches any side of the array is not enclosed."""
+    labels, sizes = components(~mask)
+    outside = np.zeros(len(sizes), bool)
+    for axis in range(3):
+        for end in (0, -1):
+            outside[np.unique(np.take(labels, end, axis=axis))] = True
+    return mask | ~outside[labels]
+
+
+def without_holes_in_slices(mask):
+    """``mask`` and what it encloses within each axial slice."""
+    labels, sizes = components(~mask, IN_PLANE)
+    outside = np.zeros(len(sizes), bool)
+    for rim in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        outside[np.unique(rim)] = True
+    return mask | ~(outside[labels] | mask)

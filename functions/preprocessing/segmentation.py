@@ -1,0 +1,81 @@
+"""Lung and torso masks of a chest CT from its HU, on the image's own grid.
+
+What is what is decided at 2 mm (:mod:`functions.preprocessing.anatomy`), in an upright isotropic copy; the masks are
+then brought to the image's grid, where the image itself draws the border of the lung.
+"""
+import collections
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry, grid_resampler
+from functions.image.volume_io import array_view, image_from_array
+from functions.preprocessing import anatomy
+from functions.preprocessing.isotropic import soft_to_mask, to_isotropic
+
+COARSE = 2.    # mm
+_FULL = 200    # soft masks are uint8 from 0 to this
+
+ChestMasks = collections.namedtuple('ChestMasks', ('lung', 'torso'))
+
+
+def chest_masks(image):
+    """Lung and torso masks in one go.
+
+    :param image: CT in HU, any grid.
+    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their vessels and
+        airways filled, without trachea and main bronchi. Torso: the body without the table, hollows filled.
+    :raises InputError: no body or no lung in it.
+    """
+    coarse, torso = _coarse_torso(image)
+    labels = anatomy.lungs(array_view(coarse), torso, COARSE)
+    return ChestMasks(_fine_lung(image, coarse, labels > 0), _fine_torso(image, coarse, torso))
+
+
+def lung_mask(image):
+    """Lungs only; see :func:`chest_masks`."""
+    return chest_masks(image).lung
+
+
+def torso_mask(image):
+    """Torso only; see :func:`chest_masks`."""
+    return _fine_torso(image, *_coarse_torso(image))
+
+
+def lung_labels(image):
+    """As :func:`lung_mask`, with 1 in the patient's right lung and 2 in the left one, also where they touch."""
+    coarse, torso = _coarse_torso(image)
+    labels = anatomy.lungs(array_view(coarse), torso, COARSE)
+    lung = array_view(_fine_lung(image, coarse, labels > 0))
+    resampler = grid_resampler(Geometry.of(image))
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    share = [array_view(resampler.Execute(_soft(labels == label, coarse))) for label in (1, 2)]
+    return image_from_array(np.where(lung > 0, 1 + (share[1] > share[0]), 0).astype(np.uint8), image)
+
+
+def _coarse_torso(image):
+    coarse = to_isotropic(image, COARSE)
+    return coarse, anatomy.torso(array_view(coarse), COARSE)
+
+
+def _soft(mask, coarse):
+    """Indicator image that linear interpolation turns into a border between the voxels."""
+    return image_from_array(mask * np.uint8(_FULL), coarse)
+
+
+def _fine_torso(image, coarse, mask):
+    return soft_to_mask(_soft(mask, coarse), Geometry.of(image), _FULL // 2)
+
+
+def _fine_lung(image, coarse, mask):
+    """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says so."""
+    resampler = grid_resampler(Geometry.of(image))
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    soft = array_view(resampler.Execute(_soft(mask, coarse)))
+    hu = array_view(image)
+    result = np.empty(soft.shape, np.uint8)
+    for z, plane in enumerate(soft):
+        result[z] = (plane >= 0.9 * _FULL) | ((plane >= 0.1 * _FULL) & (hu[z] < anatomy.LUNG))
+    return image_from_array(result, image)
