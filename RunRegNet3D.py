@@ -15,59 +15,82 @@ import functions.setting.setting_utils as su
 from functions.setting.errors import RegNetError
 
 
-def settings_block(arguments):
-    """The settings a person edits. ``arguments`` holds the command line, which comes first where it says something."""
-    setting = su.initialize_setting(current_experiment=arguments.experiment or 'phantom_{}_S{}'.format(
-        arguments.network or 'unet1', arguments.stage or 4), where_to_run=arguments.where_to_run or 'Auto')
+def settings_block(arguments, changes=None):
+    """The settings a person edits.
 
-    # ---- what is trained: down-sampling factor (4, 2 or 1: voxel size in mm of that level) and network
-    setting['stage'] = arguments.stage or 4
-    network = arguments.network or 'unet1'
+    :param arguments: the command line, which comes first where it says something.
+    :param changes: a dictionary of settings that replace those of the block (``--setting FILE``), or None.
+    """
+    changes = changes or {}
+    stage = arguments.stage or changes.get('stage', 4)
+    network = arguments.network or changes.get('NetworkDesign', 'unet1')
+    experiment = arguments.experiment or changes.get('current_experiment', 'phantom_{}_S{}'.format(network, stage))
+    setting = su.initialize_setting(experiment, arguments.where_to_run or changes.get('where_to_run', 'Auto'))
 
-    # ---- artificial deformations: the experiment per stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
-    deform_exp = {1: '3D_max7_D14_K', 2: '3D_max15_D14_K', 4: '3D_max20_D14_K'}[setting['stage']]
+    # ---- what is trained: the down-sampling factor (4, 2 or 1: voxel size in mm of that level) is the default above
+    setting['stage'] = stage
+    setting['normalization'] = 'lung'   # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
+    setting['DVFUnit'] = 'voxel'        # the network predicts voxels of its stage; results are always in mm
+    setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
+    setting['NetworkTraining'].update({
+        'NumberOfImagesPerChunk': 140, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
+        'MaxIterations': 1600, 'LearningRate_Base': 1e-3, 'LearningRate_Schedule': 'cosine',
+        'LungWeight': 4., 'ValidationInterval': 400})
+    setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 15, 'SamplesPerImage': 1, 'BatchSize': 5})
+
+    # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
     setting['AGMode'] = 'Resp'
+    suggested = su.suggested_stage_setting(stage, setting['AGMode'])
+    deform_exp = suggested['deform_exp']
     dsmooth_training, dsmooth_validation = su.dsmoothlist_by_deform_exp(deform_exp, setting['AGMode'])
-    dsmooth_training = su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 2)
 
-    # ---- images: cases 1-5 of the phantom train, case 6 is never seen. Own images: see the README.
+    # ---- images: cases 1-5 of the phantom train, case 6 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
     setting['Phantom'].update({'Size': [212, 148, 180]})
     data_exp_dict = [{
         'data': 'Phantom_4D', 'deform_exp': deform_exp,
-        'TrainingCNList': [1, 2, 3, 4, 5], 'TrainingTypeImList': [0, 5], 'TrainingDSmoothList': dsmooth_training,
+        'TrainingCNList': [1, 2, 3, 4, 5], 'TrainingTypeImList': [0, 5],
+        'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 2),
         'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
         'ValidationCNList': [1, 2, 3, 4, 5], 'ValidationTypeImList': [2], 'ValidationDSmoothList': dsmooth_validation,
         'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
         'TestingCNList': [6], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}]
+    # The phantom is made small here: with the published border of two control points nothing of the coarse grids would be left.
+    border = {category + '_SetGridBorderToZero': [[1, 1, 1]] * 5 for category in ('SingleFrequency', 'RespiratoryMotion')}
 
-    # ---- training
-    setting['NetworkTraining'].update({
-        'NumberOfImagesPerChunk': 70, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
-        'MaxIterations': arguments.max_iterations or 2400, 'MaxHours': arguments.max_hours,
-        'LearningRate_Base': 1e-3, 'LearningRate_Schedule': 'cosine', 'LungWeight': 4., 'ValidationInterval': 400})
-    setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 15, 'SamplesPerImage': 1, 'BatchSize': 5})
-    setting['normalization'] = 'lung'   # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
-    setting['DVFUnit'] = 'voxel'        # the network predicts voxels of its stage; results are always in mm
-    setting['Augmentation'] = True      # flips
-
-    # ---- registration: the pyramid, and which experiment's network works at which stage
-    setting['BaseReg'] = 'Identity'     # the phantom needs no affine registration first
-    su.load_registration_setting(setting, [setting['stage']])
-    setting['network_dict'] = {'stage{}'.format(setting['stage']): {
-        'NetworkDesign': network, 'NetworkLoad': setting['current_experiment'], 'GlobalStepLoad': 'Last',
-        'stage': setting['stage']}}
+    # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': its newest checkpoint)
+    setting['BaseReg'] = 'Identity'     # no affine registration before the network
+    su.load_registration_setting(setting, changes.get('stage_list', [stage]))
+    setting['network_dict'] = {'stage{}'.format(stage): {
+        'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}}
 
     # ---- nothing to edit below
-    su.load_setting_from_data_dict(setting, data_exp_dict)
-    experiment = setting['deform_exp'][deform_exp]
-    for category in ('SingleFrequency', 'RespiratoryMotion'):
-        experiment[category + '_SetGridBorderToZero'] = [[1, 1, 1]] * 5
+    replace(setting, changes)
+    su.load_setting_from_data_dict(setting, changes.get('DataExpDict', data_exp_dict))
+    for name in setting['DeformExpList']:
+        if 'DataExpDict' not in changes:
+            setting['deform_exp'][name].update(border)
+        replace(setting['deform_exp'][name], changes.get('deform_exp', {}).get(name, {}))
     su.load_network_setting(setting, network)
-    setting['ClassBalanced'] = su.load_suggested_class_balanced(setting)
-    setting['only_generate_image'] = arguments.only_generate_image
-    setting['never_generate_image'] = arguments.never_generate_image
-    setting['NumberOfThreads'] = arguments.threads
+    replace(setting, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage') if key in changes})
+    setting.setdefault('ClassBalanced', su.load_suggested_class_balanced(setting))
+    for key in ('max_iterations', 'max_hours'):
+        if getattr(arguments, key) is not None:
+            setting['NetworkTraining'][{'max_iterations': 'MaxIterations', 'max_hours': 'MaxHours'}[key]] = getattr(arguments, key)
+    for key in ('only_generate_image', 'never_generate_image'):
+        if getattr(arguments, key) is not None:
+            setting[key] = getattr(arguments, key)
+    if arguments.threads is not None:
+        setting['NumberOfThreads'] = arguments.threads
     return setting
+
+
+def replace(setting, changes):
+    """Put ``changes`` into ``setting``; dictionaries that are in both are merged key by key."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(setting.get(key), dict) and key not in ('deform_exp', 'network_dict'):
+            replace(setting[key], value)
+        elif key != 'deform_exp':
+            setting[key] = value
 
 
 def flag(text):
@@ -84,14 +107,15 @@ def parse_arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0], epilog='Without options the settings block runs as it stands.')
     parser.add_argument('--where_to_run', '-w', choices=['Auto', 'Root', 'Cluster'],
                         help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables')
+    parser.add_argument('--setting', metavar='FILE', help='JSON file of settings that replace those of the block')
     parser.add_argument('--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/')
     parser.add_argument('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
     parser.add_argument('--network', metavar='NAME', help='network design, e.g. unet1')
     parser.add_argument('--max_iterations', type=int, metavar='N', help='training steps')
     parser.add_argument('--max_hours', type=float, metavar='H', help='time limit of the training')
-    parser.add_argument('--only_generate_image', '-g', nargs='?', const=True, default=False, type=flag, metavar='True|False',
+    parser.add_argument('--only_generate_image', '-g', nargs='?', const=True, type=flag, metavar='True|False',
                         help='generate all artificial deformations and end')
-    parser.add_argument('--never_generate_image', '-ng', nargs='?', const=True, default=False, type=flag, metavar='True|False',
+    parser.add_argument('--never_generate_image', '-ng', nargs='?', const=True, type=flag, metavar='True|False',
                         help='use the artificial deformations that are there; a missing one is an error')
     parser.add_argument('--part', metavar='K/N', help='generate only the K-th of N parts (array jobs)')
     parser.add_argument('--workers', type=int, metavar='N', help='processes that generate; default: as cores and memory allow')
@@ -102,60 +126,77 @@ def parse_arguments(words=None):
 
 
 def prepare(setting, arguments):
-    """Make the phantom cases and the artificial deformations the settings name."""
+    """Make or convert the images the settings name, and their artificial deformations."""
     from functions.artificial_generation.batch import generate_batch
     from functions.phantom.phantom import make_cases
-    if not setting['never_generate_image']:
+    from functions.preprocessing.own_data_sets import prepare_own_images
+    generate = not setting['never_generate_image']
+    if generate:
+        prepare_own_images(setting)
         for types, cases in phantom_cases(setting).items():
             make_cases(setting, cases, types, n_workers=arguments.workers)
     su.require_originals(setting)
-    if not setting['never_generate_image']:
-        report = generate_batch(setting, n_workers=arguments.workers, part=arguments.part)
-        logging.info('%s', report)
-        if report.failed:
-            raise RegNetError('{} artificial deformation(s) could not be made; the first: {}'.format(
-                len(report.failed), ': '.join(report.failed[0])))
+    if generate:
+        # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
+        synthetic = setting['read_pair_mode'] == 'synthetic'
+        batches = [(('Training', 'Validation'), None)] + ([(('Testing',), 1)] if synthetic else [])
+        for modes, stage in batches:
+            report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)
+            logging.info('%s', report)
+            if report.failed:
+                raise RegNetError('{} artificial deformation(s) could not be made; the first: {}'.format(
+                    len(report.failed), ': '.join(report.failed[0])))
+
+
+def testing_pairs(setting, stage=1):
+    """The pairs to be registered: [fixed, moving] im_info dictionaries."""
+    return su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair', stage=stage)
 
 
 def phantom_cases(setting):
     """Cases of the phantom that the settings name: dictionary tuple of types -> list of case numbers."""
     types_of = {}
-    for mode in ('Training', 'Validation'):
-        for item in su.get_im_info_list_from_train_mode(setting, mode):
-            types_of.setdefault((item['data'], item['cn']), set()).add(item['type_im'])
-    for pair in su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair'):
-        for image in pair:
-            types_of.setdefault((image['data'], image['cn']), set()).add(image['type_im'])
+    images = [item for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)]
+    for image in images + [image for pair in testing_pairs(setting) for image in pair]:
+        if image['data'] == 'Phantom_4D':
+            types_of.setdefault(image['cn'], set()).add(image['type_im'])
     cases_of = {}
-    for (data, cn), types in sorted(types_of.items()):
-        if data == 'Phantom_4D':
-            cases_of.setdefault(tuple(sorted(types)), []).append(cn)
+    for cn, types in sorted(types_of.items()):
+        cases_of.setdefault(tuple(sorted(types)), []).append(cn)
     return cases_of
+
+
+def landmarks_of(setting, pair, images):
+    """Landmarks of a pair (fixed, moving), or None where there are none: then no landmark error can be given."""
+    from functions.evaluation.landmarks import read_landmarks, synthetic_landmarks
+    from functions.setting.errors import MissingFileError, UnknownNameError
+    if images.true_dvf is not None:
+        return synthetic_landmarks(images.true_dvf, images.fixed_lung)
+    try:
+        return read_landmarks(setting, pair)
+    except (MissingFileError, UnknownNameError) as error:
+        logging.warning('No landmark error can be given: %s', error)
+        return None
 
 
 def register_and_evaluate(setting, networks):
     """Register every testing pair, print its table and draw its picture."""
-    from functions.evaluation.landmarks import read_landmarks
     from functions.evaluation.pair_measures import COLUMNS, measure_pair, training_fields
     from functions.evaluation.picture import registration_picture
     from functions.evaluation.table import format_table
     from functions.registration.pair import register_pair
     from functions.setting.atomic import write_json, write_text
-    from functions.setting.errors import MissingFileError
     training = su.get_im_info_list_from_train_mode(setting, 'Training')
-    for pair in su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair'):
+    for pair in testing_pairs(setting):
         result = register_pair(setting, pair, networks)
-        name = '{data} case {cn}'.format(**pair[0])
-        try:
-            landmarks = read_landmarks(setting, pair)
-        except MissingFileError as error:
-            logging.warning('%s: no landmark error can be given. %s', name, error)
-            landmarks = None
+        images = result.images
+        name = '{data} case {cn}'.format(**pair[0]) + (' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else '')
+        landmarks = landmarks_of(setting, pair, images)
         picture = os.path.join(result.folder, 'registration.png')
-        registration_picture(picture, result.fixed, result.moving, result.moved, result.dvf, result.fixed_lung,
-                             title=name, landmarks=landmarks)
+        registration_picture(picture, images.fixed, images.moving, result.moved, result.dvf, images.fixed_lung, title=name,
+                             landmarks=landmarks)
         if landmarks is not None:
-            rows = measure_pair(landmarks[0], landmarks[1], result.dvf, result.jacobian, result.fixed_lung, result.seconds,
+            rows = measure_pair(landmarks[0], landmarks[1], result.dvf, result.jacobian, images.fixed_lung, result.seconds,
                                 training_fields(setting, training))
             table = format_table(rows, ('method', 'n') + COLUMNS, digits={'folding %': 3, 'seconds': 1})
             write_json(os.path.join(result.folder, 'measures.json'), rows)
@@ -167,7 +208,8 @@ def register_and_evaluate(setting, networks):
 
 def run(arguments):
     """The steps, in order; every one of them is passed over where its results are there already."""
-    setting = settings_block(arguments)
+    from functions.setting.atomic import read_json
+    setting = settings_block(arguments, read_json(arguments.setting) if arguments.setting else None)
     su.check_setting(setting)
     prepare(setting, arguments)
     if setting['only_generate_image']:
@@ -176,14 +218,14 @@ def run(arguments):
     from functions.training.checkpoints import Checkpoints
     from functions.training.trainer import train
     su.write_setting(setting)
-    trained = train(setting, resume=not arguments.fresh, threads=arguments.threads)
+    trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
     logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds,
                  su.address_generator(setting, 'ModelFolder'))
 
     def checkpoint_of(experiment, step):
         checkpoints = Checkpoints(setting, experiment=experiment)
         return checkpoints.path(checkpoints.newest() if step in ('Last', 'Auto') else int(step))
-    networks = open_networks(setting, checkpoint_of, arguments.threads)
+    networks = open_networks(setting, checkpoint_of, setting['NumberOfThreads'])
     try:
         register_and_evaluate(setting, networks)
     finally:

@@ -1,1 +1,1 @@
-"""Artificial deformations: DVF categories, intensity augmentations, and their staged, seeded, resumable production."""
+"""Artificial deformations: DVF categories, intensity augmentations, their seeded and resumable production."""

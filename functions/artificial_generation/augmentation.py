@@ -1,7 +1,7 @@
 """The intensity augmentations by name. A new one is a module with an ``augment`` function and one line here.
 
-``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU (it may work in place); ``scene`` is
-a :class:`Scene`.
+``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU (it may work in
+place); ``scene`` is a :class:`Scene`.
 """
 import numpy as np
 
@@ -85,7 +85,8 @@ def augment_all(clean_image, names, scene, keep=False):
     :param clean_image: int16 [z, y, x], the warped image.
     :param names: e.g. ['Clean', 'Sponge', 'Noise'].
     :param keep: also return what comes before the last augmentation.
-    :return: list of (names so far, int16 image); the last one is the result, and the only one unless ``keep``.
+    :return: list of (names so far, int16 image); the last one is the result, and the only one unless
+        ``keep``.
     """
     names = check_sequence(names)
     results, image = [(names[:1], clean_image)], None

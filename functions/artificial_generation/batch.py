@@ -1,7 +1,8 @@
 """Batch generation: all items of a setting, by any number of workers, resumable and in parts.
 
-Results do not depend on workers or order: every item has its own seeds, files appear whole, a manifest is written last.
-Items claimed by another batch on the same folder are passed over and looked at again at the end.
+Results do not depend on workers or order: every item has its own seeds, files appear whole, a manifest is
+written last. Items claimed by another batch on the same folder are passed over and looked at again at the
+end.
 """
 import collections
 import logging
@@ -21,17 +22,20 @@ from functions.setting.setting_utils import get_im_info_list_from_train_mode
 _log = logging.getLogger(__name__)
 
 
-class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
+class BatchReport(collections.namedtuple(
+    'BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
     """What a batch did.
 
-    ``made`` names of items made, ``remade`` (name, what was wrong with the files that were there), ``skipped`` names of
-    items that were finished, ``failed`` (name, reason), ``left`` names of items another process is working on.
+    ``made`` names of items made, ``remade`` (name, what was wrong with the files that were there),
+    ``skipped`` names of items that were finished, ``failed`` (name, reason), ``left`` names of items another
+    process is working on.
     """
 
     __slots__ = ()
 
     def __str__(self):
-        lines = ['Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to another process; '
+        lines = ['Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to '
+                 'another process; '
                  '{:.0f} s.'.format(len(self.made), len(self.remade), len(self.skipped), len(self.failed),
                                     len(self.left), self.seconds)]
         lines += ['  made again: {}: {}'.format(*pair) for pair in self.remade]
@@ -39,7 +43,8 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
         return '\n'.join(lines)
 
 
-def generate_batch(setting, train_modes=('Training', 'Validation'), n_workers=None, part=None, stage=None, verify=False):
+def generate_batch(setting, train_modes=('Training', 'Validation'),
+                   n_workers=None, part=None, stage=None, verify=False):
     """Make every item of a setting that is not finished.
 
     :param setting: the setting dictionary (data sets and lists of cases, types and dsmooth loaded).
@@ -72,7 +77,8 @@ def generate_batch(setting, train_modes=('Training', 'Validation'), n_workers=No
         if not waiting:
             break
     left = [Identity(setting, im_info).name for im_info in waiting]
-    return BatchReport(collected['made'], collected['remade'], collected['skipped'], collected['failed'], left,
+    return BatchReport(collected['made'], collected['remade'], collected['skipped'], collected['failed'],
+                       left,
                        time.time() - start)
 
 
@@ -113,7 +119,8 @@ def make_original(setting, im_info):
 
 
 def make_one(setting, im_info, verify=False):
-    """Worker's task: one item. Returns (status, reason), status made, remade, skipped, claimed, failed or disk."""
+    """Worker's task: one item. Returns (status, reason), status made, remade, skipped, claimed, failed or
+    disk."""
     try:
         identity = Identity(setting, im_info)
         lock = _lock_path(identity)

@@ -1,8 +1,9 @@
 """Cubic B-spline displacement fields, evaluated separably.
 
-A field of ITK's ``BSplineTransform`` of order 3 on a regular grid is, along each axis, a product with a small matrix of
-cubic B-spline weights. Three matrix products replace the voxel-by-voxel evaluation and give the same values.
-Supplementary of the RegNet paper (Sokooti et al., 2019), section "single frequency": coefficients, border and smoothing.
+A field of ITK's ``BSplineTransform`` of order 3 on a regular grid is, along each axis, a product with a small
+matrix of cubic B-spline weights. Three matrix products replace the voxel-by-voxel evaluation and give the
+same values. Supplementary of the RegNet paper (Sokooti et al., 2019), section "single frequency":
+coefficients, border and smoothing.
 """
 import numpy as np
 from scipy import ndimage
@@ -35,7 +36,8 @@ def too_small(shape_zyx, spacing, grid_spacing):
     """The sentence shown when a volume cannot carry a grid."""
     extent = np.asarray(shape_zyx[::-1], dtype=float) * np.asarray(spacing, dtype=float)
     grid = np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,))
-    return ('The deformation field is identically zero: the volume of {} mm (x, y, z) is too small for a B-spline grid '
+    return ('The deformation field is identically zero: the volume of {} mm (x, y, z) is too small for a '
+            'B-spline grid '
             'of {} mm. Choose a bigger image or a smaller grid spacing.'
             .format(' x '.join('{:g}'.format(v) for v in extent), ' x '.join('{:g}'.format(v) for v in grid)))
 
@@ -46,7 +48,8 @@ def weight_matrix(size, mesh):
     position = (np.arange(size) + DOMAIN_MARGIN) * (mesh / length)
     cell = np.minimum(np.floor(position).astype(int), mesh - 1)
     t = position - cell
-    weights = np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4, -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3], axis=1)
+    weights = np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4,
+                        -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3], axis=1)
     matrix = np.zeros((size, mesh + 3), dtype=np.float32)
     for k in range(4):
         matrix[np.arange(size), cell + k] = weights[:, k] / 6
@@ -72,7 +75,8 @@ def sample_field(coefficients, shape_zyx):
 
 
 def zero_border(coefficients, border, extra=0):
-    """Zero the outer ``border + extra`` control points of every axis (z, y, x) whose border is not zero, in place."""
+    """Zero the outer ``border + extra`` control points of every axis (z, y, x) whose border is not zero, in
+    place."""
     for axis, margin in enumerate(border):
         if margin > 0:
             view = np.moveaxis(coefficients, axis + 1, 0)
@@ -85,14 +89,15 @@ def zero_border(coefficients, border, extra=0):
 def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper=1.7, lower=None):
     """Random B-spline coefficients.
 
-    Uniform in (-4, 4) times ``maximum``, all x first, then y, then z; border zeroed; smoothed; border zeroed again;
-    scaled to the allowed range.
+    Uniform in (-4, 4) times ``maximum``, all x first, then y, then z; border zeroed; smoothed; border zeroed
+    again; scaled to the allowed range.
 
     :param mesh: cells along x, y, z.
     :param maximum: allowed displacement m, mm.
     :param border: control points to zero at each end of axes z, y, x; an axis with 0 keeps its border.
     :param grid_sigma: Gaussian smoothing in control points, one number or one per component.
-    :param upper, lower: the largest coefficient is scaled down to ``upper * m`` and, if given, up to ``lower * m``.
+    :param upper, lower: the largest coefficient is scaled down to ``upper * m`` and, if given, up to ``lower
+        * m``.
     :return: float32 [3, gz + 3, gy + 3, gx + 3].
     :raises InputError: the border leaves no control point.
     """
@@ -105,7 +110,8 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper
     zero_border(coefficients, border)
     largest = np.abs(coefficients).max()
     if largest == 0:
-        raise InputError('A border of {} control points (z, y, x) leaves nothing of a B-spline grid of {} (z, y, x).'
+        raise InputError('A border of {} control points (z, y, x) leaves nothing of a B-spline grid of {} '
+                         '(z, y, x).'
                          .format(list(int(b) for b in border), list(shape)))
     if largest > upper * maximum:
         coefficients *= upper * maximum / largest
@@ -114,7 +120,8 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper
     return coefficients.astype(np.float32)
 
 
-def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0., upper=1.7, lower=None):
+def random_field(rng, shape_zyx, spacing, grid_spacing, maximum,
+                 border=(0, 0, 0), grid_sigma=0., upper=1.7, lower=None):
     """Draw coefficients and evaluate them: float32 [3, z, y, x] in mm, and the coefficients.
 
     Arguments as in :func:`mesh_size` and :func:`draw_coefficients`.

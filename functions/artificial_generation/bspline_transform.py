@@ -1,4 +1,5 @@
-"""A single-frequency field as an ITK transform and as an image of its coefficients, for people who want to look inside."""
+"""A single-frequency field as an ITK transform and as an image of its coefficients, for people who want to
+look inside."""
 import numpy as np
 import SimpleITK as sitk
 
@@ -14,7 +15,8 @@ def itk_transform(coefficients, geometry):
     geometry = Geometry.of(geometry)
     # The initializer looks at the geometry of its image only.
     reference = geometry.apply_to(sitk.Image(list(geometry.size), sitk.sitkUInt8))
-    transform = sitk.BSplineTransformInitializer(reference, [int(n) - 3 for n in coefficients.shape[:0:-1]], 3)
+    mesh = [int(n) - 3 for n in coefficients.shape[:0:-1]]
+    transform = sitk.BSplineTransformInitializer(reference, mesh, 3)
     transform.SetParameters(np.asarray(coefficients, dtype=float).ravel().tolist())
     return transform
 
@@ -22,7 +24,8 @@ def itk_transform(coefficients, geometry):
 def coefficient_image(coefficients, geometry):
     """ITK vector image of the coefficients (x, y, z), lying where the control points lie (mm)."""
     grid = itk_transform(coefficients, geometry).GetCoefficientImages()[0]
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0, -1)),
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0,
+                                                                    -1)),
                                    isVector=True)
     image.CopyInformation(grid)
     return image

@@ -1,10 +1,12 @@
 """The deformation categories by name. A new one is a module with a ``field`` function and one line here.
 
-``field(shape_zyx, spacing, rng, options, context)`` returns the DVF, float32 [z, y, x, 3], components (x, y, z) in mm;
-``options`` are the settings of the deformation experiment with ``deform_number``, ``stage`` and ``dvf_pad`` added,
-``context`` a :class:`functions.artificial_generation.context.Context`, ``rng`` a ``numpy.random.RandomState``.
+``field(shape_zyx, spacing, rng, options, context)`` returns the DVF, float32 [z, y, x, 3], components (x, y,
+z) in mm; ``options`` are the settings of the deformation experiment with ``deform_number``, ``stage`` and
+``dvf_pad`` added, ``context`` a :class:`functions.artificial_generation.context.Context`, ``rng`` a
+``numpy.random.RandomState``.
 """
-from functions.artificial_generation import mixed_frequency, respiratory_motion, single_frequency, translation, zero
+from functions.artificial_generation import (
+    mixed_frequency, respiratory_motion, single_frequency, translation, zero)
 from functions.setting.errors import unknown_name
 
 CATEGORIES = {

@@ -1,4 +1,5 @@
-"""What a category may look at besides its random numbers: the image, its masks, and things derived from them."""
+"""What a category may look at besides its random numbers: the image, its masks, and things derived from
+them."""
 import numpy as np
 import SimpleITK as sitk
 
@@ -54,7 +55,8 @@ class Context(object):
 
     @property
     def edges(self):
-        """Canny edges of the image around the lungs, bool [z, y, x]; False away from the lungs' bounding box."""
+        """Canny edges of the image around the lungs, bool [z, y, x]; False away from the lungs' bounding
+        box."""
         if self._edges is None:
             self._edges = canny_near(self.image, self.lung, self._options['Canny_LowerThreshold'],
                                      self._options['Canny_UpperThreshold'])
@@ -63,7 +65,8 @@ class Context(object):
 
 
 def bounding_box(mask, margin=0):
-    """Slices (z, y, x) around the non-zero voxels of a mask, ``margin`` voxels wider, clipped to the volume."""
+    """Slices (z, y, x) around the non-zero voxels of a mask, ``margin`` voxels wider, clipped to the
+    volume."""
     box = []
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)

@@ -3,7 +3,8 @@ import numpy as np
 
 
 def dilate_axis(mask, axis, before, after):
-    """Dilate along one axis: a voxel becomes True if one of the ``before`` voxels below or ``after`` above it is.
+    """Dilate along one axis: a voxel becomes True if one of the ``before`` voxels below or ``after`` above it
+    is.
 
     :param mask: bool array.
     :return: new bool array of the same shape.

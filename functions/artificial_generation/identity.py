@@ -1,4 +1,4 @@
-"""What identifies an item of artificial generation: its settings, addresses, seeds and name, from one im_info."""
+"""What identifies an item of artificial generation: its settings, addresses, seeds and name."""
 from functions.artificial_generation.augmentation import check_sequence
 from functions.image.manifest import voxel_checksum
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
@@ -15,10 +15,11 @@ DOWN_SAMPLINGS = ('bspline',)
 
 
 class Identity(object):
-    """One item: an image (data, type_im, cn), a deformation (deform_exp, dsmooth), a stage, a padding, augmentations.
+    """One item: image (data, type_im, cn), deformation (deform_exp, dsmooth), stage, padding, augmentations.
 
     :param setting: the setting dictionary.
-    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto,
+        deformed_im_ext.
     :raises InputError: a key is missing or its value cannot be used.
     :raises UnknownNameError: unknown data set, experiment or augmentation.
     """
@@ -26,7 +27,8 @@ class Identity(object):
     def __init__(self, setting, im_info):
         missing = [key for key in _REQUIRED if key not in im_info]
         if missing:
-            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing), ', '.join(sorted(im_info))))
+            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing),
+                                                                   ', '.join(sorted(im_info))))
         self.setting = setting
         self.im_info = im_info
         self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
@@ -40,8 +42,10 @@ class Identity(object):
         self.record = get_data_set(self.data, setting)
         if self.type_im >= len(self.record.types):
             raise InputError('type_im {} does not exist in data set {}; accepted: {}.'.format(
-                self.type_im, self.data, ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))))
-        self.use_lung, self.use_torso = bool(setting.get('UseLungMask', True)), bool(setting.get('UseTorsoMask', True))
+                self.type_im, self.data,
+                ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))))
+        self.use_lung = bool(setting.get('UseLungMask', True))
+        self.use_torso = bool(setting.get('UseTorsoMask', True))
         self.dvf_pad = int(setting.get('DVFPad_S{}'.format(self.stage)) or 0)
         experiment = get_deform_exp(setting, self.deform_exp)
         self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
@@ -67,8 +71,8 @@ class Identity(object):
     def name(self):
         """Short name for logs and errors."""
         return '{} {} {} {}{} dsmooth {} ({} D{}) stage {}'.format(
-            self.deform_exp, self.data, self.record.types[self.type_im], self.record.expPrefix, self.cn, self.dsmooth,
-            self.method, self.number, self.stage)
+            self.deform_exp, self.data, self.record.types[self.type_im], self.record.expPrefix, self.cn,
+            self.dsmooth, self.method, self.number, self.stage)
 
     def address(self, request, **changes):
         """``address_generator`` with the arguments of this item."""
@@ -79,7 +83,8 @@ class Identity(object):
 
     def random(self, purpose, *more):
         """Random numbers of this item for one purpose; ``more`` is 'Next' for the next image."""
-        return random_state(purpose, self.deform_exp, self.data, self.type_im, self.cn, self.dsmooth, self.stage, *more)
+        return random_state(purpose, self.deform_exp, self.data, self.type_im,
+                            self.cn, self.dsmooth, self.stage, *more)
 
     def unpadded(self):
         """The same item without padding."""
@@ -92,8 +97,9 @@ class Identity(object):
 
     def staging(self):
         """What a down-sampled original is made from, JSON-able."""
-        return {'sources': {request: voxel_checksum(path) for request, path in self.original_sources().items()},
-                'stage': self.stage, 'padto': _plain(self.padto), 'down_sampling': self.setting.get('DownSampling', 'bspline'),
+        checksums = {request: voxel_checksum(path) for request, path in self.original_sources().items()}
+        return {'sources': checksums, 'stage': self.stage, 'padto': _plain(self.padto),
+                'down_sampling': self.setting.get('DownSampling', 'bspline'),
                 'default': self.record.DefaultPixelValue}
 
     def made_from(self, with_sequence=True):

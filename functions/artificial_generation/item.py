@@ -16,10 +16,10 @@ from functions.image.masks import apply_mask
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
 
-#: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``: float32
-#: [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without MaskToZero), both with
-#: DVFPad voxels more on every side; ``lung``: uint8, the fixed image's lungs (zeros without lung masks); ``spacing``: mm,
-#: (x, y, z); ``im_info``: as asked. Arrays may be read-only.
+#: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``:
+#: float32 [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without
+#: MaskToZero), both with DVFPad voxels more on every side; ``lung``: uint8, the fixed image's lungs (zeros
+#: without lung masks); ``spacing``: mm, (x, y, z); ``im_info``: as asked. Arrays may be read-only.
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
 
 
@@ -27,7 +27,8 @@ def get_item(setting, im_info, write=None):
     """An item from its files if they are finished and intact; made, and written, otherwise.
 
     :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
-    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and stage, padto, deformed_im_ext if wanted.
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and stage, padto, deformed_im_ext
+        if wanted.
     :param write: False makes the item in memory and writes nothing (files that exist are still used).
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
@@ -38,7 +39,8 @@ def get_item(setting, im_info, write=None):
 
 
 def make_item(setting, im_info):
-    """The item made in memory, whatever is on disk; nothing is written. Arguments and errors as :func:`get_item`."""
+    """The item made in memory, whatever is on disk; nothing is written. Arguments and errors as
+    :func:`get_item`."""
     return _get(setting, im_info, False, use_files=False)
 
 
@@ -74,7 +76,8 @@ def _get(setting, im_info, write, use_files):
         if use_files and setting.get('never_generate_image') is True:
             done, reason = item_files.check_item(identity)
             if not done:
-                raise MissingFileError('{} is not finished ({}) and never_generate_image is True; generate it first with '
+                raise MissingFileError('{} is not finished ({}) and never_generate_image is True; generate '
+                                       'it first with '
                                        '--only_generate_image.'.format(identity.name, reason))
         moving = _moving(identity, write, use_files)
         found = item_files.read_deformed(identity) if use_files else None
@@ -121,4 +124,5 @@ def _item(identity, moving, deformed, dvf):
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
-    return Item(im, deformed_im, array_view(dvf), mask, lung, tuple(deformed.im.GetSpacing()), identity.im_info)
+    return Item(im, deformed_im, array_view(dvf), mask, lung,
+                tuple(deformed.im.GetSpacing()), identity.im_info)

@@ -32,7 +32,8 @@ def next_manifest_path(identity):
 
 
 def _beside(path, stem, replaced):
-    """The JSON file named like ``path`` with ``stem`` in place of ``replaced``, keeping stage and padding suffixes."""
+    """The JSON file named like ``path`` with ``stem`` in place of ``replaced``, keeping stage and padding
+    suffixes."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.replace(replaced, stem, 1).partition('.')[0] + '.json')
 
@@ -42,7 +43,8 @@ def item_paths(identity):
     paths = {'DeformedIm': identity.address('DeformedIm', deformed_im_ext=identity.sequence),
              'DeformedDVF': identity.address('DeformedDVF')}
     requests = ['DeformedLung'] * identity.use_lung + ['DeformedTorso'] * identity.use_torso
-    requests += ['Jac'] * ('Sponge' in identity.sequence) + ['DeformedLungOccluded'] * ('Occluded' in identity.sequence)
+    requests += ['Jac'] * ('Sponge' in identity.sequence)
+    requests += ['DeformedLungOccluded'] * ('Occluded' in identity.sequence)
     requests += ['ImCanny'] * (identity.method == 'mixed_frequency')
     paths.update({request: identity.address(request) for request in requests})
     if identity.options['WriteIntermediateIntensityAugmentation']:
@@ -78,7 +80,8 @@ def check(path, made_from, paths, verify=False):
 def check_item(identity, verify=False):
     """(done, reason) of an item, its next image included."""
     if identity.dsmooth > 0:
-        done, reason = check(next_manifest_path(identity), identity.made_from(False), next_paths(identity), verify)
+        done, reason = check(next_manifest_path(identity),
+                             identity.made_from(False), next_paths(identity), verify)
         if not done:
             return False, reason
     return check(manifest_path(identity), identity.made_from(), item_paths(identity), verify)
@@ -91,7 +94,8 @@ def read_next(identity):
     if done:
         try:
             im = read_image(paths['NextIm'])
-            return Volumes(im, *[read_mask(paths[request], like=im, required=False) if request in paths else None
+            return Volumes(im,
+                           *[read_mask(paths[request], like=im, required=False) if request in paths else None
                                  for request in ('NextLung', 'NextTorso')])
         except RegNetError as error:
             reason = str(error)

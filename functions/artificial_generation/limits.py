@@ -1,4 +1,5 @@
-"""Rules every category shares: the largest displacement, fields that vanish, and the background that must not move."""
+"""Rules every category shares: the largest displacement, fields that vanish, and the background that must not
+move."""
 import numpy as np
 
 from functions.artificial_generation.smoothing import gaussian_smooth
@@ -11,7 +12,8 @@ def largest(field):
 
 
 def normalise(field, upper, lower=None):
-    """Scale ``field`` in place so that max |u| is at most ``upper`` and, if given, at least ``lower`` (mm)."""
+    """Scale ``field`` in place so that max |u| is at most ``upper`` and, if given, at least ``lower``
+    (mm)."""
     size = largest(field)
     if size > upper:
         field *= np.float32(upper / size)
@@ -33,7 +35,8 @@ def require_motion(field, category, cause):
 def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     """Suppress motion outside a mask and smooth the transition, in place.
 
-    The width is ``sigma_mm * maximum / 7``: wider for larger motion, so that the field does not fold at the mask.
+    The width is ``sigma_mm * maximum / 7``: wider for larger motion, so that the field does not fold at the
+    mask.
 
     :param field: float32 [3, z, y, x], mm.
     :param mask: [z, y, x], zero outside.

@@ -7,14 +7,16 @@ from functions.artificial_generation.augmentation import Scene, augment_all
 from functions.artificial_generation.categories import category
 from functions.artificial_generation.context import Context
 from functions.artificial_generation.limits import largest
-from functions.artificial_generation.volumes import (array_or_none, dvf_image, mask_of, padded_geometry, warp_volumes)
+from functions.artificial_generation.volumes import (
+    array_or_none, dvf_image, mask_of, padded_geometry, warp_volumes)
 from functions.image.dvf import jacobian_determinant
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
-#: ``deformed``: Volumes on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on every side;
-#: ``products``: by-products by name; ``intermediate``: list of (augmentation names, int16 array) before the last.
+#: ``deformed``: Volumes on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on every
+#: side; ``products``: by-products by name; ``intermediate``: list of (augmentation names, int16 array) before
+#: the last.
 Made = collections.namedtuple('Made', ('deformed', 'dvf', 'products', 'intermediate'))
 
 
@@ -36,22 +38,27 @@ def make_deformed(identity, moving):
     results = augment_all(array_view(warped.im), identity.sequence, scene,
                           keep=identity.options['WriteIntermediateIntensityAugmentation'])
     products.update(scene.products)
-    deformed = warped if len(identity.sequence) == 1 else warped._replace(im=image_from_array(results[-1][1], geometry))
+    deformed = warped if len(identity.sequence) == 1 else warped._replace(
+        im=image_from_array(results[-1][1], geometry))
     return Made(deformed, dvf, products, results[:-1])
 
 
 def _field(identity, moving, geometry):
-    """DVF as ITK image on a grid that is ``dvf_pad`` larger than the image, and by-products of the category."""
+    """DVF as ITK image on a grid that is ``dvf_pad`` larger than the image, and by-products of the
+    category."""
     pad = identity.dvf_pad
     context = Context(_framed(array_view(moving.im), pad, identity.record.DefaultPixelValue),
                       _framed(array_or_none(moving.lung), pad, 0),
                       _framed(array_or_none(mask_of(moving, identity.mask_name)), pad, 0), identity.options)
     # Contiguous at once, so that the category's own layout is freed before ITK's copy is made.
     field = np.ascontiguousarray(category(identity.method)(geometry.shape, geometry.spacing,
-                                                           identity.random(identity.method), identity.options, context))
+                                                           identity.random(identity.method), identity.options,
+                                                           context))
     if identity.method != 'zero' and largest(field) == 0:
-        raise InputError('The {} field is identically zero on a volume of {} mm (x, y, z); choose a bigger image.'.format(
-            identity.method, ' x '.join('{:g}'.format(n * s) for n, s in zip(geometry.size, geometry.spacing))))
+        raise InputError('The {} field is identically zero on a volume of {} mm (x, y, z); choose a bigger '
+                         'image.'.format(
+            identity.method,
+            ' x '.join('{:g}'.format(n * s) for n, s in zip(geometry.size, geometry.spacing))))
     return dvf_image(field, geometry), context.products
 
 

@@ -1,7 +1,9 @@
-"""Category ``mixed_frequency``: a B-spline cut up along the edges of the image, then smoothed (paper, section 2.2.2).
+"""Category ``mixed_frequency``: a B-spline cut up along the edges of the image, then smoothed (paper, section
+2.2.2).
 
-Edge voxels in the lungs select where the field is kept; random blocks are emptied (zero motion) or grown, so that high and
-low spatial frequencies meet in one field. Only the block concerned is touched in each of the Np iterations.
+Edge voxels in the lungs select where the field is kept; random blocks are emptied (zero motion) or grown, so
+that high and low spatial frequencies meet in one field. Only the block concerned is touched in each of the Np
+iterations.
 """
 import numpy as np
 
@@ -30,7 +32,8 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
     """
     edges_in_lung = edges & dilation.neighbours_6(lung > 0)
     if not edges_in_lung.any():
-        raise InputError('The mixed_frequency field is identically zero: the image has no edge inside the dilated lung '
+        raise InputError('The mixed_frequency field is identically zero: the image has no edge inside the '
+                         'dilated lung '
                          'mask. Lower Canny_UpperThreshold or check image and mask.')
     shape = edges.shape
     available = np.stack([edges_in_lung] * 3)
@@ -78,7 +81,8 @@ def field(shape_zyx, spacing, rng, options, context):
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
     kept = select(context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius)
     sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(rng, shape_zyx, spacing, options['MixedFrequency_BSplineGridSpacing'][number], maximum,
+    dvf, _ = random_field(rng, shape_zyx, spacing, options['MixedFrequency_BSplineGridSpacing'][number],
+                          maximum,
                           options['MixedFrequency_SetGridBorderToZero'][number], sigma, upper=2., lower=1.)
     dvf *= kept
     low, high = options['MixedFrequency_SigmaRange'][number]
@@ -87,7 +91,8 @@ def field(shape_zyx, spacing, rng, options, context):
         if pad > 0:
             _zero_frame(component, pad)
         gaussian_smooth(component, rng.uniform(low, high) / spacing_zyx)
-    require_motion(dvf, 'mixed_frequency', 'every selected voxel was emptied again; the lungs are too small for blocks '
+    require_motion(dvf, 'mixed_frequency', 'every selected voxel was emptied again; the lungs are too small '
+                                           'for blocks '
                                            'of {} mm'.format(2 * options['MixedFrequency_BlockRadius']))
     if options['DVFNormalization']:
         normalise(dvf, maximum)

@@ -1,7 +1,7 @@
 """The image a deformation with dsmooth > 0 starts from: the original, deformed once into a "next" patient.
 
-Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section 2.2.5), so
-that repeated deformations of one scan do not always show the same anatomy.
+Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section
+2.2.5), so that repeated deformations of one scan do not always show the same anatomy.
 """
 import numpy as np
 

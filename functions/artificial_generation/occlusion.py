@@ -1,4 +1,5 @@
-"""Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, whose content is not to be matched."""
+"""Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, whose content is not to be
+matched."""
 import numpy as np
 
 from functions.artificial_generation import dilation
@@ -13,7 +14,8 @@ SHELL_WEIGHTS = (0.2, 0.6, 0.9)
 
 
 def erode(mask, radii):
-    """Erosion of a bool mask by a box of ``radii`` (z, y, x) voxels; what lies outside the volume counts as background."""
+    """Erosion of a bool mask by a box of ``radii`` (z, y, x) voxels; what lies outside the volume counts as
+    background."""
     outside = np.pad(~mask, [(r, r) for r in radii], mode='constant', constant_values=True)
     for axis, radius in enumerate(radii):
         outside = dilation.dilate_axis(outside, axis, radius, radius)
@@ -45,7 +47,8 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
         box = bounding_box(lung)
         allowed[box] = erode(lung[box], radii)
     if not allowed.any():
-        raise InputError('Occluded: nothing is left of the deformed lung mask after an erosion of {} mm; the lungs are '
+        raise InputError('Occluded: nothing is left of the deformed lung mask after an erosion of {} mm; '
+                         'the lungs are '
                          'too small or missing.'.format(EROSION_MM))
     for _ in range(number):
         places = np.flatnonzero(allowed)
@@ -79,7 +82,8 @@ def augment(image, scene):
     options = scene.options
     rng = scene.random('add_occlusion')
     largest_axes = [options['Occlusion_Max_' + axis] for axis in 'abc']
-    occluded = draw_ellipsoids(scene.lung, scene.spacing, rng, options['Occlusion_NumberOfEllipse'], largest_axes)
+    number = options['Occlusion_NumberOfEllipse']
+    occluded = draw_ellipsoids(scene.lung, scene.spacing, rng, number, largest_axes)
     value = rng.randint(*options['Occlusion_IntensityRange'])
     box = bounding_box(occluded, 1)
     blend(image[box], occluded[box], value, options['Im_NoiseSigma'], rng)

@@ -1,5 +1,5 @@
-"""Category ``respiratory_motion``: diaphragm descent and antero-posterior expansion, fading towards the apex, plus a
-random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
+"""Category ``respiratory_motion``: diaphragm descent and antero-posterior expansion, fading towards the apex,
+plus a random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
 import numpy as np
 
 from functions.artificial_generation.bspline_field import random_field
@@ -15,14 +15,15 @@ LARGEST_RATIO = 1.2
 def profile(n_z, diaphragm, top):
     """Share of the diaphragm's motion in every slice, float64 [n_z].
 
-    1 below the diaphragm slice d, then 1 - ln(1 + (z - d) a) / ln(1 + h a) up to d + h, 0 above; h is half the lung's
-    height in slices and a = 1.3 / h.
+    1 below the diaphragm slice d, then 1 - ln(1 + (z - d) a) / ln(1 + h a) up to d + h, 0 above; h is half
+    the lung's height in slices and a = 1.3 / h.
 
     :raises InputError: the lung is one slice high.
     """
     height = (top - diaphragm) / 2.
     if height <= 0:
-        raise InputError('The lung mask covers one slice only: respiratory motion needs a lung that reaches from the '
+        raise InputError('The lung mask covers one slice only: respiratory motion needs a lung that reaches '
+                         'from the '
                          'diaphragm to the apex.')
     steepness = PROFILE_STEEPNESS / height
     z = np.arange(n_z, dtype=float)
@@ -63,10 +64,12 @@ def field(shape_zyx, spacing, rng, options, context):
     s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
     shift = rng.uniform(2, 12)
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
-    random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
-    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma'][number], dtype=float) / options['stage']
+    random_ratio = options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
+    random_maximum = options['MaxDeform'] * random_ratio
+    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma']
+                       [number], dtype=float) / options['stage']
     dvf, _ = random_field(rng, shape_zyx, spacing, options['RespiratoryMotion_BSplineGridSpacing'][number],
-                          random_maximum, options['RespiratoryMotion_SetGridBorderToZero'][number], sigma, upper=1.7)
+                          random_maximum, options['RespiratoryMotion_SetGridBorderToZero'][number], sigma)
     require_motion(dvf, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     if options['DVFNormalization']:
         normalise(dvf, random_maximum)
@@ -74,7 +77,8 @@ def field(shape_zyx, spacing, rng, options, context):
     u_y, u_z = breathing(shape_zyx, spacing, context.lung, t0, s0, shift)
     dvf[1] += u_y.astype(np.float32)[:, :, None]
     dvf[2] += u_z.astype(np.float32)[:, None, None]
-    background_to_zero(dvf, mask, options['RespiratoryMotion_BackgroundSmoothingSigma'][number], maximum, spacing)
+    background_sigma = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]
+    background_to_zero(dvf, mask, background_sigma, maximum, spacing)
     require_motion(dvf, 'respiratory_motion', 'its mask leaves nothing that moves')
     if options['DVFNormalization']:
         normalise(dvf, LARGEST_RATIO * maximum)

@@ -17,13 +17,15 @@ def field(shape_zyx, spacing, rng, options, context):
     maximum = options['MaxDeform'] * options['SingleFrequency_MaxDeformRatio'][number]
     dvf = _field(shape_zyx, spacing, rng, options, context, number, maximum)
     if context.has_mask:
-        background_to_zero(dvf, context.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number], maximum,
+        background_to_zero(dvf, context.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number],
+                           maximum,
                            spacing)
     return _finished(dvf, options, maximum)
 
 
 def next_field(shape_zyx, spacing, rng, options, context):
-    """DVF that turns an original image into a "next" patient: the coarsest grid, up to NextIm_MaxDeform, not masked."""
+    """DVF that turns an original image into a "next" patient: the coarsest grid, up to NextIm_MaxDeform, not
+    masked."""
     maximum = options['NextIm_MaxDeform']
     return _finished(_field(shape_zyx, spacing, rng, options, context, 0, maximum), options, maximum)
 

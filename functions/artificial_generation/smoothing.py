@@ -1,8 +1,9 @@
 """Gaussian smoothing of whole volumes as banded matrix products.
 
-With the wide kernels used here (4 to 10 voxels) a product with a small Gaussian matrix per axis costs a third of a
-recursive filter and a fifth of a direct convolution, in float32 and without phase or truncation artefacts; the result is
-that of ``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel cut at four standard deviations.
+With the wide kernels used here (4 to 10 voxels) a product with a small Gaussian matrix per axis costs a third
+of a recursive filter and a fifth of a direct convolution, in float32 and without phase or truncation
+artefacts; the result is that of ``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel cut at four
+standard deviations.
 """
 import numpy as np
 
@@ -12,7 +13,8 @@ TRUNCATE = 4.0
 
 
 def gaussian_matrix(size, sigma):
-    """Smoothing along one axis as a matrix, float32 [size, size]; outside the axis the edge value continues."""
+    """Smoothing along one axis as a matrix, float32 [size, size]; outside the axis the edge value
+    continues."""
     radius = int(TRUNCATE * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / float(sigma)) ** 2)
@@ -58,7 +60,8 @@ def _smooth(volume, sigma_zyx):
             elif axis == 1:
                 target[:, start:stop] = np.matmul(weights, source[:, low:high])
             else:
-                target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)[:, low:high], weights.T)
+                target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)
+                               [:, low:high], weights.T)
         source, target = target, source
     if source is not volume:
         volume[...] = source

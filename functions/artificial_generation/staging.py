@@ -1,8 +1,8 @@
 """Original images and masks at the stage and padding an item needs, made once.
 
 Training and registration share one down-sampling rule, :func:`functions.image.resample.downsample` (setting
-``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two that differ in
-size and filtering, so that a network met other intensities in use than in training.
+``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two
+that differ in size and filtering, so that a network met other intensities in use than in training.
 """
 import collections
 import logging
@@ -69,7 +69,8 @@ def original_volumes(identity, write=True):
     """Original image and masks of an item at its stage and padding.
 
     :param identity: :class:`functions.artificial_generation.identity.Identity`.
-    :param write: keep down-sampled or padded originals on disk (at the addresses OriginalIm, OriginalLung, OriginalTorso).
+    :param write: keep down-sampled or padded originals on disk (at the addresses OriginalIm, OriginalLung,
+        OriginalTorso).
     :return: :class:`Volumes`.
     :raises MissingFileError: an original does not exist.
     :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
@@ -93,7 +94,8 @@ def _stamp(path, request):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise MissingFileError('{} {} does not exist; prepare the data set first, or check data, cn and type_im.'
+        raise MissingFileError('{} {} does not exist; prepare the data set first, or check data, cn and '
+                               'type_im.'
                                .format(request, path)) from error
     return status.st_size, status.st_mtime_ns
 
@@ -133,7 +135,8 @@ def _padded(volumes, identity):
         return Volumes(pad_to(volumes.im, identity.padto, identity.record.DefaultPixelValue),
                        *[None if mask is None else pad_to(mask, identity.padto, 0) for mask in volumes[1:]])
     except InputError as error:
-        raise InputError('{} at stage {}: padto {}: {}'.format(identity.address('OriginalIm', padto=None), identity.stage,
+        raise InputError('{} at stage {}: padto {}: {}'.format(identity.address('OriginalIm', padto=None),
+                                                               identity.stage,
                                                                 identity.padto, error)) from error
 
 

@@ -16,11 +16,13 @@ def write_statistics(identity, made, images):
         jacobian = jacobian_determinant_of(made.dvf)
         write_image(jacobian, identity.address('Jac'))
     dvf = array_view(made.dvf)
-    _histogram(identity.address('DVF_histogram'), [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
+    _histogram(identity.address('DVF_histogram'),
+               [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
                ['x', 'y', 'z'], 'displacement (mm)')
     values = array_view(jacobian)
     _histogram(identity.address('Jac_histogram'), [values if inside is None or inside.shape != values.shape
-                                                   else values[inside]], ['inside the torso'], 'Jacobian determinant')
+                                                   else values[inside]], ['inside the torso'],
+               'Jacobian determinant')
 
 
 def _histogram(path, samples, labels, title):

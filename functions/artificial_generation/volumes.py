@@ -37,7 +37,8 @@ def require_working_grid(image, path):
     :raises InputError: naming the file.
     """
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
-        raise InputError('{} has the direction {}; images for artificial generation must have identity direction '
+        raise InputError('{} has the direction {}; images for artificial generation must have identity '
+                         'direction '
                          '(functions.preprocessing.own_images prepares them).'
                          .format(path, tuple(round(v, 4) for v in image.GetDirection())))
     return image

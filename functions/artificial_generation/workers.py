@@ -1,14 +1,18 @@
-"""Running tasks in processes with progress: how many fit into memory, one thread each, a dead worker costs its task only."""
+"""Running tasks in processes, with progress: one thread each, no more than memory allows.
+
+A worker that dies costs its task only.
+"""
 import time
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import joblib
 import SimpleITK as sitk
 from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
-#: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when freed (glibc
-#: would otherwise keep those of up to 32 MB).
+#: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when
+#: freed (glibc would otherwise keep those of up to 32 MB).
 _ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
                 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1', 'MALLOC_MMAP_THRESHOLD_': '1048576'}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
@@ -18,7 +22,7 @@ ATTEMPTS = 2
 
 
 def available_bytes():
-    """Memory this process may still use: free memory of the machine, or of its control group where that is less."""
+    """Memory this process may still use: that free on the machine, or in its control group if less."""
     found = []
     try:
         with open('/proc/meminfo') as stream:
@@ -28,7 +32,8 @@ def available_bytes():
     except (OSError, ValueError):
         pass
     for limit, used in (('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
-                        ('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes')):
+                        ('/sys/fs/cgroup/memory/memory.limit_in_bytes',
+                         '/sys/fs/cgroup/memory/memory.usage_in_bytes')):
         try:
             with open(limit) as stream, open(used) as stream_used:
                 found.append(int(stream.read()) - int(stream_used.read()))
@@ -38,7 +43,10 @@ def available_bytes():
 
 
 def bytes_per_worker(identities):
-    """Peak memory of a worker for these items, from the headers of their images; items that cannot be read count nothing."""
+    """Peak memory of a worker for these items, from the headers of their images.
+
+    Images that cannot be read count nothing.
+    """
     paths = {(identity.address('OriginalIm', stage=1, padto=None), identity.stage, identity.padto)
              for identity in identities}
     needed = BASE_BYTES
@@ -55,7 +63,8 @@ def bytes_per_worker(identities):
         if padto is not None:
             sides = [padto] * 3 if not hasattr(padto, '__len__') else padto
             item = float(sides[0]) * sides[1] * sides[2]
-        needed = max(needed, BASE_BYTES + ITEM_BYTES_PER_VOXEL * item + ORIGINAL_BYTES_PER_VOXEL * original * (stage > 1))
+        original_bytes = ORIGINAL_BYTES_PER_VOXEL * original * (stage > 1)
+        needed = max(needed, BASE_BYTES + ITEM_BYTES_PER_VOXEL * item + original_bytes)
     return needed
 
 
@@ -72,7 +81,8 @@ def _start_worker():
 def run_tasks(tasks, n_workers, description, show=True):
     """Run ``function(*arguments)`` of every task and yield (number of the task, its result) as they finish.
 
-    :param tasks: list of (function, arguments); functions catch their own exceptions and return (status, reason).
+    :param tasks: list of (function, arguments); functions catch their own exceptions and return (status,
+        reason).
     :param n_workers: 1 runs them here, one after the other.
     :param show: progress bar with images per minute (made, not skipped) and time left.
     """
@@ -85,7 +95,8 @@ def run_tasks(tasks, n_workers, description, show=True):
             for number, result in results:
                 made += result[0] in ('made', 'remade')
                 bar.update()
-                bar.set_postfix_str('{:.1f} images/min'.format(60 * made / max(1e-6, time.time() - start)), refresh=False)
+                rate = 60 * made / max(1e-6, time.time() - start)
+                bar.set_postfix_str('{:.1f} images/min'.format(rate), refresh=False)
                 yield number, result
         finally:
             results.close()
@@ -97,25 +108,31 @@ def _here(tasks):
 
 
 def _executor(n_workers):
-    return get_reusable_executor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
+    return get_reusable_executor(max_workers=n_workers, timeout=60,
+                                 env=_ENVIRONMENT, initializer=_start_worker)
 
 
 def _in_processes(tasks, n_workers):
-    from concurrent.futures import FIRST_COMPLETED, wait
     todo = list(range(len(tasks)))[::-1]
     attempts = [0] * len(tasks)
     pending = {}
     executor = _executor(n_workers)
     try:
         while todo or pending:
-            # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick. A task whose
-            # worker died before runs alone, so that it alone is to blame if that happens again.
+            # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick.
+            # A task whose worker died before runs alone, so that it alone is to blame if that happens again.
             while todo and len(pending) < 2 * n_workers:
                 if attempts[todo[-1]] and pending:
                     break
                 number = todo.pop()
                 attempts[number] += 1
-                pending[executor.submit(tasks[number][0], *tasks[number][1])] = number
+                try:
+                    future = executor.submit(tasks[number][0], *tasks[number][1])
+                except (TerminatedWorkerError, ShutdownExecutorError):
+                    # A worker died since the last look; what it took with it is found below.
+                    executor = _executor(n_workers)
+                    future = executor.submit(tasks[number][0], *tasks[number][1])
+                pending[future] = number
                 if attempts[number] > 1:
                     break
             finished, _ = wait(list(pending), return_when=FIRST_COMPLETED)
@@ -134,8 +151,8 @@ def _in_processes(tasks, n_workers):
                 executor = _executor(n_workers)
                 for number in lost:
                     if attempts[number] >= ATTEMPTS:
-                        yield number, ('failed', 'its worker process ended unexpectedly, {} times (killed, or out of '
-                                                 'memory: try fewer workers)'.format(ATTEMPTS))
+                        yield number, ('failed', 'its worker process ended unexpectedly, {} times: killed, '
+                                                 'or out of memory (try fewer workers)'.format(ATTEMPTS))
                     else:
                         todo.append(number)
         executor = None

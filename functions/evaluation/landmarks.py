@@ -20,9 +20,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.geometry import Geometry
-from functions.image.points import index_to_world, world_to_index
+from functions.image.points import index_to_world, transform_points, world_to_index
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.seeds import random_state
 
 _ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
 
@@ -229,3 +230,18 @@ def _certain_points(setting, pair_info, count):
     if len(values) != count:
         raise InputError('{} holds {} values for {} landmarks.'.format(path, len(values), count))
     return values == 0
+
+
+def synthetic_landmarks(true_dvf, lung, number=300):
+    """Points inside the lung of a synthetic pair, with where its true DVF puts them.
+
+    :param true_dvf: displacement image, mm, fixed to moving. :param lung: mask on the fixed grid.
+    :param number: how many points; voxel centres drawn without replacement, the same ones at every call.
+    :return: fixed_points, moving_points (n, 3) mm.
+    """
+    inside = np.argwhere(sitk.GetArrayViewFromImage(lung) != 0)
+    if len(inside) == 0:
+        raise InputError('The lung mask is empty; there is no place for landmarks.')
+    chosen = random_state('synthetic landmarks').permutation(len(inside))[:number]
+    fixed_points = index_to_world(inside[np.sort(chosen), ::-1].astype(np.float64), lung)
+    return fixed_points, transform_points(fixed_points, true_dvf)

@@ -104,8 +104,8 @@ def _create(temporary, lock_path, text):
 def _take_over(temporary, lock_path, found):
     """Replace the void lock whose content is ``found`` by ours; False when another process was quicker.
 
-    The kernel's lock on the void file lets one taker at a time pass; the next ones see that the file behind the
-    name is another one. Where there is no such lock, two may pass at once, and do the same work twice.
+    The kernel's lock on the void file lets one taker at a time pass; the next ones see that the file behind
+    the name is another one. Where there is no such lock, two may pass at once, and do the same work twice.
     """
     with open(lock_path, 'r+') as void:
         if fcntl is not None:

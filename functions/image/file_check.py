@@ -2,8 +2,8 @@
 counted first.
 
 The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and
-NRRD; other formats are left to their readers. Compressed data are decompressed once as a stream (no memory) to
-count them and to check the checksum they carry, since a flipped bit in them silently spoils all that follows.
+NRRD; other formats are left to their readers. Compressed data are decompressed once as a stream (no memory),
+to count them and to check the checksum they carry: a flipped bit in them silently spoils all that follows.
 """
 import gzip
 import os

@@ -1,7 +1,8 @@
-"""Shapes of the thorax at maximum inhale, as signed distances in mm (negative inside), and their Hounsfield units.
+"""Shapes of the thorax at maximum inhale, as signed distances in mm (negative inside), and their Hounsfield
+units.
 
-Distances are approximate (exact in sign, right to some 10 % in length near the surface); a tissue's share of a voxel
-is a ramp one voxel wide across its surface, so edges carry partial volume.
+Distances are approximate (exact in sign, right to some 10 % in length near the surface); a tissue's share
+of a voxel is a ramp one voxel wide across its surface, so edges carry partial volume.
 """
 import numpy as np
 
@@ -10,7 +11,7 @@ from functions.phantom.frame import smooth_max, smooth_step
 AIR, FAT, MUSCLE, LIVER, SPLEEN, FLUID = -1000.0, -98.0, 52.0, 62.0, 48.0, 12.0
 
 
-def share(distance, width=1.2):
+def share(distance, width=1.4):
     """Share of a voxel inside a surface at a signed ``distance`` (mm): a ramp ``width`` mm wide."""
     return np.clip(0.5 - distance * (1.0 / width), 0.0, 1.0)
 
@@ -43,14 +44,16 @@ class Anatomy(object):
         p = self.patient
         ry2 = ((eta - p.dome_eta) * (1 / 0.98)) ** 2
         right = p.recess_z + p.dome_height['right'] * (1.0 - ((xi + 0.50) * (1 / 0.62)) ** 2 - ry2)
-        left = p.recess_z - p.left_drop + p.dome_height['left'] * (1.0 - ((xi - 0.52) * (1 / 0.60)) ** 2 - ry2)
+        left = 1.0 - ((xi - 0.52) * (1 / 0.60)) ** 2 - ry2
+        left = p.recess_z - p.left_drop + p.dome_height['left'] * left
         return smooth_max(right, left, 14.0 * p.scale)
 
     def below_diaphragm(self, xi, eta, z):
         """Distance above the diaphragm (negative below); heights shortened by the steepness of the domes."""
         p = self.patient
         rise = self.diaphragm(xi, eta)
-        steep = (np.abs(np.abs(xi) - 0.5) * (2 * 45.0 / 0.38 / 112.0) + np.abs(eta - p.dome_eta) * (2 * 45.0 / 74.0))
+        # Slope of a dome 45 mm high whose half axes are some 70 by 74 mm.
+        steep = np.abs(np.abs(xi) - 0.5) * 2.1 + np.abs(eta - p.dome_eta) * 1.2
         return (z - rise) / np.sqrt(1.0 + 0.6 * steep * steep)
 
     def heart(self, x, y, z):
@@ -80,7 +83,8 @@ class Anatomy(object):
         half = front + (p.mediastinum - front) * smooth_step((eta + 0.92) * (1 / 0.75))
         half = half + 5.0 * sx * smooth_step((eta - 0.1) * (1 / 0.4))
         high = smooth_step((z - (p.carina_z + 0.05 * p.size[2])) * (1.0 / (0.12 * p.size[2])))
-        half = half + 3.0 * sx * high * smooth_step((eta + 0.9) * 2.0) - 4.0 * sx * high * smooth_step((-eta - 0.2) * 3.0)
+        half = half + 3.0 * sx * high * smooth_step((eta + 0.9) * 2.0)
+        half = half - 4.0 * sx * high * smooth_step((-eta - 0.2) * 3.0)
         slab = np.abs(x - 1.0 * sx) - half
         heart = self.heart(x, y, z) - 2.5 * p.scale
         ax, ay = self.aorta_axis(z)
@@ -90,8 +94,9 @@ class Anatomy(object):
                        + (z - p.carina_z - 18.0 * p.scale) ** 2) - 17.0 * p.scale
         hilum = np.sqrt((np.abs(x) - 26.0 * sx) ** 2 + (y - self.frame.spine(z) + 32.0 * sy) ** 2
                         + ((z - p.carina_z + 20.0 * p.scale) * 0.7) ** 2) - 11.0 * p.scale
-        return -smooth_max(smooth_max(smooth_max(-slab, -heart, 8.0 * p.scale), -np.minimum(aorta, arch), 5.0 * p.scale),
-                           -hilum, 8.0 * p.scale)
+        joined = smooth_max(-slab, -heart, 8.0 * p.scale)
+        joined = smooth_max(joined, -np.minimum(aorta, arch), 5.0 * p.scale)
+        return -smooth_max(joined, -hilum, 8.0 * p.scale)
 
     def central_airways(self, x, y, z):
         """Region of trachea and main bronchi between the lungs: a column with a ball at its foot."""
@@ -99,7 +104,8 @@ class Anatomy(object):
         sx, sy, s = p.scale_xyz[0], p.scale_xyz[1], p.scale
         v = y - self.frame.spine(z) + 27.0 * sy
         column = np.maximum(np.sqrt(x * x + v * v + 1e-6) - 16.0 * s, p.carina_z - z)
-        ball = np.sqrt((x * (0.6 / sx)) ** 2 + (v * (1.0 / sy)) ** 2 + ((z - p.carina_z) * (1.0 / s) + 12.0) ** 2) * s - 24.0 * s
+        u, v, w = x * (0.6 / sx), v * (1.0 / sy), (z - p.carina_z) * (1.0 / s) + 12.0
+        ball = (np.sqrt(u * u + v * v + w * w) - 24.0) * s
         return np.minimum(column, ball)
 
     def lung(self, x, y, z):
@@ -111,7 +117,8 @@ class Anatomy(object):
         top = p.apex_z - 50.0 * p.scale_xyz[2] * ((side * (1 / 0.50)) ** 2 + ((eta - 0.12) * (1 / 0.95)) ** 2)
         apex = (z - top) * 0.72
         width = 5.0 * p.scale
-        lung = smooth_max(smooth_max(inside, -self.mediastinum(x, y, z, xi, eta) + 0.8, width), apex, 2 * width)
+        lung = smooth_max(inside, 0.8 - self.mediastinum(x, y, z, xi, eta), width)
+        lung = smooth_max(lung, apex, 2 * width)
         # The recess between diaphragm and ribs stays sharp.
         return smooth_max(lung, -self.below_diaphragm(xi, eta, z) + 0.5, 0.5 * width)
 
@@ -124,7 +131,8 @@ class Anatomy(object):
         right = (x < 0).astype(np.asarray(x).dtype)
         zr, sr = p.oblique['right']
         zl, sl = p.oblique['left']
-        wave = 2.5 * p.scale * np.sin(x * (0.07 / p.scale)) + 2.0 * p.scale * np.sin(y * (0.06 / p.scale) + 1.0)
+        wave = 2.5 * np.sin(x * (0.07 / p.scale)) + 2.0 * np.sin(y * (0.06 / p.scale) + 1.0)
+        wave = wave * p.scale
         height, slope = zl + (zr - zl) * right, sl + (sr - sl) * right
         middle = self.frame.spine(z) - 0.6 * p.chest_ry
         oblique = (z - height - slope * (y - middle) + wave) / np.sqrt(1.0 + slope * slope)
@@ -184,18 +192,21 @@ class Anatomy(object):
         arch = np.maximum(np.maximum(canal - 4.5 * s, -canal), np.abs(along) - 8.5 * s)
         process = np.maximum(np.maximum(np.abs(x) - 2.6 * s, np.abs(v - 42.0 * s) - 14.0 * s),
                              np.abs(along + 0.35 * (v - 30.0 * s)) - 5.0 * s)
-        transverse = np.maximum(np.maximum(np.abs(np.abs(x) - 22.0 * s) - 14.0 * s,
-                                           np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s), np.abs(along) - 5.0 * s)
+        transverse = np.maximum(np.abs(np.abs(x) - 22.0 * s) - 14.0 * s,
+                                np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s)
+        transverse = np.maximum(transverse, np.abs(along) - 5.0 * s)
         bone = np.minimum(np.minimum(body, arch), np.minimum(process, transverse))
         return bone, column, canal
 
     def _muscle(self, xi, eta, z):
-        """Thickness (mm) of muscle over the ribs: a thin coat below, more at the sides and in front, the shoulders above."""
+        """Thickness (mm) of muscle over the ribs: a thin coat below, more at the sides and in front, the
+        shoulders above."""
         p = self.patient
         s, height = p.scale, p.size[2]
         chest = smooth_step((z + 0.12 * height) * (4.0 / height))
         front = smooth_step((-eta - 0.35) * 2.5) * smooth_step((np.abs(xi) - 0.12) * 6.0)
-        return s * (6.0 + chest * (3.0 + 11.0 * front) + 60.0 * smooth_step((z - 0.12 * height) * (3.2 / height)))
+        shoulders = smooth_step((z - 0.12 * height) * (3.2 / height))
+        return s * (6.0 + chest * (3.0 + 11.0 * front) + 60.0 * shoulders)
 
     def clavicle(self, x, y, z):
         """Collar bones: curved rods over the first ribs."""
@@ -213,7 +224,8 @@ class Anatomy(object):
         s = p.scale
         plate = np.abs(wall - self.frame_gap - 17.0 * s + 0.02 * z) - max(0.9, 1.7 * s)
         height = np.abs(z - 0.21 * p.size[2]) - 0.15 * p.size[2]
-        width = np.abs(np.abs(x) - 76.0 * p.scale_xyz[0]) - (36.0 * p.scale_xyz[0] + 0.14 * (z - 0.21 * p.size[2]))
+        width = np.abs(np.abs(x) - 76.0 * p.scale_xyz[0])
+        width = width - (36.0 * p.scale_xyz[0] + 0.14 * (z - 0.21 * p.size[2]))
         return np.maximum(np.maximum(plate, np.maximum(height, width)), (0.25 - eta) * p.chest_ry)
 
     # ------------------------------------------------------------------ Hounsfield units
@@ -232,15 +244,18 @@ class Anatomy(object):
         hu = mix(AIR, 15.0, share(body))
         hu = mix(hu, FAT + 6.0 * texture, share(body + p.skin))
         spine = self.frame.spine(z)
-        thickness = self.frame_gap + 2 * max(2.2, 4.0 * s) + self._muscle(xi, eta, z)
+        ribs_end = self.frame_gap + 2 * max(2.2, 4.0 * s)
+        thickness = ribs_end + self._muscle(xi, eta, z)
         muscle = np.maximum(wall - thickness, body + p.fat + p.skin)
-        beside = ellipse(np.abs(x) - 28.0 * p.scale_xyz[0], y - spine - 36.0 * s, 27.0 * p.scale_xyz[0], 17.0 * s)
+        sx = p.scale_xyz[0]
+        beside = ellipse(np.abs(x) - 28.0 * sx, y - spine - 36.0 * s, 27.0 * sx, 17.0 * s)
         muscle = np.minimum(muscle, np.maximum(beside, body + 0.6 * p.fat + p.skin))
         muscle = muscle + s * 2.2 * np.maximum(texture - 0.4, 0.0)
         hu = mix(hu, MUSCLE + 5.0 * texture, share(muscle, 2.0))
-        between = np.maximum(np.abs(wall - self.frame_gap - 2 * max(2.2, 4.0 * s) - 5.0 * s) - 0.9 * s, body + p.fat)
+        between = np.maximum(np.abs(wall - ribs_end - 5.0 * s) - 0.9 * s, body + p.fat)
         hu = mix(hu, FAT, 0.8 * share(between, 2.0))
-        # Inside the chest: mediastinal fat and connective tissue, heart; below the diaphragm: liver, spleen, stomach.
+        # Inside the chest: mediastinal fat and connective tissue, heart; below the diaphragm: liver,
+        # spleen, stomach.
         cavity = share(wall - 0.5 * self.frame_gap, 2.0)
         hu = mix(hu, self._inside(x, y, z, xi, eta, texture), cavity)
         # Bones.
@@ -254,9 +269,11 @@ class Anatomy(object):
                  share(np.maximum(bone, body + p.skin)))
         hu = mix(hu, 22.0, share(canal))
         front = wall - self.frame_gap - max(2.2, 4.5 * s)
-        sternum = smooth_max(np.maximum(np.abs(x) - 15.0 * p.scale_xyz[0], np.abs(front) - max(2.2, 4.8 * s)), eta * 30.0, 2 * s)
+        sternum = np.maximum(np.abs(x) - 15.0 * sx, np.abs(front) - max(2.2, 4.8 * s))
+        sternum = smooth_max(sternum, eta * 30.0, 2 * s)
         sternum = np.maximum(sternum, (p.recess_z + 0.8 * p.dome_height['right']) - z)
-        hu = mix(hu, mix(430.0, 130.0, share(sternum + max(0.9, 1.7 * s), 1.6)), share(np.maximum(sternum, body + p.skin)))
+        density = mix(430.0, 130.0, share(sternum + max(0.9, 1.7 * s), 1.6))
+        hu = mix(hu, density, share(np.maximum(sternum, body + p.skin)))
         blade = np.minimum(self.scapula(x, wall, z, eta), self.clavicle(x, y, z))
         hu = mix(hu, 420.0, share(np.maximum(blade, body + p.skin)))
         return hu, self.lung(x, y, z), body, share(wall)
@@ -277,7 +294,8 @@ class Anatomy(object):
         stomach = ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s) \
             + np.maximum(np.abs(z - p.recess_z + 6.0 * s) - 30.0 * s, 0) * 0.7
         gas = smooth_step(((p.dome_eta - 0.12 - eta) * p.chest_ry) * (1.0 / (2.0 * s)))
-        organ = mix(organ, mix(SPLEEN, mix(FLUID + 15.0, -960.0, gas), share(stomach + 3.5 * s)), share(stomach))
+        content = mix(SPLEEN, mix(FLUID + 15.0, -960.0, gas), share(stomach + 3.5 * s))
+        organ = mix(organ, content, share(stomach))
         spleen = ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s) \
             + np.maximum(np.abs(z - p.recess_z) - 38.0 * s, 0) * 0.7
         organ = mix(organ, SPLEEN + 3.0 * texture, share(spleen))

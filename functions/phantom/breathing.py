@@ -1,22 +1,25 @@
-"""Breathing as an analytic map from the reference (T00, maximum inhale) to any phase, its inverse and its Jacobian.
+"""Breathing as an analytic map from the reference (T00, maximum inhale) to any phase, its inverse and its
+Jacobian.
 
 Three invertible steps, each with a positive Jacobian determinant:
 
-1. a small smooth random displacement inside the chest (heterogeneity), vanishing at the chest wall and the spine;
-2. in the straightened chest (frame.py) a movement along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the diaphragm
-   and everything near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex, and ``w`` falls from
-   one at the pleura to zero before the ribs, so that lungs and liver slide along a chest wall that stays;
+1. a small smooth random displacement inside the chest (heterogeneity), vanishing at the chest wall and the
+   spine;
+2. in the straightened chest (frame.py) a movement along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the
+   diaphragm and everything near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex,
+   and ``w`` falls from one at the pleura to zero before the ribs, so that lungs and liver slide along a
+   chest wall that stays;
 3. the chest wall itself: the front of the body approaches the spine, the sides come in, both depending on z.
 
-The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads a little (hysteresis),
-so that inspiration and expiration take different ways. From T00 to T50, u_z > 0 at the diaphragm.
+The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads a little
+(hysteresis), so that inspiration and expiration take different ways. From T00 to T50, u_z > 0 at the
+diaphragm.
 
 The density of the lung is conserved: ``rho_fixed(p) = rho_moving(p + u(p)) det(I + du/dp)``.
 """
 import math
 
 import numpy as np
-import SimpleITK as sitk
 
 from functions.phantom.frame import smooth_step
 from functions.setting.errors import InputError
@@ -30,15 +33,16 @@ def check_type(type_im):
     :raises InputError: not one of 0 (T00) ... 9 (T90).
     """
     if isinstance(type_im, (bool, float, str)) or type_im not in range(PHASES):
-        raise InputError('Phase type_im={!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).'.format(type_im))
+        raise InputError('Phase type_im={!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).'
+                         .format(type_im))
     return int(type_im)
 
 
 class Breathing(object):
-    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtype is kept.
+    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtype is
+    kept.
 
     :param frame: :class:`functions.phantom.frame.Frame`.
-    :raises InputError: the descent asked for would fold a box this small.
     """
 
     def __init__(self, frame):
@@ -49,10 +53,8 @@ class Breathing(object):
         dome_z = p.recess_z + p.dome_height['right']
         # The descent is stated at the top of the right dome.
         self.rise = 1.0
-        self.rise = p.descent / float(smooth_step((self.top - dome_z) / self.length) * self._rise(-0.5, p.dome_eta, False))
-        if 1.5 * 1.3 * self.rise / self.length > 0.6:
-            raise InputError("A descent of {:.1f} mm is too deep for a phantom {} mm high; raise setting['Phantom']['Size'] "
-                             "or lower setting['Phantom']['Descent'].".format(p.descent, p.size[2]))
+        there = smooth_step((self.top - dome_z) / self.length) * self._rise(-0.5, p.dome_eta, False)
+        self.rise = p.descent / float(there)
         self.slide_width = max(1.5, 3.5 * p.scale)
         rng = p.random_state('ripple')
         waves = 4
@@ -89,9 +91,11 @@ class Breathing(object):
 
     # step 2: sliding along the chest wall
     def _rise(self, xi, eta, sliding=True):
-        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w (the smooth continuation of the inside)."""
+        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w (the smooth continuation of the
+        inside)."""
         p = self.patient
-        rise = self.rise * (1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2))
+        rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
+        rise = rise * self.rise
         rise = rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25 ** 2)))
         if sliding:
             rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / self.slide_width)))
@@ -125,7 +129,8 @@ class Breathing(object):
         z = z + a * self._rise(xi, eta, sliding) * self._decay(z)[0]
         x, y = self.frame.bend(xi, eta, z)
         narrow_y, narrow_x = self._chest(z, b)
-        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing moves behind, all of it far in front.
+        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing moves behind, all of it
+        # far in front.
         spine, c = self.frame.spine(z), 0.3 * self.patient.chest_ry
         v = np.maximum(spine - y, 0.0)
         return x * (1.0 - narrow_x), y + narrow_y * v * v / (v + c), z
@@ -160,7 +165,8 @@ class Breathing(object):
         return px, py, pz
 
     def determinant(self, x, y, z, type_im, sliding=True, step=1e-3):
-        """Jacobian determinant of the map reference -> phase at reference points, by central differences in float64.
+        """Jacobian determinant of the map reference -> phase at reference points, by central differences in
+        float64.
 
         :param sliding: False continues the inside of the chest smoothly across the wall.
         """

@@ -1,4 +1,5 @@
-"""One patient, made in memory: shapes, trees, breathing, and the images, masks and landmarks that follow from them."""
+"""One patient, made in memory: shapes, trees, breathing, and the images, masks and landmarks that follow
+from them."""
 import numpy as np
 import SimpleITK as sitk
 
@@ -44,7 +45,8 @@ class Case(object):
         self._reference = None
 
     def volumes(self, type_im):
-        """Noise-free phase: :class:`functions.phantom.rendering.Volumes`, float32 [z, y, x] (treat as read-only)."""
+        """Noise-free phase: :class:`functions.phantom.rendering.Volumes`, float32 [z, y, x] (treat as
+        read-only)."""
         check_type(type_im)
         if self._reference is None:
             self._reference = render_reference(self.anatomy, self.trees, self._below)
@@ -53,7 +55,8 @@ class Case(object):
     def phase(self, type_im):
         """Image and masks of a phase.
 
-        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity direction.
+        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity
+            direction.
         :raises InputError: a phase that does not exist.
         """
         volumes = self.volumes(type_im)

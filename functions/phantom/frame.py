@@ -1,9 +1,10 @@
 """The chest straightened: coordinates in which the inner chest wall is an upright cylinder.
 
-At height z the inner chest wall is an ellipse-like curve with half axes ``rx(z)``, ``ry(z)`` around a centre that
-follows the spine. ``xi = x / rx(z)`` and ``eta = (y - cy(z)) / ry(z)`` turn it into the same curve at every height.
-Tissue that moves up and down at constant (xi, eta) therefore slides along the chest wall: this is where the sliding
-of the pleura comes from (breathing.py), and why the lungs stay inside the ribs in every phase.
+At height z the inner chest wall is an ellipse-like curve with half axes ``rx(z)``, ``ry(z)`` around a
+centre that follows the spine. ``xi = x / rx(z)`` and ``eta = (y - cy(z)) / ry(z)`` turn it into the same
+curve at every height. Tissue that moves up and down at constant (xi, eta) therefore slides along the chest
+wall: this is where the sliding of the pleura comes from (breathing.py), and why the lungs stay inside the
+ribs in every phase.
 """
 import numpy as np
 
@@ -21,7 +22,8 @@ def smooth_max(a, b, width):
 
 
 class Frame(object):
-    """Straightened coordinates of one patient. All methods take and return arrays that broadcast, any float dtype."""
+    """Straightened coordinates of one patient. All methods take and return arrays that broadcast, any float
+    dtype."""
 
     def __init__(self, patient):
         self.patient = patient
@@ -50,7 +52,8 @@ class Frame(object):
         return xi * rx, self.spine(z) + (eta - self.patient.spine_eta) * ry
 
     def wall(self, xi, eta):
-        """Distance (mm, of the widest level) outside the inner chest wall; negative inside. Depends on xi, eta only."""
+        """Distance (mm, of the widest level) outside the inner chest wall; negative inside. Depends on xi,
+        eta only."""
         p = self.patient
         x2, y2 = xi * xi, eta * eta
         r2 = x2 + y2 + 1e-6
@@ -63,4 +66,5 @@ class Frame(object):
         """Distance (mm) from the column of vertebrae and what lies behind it; negative inside."""
         p = self.patient
         sx, sy = p.scale_xyz[0], p.scale_xyz[1]
-        return smooth_max(np.abs(xi) * p.chest_rx - 19.0 * sx, (p.spine_eta - eta) * p.chest_ry - 16.0 * sy, 4.0 * p.scale)
+        return smooth_max(np.abs(xi) * p.chest_rx - 19.0 * sx, (p.spine_eta - eta) * p.chest_ry - 16.0 * sy,
+                          4.0 * p.scale)

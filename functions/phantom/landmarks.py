@@ -9,7 +9,8 @@ CHOICE = 4  # landmarks are chosen from this many times as many branchings, thos
 
 
 def candidates(case):
-    """Branchings of arteries and veins well inside the lungs and inside the box in every phase, thickest first.
+    """Branchings of arteries and veins well inside the lungs and inside the box in every phase, thickest
+    first.
 
     :return: (n, 3) float64, mm from the centre of the box, reference phase.
     """
@@ -36,7 +37,8 @@ def _outside_airways(points, airways):
 
 
 def farthest_first(points, count, start):
-    """Indices of ``count`` points, each the farthest from those before it: any first few are well spread too."""
+    """Indices of ``count`` points, each the farthest from those before it: any first few are well spread
+    too."""
     chosen = [int(start)]
     distance = np.linalg.norm(points - points[start], axis=1)
     while len(chosen) < count:
@@ -54,9 +56,9 @@ def choose_landmarks(case):
     count = case.options['Landmarks']
     points = candidates(case)
     if len(points) < count:
-        raise InputError("Case {} of the phantom has {} vessel branchings inside its lungs, setting['Phantom']['Landmarks'] "
-                         'asks for {}; ask for fewer or enlarge Size {}.'.format(
-                             case.patient.cn, len(points), count, list(case.patient.size)))
+        raise InputError('Case {} of the phantom has {} vessel branchings inside its lungs, '
+                         "setting['Phantom']['Landmarks'] asks for {}; ask for fewer or enlarge Size {}."
+                         .format(case.patient.cn, len(points), count, list(case.patient.size)))
     points = points[:CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
     return points[farthest_first(points, count, start)]

@@ -1,7 +1,7 @@
 """Who lies in the scanner: the numbers that make each case number another patient.
 
-Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written for a box
-of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
+Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written
+for a box of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
 """
 import numbers
 
@@ -19,23 +19,28 @@ DEFAULT_OPTIONS = {
     'Size': list(FULL_SIZE),             # voxels in x, y, z at 1 mm
     'Landmarks': 300,                    # vessel branchings for T00 and T50
     'LandmarksAllPhases': 75,            # the first of them, for every phase
-    'Descent': [10.0, 27.0],             # of the right dome, T00 to T50, mm in the full box (at least 10 mm in any)
+    'Descent': [10.0, 27.0],             # of the right dome, mm in the full box (at least 10 mm in any)
     'ChestExpansion': [2.0, 6.0],        # of the sternum, mm in the full box
     'Anatomy': 1.0,                      # how far patients differ in shape; 0 makes every body the same
     'Pathology': list(PATHOLOGIES),      # each patient has one of these
     'LungHU': [-905.0, -865.0],          # parenchyma at maximum inhale
     'Contrast': [0.0, 60.0],            # enhancement of blood above 40 HU
     'Noise': [8.0, 22.0],                # standard deviation, HU
-    'SliceThickness': [1.0, 1.0],        # mm; slices thicker than 1 mm are averaged and interpolated back to 1 mm
-    'FieldOfView': None,                 # or a range: diameter of the scanned circle as a fraction of the image width
+    'SliceThickness': [1.0, 1.0],        # mm; thicker slices are averaged and interpolated back to 1 mm
+    'FieldOfView': None,                 # or a range: diameter of the scanned circle / width of the image
     'Table': True,                       # the scanner's table below the back
 }
-_RANGES = {'Descent': (1.0, 40.0), 'ChestExpansion': (0.0, 12.0), 'LungHU': (-980.0, -600.0), 'Contrast': (-30.0, 400.0),
-           'Noise': (0.0, 200.0), 'SliceThickness': (1.0, 10.0), 'FieldOfView': (0.5, 2.0)}
+_RANGES = {'Descent': (1.0, 40.0), 'ChestExpansion': (0.0, 12.0), 'LungHU': (-980.0, -600.0),
+           'Contrast': (-30.0, 400.0), 'Noise': (0.0, 200.0), 'SliceThickness': (1.0, 10.0),
+           'FieldOfView': (0.5, 2.0)}
 
 
 def _is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _wrong(key, value, accepted):
+    return InputError("setting['Phantom'][{!r}] is {!r}; accepted: {}.".format(key, value, accepted))
 
 
 def check_options(options=None):
@@ -56,31 +61,30 @@ def check_options(options=None):
     size = full['Size']
     if (not isinstance(size, (list, tuple)) or len(size) != 3
             or not all(_is_number(side) and side == int(side) for side in size) or min(size) < SMALLEST_SIDE):
-        raise InputError("setting['Phantom']['Size'] is {!r}; accepted: three whole numbers [x, y, z] of voxels (= mm), "
-                         'each at least {}.'.format(size, SMALLEST_SIDE))
+        raise _wrong('Size', size, 'three whole numbers [x, y, z] of voxels (= mm), each at least {}'.format(
+            SMALLEST_SIDE))
     full['Size'] = [int(side) for side in size]
     for key in ('Landmarks', 'LandmarksAllPhases'):
         if not _is_number(full[key]) or full[key] != int(full[key]) or full[key] < 1:
-            raise InputError("setting['Phantom'][{!r}] is {!r}; accepted: a whole number from 1.".format(key, full[key]))
+            raise _wrong(key, full[key], 'a whole number from 1')
         full[key] = int(full[key])
     full['LandmarksAllPhases'] = min(full['LandmarksAllPhases'], full['Landmarks'])
     for key, (lowest, highest) in _RANGES.items():
         value = full[key]
         if value is None and DEFAULT_OPTIONS[key] is None:
             continue
-        if (not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_number(bound) for bound in value)
+        if (not isinstance(value, (list, tuple)) or len(value) != 2
+                or not all(_is_number(bound) for bound in value)
                 or not lowest <= value[0] <= value[1] <= highest):
-            raise InputError("setting['Phantom'][{!r}] is {!r}; accepted: a range [from, to] within [{}, {}].".format(
-                key, value, lowest, highest))
+            raise _wrong(key, value, 'a range [from, to] within [{}, {}]'.format(lowest, highest))
         full[key] = [float(bound) for bound in value]
     if not _is_number(full['Anatomy']) or not 0 <= full['Anatomy'] <= 1.5:
-        raise InputError("setting['Phantom']['Anatomy'] is {!r}; accepted: a number from 0 to 1.5.".format(full['Anatomy']))
+        raise _wrong('Anatomy', full['Anatomy'], 'a number from 0 to 1.5')
     full['Anatomy'] = float(full['Anatomy'])
     if not isinstance(full['Table'], bool):
-        raise InputError("setting['Phantom']['Table'] is {!r}; accepted: True or False.".format(full['Table']))
+        raise _wrong('Table', full['Table'], 'True or False')
     if not isinstance(full['Pathology'], (list, tuple)) or not full['Pathology']:
-        raise InputError("setting['Phantom']['Pathology'] is {!r}; accepted: a list with any of {}.".format(
-            full['Pathology'], ', '.join(PATHOLOGIES)))
+        raise _wrong('Pathology', full['Pathology'], 'a list with any of {}'.format(', '.join(PATHOLOGIES)))
     for name in full['Pathology']:
         if name not in PATHOLOGIES:
             raise unknown_name('pathology of the phantom', name, PATHOLOGIES)
@@ -89,10 +93,11 @@ def check_options(options=None):
 
 
 class Patient(object):
-    """The drawn numbers of one case: lengths in mm of the box asked for, HU, and seeds for what is drawn later.
+    """The drawn numbers of one case: lengths in mm of the box asked for, HU, and seeds for what is drawn
+    later.
 
-    Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z superior. Every
-    attribute is a Python number, so that arithmetic with float32 arrays stays float32.
+    Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z
+    superior. Every attribute is a Python number, so that arithmetic with float32 arrays stays float32.
 
     :param cn: case number, from 1.
     :param options: complete options of :func:`check_options`.
@@ -101,7 +106,8 @@ class Patient(object):
 
     def __init__(self, cn, options):
         if not _is_number(cn) or cn != int(cn) or cn < 1:
-            raise InputError('Case number cn={!r} of the phantom; accepted: a whole number from 1.'.format(cn))
+            raise InputError('Case number cn={!r} of the phantom; accepted: a whole number from 1.'
+                             .format(cn))
         self.cn, self.options = int(cn), options
         self.size = tuple(options['Size'])
         sx, sy, sz = [side / float(full) for side, full in zip(self.size, FULL_SIZE)]
@@ -138,20 +144,24 @@ class Patient(object):
         self.dome_height = {'right': sz * vary(47, 8), 'left': sz * vary(44, 8)}
         self.left_drop = sz * vary(9, 5)
         self.dome_eta = vary(-0.15, 0.08)
-        self.oblique = {'right': (sz * vary(-22, 10), vary(1.15, 0.2)), 'left': (sz * vary(-12, 10), vary(1.2, 0.2))}
+        self.oblique = {'right': (sz * vary(-22, 10), vary(1.15, 0.2)),
+                        'left': (sz * vary(-12, 10), vary(1.2, 0.2))}
         self.horizontal_z = sz * vary(-8, 10)
         # Heart and vessels.
-        self.heart = (sx * vary(19, 5), sy * vary(-30, 4), sx * vary(55, 5), sy * vary(37, 3), sz * vary(44, 5))
+        self.heart = (sx * vary(19, 5), sy * vary(-30, 4),
+                      sx * vary(55, 5), sy * vary(37, 3), sz * vary(44, 5))
         self.heart_turn = vary(0.55, 0.15)
         self.carina_z = sz * vary(32, 7)
         self.mediastinum = sx * vary(24, 3)
         self.rib_spacing = sz * vary(25, 2)
         self.rib_drop = sz * vary(70, 12)
         self.rib_phase = float(rng.uniform())
-        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm (less only when asked for).
+        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm (less only when
+        # asked for).
         descent = draw('Descent')
         self.descent = max(min(10.0, descent), descent * sz)
-        self.chest_motion = (draw('ChestExpansion') * sy, float(rng.uniform(0.5, 2.5)) * sx)
+        front = draw('ChestExpansion')
+        self.chest_motion = (front * sy, front * float(rng.uniform(0.2, 0.5)) * sx)
         self.left_more = vary(0.0, 0.10)
         self.back_more = vary(0.12, 0.06)
         self.mediastinum_less = vary(0.35, 0.10)

@@ -1,8 +1,9 @@
-"""The door of the phantom: makes cases of the data set ``Phantom_4D`` on disk, at the addresses of that data set.
+"""The door of the phantom: makes cases of the data set ``Phantom_4D`` on disk, at the addresses of that
+data set.
 
-``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) says how large and how varied; the case number says
-which patient. The same case comes out whoever makes it, whenever; a case that its manifest says is done is not made
-again, and phases made earlier stay when others are asked for.
+``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) says how large and how varied; the case
+number says which patient. The same case comes out whoever makes it, whenever; a case that its manifest says
+is done is not made again, and phases made earlier stay when others are asked for.
 """
 import logging
 import os
@@ -23,7 +24,7 @@ from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
 DATA = 'Phantom_4D'
-FORMAT_NUMBER = 1  # raise by hand when the output of any case changes
+FORMAT_NUMBER = 2  # raise by hand when the output of any case changes
 _log = logging.getLogger(__name__)
 
 
@@ -35,16 +36,19 @@ def case_options(setting, size=None):
     """
     options = setting.get('Phantom')
     if size is not None:
-        options = dict(check_options(options), Size=list(size) if isinstance(size, (tuple, np.ndarray)) else size)
+        size = list(size) if isinstance(size, (tuple, np.ndarray)) else size
+        options = dict(check_options(options), Size=size)
     return check_options(options)
 
 
 def make_case(setting, cn, types=(0, 5), size=None):
-    """Make one patient: images, lung and torso masks of the phases asked for, landmarks, and the true DVF T00 -> T50.
+    """Make one patient: images, lung and torso masks of the phases asked for, landmarks, and the true DVF
+    T00 -> T50.
 
-    Written to OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact, LandmarkIndex and the
-    other landmark files (300 for T00 and T50, 75 for every phase, see ``Landmarks`` and ``LandmarksAllPhases``),
-    TrueDVF (float32, mm; when both T00 and T50 are asked for) and PhantomManifest, which is written last.
+    Written to OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact,
+    LandmarkIndex and the other landmark files (300 for T00 and T50, 75 for every phase, see ``Landmarks``
+    and ``LandmarksAllPhases``), TrueDVF (float32, mm; when both T00 and T50 are asked for) and
+    PhantomManifest, which is written last.
 
     :param setting: the setting dictionary; ``Phantom`` in it is optional.
     :param cn: case number, from 1.
@@ -98,7 +102,8 @@ def make_case(setting, cn, types=(0, 5), size=None):
 
 
 def _finished(manifest, made_from):
-    """What an earlier run finished: (phases, outputs by path); nothing when any of it does not hold any more."""
+    """What an earlier run finished: (phases, outputs by path); nothing when any of it does not hold any
+    more."""
     try:
         recorded = read_json(manifest)
         types = [check_type(type_im) for type_im in recorded['made_from']['types']]
@@ -137,7 +142,8 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
     """Make several patients, with a progress bar.
 
     :param cn_list: case numbers.
-    :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB for a full-size case).
+    :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB for a full-size
+        case).
     :return: dictionary case number -> phases that had to be made.
     :raises RegNetError: as :func:`make_case`; other failures name the case.
     """

@@ -10,7 +10,7 @@ from functions.phantom.breathing import grid_slabs
 from functions.phantom.capsules import paint
 from functions.phantom.frame import smooth_step
 
-#: hu float32; lung and body: share of each voxel, float32; ``below``: slices added under the box.
+#: float32 arrays [z, y, x]: Hounsfield units, and the share of each voxel that is lung and that is body.
 Volumes = collections.namedtuple('Volumes', 'hu lung body')
 AIRWAY_WALL = 20.0
 
@@ -81,7 +81,8 @@ def render_reference(anatomy, trees, below):
 def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
     """Lung tissue: denser towards the back (gravity) and just below the pleura, with the fissures."""
     p = anatomy.patient
-    hu = p.lung_hu + p.gravity_hu * (y - anatomy.frame.spine(z) + 0.6 * p.chest_ry) * (1.0 / p.chest_ry) + fine
+    depth_of_back = (y - anatomy.frame.spine(z) + 0.6 * p.chest_ry) * (1.0 / p.chest_ry)
+    hu = p.lung_hu + p.gravity_hu * depth_of_back + fine
     hu = hu + 25.0 * smooth_step(1.0 + depth * (1.0 / (5.0 * p.scale)))
     hu = disease.parenchyma(hu, part)
     oblique, horizontal = anatomy.fissures(x, y, z)
@@ -90,7 +91,8 @@ def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
 
 
 class Disease(object):
-    """What is wrong with this patient's lungs: holes (emphysema), a nodule, a patch of higher density, or nothing."""
+    """What is wrong with this patient's lungs: holes (emphysema), a nodule, a patch of higher density, or
+    nothing."""
 
     def __init__(self, anatomy, shape, rng):
         p = self.patient = anatomy.patient
@@ -137,7 +139,8 @@ class Disease(object):
 
 
 def pull_back(breathing, reference, below, type_im):
-    """One phase without noise, on the box: anatomy and masks through the inverse map, density by its Jacobian.
+    """One phase without noise, on the box: anatomy and masks through the inverse map, density by its
+    Jacobian.
 
     :param reference: :class:`Volumes` of :func:`render_reference`.
     :return: :class:`Volumes` of the box's shape.
@@ -182,7 +185,7 @@ def density_factor(breathing, type_im, lung, step=4.0):
     determinant = breathing.determinant(*inside, type_im=type_im, sliding=False)
     factor = enlarge(1.0 / determinant, lung.shape, 0.0, step)
     factor -= 1.0
-    # Voxels shared with the chest wall take part by their share of lung beyond one half.
-    factor *= np.clip(2.0 * lung - 1.0, 0.0, 1.0)
+    # Voxels shared with the chest wall take part by their share of lung.
+    factor *= lung
     factor += 1.0
     return factor

@@ -22,8 +22,8 @@ def correlated_noise(shape, width, rng):
 
 
 def slice_profile(count, thickness):
-    """Matrix (count, count) that averages 1 mm slices over ``thickness`` mm, keeps one slice per ``thickness`` mm and
-    interpolates linearly back to 1 mm."""
+    """Matrix (count, count) that averages 1 mm slices over ``thickness`` mm, keeps one slice per
+    ``thickness`` mm and interpolates linearly back to 1 mm."""
     kept = np.arange(0.0, count - 1 + thickness, thickness)
     overlap = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness) \
         - np.maximum(np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness)

@@ -1,15 +1,15 @@
 """Airway and vessel trees that really branch, as lists of capsules.
 
-Points are spread evenly through a lobe; a branch grows part of the way towards the centre of its points, splits them
-in two by a plane across their longest extent and goes on in each half, until one point is left: a tree that fills its
-lobe (the volume-filling idea of Kitaoka 1999 and Tawhai 2000). Radii follow Murray's law from the ends upwards.
-Arteries run beside the airways; veins have points of their own, between them.
+Points are spread evenly through a lobe; a branch grows part of the way towards the centre of its points,
+splits them in two by a plane across their longest extent and goes on in each half, until one point is left:
+a tree that fills its lobe (the volume-filling idea of Kitaoka 1999 and Tawhai 2000). Radii follow Murray's
+law from the ends upwards. Arteries run beside the airways; veins have points of their own, between them.
 """
 import collections
 
 import numpy as np
 
-#: positions [n, 3] mm, parent index (-1 at the root), radius mm of the segment that ends in the node, side, lobe.
+#: positions [n, 3] mm, parent index (-1 at the root), radius mm of the segment that ends in the node.
 Tree = collections.namedtuple('Tree', 'nodes parent radius')
 #: start, end [n, 3] mm; radius at both ends [n] mm.
 Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
@@ -31,7 +31,8 @@ def scatter(anatomy, spacing, depth, rng):
 
 
 def _split(points, direction, rng):
-    """Two halves of the points, cut across their longest extent, preferably beside the direction of growth."""
+    """Two halves of the points, cut across their longest extent, preferably beside the direction of
+    growth."""
     centred = points - points.mean(axis=0)
     # Extent along the direction of growth counts less, so that branches fork instead of following each other.
     squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
@@ -88,7 +89,8 @@ def grow(start, direction, groups, rng, shortest, depth):
         step = step * (length / np.linalg.norm(step)) + bend * reach
         end = nodes[parent] + step
         if depth(end) > -1.5:
-            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest own point.
+            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest
+            # own point.
             nearest = points[np.argmin(((points - end) ** 2).sum(axis=1))]
             for part in (0.3, 0.6, 0.9):
                 if depth(end + part * (nearest - end)) <= -1.5:
@@ -103,7 +105,8 @@ def grow(start, direction, groups, rng, shortest, depth):
 
 
 def murray(parents, thinnest, rng):
-    """Radius of the segment ending in each node: leaves ``thinnest`` (varied by 15 %), others by Murray's law."""
+    """Radius of the segment ending in each node: leaves ``thinnest`` (varied by 15 %), others by Murray's
+    law."""
     flow = np.zeros(len(parents))
     leaf = np.ones(len(parents), dtype=bool)
     leaf[parents[parents >= 0]] = False
@@ -115,7 +118,8 @@ def murray(parents, thinnest, rng):
 
 
 def segments(tree, longest=5.0, pieces=3):
-    """The capsules of a tree: segments longer than ``longest`` mm bend smoothly out of their parents' direction."""
+    """The capsules of a tree: segments longer than ``longest`` mm bend smoothly out of their parents'
+    direction."""
     child = np.arange(1, len(tree.nodes))
     parent = tree.parent[child]
     start, end = tree.nodes[parent], tree.nodes[child]
@@ -152,8 +156,14 @@ def polyline(points, radii):
     return Capsules(points[:-1], points[1:], radii[:-1], radii[1:])
 
 
+def thicker(capsules, by):
+    """The same capsules with ``by`` mm more radius."""
+    return capsules._replace(radius_start=capsules.radius_start + by, radius_end=capsules.radius_end + by)
+
+
 def branchings(tree):
-    """Index of the nodes with two children or more, and the radius (mm) of the second largest child of each."""
+    """Index of the nodes with two children or more, and the radius (mm) of the second largest child of
+    each."""
     order = np.argsort(-tree.radius, kind='stable')
     order = order[tree.parent[order] >= 0]
     second, seen = {}, set()
@@ -200,7 +210,8 @@ class Trees(object):
         depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
         depth = max(1.5, 2.5 * s)
         thinnest = 0.45
-        points = {'artery': scatter(anatomy, spacing, depth, rng), 'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
+        points = {'artery': scatter(anatomy, spacing, depth, rng),
+                  'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
         spine = float(anatomy.frame.spine(p.carina_z))
         self.carina = np.array([0.0, spine - 27.0 * sy, p.carina_z])
         left_atrium = np.array([4.0 * sx, spine - 36.0 * sy, p.carina_z - 44.0 * s])
@@ -212,10 +223,12 @@ class Trees(object):
         top = np.array([0.0, float(anatomy.frame.spine(0.5 * p.size[2])) - 30.0 * sy, 0.55 * p.size[2]])
         lumen.append(polyline([top, self.carina], [airway_radius, airway_radius]))
         for sign in (-1, 1):
-            hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy, p.carina_z - (16.0 if sign < 0 else 22.0) * s])
+            hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy,
+                              p.carina_z - (16.0 if sign < 0 else 22.0) * s])
             inward = np.array([sign * 0.8, 0.0, -0.6])
             own = {kind: set_[set_[:, 0] * sign > 0] for kind, set_ in points.items()}
-            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)] for kind, set_ in own.items()}
+            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)]
+                     for kind, set_ in own.items()}
             nodes, parent = grow(hilum, inward, lobes['artery'], rng, 2.2, depth_map)
             artery = Tree(nodes, parent, murray(parent, thinnest, rng))
             air = self._beside(artery, airway_radius * 0.68)
@@ -233,9 +246,9 @@ class Trees(object):
             thickness = 0.35 + 0.15 * open_.radius_end
             lumen.append(open_)
             lumen.append(polyline([self.carina, air.nodes[0]], [airway_radius * 0.8, airway_radius * 0.7]))
-            wall.append(open_._replace(radius_start=open_.radius_start + thickness, radius_end=open_.radius_end + thickness))
+            wall.append(thicker(open_, thickness))
         for chain in (lumen[0], lumen[2], lumen[4]):
-            wall.append(chain._replace(radius_start=chain.radius_start + 1.4 * s + 0.4, radius_end=chain.radius_end + 1.4 * s + 0.4))
+            wall.append(thicker(chain, 1.4 * s + 0.4))
         self.airway_lumen, self.airway_wall = join(*lumen), join(*wall)
         self.blood = join(*(blood + self._great_vessels(trunk, left_atrium)))
 
@@ -271,12 +284,14 @@ class Trees(object):
         cava_top = np.array([-17.0 * sx, rising[1] + 8.0 * sy, p.carina_z + 30.0 * s])
         neck = float(anatomy.frame.spine(0.5 * p.size[2])) - 34.0 * sy
         vessels.append(polyline([[-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s], cava_top,
-                                 [-20.0 * sx, neck, 0.55 * p.size[2]]], [0.75 * radius, 0.7 * radius, 0.5 * radius]))
+                                 [-20.0 * sx, neck, 0.55 * p.size[2]]],
+                                [0.75 * radius, 0.7 * radius, 0.5 * radius]))
         for offset in (-0.15, 0.5, 0.9):
             base = middle + np.array([offset * 14.0 * sx, offset * 12.0 * sy, 19.0 * s])
             vessels.append(polyline([base, [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]],
                                     [0.42 * radius, 0.36 * radius]))
         below = trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s])
         vessels.append(polyline([below, trunk], [1.05 * radius, radius]))
-        vessels.append(polyline([left_atrium + [-10.0 * sx, 0, 0], left_atrium + [10.0 * sx, 0, 0]], [14.0 * s, 14.0 * s]))
+        aside = np.array([10.0 * sx, 0, 0])
+        vessels.append(polyline([left_atrium - aside, left_atrium + aside], [14.0 * s, 14.0 * s]))
         return vessels

@@ -16,19 +16,22 @@ _log = logging.getLogger(__name__)
 TISSUE = -300.    # HU: skin, fat and all that is denser
 LUNG = -400.    # HU: half-way between lung and soft tissue
 AIR = -880.    # HU: hollow
+GAS = -940.    # HU: the median of a hollow without parenchyma lies below
 _ML = 1000.    # mm³
 
 
 def torso(hu, spacing):
     """The body without table, clothes and cables, lungs and all other hollows filled.
 
-    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
+    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the
+    body.
 
     :raises InputError: nothing as dense as tissue.
     """
     tissue = hu > TISSUE
     if not tissue.any():
-        raise InputError('No body in the image: no voxel is above {:g} HU. The values must be in HU.'.format(TISSUE))
+        raise InputError('No body in the image: no voxel is above {:g} HU. The values must be in HU.'
+                         .format(TISSUE))
     # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
     core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6., spacing))
     if not core.any():
@@ -40,8 +43,8 @@ def torso(hu, spacing):
 def airway(hu, inside, spacing):
     """Trachea and bronchi as far as their walls hold.
 
-    Grown from a seed in the trachea through all that is darker than a threshold, which is raised until the region
-    bursts into the lung.
+    Grown from a seed in the trachea through all that is darker than a threshold, which is raised until the
+    region bursts into the lung.
 
     :param inside: the torso.
     :return: bool array, empty where no trachea is found (a scan that begins below it).
@@ -77,7 +80,7 @@ def _trachea_seed(hu, inside, spacing):
     for label in np.nonzero(fits)[0]:
         _, y, x = boxes[label - 1]
         tall, wide = (y.stop - y.start) * spacing, (x.stop - x.start) * spacing
-        fits[label] = max(tall, wide) <= 40 and max(tall, wide) <= 2.5 * min(tall, wide) \
+        fits[label] = max(tall, wide) <= 40 and max(tall, wide) <= 3 * min(tall, wide) \
             and area[label] >= 0.5 * tall * wide
     tubes, sizes = mo.components(fits[labels] & hollow)
     middle = ndimage.center_of_mass(inside)[2]
@@ -86,7 +89,8 @@ def _trachea_seed(hu, inside, spacing):
     for label, box in enumerate(ndimage.find_objects(tubes), start=1):
         length = (box[0].stop - box[0].start) * spacing
         x = (box[2].start + box[2].stop - 1) / 2.
-        if length < 10 or abs(x - middle) > 0.35 * half:
+        # A scan may begin just above the carina; elsewhere a short tube is gas in the gut.
+        if length < (5 if box[0].stop == hu.shape[0] else 10) or abs(x - middle) > 0.35 * half:
             continue
         # Height decides between the trachea and gas in the gut.
         score = length * (box[0].stop / float(hu.shape[0])) ** 2
@@ -119,21 +123,22 @@ def lungs(hu, inside, spacing):
 
 
 def _lung_parts(hu, aerated, spacing):
-    """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest first."""
+    """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest
+    first."""
     labels, sizes = mo.components(aerated)
     volume = sizes * spacing ** 3 / _ML
     if volume.max() < 20:
-        raise InputError('No lung in the image: no connected part of the body of 20 ml or more is below {:g} HU. '
-                         'The values must be in HU and the scan must show the chest.'.format(LUNG))
+        raise InputError('No lung in the image: no connected part of the body of 20 ml or more is below {:g} '
+                         'HU. The values must be in HU and the scan must show the chest.'.format(LUNG))
     parts = []
     for label in np.argsort(-volume):
         if volume[label] < max(20., 0.02 * volume.max()):
             break
         part = labels == label
-        if np.mean(hu[part] < -970) < 0.5:
+        core = mo.deeper_than(part, 1.5 * spacing, spacing)
+        # Gas in the gut is air and nothing else; no lung is, but one that is nothing but emphysema is large.
+        if np.median(hu[core if core.any() else part]) > GAS or volume[label] > 0.3 * volume.max():
             parts.append(part)
-    if not parts:
-        raise InputError('No lung in the image: all hollows of the body hold air, none parenchyma.')
     return parts
 
 
@@ -164,11 +169,12 @@ def _cut(mask, spacing):
     """Cut a part that is two lungs touching each other at its narrowest place; None if it is one lung."""
     box = mo.bounding_box(mask, 1)
     part = mask[box]
-    depth = ndimage.distance_transform_edt(part, sampling=spacing).astype(np.float32)
+    depth = mo.depth(part, spacing)
     for radius in np.arange(spacing / 2, 30, spacing / 2):
         labels, sizes = mo.components(depth > radius)
         order = np.argsort(-sizes)[:2]
-        if len(sizes) < 3 or sizes[order[1]] < 0.2 * sizes[order[0]] or sizes[order].sum() < 0.05 * part.sum():
+        if (len(sizes) < 3 or sizes[order[1]] < 0.2 * sizes[order[0]]
+                or sizes[order].sum() < 0.05 * part.sum()):
             continue
         centres = ndimage.center_of_mass(labels > 0, labels, order)
         if abs(centres[0][2] - centres[1][2]) * spacing < 50:

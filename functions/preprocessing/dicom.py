@@ -58,21 +58,24 @@ def _series_files(folder, series):
     reader = sitk.ImageSeriesReader
     found = {uid: reader.GetGDCMSeriesFileNames(folder, uid) for uid in reader.GetGDCMSeriesIDs(folder)}
     known = {os.path.abspath(name) for names in found.values() for name in names}
-    lost = sorted(name for name in os.listdir(folder)
-                  if os.path.abspath(os.path.join(folder, name)) not in known and _is_dicom(os.path.join(folder, name)))
+    paths = [os.path.join(os.path.abspath(folder), name) for name in sorted(os.listdir(folder))]
+    lost = [os.path.basename(path) for path in paths if path not in known and _is_dicom(path)]
     if lost:
-        raise InputError('{} of the DICOM files in {} cannot be read (damaged or not an image): {}. Copy them again '
-                         'or move them away.'.format(len(lost), folder, _some(lost)))
+        raise InputError('{} of the DICOM files in {} cannot be read (damaged or not an image): {}. '
+                         'Copy them again or move them away.'.format(len(lost), folder, _some(lost)))
     if not found:
-        raise InputError('{} holds no DICOM series; the files of one series must lie in it directly.'.format(folder))
+        raise InputError('{} holds no DICOM series; the files of one series must lie in it directly.'
+                         .format(folder))
     if series is None and len(found) > 1:
-        raise InputError('{} holds {} DICOM series; move one to a folder of its own or name it: {}.'.format(
-            folder, len(found), '; '.join('{} ({} files)'.format(uid, len(names)) for uid, names in found.items())))
+        held = ['{} ({} files)'.format(uid, len(names)) for uid, names in found.items()]
+        raise InputError('{} holds {} DICOM series; move one to a folder of its own or name it: {}.'
+                         .format(folder, len(found), '; '.join(held)))
     if series is not None and series not in found:
         raise InputError('{} holds no series {}; it holds {}.'.format(folder, series, ', '.join(found)))
     names = found[series] if series is not None else next(iter(found.values()))
     if len(names) < 2:
-        raise InputError('The DICOM series in {} has one file; a volume needs one file per slice.'.format(folder))
+        raise InputError('The DICOM series in {} has one file; a volume needs one file per slice.'
+                         .format(folder))
     return names
 
 
@@ -100,12 +103,13 @@ def _slice(name):
         size = int(values['0028|0010']), int(values['0028|0011'])
         row, column = cosines[:3] / np.linalg.norm(cosines[:3]), cosines[3:] / np.linalg.norm(cosines[3:])
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
-        raise InputError('{} is no slice of a CT volume (its header lacks position, orientation or size): {}'.format(
-            name, str(error).strip().splitlines()[-1])) from error
+        raise InputError('{} is no slice of a CT volume (position, orientation or size cannot be read): {}'
+                         .format(name, str(error).strip().splitlines()[-1])) from error
     if len(reader.GetSize()) > 2 and reader.GetSize()[2] != 1:
         raise InputError('{} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.'
                          .format(name))
-    _check_pixel_bytes(name, size[0] * size[1] * int(values.get('0028|0002', 1)) * int(values['0028|0100']) // 8)
+    samples, bits = int(values.get('0028|0002', 1)), int(values.get('0028|0100', 16))
+    _check_pixel_bytes(name, size[0] * size[1] * samples * bits // 8)
     return {'name': name, 'size': size, 'position': position, 'row': row, 'column': column,
             'normal': np.cross(row, column), 'modality': values.get('0008|0060', '').strip()}
 
@@ -125,37 +129,39 @@ def _check_pixel_bytes(name, expected):
             break
     present = os.path.getsize(name) - start
     if present < expected:
-        raise InputError('{} is cut short: its header implies {} bytes of pixels, {} are there. Copy it again.'
-                         .format(name, expected, present))
+        raise InputError('{} is cut short: its header implies {} bytes of pixels, {} are there. '
+                         'Copy it again.'.format(name, expected, present))
+
+
+def _name(one):
+    return os.path.basename(one['name'])
 
 
 def _sorted(folder, slices):
     """Slices in the order of their place along the normal, and the distance between neighbours in mm."""
     first = slices[0]
     for other in slices[1:]:
-        if other['size'] != first['size'] or np.abs(other['normal'] - first['normal']).max() > 1e-3 \
-                or np.abs(other['row'] - first['row']).max() > 1e-3:
+        turned = max(np.abs(other[key] - first[key]).max() for key in ('normal', 'row'))
+        if other['size'] != first['size'] or turned > 1e-3:
             raise InputError('{}: {} and {} have different sizes or orientations; a volume needs equal slices '
-                             '(move a scout view away).'.format(folder, os.path.basename(first['name']),
-                                                                os.path.basename(other['name'])))
+                             '(move a scout view away).'.format(folder, _name(first), _name(other)))
     slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))
     places = np.array([s['position'] @ first['normal'] for s in slices])
     gaps = np.diff(places)
     usual = float(np.median(gaps))
     doubled = np.nonzero(gaps < 0.01)[0]
     if len(doubled):
+        pair = [_name(slices[doubled[0] + i]) for i in (0, 1)]
         raise InputError('{}: several slices at the same place, e.g. {} and {} (several phases in one series?); '
-                         'keep one of each.'.format(folder, os.path.basename(slices[doubled[0]]['name']),
-                                                    os.path.basename(slices[doubled[0] + 1]['name'])))
-    uneven = np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]
-    if len(uneven):
-        raise InputError('{}: slices are missing or unevenly spaced: {}; the others are {:.3g} mm apart.'.format(
-            folder, _some(['{} and {} are {:.3g} mm apart'.format(
-                os.path.basename(slices[i]['name']), os.path.basename(slices[i + 1]['name']), gaps[i])
-                for i in uneven]), usual))
+                         'keep one of each.'.format(folder, *pair))
+    uneven = ['{} and {} are {:.3g} mm apart'.format(_name(slices[i]), _name(slices[i + 1]), gaps[i])
+              for i in np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]]
+    if uneven:
+        raise InputError('{}: slices are missing or unevenly spaced: {}; the others are {:.3g} mm apart.'
+                         .format(folder, _some(uneven), usual))
     step = slices[-1]['position'] - slices[0]['position']
     sideways = np.linalg.norm(step - (step @ first['normal']) * first['normal'])
     if sideways > 0.01 * np.linalg.norm(step):
-        raise InputError('{}: the slices are shifted sideways by {:.3g} mm from the first to the last (tilted gantry); '
-                         'resample the series to an upright grid first.'.format(folder, sideways))
+        raise InputError('{}: the slices are shifted sideways by {:.3g} mm from the first to the last (tilted '
+                         'gantry); resample the series to an upright grid first.'.format(folder, sideways))
     return slices, float(places[-1] - places[0]) / (len(slices) - 1)

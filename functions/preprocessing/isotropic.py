@@ -10,6 +10,7 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
 AIR = -1024.
+FULL = 200    # what is wholly inside in a soft mask (uint8)
 _FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 _ROUNDING = 1e-4    # voxels; a direction that stays within it over the whole image counts as along the axes
 
@@ -33,12 +34,14 @@ def to_isotropic(image, spacing=1., default=AIR):
     image = along_axes(image)
     geometry = Geometry.of(image)
     target = covering_grid(geometry, spacing)
+    if geometry == target:
+        return image if image.GetPixelID() != sitk.sitkFloat64 else sitk.Cast(image, sitk.sitkFloat32)
     low, high = _range(image)
     if is_upright(geometry):
         array = array_view(image)
         for axis in sorted((0, 1, 2), key=lambda a: target.shape[a] / array.shape[a]):
-            operator = _operator(geometry.shape[axis], geometry.spacing[2 - axis], target.shape[axis], spacing)
-            array = _apply(operator, array, axis)
+            old = geometry.spacing[2 - axis]
+            array = _apply(_operator(geometry.shape[axis], old, target.shape[axis], spacing), array, axis)
         np.clip(array, low, high, out=array)
     else:
         array = _oblique(image, target, spacing, default, low, high)
@@ -46,8 +49,7 @@ def to_isotropic(image, spacing=1., default=AIR):
 
 
 def mask_to_isotropic(mask, spacing=1.):
-    """A mask on the grid that :func:`to_isotropic` gives: linear interpolation of the indicator, cut at one
-    half.
+    """A mask on the grid that :func:`to_isotropic` gives: the indicator interpolated linearly, cut at one half.
 
     Between thick slices this leaves a slope where nearest neighbour would leave stairs.
 
@@ -55,16 +57,21 @@ def mask_to_isotropic(mask, spacing=1.):
     """
     mask = along_axes(mask)
     target = covering_grid(Geometry.of(mask), spacing)
-    return soft_to_mask(image_from_array((array_view(mask) != 0) * np.uint8(200), mask), target)
+    soft = image_from_array((array_view(mask) != 0) * np.uint8(FULL), mask)
+    # Beyond the edge of an upright image there is less than a voxel; around an oblique one, corners of nothing.
+    soft = resample_soft(soft, target, carry_on=is_upright(Geometry.of(mask)))
+    return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
 
 
-def soft_to_mask(soft, geometry, level=100):
-    """Linear interpolation of a soft mask (uint8, 0 to 200) on another grid, cut at ``level``; edges carry
-    on."""
+def resample_soft(soft, geometry, carry_on=True):
+    """Linear interpolation of a soft mask (uint8, 0 to :data:`FULL`) on another grid.
+
+    :param carry_on: outside its grid the mask keeps the value at its edge; False: it is 0 there.
+    """
     resampler = grid_resampler(geometry)
     resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    return sitk.Cast(resampler.Execute(soft) >= level, sitk.sitkUInt8)
+    resampler.SetUseNearestNeighborExtrapolator(carry_on)
+    return resampler.Execute(soft)
 
 
 def is_upright(geometry):
@@ -78,10 +85,12 @@ def along_axes(image):
 
     A direction that then is the identity but for rounding is set to it exactly.
     """
-    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    if (not isinstance(image, sitk.Image) or image.GetDimension() != 3
+            or image.GetNumberOfComponentsPerPixel() != 1):
         raise InputError('A 3D image with one value per voxel is needed.')
     direction = np.array(image.GetDirection()).reshape(3, 3)
-    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
+    order = max(itertools.permutations(range(3)),
+                key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
     if order != (0, 1, 2):
         image = sitk.PermuteAxes(image, list(order))
     flips = [bool(direction[i, order[i]] < 0) for i in range(3)]
@@ -89,9 +98,9 @@ def along_axes(image):
         image = sitk.Flip(image, flips)
         # The filter keeps the place of every voxel by turning the axis; the direction is what it was, read
         # backwards.
-    geometry = Geometry.of(image)
-    if is_upright(geometry) and geometry.direction != Geometry.identity((1, 1, 1)).direction:
-        image = geometry._replace(direction=Geometry.identity((1, 1, 1)).direction).apply_to(sitk.Image(image))
+    geometry, upright = Geometry.of(image), Geometry.identity((1, 1, 1)).direction
+    if is_upright(geometry) and geometry.direction != upright:
+        image = geometry._replace(direction=upright).apply_to(sitk.Image(image))
     return image
 
 
@@ -178,7 +187,6 @@ def _oblique(image, target, spacing, default, low, high):
             ndimage.gaussian_filter1d(array, sigma, axis=axis, output=array, mode='nearest')
     resampler = grid_resampler(target)
     resampler.SetInterpolator(sitk.sitkBSpline)
-    # No value of the image can be mistaken for this one.
     resampler.SetDefaultPixelValue(float('nan'))
     result = sitk.GetArrayFromImage(resampler.Execute(image_from_array(array, image)))
     np.clip(result, low, high, out=result)

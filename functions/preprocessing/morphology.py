@@ -1,5 +1,6 @@
 """Ball-shaped morphology on binary arrays by distance transforms: its cost does not grow with the radius."""
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
 
 IN_PLANE = np.zeros((3, 3, 3), bool)
@@ -8,16 +9,34 @@ IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
 def within(mask, radius, spacing):
     """Voxels at most ``radius`` mm from ``mask`` (its dilation by a ball); an empty mask stays empty."""
-    if not mask.any():
-        return np.zeros_like(mask)
-    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= radius
+    result = np.zeros_like(mask)
+    if mask.any():
+        box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
+        result[box] = _distance_to(mask[box], spacing) <= radius + 1e-3
+    return result
 
 
 def deeper_than(mask, radius, spacing):
-    """Voxels of ``mask`` more than ``radius`` mm inside it (its erosion); the array's border is no edge."""
-    if mask.all():
-        return mask.copy()
-    return ndimage.distance_transform_edt(mask, sampling=spacing) > radius
+    """Voxels of ``mask`` more than ``radius`` mm from all others (its erosion); the array's border is no
+    edge."""
+    result = np.zeros_like(mask)
+    if mask.any():
+        box = bounding_box(mask, 1)
+        part = mask[box]
+        result[box] = part if part.all() else _distance_to(~part, spacing) > radius + 1e-3
+    return result
+
+
+def depth(mask, spacing):
+    """Distance in mm of every voxel of ``mask`` to the nearest other one, 0 outside; float32."""
+    return np.maximum(_distance_to(~mask, spacing), 0)
+
+
+def _distance_to(mask, spacing):
+    """Distance in mm to the nearest voxel of a non-empty ``mask``, at most 0 in it; float32."""
+    image = sitk.GetImageFromArray(mask.view(np.uint8))
+    image.SetSpacing((spacing,) * 3)
+    return sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
 
 
 def opened(mask, radius, spacing):
@@ -26,7 +45,8 @@ def opened(mask, radius, spacing):
 
 
 def closed(mask, radius, spacing):
-    """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's ends."""
+    """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's
+    ends."""
     box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
     reach = int(np.ceil(radius / spacing)) + 1
     part = np.pad(mask[box], [(reach, reach)] + [(0, 0)] * 2, mode='constant')
@@ -41,7 +61,8 @@ def closed(mask, radius, spacing):
 
 
 def bounding_box(mask, margin=0):
-    """Slices of the smallest box around a non-empty ``mask``, wider by ``margin`` voxels where the array allows."""
+    """Slices of the smallest box around a non-empty ``mask``, wider by ``margin`` voxels where the array
+    allows."""
     box = []
     for axis in range(mask.ndim):
         used = np.nonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))[0]

@@ -1,20 +1,19 @@
 """Lung and torso masks of a chest CT from its HU, on the image's own grid.
 
-What is what is decided at 2 mm (:mod:`functions.preprocessing.anatomy`), in an upright isotropic copy; the masks are
-then brought to the image's grid, where the image itself draws the border of the lung.
+What is what is decided at 2 mm (:mod:`functions.preprocessing.anatomy`), in an upright isotropic copy; the
+masks are then brought to the image's grid, where the image itself draws the border of the lung.
 """
 import collections
 
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry, grid_resampler
+from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.preprocessing import anatomy
-from functions.preprocessing.isotropic import soft_to_mask, to_isotropic
+from functions.preprocessing.isotropic import FULL, resample_soft, to_isotropic
 
 COARSE = 2.    # mm
-_FULL = 200    # soft masks are uint8 from 0 to this
 
 ChestMasks = collections.namedtuple('ChestMasks', ('lung', 'torso'))
 
@@ -23,8 +22,9 @@ def chest_masks(image):
     """Lung and torso masks in one go.
 
     :param image: CT in HU, any grid.
-    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their vessels and
-        airways filled, without trachea and main bronchi. Torso: the body without the table, hollows filled.
+    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their
+        vessels and airways filled, without trachea and main bronchi. Torso: the body without the table,
+        hollows filled.
     :raises InputError: no body or no lung in it.
     """
     coarse, torso = _coarse_torso(image)
@@ -43,14 +43,13 @@ def torso_mask(image):
 
 
 def lung_labels(image):
-    """As :func:`lung_mask`, with 1 in the patient's right lung and 2 in the left one, also where they touch."""
+    """As :func:`lung_mask`, with 1 in the patient's right lung and 2 in the left one, also where they
+    touch."""
     coarse, torso = _coarse_torso(image)
     labels = anatomy.lungs(array_view(coarse), torso, COARSE)
     lung = array_view(_fine_lung(image, coarse, labels > 0))
-    resampler = grid_resampler(Geometry.of(image))
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    share = [array_view(resampler.Execute(_soft(labels == label, coarse))) for label in (1, 2)]
+    share = [array_view(resample_soft(_soft(labels == label, coarse), Geometry.of(image)))
+             for label in (1, 2)]
     return image_from_array(np.where(lung > 0, 1 + (share[1] > share[0]), 0).astype(np.uint8), image)
 
 
@@ -61,21 +60,20 @@ def _coarse_torso(image):
 
 def _soft(mask, coarse):
     """Indicator image that linear interpolation turns into a border between the voxels."""
-    return image_from_array(mask * np.uint8(_FULL), coarse)
+    return image_from_array(mask * np.uint8(FULL), coarse)
 
 
 def _fine_torso(image, coarse, mask):
-    return soft_to_mask(_soft(mask, coarse), Geometry.of(image), _FULL // 2)
+    soft = resample_soft(_soft(mask, coarse), Geometry.of(image))
+    return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
 
 
 def _fine_lung(image, coarse, mask):
-    """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says so."""
-    resampler = grid_resampler(Geometry.of(image))
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    soft = array_view(resampler.Execute(_soft(mask, coarse)))
+    """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says
+    so."""
+    soft = array_view(resample_soft(_soft(mask, coarse), Geometry.of(image)))
     hu = array_view(image)
     result = np.empty(soft.shape, np.uint8)
     for z, plane in enumerate(soft):
-        result[z] = (plane >= 0.9 * _FULL) | ((plane >= 0.1 * _FULL) & (hu[z] < anatomy.LUNG))
+        result[z] = (plane >= 0.9 * FULL) | ((plane >= 0.1 * FULL) & (hu[z] < anatomy.LUNG))
     return image_from_array(result, image)

@@ -14,8 +14,12 @@ from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
-PairResult = collections.namedtuple('PairResult', 'fixed moving moved dvf jacobian fixed_lung seconds folder')
-"""Images of a registered pair (SimpleITK), wall seconds of the registration, and the folder of its results."""
+PairImages = collections.namedtuple('PairImages', 'fixed moving fixed_mask moving_mask fixed_lung true_dvf')
+"""What is registered (SimpleITK): images, masks outside which they are set to the default value (None without one), the lung of
+the fixed image, and the true DVF of a synthetic pair (else None)."""
+
+PairResult = collections.namedtuple('PairResult', 'images moved dvf jacobian seconds folder')
+"""``images``: :class:`PairImages`; ``moved``, ``dvf``, ``jacobian``: what came out; wall seconds; folder of the results."""
 
 
 def open_networks(setting, checkpoint_of, threads=None):
@@ -32,13 +36,14 @@ def open_networks(setting, checkpoint_of, threads=None):
         for stage in setting['stage_list']:
             entry = setting.get('network_dict', {}).get('stage{}'.format(stage))
             if not entry or not entry.get('NetworkLoad'):
-                raise InputError("setting 'network_dict' has no network for 'stage{}'; give {{'NetworkLoad': experiment}}.".format(stage))
+                raise InputError("setting 'network_dict' has no network for 'stage{}'; give {{'NetworkLoad': experiment}}."
+                                 .format(stage))
             model_setting = read_model_setting(setting, entry['NetworkLoad'])
             if int(model_setting['stage']) != stage:
                 raise InputError('The network {} was trained for stage {} and cannot be used at stage {}.'.format(
                     entry['NetworkLoad'], model_setting['stage'], stage))
-            networks[stage] = TrainedNetwork(checkpoint_of(entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last')),
-                                             model_setting, threads, setting.get('MaximumMemory'))
+            checkpoint = checkpoint_of(entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last'))
+            networks[stage] = TrainedNetwork(checkpoint, model_setting, threads, setting.get('MaximumMemory'))
     except BaseException:
         for network in networks.values():
             network.close()
@@ -46,13 +51,42 @@ def open_networks(setting, checkpoint_of, threads=None):
     return networks
 
 
-def mask_to_zero(network):
-    """Name of the mask ('Torso', 'Lung' or None) outside which the network's training images were set to the default value."""
-    names = {experiment.get('MaskToZero') for experiment in network.setting.get('deform_exp', {}).values()}
+def mask_to_zero(networks):
+    """Name of the mask ('Torso', 'Lung' or None) outside which the networks' training images were set to the default value.
+
+    :raises InputError: the networks' settings do not say, or disagree.
+    """
+    names = {experiment.get('MaskToZero') for network in networks.values()
+             for experiment in network.setting.get('deform_exp', {}).values()}
     if len(names) != 1:
-        raise InputError("The settings of the {} of stage {} do not say which mask it was trained with ('MaskToZero' of its "
-                         'deformation experiments: {}).'.format(network.description.name, network.stage, sorted(map(str, names)) or 'none'))
+        raise InputError("The settings the networks were trained with do not name one mask ('MaskToZero' of their deformation "
+                         'experiments): {}.'.format(', '.join(sorted(map(str, names))) or 'none at all'))
     return names.pop()
+
+
+def read_pair(setting, pair, mask_name):
+    """The images of a pair at 1 mm.
+
+    :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im); two equal ones with a ``dsmooth`` are a synthetic
+        pair: the artificially deformed image is the fixed one and the true DVF is known.
+    :param mask_name: 'Torso', 'Lung' or None.
+    :return: :class:`PairImages`.
+    """
+    synthetic = 'dsmooth' in pair[0]
+
+    def path(request, info):
+        keys = ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth', 'deformed_im_ext') if synthetic else ('data', 'cn', 'type_im')
+        return su.address_generator(setting, request, stage=1, **{key: info[key] for key in keys if key in info})
+    fixed_prefix, moving_prefix = ('Deformed', '') if synthetic else ('Original', 'Original')
+    fixed = read_image(path(fixed_prefix + 'Im', pair[0]))
+    moving = read_image(path(moving_prefix + 'Im', pair[1]))
+    fixed_mask = moving_mask = None
+    if mask_name is not None:
+        fixed_mask = read_mask(path(fixed_prefix + mask_name, pair[0]), like=fixed)
+        moving_mask = read_mask(path(moving_prefix + mask_name, pair[1]), like=moving)
+    lung = read_mask(path(fixed_prefix + 'Lung', pair[0]), like=fixed)
+    truth = read_image(path('DeformedDVF', pair[0]), expect='vector') if synthetic else None
+    return PairImages(fixed, moving, fixed_mask, moving_mask, lung, truth)
 
 
 def register_pair(setting, pair, networks):
@@ -60,46 +94,37 @@ def register_pair(setting, pair, networks):
 
     Written: total DVF (``dvf_s0``), moved image (``MovedIm`` of stage 0), Jacobian determinant (``dvf_s0_jac``), and with
     ``WriteAfterEachStage`` the total DVF after every stage but the last (``dvf_s_up``); ``registration.json`` beside them.
+    A synthetic pair's results lie in a folder of their own, named by its dsmooth.
 
-    :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im).
+    :param pair: see :func:`read_pair`.
     :param networks: dictionary stage -> :class:`TrainedNetwork`.
     :return: :class:`PairResult`.
     """
-    fixed_info, moving_info = pair
-    stages = setting['stage_list']
-    default = setting['data'][fixed_info['data']]['DefaultPixelValue']
-    fixed, moving = (read_image(_address(setting, 'OriginalIm', info)) for info in pair)
-    names = {mask_to_zero(networks[stage]) for stage in stages}
-    if len(names) != 1:
-        raise InputError('The networks of the stages {} were trained with different masks: {}.'.format(list(stages), sorted(map(str, names))))
-    name = names.pop()
-    fixed_mask = moving_mask = None
-    if name is not None:
-        fixed_mask = read_mask(_address(setting, 'Original' + name, fixed_info), like=fixed)
-        moving_mask = read_mask(_address(setting, 'Original' + name, moving_info), like=moving)
+    stages = list(setting['stage_list'])
+    default = setting['data'][pair[0]['data']]['DefaultPixelValue']
+    mask_name = mask_to_zero(networks)
+    images = read_pair(setting, pair, mask_name)
     predict = {stage: (lambda m, f, network=networks[stage]: network.predict(m, f, default)) for stage in stages}
-    result = register_images(fixed, moving, predict, stages, fixed_mask, moving_mask, default,
+    result = register_images(images.fixed, images.moving, predict, stages, images.fixed_mask, images.moving_mask, default,
                              setting.get('Composition', 'exact'))
     jacobian = jacobian_determinant_of(result.dvf)
 
     def out(request, stage=0):
-        return su.address_generator(setting, request, data=fixed_info['data'], pair_info=pair, stage=stage,
-                                    stage_list=list(stages), base_reg=setting['BaseReg'],
-                                    step=str(networks[stages[-1]].step))
+        address = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage,
+                                       stage_list=stages, base_reg=setting['BaseReg'], step=str(networks[stages[-1]].step))
+        if 'dsmooth' in pair[0]:
+            folder, name = os.path.split(address)
+            address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
+        return address
     write_image(result.dvf, out('dvf_s0'))
     write_image(result.moved, out('MovedIm'))
     write_image(jacobian, out('dvf_s0_jac'))
     if setting.get('WriteAfterEachStage'):
-        for stage in list(stages)[:-1]:
+        for stage in stages[:-1]:
             write_image(result.stage_dvfs[stage], out('dvf_s_up', stage))
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), {
-        'pair': list(pair), 'stages': list(stages), 'seconds': result.seconds, 'MaskToZero': name,
+        'pair': list(pair), 'stages': stages, 'seconds': result.seconds, 'MaskToZero': mask_name,
         'networks': {str(stage): setting['network_dict']['stage{}'.format(stage)] for stage in stages}})
-    lung = read_mask(_address(setting, 'OriginalLung', fixed_info), like=fixed)
     LOGGER.info('Results in %s', folder)
-    return PairResult(fixed, moving, result.moved, result.dvf, jacobian, lung, result.seconds, folder)
-
-
-def _address(setting, request, info):
-    return su.address_generator(setting, request, data=info['data'], cn=info['cn'], type_im=info['type_im'], stage=1)
+    return PairResult(images, result.moved, result.dvf, jacobian, result.seconds, folder)

@@ -143,6 +143,7 @@ _GENERAL = [
     ], ABSENT, 'the breathing thorax'),
     Key('SPREAD_Patients', optional(list_of(TEXT)), None,
         'folder codes of the SPREAD patients by case; NA when None'),
+    Key('OwnImages', MAPPING, {}, "files or DICOM folders of own data sets: data -> case -> one path per type"),
     Key('OwnDataSets', MAPPING, {}, 'descriptions of data sets of the user\'s own, by name'),
 ]
 

@@ -32,7 +32,8 @@ def make_thorax(shape_zyx, spacing):
 
 def write_thorax(setting, thorax, data='Phantom_4D', cn=1, type_im=0):
     """Write image and masks of a thorax at the addresses of a data set."""
-    for request, array in (('OriginalIm', thorax.im), ('OriginalLung', thorax.lung), ('OriginalTorso', thorax.torso)):
+    for request, array in (('OriginalIm', thorax.im), ('OriginalLung',
+                           thorax.lung), ('OriginalTorso', thorax.torso)):
         image = sitk.GetImageFromArray(array)
         image.SetSpacing(thorax.spacing)
         image.SetOrigin((-10., 5., 20.))
@@ -50,7 +51,8 @@ def thorax():
 
 @pytest.fixture
 def setting(tmp_path, thorax):
-    """Setting of a data tree in a temporary folder with case 1 (types T00, T50) of the synthetic thorax, 4 mm at stage 1."""
+    """Setting of a data tree in a temporary folder with case 1 (types T00, T50) of the synthetic thorax, 4 mm
+    at stage 1."""
     staging.clear_cache()
     root = str(tmp_path) + '/'
     result = su.initialize_setting('Test', where_to_run='Root')
@@ -67,5 +69,6 @@ def setting(tmp_path, thorax):
 @pytest.fixture
 def info():
     """im_info of one item."""
-    return {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 0, 'stage': 1,
+    return {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 0,
+            'stage': 1,
             'padto': None, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}

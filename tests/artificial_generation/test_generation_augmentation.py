@@ -13,15 +13,21 @@ from functions.setting.seeds import random_state
 
 
 def scene_of(thorax, jacobian=None, **changes):
-    options = dict(load_deform_exp_setting('3D_max7_D14_K'), SpongeModel='published', noise_sigma=10, **changes)
+    options = dict(
+    load_deform_exp_setting('3D_max7_D14_K'),
+    SpongeModel='published',
+    noise_sigma=10,
+     **changes)
     jacobian = np.ones(thorax.im.shape, np.float32) if jacobian is None else jacobian
-    return Scene(thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian, lambda purpose: random_state(purpose, 1), options)
+    return Scene(thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian,
+                 lambda purpose: random_state(purpose, 1), options)
 
 
 def test_sponge_formulas():
     hu = np.array([-800., 50., -1000.], np.float32)
     jacobian = np.array([0.9, 1.2, 5.], np.float32)
-    np.testing.assert_allclose(sponge_intensity(hu, jacobian, 1.1), [-800 / 0.9 * 1.1, 50 / 1.2 * 1.1, -1000 / 1.3 * 1.1],
+    np.testing.assert_allclose(sponge_intensity(hu, jacobian, 1.1),
+                               [-800 / 0.9 * 1.1, 50 / 1.2 * 1.1, -1000 / 1.3 * 1.1],
                                rtol=1e-6)
     np.testing.assert_allclose(sponge_intensity(hu, jacobian, 1.1, 'physical'),
                                [200 * 0.9 * 1.1 - 1000, 1050 * 1.2 * 1.1 - 1000, -1000], rtol=1e-6)
@@ -41,7 +47,8 @@ def test_sponge_inside_the_torso_only_with_one_factor(thorax):
 
 
 def test_physical_sponge_conserves_mass_under_a_known_compression():
-    """u maps fixed to moving: a 10 % compression of the lung in z; its mass is that of the region it came from."""
+    """u maps fixed to moving: a 10 % compression of the lung in z; its mass is that of the region it came
+    from."""
     shape, spacing = (60, 40, 40), (1., 1., 1.)
     dvf = np.zeros(shape + (3,), np.float32)
     dvf[..., 2] = (0.1 * (np.arange(60) - 10))[:, None, None]
@@ -118,7 +125,11 @@ def test_occlusion_intensities_and_untouched_rest(thorax):
 
 def test_erosion_and_peeling_equal_scipy():
     mask = np.random.RandomState(0).uniform(size=(15, 16, 17)) > 0.01
-    np.testing.assert_array_equal(occlusion.erode(mask, (1, 2, 1)), ndimage.binary_erosion(mask, np.ones((3, 5, 3))))
+    np.testing.assert_array_equal(
+    occlusion.erode(
+        mask, (1, 2, 1)), ndimage.binary_erosion(
+            mask, np.ones(
+                (3, 5, 3))))
     np.testing.assert_array_equal(occlusion.peel(mask), ndimage.binary_erosion(mask))
 
 

@@ -194,7 +194,8 @@ if __name__ == '__main__':
 
 
 def check_kills(coarse, tmp_path, seed, kills):
-    """Kill the process group of batches at random moments; restarted, they end with the tree of an undisturbed one."""
+    """Kill the process group of batches at random moments; restarted, they end with the tree of an
+    undisturbed one."""
     undisturbed, killed = moved(coarse, tmp_path / 'undisturbed'), moved(coarse, tmp_path / 'killed')
     script = tmp_path / 'run.py'
     script.write_text(KILLED)

@@ -23,7 +23,8 @@ def options_of(experiment, number, stage=1, **changes):
 
 def make(thorax, name, options, seed=0, mask=True):
     context = Context(thorax.im, thorax.lung, thorax.torso if mask else None, options)
-    return category(name)(thorax.im.shape, thorax.spacing, random_state(name, seed), options, context), context
+    return category(name)(thorax.im.shape, thorax.spacing,
+                    random_state(name, seed), options, context), context
 
 
 def limit(options, name, number):
@@ -51,19 +52,24 @@ def test_maximum_rules(thorax, experiment, stage):
 
 
 def test_published_amplitudes_of_unmasked_single_frequency(thorax):
-    """320 x 240 x 280 mm without mask: measured ranges of the published method (three cases each), widened by a quarter."""
+    """320 x 240 x 280 mm without mask: measured ranges of the published method (three cases each), widened by
+    a quarter."""
     for experiment, stage, number, low, high in [
-            ('3D_max7_D14_K', 1, 0, 2.7, 3.2), ('3D_max7_D14_K', 1, 1, 5.9, 7.0), ('3D_max7_D14_K', 1, 2, 5.3, 7.0),
-            ('3D_max7_D14_K', 1, 3, 7.0, 7.0), ('3D_max7_D14_K', 1, 4, 7.0, 7.0), ('3D_max20_D14_K', 4, 2, 10.2, 13.2),
+            ('3D_max7_D14_K', 1, 0, 2.7, 3.2), ('3D_max7_D14_K',
+             1, 1, 5.9, 7.0), ('3D_max7_D14_K', 1, 2, 5.3, 7.0),
+            ('3D_max7_D14_K', 1, 3, 7.0, 7.0), ('3D_max7_D14_K',
+             1, 4, 7.0, 7.0), ('3D_max20_D14_K', 4, 2, 10.2, 13.2),
             ('3D_max20_D14_K', 4, 3, 15.3, 18.4), ('3D_max20_D14_K', 4, 4, 14.9, 19.7)]:
-        sizes = [np.abs(make(thorax, 'single_frequency', options_of(experiment, number, stage), seed, mask=False)[0]).max()
+        sizes = [np.abs(make(thorax, 'single_frequency', options_of(experiment, number, stage), seed,
+                             mask=False)[0]).max()
                  for seed in range(6)]
         assert 0.75 * low < np.mean(sizes) < 1.25 * high, (experiment, number, sizes)
 
 
 def test_single_frequency_stops_at_the_mask(thorax):
     dvf, _ = make(thorax, 'single_frequency', options_of('3D_max7_D14_K', 4))
-    # 8 mm of smoothing at 4 mm voxels, cut at four standard deviations: 8 voxels beyond the mask nothing moves.
+    # 8 mm of smoothing at 4 mm voxels, cut at four standard deviations: 8 voxels beyond the mask nothing
+    # moves.
     far = ~ndimage.binary_dilation(thorax.torso, iterations=1, structure=np.ones((19, 19, 19)))
     assert far.any() and not dvf[far].any()
     assert np.abs(dvf[thorax.torso > 0]).max() > 3
@@ -86,7 +92,8 @@ def test_normalise_scales_down_and_up():
     np.testing.assert_allclose(normalise(field.copy(), 10., 8.), [2, -8, 4])
 
 
-# --------------------------------------------------------------------------------------------- respiratory motion
+# --------------------------------------------------------------------------------------------- respiratory
+# motion
 
 @pytest.mark.parametrize('spacing', [(1., 1., 1.), (2., 2., 2.), (4., 4., 4.)])
 def test_breathing_formula_in_millimetres_at_every_stage(spacing):
@@ -122,8 +129,10 @@ def test_respiratory_field_is_its_formula_plus_a_limited_spline(thorax):
     t0, s0, shift = rng.uniform(0.8, 1.1) * 15, rng.uniform(0.8, 1.1) * 0.12, rng.uniform(2, 12)
     u_y, u_z = respiratory_motion.breathing(thorax.im.shape, thorax.spacing, thorax.lung, t0, s0, shift)
     inside = thorax.torso > 0
-    np.testing.assert_allclose(dvf[..., 2][inside], np.broadcast_to(u_z[:, None, None], inside.shape)[inside], atol=1e-4)
-    np.testing.assert_allclose(dvf[..., 1][inside], np.broadcast_to(u_y[:, :, None], inside.shape)[inside], atol=1e-4)
+    np.testing.assert_allclose(dvf[..., 2][inside], np.broadcast_to(
+        u_z[:, None, None], inside.shape)[inside], atol=1e-4)
+    np.testing.assert_allclose(dvf[..., 1][inside], np.broadcast_to(
+        u_y[:, :, None], inside.shape)[inside], atol=1e-4)
     assert not dvf[~inside].any()
 
 
@@ -144,7 +153,8 @@ def test_spline_part_of_respiratory_motion_has_its_own_limit(thorax):
         assert np.abs(dvf[..., 2]).max() <= 0.3 * 3.5 * (1 + 1e-5)
 
 
-# --------------------------------------------------------------------------------------------- mixed frequency
+# --------------------------------------------------------------------------------------------- mixed
+# frequency
 
 def test_dilations_equal_scipy():
     mask = np.random.RandomState(0).uniform(size=(17, 14, 19)) > 0.98
@@ -155,7 +165,10 @@ def test_dilations_equal_scipy():
     for axis in range(3):
         structure = np.zeros((9, 9, 9), bool)
         structure[tuple(slice(0, 5) if a == axis else slice(None) for a in range(3))] = True
-        np.testing.assert_array_equal(dilation.one_sided(mask, axis), ndimage.binary_dilation(mask, structure))
+        np.testing.assert_array_equal(
+    dilation.one_sided(
+        mask, axis), ndimage.binary_dilation(
+            mask, structure))
 
 
 def test_dilation_within_a_block_equals_a_masked_whole_one():
@@ -182,8 +195,10 @@ def test_mixed_frequency_empties_blocks_of_each_component():
     assert kept.shape == (3, 40, 40, 40)
     assert {(phase, component) for _, phase, component, _ in history} == {
         (p, c) for p in ('emptied', 'grown', 'grown one-sided') for c in range(3)}
-    assert [phase for iteration, phase, c, _ in history if c == 0] == ['emptied'] * 9 + ['grown'] + ['grown one-sided']
-    blocks = [{str(block) for _, phase, c, block in history if c == k and phase == 'emptied'} for k in range(3)]
+    assert [phase for iteration, phase, c, _ in history if c == 0] == [
+        'emptied'] * 9 + ['grown'] + ['grown one-sided']
+    blocks = [{str(block) for _, phase, c, block in history if c == k and phase == 'emptied'}
+                   for k in range(3)]
     assert blocks[0] != blocks[1] != blocks[2]
     # Where nothing grew, each component keeps the dilated edges without its own emptied blocks.
     for component in range(3):
@@ -201,7 +216,9 @@ def test_mixed_frequency_field_rests_in_emptied_blocks(thorax):
     """Far from everything that is kept, the smoothed field of that component is zero."""
     options = options_of('3D_max7_D14_K', 0)
     context = Context(thorax.im, thorax.lung, thorax.torso, options)
-    kept = mixed_frequency.select(context.edges, context.lung, random_state('mixed_frequency', 1), 200, (5, 5, 5))
+    kept = mixed_frequency.select(
+    context.edges, context.lung, random_state(
+        'mixed_frequency', 1), 200, (5, 5, 5))
     dvf, _ = make(thorax, 'mixed_frequency', options, 1)
     for component in range(3):
         reach = int(4 * 10 / 4. + 0.5)
@@ -223,7 +240,8 @@ def test_translation_is_constant_and_never_zero(thorax):
         dvf, _ = make(thorax, 'translation', options_of('3D_max7_D14_K', 1), seed)
         assert np.ptp(dvf.reshape(-1, 3), axis=0).max() == 0
         assert 0 < np.abs(dvf[0, 0, 0]).max() <= 7
-    rests = np.mean([make(thorax, 'translation', options_of('3D_max7_D14_K', 1), s)[0][0, 0, 0] == 0 for s in range(60)])
+    rests = np.mean([make(thorax, 'translation', options_of('3D_max7_D14_K', 1), s)
+                    [0][0, 0, 0] == 0 for s in range(60)])
     assert 0.08 < rests < 0.32
 
 

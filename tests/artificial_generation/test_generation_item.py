@@ -35,7 +35,15 @@ def test_memory_and_files_agree(setting, info, dsmooth):
     assert_same(in_memory, made)
     assert_same(in_memory, read)
     assert read.spacing == (4., 4., 4.)
-    assert (read.im.dtype, read.dvf.dtype, read.mask.dtype, read.lung.dtype) == (np.int16, np.float32, np.uint8, np.uint8)
+    assert (
+    read.im.dtype,
+    read.dvf.dtype,
+    read.mask.dtype,
+    read.lung.dtype) == (
+        np.int16,
+        np.float32,
+        np.uint8,
+         np.uint8)
     assert read.dvf.shape == read.im.shape + (3,)
 
 
@@ -58,7 +66,13 @@ def test_deformed_image_and_masks_follow_the_dvf(setting, info, thorax):
     lung = sitk.GetImageFromArray(thorax.lung)
     for image, array in ((torso, item.mask), (lung, item.lung)):
         image.CopyInformation(original)
-        expected = sitk.GetArrayFromImage(sitk.Resample(image, original, transform, sitk.sitkNearestNeighbor, 0.))
+        expected = sitk.GetArrayFromImage(
+    sitk.Resample(
+        image,
+        original,
+        transform,
+        sitk.sitkNearestNeighbor,
+         0.))
         np.testing.assert_array_equal(array, expected)
     inside = item.mask > 0
     np.testing.assert_allclose(item.deformed_im[inside], warped[inside], atol=0.51)
@@ -73,19 +87,29 @@ def test_files_of_an_item(setting, info):
     item = get_item(setting, info)
     folder = su.address_generator(setting, 'DFolder', data='Phantom_4D', cn=1, dsmooth=5)
     next_folder = su.address_generator(setting, 'NextFolder', data='Phantom_4D', cn=1, dsmooth=5)
-    assert set(os.listdir(next_folder)) == {'NextIm.mha', 'NextLung.mha', 'NextTorso.mha', 'NextDVF.mha', 'manifest.json',
+    assert set(os.listdir(next_folder)) == {'NextIm.mha', 'NextLung.mha', 'NextTorso.mha', 'NextDVF.mha',
+                                            'manifest.json',
                                             'NextBSplineTransform.tfm', 'NextBSplineTransformIm.mha'}
     assert set(os.listdir(folder)) == {
-        'DeformedImage_Clean.mha', 'DeformedImage_Clean_Sponge.mha', 'DeformedImage_Clean_Sponge_Occluded.mha',
-        'DeformedDVF_pad0.mha', 'DeformedLung.mha', 'DeformedTorso.mha', 'DeformedLungOccluded.mha', 'Jac_pad0.mha',
+        'DeformedImage_Clean.mha', 'DeformedImage_Clean_Sponge.mha',
+        'DeformedImage_Clean_Sponge_Occluded.mha',
+        'DeformedDVF_pad0.mha', 'DeformedLung.mha', 'DeformedTorso.mha', 'DeformedLungOccluded.mha',
+        'Jac_pad0.mha',
         'BSplineTransform.tfm', 'BSplineTransformIm.mha', 'DVF_histogram_pad0.png', 'Jac_histogram_pad0.png',
         'manifest_Clean_Sponge_Occluded_pad0.json'}
     image = sitk.ReadImage(folder + 'Jac_pad0.mha')
     assert image.GetOrigin() == (-10., 5., 20.) and image.GetSpacing() == (4., 4., 4.)
-    np.testing.assert_allclose(sitk.GetArrayFromImage(image), jacobian_determinant(item.dvf, item.spacing), atol=1e-6)
-    # The transform is the field before its background was suppressed: equal deep inside the torso up to the scale.
+    np.testing.assert_allclose(
+    sitk.GetArrayFromImage(image),
+    jacobian_determinant(
+        item.dvf,
+        item.spacing),
+         atol=1e-6)
+    # The transform is the field before its background was suppressed: equal deep inside the torso up to the
+    # scale.
     raw = sitk.TransformToDisplacementField(sitk.ReadTransform(next_folder + 'NextBSplineTransform.tfm'),
-                                            sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing())
+                                            sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(),
+                                            image.GetSpacing())
     raw = sitk.GetArrayFromImage(raw)
     written = sitk.GetArrayFromImage(sitk.ReadImage(next_folder + 'NextDVF.mha'))
     np.testing.assert_allclose(written, raw * min(1, 15 / np.abs(raw).max()), atol=2e-3)
@@ -167,7 +191,11 @@ def test_a_changed_setting_makes_the_item_again(setting, info):
     first = get_item(setting, info)
     setting['SpongeModel'] = 'physical'
     second = get_item(setting, info)
-    assert np.array_equal(first.mask, second.mask) and not np.array_equal(first.deformed_im, second.deformed_im)
+    assert np.array_equal(
+    first.mask,
+    second.mask) and not np.array_equal(
+        first.deformed_im,
+         second.deformed_im)
     setting['deform_exp']['3D_max7_D14_K']['MaxDeform'] = 5
     assert np.abs(get_item(setting, info).dvf).max() <= 5 * (1 + 1e-5)
 
@@ -184,10 +212,12 @@ def test_a_copied_tree_is_still_finished(setting, info, tmp_path):
 
 
 def test_seeds_depend_on_everything_that_identifies_an_item(setting, info):
-    infos = [dict(info, dsmooth=5), dict(info, dsmooth=19), dict(info, dsmooth=5, cn=2), dict(info, dsmooth=5, type_im=5),
+    infos = [dict(info, dsmooth=5), dict(info, dsmooth=19), dict(info, dsmooth=5, cn=2),
+             dict(info, dsmooth=5, type_im=5),
              dict(info, dsmooth=5, stage=2), dict(info, dsmooth=5, deform_exp='3D_max15_D14_K'),
              dict(info, dsmooth=5, data='SPREAD', type_im=0)]
-    draws = [Identity(setting, i).random('single_frequency', *more).uniform() for i in infos for more in ((), ('Next',))]
+    draws = [Identity(setting, i).random('single_frequency', *more).uniform()
+                      for i in infos for more in ((), ('Next',))]
     assert len(set(draws)) == len(draws)
 
 
@@ -216,7 +246,8 @@ def test_dvf_pad_makes_the_field_larger(setting, info):
 
 @pytest.mark.parametrize('change, message', [
     ({'cn': 2}, 'does not exist'), ({'stage': 3}, 'accepted: 1, 2, 4'), ({'dsmooth': -1}, 'dsmooth'),
-    ({'type_im': 77}, 'type_im'), ({'deform_exp': '3D_max7_D14'}, '3D_max7_D14_K'), ({'data': 'Phantom'}, 'Phantom_4D'),
+    ({'type_im': 77}, 'type_im'), ({'deform_exp': '3D_max7_D14'},
+     '3D_max7_D14_K'), ({'data': 'Phantom'}, 'Phantom_4D'),
     ({'deformed_im_ext': ['Clean', 'Nois']}, 'Noise'), ({'padto': 40}, 'padto 40')])
 def test_bad_requests(setting, info, change, message):
     with pytest.raises(RegNetError, match=message):

@@ -1,7 +1,7 @@
 """Cost of artificial generation in yardsticks, on one thread.
 
-The yardstick is one ``sitk.Resample`` of the same int16 image with B-spline interpolation by a DVF of the same size. All
-numbers are ratios of one run. From the repository's folder:
+The yardstick is one ``sitk.Resample`` of the same int16 image with B-spline interpolation by a DVF of the
+same size. All numbers are ratios of one run. From the repository's folder:
 
     python -m tests.benchmark.bench_generation [--size 200] [--only zero,mixed_frequency]
 """
@@ -18,8 +18,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-ONE_THREAD = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
-                                     'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+ENVIRONMENT = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
+                                      'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+ENVIRONMENT['MALLOC_MMAP_THRESHOLD_'] = '1048576'    # as in the workers of a batch
 CASES = [('respiratory_motion', 0), ('single_frequency', 6), ('mixed_frequency', 9), ('zero', 13)]
 
 
@@ -53,13 +54,19 @@ def make_setting(root, size):
 
 
 def timed(function, repeats=3):
-    """Shortest time of a few runs, s."""
+    """Shortest (processor, wall) times of a few runs, s. The first is what a busy machine hardly changes."""
     times = []
     for _ in range(repeats):
-        start = time.time()
+        start = time.process_time(), time.time()
         function()
-        times.append(time.time() - start)
-    return min(times)
+        times.append((time.process_time() - start[0], time.time() - start[1]))
+    return tuple(min(column) for column in zip(*times))
+
+
+def show(name, seconds, yardstick, limit=None):
+    """Print one line of the table."""
+    print('{:42s} {:6.2f} {:6.2f} {}'.format(name, seconds[0] / yardstick[0], seconds[1] / yardstick[1],
+                                             '' if limit is None else 'at most {}'.format(limit)), flush=True)
 
 
 def measure(size, only):
@@ -76,30 +83,47 @@ def measure(size, only):
         arrays = make_image(size)
         image = sitk.GetImageFromArray(arrays[0])
         field, _ = random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.)
-        dvf = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(field, 0, -1)).astype(float), isVector=True)
+        dvf = sitk.GetImageFromArray(
+    np.ascontiguousarray(
+        np.moveaxis(
+            field, 0, -1)).astype(float), isVector=True)
         transform = sitk.DisplacementFieldTransform(dvf)
         yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.))
-        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s'.format(size, yardstick))
+        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s of processor time, {2:.2f} '
+              's\n'
+              'in yardsticks:{3:>33s} {4:>6s}'.format(size, yardstick[0], yardstick[1], 'CPU', 'wall'))
         seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.))
-        print('{:44s} {:5.2f} (at most 0.1)'.format('B-spline field', seconds / yardstick))
+        show('B-spline field', seconds, yardstick, 0.1)
         context = Context(arrays[0], arrays[1], arrays[2], options)
         seconds = timed(lambda: (setattr(context, '_edges', None), context.edges), 1)
-        print('{:44s} {:5.2f}'.format('Canny edges around the lungs', seconds / yardstick))
-        seconds = timed(lambda: mixed_frequency.select(context.edges, arrays[1], np.random.RandomState(0), 200, (20,) * 3))
-        print('{:44s} {:5.2f} (at most 0.3)'.format('mixed-frequency masks (Np = 200)', seconds / yardstick))
+        show('Canny edges around the lungs', seconds, yardstick)
+        seconds = timed(
+    lambda: mixed_frequency.select(
+        context.edges,
+        arrays[1],
+        np.random.RandomState(0),
+        200,
+        (20,
+        ) * 3))
+        show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
         del field, dvf, transform, context, arrays
-        info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'padto': None, 'stage': 1,
+        info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'padto': None,
+                'stage': 1,
                 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}
         for name, dsmooth in CASES:
             if only and name not in only:
                 continue
-            # The experiment with this category first gives the item on the existing image; as it is, one with a next image.
+            # The experiment with this category first gives the item on the existing image; as it is, one with
+            # a next image.
             first = dict(setting, deform_exp={'3D_max7_D14_K': dict(
                 setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])})
-            for label, own, number, limit in (('existing image', first, 0, 2.5), ('with next image', setting, dsmooth or 14, 4)):
-                get = lambda: (shutil.rmtree(root + 'Elastix', ignore_errors=True),
-                               get_item(own, dict(info, dsmooth=number)))
-                print('{:44s} {:5.2f} (at most {})'.format(name + ', ' + label, timed(get, 2) / yardstick, limit), flush=True)
+            for label, own, number, limit in (('existing image', first, 0, 2.5),
+                                              ('with next image', setting, dsmooth or 14, 4)):
+                def get(own=own, number=number):
+                    shutil.rmtree(root + 'Elastix', ignore_errors=True)
+                    get_item(own, dict(info, dsmooth=number))
+
+                show(name + ', ' + label, timed(get, 2), yardstick, limit)
     finally:
         shutil.rmtree(root)
 
@@ -110,24 +134,34 @@ def measure_memory(size, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     root = tempfile.mkdtemp() + '/'
     try:
-        subprocess.run([sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size', str(size)],
+        subprocess.run([sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size',
+                        str(size)],
                        check=True)
         from functions.setting import setting_utils as su
         setting = su.initialize_setting('Benchmark', where_to_run='Root')
-        setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
+        setting.update(
+    RootFolder=root,
+    DataFolder=root +
+    'Data/',
+    log_root_folder=root +
+    'Experiments/',
+     stage=1)
         su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
-        produce(setting, {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1,
-                          'dsmooth': dict(CASES)[name] or 14, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']})
+        produce(setting,
+                {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1,
+                          'dsmooth': dict(CASES)[name] or 14,
+                 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']})
     finally:
         shutil.rmtree(root)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print('{:44s} {:5.0f} bytes per voxel of peak memory, {:.0f} above the {:.0f} MB of the libraries (at most 64)'.format(
-        name + ', with next image', 1024. * peak / size ** 3, 1024. * (peak - before) / size ** 3, before / 1024.))
+    print('{:42s} {:6.0f} bytes per voxel of peak memory, {:.0f} MB of it libraries (at most 64)'.format(
+        name + ', with next image', 1024. * peak / size ** 3, before / 1024.))
 
 
 def main():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=200, help='voxels along each axis')
     parser.add_argument('--only', default='', help='categories, separated by commas')
     parser.add_argument('--memory', help=argparse.SUPPRESS)
@@ -141,7 +175,7 @@ def main():
         measure(arguments.size, [name for name in arguments.only.split(',') if name])
     else:
         # Threads of the libraries are counted when they are loaded, hence children with the environment set.
-        environment = dict(os.environ, REGNET_BENCHMARK_CHILD='1', **ONE_THREAD)
+        environment = dict(os.environ, REGNET_BENCHMARK_CHILD='1', **ENVIRONMENT)
         command = [sys.executable, '-m', 'tests.benchmark.bench_generation', '--size', str(arguments.size)]
         subprocess.run(command + ['--only', arguments.only], check=True, env=environment)
         for name, _ in CASES:

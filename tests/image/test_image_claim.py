@@ -22,7 +22,7 @@ with claim(sys.argv[1]) as ours:
 
 
 def holder(lock):
-    """A process that claims ``lock`` and holds it until its input is closed; returns (process, what it got)."""
+    """A process that claims ``lock`` and holds it until its input is closed: (process, what it got)."""
     process = subprocess.Popen([sys.executable, '-c', HOLD, lock, ROOT], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, universal_newlines=True)
     return process, process.stdout.readline().strip()
@@ -62,7 +62,7 @@ def test_claim_of_another_living_process_is_respected_and_that_of_a_killed_one_t
         with claim(lock) as ours:
             assert not ours
     finally:
-        process.kill()    # not waited for: a killed process that is still listed (zombie) holds nothing either
+        process.kill()    # not waited for: a zombie holds nothing either
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     with claim(lock) as ours:
         assert ours

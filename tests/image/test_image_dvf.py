@@ -145,7 +145,8 @@ def test_composing_translations_adds_them():
     first = field_of(lambda p: np.zeros_like(p) + [1., 2., 3.], a)
     total = field_of(lambda p: np.zeros_like(p) + [-4., 0.5, 2.], b)
     result = D.compose(first, total)
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result), np.tile([-3., 2.5, 5.], a.shape + (1,)), atol=1e-5)
+    expected = np.tile([-3., 2.5, 5.], a.shape + (1,))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(result), expected, atol=1e-5)
     assert Geometry.of(result) == a
 
 
@@ -190,11 +191,11 @@ def test_composition_with_the_inverse_is_identity(seed):
 def test_inverse_of_a_translation_and_of_a_field_that_cannot_be_inverted():
     geometry = oblique_geometry((5, 6, 7))
     inverse, residual = D.invert(field_of(lambda p: np.zeros_like(p) + [3., -2., 1.], geometry))
-    np.testing.assert_allclose(sitk.GetArrayFromImage(inverse), np.tile([-3., 2., -1.], geometry.shape + (1,)),
-                               atol=1e-5)
+    expected = np.tile([-3., 2., -1.], geometry.shape + (1,))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(inverse), expected, atol=1e-5)
     assert residual < 1e-4
-    rough = image_of(np.random.RandomState(0).uniform(-9, 9, geometry.shape + (3,)).astype(np.float32), geometry)
-    assert D.invert(rough, iterations=3)[1] > 0.1
+    rough = np.random.RandomState(0).uniform(-9, 9, geometry.shape + (3,)).astype(np.float32)
+    assert D.invert(image_of(rough, geometry), iterations=3)[1] > 0.1
 
 
 def test_fields_of_double_precision_are_accepted_and_others_refused():

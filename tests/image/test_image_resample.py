@@ -27,8 +27,8 @@ def case(seed, amplitude=6.):
 def by_resample(image, dvf, code, default):
     """The same through a transform, by SimpleITK, in double precision."""
     transform = sitk.DisplacementFieldTransform(sitk.Cast(dvf, sitk.sitkVectorFloat64))
-    return sitk.GetArrayFromImage(sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), dvf, transform, code, default,
-                                                sitk.sitkFloat32))
+    image = sitk.Cast(image, sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(sitk.Resample(image, dvf, transform, code, default, sitk.sitkFloat32))
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
@@ -49,8 +49,8 @@ def test_warp_equals_resampling_through_a_transform_edges_included(seed, interpo
 @pytest.mark.parametrize('interpolator', list(CODES))
 def test_resample_to_equals_simpleitk(interpolator):
     image, dvf, grid = case(5)
-    truth = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), dvf, sitk.Transform(), CODES[interpolator], -2048.,
-                          sitk.sitkFloat32)
+    truth = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), dvf, sitk.Transform(), CODES[interpolator],
+                          -2048., sitk.sitkFloat32)
     result = resample_to(image, grid, interpolator)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(result), np.rint(sitk.GetArrayFromImage(truth)))
     assert result.GetPixelID() == sitk.sitkInt16 and Geometry.of(result) == grid

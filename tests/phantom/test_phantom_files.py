@@ -24,8 +24,9 @@ def make_setting(folder, **options):
 
 
 def address(setting, request, type_im=0, cn=1, other=None):
-    pair = None if other is None else [{'data': 'Phantom_4D', 'cn': cn, 'type_im': k} for k in (type_im, other)]
-    return su.address_generator(setting, request, data='Phantom_4D', cn=cn, type_im=type_im, pair_info=pair)
+    pair = [{'data': 'Phantom_4D', 'cn': cn, 'type_im': k} for k in (type_im, other)]
+    return su.address_generator(setting, request, data='Phantom_4D', cn=cn, type_im=type_im,
+                                pair_info=None if other is None else pair)
 
 
 @pytest.fixture(scope='module')
@@ -44,15 +45,14 @@ def test_images_and_field_are_written(made):
     for type_im in (0, 5):
         for request, expected in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), case.phase(type_im)):
             image = sitk.ReadImage(address(made, request, type_im))
-            assert image.GetPixelID() == expected.GetPixelID() and image.GetOrigin() == pytest.approx(expected.GetOrigin())
+            assert image.GetPixelID() == expected.GetPixelID()
+            assert image.GetOrigin() == pytest.approx(expected.GetOrigin())
             assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
     dvf = sitk.ReadImage(address(made, 'TrueDVF', 0, other=5))
     assert dvf.GetSize() == (80, 72, 76) and dvf.GetNumberOfComponentsPerPixel() == 3
     fixed = table(address(made, 'LandmarkPointExact', 0, other=5))
     moving = table(address(made, 'LandmarkPointExact', 5, other=0))
     assert fixed.shape == moving.shape == (40, 3)
-    linear = sitk.LinearInterpolator if hasattr(sitk, 'LinearInterpolator') else None
-    assert linear is None or True
     transform = sitk.DisplacementFieldTransform(sitk.Cast(dvf, sitk.sitkVectorFloat64))
     moved = np.array([transform.TransformPoint(point) for point in fixed])
     assert np.abs(moved - moving).max() < 0.1
@@ -72,7 +72,8 @@ def test_dirlab_text_comes_back_within_half_a_voxel(made):
         assert np.array_equal(table(address(made, 'LandmarkIndex_tr', type_im, other=other)), index)
         rounded = table(address(made, 'LandmarkPoint_tr', type_im, other=other))
         assert np.allclose(rounded, world, atol=1e-3)
-        for request, kind, values in (('LandmarkIndex_elx', 'index', index), ('LandmarkPoint_elx', 'point', rounded)):
+        for request, kind, values in (('LandmarkIndex_elx', 'index', index),
+                                      ('LandmarkPoint_elx', 'point', rounded)):
             path = address(made, request, type_im, other=other)
             with open(path) as stream:
                 assert stream.readline().strip() == kind and int(stream.readline()) == len(values)
@@ -83,8 +84,8 @@ def test_the_few_landmarks_are_the_first_of_the_many(made):
     many = table(address(made, 'LandmarkPointExact', 0, other=5))
     few = table(address(made, 'LandmarkPointExact', 0, other=4))
     assert np.array_equal(many[:12], few)
-    motion = [np.linalg.norm(table(address(made, 'LandmarkPointExact', k, other=2 if k == 1 else 1)) - few, axis=1).mean()
-              for k in range(10)]
+    every = [table(address(made, 'LandmarkPointExact', k, other=2 if k == 1 else 1)) for k in range(10)]
+    motion = [np.linalg.norm(points - few, axis=1).mean() for points in every]
     assert motion[0] == 0 and np.argmax(motion) == 5
 
 
@@ -119,8 +120,8 @@ def test_workers_make_what_one_process_makes(tmp_path):
     assert phantom.make_cases(serial, [3, 4], types=[5], n_workers=1) == {3: [5], 4: [5]}
     assert phantom.make_cases(parallel, [3, 4], types=[5], n_workers=2) == {3: [5], 4: [5]}
     for cn in (3, 4):
-        one, two = [sitk.GetArrayFromImage(sitk.ReadImage(address(s, 'OriginalIm', 5, cn=cn))) for s in (serial, parallel)]
-        assert np.array_equal(one, two)
+        one, two = [sitk.ReadImage(address(s, 'OriginalIm', 5, cn=cn)) for s in (serial, parallel)]
+        assert np.array_equal(sitk.GetArrayFromImage(one), sitk.GetArrayFromImage(two))
 
 
 def test_size_can_be_given(tmp_path):
@@ -137,8 +138,8 @@ def test_defaults_are_valid_and_complete():
 @pytest.mark.parametrize('options, words', [
     ({'Size': [300, 220]}, 'Size'), ({'Size': [300, 220, 20]}, 'at least 64'), ({'Size': 'large'}, 'Size'),
     ({'Size': [100.5, 100, 100]}, 'whole'), ({'Landmarks': 0}, 'Landmarks'), ({'Noise': [20, 10]}, 'Noise'),
-    ({'Descent': 12}, 'Descent'), ({'Anatomy': 9}, 'Anatomy'), ({'Table': 1}, 'Table'), ({'Pathology': []}, 'Pathology'),
-    ({'FieldOfView': [0.1, 1]}, 'FieldOfView'), ([1, 2], 'dictionary')])
+    ({'Descent': 12}, 'Descent'), ({'Anatomy': 9}, 'Anatomy'), ({'Table': 1}, 'Table'),
+    ({'Pathology': []}, 'Pathology'), ({'FieldOfView': [0.1, 1]}, 'FieldOfView'), ([1, 2], 'dictionary')])
 def test_bad_options(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         check_options(options)
@@ -163,8 +164,3 @@ def test_bad_cases_write_nothing(tmp_path, arguments, words):
 def test_too_many_landmarks_for_the_box():
     with pytest.raises(InputError, match='Landmarks'):
         Case(1, {'Size': [64, 64, 64], 'Landmarks': 5000}).landmarks()
-
-
-def test_a_descent_too_deep_for_the_box():
-    with pytest.raises(InputError, match='Descent'):
-        Case(1, {'Size': [80, 72, 64], 'Descent': [39, 40], 'Anatomy': 0}).landmarks()

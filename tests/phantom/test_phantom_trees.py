@@ -12,7 +12,7 @@ def test_trees_are_trees_of_the_right_shape(small_case):
         assert len(tree.nodes) > 100
         children = np.flatnonzero(tree.parent >= 0)
         assert np.all(tree.radius[children] <= tree.radius[tree.parent[children]] + 1e-9)
-        inner = np.setdiff1d(np.arange(len(tree.nodes)), np.setdiff1d(np.arange(len(tree.nodes)), tree.parent))
+        inner = np.unique(tree.parent[1:])
         carried = np.bincount(tree.parent[1:], weights=tree.radius[1:] ** MURRAY, minlength=len(tree.nodes))
         assert np.allclose(carried[inner], tree.radius[inner] ** MURRAY)
         assert tree.radius.min() < 1 < tree.radius.max()
@@ -55,7 +55,7 @@ def test_thin_and_outlying_capsules():
     far = Capsules(np.array([[100.0, 0, 0]]), np.array([[120.0, 0, 0]]), np.array([2.0]), np.array([1.0]))
     paint(volume, (0, 0, 0), far)
     assert volume.max() == 0
-    crossing = polyline([[-20.0, 6, 5], [30.0, 6, 5]], [0.4, 0.4])
+    crossing = polyline([[-20.0, 6.3, 5.4], [30.0, 6.3, 5.4]], [0.4, 0.4])
     paint(volume, (0, 0, 0), crossing)
     assert 0.1 < volume.max() < 0.6  # thinner than a voxel: partial volume
-    assert volume.sum() / 14 == pytest.approx(np.pi * 0.16, rel=0.5)
+    assert volume.sum() / 14 == pytest.approx(np.pi * 0.16, rel=0.15)

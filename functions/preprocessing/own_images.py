@@ -1,0 +1,113 @@
+"""A person's own chest CT into a data set: isotropic image, lung and torso mask, at the addresses of that
+data set."""
+import collections
+import logging
+import os
+import time
+
+import SimpleITK as sitk
+
+from functions.image.geometry import require_same_grid
+from functions.image.manifest import array_checksum, check_manifest, record_output, write_manifest
+from functions.image.masks import read_mask, require_nonempty
+from functions.image.volume_io import array_view, image_from_array, write_image
+from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
+from functions.preprocessing.load import load_ct
+from functions.preprocessing.segmentation import chest_masks, torso_mask
+from functions.setting.atomic import sweep_stale_temporaries
+from functions.setting.errors import MissingFileError
+from functions.setting.setting_utils import address_generator
+
+_log = logging.getLogger(__name__)
+
+FORMAT_NUMBER = 1    # raise by hand when the same source gives another result
+SPACING = 1.    # mm
+
+Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
+
+
+def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None):
+    """Write the isotropic image and the masks of one CT where the data set expects them.
+
+    The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z
+    superior). Work that its manifest (a .json beside the image) shows to be done from the same files is not
+    done again.
+
+    :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file or folder with a DICOM series.
+    :param setting: the setting dictionary.
+    :param data: key of a registered data set.
+    :param cn: case number, from 1.
+    :param type_im: index into the types of the data set.
+    :param lung, torso: mask files on the grid of ``source``; None: made from the HU.
+    :param series: series instance UID where a DICOM folder holds several.
+    :return: :class:`Prepared`: the three addresses (OriginalIm, OriginalLung, OriginalTorso), and whether
+        they were made now (False: they were there).
+    :raises MissingFileError, InputError, UnknownNameError: before anything is written.
+    """
+    im, lung_address, torso_address = [
+        address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
+        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
+    made_from = {'source': _fingerprint(source), 'series': series, 'spacing': SPACING,
+                 'lung': _fingerprint(lung), 'torso': _fingerprint(torso)}
+    manifest = _manifest_address(im)
+    done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
+    if done:
+        return Prepared(im, lung_address, torso_address, False)
+    if reason != 'no manifest':
+        _log.warning('%s is prepared again: %s.', im, reason)
+    started = time.time()
+    image, masks = prepare(source, lung, torso, series)
+    folder = os.path.dirname(os.path.abspath(manifest))
+    outputs = []
+    for path, content in ((im, image), (lung_address, masks[0]), (torso_address, masks[1])):
+        sweep_stale_temporaries(os.path.dirname(os.path.abspath(path)))
+        write_image(content, path)
+        outputs.append(record_output(path, content, folder))
+    write_manifest(manifest, made_from, FORMAT_NUMBER, outputs)
+    _log.info('%s prepared from %s in %.1f s.', im, source, time.time() - started)
+    return Prepared(im, lung_address, torso_address, True)
+
+
+def prepare(source, lung=None, torso=None, series=None):
+    """What :func:`prepare_image` writes, in memory: (image, (lung, torso)), int16 and uint8 at 1 mm."""
+    image = load_ct(source, series)
+    given = [None if mask is None else _given_mask(mask, image, name)
+             for mask, name in ((lung, 'lung'), (torso, 'torso'))]
+    image = to_isotropic(image, SPACING)
+    masks = [None if mask is None else mask_to_isotropic(mask, SPACING) for mask in given]
+    if masks[0] is None:
+        found = chest_masks(image)
+        masks = [found.lung, found.torso if masks[1] is None else masks[1]]
+    elif masks[1] is None:
+        masks[1] = torso_mask(image)
+    for mask, name in zip(masks, ('lung', 'torso')):
+        require_nonempty(mask, 'The {} mask of {}'.format(name, source))
+    return image, tuple(masks)
+
+
+def _given_mask(mask, image, name):
+    if not isinstance(mask, sitk.Image):
+        return read_mask(mask, like=image)
+    require_same_grid(mask, image, 'The {} mask'.format(name), 'its image')
+    require_nonempty(mask, 'The {} mask'.format(name))
+    return image_from_array((array_view(mask) != 0).astype('uint8'), mask)
+
+
+def _manifest_address(im):
+    return os.path.splitext(im)[0] + '.json'
+
+
+def _fingerprint(source):
+    """What tells whether the input is still the same: names, sizes and times of files, or the checksum of an
+    image."""
+    if source is None:
+        return None
+    if isinstance(source, sitk.Image):
+        grid = source.GetSpacing() + source.GetOrigin() + source.GetDirection()
+        return {'checksum': array_checksum(source), 'grid': list(grid)}
+    path = os.path.abspath(os.fspath(source))
+    if not os.path.exists(path):
+        raise MissingFileError('Image {} does not exist.'.format(source))
+    names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else [path]
+    return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns]
+            for n in names if os.path.isfile(n)]

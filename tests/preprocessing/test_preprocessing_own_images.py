@@ -1,0 +1,179 @@
+"""A person's own CT on its way into a data set."""
+import json
+import logging
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import functions.setting.setting_utils as su
+from chest import chest, dice
+from functions.image.geometry import Geometry
+from functions.image.volume_io import array_view, read_image
+from functions.preprocessing import own_images
+from functions.preprocessing.load import as_hu, load_ct
+from functions.preprocessing.own_images import prepare_image
+from functions.preprocessing.segmentation import lung_labels, torso_mask
+from functions.setting.errors import InputError, MissingFileError
+
+DATA = 'DIR-Lab_4D'
+REAL = os.environ.get('REGNET_REAL_CT')
+SCANS = ['Lung_Dx-A0001', 'ACRIN-FLT-Breast_013_chest.nii.gz']
+
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    monkeypatch.setenv('REGNET_DATA', str(tmp_path / 'Data') + '/')
+    return su.initialize_setting(current_experiment='own', where_to_run='Auto')
+
+
+@pytest.fixture(scope='module')
+def scan():
+    return chest()
+
+
+def stored(image, path):
+    sitk.WriteImage(image, str(path))
+    return str(path)
+
+
+def test_image_and_masks_are_written_where_the_data_set_expects_them(setting, scan, tmp_path):
+    image, right, left, torso = scan
+    flipped = sitk.Flip(image, [True, True, False])
+    result = prepare_image(stored(flipped, tmp_path / 'scan.nii.gz'), setting, DATA, cn=3, type_im=1)
+    for request, path in (('OriginalIm', result.im), ('OriginalLung', result.lung), ('OriginalTorso', result.torso)):
+        assert path == su.address_generator(setting, request, data=DATA, cn=3, type_im=1, stage=1)
+        assert str(tmp_path) in os.path.abspath(path)
+    prepared, lung, body = [read_image(path) for path in result[:3]]
+    assert prepared.GetPixelID() == sitk.sitkInt16 and lung.GetPixelID() == body.GetPixelID() == sitk.sitkUInt8
+    assert prepared.GetSpacing() == (1, 1, 1) and prepared.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    assert Geometry.of(lung) == Geometry.of(body) == Geometry.of(prepared)
+    truth = sitk.GetImageFromArray((right | left).astype(np.uint8))
+    truth.CopyInformation(image)
+    truth = sitk.Resample(truth, lung, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    assert dice(array_view(lung) > 0, array_view(truth) > 0) > 0.95
+    assert array_view(prepared)[array_view(lung) > 0].mean() < -700
+    assert array_view(body)[array_view(lung) > 0].all()
+
+
+def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan, tmp_path, monkeypatch, caplog):
+    source = stored(scan[0], tmp_path / 'scan.mha')
+    assert prepare_image(source, setting, DATA, cn=1).made
+    monkeypatch.setattr(own_images, 'load_ct', None)    # must not be called
+    result = prepare_image(source, setting, DATA, cn=1)
+    assert not result.made
+    monkeypatch.undo()
+    monkeypatch.setenv('REGNET_DATA', str(tmp_path / 'Data') + '/')
+    with open(result.lung, 'r+b') as stream:
+        stream.truncate(1000)
+    with caplog.at_level(logging.WARNING):
+        assert prepare_image(source, setting, DATA, cn=1).made
+    assert 'prepared again' in caplog.text and 'Lung' in caplog.text
+    assert not prepare_image(source, setting, DATA, cn=1).made
+    stored(scan[0] + 1, tmp_path / 'scan.mha')
+    assert prepare_image(source, setting, DATA, cn=1).made
+    manifest = json.loads(open(os.path.splitext(result.im)[0] + '.json').read())
+    assert len(manifest['outputs']) == 3
+
+
+def test_given_masks_are_used(setting, scan, tmp_path):
+    image, right, left, torso = scan
+    paths = {}
+    for name, array in (('lung', right), ('torso', torso)):
+        mask = sitk.GetImageFromArray(array.astype(np.uint8) * 5)
+        mask.CopyInformation(image)
+        paths[name] = stored(mask, tmp_path / (name + '.nrrd'))
+    result = prepare_image(stored(image, tmp_path / 'scan.mha'), setting, DATA, cn=2, **paths)
+    lung = array_view(read_image(result.lung))
+    assert set(np.unique(lung)) == {0, 1}
+    assert lung.sum() == pytest.approx(np.count_nonzero(right) * 27, rel=0.02)
+
+
+def test_bad_input_stops_before_anything_is_written(setting, scan, tmp_path):
+    image = scan[0]
+    source = stored(image, tmp_path / 'scan.mha')
+    other = sitk.Cast(image[:, :, :-1] > 0, sitk.sitkUInt8)
+    with pytest.raises(InputError, match='other.mha.*same grid'):
+        prepare_image(source, setting, DATA, cn=1, lung=stored(other, tmp_path / 'other.mha'))
+    empty = stored(sitk.Cast(image > 9999, sitk.sitkUInt8), tmp_path / 'empty.mha')
+    with pytest.raises(InputError, match='empty.mha is empty'):
+        prepare_image(source, setting, DATA, cn=1, lung=empty)
+    with pytest.raises(MissingFileError, match='absent.mha'):
+        prepare_image(str(tmp_path / 'absent.mha'), setting, DATA, cn=1)
+    with pytest.raises(MissingFileError, match='absent.mha'):
+        prepare_image(source, setting, DATA, cn=1, lung=str(tmp_path / 'absent.mha'))
+    flat = stored(sitk.Image(30, 30, sitk.sitkInt16), tmp_path / 'flat.mha')
+    with pytest.raises(InputError, match='2 dimensions'):
+        prepare_image(flat, setting, DATA, cn=1)
+    assert not os.path.exists(str(tmp_path / 'Data'))
+
+
+# ---- HU
+
+def scaled(low, high, dtype=np.float32):
+    return sitk.GetImageFromArray(np.linspace(low, high, 4 * 5 * 6).reshape(4, 5, 6).astype(dtype))
+
+
+def test_hu_are_kept_and_what_scanners_mark_as_unseen_becomes_air():
+    image = scaled(-1000, 1500, np.int16)
+    assert as_hu(image, 'x') is image
+    array = sitk.GetArrayFromImage(as_hu(scaled(-3024, 1500), 'x'))
+    assert array.dtype == np.int16 and array.min() == -1024
+    expected = np.rint(np.clip(sitk.GetArrayFromImage(scaled(-3024, 1500)), -1024, 1500))
+    np.testing.assert_array_equal(array, expected)
+
+
+def test_stored_values_are_taken_for_hu_plus_1024_and_that_is_said(caplog):
+    with caplog.at_level(logging.WARNING):
+        array = sitk.GetArrayFromImage(as_hu(scaled(0, 3000, np.uint16), 'my scan'))
+    assert array.min() == -1024 and array.max() == 3000 - 1024
+    assert 'my scan' in caplog.text and '1024' in caplog.text
+
+
+@pytest.mark.parametrize('low, high', [(0, 1), (-1, 1), (0, 255), (-200, 900), (-1000, -900)])
+def test_values_that_are_no_hu_are_refused(low, high):
+    with pytest.raises(InputError, match='CT in HU is needed'):
+        as_hu(scaled(low, high), 'x')
+
+
+def test_load_ct_takes_images_in_memory_and_refuses_colour():
+    assert array_view(load_ct(scaled(-1000, 900))).dtype == np.int16
+    with pytest.raises(InputError, match='one value per voxel'):
+        load_ct(sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3))
+
+
+# ---- real CT
+
+@pytest.mark.skipif(not REAL, reason='real chest CT is looked for in the folder that REGNET_REAL_CT names')
+@pytest.mark.parametrize('name', SCANS)
+def test_real_chest_ct(name):
+    source = os.path.join(REAL, name)
+    if not os.path.exists(source):
+        pytest.skip('{} does not exist'.format(source))
+    image = load_ct(source)
+    labels = array_view(lung_labels(image))
+    body = array_view(torso_mask(image))
+    hu = array_view(image)
+    litre = np.prod(image.GetSpacing()) / 1e6
+    for label in (1, 2):
+        lung = labels == label
+        assert 0.5 < lung.sum() * litre < 4
+        assert np.median(hu[lung]) < -750 and (hu[lung] < -400).mean() > 0.85
+        assert ndarray_components(lung) < 0.02
+    centre = [np.argwhere(labels == label)[:, 2].mean() for label in (1, 2)]
+    assert centre[0] + 100 / image.GetSpacing()[0] < centre[1]
+    assert body[labels > 0].mean() > 0.999
+    assert ndarray_components(body > 0) == 0
+    # Nothing dense below the back is left in the body: rows behind its last one hold the table.
+    assert 3 < body.sum() * litre < 60
+    dense = (hu > -300) & (body == 0)
+    assert dense.sum() * litre > 0.1, 'the table, at least, is outside'
+
+
+def ndarray_components(mask):
+    """Fraction of ``mask`` outside its largest connected part."""
+    from scipy import ndimage
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    return 1 - sizes.max() / sizes.sum()
