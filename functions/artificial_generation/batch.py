@@ -34,10 +34,9 @@ class BatchReport(collections.namedtuple(
     __slots__ = ()
 
     def __str__(self):
+        counts = [len(group) for group in self[:5]]
         lines = ['Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to '
-                 'another process; '
-                 '{:.0f} s.'.format(len(self.made), len(self.remade), len(self.skipped), len(self.failed),
-                                    len(self.left), self.seconds)]
+                 'another process; {:.0f} s.'.format(*(counts + [self.seconds]))]
         lines += ['  made again: {}: {}'.format(*pair) for pair in self.remade]
         lines += ['  FAILED: {}: {}'.format(*pair) for pair in self.failed]
         return '\n'.join(lines)
@@ -77,9 +76,8 @@ def generate_batch(setting, train_modes=('Training', 'Validation'),
         if not waiting:
             break
     left = [Identity(setting, im_info).name for im_info in waiting]
-    return BatchReport(collected['made'], collected['remade'], collected['skipped'], collected['failed'],
-                       left,
-                       time.time() - start)
+    return BatchReport(left=left, seconds=time.time() - start,
+                       **{key: collected[key] for key in ('made', 'remade', 'skipped', 'failed')})
 
 
 def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
@@ -119,8 +117,10 @@ def make_original(setting, im_info):
 
 
 def make_one(setting, im_info, verify=False):
-    """Worker's task: one item. Returns (status, reason), status made, remade, skipped, claimed, failed or
-    disk."""
+    """Worker's task: one item.
+
+    :return: (status, reason); status is made, remade, skipped, claimed, failed or disk.
+    """
     try:
         identity = Identity(setting, im_info)
         lock = _lock_path(identity)

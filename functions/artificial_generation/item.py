@@ -39,8 +39,10 @@ def get_item(setting, im_info, write=None):
 
 
 def make_item(setting, im_info):
-    """The item made in memory, whatever is on disk; nothing is written. Arguments and errors as
-    :func:`get_item`."""
+    """The item made in memory, whatever is on disk; nothing is written.
+
+    Arguments and errors as :func:`get_item`.
+    """
     return _get(setting, im_info, False, use_files=False)
 
 
@@ -55,7 +57,7 @@ def produce(setting, im_info, verify=False):
         done, reason = item_files.check_item(identity, verify)
         if done:
             return False, ''
-        moving = _moving(identity, True, True)
+        moving = _moving(identity, True, True, verify)
         # A next image is made again with the same voxels, so that what was deformed from it stays valid.
         if not item_files.check(item_files.manifest_path(identity), identity.made_from(),
                                 item_files.item_paths(identity), verify)[0]:
@@ -77,8 +79,7 @@ def _get(setting, im_info, write, use_files):
             done, reason = item_files.check_item(identity)
             if not done:
                 raise MissingFileError('{} is not finished ({}) and never_generate_image is True; generate '
-                                       'it first with '
-                                       '--only_generate_image.'.format(identity.name, reason))
+                                       'it first with --only_generate_image.'.format(identity.name, reason))
         moving = _moving(identity, write, use_files)
         found = item_files.read_deformed(identity) if use_files else None
         if found is None:
@@ -101,11 +102,11 @@ def _named(error, identity):
     return named
 
 
-def _moving(identity, write, use_files):
+def _moving(identity, write, use_files, verify=False):
     """Volumes of the undeformed image: the original for dsmooth 0, the next image otherwise."""
     if identity.dsmooth == 0:
         return original_volumes(identity, write)
-    moving = item_files.read_next(identity) if use_files else None
+    moving = item_files.read_next(identity, verify) if use_files else None
     if moving is None:
         moving, dvf, coefficients = make_next(identity, original_volumes(identity, write))
         if write:

@@ -21,9 +21,9 @@ FORMAT_NUMBER = 1
 
 def manifest_path(identity):
     """Manifest of an item: one per augmentation sequence, stage and padding, in the item's folder."""
-    return _beside(identity.address('DeformedIm', deformed_im_ext=identity.sequence), 'manifest_' +
-                   '_'.join(identity.sequence) + '_pad{}'.format(identity.dvf_pad), 'DeformedImage_' +
-                   '_'.join(identity.sequence))
+    names = '_'.join(identity.sequence)
+    return _beside(identity.address('DeformedIm', deformed_im_ext=identity.sequence),
+                   'manifest_{}_pad{}'.format(names, identity.dvf_pad), 'DeformedImage_' + names)
 
 
 def next_manifest_path(identity):
@@ -32,8 +32,7 @@ def next_manifest_path(identity):
 
 
 def _beside(path, stem, replaced):
-    """The JSON file named like ``path`` with ``stem`` in place of ``replaced``, keeping stage and padding
-    suffixes."""
+    """The JSON file named like ``path``, ``stem`` in place of ``replaced``, with its stage and padding."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.replace(replaced, stem, 1).partition('.')[0] + '.json')
 
@@ -87,16 +86,16 @@ def check_item(identity, verify=False):
     return check(manifest_path(identity), identity.made_from(), item_paths(identity), verify)
 
 
-def read_next(identity):
+def read_next(identity, verify=False):
     """Next image and masks from files, or None when they are not finished."""
     paths = next_paths(identity)
-    done, reason = check(next_manifest_path(identity), identity.made_from(False), paths)
+    done, reason = check(next_manifest_path(identity), identity.made_from(False), paths, verify)
     if done:
         try:
             im = read_image(paths['NextIm'])
-            return Volumes(im,
-                           *[read_mask(paths[request], like=im, required=False) if request in paths else None
-                                 for request in ('NextLung', 'NextTorso')])
+            masks = [read_mask(paths[request], like=im, required=False) if request in paths else None
+                     for request in ('NextLung', 'NextTorso')]
+            return Volumes(im, *masks)
         except RegNetError as error:
             reason = str(error)
     _warn(identity, reason)

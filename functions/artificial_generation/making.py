@@ -44,21 +44,18 @@ def make_deformed(identity, moving):
 
 
 def _field(identity, moving, geometry):
-    """DVF as ITK image on a grid that is ``dvf_pad`` larger than the image, and by-products of the
-    category."""
+    """DVF as ITK image on ``geometry`` (``dvf_pad`` larger than the image) and the category's by-products."""
     pad = identity.dvf_pad
     context = Context(_framed(array_view(moving.im), pad, identity.record.DefaultPixelValue),
                       _framed(array_or_none(moving.lung), pad, 0),
                       _framed(array_or_none(mask_of(moving, identity.mask_name)), pad, 0), identity.options)
     # Contiguous at once, so that the category's own layout is freed before ITK's copy is made.
-    field = np.ascontiguousarray(category(identity.method)(geometry.shape, geometry.spacing,
-                                                           identity.random(identity.method), identity.options,
-                                                           context))
+    make, rng = category(identity.method), identity.random(identity.method)
+    field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, identity.options, context))
     if identity.method != 'zero' and largest(field) == 0:
+        extent = ' x '.join('{:g}'.format(n * s) for n, s in zip(geometry.size, geometry.spacing))
         raise InputError('The {} field is identically zero on a volume of {} mm (x, y, z); choose a bigger '
-                         'image.'.format(
-            identity.method,
-            ' x '.join('{:g}'.format(n * s) for n, s in zip(geometry.size, geometry.spacing))))
+                         'image.'.format(identity.method, extent))
     return dvf_image(field, geometry), context.products
 
 

@@ -137,8 +137,10 @@ def _lung_parts(hu, aerated, spacing):
         part = labels == label
         core = mo.deeper_than(part, 1.5 * spacing, spacing)
         # Gas in the gut is air and nothing else; no lung is, but one that is nothing but emphysema is large.
-        if np.median(hu[core if core.any() else part]) > GAS or volume[label] > 0.3 * volume.max():
+        if np.median(hu[core if core.any() else part]) > GAS or volume[label] > max(500., 0.3 * volume.max()):
             parts.append(part)
+    if not parts:
+        raise InputError('No lung in the image: the hollows of the body hold air and no parenchyma.')
     return parts
 
 

@@ -13,11 +13,8 @@ from functions.setting.seeds import random_state
 
 
 def scene_of(thorax, jacobian=None, **changes):
-    options = dict(
-    load_deform_exp_setting('3D_max7_D14_K'),
-    SpongeModel='published',
-    noise_sigma=10,
-     **changes)
+    options = load_deform_exp_setting('3D_max7_D14_K')
+    options.update(changes, SpongeModel='published', noise_sigma=10)
     jacobian = np.ones(thorax.im.shape, np.float32) if jacobian is None else jacobian
     return Scene(thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian,
                  lambda purpose: random_state(purpose, 1), options)
@@ -62,8 +59,8 @@ def test_physical_sponge_conserves_mass_under_a_known_compression():
     # Slices 10 … 50 of the fixed image are slices 10 … 54 of the moving one.
     fine = np.arange(0, 4400) / 100. + 10 + 0.005
     mass_before = (np.interp(fine, np.arange(60), density(z).mean(axis=(1, 2)) + 1000)).sum() / 100
-    mass_after = np.trapz((result + 1000).mean(axis=(1, 2))[10:51]) if hasattr(np, 'trapz') else np.trapezoid(
-        (result + 1000).mean(axis=(1, 2))[10:51])
+    trapezoid = np.trapezoid if hasattr(np, 'trapezoid') else np.trapz
+    mass_after = trapezoid((result + 1000).mean(axis=(1, 2))[10:51])
     assert mass_after == pytest.approx(mass_before, rel=0.01)
     published = sponge_intensity(deformed.astype(np.float32), jacobian_determinant(dvf, spacing))
     assert abs((published + 1000).mean() - (result + 1000).mean()) > 0.1 * (result + 1000).mean()
@@ -125,11 +122,8 @@ def test_occlusion_intensities_and_untouched_rest(thorax):
 
 def test_erosion_and_peeling_equal_scipy():
     mask = np.random.RandomState(0).uniform(size=(15, 16, 17)) > 0.01
-    np.testing.assert_array_equal(
-    occlusion.erode(
-        mask, (1, 2, 1)), ndimage.binary_erosion(
-            mask, np.ones(
-                (3, 5, 3))))
+    eroded = ndimage.binary_erosion(mask, np.ones((3, 5, 3)))
+    np.testing.assert_array_equal(occlusion.erode(mask, (1, 2, 1)), eroded)
     np.testing.assert_array_equal(occlusion.peel(mask), ndimage.binary_erosion(mask))
 
 

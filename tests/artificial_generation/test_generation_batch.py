@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from functions.artificial_generation import batch, item_files, workers
 from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.item import get_item
+from functions.image import manifest
 from functions.image.claim import claim
 from functions.image.manifest import voxel_checksum
 from functions.setting import setting_utils as su
@@ -44,6 +45,11 @@ def tree(root):
             else:
                 assert name.endswith('.json'), 'left over: ' + path
     return found
+
+
+def read_bytes(path):
+    with open(path, 'rb') as stream:
+        return stream.read()
 
 
 def moved(setting, folder):
@@ -109,18 +115,20 @@ def test_damage_is_reported(coarse):
 
 def test_damage_that_keeps_size_and_time_is_found_on_request(coarse):
     batch.generate_batch(coarse, n_workers=1)
-    path = Identity(coarse, batch.list_items(coarse)[1]).address('DeformedDVF')
-    status = os.stat(path)
-    with open(path, 'r+b') as stream:
-        stream.seek(status.st_size - 4000)
-        stream.write(b'\0' * 3000)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert batch.make_one(coarse, batch.list_items(coarse)[1]) == ('skipped', '')
-    # In another process, which has not looked at the file before.
-    voxel = sys.modules['functions.image.manifest']
-    voxel._known_checksums.clear()
-    status, reason = batch.make_one(coarse, batch.list_items(coarse)[1], True)
-    assert status == 'remade' and 'DeformedDVF' in reason
+    im_info = batch.list_items(coarse)[1]
+    for request in ('DeformedDVF', 'NextIm'):
+        path = Identity(coarse, im_info).address(request)
+        status, content = os.stat(path), read_bytes(path)
+        with open(path, 'r+b') as stream:
+            stream.seek(status.st_size // 2)
+            stream.write(bytes(255 - byte for byte in content[status.st_size // 2:][:500]))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert batch.make_one(coarse, im_info) == ('skipped', '')
+        # As in another process, which has not looked at the file before.
+        manifest._known_checksums.clear()
+        outcome, reason = batch.make_one(coarse, im_info, True)
+        assert outcome == 'remade' and request in reason
+        assert read_bytes(path) == content
 
 
 def test_an_item_of_another_process_is_left_alone(coarse):

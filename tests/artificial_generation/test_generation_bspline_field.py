@@ -29,8 +29,8 @@ def itk_field(coefficients, shape_zyx):
 @given(shape=st.tuples(*[st.integers(4, 19)] * 3),
        mesh=st.tuples(*[st.integers(1, 6)] * 3), seed=st.integers(0, 99))
 def test_equals_itk_on_any_size_and_grid(shape, mesh, seed):
-    coefficients = np.random.RandomState(seed).uniform(-34, 34, (3,) + \
-                                         tuple(n + 3 for n in mesh)).astype(np.float32)
+    grid = (3,) + tuple(n + 3 for n in mesh)
+    coefficients = np.random.RandomState(seed).uniform(-34, 34, grid).astype(np.float32)
     field = bspline_field.sample_field(coefficients, shape)
     assert field.dtype == np.float32
     np.testing.assert_allclose(np.moveaxis(field, 0, -1), itk_field(coefficients, shape), atol=1e-3 / 4)
@@ -40,8 +40,8 @@ def test_equals_itk_on_any_size_and_grid(shape, mesh, seed):
                                             ((20, 15, 18), (4., 4., 4.))])
 def test_random_field_equals_itk_for_any_spacing(shape, spacing):
     rng = np.random.RandomState(3)
-    field, coefficients = bspline_field.random_field(
-    rng, shape, spacing, (15, 12, 14), 7., (1, 0, 1), (0.8, 0.5, 0.))
+    field, coefficients = bspline_field.random_field(rng, shape, spacing, (15, 12, 14), 7., (1, 0, 1),
+                                                     (0.8, 0.5, 0.))
     np.testing.assert_allclose(np.moveaxis(field, 0, -1), itk_field(coefficients, shape), atol=1e-3)
     geometry = Geometry(shape[::-1], spacing, (-3., 10., 7.), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
     physical = sitk.TransformToDisplacementField(itk_transform(coefficients, geometry),
@@ -75,12 +75,10 @@ def test_border_is_zero_and_per_axis():
 def test_coefficient_limits(seed):
     single = bspline_field.draw_coefficients(np.random.RandomState(seed), (5, 5, 5), 7., (1, 1, 1), 0.2)
     assert np.abs(single).max() <= 1.7 * 7 * (1 + 1e-6)
-    mixed = bspline_field.draw_coefficients(np.random.RandomState(
-        seed), (5, 5, 5), 7., (0, 0, 0), 4., upper=2., lower=1.)
-    assert np.abs(mixed).max() == pytest.approx(7., rel=1e-6)
-    mixed = bspline_field.draw_coefficients(np.random.RandomState(
-        seed), (5, 5, 5), 7., (0, 0, 0), 0., upper=2., lower=1.)
-    assert np.abs(mixed).max() == pytest.approx(14., rel=1e-6)
+    for sigma, expected in ((4., 7.), (0., 14.)):
+        mixed = bspline_field.draw_coefficients(np.random.RandomState(seed), (5, 5, 5), 7., (0, 0, 0), sigma,
+                                                upper=2., lower=1.)
+        assert np.abs(mixed).max() == pytest.approx(expected, rel=1e-6)
 
 
 def test_draw_order_is_x_then_y_then_z():

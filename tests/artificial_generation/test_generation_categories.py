@@ -129,10 +129,9 @@ def test_respiratory_field_is_its_formula_plus_a_limited_spline(thorax):
     t0, s0, shift = rng.uniform(0.8, 1.1) * 15, rng.uniform(0.8, 1.1) * 0.12, rng.uniform(2, 12)
     u_y, u_z = respiratory_motion.breathing(thorax.im.shape, thorax.spacing, thorax.lung, t0, s0, shift)
     inside = thorax.torso > 0
-    np.testing.assert_allclose(dvf[..., 2][inside], np.broadcast_to(
-        u_z[:, None, None], inside.shape)[inside], atol=1e-4)
-    np.testing.assert_allclose(dvf[..., 1][inside], np.broadcast_to(
-        u_y[:, :, None], inside.shape)[inside], atol=1e-4)
+    for component, expected in ((1, u_y[:, :, None]), (2, u_z[:, None, None])):
+        expected = np.broadcast_to(expected, inside.shape)[inside]
+        np.testing.assert_allclose(dvf[..., component][inside], expected, atol=1e-4)
     assert not dvf[~inside].any()
 
 
@@ -165,10 +164,8 @@ def test_dilations_equal_scipy():
     for axis in range(3):
         structure = np.zeros((9, 9, 9), bool)
         structure[tuple(slice(0, 5) if a == axis else slice(None) for a in range(3))] = True
-        np.testing.assert_array_equal(
-    dilation.one_sided(
-        mask, axis), ndimage.binary_dilation(
-            mask, structure))
+        grown = ndimage.binary_dilation(mask, structure)
+        np.testing.assert_array_equal(dilation.one_sided(mask, axis), grown)
 
 
 def test_dilation_within_a_block_equals_a_masked_whole_one():
@@ -216,9 +213,8 @@ def test_mixed_frequency_field_rests_in_emptied_blocks(thorax):
     """Far from everything that is kept, the smoothed field of that component is zero."""
     options = options_of('3D_max7_D14_K', 0)
     context = Context(thorax.im, thorax.lung, thorax.torso, options)
-    kept = mixed_frequency.select(
-    context.edges, context.lung, random_state(
-        'mixed_frequency', 1), 200, (5, 5, 5))
+    rng = random_state('mixed_frequency', 1)
+    kept = mixed_frequency.select(context.edges, context.lung, rng, 200, (5, 5, 5))
     dvf, _ = make(thorax, 'mixed_frequency', options, 1)
     for component in range(3):
         reach = int(4 * 10 / 4. + 0.5)

@@ -35,15 +35,8 @@ def test_memory_and_files_agree(setting, info, dsmooth):
     assert_same(in_memory, made)
     assert_same(in_memory, read)
     assert read.spacing == (4., 4., 4.)
-    assert (
-    read.im.dtype,
-    read.dvf.dtype,
-    read.mask.dtype,
-    read.lung.dtype) == (
-        np.int16,
-        np.float32,
-        np.uint8,
-         np.uint8)
+    assert read.im.dtype == np.int16 and read.dvf.dtype == np.float32
+    assert read.mask.dtype == read.lung.dtype == np.uint8
     assert read.dvf.shape == read.im.shape + (3,)
 
 
@@ -66,14 +59,8 @@ def test_deformed_image_and_masks_follow_the_dvf(setting, info, thorax):
     lung = sitk.GetImageFromArray(thorax.lung)
     for image, array in ((torso, item.mask), (lung, item.lung)):
         image.CopyInformation(original)
-        expected = sitk.GetArrayFromImage(
-    sitk.Resample(
-        image,
-        original,
-        transform,
-        sitk.sitkNearestNeighbor,
-         0.))
-        np.testing.assert_array_equal(array, expected)
+        expected = sitk.Resample(image, original, transform, sitk.sitkNearestNeighbor, 0.)
+        np.testing.assert_array_equal(array, sitk.GetArrayFromImage(expected))
     inside = item.mask > 0
     np.testing.assert_allclose(item.deformed_im[inside], warped[inside], atol=0.51)
     assert (item.deformed_im[~inside] == -2048).all()
@@ -99,12 +86,8 @@ def test_files_of_an_item(setting, info):
         'manifest_Clean_Sponge_Occluded_pad0.json'}
     image = sitk.ReadImage(folder + 'Jac_pad0.mha')
     assert image.GetOrigin() == (-10., 5., 20.) and image.GetSpacing() == (4., 4., 4.)
-    np.testing.assert_allclose(
-    sitk.GetArrayFromImage(image),
-    jacobian_determinant(
-        item.dvf,
-        item.spacing),
-         atol=1e-6)
+    jacobian = jacobian_determinant(item.dvf, item.spacing)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(image), jacobian, atol=1e-6)
     # The transform is the field before its background was suppressed: equal deep inside the torso up to the
     # scale.
     raw = sitk.TransformToDisplacementField(sitk.ReadTransform(next_folder + 'NextBSplineTransform.tfm'),
@@ -191,11 +174,8 @@ def test_a_changed_setting_makes_the_item_again(setting, info):
     first = get_item(setting, info)
     setting['SpongeModel'] = 'physical'
     second = get_item(setting, info)
-    assert np.array_equal(
-    first.mask,
-    second.mask) and not np.array_equal(
-        first.deformed_im,
-         second.deformed_im)
+    assert np.array_equal(first.mask, second.mask)
+    assert not np.array_equal(first.deformed_im, second.deformed_im)
     setting['deform_exp']['3D_max7_D14_K']['MaxDeform'] = 5
     assert np.abs(get_item(setting, info).dvf).max() <= 5 * (1 + 1e-5)
 

@@ -83,33 +83,25 @@ def measure(size, only):
         arrays = make_image(size)
         image = sitk.GetImageFromArray(arrays[0])
         field, _ = random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.)
-        dvf = sitk.GetImageFromArray(
-    np.ascontiguousarray(
-        np.moveaxis(
-            field, 0, -1)).astype(float), isVector=True)
+        vectors = np.moveaxis(field, 0, -1).astype(float, order='C')
+        dvf = sitk.GetImageFromArray(vectors, isVector=True)
         transform = sitk.DisplacementFieldTransform(dvf)
         yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.))
-        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s of processor time, {2:.2f} '
-              's\n'
+        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s of processor time, '
+              '{2:.2f} s\n'
               'in yardsticks:{3:>33s} {4:>6s}'.format(size, yardstick[0], yardstick[1], 'CPU', 'wall'))
         seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.))
         show('B-spline field', seconds, yardstick, 0.1)
         context = Context(arrays[0], arrays[1], arrays[2], options)
         seconds = timed(lambda: (setattr(context, '_edges', None), context.edges), 1)
         show('Canny edges around the lungs', seconds, yardstick)
-        seconds = timed(
-    lambda: mixed_frequency.select(
-        context.edges,
-        arrays[1],
-        np.random.RandomState(0),
-        200,
-        (20,
-        ) * 3))
+        edges = context.edges
+        rng = np.random.RandomState(0)
+        seconds = timed(lambda: mixed_frequency.select(edges, arrays[1], rng, 200, (20,) * 3))
         show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
-        del field, dvf, transform, context, arrays
+        del field, vectors, dvf, transform, context, edges, arrays
         info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'padto': None,
-                'stage': 1,
-                'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}
+                'stage': 1, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}
         for name, dsmooth in CASES:
             if only and name not in only:
                 continue
@@ -139,13 +131,8 @@ def measure_memory(size, name):
                        check=True)
         from functions.setting import setting_utils as su
         setting = su.initialize_setting('Benchmark', where_to_run='Root')
-        setting.update(
-    RootFolder=root,
-    DataFolder=root +
-    'Data/',
-    log_root_folder=root +
-    'Experiments/',
-     stage=1)
+        setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/',
+                       stage=1)
         su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
         produce(setting,
                 {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1,

@@ -87,7 +87,6 @@ def test_doubled_slices_are_refused(tmp_path):
     again.mkdir()
     write_series(again, stored(1) - 1024)
     os.rename(str(again / 's2.dcm'), os.path.join(folder, 't2.dcm'))
-    os.rename(str(again), str(tmp_path.parent / (tmp_path.name + 'again')))
     with pytest.raises(InputError, match='same place.*several phases'):
         read_series(folder)
 
@@ -98,11 +97,10 @@ def test_a_tilted_gantry_is_refused(tmp_path):
 
 
 def test_slices_of_different_sizes_are_refused(tmp_path):
-    folder = write_series(tmp_path, stored() - 1024)
-    os.remove(os.path.join(folder, 's5.dcm'))
-    write_series(tmp_path, stored()[:, :5] - 1024, names=['%d' % k if k < 5 else 's5.dcm' for k in range(6)])
-    for k in range(5):
-        os.remove(os.path.join(folder, str(k)))
+    folder, other = write_series(tmp_path, stored() - 1024), tmp_path / 'other'
+    other.mkdir()
+    write_series(other, stored()[:, :5] - 1024)
+    os.replace(str(other / 's5.dcm'), os.path.join(folder, 's5.dcm'))
     # Readers may see two series here; either way it is refused with what differs.
     with pytest.raises(InputError, match='different sizes|2 DICOM series'):
         read_series(folder)

@@ -78,7 +78,9 @@ def test_interpolation_to_finer_voxels_is_itks_b_spline(spacing):
     result = to_isotropic(image)
     truth = sitk.GetArrayFromImage(sitk.Resample(image, result, sitk.Transform(), sitk.sitkBSpline, 1e6))
     low, high = sitk.GetArrayViewFromImage(image).min(), sitk.GetArrayViewFromImage(image).max()
-    known = truth != 1e6    # ITK has no value beyond half a voxel outside
+    # Less than a voxel beyond the last centre the edge goes on, where ITK mirrors, then has no value.
+    index = Geometry.of(image).world_to_index(voxel_points(result))
+    known = (index <= np.array(image.GetSize()) - 1 + 1e-9).all(axis=-1)
     assert known.mean() > 0.7
     np.testing.assert_allclose(sitk.GetArrayFromImage(result)[known], np.clip(truth, low, high)[known], atol=0.05)
 
