@@ -143,8 +143,8 @@ def _sorted(folder, slices):
     for other in slices[1:]:
         turned = max(np.abs(other[key] - first[key]).max() for key in ('normal', 'row'))
         if other['size'] != first['size'] or turned > 1e-3:
-            raise InputError('{}: {} and {} have different sizes or orientations; a volume needs equal slices '
-                             '(move a scout view away).'.format(folder, _name(first), _name(other)))
+            raise InputError('{}: {} and {} have different sizes or orientations; a volume needs equal '
+                             'slices (move a scout view away).'.format(folder, _name(first), _name(other)))
     slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))
     places = np.array([s['position'] @ first['normal'] for s in slices])
     gaps = np.diff(places)
@@ -152,8 +152,8 @@ def _sorted(folder, slices):
     doubled = np.nonzero(gaps < 0.01)[0]
     if len(doubled):
         pair = [_name(slices[doubled[0] + i]) for i in (0, 1)]
-        raise InputError('{}: several slices at the same place, e.g. {} and {} (several phases in one series?); '
-                         'keep one of each.'.format(folder, *pair))
+        raise InputError('{}: several slices at the same place, e.g. {} and {} (several phases in one '
+                         'series?); keep one of each.'.format(folder, *pair))
     uneven = ['{} and {} are {:.3g} mm apart'.format(_name(slices[i]), _name(slices[i + 1]), gaps[i])
               for i in np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]]
     if uneven:
@@ -162,6 +162,7 @@ def _sorted(folder, slices):
     step = slices[-1]['position'] - slices[0]['position']
     sideways = np.linalg.norm(step - (step @ first['normal']) * first['normal'])
     if sideways > 0.01 * np.linalg.norm(step):
-        raise InputError('{}: the slices are shifted sideways by {:.3g} mm from the first to the last (tilted '
-                         'gantry); resample the series to an upright grid first.'.format(folder, sideways))
+        raise InputError('{}: the slices are shifted sideways by {:.3g} mm from the first to the last '
+                         '(tilted gantry); resample the series to an upright grid first.'
+                         .format(folder, sideways))
     return slices, float(places[-1] - places[0]) / (len(slices) - 1)

@@ -49,7 +49,7 @@ def to_isotropic(image, spacing=1., default=AIR):
 
 
 def mask_to_isotropic(mask, spacing=1.):
-    """A mask on the grid that :func:`to_isotropic` gives: the indicator interpolated linearly, cut at one half.
+    """A mask on the grid that :func:`to_isotropic` gives: its indicator read linearly, cut at one half.
 
     Between thick slices this leaves a slope where nearest neighbour would leave stairs.
 
@@ -58,7 +58,7 @@ def mask_to_isotropic(mask, spacing=1.):
     mask = along_axes(mask)
     target = covering_grid(Geometry.of(mask), spacing)
     soft = image_from_array((array_view(mask) != 0) * np.uint8(FULL), mask)
-    # Beyond the edge of an upright image there is less than a voxel; around an oblique one, corners of nothing.
+    # Beyond the edge of an upright image is less than a voxel; around an oblique one are corners of nothing.
     soft = resample_soft(soft, target, carry_on=is_upright(Geometry.of(mask)))
     return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
 

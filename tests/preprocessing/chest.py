@@ -8,8 +8,9 @@ SPACING = (3., 3., 3.)
 def chest(touching=False, gap=4., size=(116, 80, 80), spacing=SPACING, noise=15., scale=1.):
     """(image int16 in HU, true right lung, true left lung, true torso): bool arrays ``[z, y, x]``.
 
-    An elliptic body on a table; two lungs with vessels and a hilum, ``gap`` mm apart at their nearest or touching above
-    the heart with nothing between them; trachea with two main bronchi; gas in the stomach below the left lung.
+    An elliptic body on a table; two lungs with vessels and a hilum, ``gap`` mm apart at their nearest or
+    touching above the heart with nothing between them; trachea with two main bronchi; gas in the stomach
+    below the left lung.
     ``scale`` makes all of it smaller.
     """
     rng = np.random.RandomState(0)

@@ -1,4 +1,4 @@
-"""DICOM series as volumes: order, place and HU right, everything that is no volume refused with its reason."""
+"""DICOM series as volumes: order, place and HU right; what is no volume is refused with its reason."""
 import os
 
 import numpy as np
@@ -17,7 +17,8 @@ def stored(seed=0):
     return np.random.RandomState(seed).randint(0, 3000, (SLICES, ROWS, COLUMNS)).astype(np.int16)
 
 
-def write_series(folder, values, series='1', axes=AXIAL, step=2.5, drift=(0., 0., 0.), names=None, prefix='s'):
+def write_series(folder, values, series='1', axes=AXIAL, step=2.5, drift=(0., 0., 0.), names=None,
+                 prefix='s'):
     """Write one file per slice; slice k lies at origin + k * (step * normal + drift)."""
     row, column = np.array(axes[0]), np.array(axes[1])
     normal = np.cross(row, column)
@@ -26,7 +27,8 @@ def write_series(folder, values, series='1', axes=AXIAL, step=2.5, drift=(0., 0.
         image.SetSpacing((0.7, 0.8))
         place = np.array([-20., -30., 50.]) + k * (step * normal + np.array(drift))
         for key, value in {
-                '0008|0016': '1.2.840.10008.5.1.4.1.1.2', '0008|0018': '1.2.826.0.1.{}.{}'.format(series, k + 1),
+                '0008|0016': '1.2.840.10008.5.1.4.1.1.2',
+                '0008|0018': '1.2.826.0.1.{}.{}'.format(series, k + 1),
                 '0020|000e': '1.2.826.0.2.' + series, '0020|000d': '1.2.826.0.3', '0008|0060': 'CT',
                 '0020|0032': '\\'.join('%.8f' % v for v in place),
                 '0020|0037': '\\'.join('%.8f' % v for v in np.concatenate([row, column])),

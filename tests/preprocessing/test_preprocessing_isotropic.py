@@ -9,7 +9,8 @@ from functions.image.geometry import Geometry
 from functions.preprocessing.isotropic import along_axes, covering_grid, mask_to_isotropic, to_isotropic
 from functions.setting.errors import InputError
 
-ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertools.product([False, True], repeat=3)))
+ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)),
+                                      itertools.product([False, True], repeat=3)))
 UPRIGHT = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 
 
@@ -22,7 +23,7 @@ def image_of(array, spacing=(1., 1., 1.), origin=(0., 0., 0.), direction=UPRIGHT
 
 
 def turned(image, order, flips):
-    """The same physical image with its axes permuted and flipped, built with NumPy: axis i is the old axis order[i]."""
+    """The same physical image, axes permuted and flipped with NumPy: axis i is the old axis order[i]."""
     array = sitk.GetArrayFromImage(image)
     direction = np.array(image.GetDirection()).reshape(3, 3)[:, order]
     spacing = np.array(image.GetSpacing())[list(order)]
@@ -45,7 +46,8 @@ def voxel_points(image):
 
 def waves(points):
     """A smooth function of place, wavelengths of 25 mm and more."""
-    return 300 * np.sin(points @ np.array([0.2, 0.1, 0.05])) + 200 * np.cos(points @ np.array([-0.05, 0.15, 0.2]))
+    first, second = points @ np.array([0.2, 0.1, 0.05]), points @ np.array([-0.05, 0.15, 0.2])
+    return 300 * np.sin(first) + 200 * np.cos(second)
 
 
 @pytest.mark.parametrize('order, flips', ORIENTATIONS)
@@ -82,7 +84,8 @@ def test_interpolation_to_finer_voxels_is_itks_b_spline(spacing):
     index = Geometry.of(image).world_to_index(voxel_points(result))
     known = (index <= np.array(image.GetSize()) - 1 + 1e-9).all(axis=-1)
     assert known.mean() > 0.7
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result)[known], np.clip(truth, low, high)[known], atol=0.05)
+    result = sitk.GetArrayFromImage(result)
+    np.testing.assert_allclose(result[known], np.clip(truth, low, high)[known], atol=0.05)
 
 
 def test_the_grid_covers_the_image_and_begins_at_its_corner():

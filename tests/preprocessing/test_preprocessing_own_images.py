@@ -42,11 +42,12 @@ def test_image_and_masks_are_written_where_the_data_set_expects_them(setting, sc
     image, right, left, torso = scan
     flipped = sitk.Flip(image, [True, True, False])
     result = prepare_image(stored(flipped, tmp_path / 'scan.nii.gz'), setting, DATA, cn=3, type_im=1)
-    for request, path in (('OriginalIm', result.im), ('OriginalLung', result.lung), ('OriginalTorso', result.torso)):
+    for request, path in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), result[:3]):
         assert path == su.address_generator(setting, request, data=DATA, cn=3, type_im=1, stage=1)
         assert str(tmp_path) in os.path.abspath(path)
     prepared, lung, body = [read_image(path) for path in result[:3]]
-    assert prepared.GetPixelID() == sitk.sitkInt16 and lung.GetPixelID() == body.GetPixelID() == sitk.sitkUInt8
+    assert prepared.GetPixelID() == sitk.sitkInt16
+    assert lung.GetPixelID() == body.GetPixelID() == sitk.sitkUInt8
     assert prepared.GetSpacing() == (1, 1, 1) and prepared.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
     assert Geometry.of(lung) == Geometry.of(body) == Geometry.of(prepared)
     truth = sitk.GetImageFromArray((right | left).astype(np.uint8))
@@ -57,7 +58,8 @@ def test_image_and_masks_are_written_where_the_data_set_expects_them(setting, sc
     assert array_view(body)[array_view(lung) > 0].all()
 
 
-def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan, tmp_path, monkeypatch, caplog):
+def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan, tmp_path, monkeypatch,
+                                                                  caplog):
     source = stored(scan[0], tmp_path / 'scan.mha')
     assert prepare_image(source, setting, DATA, cn=1).made
     monkeypatch.setattr(own_images, 'load_ct', None)    # must not be called
@@ -88,6 +90,23 @@ def test_given_masks_are_used(setting, scan, tmp_path):
     lung = array_view(read_image(result.lung))
     assert set(np.unique(lung)) == {0, 1}
     assert lung.sum() == pytest.approx(np.count_nonzero(right) * 1.5 ** 3, rel=0.02)
+
+
+def test_air_around_the_torso_can_be_left_out_and_nothing_moves(setting, scan, tmp_path):
+    source = stored(scan[0], tmp_path / 'scan.mha')
+    whole, lung, torso = [read_image(p) for p in prepare_image(source, setting, DATA, cn=1)[:3]]
+    result = prepare_image(source, setting, DATA, cn=1, margin=5)
+    assert result.made
+    small, small_lung, small_torso = [read_image(p) for p in result[:3]]
+    assert np.prod(small.GetSize()) < 0.9 * np.prod(whole.GetSize())
+    assert Geometry.of(small) == Geometry.of(small_lung) == Geometry.of(small_torso)
+    for before, after, outside in ((whole, small, -1024), (lung, small_lung, 0), (torso, small_torso, 0)):
+        back = sitk.Resample(after, before, sitk.Transform(), sitk.sitkNearestNeighbor, outside)
+        same = array_view(back) == array_view(before)
+        assert same[array_view(torso) > 0].all()
+        assert outside or same.all()
+    rows = np.nonzero(array_view(small_torso).any(axis=(0, 2)))[0]
+    assert rows[0] == 5
 
 
 def test_bad_input_stops_before_anything_is_written(setting, scan, tmp_path):

@@ -89,6 +89,17 @@ def test_images_without_body_or_lung_are_refused():
         lung_mask(solid)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('cn', [1, 4])
+def test_lungs_of_the_phantom(cn):
+    from functions.phantom.case import Case
+    from functions.phantom.patient import check_options
+    image, lung, torso = Case(cn, check_options(None)).phase(5)
+    masks = chest_masks(image)
+    assert dice(sitk.GetArrayFromImage(masks.lung) > 0, sitk.GetArrayFromImage(lung) > 0) > 0.98
+    assert dice(sitk.GetArrayFromImage(masks.torso) > 0, sitk.GetArrayFromImage(torso) > 0) > 0.98
+
+
 # ---- morphology
 
 @pytest.mark.parametrize('radius', [2., 5., 9.])
