@@ -30,13 +30,14 @@ def settings_block(arguments, changes=None):
     # ---- what is trained: the down-sampling factor (4, 2 or 1: voxel size in mm of that level) is the default above
     setting['stage'] = stage
     setting['normalization'] = 'lung'   # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
+    setting['InputMask'] = 'Lung'       # the network sees the lungs only: ribs and skin do not move with them
     setting['DVFUnit'] = 'voxel'        # the network predicts voxels of its stage; results are always in mm
     setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
     setting['NetworkTraining'].update({
-        'NumberOfImagesPerChunk': 140, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
-        'MaxIterations': 1600, 'LearningRate_Base': 1e-3, 'LearningRate_Schedule': 'cosine',
-        'LungWeight': 4., 'ValidationInterval': 400})
-    setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 15, 'SamplesPerImage': 1, 'BatchSize': 5})
+        'NumberOfImagesPerChunk': 84, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
+        'MaxIterations': 1500, 'LearningRate_Base': 2e-3, 'LearningRate_Schedule': 'cosine',
+        'LungWeight': 20., 'ValidationInterval': 500})
+    setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
 
     # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
     setting['AGMode'] = 'Resp'
@@ -44,16 +45,16 @@ def settings_block(arguments, changes=None):
     deform_exp = suggested['deform_exp']
     dsmooth_training, dsmooth_validation = su.dsmoothlist_by_deform_exp(deform_exp, setting['AGMode'])
 
-    # ---- images: cases 1-5 of the phantom train, case 6 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
+    # ---- images: cases 1-8 of the phantom train, case 9 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
     setting['Phantom'].update({'Size': [212, 148, 180]})
     data_exp_dict = [{
         'data': 'Phantom_4D', 'deform_exp': deform_exp,
-        'TrainingCNList': [1, 2, 3, 4, 5], 'TrainingTypeImList': [0, 5],
-        'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 2),
+        'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8], 'TrainingTypeImList': [0, 5],
+        'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 3),
         'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-        'ValidationCNList': [1, 2, 3, 4, 5], 'ValidationTypeImList': [2], 'ValidationDSmoothList': dsmooth_validation,
+        'ValidationCNList': [1, 3, 5, 7], 'ValidationTypeImList': [2], 'ValidationDSmoothList': dsmooth_validation,
         'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-        'TestingCNList': [6], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}]
+        'TestingCNList': [9], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}]
     # The phantom is made small here: with the published border of two control points nothing of the coarse grids would be left.
     border = {category + '_SetGridBorderToZero': [[1, 1, 1]] * 5 for category in ('SingleFrequency', 'RespiratoryMotion')}
 

@@ -51,20 +51,21 @@ class Identity(object):
         self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
         self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad,
                             SpongeModel=setting.get('SpongeModel') or 'published')
-        self.mask_name = self._mask_name()
+        self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
+        # What a network sees may be narrower than what is deformed; files do not depend on it.
+        self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
         if setting.get('DownSampling', 'bspline') not in DOWN_SAMPLINGS:
             raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
 
-    def _mask_name(self):
-        name = self.options['MaskToZero']
+    def _mask(self, key, name):
         used = {'Torso': ('UseTorsoMask', self.use_torso), 'Lung': ('UseLungMask', self.use_lung)}
         if name is None:
             return None
         if name not in used:
-            raise unknown_name('MaskToZero', name, sorted(used) + [None])
+            raise unknown_name(key, name, sorted(used) + [None])
         switch, is_on = used[name]
         if not is_on:
-            raise InputError('MaskToZero is {!r} but {} is False.'.format(name, switch))
+            raise InputError('{} is {!r} but {} is False.'.format(key, name, switch))
         return name
 
     @property

@@ -118,10 +118,11 @@ def _item(identity, moving, deformed, dvf):
     im, deformed_im, pad = array_view(moving.im), array_view(deformed.im), identity.dvf_pad
     mask = np.ones(deformed_im.shape, dtype=np.uint8)
     if identity.mask_name is not None:
-        default = identity.record.DefaultPixelValue
         mask = array_view(mask_of(deformed, identity.mask_name))
-        im = apply_mask(im, array_view(mask_of(moving, identity.mask_name)), default)
-        deformed_im = apply_mask(deformed_im, mask, default)
+    if identity.input_mask is not None:
+        default = identity.record.DefaultPixelValue
+        im = apply_mask(im, array_view(mask_of(moving, identity.input_mask)), default)
+        deformed_im = apply_mask(deformed_im, array_view(mask_of(deformed, identity.input_mask)), default)
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]

@@ -51,16 +51,21 @@ def open_networks(setting, checkpoint_of, threads=None):
     return networks
 
 
-def mask_to_zero(networks):
-    """Name of the mask ('Torso', 'Lung' or None) outside which the networks' training images were set to the default value.
+def input_mask(networks):
+    """Name of the mask ('Torso', 'Lung' or None) outside which the networks saw the default value in training.
+
+    It is ``InputMask`` of the settings they were trained with, or else ``MaskToZero`` of their deformation experiments.
 
     :raises InputError: the networks' settings do not say, or disagree.
     """
-    names = {experiment.get('MaskToZero') for network in networks.values()
-             for experiment in network.setting.get('deform_exp', {}).values()}
+    names = set()
+    for network in networks.values():
+        experiments = network.setting.get('deform_exp', {}).values()
+        names.update([network.setting['InputMask']] if network.setting.get('InputMask') else
+                     [experiment.get('MaskToZero') for experiment in experiments])
     if len(names) != 1:
-        raise InputError("The settings the networks were trained with do not name one mask ('MaskToZero' of their deformation "
-                         'experiments): {}.'.format(', '.join(sorted(map(str, names))) or 'none at all'))
+        raise InputError("The settings the networks were trained with do not name one mask ('InputMask', or 'MaskToZero' of "
+                         'their deformation experiments): {}.'.format(', '.join(sorted(map(str, names))) or 'none at all'))
     return names.pop()
 
 
@@ -102,7 +107,7 @@ def register_pair(setting, pair, networks):
     """
     stages = list(setting['stage_list'])
     default = setting['data'][pair[0]['data']]['DefaultPixelValue']
-    mask_name = mask_to_zero(networks)
+    mask_name = input_mask(networks)
     images = read_pair(setting, pair, mask_name)
     predict = {stage: (lambda m, f, network=networks[stage]: network.predict(m, f, default)) for stage in stages}
     result = register_images(images.fixed, images.moving, predict, stages, images.fixed_mask, images.moving_mask, default,
@@ -124,7 +129,7 @@ def register_pair(setting, pair, networks):
             write_image(result.stage_dvfs[stage], out('dvf_s_up', stage))
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), {
-        'pair': list(pair), 'stages': stages, 'seconds': result.seconds, 'MaskToZero': mask_name,
+        'pair': list(pair), 'stages': stages, 'seconds': result.seconds, 'InputMask': mask_name,
         'networks': {str(stage): setting['network_dict']['stage{}'.format(stage)] for stage in stages}})
     LOGGER.info('Results in %s', folder)
     return PairResult(images, result.moved, result.dvf, jacobian, result.seconds, folder)

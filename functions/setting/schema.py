@@ -123,6 +123,8 @@ _GENERAL = [
     Key('DownSampling', choice('bspline'), 'bspline',
         'low-pass of the pyramid, one rule for training and registration'),
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
+    Key('InputMask', optional(choice(*MASKS)), None, 'mask outside which a network sees the default value, in training and '
+        'registration; None: MaskToZero of the deformation experiment'),
     Key('SpongeModel', choice('published', 'physical'), 'published',
         'how intensities follow the change of volume: HU divided by the determinant, or density multiplied '
         'by it'),

@@ -1,0 +1,31 @@
+"""Makes cases of the phantom: ``python -m functions.phantom --cases 1 2 --types 0 5``.
+
+They are written where the data set ``Phantom_4D`` expects them, below the repository or ``REGNET_ROOT``.
+"""
+import argparse
+import sys
+
+from functions.phantom.phantom import make_cases
+from functions.setting.errors import RegNetError
+from functions.setting.setting_utils import initialize_setting
+
+
+def main(words=None):
+    """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
+    parser = argparse.ArgumentParser(prog='python -m functions.phantom', description='Make phantom cases.')
+    parser.add_argument('--cases', type=int, nargs='+', default=[1], metavar='N', help='case numbers, from 1')
+    parser.add_argument('--types', type=int, nargs='+', default=[0, 5], metavar='K',
+                        help='phases, 0 (T00, inhale) to 9 (T90)')
+    parser.add_argument('--size', type=int, nargs=3, metavar=('X', 'Y', 'Z'), help='mm; default: 300 220 280')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes')
+    arguments = parser.parse_args(words)
+    try:
+        make_cases(initialize_setting('phantom'), arguments.cases, arguments.types, arguments.workers,
+                   arguments.size)
+    except RegNetError as error:
+        return str(error)
+    return None
+
+
+if __name__ == '__main__':
+    sys.exit(main())
