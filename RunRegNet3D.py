@@ -35,8 +35,8 @@ def settings_block(arguments, changes=None):
     setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
     setting['NetworkTraining'].update({
         'NumberOfImagesPerChunk': 84, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
-        'MaxIterations': 1500, 'LearningRate_Base': 2e-3, 'LearningRate_Schedule': 'cosine',
-        'LungWeight': 20., 'ValidationInterval': 500})
+        'MaxIterations': 1200, 'LearningRate_Base': 2e-3, 'LearningRate_Schedule': 'cosine',
+        'LungWeight': 20., 'ValidationInterval': 400})
     setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
 
     # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
@@ -55,8 +55,10 @@ def settings_block(arguments, changes=None):
         'ValidationCNList': [1, 3, 5, 7], 'ValidationTypeImList': [2], 'ValidationDSmoothList': dsmooth_validation,
         'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
         'TestingCNList': [9], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}]
-    # The phantom is made small here: with the published border of two control points nothing of the coarse grids would be left.
-    border = {category + '_SetGridBorderToZero': [[1, 1, 1]] * 5 for category in ('SingleFrequency', 'RespiratoryMotion')}
+    # The phantom is small here: with the published border of two control points nothing of the coarse grids would be left, and
+    # its new shapes (NextIm) are to stay thoraxes.
+    small = {'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5, 'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
+             'NextIm_MaxDeform': 8}
 
     # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': its newest checkpoint)
     setting['BaseReg'] = 'Identity'     # no affine registration before the network
@@ -69,7 +71,7 @@ def settings_block(arguments, changes=None):
     su.load_setting_from_data_dict(setting, changes.get('DataExpDict', data_exp_dict))
     for name in setting['DeformExpList']:
         if 'DataExpDict' not in changes:
-            setting['deform_exp'][name].update(border)
+            setting['deform_exp'][name].update(small)
         replace(setting['deform_exp'][name], changes.get('deform_exp', {}).get(name, {}))
     su.load_network_setting(setting, network)
     replace(setting, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage') if key in changes})

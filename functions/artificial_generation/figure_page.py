@@ -3,29 +3,36 @@
 Volumes lie on a working grid: axes [z, y, x], identity direction. Sections are shown with superior up; a
 coronal one has the patient's right on the left, a sagittal one anterior on the left.
 """
+import collections
 import string
-from collections import namedtuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from PIL import Image
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from functions.setting.atomic import publish
 
-LUNG_WINDOW = (-1350., 150.)    # HU
+# HU; wider than a radiologist's lung window, so that lines are seen on soft tissue too.
+WINDOW = (-1350., 700.)
 DIFFERENCE_WINDOW = 400.        # HU, symmetric
 GRID_STEP = 10.                 # mm between the lines of a deformed grid
 DPI = 110
-# Inches: edges of the page and of panels, height of the head line and of titles, room for a colour bar.
-_EDGE, _GAP, _HEAD, _TITLE, _BAR = 0.2, 0.16, 0.74, 0.32, 0.82
+# Inches: edges of the page and of panels, height of the head lines and of titles, room for a bar at the
+# right, below.
+_EDGE, _GAP, _HEAD, _TITLE, _BAR, _STRIP = 0.2, 0.16, 0.74, 0.32, 0.82, 0.5
+_GREYS = 32
 _GRID, _LUNG, _TEXT = '#ffc629', '#25d0ff', 10.5
 
-#: A panel of a page in inches: size of its axes, room to its left (axis labels) and below, colour bar or not.
-Panel = namedtuple('Panel', 'width height left below bar')
+#: A panel of a page in inches: size of its axes, room to its left and below for axis labels; ``bar`` is None
+#: or the side of its colour bar or legend, 'right' or 'below'.
+Panel = collections.namedtuple('Panel', 'width height left below bar')
 
 
 class Section(object):
@@ -59,6 +66,10 @@ class Section(object):
         z, y, x = self._box
         return volume[z, self.index, x] if self.across == 0 else volume[z, y, self.index]
 
+    def __str__(self):
+        axis = {'coronal': 'y', 'sagittal': 'x'}[self.name]
+        return '{} at {} = {} mm'.format(self.name, axis, whole_mm(self.position))
+
     @property
     def width_mm(self):
         """Width in mm."""
@@ -74,25 +85,23 @@ class Page(object):
     """A figure of titled panels in rows.
 
     :param title, note: its head lines.
-    :param rows: list of rows, each a list of :class:`Panel`.
+    :param rows: list of rows of equal length, each a list of :class:`Panel`; columns are aligned.
     """
 
     def __init__(self, title, note, rows):
-        widths = [sum(p.left + p.width + _BAR * p.bar for p in row) + _GAP * (len(row) - 1) for row in rows]
-        heights = [max(p.height + p.below for p in row) + _TITLE for row in rows]
-        self.width = 2 * _EDGE + max(widths)
+        widths = [max(p.left + p.width + _BAR * (p.bar == 'right') for p in column) for column in zip(*rows)]
+        heights = [_TITLE + max(p.height + p.below + _STRIP * (p.bar == 'below') for p in row)
+                   for row in rows]
+        self.width = 2 * _EDGE + sum(widths) + _GAP * (len(widths) - 1)
         self.height = _HEAD + sum(heights) + _GAP * (len(rows) - 1) + _EDGE
         self.figure = Figure(figsize=(self.width, self.height), dpi=DPI, facecolor='white')
         FigureCanvasAgg(self.figure)
-        self._places = []
-        top = self.height - _HEAD
-        for row, height in zip(rows, heights):
-            left, places = _EDGE, []
-            for panel in row:
-                places.append((left + panel.left, top - _TITLE - panel.height, panel))
-                left += panel.left + panel.width + _BAR * panel.bar + _GAP
-            self._places.append(places)
-            top -= height + _GAP
+        lefts = _EDGE + np.cumsum([0.] + [width + _GAP for width in widths[:-1]])
+        tops = self.height - _HEAD - np.cumsum([0.] + [height + _GAP for height in heights[:-1]])
+        self._places = [[(left + panel.left, top - _TITLE - panel.height, panel)
+                         for left, panel in zip(lefts, row)] for top, row in zip(tops, rows)]
+        # Those that must survive the palette of the file.
+        self._colours = {(255, 255, 255)}
         self._letters = iter(string.ascii_lowercase)
         for up, text, style in ((0.27, title, {'fontsize': 15, 'fontweight': 'bold'}),
                                 (0.56, note, {'fontsize': 10.5, 'color': '0.3'})):
@@ -106,10 +115,9 @@ class Page(object):
         return axes
 
     def anatomy(self, row, column, title, section, plane, scale_bar=False):
-        """An image in the lung window; returns its axes."""
+        """An image in HU; returns its axes."""
         axes = self._section(row, column, title, section)
-        shown = _show(axes, section, plane, cmap='gray', vmin=LUNG_WINDOW[0], vmax=LUNG_WINDOW[1],
-                      interpolation='bilinear')
+        shown = self._grey(axes, section, plane)
         self._orient(axes, section, 'white')
         if scale_bar:
             _scale_bar(axes, section)
@@ -117,10 +125,17 @@ class Page(object):
         return axes
 
     def field(self, row, column, title, section, plane, limit, lung=None, signed=True):
-        """One component of a field (signed) or its length in mm, up to ``limit``; returns its axes."""
+        """One component of a field (signed) or its length, in bands of 0.5 or 1 mm up to ``limit`` (whole
+        mm); returns its axes."""
         axes = self._section(row, column, title, section)
-        shown = _show(axes, section, plane, cmap='RdBu_r' if signed else 'viridis',
-                      vmin=-limit if signed else 0., vmax=limit, interpolation='nearest')
+        step = 1. if limit > 8 else 0.5
+        if signed:
+            # The middle band has zero at its centre, so that rest is white.
+            scale = dict(cmap=self._bands('RdBu_r', 2 * limit / step + 1), vmin=-limit - step / 2,
+                         vmax=limit + step / 2)
+        else:
+            scale = dict(cmap=self._bands('viridis', limit / step), vmin=0., vmax=limit)
+        shown = _show(axes, section, plane, interpolation='nearest', **scale)
         outline(axes, section, lung, '0.15' if signed else 'white')
         self._orient(axes, section, 'black' if signed else 'white')
         self._bar(row, column, shown, 'mm')
@@ -129,21 +144,20 @@ class Page(object):
     def difference(self, row, column, title, section, plane, lung=None):
         """A difference of two images in HU; returns its axes."""
         axes = self._section(row, column, title, section)
-        shown = _show(axes, section, plane, cmap='RdBu_r', vmin=-DIFFERENCE_WINDOW, vmax=DIFFERENCE_WINDOW,
-                      interpolation='nearest')
+        shown = _show(axes, section, plane, cmap=self._bands('RdBu_r', 41), vmin=-DIFFERENCE_WINDOW,
+                      vmax=DIFFERENCE_WINDOW, interpolation='nearest')
         outline(axes, section, lung, '0.15')
         self._orient(axes, section, 'black')
         self._bar(row, column, shown, 'HU', extend='both')
         return axes
 
     def labels(self, row, column, title, section, image, classes):
-        """Coloured voxel classes over a dimmed image; returns its axes.
+        """Coloured voxel classes over an image; returns its axes.
 
         :param classes: list of (name, colour, boolean plane); later ones cover earlier ones.
         """
         axes = self._section(row, column, title, section)
-        _show(axes, section, image, cmap='gray', vmin=LUNG_WINDOW[0], vmax=LUNG_WINDOW[1] + 900,
-              interpolation='bilinear')
+        self._grey(axes, section, image)
         codes = np.zeros(image.shape, dtype=np.uint8)
         for code, (_, _, plane) in enumerate(classes, start=1):
             codes[plane] = code
@@ -151,8 +165,8 @@ class Page(object):
         _show(axes, section, np.ma.masked_equal(codes, 0), cmap=ListedColormap(colours), vmin=0.5,
               vmax=len(colours) + 0.5, interpolation='nearest')
         axes.legend(handles=[Patch(color=colour, label=name) for name, colour, _ in classes],
-                    loc='lower left', fontsize=9.5, framealpha=0.85, handlelength=1, borderpad=0.3,
-                    handletextpad=0.5, labelspacing=0.3, borderaxespad=0.2).set_zorder(7)
+                    loc='upper center', bbox_to_anchor=(0.5, 0.), ncol=len(classes), fontsize=_TEXT,
+                    frameon=False, handlelength=1, handletextpad=0.5, columnspacing=1.5, borderaxespad=0.3)
         self._orient(axes, section, 'white')
         return axes
 
@@ -161,8 +175,29 @@ class Page(object):
 
         :raises DiskError: it cannot be written.
         """
+        self.figure.canvas.draw()
+        pixels = few_colours(np.asarray(self.figure.canvas.buffer_rgba())[..., :3], sorted(self._colours))
         with publish(path) as temporary:
-            self.figure.savefig(temporary, format='png', dpi=DPI)
+            pixels.save(temporary, format='PNG', optimize=True, dpi=(DPI, DPI))
+
+    def _grey(self, axes, section, plane):
+        # Blends with grid lines stay yellow.
+        line = np.array(to_rgb(_GRID))
+        for grey in np.linspace(0., 1., 6):
+            for share in np.linspace(0.25, 1., 5):
+                self._certain(share * line + (1 - share) * grey)
+        return _show(axes, section, plane, cmap=self._bands('gray', _GREYS), vmin=WINDOW[0], vmax=WINDOW[1],
+                     interpolation='bilinear')
+
+    def _certain(self, colour):
+        self._colours.add(tuple(int(round(255 * float(value))) for value in colour[:3]))
+
+    def _bands(self, name, count):
+        """A colour map in ``count`` steps: they are read off more exactly than shades, and compress."""
+        steps = ScalarMappable(cmap=name).to_rgba(np.linspace(0, 1, int(round(count))))
+        for colour in steps:
+            self._certain(colour)
+        return ListedColormap(steps)
 
     def _add(self, left, bottom, width, height):
         return self.figure.add_axes([left / self.width, bottom / self.height,
@@ -189,14 +224,21 @@ class Page(object):
 
     def _bar(self, row, column, mappable, unit, **settings):
         left, bottom, panel = self._places[row][column]
-        if not panel.bar:
+        if panel.bar is None:
             return
-        axes = self._add(left + panel.width + 0.08, bottom + 0.06 * panel.height, 0.13, 0.88 * panel.height)
+        if panel.bar == 'right':
+            axes = self._add(left + panel.width + 0.08, bottom + 0.06 * panel.height,
+                             0.13, 0.88 * panel.height)
+        else:
+            axes = self._add(left + 0.1 * panel.width, bottom - 0.2, 0.8 * panel.width, 0.13)
+            settings['orientation'] = 'horizontal'
         bar = self.figure.colorbar(mappable, cax=axes, **settings)
-        bar.set_label(unit, fontsize=_TEXT, labelpad=1)
+        if panel.bar == 'right':
+            bar.set_label(unit, fontsize=_TEXT, labelpad=1)
+        else:
+            axes.text(1.03, 0.5, unit, transform=axes.transAxes, fontsize=_TEXT, va='center')
         bar.outline.set_linewidth(0.5)
         axes.tick_params(labelsize=9.5, length=2, pad=2)
-        axes.set_label('bar')
 
 
 def deformed_grid(axes, section, field):
@@ -221,6 +263,31 @@ def outline(axes, section, mask, colour=_LUNG):
                      linewidths=0.9, zorder=4)
 
 
+def plain_axes(axes, legend):
+    """Grid lines, no frame, and the legend of a plot of curves."""
+    axes.tick_params(labelsize=9.5)
+    axes.grid(True, color='0.9')
+    axes.set_axisbelow(True)
+    for side in ('top', 'right'):
+        axes.spines[side].set_visible(False)
+    axes.legend(loc=legend, fontsize=9.5, framealpha=0.95, handlelength=1.4, borderpad=0.3)
+
+
+def length(field):
+    """Length of vectors [..., 3], float32."""
+    return np.linalg.norm(field.astype(np.float64), axis=-1).astype(np.float32)
+
+
+def common_limit(planes):
+    """Upper end of a colour bar, in whole mm."""
+    return max(1., float(np.ceil(max(np.abs(plane).max() for plane in planes))))
+
+
+def whole_mm(value):
+    """A number without decimals, with a true minus sign."""
+    return '{:.0f}'.format(value).replace('-', '\u2212')
+
+
 def _show(axes, section, plane, **settings):
     return axes.imshow(plane, origin='lower', extent=section.extent, aspect='equal', **settings)
 
@@ -232,3 +299,21 @@ def _scale_bar(axes, section, length=50.):
     axes.text(left + length / 2, bottom + 0.015 * section.height_mm, '{:g} mm'.format(length), color='white',
               fontsize=_TEXT, ha='center', va='bottom', zorder=6,
               path_effects=[withStroke(linewidth=2, foreground='black')])
+
+
+def few_colours(pixels, certain):
+    """A palette image of RGB pixels; blends at edges get the nearest colour of the palette.
+
+    :param pixels: uint8 [rows, columns, 3].
+    :param certain: colours (r, g, b) that must stay exact; the commonest others fill the palette of 256.
+    """
+    packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    found, inverse, counts = np.unique(packed.ravel(), return_inverse=True, return_counts=True)
+    colours = np.column_stack([found >> 16, found >> 8 & 255, found & 255]).astype(np.uint8)
+    commonest = colours[np.argsort(-counts, kind='stable')[:256]]
+    palette = list(collections.OrderedDict.fromkeys(
+        tuple(int(v) for v in colour) for colour in list(certain) + commonest.tolist()))[:256]
+    nearest = cKDTree(np.array(palette, dtype=float)).query(colours.astype(float))[1].astype(np.uint8)
+    image = Image.fromarray(nearest[inverse].reshape(packed.shape))
+    image.putpalette([value for colour in palette for value in colour])
+    return image

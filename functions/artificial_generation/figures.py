@@ -20,13 +20,13 @@ from tqdm import tqdm
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.bspline_field import random_field
 from functions.artificial_generation.context import Context, bounding_box
-from functions.artificial_generation.figure_page import Page, Panel, Section, deformed_grid, outline
+from functions.artificial_generation.figure_page import (
+    GRID_STEP, Page, Panel, Section, common_limit, deformed_grid, length, outline, plain_axes, whole_mm)
 from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.limits import normalise
 from functions.artificial_generation.making import make_deformed
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.artificial_generation.staging import clear_cache, original_volumes
-from functions.artificial_generation.volumes import dvf_image, warp_volumes
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view
 from functions.setting.errors import DiskError, InputError, RegNetError
@@ -35,8 +35,9 @@ from functions.setting.setting_utils import address_generator, initialize_settin
 DATA = 'Phantom_4D'
 SINGLE = '3D_max15_SingleFrequency_Visualization'
 EXPERIMENT = '3D_max15_D14_K'
-#: dsmooth of the first mixed_frequency and respiratory_motion field of EXPERIMENT.
-MIXED, RESPIRATORY = 9, 0
+#: dsmooth of the mixed_frequency and the respiratory_motion field of EXPERIMENT that are drawn.
+MIXED, RESPIRATORY = 10, 0
+GRID_NOTE = 'grid: every {:g} mm of the original image'.format(GRID_STEP)
 _COLOURS = {'edge': '#ff8c1a', 'kept': '#ffc629', 'emptied': '#c2302e', 'grown': '#3fb950'}
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -61,12 +62,13 @@ def single_frequency_page(setting, cn):
         made.append((spacing, coronal.cut(array_view(result.deformed.im)).copy(),
                      coronal.cut(array_view(result.deformed.lung)).copy(),
                      coronal.cut(array_view(result.dvf)).copy()))
-    limit = _limit([field[..., 2] for _, _, _, field in made])
-    longest = _limit([_length(field) for _, _, _, field in made])
+    limit = common_limit([field[..., 2] for _, _, _, field in made])
+    longest = common_limit([length(field) for _, _, _, field in made])
     page = Page('Single frequency: random cubic B-splines of three grid spacings',
-                'up to {} mm per component, at rest outside the body; grid: lines {} of the undeformed image, '
-                'carried along; {}'.format(identity.options['MaxDeform'], '10 mm apart', _where(coronal)),
-                [[Panel(side, 3.6, 0, 0, column == 2) for column in range(3)] for _ in range(3)])
+                'up to {} mm per component, fading out at the surface of the body; {}; {}'.format(
+                    identity.options['MaxDeform'], GRID_NOTE, coronal),
+                [[Panel(side, 3.6, 0, 0, 'right' if column == 2 else None) for column in range(3)]
+                 for _ in range(3)])
     for column, (spacing, image, lung, field) in enumerate(made):
         axes = page.anatomy(0, column, 'Grid spacing {:g} mm: deformed image'.format(spacing), coronal, image,
                             scale_bar=column == 0)
@@ -74,28 +76,26 @@ def single_frequency_page(setting, cn):
     for column, (spacing, _, lung, field) in enumerate(made):
         page.field(1, column, '{:g} mm: $u_z$'.format(spacing), coronal, field[..., 2], limit, lung)
     for column, (spacing, _, lung, field) in enumerate(made):
-        page.field(2, column, '{:g} mm: $|u|$'.format(spacing), coronal, _length(field), longest, lung, False)
+        page.field(2, column, '{:g} mm: $|u|$'.format(spacing), coronal, length(field), longest, lung, False)
     return page
 
 
 def mixed_frequency_page(setting, cn):
     """The steps of a field of mixed frequencies, cranio-caudal component: a :class:`Page`."""
     identity, volumes = _load(setting, cn, EXPERIMENT, MIXED)
-    coronal = _section(volumes, 'coronal')
+    made = make_deformed(identity, volumes)
+    coronal = _section(volumes, 'coronal', array_view(made.dvf)[..., 2])
     steps = mixed_frequency_steps(identity, volumes, coronal)
     options = identity.options
-    image = coronal.cut(array_view(volumes.im))
-    lung = coronal.cut(array_view(volumes.lung))
-    warped = warp_volumes(volumes, dvf_image(steps.dvf, volumes.im), identity.record.DefaultPixelValue)
-    field = coronal.cut(steps.dvf)
-    dilated = coronal.cut(steps.dilated)
-    side = 3.6 * coronal.width_mm / coronal.height_mm
+    image, lung, deformed_lung = [coronal.cut(array_view(volume)) for volume in (
+        volumes.im, volumes.lung, made.deformed.lung)]
+    field, dilated = coronal.cut(array_view(made.dvf)), coronal.cut(steps.dilated)
+    side = 3.4 * coronal.width_mm / coronal.height_mm
     page = Page('Mixed frequency: a B-spline cut up along the edges in the lungs, then smoothed',
-                'cranio-caudal component; {} iterations, blocks of {} mm; {}'.format(
+                'cranio-caudal component; {} iterations, blocks of {} mm; {}; {}'.format(
                     options['MixedFrequency_Np'][identity.number], 2 * options['MixedFrequency_BlockRadius'],
-                    _where(coronal)),
-                [[Panel(side, 3.6, 0, 0, row == 2 or (row == 1 and column == 2)) for column in range(3)]
-                 for row in range(3)])
+                    GRID_NOTE, coronal),
+                [[Panel(side, 3.4, 0, 0, 'below') for _ in range(3)] for _ in range(3)])
 
     def labels(row, column, title, *classes):
         outline(page.labels(row, column, title, coronal, image,
@@ -109,12 +109,13 @@ def mixed_frequency_page(setting, cn):
     labels(1, 1, 'Blocks grown', ('kept', 'kept', steps.grown & dilated),
            ('emptied', 'emptied', dilated & ~steps.grown), ('grown', 'grown', steps.grown & ~dilated))
     spacing = options['MixedFrequency_BSplineGridSpacing'][identity.number][0]
-    limit = _limit([steps.bspline])
+    limit = common_limit([steps.bspline])
     page.field(1, 2, 'B-spline, {:g} mm grid: $u_z$'.format(spacing), coronal, steps.bspline, limit, lung)
     page.field(2, 0, 'Filled: B-spline in the mask', coronal, steps.filled, limit, lung)
-    page.field(2, 1, 'Smoothed: final $u_z$', coronal, field[..., 2], _limit([field[..., 2]]), lung)
-    axes = page.anatomy(2, 2, 'Deformed image and grid', coronal, coronal.cut(array_view(warped.im)),
-                        scale_bar=True)
+    page.field(2, 1, 'Smoothed: final $u_z$', coronal, field[..., 2], common_limit([field[..., 2]]),
+               deformed_lung)
+    axes = page.anatomy(2, 2, 'Deformed image and grid', coronal,
+                        coronal.cut(array_view(made.deformed.im)), scale_bar=True)
     deformed_grid(axes, coronal, field)
     return page
 
@@ -170,16 +171,19 @@ def respiratory_motion_page(setting, cn):
     sections = [_section(volumes, name) for name in ('coronal', 'sagittal')]
     components = [2, 1]
     widths = [3.5 * section.width_mm / section.height_mm for section in sections]
-    rows = [[Panel(2.1 + widths[0] - width, 3.5, 0.62, 0.5, False), Panel(width, 3.5, 0, 0, True),
-             Panel(width, 3.5, 0, 0, False), Panel(width, 3.5, 0, 0, True)] for width in widths]
-    page = Page('Respiratory motion: diaphragm and chest wall, fading towards the apex, and a random B-spline',
-                'from inhale towards exhale; {}; {}'.format(*[_where(section) for section in sections]), rows)
-    _profile_z(page, sections[0], u_z, dvf, array_view(volumes.lung))
-    _profile_y(page, sections[1], u_y, u_z)
+    rows = [[Panel(2.3, 3.5, 0.62, 0.45, None), Panel(width, 3.5, 0, 0, 'right'),
+             Panel(width, 3.5, 0, 0, None), Panel(width, 3.5, 0, 0, 'right')] for width in widths]
+    page = Page('Respiratory motion: diaphragm and chest wall, fading upwards, plus a random B-spline',
+                'u leads from the deformed image, the more inhaled one, towards exhale; {}; {}; {}'.format(
+                    GRID_NOTE, *sections), rows)
     for row, (section, component) in enumerate(zip(sections, components)):
+        if row == 0:
+            _profile_z(page, section, u_z, dvf, array_view(volumes.lung))
+        else:
+            _profile_y(page, section, u_y, u_z)
         field, outlined, image = section.cut(dvf), section.cut(lung), section.cut(deformed)
         page.field(row, 1, '${}$'.format(('u_x', 'u_y', 'u_z')[component]), section, field[..., component],
-                   _limit([field[..., component]]), outlined)
+                   common_limit([field[..., component]]), outlined)
         axes = page.anatomy(row, 2, 'Deformed image and grid', section, image, scale_bar=row == 0)
         deformed_grid(axes, section, field)
         page.difference(row, 3, 'Deformed − original', section,
@@ -208,14 +212,14 @@ def _profile_z(page, section, u_z, dvf, lung):
     mean = [dvf[k, ..., 2][lung[k] > 0].mean() for k in inside]
     axes.plot(u_z, z_mm, color='0.2', linewidth=2, linestyle='--', label='formula')
     axes.plot(mean, z_mm[inside], color='#c2302e', linewidth=2, label='field, mean\nin the lungs')
-    for k, name in ((inside[0], 'diaphragm'), (inside[-1], 'apex')):
+    for k, name in ((inside[0], 'lung base'), (inside[-1], 'apex')):
         axes.axhline(z_mm[k], color='0.6', linewidth=0.9, linestyle=':')
-        axes.text(0.97, z_mm[k], name, transform=axes.get_yaxis_transform(), fontsize=9.5, color='0.35',
-                  ha='right', va='bottom')
+        axes.text(0.12, z_mm[k], name, transform=axes.get_yaxis_transform(), fontsize=9.5, color='0.35',
+                  va='bottom')
     axes.set_ylim(section.extent[2:])
     axes.set_xlabel('$u_z$ (mm)', fontsize=10.5, labelpad=1)
     axes.set_ylabel('z (mm)', fontsize=10.5, labelpad=1)
-    _plain(axes, 'upper right')
+    plain_axes(axes, 'center right')
 
 
 def _profile_y(page, section, u_y, u_z):
@@ -224,21 +228,12 @@ def _profile_y(page, section, u_y, u_z):
     for target, colour in ((1., '#08306b'), (0.5, '#2f7fbc'), (0.2, '#8fc1e3')):
         k = int(np.argmin(np.abs(share - target)))
         axes.plot(section.all_across_mm, u_y[k], color=colour, linewidth=2,
-                  label='z = {:.0f} mm'.format(section.all_up_mm[k]))
+                  label='z = {} mm'.format(whole_mm(section.all_up_mm[k])))
     axes.axhline(0, color='0.6', linewidth=0.9, linestyle=':')
     axes.set_xlim(section.extent[:2])
     axes.set_xlabel('y (mm), anterior to posterior', fontsize=10.5, labelpad=1)
     axes.set_ylabel('$u_y$ (mm), formula', fontsize=10.5, labelpad=1)
-    _plain(axes, 'upper right')
-
-
-def _plain(axes, legend):
-    axes.tick_params(labelsize=9.5)
-    axes.grid(True, color='0.9')
-    axes.set_axisbelow(True)
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
-    axes.legend(loc=legend, fontsize=9.5, framealpha=0.95, handlelength=1.4, borderpad=0.3)
+    plain_axes(axes, 'upper right')
 
 
 def _identity(setting, cn, deform_exp, dsmooth):
@@ -251,27 +246,14 @@ def _load(setting, cn, deform_exp, dsmooth):
     return identity, original_volumes(identity, write=False)
 
 
-def _section(volumes, name):
-    """The plane with the largest lung area, around the body."""
-    lung, geometry = array_view(volumes.lung), Geometry.of(volumes.im)
-    index = int(np.argmax(lung.sum(axis=(0, 2) if name == 'coronal' else (0, 1), dtype=np.int64)))
+def _section(volumes, name, shown=None):
+    """The plane with the largest lung area, or the most of ``shown`` in the lungs, cropped to the body."""
+    lung, geometry = array_view(volumes.lung) > 0, Geometry.of(volumes.im)
+    weight = lung if shown is None else np.abs(shown) * lung
+    index = int(np.argmax(weight.sum(axis=(0, 2) if name == 'coronal' else (0, 1), dtype=np.float64)))
     margin = int(round(5 / min(geometry.spacing)))
     box = bounding_box(array_view(volumes.torso), margin)
     return Section(name, index, geometry, box)
-
-
-def _length(field):
-    return np.sqrt(np.sum(field.astype(np.float64) ** 2, axis=-1)).astype(np.float32)
-
-
-def _limit(planes):
-    """Upper end of a colour bar, whole mm."""
-    return max(1., float(np.ceil(max(np.abs(plane).max() for plane in planes))))
-
-
-def _where(section):
-    axis = {'coronal': 'y', 'sagittal': 'x'}[section.name]
-    return '{} section at {} = {:.0f} mm'.format(section.name, axis, section.position)
 
 
 #: File name -> function of (setting, cn) that returns its :class:`Page`.

@@ -4,6 +4,9 @@ import os
 from functions.preprocessing.own_images import prepare_image
 from functions.setting.errors import InputError, MissingFileError
 
+# mm of air kept around the torso: scanners reconstruct far more, and every later step would pay for it.
+MARGIN = 10
+
 
 def prepare_own_images(setting):
     """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
@@ -25,4 +28,4 @@ def prepare_own_images(setting):
                     raise MissingFileError('OwnImages[{!r}][{!r}]: {} does not exist.'.format(data, cn, path))
                 if path is not None:
                     wanted.append((os.path.expanduser(path), data, int(cn), type_im))
-    return [prepare_image(path, setting, data, cn, type_im) for path, data, cn, type_im in wanted]
+    return [prepare_image(path, setting, data, cn, type_im, margin=MARGIN) for path, data, cn, type_im in wanted]

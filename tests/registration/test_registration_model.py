@@ -1,0 +1,135 @@
+"""A trained network used from its folder: padding, tiles, units, and errors that name what is wrong."""
+import numpy as np
+import pytest
+
+from functions.network.builder import build
+from functions.network.description import UNET1
+from functions.registration.model import TrainedNetwork, read_model_setting
+from functions.registration.pair import input_mask, open_networks
+from functions.setting import setting_utils as su
+from functions.setting.errors import InputError, MissingFileError
+from functions.tf_utils.backend import tf
+
+MODEL = {'NetworkDesign': 'unet1', 'stage': 2, 'normalization': 'linear', 'DVFUnit': 'voxel'}
+
+
+def write_checkpoint(prefix, damaged=False):
+    """A checkpoint of unet1 with random weights; ``damaged``: those of its last layer are no numbers."""
+    with tf.Graph().as_default():
+        tf.set_random_seed(1)
+        build(UNET1, tf.placeholder(tf.float32, [1, None, None, None, 2]), False)
+        last = [v for v in tf.global_variables() if v.name == 'DVF/DVF_RegNet/conv3d/kernel:0']
+        spoil = [v.assign(tf.fill(v.shape, np.float32(np.nan))) for v in last if damaged]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(spoil)
+            return tf.train.Saver().save(session, prefix, global_step=7, write_meta_graph=False,
+                                         write_state=False)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Path prefix of a checkpoint of unet1 with random weights."""
+    return write_checkpoint(str(tmp_path_factory.mktemp('model') / 'net.ckpt'))
+
+
+def pair(shape):
+    return np.random.RandomState(3).uniform(-1000, 400, (2,) + shape).astype(np.float32)
+
+
+def test_padding_to_a_valid_size_is_the_callers_padding(checkpoint):
+    moving, fixed = pair((20, 23, 29))
+    around = ((0, 1), (3, 3), (0, 0))
+    padded = [np.pad(image, around, 'constant', constant_values=-2048) for image in (moving, fixed)]
+    with TrainedNetwork(checkpoint, MODEL, threads=1) as network:
+        assert network.step == 7
+        found = network.predict(moving, fixed)
+        whole = network.predict(*padded)
+    assert found.shape == (20, 23, 29, 3) and found.dtype == np.float32
+    np.testing.assert_allclose(found, whole[:20, 3:26], atol=1e-4 * np.abs(whole).max())
+
+
+def test_voxel_networks_answer_in_millimetres(checkpoint):
+    moving, fixed = pair((21, 21, 21))
+    fields = []
+    for unit in ('voxel', 'mm'):
+        with TrainedNetwork(checkpoint, dict(MODEL, DVFUnit=unit), threads=1) as network:
+            fields.append(network.predict(moving, fixed))
+    assert np.abs(fields[1]).max() > 0
+    np.testing.assert_allclose(fields[0], 2. * fields[1], rtol=1e-4, atol=1e-5)
+
+
+def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
+    moving, fixed = pair((21, 20, 165))
+    with TrainedNetwork(checkpoint, MODEL, threads=1) as network:
+        whole = network.predict(moving, fixed)
+    with TrainedNetwork(checkpoint, MODEL, threads=1, memory=UNET1.peak_bytes((21, 21, 125))) as network:
+        tiled = network.predict(moving, fixed)
+    np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
+
+
+def test_volumes_on_two_grids_are_refused(checkpoint):
+    with TrainedNetwork(checkpoint, MODEL, threads=1) as network:
+        with pytest.raises(InputError, match='one grid'):
+            network.predict(np.zeros((21, 21, 21)), np.zeros((21, 21, 22)))
+
+
+def test_damaged_weights_are_noticed(tmp_path):
+    damaged = write_checkpoint(str(tmp_path / 'net.ckpt'), damaged=True)
+    with TrainedNetwork(damaged, MODEL, threads=1) as network:
+        with pytest.raises(InputError, match='weights are damaged'):
+            network.predict(*pair((21, 21, 21)))
+
+
+def test_checkpoint_of_something_else_is_refused_by_name(tmp_path):
+    with tf.Graph().as_default():
+        tf.get_variable('other', [3], use_resource=True)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            other = tf.train.Saver().save(session, str(tmp_path / 'other.ckpt'), global_step=1)
+    with pytest.raises(InputError, match='other.ckpt-1 cannot be restored into unet1'):
+        TrainedNetwork(other, MODEL, threads=1)
+
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    setting = su.initialize_setting('tiny', where_to_run='Root')
+    setting['stage'] = 4
+    return su.load_registration_setting(setting, [4])
+
+
+def test_newest_settings_of_a_model_are_read(setting):
+    with pytest.raises(MissingFileError, match='no settings file'):
+        read_model_setting(setting, 'tiny')
+    for number in range(11):
+        setting['NumberOfThreads'] = number + 1
+        su.write_setting(setting)
+    assert read_model_setting(setting, 'tiny')['NumberOfThreads'] == 11
+
+
+def test_stage_without_a_network_or_with_that_of_another_stage_is_refused(setting, checkpoint):
+    with pytest.raises(InputError, match="no network for 'stage4'"):
+        open_networks(setting, lambda experiment, step: checkpoint)
+    setting['network_dict'] = {'stage4': {'NetworkLoad': 'other'}}
+    su.write_setting(dict(setting, current_experiment='other', stage=2, NetworkDesign='unet1'))
+    with pytest.raises(InputError, match='other was trained for stage 2 and cannot be used at stage 4'):
+        open_networks(setting, lambda experiment, step: checkpoint)
+
+
+class Known(object):
+    """As much of a network as its settings."""
+
+    def __init__(self, *masks, **setting):
+        experiments = {str(i): {'MaskToZero': mask} for i, mask in enumerate(masks)}
+        self.setting = dict(setting, deform_exp=experiments)
+
+
+def test_mask_of_the_input_comes_from_the_settings_of_the_training():
+    assert input_mask({4: Known('Torso', 'Torso')}) == 'Torso'
+    assert input_mask({4: Known(None)}) is None
+    assert input_mask({4: Known('Torso', InputMask='Lung'), 2: Known('Lung')}) == 'Lung'
+    for networks in ({4: Known('Torso', 'Lung')}, {4: Known()},
+                     {4: Known('Torso'), 2: Known('Torso', InputMask='Lung')}):
+        with pytest.raises(InputError, match='do not name one mask'):
+            input_mask(networks)
