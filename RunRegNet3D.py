@@ -12,7 +12,7 @@ import os
 import sys
 
 import functions.setting.setting_utils as su
-from functions.setting.errors import RegNetError
+from functions.setting.errors import InputError, RegNetError, unknown_name
 
 
 def settings_block(arguments, changes=None):
@@ -21,11 +21,13 @@ def settings_block(arguments, changes=None):
     :param arguments: the command line, which comes first where it says something.
     :param changes: a dictionary of settings that replace those of the block (``--setting FILE``), or None.
     """
-    changes = changes or {}
+    changes = dict(changes or {})
     stage = arguments.stage or changes.get('stage', 4)
     network = arguments.network or changes.get('NetworkDesign', 'unet1')
     experiment = arguments.experiment or changes.get('current_experiment', 'phantom_{}_S{}'.format(network, stage))
     setting = su.initialize_setting(experiment, arguments.where_to_run or changes.get('where_to_run', 'Auto'))
+    for key in ('stage', 'NetworkDesign', 'current_experiment', 'where_to_run'):
+        changes.pop(key, None)      # the command line comes first
 
     # ---- what is trained: the down-sampling factor (4, 2 or 1: voxel size in mm of that level) is the default above
     setting['stage'] = stage
@@ -40,7 +42,7 @@ def settings_block(arguments, changes=None):
     setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
 
     # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
-    setting['AGMode'] = 'Resp'
+    setting['AGMode'] = changes.get('AGMode', 'Resp')
     suggested = su.suggested_stage_setting(stage, setting['AGMode'])
     deform_exp = suggested['deform_exp']
     dsmooth_training, dsmooth_validation = su.dsmoothlist_by_deform_exp(deform_exp, setting['AGMode'])
@@ -62,13 +64,16 @@ def settings_block(arguments, changes=None):
 
     # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': its newest checkpoint)
     setting['BaseReg'] = 'Identity'     # no affine registration before the network
-    su.load_registration_setting(setting, changes.get('stage_list', [stage]))
+    su.load_registration_setting(setting, changes.get('stage_list', changes.get('ImagePyramidSchedule', [stage])))
     setting['network_dict'] = {'stage{}'.format(stage): {
         'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}}
 
     # ---- nothing to edit below
     replace(setting, changes)
     su.load_setting_from_data_dict(setting, changes.get('DataExpDict', data_exp_dict))
+    for name in changes.get('deform_exp', {}):
+        if name not in setting['DeformExpList']:
+            raise unknown_name('deformation experiment of DataExpDict', name, setting['DeformExpList'])
     for name in setting['DeformExpList']:
         if 'DataExpDict' not in changes:
             setting['deform_exp'][name].update(small)
@@ -105,6 +110,21 @@ def flag(text):
     raise argparse.ArgumentTypeError('{!r} is neither True nor False'.format(text))
 
 
+def whole(text):
+    """A whole number from 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError('{!r} is no whole number from 1'.format(text))
+    return int(text)
+
+
+def part(text):
+    """K/N with 1 <= K <= N."""
+    numbers = text.split('/')
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or not 1 <= int(numbers[0]) <= int(numbers[1]):
+        raise argparse.ArgumentTypeError('{!r} is not of the form K/N with K from 1 to N'.format(text))
+    return text
+
+
 def parse_arguments(words=None):
     """The command line; every option overrides a line of the settings block."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0], epilog='Without options the settings block runs as it stands.')
@@ -114,18 +134,21 @@ def parse_arguments(words=None):
     parser.add_argument('--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/')
     parser.add_argument('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
     parser.add_argument('--network', metavar='NAME', help='network design, e.g. unet1')
-    parser.add_argument('--max_iterations', type=int, metavar='N', help='training steps')
+    parser.add_argument('--max_iterations', type=whole, metavar='N', help='training steps')
     parser.add_argument('--max_hours', type=float, metavar='H', help='time limit of the training')
     parser.add_argument('--only_generate_image', '-g', nargs='?', const=True, type=flag, metavar='True|False',
                         help='generate all artificial deformations and end')
     parser.add_argument('--never_generate_image', '-ng', nargs='?', const=True, type=flag, metavar='True|False',
                         help='use the artificial deformations that are there; a missing one is an error')
-    parser.add_argument('--part', metavar='K/N', help='generate only the K-th of N parts (array jobs)')
-    parser.add_argument('--workers', type=int, metavar='N', help='processes that generate; default: as cores and memory allow')
-    parser.add_argument('--threads', type=int, metavar='N', help='threads of TensorFlow; default: all cores')
+    parser.add_argument('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
+    parser.add_argument('--workers', type=whole, metavar='N', help='processes that generate; default: as cores and memory allow')
+    parser.add_argument('--threads', type=whole, metavar='N', help='threads of TensorFlow; default: all cores')
     parser.add_argument('--fresh', action='store_true', help='train from the beginning instead of going on from the newest checkpoint')
     parser.add_argument('--traceback', action='store_true', help='show where an input error was found')
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.part and not arguments.only_generate_image:
+        parser.error('--part goes with --only_generate_image: training needs all parts')
+    return arguments
 
 
 def prepare(setting, arguments):
@@ -141,14 +164,18 @@ def prepare(setting, arguments):
     su.require_originals(setting)
     if generate:
         # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
-        synthetic = setting['read_pair_mode'] == 'synthetic'
-        batches = [(('Training', 'Validation'), None)] + ([(('Testing',), 1)] if synthetic else [])
+        modes = ('Validation',) if setting.get('OnTheFly') else ('Training', 'Validation')
+        batches = [(modes, None)] + ([(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else [])
         for modes, stage in batches:
             report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)
             logging.info('%s', report)
             if report.failed:
                 raise RegNetError('{} artificial deformation(s) could not be made; the first: {}'.format(
                     len(report.failed), ': '.join(report.failed[0])))
+    if not setting['only_generate_image']:
+        from functions.registration.pair import check_pairs
+        names = {experiment['MaskToZero'] for experiment in setting['deform_exp'].values()}
+        check_pairs(setting, testing_pairs(setting), setting.get('InputMask') or names.pop())
 
 
 def testing_pairs(setting, stage=1):
@@ -190,7 +217,10 @@ def register_and_evaluate(setting, networks):
     from functions.registration.pair import register_pair
     from functions.setting.atomic import write_json, write_text
     training = su.get_im_info_list_from_train_mode(setting, 'Training')
-    for pair in testing_pairs(setting):
+    pairs = testing_pairs(setting)
+    if not pairs:
+        logging.warning('The settings name no testing pair (TestingCNList and TestingPairList): nothing is registered.')
+    for pair in pairs:
         result = register_pair(setting, pair, networks)
         images = result.images
         name = '{data} case {cn}'.format(**pair[0]) + (' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else '')
@@ -200,7 +230,7 @@ def register_and_evaluate(setting, networks):
                              landmarks=landmarks)
         if landmarks is not None:
             rows = measure_pair(landmarks[0], landmarks[1], result.dvf, result.jacobian, images.fixed_lung, result.seconds,
-                                training_fields(setting, training))
+                                None if setting.get('OnTheFly') else training_fields(setting, training))
             table = format_table(rows, ('method', 'n') + COLUMNS, digits={'folding %': 3, 'seconds': 1})
             write_json(os.path.join(result.folder, 'measures.json'), rows)
             write_text(os.path.join(result.folder, 'measures.txt'), table)
@@ -210,9 +240,13 @@ def register_and_evaluate(setting, networks):
 
 
 def run(arguments):
-    """The steps, in order; every one of them is passed over where its results are there already."""
+    """The steps, in order; images, deformations and training that are finished are not made again."""
     from functions.setting.atomic import read_json
-    setting = settings_block(arguments, read_json(arguments.setting) if arguments.setting else None)
+    changes = read_json(arguments.setting) if arguments.setting else {}
+    if not isinstance(changes, dict) or not isinstance(changes.get('deform_exp', {}), dict):
+        raise InputError('{} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).'.format(
+            arguments.setting))
+    setting = settings_block(arguments, changes)
     su.check_setting(setting)
     prepare(setting, arguments)
     if setting['only_generate_image']:
@@ -220,14 +254,13 @@ def run(arguments):
     from functions.registration.pair import open_networks
     from functions.training.checkpoints import Checkpoints
     from functions.training.trainer import train
-    su.write_setting(setting)
     trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
     logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds,
                  su.address_generator(setting, 'ModelFolder'))
 
     def checkpoint_of(experiment, step):
         checkpoints = Checkpoints(setting, experiment=experiment)
-        return checkpoints.path(checkpoints.newest() if step in ('Last', 'Auto') else int(step))
+        return checkpoints.path(checkpoints.resolve(step))
     networks = open_networks(setting, checkpoint_of, setting['NumberOfThreads'])
     try:
         register_and_evaluate(setting, networks)

@@ -4,8 +4,9 @@ import logging
 import os
 
 from functions.image.dvf import jacobian_determinant_of
-from functions.image.masks import read_mask
-from functions.image.volume_io import read_image, write_image
+from functions.image.masks import read_mask, require_nonempty
+from functions.image.resample import resample_to
+from functions.image.volume_io import Geometry, read_image, write_image
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages, register_images
 from functions.setting import setting_utils as su
@@ -20,6 +21,15 @@ the fixed image, and the true DVF of a synthetic pair (else None)."""
 
 PairResult = collections.namedtuple('PairResult', 'images moved dvf jacobian seconds folder')
 """``images``: :class:`PairImages`; ``moved``, ``dvf``, ``jacobian``: what came out; wall seconds; folder of the results."""
+
+
+def check_pairs(setting, pairs, mask_name):
+    """Read the images and masks of every pair once, so that a bad one is told before hours of training, not after.
+
+    :raises RegNetError: a missing or damaged image, masks of another grid, an empty mask, images that do not overlap.
+    """
+    for pair in pairs:
+        read_pair(setting, pair, mask_name)
 
 
 def open_networks(setting, checkpoint_of, threads=None):
@@ -72,6 +82,8 @@ def input_mask(networks):
 def read_pair(setting, pair, mask_name):
     """The images of a pair at 1 mm.
 
+    A moving image on another grid is resampled onto the fixed one's.
+
     :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im); two equal ones with a ``dsmooth`` are a synthetic
         pair: the artificially deformed image is the fixed one and the true DVF is known.
     :param mask_name: 'Torso', 'Lung' or None.
@@ -89,6 +101,14 @@ def read_pair(setting, pair, mask_name):
     if mask_name is not None:
         fixed_mask = read_mask(path(fixed_prefix + mask_name, pair[0]), like=fixed)
         moving_mask = read_mask(path(moving_prefix + mask_name, pair[1]), like=moving)
+    grid = Geometry.of(fixed)
+    if not grid.matches(Geometry.of(moving)):
+        # Two scans of a person seldom share their grid; the DVF stays one from fixed to moving in physical space.
+        moving = resample_to(moving, grid, 'bspline', setting['data'][pair[1]['data']]['DefaultPixelValue'])
+        if moving_mask is not None:
+            moving_mask = resample_to(moving_mask, grid, 'nearest', 0)
+            require_nonempty(moving_mask, '{}: the moving image does not overlap the fixed one; its {} mask on the fixed grid'.format(
+                path(moving_prefix + 'Im', pair[1]), mask_name))
     lung = read_mask(path(fixed_prefix + 'Lung', pair[0]), like=fixed)
     truth = read_image(path('DeformedDVF', pair[0]), expect='vector') if synthetic else None
     return PairImages(fixed, moving, fixed_mask, moving_mask, lung, truth)

@@ -108,6 +108,28 @@ class Checkpoints(object):
         best = self.state(newest).get('best', {}).get('step')
         return best if best is not None and self.problem(best) is None else newest
 
+    def retire(self):
+        """Remove every checkpoint: training begins anew. Records go first, so that none counts any more."""
+        for step in self.steps():
+            self._remove(step)
+
+    def resolve(self, step):
+        """A step as settings name it: 'Last' or 'Auto' (the newest whole one), 'Best' (best validation), or a number.
+
+        :raises InputError: anything else, or there is none.
+        """
+        if step in ('Last', 'Auto'):
+            found = self.newest()
+        elif step == 'Best':
+            found = self.best()
+        elif str(step).isdigit():
+            return int(step)
+        else:
+            raise InputError("GlobalStepLoad {!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a whole number.".format(step))
+        if found is None:
+            raise InputError('{} has no whole checkpoint; train it first.'.format(self.prefix))
+        return found
+
     def path(self, step):
         """TensorFlow's path prefix of a checkpoint.
 
@@ -123,9 +145,11 @@ class Checkpoints(object):
 
     def _remove_old(self, best):
         for step in self.steps()[:-self._keep]:
-            if step == best:
-                continue
-            # The record goes first: from then on the checkpoint does not count.
-            os.remove(_record_path(self.prefix, step))
-            for path in _files(self.prefix, step):
-                os.remove(path)
+            if step != best:
+                self._remove(step)
+
+    def _remove(self, step):
+        # The record goes first: from then on the checkpoint does not count.
+        os.remove(_record_path(self.prefix, step))
+        for path in _files(self.prefix, step):
+            os.remove(path)

@@ -74,8 +74,9 @@ class Journal(object):
         draw_curve(read_journal(self.path), self.curve_path)
 
     def close(self):
-        """Write out everything."""
+        """Write out everything, the curve included."""
         self._stream.close()
+        self.draw()
         self._train.close()
         self._validation.close()
 

@@ -42,12 +42,16 @@ class _Signals(object):
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-                self._previous[number] = signal.signal(number, self._note)
+            for name in ('SIGINT', 'SIGTERM', 'SIGUSR1'):
+                number = getattr(signal, name, None)
+                if number is not None:
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number, frame):
         del frame
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self.received = number
 
     def __exit__(self, *exception):
@@ -75,7 +79,8 @@ def train(setting, resume=True, threads=None, make_item=None):
 
     Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint is written
     and the whole validation set is predicted once. An interrupted run goes on from its newest whole checkpoint, with the
-    sampler where it was, so that the sequence of losses is that of an undisturbed run.
+    sampler where it was, so that the sequence of losses is that of an undisturbed run. The settings are written beside the
+    checkpoints once everything could be opened.
 
     :param setting: a checked settings dictionary.
     :param resume: go on from the experiment's checkpoints when there are any.
@@ -87,25 +92,52 @@ def train(setting, resume=True, threads=None, make_item=None):
     """
     checkpoints = Checkpoints(setting)
     newest = checkpoints.newest() if resume else None
-    state = checkpoints.state(newest) if newest is not None else \
-        {'iteration': 0, 'samples': 0, 'seconds': 0., 'position': None, 'best': {}}
+    state = _start_state(setting, checkpoints, newest)
+    training = setting['NetworkTraining']
+    if newest is not None and state['iteration'] >= int(training['MaxIterations']):
+        LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'],
+                    training['MaxIterations'])
+        return TrainingResult(newest, state['best'].get('step', newest), state['iteration'], state['seconds'],
+                              state.get('validation', {}))
     graph = TrainingGraph(setting)
-    journal = Journal(setting, state['iteration'])
-    session = open_session(graph.graph, threads)
-    try:
+    validation = ValidationSet(setting, make_item=make_item) if has_validation(setting) else None
+    with open_session(graph.graph, threads) as session, \
+            TrainingQueue(setting, position=state['position'], make_item=make_item) as queue, _Signals() as signals:
         if newest is None:
             session.run(graph.initialise)
             _warm_start(setting, session, graph)
+            # Only now, when everything could be opened, is what was trained before given up.
+            checkpoints.retire()
         else:
             graph.saver.restore(session, checkpoints.path(newest))
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
-        validation = ValidationSet(setting, make_item=make_item) if has_validation(setting) else None
-        loop = _Loop(setting, graph, session, checkpoints, journal, state, validation)
-        with TrainingQueue(setting, position=state['position'], make_item=make_item) as queue, _Signals() as signals:
-            return loop.run(queue, signals)
-    finally:
-        session.close()
-        journal.close()
+        su.write_setting(setting)
+        journal = Journal(setting, state['iteration'])
+        try:
+            return _Loop(setting, graph, session, checkpoints, journal, state, validation).run(queue, signals)
+        finally:
+            journal.close()
+
+
+def _start_state(setting, checkpoints, newest):
+    """Where training stands: the state of the checkpoint ``newest``, or the beginning.
+
+    :raises InputError: the checkpoint belongs to another network than the setting describes.
+    """
+    network = network_identity(setting)
+    if newest is None:
+        return {'iteration': 0, 'samples': 0, 'seconds': 0., 'position': None, 'best': {}, 'network': network}
+    state = checkpoints.state(newest)
+    for key, value in state['network'].items():
+        if network[key] != value:
+            raise InputError('{}-{} was trained with {} {!r}; the setting says {!r}. Choose another experiment (--experiment NAME), '
+                             'or begin this one anew (--fresh).'.format(checkpoints.prefix, newest, key, value, network[key]))
+    return state
+
+
+def network_identity(setting):
+    """The settings without which weights mean nothing."""
+    return {key: setting.get(key) for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
 
 
 def _warm_start(setting, session, graph):
@@ -114,8 +146,7 @@ def _warm_start(setting, session, graph):
     if not loaded:
         return
     other = Checkpoints(setting, experiment=loaded['NetworkLoad'])
-    step = loaded.get('GlobalStepLoad', 'Last')
-    path = other.path(other.newest() if step in ('Last', 'Auto') else int(step))
+    path = other.path(other.resolve(loaded.get('GlobalStepLoad', 'Last')))
     graph.model_saver.restore(session, path)
     LOGGER.info('Weights taken from %s.', path)
 
@@ -147,7 +178,7 @@ class _Loop(object):
         before = state['seconds']
         start = last_log = time.time()
         with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1.) as bar:
-            while state['iteration'] < self.maximum:
+            while state['iteration'] < self.maximum and not self._out_of_time():
                 asked = time.time()
                 batch = queue.get()
                 waited += time.time() - asked
@@ -176,16 +207,19 @@ class _Loop(object):
                 if signals.received is not None:
                     self.save(validate=False)
                     raise TrainingInterrupted(signals.received)
-                if self.maximum_seconds and state['seconds'] >= self.maximum_seconds:
-                    LOGGER.info('MaxHours is reached at iteration %d.', state['iteration'])
-                    break
         if self.saved_step != state['samples']:
             self.save(validate=True)
         return TrainingResult(self.saved_step, state['best'].get('step', self.saved_step), state['iteration'],
                               state['seconds'], self.last_validation)
 
+    def _out_of_time(self):
+        if self.maximum_seconds is None or self.state['seconds'] < self.maximum_seconds:
+            return False
+        LOGGER.info('MaxHours is reached at iteration %d.', self.state['iteration'])
+        return True
+
     def save(self, validate):
-        """Checkpoint, then (the weights being safe) one validation pass, then the record with its result."""
+        """One validation pass, then the checkpoint with its result."""
         state = self.state
         step = state['samples']
         if validate:

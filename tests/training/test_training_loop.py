@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import functions.setting.setting_utils as su
-from conftest import make_item
 from functions.setting.errors import InputError, RegNetError
 from functions.training.checkpoints import Checkpoints
 from functions.training.journal import read_journal
 from functions.training.trainer import TrainingInterrupted, train
+from training_fakes import make_item
 
 
 def losses(setting):
@@ -124,6 +124,36 @@ def test_weights_of_another_experiment_are_the_start(setting):
         values[name] = losses(setting)[1]
     setting['current_experiment'] = 'tiny'
     assert values['third'] == losses(setting)[1] != values['second']
+
+
+def test_fresh_training_gives_up_what_was_trained_before(setting):
+    run(setting, 8)
+    result = run(setting, 2, resume=False)
+    assert result.iteration == 2
+    checkpoints = Checkpoints(setting)
+    assert checkpoints.steps() == [checkpoints.newest()]
+    assert checkpoints.state(checkpoints.newest())['iteration'] == 2
+    assert sorted(losses(setting)) == [1, 2]
+
+
+def test_finished_training_started_again_changes_nothing(setting):
+    first = run(setting, 4)
+    assert run(setting, 3) == first
+
+
+@pytest.mark.parametrize('key, value', [('normalization', None), ('DVFUnit', 'mm'), ('InputMask', 'Lung')])
+def test_checkpoint_of_another_network_is_refused(setting, key, value):
+    run(setting, 2)
+    setting[key] = value
+    with pytest.raises(InputError, match='(?s){}.*--fresh'.format(key)):
+        run(setting, 4)
+
+
+def test_time_limit_reached_before_means_no_further_step(setting):
+    setting['NetworkTraining']['MaxHours'] = 1e-9
+    first = run(setting, 50)
+    assert 0 < first.iteration < 50
+    assert run(setting, 50).iteration == first.iteration
 
 
 def test_journal_line_cut_short_is_left_out(tmp_path):
