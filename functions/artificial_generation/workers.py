@@ -11,35 +11,18 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
+from functions.image.memory import available_memory
+
 #: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when
 #: freed (glibc would otherwise keep those of up to 32 MB).
 _ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
                 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1', 'MALLOC_MMAP_THRESHOLD_': '1048576'}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2 ** 20, 64, 16
+#: Bytes taken to be free where the system does not say.
+UNKNOWN_MEMORY = 4 * 2 ** 30
 #: A task whose worker dies is tried so many times.
 ATTEMPTS = 2
-
-
-def available_bytes():
-    """Memory this process may still use: that free on the machine, or in its control group if less."""
-    found = []
-    try:
-        with open('/proc/meminfo') as stream:
-            for line in stream:
-                if line.startswith('MemAvailable:'):
-                    found.append(int(line.split()[1]) * 1024)
-    except (OSError, ValueError):
-        pass
-    for limit, used in (('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
-                        ('/sys/fs/cgroup/memory/memory.limit_in_bytes',
-                         '/sys/fs/cgroup/memory/memory.usage_in_bytes')):
-        try:
-            with open(limit) as stream, open(used) as stream_used:
-                found.append(int(stream.read()) - int(stream_used.read()))
-        except (OSError, ValueError):
-            continue
-    return max(0, min(found)) if found else 4 * 2 ** 30
 
 
 def bytes_per_worker(identities):
@@ -70,7 +53,7 @@ def bytes_per_worker(identities):
 
 def default_workers(identities):
     """As many workers as there are cores and memory, at least one and not more than items."""
-    fitting = int(0.8 * available_bytes() / bytes_per_worker(identities))
+    fitting = int(0.8 * (available_memory() or UNKNOWN_MEMORY) / bytes_per_worker(identities))
     return max(1, min(joblib.cpu_count(), fitting, len(identities)))
 
 

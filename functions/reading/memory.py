@@ -2,8 +2,11 @@
 
 from collections import namedtuple
 
+from functions.image.memory import available_memory
 from functions.reading.patches import common_size
 from functions.setting.errors import InputError
+
+__all__ = ['available_memory', 'bytes_per_voxel', 'estimate', 'require_memory']
 
 GIB = 2.0**30
 # An item being read or made: the arrays themselves and what a warp, a Jacobian and a smoothing need beside
@@ -83,38 +86,3 @@ def require_memory(needed, available, options):
             needed.batch / GIB,
         )
     )
-
-
-def available_memory():
-    """Bytes this process may still take: the smaller of the machine's and its control group's; None when
-    unknown.
-    """
-    candidates = [
-        _machine(),
-        _control_group('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
-        _control_group(
-            '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'
-        ),
-    ]
-    candidates = [value for value in candidates if value is not None]
-    return min(candidates) if candidates else None
-
-
-def _machine():
-    try:
-        with open('/proc/meminfo') as stream:
-            for line in stream:
-                if line.startswith('MemAvailable:'):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        return None
-    return None
-
-
-def _control_group(limit_file, usage_file):
-    try:
-        with open(limit_file) as limit, open(usage_file) as usage:
-            return max(0, int(limit.read()) - int(usage.read()))
-    except (OSError, ValueError):
-        # No such file, or the word 'max': not limited.
-        return None

@@ -5,9 +5,10 @@ import re
 
 import numpy as np
 
+from functions.image.memory import available_memory
 from functions.network.builder import build
 from functions.network.description import network_description
-from functions.registration.tiling import available_memory, choose_tiles
+from functions.registration.tiling import choose_tiles
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError

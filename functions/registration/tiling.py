@@ -12,18 +12,6 @@ Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
 """One tile along one axis: input voxels start..stop, of whose output keep_start..keep_stop are kept (volume voxels)."""
 
 
-def available_memory():
-    """Bytes of memory that can be used without swapping, or None where the system does not say."""
-    try:
-        with open('/proc/meminfo', 'r') as stream:
-            for line in stream:
-                if line.startswith('MemAvailable:'):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
 def axis_spans(size, tile, margin, phase):
     """Tiles along one axis.
 

@@ -182,12 +182,12 @@ def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):
     voxels = 70 * 60 * 80
     assert needed == pytest.approx(workers.BASE_BYTES + voxels * (64 / 8. + 16))
     monkeypatch.setattr(workers.joblib, 'cpu_count', lambda: 64)
-    monkeypatch.setattr(workers, 'available_bytes', lambda: 3.8 * needed)
+    monkeypatch.setattr(workers, 'available_memory', lambda: 3.8 * needed)
     assert workers.default_workers(identities) == 3
-    monkeypatch.setattr(workers, 'available_bytes', lambda: 0)
+    monkeypatch.setattr(workers, 'available_memory', lambda: 1)
     assert workers.default_workers(identities) == 1
     monkeypatch.undo()
-    assert workers.available_bytes() > 0
+    assert workers.available_memory() > 0
 
 
 KILLED = """

@@ -1,0 +1,89 @@
+"""The command line: it overrides the block and the settings file, and bad input is one line before any work."""
+import json
+import logging
+
+import pytest
+
+import RunRegNet3D
+
+
+def settings(words=(), changes=None):
+    return RunRegNet3D.settings_block(RunRegNet3D.parse_arguments(['--where_to_run', 'Root'] + list(words)), changes)
+
+
+def test_block_is_a_setting_that_passes_its_own_check():
+    import functions.setting.setting_utils as su
+    setting = settings()
+    assert su.find_problems(setting) == []
+    assert len({case for item in su.get_im_info_list_from_train_mode(setting, 'Training') for case in [item['cn']]}) >= 4
+    unseen = {image['cn'] for pair in RunRegNet3D.testing_pairs(setting) for image in pair}
+    seen = {item['cn'] for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)}
+    assert unseen and not unseen & seen
+
+
+def test_command_line_comes_before_the_file_and_the_file_before_the_block():
+    changes = {'stage': 2, 'current_experiment': 'file', 'NetworkTraining': {'MaxIterations': 7, 'BatchSize': 3}}
+    setting = settings(changes=changes)
+    assert (setting['stage'], setting['current_experiment']) == (2, 'file')
+    assert setting['DeformExpList'] == ['3D_max15_D14_K'] and setting['stage_list'] == [2]
+    assert setting['NetworkTraining']['MaxIterations'] == 7 and setting['NetworkTraining']['BatchSize'] == 3
+    setting = settings(['--stage', '1', '--experiment', 'line', '--max_iterations', '9'], changes)
+    assert (setting['stage'], setting['current_experiment'], setting['where_to_run']) == (1, 'line', 'Root')
+    assert setting['network_dict']['stage1']['NetworkLoad'] == 'line'
+    assert setting['NetworkTraining']['MaxIterations'] == 9 and setting['NetworkTraining']['BatchSize'] == 3
+
+
+@pytest.mark.parametrize('words, expected', [
+    (['-g'], True), (['-g', 'True'], True), (['--only_generate_image', 'False'], False), ([], False)])
+def test_image_flags_take_true_and_false_as_published_job_scripts_pass_them(words, expected):
+    assert settings(words)['only_generate_image'] is expected
+
+
+@pytest.mark.parametrize('words, text', [
+    (['--stage', '3'], '1, 2, 4'), (['--network', 'foo'], 'unet1'), (['--setting', 'missing.json'], 'missing.json'),
+    (['-g', '-ng'], 'exclude'), (['--setting', '.'], 'JSON|.')])
+def test_bad_command_line_is_one_line_naming_what_is_accepted(words, text, tmp_path, monkeypatch, caplog):
+    assert outcome(words, tmp_path, monkeypatch, caplog, text) == 2
+
+
+@pytest.mark.parametrize('changes, text', [
+    ({'NetworkTraining': {'MaxIteration': 5}}, 'MaxIterations'),
+    ({'normalisation': 'lung'}, 'normalization'),
+    ({'NetworkTraining': {'BatchSize': 'two'}}, 'BatchSize'),
+    ({'stage': 3}, '1, 2, 4'),
+    ({'DataExpDict': [{'data': 'Phantom4D', 'deform_exp': '3D_max20_D14_K'}]}, 'Phantom_4D'),
+    ({'DataExpDict': [{'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [99], 'TrainingTypeImList': [0],
+                       'TrainingDSmoothList': [0]}]}, '99'),
+    ({'DataExpDict': [{'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [1], 'TrainingTypeImList': [12],
+                       'TrainingDSmoothList': [0]}]}, '12'),
+    ({'deform_exp': {'3D_max7_D14_K': {'MaxDeform': 3}}}, '3D_max20_D14_K'),
+    ([1, 2], 'one JSON object')])
+def test_bad_settings_file_is_told_before_any_work(changes, text, tmp_path, monkeypatch, caplog):
+    path = tmp_path / 'my.json'
+    path.write_text(json.dumps(changes))
+    assert outcome(['--setting', str(path)], tmp_path, monkeypatch, caplog, text) == 2
+
+
+def outcome(words, tmp_path, monkeypatch, caplog, text):
+    """Exit code of the script in an empty folder; checks that one error line holds ``text`` and nothing was made."""
+    folder = tmp_path / 'empty'
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with caplog.at_level(logging.INFO):
+        code = RunRegNet3D.main(['--where_to_run', 'Root'] + words)
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1 and text.split('|')[0] in errors[0], errors
+    assert list(folder.iterdir()) == []
+    return code
+
+
+def test_missing_images_are_named_before_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--never_generate_image']) == 2
+    assert 'case1_T00_RS1.mha' in caplog.text
+
+
+def test_part_without_only_generating_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        RunRegNet3D.parse_arguments(['--part', '1/3'])
+    assert '--only_generate_image' in capsys.readouterr().err
