@@ -87,3 +87,14 @@ def test_part_without_only_generating_is_refused(capsys):
     with pytest.raises(SystemExit):
         RunRegNet3D.parse_arguments(['--part', '1/3'])
     assert '--only_generate_image' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('changes, text', [
+    ({'BaseReg': 'Affine'}, 'BaseReg'), ({'network_dict': {'stage4': 3}}, 'network_dict.stage4'),
+    ({'network_dict': {'stage4': {'NetworkLoad': 'nobody_trained_this'}}}, 'no checkpoint'),
+    ({'network_dict': {'stage4': {'NetworkLoad': 'phantom_unet1_S4', 'GlobalStepLoad': 'Lst'}}}, 'GlobalStepLoad'),
+    ({'stage_list': [4, 2]}, "no 'stage2'"), ({'LoadedNetwork': {'NetworkLod': 'x'}}, 'LoadedNetwork')])
+def test_what_registration_will_need_is_checked_before_training(changes, text, tmp_path, monkeypatch, caplog):
+    path = tmp_path / 'my.json'
+    path.write_text(json.dumps(changes))
+    assert outcome(['--setting', str(path)], tmp_path, monkeypatch, caplog, text) == 2

@@ -53,7 +53,8 @@ def bytes_per_worker(identities):
 
 def default_workers(identities):
     """As many workers as there are cores and memory, at least one and not more than items."""
-    fitting = int(0.8 * (available_memory() or UNKNOWN_MEMORY) / bytes_per_worker(identities))
+    free = available_memory()
+    fitting = int(0.8 * (UNKNOWN_MEMORY if free is None else free) / bytes_per_worker(identities))
     return max(1, min(joblib.cpu_count(), fitting, len(identities)))
 
 

@@ -117,13 +117,14 @@ def read_json(path):
     """Read a JSON file.
 
     :raises MissingFileError: it is not there.
-    :raises InputError: it is not JSON (for example cut short).
+    :raises InputError: it cannot be read or is not JSON (for example cut short).
     """
     try:
         with open(path, 'r', encoding='utf-8') as stream:
             return json.load(stream)
     except FileNotFoundError as error:
         raise MissingFileError('{} does not exist.'.format(path)) from error
+    except OSError as error:
+        raise InputError('{} cannot be read as a JSON file: {}.'.format(path, error.strerror)) from error
     except ValueError as error:
-        raise InputError('{} is not valid JSON ({}); remove it to have it made again.'.format(
-            path, error)) from error
+        raise InputError('{} is not valid JSON: {}.'.format(path, error)) from error

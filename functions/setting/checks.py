@@ -2,12 +2,13 @@
 import collections
 import difflib
 import logging
+import os
 
 from functions.setting import schema
 from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError
-from functions.setting.experiment_files import plain
+from functions.setting.experiment_files import plain, saved_steps
 from functions.setting.originals import single_items
 from functions.setting.placeholders import pattern_problem
 
@@ -41,7 +42,7 @@ def find_problems(setting):
         if not found:
             good[key] = value
     # What is of the wrong kind has been told; the other checks see the rest.
-    for check in (_own_data_sets, _data, _deformations, _magnitude_classes, _network, _patches, _json):
+    for check in (_own_data_sets, _data, _deformations, _magnitude_classes, _network, _patches, _registration, _json):
         problems += check(good)
     return list(collections.OrderedDict.fromkeys(problems))
 
@@ -278,6 +279,44 @@ def _patches(setting):
         if None not in sizes and sizes[2] > sizes[0] * sizes[1]:
             problems.append('{}: BatchSize {} exceeds the {} samples of a chunk.'.format(
                 name, sizes[2], sizes[0] * sizes[1]))
+    return problems
+
+
+def _registration(setting):
+    """What a registration needs; nothing is asked of settings that name no network to register with."""
+    problems = []
+    loaded = setting.get('LoadedNetwork')
+    if loaded:
+        problems += _checkpoint(setting, 'LoadedNetwork', loaded)
+    networks = setting.get('network_dict')
+    if not isinstance(networks, dict):
+        return problems
+    if setting.get('BaseReg') not in (None, 'Identity'):
+        problems.append("BaseReg is {!r}; accepted: 'Identity' (no registration is run before the network yet)."
+                        .format(setting['BaseReg']))
+    stages = setting.get('stage_list')
+    for stage in stages if isinstance(stages, (list, tuple)) else []:
+        key = 'stage{}'.format(stage)
+        if key not in networks:
+            problems.append("network_dict has no {!r}, which stage_list {} needs.".format(key, list(stages)))
+        else:
+            problems += _checkpoint(setting, 'network_dict.' + key, networks[key])
+    return problems
+
+
+def _checkpoint(setting, where, entry):
+    """Problems of {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
+    if not isinstance(entry, dict) or not isinstance(entry.get('NetworkLoad'), str):
+        return ["{} is {!r}; accepted: a dictionary with 'NetworkLoad', the name of an experiment.".format(where, entry)]
+    problems = []
+    step = entry.get('GlobalStepLoad', 'Last')
+    if step not in ('Last', 'Auto', 'Best') and not str(step).isdigit():
+        problems.append("{}.GlobalStepLoad is {!r}; accepted: 'Last', 'Auto', 'Best' or a whole number.".format(where, step))
+    experiment = entry['NetworkLoad']
+    if experiment != setting.get('current_experiment') and 'log_root_folder' in setting \
+            and not saved_steps(setting, experiment):
+        problems.append('{}.NetworkLoad: {} has no checkpoint in {}.'.format(where, experiment, os.path.dirname(
+            address_generator(setting, 'saved_model', current_experiment=experiment))))
     return problems
 
 

@@ -113,7 +113,9 @@ def load_network_setting(setting, network_name):
     :raises UnknownNameError: there is no such network.
     """
     # Here, because a notebook that only asks for addresses need not find the networks.
-    from functions.network.description import network_description
+    from functions.network.description import NETWORKS, network_description
+    if network_name not in NETWORKS:
+        raise unknown_name('network', network_name, sorted(NETWORKS))
     description = network_description(network_name)
     radius, radius_out = description.radius_train
     setting.update({'NetworkDesign': network_name, 'R': radius, 'Ry': radius_out,

@@ -184,7 +184,7 @@ def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):
     monkeypatch.setattr(workers.joblib, 'cpu_count', lambda: 64)
     monkeypatch.setattr(workers, 'available_memory', lambda: 3.8 * needed)
     assert workers.default_workers(identities) == 3
-    monkeypatch.setattr(workers, 'available_memory', lambda: 1)
+    monkeypatch.setattr(workers, 'available_memory', lambda: 0)
     assert workers.default_workers(identities) == 1
     monkeypatch.undo()
     assert workers.available_memory() > 0
