@@ -5,6 +5,7 @@ import logging
 import os
 
 from functions.setting import schema
+from functions.setting.addresses import address_generator
 from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError
