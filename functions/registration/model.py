@@ -13,7 +13,7 @@ from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf
-from functions.tf_utils.normalisation import normalisation
+from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
 from functions.tf_utils.sessions import open_session
 
 LOGGER = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class TrainedNetwork(object):
         self.setting = model_setting
         self.stage = int(model_setting['stage'])
         self.description = network_description(model_setting['NetworkDesign'])
-        self._unit = float(self.stage) if model_setting.get('DVFUnit', 'mm') == 'voxel' else 1.
+        self._unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
         self.step = int(checkpoint.rpartition('-')[2])
         self._memory = memory
         graph = tf.Graph()

@@ -9,6 +9,7 @@ from functions.image import dvf as dvf_algebra
 from functions.image import masks, resample
 from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
 from functions.setting.errors import InputError
+from functions.setting.schema import STAGE_LISTS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -16,14 +17,12 @@ RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved sta
 """``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid; ``moved``: the moving image on it;
 ``stage_dvfs``: dictionary stage -> total DVF after that stage, on its grid; ``seconds``: wall time."""
 
-STAGE_LISTS = ((4, 2, 1), (4, 2), (4,), (2, 1), (2,), (1,))
-
 
 def check_stages(stages):
     """:raises InputError: not one of the pyramids a network can be run through."""
-    if tuple(stages) not in STAGE_LISTS:
-        raise InputError("The stage list {} is not possible (setting 'ImagePyramidSchedule'). Accepted: {}.".format(
-            list(stages), ', '.join(str(list(item)) for item in STAGE_LISTS)))
+    if list(stages) not in STAGE_LISTS:
+        raise InputError("The stage list {} is not possible (setting 'stage_list'). Accepted: {}.".format(
+            list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
 
 
 def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask=None, default=-2048., composition='exact'):
@@ -34,7 +33,7 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
 
     :param fixed, moving: SimpleITK images in HU on the same grid.
     :param predict: dictionary stage -> function (moving array, fixed array) -> [z, y, x, 3] mm.
-    :param stages: one of :data:`STAGE_LISTS`.
+    :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`.
     :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or None.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
     :return: :class:`RegistrationResult`.

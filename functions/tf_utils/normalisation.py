@@ -1,4 +1,4 @@
-"""Intensity treatments a network can be given: HU in, network units out.
+"""What a network is given and what it answers: HU into network units, network units into millimetres.
 
 Training and registration read the same setting, ``normalization``, from the model's folder. Adding a treatment is one
 function and one line of ``NORMALISATIONS``.
@@ -36,3 +36,15 @@ def normalisation(name):
     if name not in NORMALISATIONS:
         raise KeyError("normalization {!r} is not known. Accepted: {}.".format(name, ', '.join(map(repr, NORMALISATIONS))))
     return NORMALISATIONS[name]
+
+
+def millimetres_per_unit(dvf_unit, stage):
+    """What one unit of the network's raw output means in mm.
+
+    :param dvf_unit: the setting ``DVFUnit``: 'mm', as published, or 'voxel', the voxel size of the stage.
+    :raises KeyError: another unit.
+    """
+    units = {'mm': 1., 'voxel': float(stage)}
+    if dvf_unit not in units:
+        raise KeyError('DVFUnit {!r} is not known. Accepted: {}.'.format(dvf_unit, ', '.join(map(repr, units))))
+    return units[dvf_unit]

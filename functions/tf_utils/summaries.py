@@ -16,7 +16,7 @@ class SummaryWriter(object):
     """
 
     def __init__(self, folder):
-        # The event writer refuses to be made under eager execution's default graph only; inside a graph it is the same on both.
+        # Current TensorFlow makes this kind of writer only where a graph is the default.
         with tf.Graph().as_default():
             self._writer = tf.summary.FileWriter(folder)
 

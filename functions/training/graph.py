@@ -3,15 +3,7 @@ from functions.network.builder import build
 from functions.network.description import network_description
 from functions.tf_utils import losses
 from functions.tf_utils.backend import tf
-from functions.tf_utils.normalisation import normalisation
-
-
-def millimetres_per_unit(setting):
-    """What one unit of the network's raw output means in mm: 1, or the voxel size of the stage.
-
-    :param setting: uses ``DVFUnit`` ('mm', as published, or 'voxel') and ``stage``.
-    """
-    return float(setting['stage']) if setting.get('DVFUnit', 'mm') == 'voxel' else 1.
+from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
 
 
 class TrainingGraph(object):
@@ -26,7 +18,7 @@ class TrainingGraph(object):
         training = setting['NetworkTraining']
         description = network_description(setting['NetworkDesign'])
         normalise = normalisation(setting.get('normalization'))
-        self.unit = millimetres_per_unit(setting)
+        self.unit = millimetres_per_unit(setting.get('DVFUnit', 'mm'), setting['stage'])
         seed = int(training.get('Seed', 0))
         self.graph = tf.Graph()
         with self.graph.as_default():

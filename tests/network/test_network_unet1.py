@@ -30,6 +30,7 @@ def test_parameter_counts_and_sizes_are_those_of_the_paper():
     assert UNET1.number_of_parameters() == (232749, 233314)
     assert (UNET1.size_unit, UNET1.size_offset) == (8, 5)
     sizes = UNET1.sizes(125)
+    assert UNET1.output_size(125) == 125 and UNET1.smallest_valid_size(118) == 125
     expected = [125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]
     assert [sizes[layer.name] for layer in UNET1.layers] == expected
 
