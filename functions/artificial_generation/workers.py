@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import joblib
 import SimpleITK as sitk
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
@@ -92,15 +92,15 @@ def _here(tasks):
 
 
 def _executor(n_workers):
-    return get_reusable_executor(max_workers=n_workers, timeout=60,
-                                 env=_ENVIRONMENT, initializer=_start_worker)
+    # A pool of our own: joblib's reusable one belongs to joblib.Parallel, which fails on finding it changed.
+    return ProcessPoolExecutor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
 
 
 def _in_processes(tasks, n_workers):
     todo = list(range(len(tasks)))[::-1]
     attempts = [0] * len(tasks)
     pending = {}
-    executor = _executor(n_workers)
+    executor, finished_all = _executor(n_workers), False
     try:
         while todo or pending:
             # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick.
@@ -114,7 +114,7 @@ def _in_processes(tasks, n_workers):
                     future = executor.submit(tasks[number][0], *tasks[number][1])
                 except (TerminatedWorkerError, ShutdownExecutorError):
                     # A worker died since the last look; what it took with it is found below.
-                    executor = _executor(n_workers)
+                    executor = _renewed(executor, n_workers)
                     future = executor.submit(tasks[number][0], *tasks[number][1])
                 pending[future] = number
                 if attempts[number] > 1:
@@ -125,21 +125,26 @@ def _in_processes(tasks, n_workers):
                 number = pending.pop(future)
                 try:
                     result = future.result()
-                except TerminatedWorkerError as error:
+                except (TerminatedWorkerError, ShutdownExecutorError) as error:
                     broken.append((number, error))
                     continue
                 yield number, result
             if broken:
                 lost = [number for number, _ in broken] + list(pending.values())
                 pending = {}
-                executor = _executor(n_workers)
+                executor = _renewed(executor, n_workers)
                 for number in lost:
                     if attempts[number] >= ATTEMPTS:
                         yield number, ('failed', 'its worker process ended unexpectedly, {} times: killed, '
                                                  'or out of memory (try fewer workers)'.format(ATTEMPTS))
                     else:
                         todo.append(number)
-        executor = None
+        finished_all = True
     finally:
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
+        executor.shutdown(wait=True, kill_workers=not finished_all)
+
+
+def _renewed(executor, n_workers):
+    """A fresh pool in place of a broken one."""
+    executor.shutdown(wait=True, kill_workers=True)
+    return _executor(n_workers)

@@ -12,6 +12,7 @@ from functions.artificial_generation.item import get_item, make_item
 from functions.image.dvf import jacobian_determinant
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, RegNetError, UnknownNameError
+from generation_volumes import make_thorax, write_thorax
 
 ARRAYS = ('im', 'deformed_im', 'dvf', 'mask', 'lung')
 
@@ -119,7 +120,6 @@ def test_staging_and_padding(setting, info, thorax, stage, padto):
 
 
 def test_staged_original_follows_its_source(setting, info, thorax):
-    from conftest import write_thorax
     setting['deform_exp']['3D_max7_D14_K']['SingleFrequency_SetGridBorderToZero'] = [[0, 0, 0]] * 5
     info = dict(info, dsmooth=5, stage=2)
     first = get_item(setting, info)
@@ -256,7 +256,6 @@ def test_bad_settings_and_images(setting, info):
 
 
 def _tiny(setting, info):
-    from conftest import make_thorax, write_thorax
     write_thorax(setting, make_thorax((40, 40, 40), (1.5, 1.5, 1.5)), cn=3)
     setting['deform_exp']['3D_max7_D14_K']['SingleFrequency_BSplineGridSpacing'][0] = [10, 10, 10]
     return dict(info, cn=3, dsmooth=7)
