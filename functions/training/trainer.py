@@ -101,8 +101,9 @@ def train(setting, resume=True, threads=None, make_item=None):
                               state.get('validation', {}))
     graph = TrainingGraph(setting)
     validation = ValidationSet(setting, make_item=make_item) if has_validation(setting) else None
-    with open_session(graph.graph, threads) as session, \
-            TrainingQueue(setting, position=state['position'], make_item=make_item) as queue, _Signals() as signals:
+    # Signals first: from here on one that comes early is noted and obeyed after the first step, not died from.
+    with _Signals() as signals, open_session(graph.graph, threads) as session, \
+            TrainingQueue(setting, position=state['position'], make_item=make_item) as queue:
         if newest is None:
             session.run(graph.initialise)
             _warm_start(setting, session, graph)
