@@ -2,7 +2,7 @@
 import os
 
 from functions.preprocessing.own_images import prepare_image
-from functions.setting.errors import InputError, MissingFileError
+from functions.setting.own_image_checks import own_image_errors
 
 # mm of air kept around the torso: scanners reconstruct far more, and every later step would pay for it.
 MARGIN = 10
@@ -11,21 +11,15 @@ MARGIN = 10
 def prepare_own_images(setting):
     """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
 
-    :param setting: the setting dictionary; ``OwnImages`` is data set -> case number -> list of paths, one per type of the
-        data set (None where a case lacks one): files or DICOM folders.
+    :param setting: the setting dictionary; ``OwnImages`` is data set -> case number -> list of paths, one for
+        each type of the data set (None where a case lacks it): files or DICOM folders.
     :return: list of :class:`functions.preprocessing.own_images.Prepared`.
-    :raises MissingFileError, InputError: a path that is not there or a list of another length, before anything is prepared.
+    :raises UnknownNameError, MissingFileError, InputError: the first of what
+        :func:`functions.setting.own_image_checks.own_image_errors` finds, before anything is prepared.
     """
-    wanted = []
-    for data, cases in setting.get('OwnImages', {}).items():
-        types = setting['data'][data]['types'] if data in setting['data'] else None
-        for cn, paths in cases.items():
-            if not str(cn).isdigit() or not isinstance(paths, (list, tuple)) or (types and len(paths) > len(types)):
-                raise InputError("OwnImages[{!r}][{!r}] must be case number -> list of paths, one for each of the types {}; got "
-                                 '{!r}.'.format(data, cn, types, paths))
-            for type_im, path in enumerate(paths):
-                if path is not None and not os.path.exists(os.path.expanduser(path)):
-                    raise MissingFileError('OwnImages[{!r}][{!r}]: {} does not exist.'.format(data, cn, path))
-                if path is not None:
-                    wanted.append((os.path.expanduser(path), data, int(cn), type_im))
-    return [prepare_image(path, setting, data, cn, type_im, margin=MARGIN) for path, data, cn, type_im in wanted]
+    errors = own_image_errors(setting)
+    if errors:
+        raise errors[0]
+    return [prepare_image(os.path.expanduser(path), setting, data, int(cn), type_im, margin=MARGIN)
+            for data, cases in setting.get('OwnImages', {}).items() for cn, paths in cases.items()
+            for type_im, path in enumerate(paths) if path is not None]

@@ -1,16 +1,16 @@
 """``check_setting``: everything that is wrong with a setting, told at once, before any long work starts."""
 import collections
-import difflib
 import logging
-import os
 
 from functions.setting import schema
-from functions.setting.addresses import address_generator
 from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError
-from functions.setting.experiment_files import plain, saved_steps
+from functions.setting.experiment_files import plain
+from functions.setting.key_checks import join_numbers, key_problems, nearest_hint
+from functions.setting.network_checks import loaded_network_problems, registration_problems
 from functions.setting.originals import single_items
+from functions.setting.own_image_checks import own_image_errors
 from functions.setting.placeholders import pattern_problem
 
 LOGGER = logging.getLogger(__name__)
@@ -25,6 +25,11 @@ _ENTRY_KINDS = {
     'Spacing': schema.choice('RS1', 'Raw'),
 }
 
+#: Settings of older scripts that are accepted but change nothing.
+_WITHOUT_EFFECT = ('ParallelSearching', 'ParallelGeneration1stEpoch', 'DetailedNetworkSummary', 'UseMask',
+                   'MaskToZero', 'WriteNoDVF', 'WriteMasksForLSTM', 'PaddingForDownSampling',
+                   'Reg_Affine_Parameter', 'Reg_BSpline_Parameter', 'Reg_Affine_Mask', 'Reg_BSpline_Mask',
+                   'Reg_NumberOfThreads')
 
 #: What the program relies on in the content of a deformation experiment, whatever its categories read.
 _CONTENT_KINDS = {'DeformMethods': schema.list_of(schema.TEXT, least=1), 'MaxDeform': schema.number(above=0),
@@ -38,12 +43,13 @@ def find_problems(setting):
                 for key in _REQUIRED if key not in setting]
     good = {}
     for key, value in setting.items():
-        found = _check_keys({key: value}, list(schema.KEYS.values()), '')
+        found = key_problems({key: value}, list(schema.KEYS.values()))
         problems += found
         if not found:
             good[key] = value
     # What is of the wrong kind has been told; the other checks see the rest.
-    for check in (_own_data_sets, _data, _deformations, _magnitude_classes, _network, _patches, _registration, _json):
+    for check in (_own_data_sets, _own_images, _data, _no_training_item, _deformations, _magnitude_classes,
+                  _network, _patches, loaded_network_problems, registration_problems, _json):
         problems += check(good)
     return list(collections.OrderedDict.fromkeys(problems))
 
@@ -63,29 +69,6 @@ def check_setting(setting):
         LOGGER.warning(warning)
 
 
-def _nearest(name, accepted):
-    nearest = difflib.get_close_matches(str(name), accepted, n=1, cutoff=0.6)
-    return ' Did you mean {!r}?'.format(nearest[0]) if nearest else ''
-
-
-def _check_keys(values, keys, prefix):
-    problems = []
-    known = {key.name: key for key in keys}
-    for name, value in values.items():
-        if name not in known:
-            problems.append('{}{} is not a setting.{}'.format(prefix, name, _nearest(name, list(known))))
-            continue
-        kind = known[name].kind
-        if not isinstance(kind, list):
-            if not kind.accepts(value):
-                problems.append('{}{} is {!r}; accepted: {}.'.format(prefix, name, value, kind.text))
-        elif not isinstance(value, dict):
-            problems.append('{}{} is {!r}; accepted: a dictionary.'.format(prefix, name, value))
-        else:
-            problems += _check_keys(value, kind, prefix + name + '.')
-    return problems
-
-
 def _own_data_sets(setting):
     problems = []
     for key, description in setting.get('OwnDataSets', {}).items():
@@ -100,6 +83,11 @@ def _own_data_sets(setting):
                 if problem:
                     problems.append('Data set {!r}, address {}: {}.'.format(key, request, problem))
     return problems
+
+
+def _own_images(setting):
+    # Who takes images that are made elsewhere needs what they are made from no more.
+    return [str(error) for error in own_image_errors(setting, files=not setting.get('never_generate_image'))]
 
 
 def _entries(setting):
@@ -117,7 +105,8 @@ def _data(setting):
         where = 'Entry {} of data_exp_dict ({})'.format(number, entry.get('data'))
         for key in entry:
             if key not in schema.ENTRY_KEYS:
-                problems.append('{}: {} is not a key.{}'.format(where, key, _nearest(key, schema.ENTRY_KEYS)))
+                problems.append('{}: {} is not a key.{}'.format(
+                    where, key, nearest_hint(key, schema.ENTRY_KEYS)))
         try:
             record = get_data_set(entry.get('data'), setting)
         except RegNetError as error:
@@ -126,6 +115,27 @@ def _data(setting):
         for mode in schema.TRAIN_MODES:
             problems += _mode(where, entry, mode, record)
     return problems
+
+
+def _needed(entry, mode):
+    return ('CNList', 'PairList') if mode + 'PairList' in entry else ('CNList', 'TypeImList', 'DSmoothList')
+
+
+def _no_training_item(setting):
+    """Lists of training cases, types and deformations that together name nothing."""
+    empty = []
+    for entry in setting.get('DataExpDict', ()):
+        if not any('Training' + key in entry for key in schema.MODE_KEYS):
+            continue
+        lists = {'Training' + key: entry.get('Training' + key) for key in _needed(entry, 'Training')}
+        # What is missing or no list has been told.
+        if not all(isinstance(value, (list, tuple)) for value in lists.values()) or all(lists.values()):
+            return []
+        empty += [key for key, value in lists.items() if not value]
+    if not empty:
+        return []
+    return ['data_exp_dict has keys of Training but no training item: {} is empty.'.format(
+        ' and '.join(collections.OrderedDict.fromkeys(empty)))]
 
 
 def _mode(where, entry, mode, record):
@@ -141,7 +151,7 @@ def _mode(where, entry, mode, record):
             given[key] = value
     if not any(mode + key in entry for key in schema.MODE_KEYS):
         return problems
-    needed = ('CNList', 'PairList') if mode + 'PairList' in entry else ('CNList', 'TypeImList', 'DSmoothList')
+    needed = _needed(entry, mode)
     for key in needed:
         if mode + key not in entry:
             problems.append('{}: {}{} is missing.'.format(where, mode, key))
@@ -150,12 +160,13 @@ def _mode(where, entry, mode, record):
     unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
     if unknown:
         problems.append('{}: {}CNList has the case{} {}; {} has {}.'.format(
-            where, mode, 's' if len(unknown) > 1 else '', _join(unknown), record.key, _join(record.CNList)))
+            where, mode, 's' if len(unknown) > 1 else '', join_numbers(unknown), record.key,
+            join_numbers(record.CNList)))
     types = set(given.get('TypeImList', ())) | {t for pair in given.get('PairList', ()) for t in pair}
     unknown = sorted(t for t in types if t >= len(record.types))
     if unknown:
         problems.append('{}: {} names the type{} {}; {} has {}.'.format(
-            where, mode, 's' if len(unknown) > 1 else '', _join(unknown), record.key,
+            where, mode, 's' if len(unknown) > 1 else '', join_numbers(unknown), record.key,
             ', '.join('{} ({})'.format(i, name) for i, name in enumerate(record.types))))
     if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
         problems.append("{}: {}Spacing is 'Raw', but {} has isotropic images only ('RS1').".format(
@@ -165,13 +176,6 @@ def _mode(where, entry, mode, record):
         problems.append("{}: {}DeformedImExt is {}; it must begin with 'Clean', once.".format(
             where, mode, names))
     return problems
-
-
-def _join(values):
-    values = list(values)
-    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
-        return '{} to {}'.format(values[0], values[-1])
-    return ', '.join(str(value) for value in values)
 
 
 def _experiments(setting):
@@ -191,7 +195,7 @@ def _content_problems(name, content):
         return ['deform_exp.{} is {!r}; accepted: a dictionary.'.format(name, content)]
     standard = load_deform_exp_setting('3D_max20_D14')
     problems = ['{}: {} is not a key of a deformation experiment.{}'.format(
-        name, key, _nearest(key, standard)) for key in content if key not in standard]
+        name, key, nearest_hint(key, standard)) for key in content if key not in standard]
     problems += ['{}: {} is missing.'.format(name, key) for key in standard if key not in content]
     return problems + [
         '{}: {} is {!r}; accepted: {}.'.format(name, key, content[key], kind.text)
@@ -283,44 +287,6 @@ def _patches(setting):
     return problems
 
 
-def _registration(setting):
-    """What a registration needs; nothing is asked of settings that name no network to register with."""
-    problems = []
-    loaded = setting.get('LoadedNetwork')
-    if loaded:
-        problems += _checkpoint(setting, 'LoadedNetwork', loaded)
-    networks = setting.get('network_dict')
-    if not isinstance(networks, dict):
-        return problems
-    if setting.get('BaseReg') not in (None, 'Identity'):
-        problems.append("BaseReg is {!r}; accepted: 'Identity' (no registration is run before the network yet)."
-                        .format(setting['BaseReg']))
-    stages = setting.get('stage_list')
-    for stage in stages if isinstance(stages, (list, tuple)) else []:
-        key = 'stage{}'.format(stage)
-        if key not in networks:
-            problems.append("network_dict has no {!r}, which stage_list {} needs.".format(key, list(stages)))
-        else:
-            problems += _checkpoint(setting, 'network_dict.' + key, networks[key])
-    return problems
-
-
-def _checkpoint(setting, where, entry):
-    """Problems of {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
-    if not isinstance(entry, dict) or not isinstance(entry.get('NetworkLoad'), str):
-        return ["{} is {!r}; accepted: a dictionary with 'NetworkLoad', the name of an experiment.".format(where, entry)]
-    problems = []
-    step = entry.get('GlobalStepLoad', 'Last')
-    if step not in ('Last', 'Auto', 'Best') and not str(step).isdigit():
-        problems.append("{}.GlobalStepLoad is {!r}; accepted: 'Last', 'Auto', 'Best' or a whole number.".format(where, step))
-    experiment = entry['NetworkLoad']
-    if experiment != setting.get('current_experiment') and 'log_root_folder' in setting \
-            and not saved_steps(setting, experiment):
-        problems.append('{}.NetworkLoad: {} has no checkpoint in {}.'.format(where, experiment, os.path.dirname(
-            address_generator(setting, 'saved_model', current_experiment=experiment))))
-    return problems
-
-
 def _json(setting):
     try:
         plain(setting)
@@ -331,9 +297,9 @@ def _json(setting):
 
 def find_warnings(setting):
     """What is allowed but unusual, as a list of sentences; for a setting without problems."""
-    warnings = ['{} is {}.'.format(key, value) for key, value in (
-        ('Randomness', False), ('ParallelSearching', False), ('ParallelGeneration1stEpoch', False),
-        ('DetailedNetworkSummary', True)) if setting.get(key) is value]
+    warnings = ['Randomness is False.'] if setting.get('Randomness') is False else []
+    warnings += ['{} is {!r}, but this setting has no effect yet.'.format(key, setting[key])
+                 for key in _WITHOUT_EFFECT if key in setting and setting[key] != schema.KEYS[key].default]
     if setting.get('use_keras'):
         warnings.append('use_keras has no effect: layers need no Keras.')
     if setting.get('DownSamplingByGPU'):

@@ -110,12 +110,13 @@ def load_network_setting(setting, network_name):
     Sets NetworkDesign, R, Ry, ImPad_S<stage> = R - Ry, Margin = Ry + 1, SizeUnit, SizeOffset (valid sides are
     SizeUnit k + SizeOffset) and, where it is None, FullImage.
 
-    :raises UnknownNameError: there is no such network.
+    :raises UnknownNameError: there is no such network. :raises InputError: the stage is not 1, 2 or 4.
     """
     # Here, because a notebook that only asks for addresses need not find the networks.
     from functions.network.description import NETWORKS, network_description
-    if network_name not in NETWORKS:
+    if not isinstance(network_name, str) or network_name not in NETWORKS:
         raise unknown_name('network', network_name, sorted(NETWORKS))
+    schema.require_stage(setting['stage'])
     description = network_description(network_name)
     radius, radius_out = description.radius_train
     setting.update({'NetworkDesign': network_name, 'R': radius, 'Ry': radius_out,
@@ -134,7 +135,7 @@ def load_registration_setting(setting, stage_list=(4, 2, 1)):
     :raises InputError: another pyramid.
     """
     stage_list = list(stage_list)
-    if stage_list not in schema.STAGE_LISTS:
+    if not schema.KEYS['stage_list'].kind.accepts(stage_list):
         raise InputError('stage_list {} is not possible; accepted: {}.'.format(
             stage_list, ', '.join(str(item) for item in schema.STAGE_LISTS)))
     for key, value in schema.defaults('Registration').items():

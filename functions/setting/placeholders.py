@@ -4,6 +4,7 @@ A new placeholder is one line of ``_PLACEHOLDERS``.
 """
 import string
 
+from functions.setting import schema
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, UnknownNameError, unknown_name
@@ -213,8 +214,9 @@ def _method(arguments, part):
 
 def _stage(arguments):
     stage = arguments.stage
-    if isinstance(stage, bool) or not isinstance(stage, (int, float)) and not _is_whole(stage):
-        raise InputError('stage must be a number (1, 2 or 4); got {!r}.'.format(stage))
+    # 4.0 would make another address than 4.
+    if not _is_whole(stage):
+        raise schema.stage_error(stage)
     return stage
 
 

@@ -8,6 +8,8 @@ import collections
 import copy
 import numbers
 
+from functions.setting.errors import InputError
+
 #: Default of keys that are set by a function (loading data or a network) or that only exist when a person
 #: gives them.
 ABSENT = object()
@@ -51,10 +53,17 @@ def _range_text(least, most):
 
 
 def choice(*values):
-    """One of ``values``; True does not pass for 1."""
-    def accepts(value):
-        return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
-    return Kind(accepts, 'one of ' + ', '.join(repr(value) for value in values))
+    """One of ``values`` (texts, whole numbers, None or lists of them); True and 1.0 do not pass for 1."""
+    return Kind(lambda value: any(_same(value, other) for other in values),
+                'one of ' + ', '.join(repr(value) for value in values))
+
+
+def _same(value, other):
+    if isinstance(other, list):
+        return isinstance(value, list) and len(value) == len(other) and all(map(_same, value, other))
+    if isinstance(other, str):
+        return isinstance(value, str) and value == other
+    return value is None if other is None else _is_whole(value) and value == other
 
 
 def optional(kind):
@@ -123,8 +132,8 @@ _GENERAL = [
     Key('DownSampling', choice('bspline'), 'bspline',
         'low-pass of the pyramid, one rule for training and registration'),
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
-    Key('InputMask', optional(choice(*MASKS)), None, 'mask outside which a network sees the default value, in training and '
-        'registration; None: MaskToZero of the deformation experiment'),
+    Key('InputMask', optional(choice(*MASKS)), None, 'mask outside which a network sees the default value, '
+        'in training and registration; None: MaskToZero of the deformation experiment'),
     Key('SpongeModel', choice('published', 'physical'), 'published',
         'how intensities follow the change of volume: HU divided by the determinant, or density multiplied '
         'by it'),
@@ -145,7 +154,8 @@ _GENERAL = [
     ], ABSENT, 'the breathing thorax'),
     Key('SPREAD_Patients', optional(list_of(TEXT)), None,
         'folder codes of the SPREAD patients by case; NA when None'),
-    Key('OwnImages', MAPPING, {}, "files or DICOM folders of own data sets: data -> case -> one path per type"),
+    Key('OwnImages', MAPPING, {},
+        "files or DICOM folders of own data sets: data -> case -> one path per type"),
     Key('OwnDataSets', MAPPING, {}, 'descriptions of data sets of the user\'s own, by name'),
 ]
 
@@ -212,7 +222,8 @@ _TRAINING = [
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
     Key('LoadedNetwork', optional(MAPPING), None,
-        "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto' or a number}"),
+        "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto', 'Best' or a "
+        "number}"),
 ]
 
 _REGISTRATION = [
@@ -267,6 +278,18 @@ KEYS = collections.OrderedDict((key.name, key) for keys in SECTIONS.values() for
 TRAIN_MODES = ('Training', 'Validation', 'Testing')
 MODE_KEYS = ('CNList', 'TypeImList', 'DSmoothList', 'DeformedImExt', 'PairList', 'Spacing')
 ENTRY_KEYS = ('data', 'deform_exp') + tuple(mode + key for mode in TRAIN_MODES for key in MODE_KEYS)
+
+
+def require_stage(stage):
+    """Return ``stage``, or raise an InputError unless it is 1, 2 or 4 (4.0 would make other addresses)."""
+    if not STAGE.accepts(stage):
+        raise stage_error(stage)
+    return stage
+
+
+def stage_error(stage):
+    """The InputError for a stage that cannot be."""
+    return InputError('stage is {!r}; accepted: {}.'.format(stage, STAGE.text))
 
 
 def defaults(*titles):

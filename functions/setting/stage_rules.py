@@ -2,7 +2,7 @@
 batches."""
 import collections
 
-from functions.setting.errors import InputError
+from functions.setting import schema
 from functions.setting.image_lists import dsmoothlist_by_deform_exp, repeat_dsmooth_numbers
 
 _Rule = collections.namedtuple(
@@ -31,8 +31,7 @@ def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
         NetworkValidation (NumberOfImagesPerChunk, SamplesPerImage, BatchSize), ClassBalanced.
     :raises InputError: another stage or AGMode.
     """
-    if isinstance(stage, bool) or stage not in _RULES:
-        raise InputError('stage {!r} is not possible; accepted: 1, 2, 4.'.format(stage))
+    schema.require_stage(stage)
     rule = _RULES[stage]
     training, validation = dsmoothlist_by_deform_exp(rule.deform_exp, ag_mode)
     sizes = _FULL_IMAGE if full_image else (rule.training, rule.validation)

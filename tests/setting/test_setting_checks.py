@@ -79,6 +79,9 @@ def entry(key, value, number=0):
         (put('stage', True), 'stage is True'),
         (put('stage', '1'), "stage is '1'"),
         (put('stage', None), 'stage is None'),
+        (put('stage', 4.0), 'stage is 4.0; accepted: one of 1, 2, 4.'),
+        (put('stage', np.int64(4)), None),
+        (put('stage_list', [4.0, 2]), 'stage_list is [4.0, 2]; accepted: one of [4, 2, 1]'),
         (put('current_experiment', ''), "current_experiment is ''"),
         (put('Dim', 2), 'Dim is 2; accepted: one of 3.'),
         (put('RootFolder', '/data'), 'a folder ending in /'),
@@ -151,6 +154,36 @@ def test_patch_mode_checks_sides_and_batches():
     assert problems == ['R is 20: a side of 41 voxels does not pass through unet1, which takes 8 k + 5.',
                         'NetworkTraining: BatchSize 7 exceeds the 6 samples of a chunk.']
     assert problems_after(lambda setting: setting.update(FullImage=False, R=18, Ry=18)) == []
+
+
+@pytest.mark.parametrize('stage', [4.0, 3, True, '4', None, [4]])
+def test_a_stage_that_cannot_be_is_one_line_everywhere(stage):
+    setting = dict(su.initialize_setting('a', 'Root'), stage=stage)
+    for ask in (lambda: su.suggested_stage_setting(stage), lambda: su.load_network_setting(setting, 'unet1')):
+        with pytest.raises(InputError) as caught:
+            ask()
+        assert str(caught.value) == 'stage is {!r}; accepted: one of 1, 2, 4.'.format(stage)
+
+
+def test_the_address_of_a_fractional_stage_is_refused():
+    setting = su.initialize_setting('a', 'Root')
+    with pytest.raises(InputError, match=r'stage is 4\.0; accepted: one of 1, 2, 4'):
+        su.address_generator(setting, 'Im', stage=4.0)
+
+
+def test_a_pyramid_of_fractional_stages_is_refused():
+    with pytest.raises(InputError, match=r'\[4, 2, 1\]'):
+        su.load_registration_setting(su.initialize_setting('a', 'Root'), [4.0])
+
+
+@pytest.mark.parametrize('key', ['TrainingCNList', 'TrainingTypeImList', 'TrainingDSmoothList'])
+def test_training_without_any_item(key):
+    problems = problems_after(entry(key, []))
+    assert problems == ['data_exp_dict has keys of Training but no training item: {} is empty.'.format(key)]
+    # another entry that has items, no training at all, or no validation item: fine
+    assert problems_after(entry(key, []), ENTRY, dict(ENTRY, ValidationCNList=[4])) == []
+    assert problems_after(lambda setting: setting['DataExpDict'].pop(0)) == []
+    assert problems_after(entry(key.replace('Training', 'Validation'), [])) == []
 
 
 def test_raw_spacing_needs_raw_images():
@@ -236,10 +269,23 @@ class TestWarnings:
         with caplog.at_level(logging.WARNING):
             su.check_setting(setting)
         for text in [
-                'Randomness is False.', 'ParallelSearching is False.', 'ParallelGeneration1stEpoch is False.',
-                'DetailedNetworkSummary is True.', 'use_keras', 'DownSamplingByGPU', 'Whole images at stage 1'
+                'Randomness is False.', 'ParallelSearching is False', 'ParallelGeneration1stEpoch is False',
+                'DetailedNetworkSummary is True', 'use_keras', 'DownSamplingByGPU', 'Whole images at stage 1'
         ]:
             assert text in caplog.text
+
+    @pytest.mark.parametrize('key, value', [
+        ('UseMask', False), ('MaskToZero', 'Torso'), ('WriteNoDVF', True), ('WriteMasksForLSTM', True),
+        ('DetailedNetworkSummary', True), ('ParallelGeneration1stEpoch', False), ('ParallelSearching', False),
+        ('Reg_Affine_Parameter', 'my.txt'), ('Reg_BSpline_Parameter', 'my.txt'), ('Reg_Affine_Mask', 'Lung'),
+        ('Reg_BSpline_Mask', None), ('Reg_NumberOfThreads', 3)])
+    def test_settings_without_effect(self, key, value):
+        setting = su.load_registration_setting(valid(), [4])    # other than the default: used, so no warning
+        before = find_warnings(setting)
+        setting[key] = value
+        added = [text for text in find_warnings(setting) if text not in before]
+        assert added == ['{} is {!r}, but this setting has no effect yet.'.format(key, value)]
+        assert not any('no effect' in text for text in before)
 
     @pytest.mark.parametrize('chunk, warned', [(12, False), (6, False), (5, True), (11, True), (40, False)])
     def test_small_last_chunks(self, chunk, warned):

@@ -83,6 +83,18 @@ class TestJson:
         with pytest.raises(InputError, match='a.json is not valid JSON'):
             atomic.read_json(path)
 
+    def test_what_is_no_text_file_is_named_with_the_reason(self, tmp_path):
+        with pytest.raises(InputError, match='cannot be read') as caught:
+            atomic.read_json(str(tmp_path))
+        assert str(tmp_path) in str(caught.value)
+        path = tmp_path / 'a.json'
+        for content in (b'\xff\xfe{', b'{"a": '):
+            path.write_bytes(content)
+            with pytest.raises(InputError, match='is not valid JSON') as caught:
+                atomic.read_json(str(path))
+            # it may be a person's own file, which the program must not tell anybody to remove
+            assert str(path) in str(caught.value) and 'remove' not in str(caught.value)
+
 
 @pytest.mark.parametrize('error, builtin', [(InputError, ValueError), (UnknownNameError, KeyError),
                                             (MissingFileError, FileNotFoundError), (DiskError, OSError)])

@@ -217,6 +217,16 @@ class TestNetworks:
         with pytest.raises(KeyError, match='unet1'):
             su.load_network_setting(su.initialize_setting('a', 'Root'), 'unet7')
 
+    @pytest.mark.parametrize('name', ['unet', 3, None, ['unet1']])
+    def test_no_network_is_one_line_and_changes_nothing(self, name):
+        setting = su.initialize_setting('a', 'Root')
+        before = copy.deepcopy(setting)
+        with pytest.raises(UnknownNameError) as caught:
+            su.load_network_setting(setting, name)
+        text = str(caught.value)
+        assert text.startswith('{!r} is not a known network.'.format(name)) and 'Accepted: ' in text
+        assert '\n' not in text and setting == before
+
     def test_the_size_rule_is_the_networks_own(self):
         setting = su.load_network_setting(su.initialize_setting('a', 'Root'), 'unet1')
         description = network_description('unet1')

@@ -1,0 +1,113 @@
+"""What is wrong with the networks that training begins from and that registration uses."""
+import os
+import re
+
+from functions.setting import schema
+from functions.setting.addresses import address_generator
+from functions.setting.errors import RegNetError
+from functions.setting.experiment_files import saved_steps
+from functions.setting.key_checks import join_numbers, key_problems, nearest_hint
+
+_STAGES = {'stage1': 1, 'stage2': 2, 'stage4': 4}
+_STEP = schema.Kind(
+    lambda value: schema.whole(0).accepts(value)
+    or isinstance(value, str) and bool(re.match(r'(Last|Auto|Best|[0-9]+)\Z', value)),
+    "'Last', 'Auto', 'Best' or a whole number")
+_RADIUS = schema.either(schema.choice('Auto'), schema.whole(0))
+
+
+def _key(name, kind, meaning):
+    return schema.Key(name, kind, schema.ABSENT, meaning)
+
+
+#: Keys of ``LoadedNetwork``, and of an entry of ``network_dict``.
+LOADED_NETWORK_KEYS = [
+    _key('NetworkLoad', schema.TEXT, 'experiment the weights come from'),
+    _key('GlobalStepLoad', _STEP, "its checkpoint; 'Last' where left out"),
+]
+NETWORK_KEYS = LOADED_NETWORK_KEYS + [
+    _key('NetworkDesign', schema.TEXT, 'network of that experiment'),
+    _key('R', _RADIUS, 'half side of the image patch'),
+    _key('Ry', _RADIUS, 'half side of the DVF patch'),
+    _key('Ry_erode', _RADIUS, 'voxels removed at the border of every tile'),
+    _key('MaskToZero', schema.optional(schema.choice(*schema.MASKS)), 'mask the network was trained with'),
+    _key('stage', schema.STAGE, 'the stage again'),
+]
+
+
+def loaded_network_problems(setting):
+    """Problems of ``LoadedNetwork``: None, or {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
+    if setting.get('LoadedNetwork') is None:
+        return []
+    return _entry_problems(setting, 'LoadedNetwork', setting['LoadedNetwork'], LOADED_NETWORK_KEYS)
+
+
+def registration_problems(setting):
+    """What a registration needs; nothing is asked of settings that name no network to register with.
+
+    The experiment being trained has no checkpoint yet, every other one must have.
+    """
+    networks = setting.get('network_dict')
+    if networks is None:
+        return []
+    problems = []
+    if setting.get('BaseReg') not in (None, 'Identity'):
+        problems.append("BaseReg is {!r}; accepted: 'Identity' (no affine registration is run before the "
+                        'network yet).'.format(setting['BaseReg']))
+    stages = setting.get('stage_list', [])
+    problems += ['network_dict has no {!r}, which stage_list {} needs.'.format(key, stages)
+                 for key in ('stage{}'.format(stage) for stage in stages) if key not in networks]
+    for key, entry in networks.items():
+        where = 'network_dict.{}'.format(key)
+        if key not in _STAGES:
+            problems.append('{} is not a setting; accepted: {}.{}'.format(
+                where, ', '.join(sorted(_STAGES)), nearest_hint(key, list(_STAGES))))
+            continue
+        # Stages that this registration leaves out need no checkpoint.
+        problems += _entry_problems(setting, where, entry, NETWORK_KEYS, _STAGES[key] in stages)
+        problems += _stage_and_design(where, entry, _STAGES[key])
+    return problems
+
+
+def _entry_problems(setting, where, entry, keys, used=True):
+    if not isinstance(entry, dict):
+        return ["{} is {!r}; accepted: a dictionary with 'NetworkLoad', the name of an experiment.".format(
+            where, entry)]
+    problems = key_problems(entry, keys, where + '.')
+    if 'NetworkLoad' not in entry:
+        problems.append('{}.NetworkLoad is missing; it is the name of a trained experiment.'.format(where))
+    return problems or (_checkpoint_problems(setting, where, entry) if used else [])
+
+
+def _stage_and_design(where, entry, stage):
+    """Problems of the keys that repeat what a network's own settings say."""
+    from functions.network.description import NETWORKS
+    problems = []
+    if isinstance(entry, dict):
+        if schema.STAGE.accepts(entry.get('stage')) and entry['stage'] != stage:
+            problems.append('{}.stage is {}; accepted: {}.'.format(where, entry['stage'], stage))
+        design = entry.get('NetworkDesign')
+        if schema.TEXT.accepts(design) and design not in NETWORKS:
+            problems.append('{}.NetworkDesign is {!r}; accepted: {}.{}'.format(
+                where, design, ', '.join(sorted(NETWORKS)), nearest_hint(design, list(NETWORKS))))
+    return problems
+
+
+def _checkpoint_problems(setting, where, entry):
+    if 'log_root_folder' not in setting or 'current_experiment' not in setting:
+        return []
+    experiment, step = entry['NetworkLoad'], str(entry.get('GlobalStepLoad', 'Last'))
+    try:
+        prefix = address_generator(setting, 'saved_model', current_experiment=experiment)
+        if prefix == address_generator(setting, 'saved_model'):
+            return []
+        steps = saved_steps(setting, experiment)
+    except RegNetError as error:
+        return ['{}.NetworkLoad: {}'.format(where, error)]
+    if not steps:
+        return ['{}.NetworkLoad: {} has no checkpoint in {}.'.format(
+            where, experiment, os.path.dirname(prefix))]
+    if step.isdigit() and int(step) not in steps:
+        return ['{}.GlobalStepLoad: {} has no checkpoint of step {} in {}; there is {}.'.format(
+            where, experiment, step, os.path.dirname(prefix), join_numbers(steps))]
+    return []

@@ -1,0 +1,62 @@
+"""What is wrong with ``OwnImages``, the files and DICOM folders that a user's data sets are made from."""
+import os
+import re
+
+from functions.setting.data_sets import data_set_names, get_data_set
+from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
+from functions.setting.key_checks import join_numbers
+
+
+def own_image_errors(setting, files=True):
+    """Everything wrong with ``setting['OwnImages']``, before anything is prepared.
+
+    :param setting: the setting dictionary; ``OwnImages`` is data set -> case number (text, as JSON has it) ->
+        list of paths, one for each type of the data set, None where the case lacks it.
+    :param files: whether the paths must be there.
+    :return: list of errors to raise or to print, one for each problem: UnknownNameError (data set),
+        MissingFileError (path), InputError (anything else).
+    """
+    listed = setting.get('OwnImages', {})
+    if not isinstance(listed, dict):
+        return [InputError('OwnImages is {!r}; accepted: a dictionary, data set -> case -> list of paths.'
+                           .format(listed))]
+    errors = []
+    for data, cases in listed.items():
+        if data not in data_set_names(setting):
+            error = unknown_name('data set', data, data_set_names(setting))
+            errors.append(type(error)('OwnImages: {}'.format(error)))
+            continue
+        try:
+            record = get_data_set(data, setting)
+        except RegNetError as error:
+            errors.append(error)
+            continue
+        where = 'OwnImages[{!r}]'.format(data)
+        if not isinstance(cases, dict):
+            errors.append(InputError('{} is {!r}; accepted: a dictionary, case number -> list of paths.'
+                                     .format(where, cases)))
+            continue
+        for cn, paths in cases.items():
+            errors += _case_errors(where, cn, paths, record, files)
+    return errors
+
+
+def _case_errors(where, cn, paths, record, files):
+    is_number = not isinstance(cn, bool) and re.match(r'[1-9][0-9]*\Z', str(cn))
+    if not is_number or int(cn) not in record.CNList:
+        return [InputError('{} has the case {!r}; {} has {}.'.format(
+            where, cn, record.key, join_numbers(record.CNList)))]
+    where = '{}[{!r}]'.format(where, cn)
+    if not isinstance(paths, (list, tuple)) or len(paths) != len(record.types):
+        return [InputError('{} is {!r}; accepted: a list of {}, one path for each type ({}), None where the '
+                           'case lacks it.'.format(where, paths, len(record.types), ', '.join(record.types)))]
+    errors = []
+    for name, path in zip(record.types, paths):
+        if path is None:
+            continue
+        if not isinstance(path, str) or not path:
+            errors.append(InputError('{} has {!r} for the type {}; accepted: the path of a file or folder, '
+                                     'or None.'.format(where, path, name)))
+        elif files and not os.path.exists(os.path.expanduser(path)):
+            errors.append(MissingFileError('{}: {} does not exist.'.format(where, path)))
+    return errors
