@@ -43,16 +43,14 @@ class NetworkDescription(object):
     :ivar radius_train: (R, Ry), radii in voxels of the training patch and of its DVF.
     :ivar pad_to: side in voxels to which published training padded whole images on disk, or None.
     :ivar full_image: whether published training fed whole images.
-    :ivar erode_test: voxels removed at the border of every tile by default (``Ry_erode``).
     """
 
-    def __init__(self, name, layers, radius_train, pad_to=None, full_image=False, erode_test=0, input_channels=2):
+    def __init__(self, name, layers, radius_train, pad_to=None, full_image=False, input_channels=2):
         self.name = name
         self.layers = tuple(layers)
         self.radius_train = tuple(radius_train)
         self.pad_to = pad_to
         self.full_image = full_image
-        self.erode_test = erode_test
         self.input_channels = input_channels
         self.size_unit, self.size_offset = self._size_rule()
 
