@@ -5,7 +5,6 @@ in the images, zero in the DVF and zero in the weight. Nothing is padded in memo
 from the part that exists, which gives the same numbers as slicing a padded image.
 """
 
-
 from functions.setting.errors import InputError
 
 
