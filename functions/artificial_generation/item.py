@@ -1,6 +1,7 @@
 """One training image: the door for readers.
 
-An item is the same whether it comes from its files or is made in memory, in any process and any order.
+An item is the same whether it comes from its files or is made in memory, in any process and any order, on
+any Python (the package's docstring says what a processor can change).
 """
 import collections
 

@@ -1,4 +1,5 @@
 """The files of an item and of its next image, and the manifests that say when they are finished."""
+import errno
 import logging
 import os
 
@@ -15,7 +16,8 @@ from functions.setting.errors import RegNetError
 
 _log = logging.getLogger(__name__)
 
-#: Raised by hand when the voxels that artificial generation makes change.
+#: Raised by hand when the voxels that artificial generation makes change (and the golden items of the tests
+#: with them).
 FORMAT_NUMBER = 1
 
 
@@ -175,5 +177,11 @@ def _publish(manifest, made_from, paths, images):
 
 def _write_transform(path, coefficients, grid):
     # Its name carries no stage, so that stages overwrite each other: kept out of the manifest.
+    transform = itk_transform(coefficients, grid)
     with publish(path) as temporary:
-        sitk.WriteTransform(itk_transform(coefficients, grid), temporary)
+        sitk.WriteTransform(transform, temporary)
+        # ITK says nothing when the disk is full; the fixed parameters are what it writes last.
+        with open(temporary, 'r', encoding='ascii') as stream:
+            last = stream.readlines()[-1:]
+        if not (last and last[0].startswith('FixedParameters') and last[0].endswith('\n')):
+            raise OSError(errno.ENOSPC, 'only a part of it could be written, the disk is full')

@@ -100,7 +100,7 @@ def _in_processes(tasks, n_workers):
     todo = list(range(len(tasks)))[::-1]
     attempts = [0] * len(tasks)
     pending = {}
-    executor, finished_all = _executor(n_workers), False
+    executor, at_ease = _executor(n_workers), False
     try:
         while todo or pending:
             # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick.
@@ -139,9 +139,16 @@ def _in_processes(tasks, n_workers):
                                                  'or out of memory (try fewer workers)'.format(ATTEMPTS))
                     else:
                         todo.append(number)
-        finished_all = True
+        at_ease = True
+    except GeneratorExit:
+        # Nobody wants the rest (a full disk, say): what runs ends by itself, so that nothing is left half
+        # made.
+        for future in pending:
+            future.cancel()
+        at_ease = True
+        raise
     finally:
-        executor.shutdown(wait=True, kill_workers=not finished_all)
+        executor.shutdown(wait=True, kill_workers=not at_ease)
 
 
 def _renewed(executor, n_workers):

@@ -2,6 +2,7 @@
 
 Volumes travel as SimpleITK images; computing is done on NumPy arrays ``[z, y, x]`` (components last).
 """
+import errno
 import os
 
 import numpy as np
@@ -104,6 +105,11 @@ def write_image(image, path, compress=False):
         raise InputError('Cannot write {}: the name must end in one of {}.'.format(path, ', '.join(WRITABLE)))
     with publish(path) as temporary:
         sitk.WriteImage(image, temporary, compress or path.lower().endswith('.gz'))
+        try:
+            # Some of ITK's writers (MetaImage before ITK 5.4, NIfTI) say nothing when the disk is full.
+            check_whole(temporary)
+        except InputError as error:
+            raise OSError(errno.ENOSPC, 'only a part of it could be written, the disk is full') from error
 
 
 def image_from_array(array, reference, dtype=None):

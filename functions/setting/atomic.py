@@ -13,6 +13,7 @@ import uuid
 
 from functions.setting.errors import DiskError, InputError, MissingFileError
 
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
 _TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
 
 
@@ -49,27 +50,31 @@ def publish(path):
         _fsync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
+        # Asked while the unfinished file still takes its room: a disk is full only until it is removed.
+        reason = _disk_failure(error, path)
         with contextlib.suppress(OSError):
             os.remove(temporary)
-        # SimpleITK reports a full disk as a RuntimeError; the free space tells it from other failures.
-        if _is_disk_failure(error, path):
-            reason = getattr(error, 'strerror', None) or 'the disk is full'
+        if reason:
             raise DiskError('Cannot write {}: {}. Free some space or choose another folder; nothing made '
                             'before is lost.'.format(path, reason)) from error
         raise
 
 
-def _is_disk_failure(error, path):
+def _disk_failure(error, path):
+    """What is wrong with the disk, or None when ``error`` is about something else."""
     if isinstance(error, OSError) and not isinstance(error, (MissingFileError, DiskError)):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM,
-                               errno.EFBIG)
+        return error.strerror or 'the disk is full' if error.errno in _DISK_FAILURES else None
     if isinstance(error, RuntimeError):
+        # SimpleITK's errors carry the system's words at best; otherwise the free space tells.
+        for code in _DISK_FAILURES:
+            if os.strerror(code) in str(error):
+                return os.strerror(code)
         try:
             status = os.statvfs(os.path.dirname(path))
         except (OSError, AttributeError):
-            return False
-        return status.f_bavail * status.f_frsize < 2 ** 20
-    return False
+            return None
+        return 'the disk is full' if status.f_bavail * status.f_frsize < 2 ** 20 else None
+    return None
 
 
 def sweep_stale_temporaries(folder):

@@ -1,6 +1,7 @@
 """Batches: complete, independent of workers and order, in parts, surviving failures and kills."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from functions.image import manifest
 from functions.image.claim import claim
 from functions.image.manifest import voxel_checksum
 from functions.setting import setting_utils as su
-from functions.setting.atomic import write_json
+from functions.setting.atomic import publish, write_json
 from functions.setting.errors import DiskError, InputError
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -68,16 +69,30 @@ def test_all_items_are_made_once_and_then_skipped(coarse):
 
 
 def test_workers_and_order_do_not_matter(coarse, tmp_path, monkeypatch):
-    alone, together, backwards = [moved(coarse, tmp_path / name) for name in ('one', 'two', 'back')]
+    alone, together, crowd, backwards = [moved(coarse, tmp_path / name)
+                                         for name in ('one', 'two', 'eight', 'back')]
     batch.generate_batch(alone, n_workers=1)
     assert len(batch.generate_batch(together, n_workers=2).made) == 7
+    assert len(batch.generate_batch(crowd, n_workers=8).made) == 7
     items = batch.list_items
     monkeypatch.setattr(batch, 'list_items', lambda *arguments: items(*arguments)[::-1])
     batch.generate_batch(backwards, n_workers=1)
     expected = tree(alone['RootFolder'])
     assert len(expected) >= 7 * 5
     assert tree(together['RootFolder']) == expected
+    assert tree(crowd['RootFolder']) == expected
     assert tree(backwards['RootFolder']) == expected
+
+
+def test_progress_shows_images_per_minute_and_time_left(coarse, capsys):
+    batch.generate_batch(dict(coarse, verbose=True), n_workers=1)
+    shown = capsys.readouterr().err
+    assert 'Down-sampling originals' in shown and 'Artificial generation: 100%' in shown
+    # tqdm: [time gone<time left, ...]
+    assert re.search(r'7/7 .*<.*images/min', shown)
+    capsys.readouterr()
+    batch.generate_batch(coarse, n_workers=1)
+    assert capsys.readouterr().err == ''
 
 
 def test_parts_make_the_whole_without_overlap(coarse):
@@ -174,6 +189,26 @@ def test_a_dead_worker_costs_its_task_only():
     assert sorted(results) == [0, 1, 2, 3, 4]
     assert results[1][0] == 'failed' and 'ended unexpectedly' in results[1][1]
     assert [results[k] for k in (0, 2, 3, 4)] == [('made', str(k)) for k in (0, 2, 3, 4)]
+
+
+def write_slowly(path):
+    """A task that makes a file of many pieces under a temporary name."""
+    with publish(path) as temporary:
+        with open(temporary, 'w') as stream:
+            for number in range(2000000):
+                stream.write('{} '.format(number))
+    return 'made', path
+
+
+def test_running_tasks_end_by_themselves_when_nobody_wants_the_rest(tmp_path):
+    tasks = [(write_slowly, (str(tmp_path / '{}.txt'.format(number)),)) for number in range(60)]
+    results = workers.run_tasks(tasks, 2, 'test', False)
+    for _ in range(3):
+        next(results)
+    results.close()
+    made = os.listdir(str(tmp_path))
+    assert 3 <= len(made) <= 12 and not [name for name in made if name.startswith('.')]
+    assert all(read_bytes(str(tmp_path / name)).endswith(b' 1999999 ') for name in made)
 
 
 def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):

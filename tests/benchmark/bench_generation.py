@@ -4,6 +4,10 @@ The yardstick is one ``sitk.Resample`` of the same int16 image with B-spline int
 same size. All numbers are ratios of one run. From the repository's folder:
 
     python -m tests.benchmark.bench_generation [--size 200] [--only zero,mixed_frequency]
+    python -m tests.benchmark.bench_generation --throughput 16 [--size 200]
+
+The throughput is that of whole calls of ``generate_batch``, from an empty folder to the finished report: the
+start of the worker processes and the last item, during which one of two workers has nothing to do, are in it.
 """
 import argparse
 import os
@@ -145,12 +149,50 @@ def measure_memory(size, name):
         name + ', with next image', 1024. * peak / size ** 3, before / 1024.))
 
 
+def processor_time():
+    """Seconds of processor time of this process and of its children that have ended."""
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(
+        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+def measure_throughput(size, items, repeats=2):
+    """Print the items per minute of 1 and of 2 workers and their ratio, shortest of a few runs each."""
+    from functions.artificial_generation.batch import generate_batch
+    root = tempfile.mkdtemp() + '/'
+    try:
+        setting = make_setting(root, size)
+        setting['verbose'] = False
+        setting['DataExpDict'] = [{
+            'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1],
+            'TrainingTypeImList': [0], 'TrainingDSmoothList': list(range(items)),
+            'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise']}]
+        seconds = {1: [], 2: []}
+        for n_workers in [1, 2] * repeats:
+            shutil.rmtree(root + 'Elastix', ignore_errors=True)
+            before = processor_time()
+            report = generate_batch(setting, train_modes=('Training',), n_workers=n_workers)
+            if len(report.made) != items:
+                raise SystemExit(str(report))
+            seconds[n_workers].append(report.seconds)
+            print('{} worker{}: {} items in {:.1f} s, {:.1f} s of processor time; load of the machine {:.2f}'
+                  .format(n_workers, 's' * (n_workers > 1), items, report.seconds,
+                          processor_time() - before, os.getloadavg()[0]), flush=True)
+    finally:
+        shutil.rmtree(root)
+    alone, together = [60. * items / min(seconds[n_workers]) for n_workers in (1, 2)]
+    print('{:42s} {:6.2f} times that of 1 ({:.1f} and {:.1f} images/min; at least 1.7)'.format(
+        'throughput of 2 workers', together / alone, together, alone))
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__,
-     formatter_class=argparse.RawDescriptionHelpFormatter)
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=200, help='voxels along each axis')
     parser.add_argument('--only', default='', help='categories, separated by commas')
+    parser.add_argument('--throughput', type=int, metavar='ITEMS',
+                        help='only the throughput of 2 workers against 1, over so many items '
+                             '(from size 160 on: mixed frequency needs lungs of some size)')
     parser.add_argument('--memory', help=argparse.SUPPRESS)
     parser.add_argument('--prepare', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -158,16 +200,22 @@ def main():
         make_setting(arguments.prepare, arguments.size)
     elif arguments.memory:
         measure_memory(arguments.size, arguments.memory)
+    elif arguments.throughput and os.environ.get('REGNET_BENCHMARK_CHILD'):
+        measure_throughput(arguments.size, arguments.throughput)
     elif os.environ.get('REGNET_BENCHMARK_CHILD'):
         measure(arguments.size, [name for name in arguments.only.split(',') if name])
     else:
         # Threads of the libraries are counted when they are loaded, hence children with the environment set.
         environment = dict(os.environ, REGNET_BENCHMARK_CHILD='1', **ENVIRONMENT)
         command = [sys.executable, '-m', 'tests.benchmark.bench_generation', '--size', str(arguments.size)]
-        subprocess.run(command + ['--only', arguments.only], check=True, env=environment)
-        for name, _ in CASES:
-            if not arguments.only or name in arguments.only.split(','):
-                subprocess.run(command + ['--memory', name], check=True, env=environment)
+        if not arguments.throughput:
+            subprocess.run(command + ['--only', arguments.only], check=True, env=environment)
+            for name, _ in CASES:
+                if not arguments.only or name in arguments.only.split(','):
+                    subprocess.run(command + ['--memory', name], check=True, env=environment)
+        if arguments.throughput or not arguments.only:
+            subprocess.run(command + ['--throughput', str(arguments.throughput or 16)], check=True,
+                           env=environment)
 
 
 if __name__ == '__main__':
