@@ -20,6 +20,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.geometry import Geometry
+from functions.image.point_rows import dirlab_to_index, parse_rows
 from functions.image.points import index_to_world, transform_points, world_to_index
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
@@ -66,53 +67,10 @@ def read_points_text(path, kind='point'):
     """
     try:
         with open(path, 'r', encoding='utf-8', errors='replace') as stream:
-            lines = [line.split('#')[0].replace(',', ' ').replace(';', ' ').split() for line in stream]
+            text = stream.read()
     except FileNotFoundError as error:
         raise MissingFileError('The landmarks {} do not exist.'.format(path)) from error
-    numbered = [(k, words) for k, words in enumerate(lines, 1) if words]
-    declared = None
-    if numbered and numbered[0][1][0].lower() in ('point', 'index'):
-        found = numbered[0][1][0].lower()
-        if found != kind:
-            raise InputError('{} says it holds {} coordinates; {} coordinates are needed here.'.format(
-                path, found, kind))
-        if len(numbered) < 2 or len(numbered[1][1]) != 1 or not numbered[1][1][0].isdigit():
-            raise InputError('{}: the second line of an elastix file of points is their number.'.format(path))
-        declared = int(numbered[1][1][0])
-        numbered = numbered[2:]
-    rows = [_row(path, k, words) for k, words in numbered]
-    if declared is not None and declared != len(rows):
-        raise InputError('{} announces {} points and holds {}.'.format(path, declared, len(rows)))
-    if not rows:
-        raise InputError('{} holds no landmarks; rows of three numbers (x y z) are needed.'.format(path))
-    return np.array(rows, dtype=np.float64)
-
-
-def _row(path, line, words):
-    try:
-        values = [float(word) for word in words]
-    except ValueError:
-        values = []
-    if len(values) != 3 or not np.all(np.isfinite(values)):
-        raise InputError('{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
-            path, line, ' '.join(words)[:80]))
-    return values
-
-
-def dirlab_to_index(rows, slices):
-    """DIR-Lab's voxel numbers (n, 3), counted from 1 and with z from the top, as 0-based indices (x, y, z).
-
-    :param slices: number of slices nz of the image the numbers belong to.
-    """
-    rows = np.asarray(rows, dtype=np.float64)
-    return np.column_stack([rows[:, 0] - 1, rows[:, 1] - 1, slices - rows[:, 2]])
-
-
-def index_to_dirlab(index, slices):
-    """The inverse of :func:`dirlab_to_index`, rounded to the whole numbers of that format: int64 (n, 3)."""
-    index = np.asarray(index, dtype=np.float64)
-    rows = np.column_stack([index[:, 0] + 1, index[:, 1] + 1, slices - index[:, 2]])
-    return np.floor(rows + 0.5).astype(np.int64)
+    return parse_rows(path, text, kind)
 
 
 def image_geometry(path):
@@ -188,14 +146,14 @@ def _paths(setting, request, pair_info):
 def _read_as_world(setting, request, path, im_info):
     if request in ('LandmarkPointExact', 'LandmarkPoint_tr'):
         return read_points_text(path, 'point')
-    geometry = _source_geometry(setting, im_info)
+    geometry = source_geometry(setting, im_info)
     rows = read_points_text(path, 'index')
     if request == 'LandmarkIndex':
         rows = dirlab_to_index(rows, geometry.size[2])
     return index_to_world(rows, geometry)
 
 
-def _source_geometry(setting, im_info):
+def source_geometry(setting, im_info):
     """Geometry of the image whose voxels the landmark numbers count: as it came, not yet isotropic.
 
     Data sets with exact landmarks may be made in place, at 1 mm: there the image itself is the one that was

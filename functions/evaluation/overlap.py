@@ -49,6 +49,24 @@ def surface_distances(first, second, label=None):
             'mean_first': float(from_a.mean()), 'mean_second': float(from_b.mean())}
 
 
+def summary(first, second, labels=None):
+    """Dice and surface distances of every label.
+
+    :param labels: None: all non-zero voxels as one label, named 'mask'; else a list of labels.
+    :return: dict label (text) -> dict of dice, mean, rms, p95, max (mm). A label that only one of the images
+        has gets a Dice of 0 and distances None.
+    :raises InputError: other grids, or a label in neither image.
+    """
+    numbers = {}
+    for label in [None] if labels is None else labels:
+        found = {'dice': _dice(*_labelled(first, second, label))}
+        in_both = all(mask.any() for mask in _labelled(first, second, label))
+        distances = surface_distances(first, second, label) if in_both else {}
+        found.update({key: distances.get(key) for key in ('mean', 'rms', 'p95', 'max')})
+        numbers['mask' if label is None else str(label)] = found
+    return numbers
+
+
 def _dice(a, b):
     return 2.0 * float(np.count_nonzero(a & b)) / (np.count_nonzero(a) + np.count_nonzero(b))
 

@@ -14,7 +14,8 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
     :param dvf: displacement image, mm.
     :param jacobian, lung: images on one grid; folding is counted inside the lung.
     :param seconds: wall time of the registration.
-    :param training_fields: (dvf image, box of its lung) per training item, see :func:`training_fields`; None leaves the row out.
+    :param training_fields: (dvf image, box of its lung) per training item, see :func:`training_fields`; None
+        leaves the row out.
     :return: list of dictionaries with 'method', 'n' and :data:`COLUMNS` (None where a column does not apply).
     """
     errors = [('before registration', tre.error_vectors(fixed_points, moving_points), {}),
@@ -28,14 +29,16 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
 
 
 def _row(name, numbers, extra):
-    row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean'], 'std': numbers['std'], 'median': numbers['median'],
-           'p95': numbers['p95']}
+    row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean'], 'std': numbers['std'],
+           'median': numbers['median'], 'p95': numbers['p95']}
     row.update(extra)
     return row
 
 
-# Enough for a mean that no longer changes; reading every field of a large training set takes longer than registering.
+# Enough for a mean that no longer changes; reading every field of a large training set takes longer than
+# registering.
 MOST_FIELDS = 60
+_ITEM_KEYS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto')
 
 
 def training_fields(setting, items):
@@ -44,8 +47,9 @@ def training_fields(setting, items):
     :param items: im_info dictionaries; of more than 60, as many evenly spaced ones are read.
     :return: generator of (dvf image, (lower, upper) corners in mm).
     """
-    chosen = sorted({k * len(items) // MOST_FIELDS for k in range(MOST_FIELDS)}) if len(items) > MOST_FIELDS else range(len(items))
-    for item in (items[k] for k in chosen):
-        keys = {key: item[key] for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto') if key in item}
+    if len(items) > MOST_FIELDS:
+        items = [items[k * len(items) // MOST_FIELDS] for k in range(MOST_FIELDS)]
+    for item in items:
+        keys = {key: item[key] for key in _ITEM_KEYS if key in item}
         dvf = read_image(su.address_generator(setting, 'DeformedDVF', **keys), expect='vector')
         yield dvf, tre.mask_box(read_mask(su.address_generator(setting, 'DeformedLung', **keys)))

@@ -1,21 +1,31 @@
-"""Rows of results as aligned text, Markdown or CSV."""
+"""Rows of results as aligned text, Markdown, LaTeX or CSV."""
 import csv
 import io
 import numbers
 
 from functions.setting.errors import InputError, unknown_name
 
-STYLES = ('text', 'markdown', 'csv')
+STYLES = ('text', 'markdown', 'csv', 'latex')
+#: style -> mark -> what a cell becomes.
+_MARKS = {'text': {'best': '{}*', 'second': '{} ', 'dagger': '{}†'},
+          'markdown': {'best': '**{}**', 'second': '*{}*', 'dagger': '{}†'},
+          'latex': {'best': '\\textbf{{{}}}', 'second': '\\underline{{{}}}', 'dagger': '{}$^\\dagger$'}}
+_LATEX = {'\\': '\\textbackslash{}', '&': '\\&', '%': '\\%', '$': '\\$', '#': '\\#', '_': '\\_', '{': '\\{',
+          '}': '\\}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}', '<': '$<$', '>': '$>$',
+          '|': '$|$', '±': '$\\pm$', '†': '$\\dagger$', '→': '$\\to$'}
 
 
-def format_table(rows, columns=None, style='text', digits=2):
+def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
     """Format a list of results.
 
     :param rows: list of dictionaries, column title -> value; a missing or None value is shown as `-` (empty
         in CSV).
     :param columns: titles in the order to show; None: in the order of first appearance.
-    :param style: 'text' (aligned for a terminal), 'markdown' or 'csv' (numbers unrounded).
+    :param style: 'text' (aligned for a terminal), 'markdown', 'latex' (a tabular with rules of booktabs) or
+        'csv' (numbers unrounded, no marks).
     :param digits: decimals of floats, an integer or a dictionary column -> integer (2 where absent).
+    :param marks: (number of the row, column) -> 'best' or 'second'.
+    :param daggers: set of (number of the row, column) to be marked by a dagger.
     :return: text ending in a line break.
     :raises InputError: no row, or a column that no row has.
     """
@@ -37,9 +47,13 @@ def format_table(rows, columns=None, style='text', digits=2):
     cells = [[_cell(row.get(column), decimals[column]) for column in columns] for row in rows]
     right = [all(row.get(column) is None or _is_number(row.get(column))
                  for row in rows) for column in columns]
-    if style == 'markdown':
-        cells = [[cell.replace('|', '\\|').replace('\n', ' ') for cell in line] for line in cells]
     titles = [str(column) for column in columns]
+    if style in ('markdown', 'latex'):
+        titles = [_escaped(title, style) for title in titles]
+        cells = [[_escaped(cell, style) for cell in line] for line in cells]
+    _mark(cells, columns, _MARKS[style], marks or {}, daggers)
+    if style == 'latex':
+        return _latex(titles, cells, right)
     width = [max(len(titles[k]), 3, *(len(line[k]) for line in cells)) for k in range(len(columns))]
     lines = [_aligned(line, width, right) for line in [titles] + cells]
     if style == 'text':
@@ -52,6 +66,33 @@ def format_table(rows, columns=None, style='text', digits=2):
 def mean_std(mean, std, digits=2):
     """`mean ± std` with a fixed number of decimals."""
     return '{:.{d}f} ± {:.{d}f}'.format(mean, std, d=digits)
+
+
+def _escaped(text, style):
+    if style == 'markdown':
+        return text.replace('|', '\\|').replace('\n', ' ')
+    return ''.join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _mark(cells, columns, patterns, marks, daggers):
+    """Mark cells in place; in text, cells of a column with marks keep their digits below each other."""
+    for row, line in enumerate(cells):
+        for k, column in enumerate(columns):
+            if (row, column) in marks:
+                line[k] = patterns[marks[row, column]].format(line[k])
+            elif patterns is _MARKS['text'] and any(key[1] == column for key in marks):
+                line[k] += ' '
+            if (row, column) in daggers:
+                line[k] = patterns['dagger'].format(line[k])
+            elif patterns is _MARKS['text'] and any(key[1] == column for key in daggers):
+                line[k] += ' '
+
+
+def _latex(titles, cells, right):
+    lines = ['\\begin{{tabular}}{{{}}}'.format(''.join('r' if to_right else 'l' for to_right in right)),
+             '\\toprule', ' & '.join(titles) + ' \\\\', '\\midrule']
+    return '\n'.join(lines + [' & '.join(line) + ' \\\\' for line in cells]
+                     + ['\\bottomrule', '\\end{tabular}']) + '\n'
 
 
 def _is_number(value):

@@ -1,1 +1,1 @@
-"""From what people have (DICOM, NIfTI, MetaImage, NRRD) to isotropic images with lung and torso masks."""
+"""From what people have (DICOM, NIfTI, MetaImage, NRRD, DIR-Lab, SPREAD) to isotropic images and masks."""

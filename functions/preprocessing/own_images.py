@@ -15,7 +15,7 @@ from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.load import load_ct
 from functions.preprocessing.morphology import bounding_box
 from functions.preprocessing.segmentation import chest_masks, torso_mask
-from functions.setting.atomic import sweep_stale_temporaries
+from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError
 from functions.setting.setting_utils import address_generator
 
@@ -51,9 +51,9 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
     im, lung_address, torso_address = [
         address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
         for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
-    made_from = {'source': _fingerprint(source), 'series': series, 'spacing': SPACING, 'margin': margin,
-                 'lung': _fingerprint(lung), 'torso': _fingerprint(torso)}
-    manifest = _manifest_address(im)
+    made_from = {'source': fingerprint(source), 'series': series, 'spacing': SPACING, 'margin': margin,
+                 'lung': fingerprint(lung), 'torso': fingerprint(torso)}
+    manifest = manifest_address(im)
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
     if done:
         return Prepared(im, lung_address, torso_address, False)
@@ -61,13 +61,8 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
         _log.warning('%s is prepared again: %s.', im, reason)
     started = time.time()
     image, masks = prepare(source, lung, torso, series, margin)
-    folder = os.path.dirname(os.path.abspath(manifest))
-    outputs = []
-    for path, content in ((im, image), (lung_address, masks[0]), (torso_address, masks[1])):
-        sweep_stale_temporaries(os.path.dirname(os.path.abspath(path)))
-        write_image(content, path)
-        outputs.append(record_output(path, content, folder))
-    write_manifest(manifest, made_from, FORMAT_NUMBER, outputs)
+    contents = [(im, image), (lung_address, masks[0]), (torso_address, masks[1])]
+    write_outputs(contents, manifest, made_from, FORMAT_NUMBER)
     _log.info('%s prepared from %s in %.1f s.', im, source, time.time() - started)
     return Prepared(im, lung_address, torso_address, True)
 
@@ -101,11 +96,30 @@ def _given_mask(mask, image, name):
     return image_from_array((array_view(mask) != 0).astype('uint8'), mask)
 
 
-def _manifest_address(im):
+def write_outputs(contents, manifest, made_from, format_number):
+    """Write images and texts, and last of all the manifest that says so.
+
+    :param contents: list of (path, image or text).
+    """
+    folder = os.path.dirname(os.path.abspath(manifest))
+    outputs = []
+    for path, content in contents:
+        sweep_stale_temporaries(os.path.dirname(os.path.abspath(path)))
+        if isinstance(content, str):
+            write_text(path, content)
+            content = None
+        else:
+            write_image(content, path)
+        outputs.append(record_output(path, content, folder))
+    write_manifest(manifest, made_from, format_number, outputs)
+
+
+def manifest_address(im):
+    """Where the manifest of a prepared image lies: beside it."""
     return os.path.splitext(im)[0] + '.json'
 
 
-def _fingerprint(source):
+def fingerprint(source):
     """What tells whether the input is still the same: names, sizes and times of files, or the checksum of an
     image."""
     if source is None:
@@ -117,5 +131,9 @@ def _fingerprint(source):
     if not os.path.exists(path):
         raise MissingFileError('Image {} does not exist.'.format(source))
     names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else [path]
+    if path.lower().endswith('.mhd'):
+        # Its voxels are in another file, mostly of the same name.
+        stem, folder = os.path.basename(path)[:-3], os.path.dirname(path)
+        names = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(stem))
     return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns]
             for n in names if os.path.isfile(n)]

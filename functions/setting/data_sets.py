@@ -15,7 +15,7 @@ OWN_DATA_SETS_FILE = 'data_sets.json'
 
 _DATA_SET_FIELDS = ('key', 'types', 'expPrefix', 'CNList', 'addresses', 'ext', 'ImageByte',
                     'DefaultPixelValue', 'VoxelSize', 'AffineRegistration', 'UnsureLandmarkAvailable',
-                    'expected_tre', 'expected_tre_pair', 'patients')
+                    'expected_tre', 'expected_tre_pair', 'patients', 'layout', 'raw_grids')
 _DESCRIPTION_KEYS = ('types', 'CNList', 'cases', 'folder', 'expPrefix', 'ext', 'DefaultPixelValue',
                      'VoxelSize', 'AffineRegistration', 'addresses', 'expected_tre', 'expected_tre_pair')
 
@@ -26,9 +26,11 @@ class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
     ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from
     1; ``ImageByte`` the bytes of a voxel (int16); ``DefaultPixelValue`` the value [HU] outside an image;
     ``VoxelSize`` [mm] of the prepared images; ``addresses`` maps a request to its pattern; ``expected_tre``
-    maps a case to the mean landmark distance [mm] before registration of the pair of types
-    ``expected_tre_pair`` (fixed, moving), empty where unknown; ``patients`` are folder codes by case, empty
-    where the data set has none.
+    maps a case to the mean landmark distance [mm] before registration, empty where unknown, of the pair of
+    types ``expected_tre_pair`` (fixed, moving), the usual one to register; ``patients`` are folder codes by
+    case, empty where the data set has none; ``layout`` names how the data set is distributed
+    (:mod:`functions.preprocessing.packs`), None where there is nothing to download; ``raw_grids`` maps a case
+    to the (size, spacing), x y z, of its images where their files do not say it.
     """
 
     __slots__ = ()
@@ -43,10 +45,11 @@ class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
 
 def _record(key, types, expPrefix, CNList, addresses, ext='.mha', ImageByte=2, DefaultPixelValue=-2048,
             VoxelSize=(1, 1, 1), AffineRegistration=True, UnsureLandmarkAvailable=False, expected_tre=None,
-            expected_tre_pair=None, patients=()):
+            expected_tre_pair=None, patients=(), layout=None, raw_grids=None):
     return DataSet(key, list(types), expPrefix, list(CNList), dict(addresses), ext, ImageByte,
                    DefaultPixelValue, list(VoxelSize), AffineRegistration, UnsureLandmarkAvailable,
-                   dict(expected_tre or {}), expected_tre_pair, tuple(patients))
+                   dict(expected_tre or {}), expected_tre_pair, tuple(patients), layout,
+                   dict(raw_grids or {}))
 
 
 def _by_case(values):
@@ -119,23 +122,35 @@ def _phantom_addresses():
 
 
 _PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
+#: Of the distributed images: voxels along x and y, slices, mm along x and y; slices are 2.5 mm apart.
+_4DCT_GRIDS = [(256, 94, 0.97), (256, 112, 1.16), (256, 104, 1.15), (256, 99, 1.13), (256, 106, 1.10),
+               (512, 128, 0.97), (512, 136, 0.97), (512, 128, 0.97), (512, 128, 0.97), (512, 120, 0.97)]
+_COPD_GRIDS = [(512, 121, 0.625), (512, 102, 0.645), (512, 126, 0.652), (512, 126, 0.590), (512, 131, 0.647),
+               (512, 119, 0.633), (512, 112, 0.625), (512, 115, 0.586), (512, 116, 0.644), (512, 135, 0.742)]
+
+
+def _dirlab_grids(rows):
+    return _by_case([((side, side, slices), (mm, mm, 2.5)) for side, slices, mm in rows])
+
+
 _4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
 
 #: Every data set known to this process, by key.
 DATA_SETS = collections.OrderedDict((record.key, record) for record in [
     _record('SPREAD', ['Fixed', 'Moving'], 'ExpLung', range(1, 21), _spread_addresses(),
-            UnsureLandmarkAvailable=True, patients=['NA'] * 21),
+            UnsureLandmarkAvailable=True, patients=['NA'] * 21, expected_tre_pair=(0, 1),
+            layout='spread'),
     _record('DIR-Lab_4D', _PHASES, 'case', range(1, 11),
             dict(image_addresses(_4DCT),
                  **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
             expected_tre=_by_case([3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30]),
-            expected_tre_pair=(0, 5)),
+            expected_tre_pair=(0, 5), layout='dirlab_4dct', raw_grids=_dirlab_grids(_4DCT_GRIDS)),
     _record('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', range(1, 11),
             dict(image_addresses(_COPD),
                  **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False)),
             expected_tre=_by_case([26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81]),
-            expected_tre_pair=(0, 1)),
-    _record('Phantom_4D', _PHASES, 'case', range(1, 21), _phantom_addresses()),
+            expected_tre_pair=(0, 1), layout='dirlab_copdgene', raw_grids=_dirlab_grids(_COPD_GRIDS)),
+    _record('Phantom_4D', _PHASES, 'case', range(1, 21), _phantom_addresses(), expected_tre_pair=(0, 5)),
 ])
 #: Names a user's own data set cannot have.
 BUILT_IN = tuple(DATA_SETS)

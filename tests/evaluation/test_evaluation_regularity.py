@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_images import IDENTITY, affine_dvf, image_of
+from evaluation_images import IDENTITY, affine_dvf, image_of, positions
 
 from functions.evaluation import regularity
 from functions.setting.errors import InputError, UnknownNameError
@@ -61,3 +61,39 @@ def test_evaluation_regularity_refuses():
     with pytest.raises(InputError, match='grid'):
         regularity.dvf_summary(affine_dvf((3, 3, 3), np.zeros((3, 3)), [0, 0, 0]),
                                image_of(np.ones((3, 3, 3), np.uint8), direction=IDENTITY))
+
+
+def test_evaluation_regularity_of_a_curved_field_on_an_oblique_grid():
+    """Analytic determinant of p + u(p); the filter of ITK, which ignores direction, is wrong there."""
+    blank = image_of(np.zeros((12, 13, 14), np.float32))
+    p = positions(blank)
+    centre = p.reshape(-1, 3).mean(axis=0)
+    x, y, z = np.moveaxis(p - centre, -1, 0)
+    u = np.stack([0.02 * x * y, 0.3 * z + 0.01 * x * x, -0.03 * y * z], axis=-1)
+    field = sitk.GetImageFromArray(u.astype(np.float32), isVector=True)
+    field.CopyInformation(blank)
+    rows = [[1 + 0.02 * y, 0.02 * x, 0 * x], [0.02 * x, 1 + 0 * x, 0.3 + 0 * x],
+            [0 * x, -0.03 * z, 1 - 0.03 * y]]
+    truth = np.linalg.det(np.moveaxis(np.array(rows), (0, 1), (-2, -1)))
+    mask = np.zeros((12, 13, 14), np.uint8)
+    mask[2:-2, 2:-2, 2:-2] = 1    # central differences of a quadratic field are exact
+    inside = mask > 0
+    numbers = regularity.dvf_summary(field, image_of(mask))
+    assert numbers['mean'] == pytest.approx(truth[inside].mean(), abs=1e-4)
+    assert numbers['std'] == pytest.approx(truth[inside].std(), abs=1e-4) and numbers['std'] > 0.05
+    assert numbers['min'] == pytest.approx(truth[inside].min(), abs=1e-3)
+    assert numbers['std_log'] == pytest.approx(np.log(np.maximum(truth[inside], 1e-9)).std(), abs=1e-4)
+    itk = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field))
+    assert np.abs(itk[inside] - truth[inside]).max() > 0.05
+
+
+def test_evaluation_regularity_border_of_learn2reg():
+    """Its definition: two voxels at every side of the grid count for nothing."""
+    jacobian = np.ones((9, 9, 9), np.float32)
+    jacobian[:2] = jacobian[:, :, -2:] = -7
+    jacobian[4, 4, 4] = -1
+    ones = np.ones((9, 9, 9), np.uint8)
+    numbers = regularity.summary(jacobian, ones, 'learn2reg')
+    assert (numbers['n'], numbers['folded']) == (125, 1)
+    assert numbers['std_log'] == pytest.approx(np.log((jacobian[2:-2, 2:-2, 2:-2] + 3).clip(1e-9, 1e9)).std())
+    assert regularity.summary(jacobian, ones)['n'] == 729

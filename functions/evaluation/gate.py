@@ -1,0 +1,222 @@
+"""The gate before any result: do landmarks and images speak of the same positions?
+
+Two questions are asked of every pair, before anything is registered.
+
+1. Is the mean landmark distance (TRE before registration) the published one, where the record of the data set
+   has one? A mismatch means that voxels were taken for millimetres, or that one of the two lists is flipped,
+   swapped or counted from another number.
+2. Do the images agree? An error made alike in both lists (all z flipped, all numbers counted from 0) leaves
+   their distance as it is. So the landmarks must lie in the lungs, and at the vessels: when another reading
+   of the same numbers fits the images clearly better, the one used is wrong. This needs prepared images and
+   masks.
+"""
+import collections
+
+import numpy as np
+from scipy import ndimage
+
+from functions.evaluation import tre
+from functions.evaluation.landmarks import read_landmarks, source_geometry
+from functions.evaluation.table import format_table
+from functions.image.geometry import Geometry
+from functions.image.masks import read_mask
+from functions.image.volume_io import array_view, read_image
+from functions.setting import setting_utils as su
+from functions.setting.data_sets import get_data_set
+from functions.setting.errors import InputError, MissingFileError, UnknownNameError
+
+TOLERANCE = 0.05         # mm
+NEAR = 3.0               # mm: a landmark this near to the lung mask counts as inside
+INSIDE, BETTER = 90.0, 10.0    # per cent: fewer landmarks inside are suspicious; so many more convince
+BRIGHTER, SURE = 20.0, 5.0     # HU and standard errors: how much more like vessels another reading must be
+
+_STEPS = ('voxels counted from 0 instead of 1 (DIR-Lab)', 'voxels counted from 1 instead of 0')
+
+#: One pair: data, cn, types (fixed, moving), n, tre and std in mm, expected (mm or None), inside (% of the
+#: landmarks in the lungs, None where there is no mask), note, and problem ('' when there is none).
+Row = collections.namedtuple('Row', 'data cn types n tre std expected inside note problem')
+
+
+class Gate(object):
+    """What :func:`before_registration` found; print :meth:`table`, then call :meth:`require`."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def table(self):
+        """The TRE before registration of every pair, as text."""
+        return format_table([collections.OrderedDict([
+            ('data', row.data), ('case', row.cn), ('pair', '{}-{}'.format(*row.types)), ('n', row.n),
+            ('TRE before mm', row.tre), ('std', row.std), ('expected', row.expected),
+            ('in lungs %', row.inside), ('', ('WRONG: see below' if row.problem else row.note) or 'right')])
+            for row in self.rows], digits={'in lungs %': 0})
+
+    def problems(self):
+        """Explanations, one for each pair that must not be used."""
+        return ['{} case {}: {}'.format(row.data, row.cn, row.problem) for row in self.rows if row.problem]
+
+    def require(self):
+        """Stop unless every pair passes.
+
+        :raises InputError: with the explanation of every pair that does not.
+        """
+        if self.problems():
+            raise InputError('No result would mean anything. {}'.format(' '.join(self.problems())))
+
+
+def usual_pairs(setting, data, cases=None):
+    """[fixed, moving] of the types of a data set that are usually registered, for its cases (None: all).
+
+    :raises UnknownNameError: a data set that does not exist.
+    """
+    record = get_data_set(data, setting)
+    types = record.expected_tre_pair or (0, 1)
+    return [[{'data': record.key, 'cn': cn, 'type_im': type_im, 'spacing': 'RS1'} for type_im in types]
+            for cn in (record.CNList if cases is None else cases)]
+
+
+def before_registration(setting, pairs, tolerance=TOLERANCE, images=True):
+    """Look at the landmarks of every pair.
+
+    :param pairs: list of [fixed, moving], dictionaries with data, cn, type_im.
+    :param tolerance: mm, of the mean distance.
+    :param images: False asks the first question only.
+    :return: :class:`Gate`; a pair without landmarks has n None and a note.
+    :raises UnknownNameError: a data set that does not exist.
+    """
+    return Gate([_look(setting, pair, tolerance, images) for pair in pairs])
+
+
+def _look(setting, pair, tolerance, images):
+    record = get_data_set(pair[0]['data'], setting)
+    types = tuple(image['type_im'] for image in pair)
+    names = tuple(record.types[k] if 0 <= k < len(record.types) else k for k in types)
+    row = Row(record.key, pair[0]['cn'], names, None, None, None, None, None, '', '')
+    try:
+        points = read_landmarks(setting, pair)
+    except (MissingFileError, UnknownNameError) as error:
+        return row._replace(note='no landmarks: {}'.format(error))
+    except InputError as error:
+        return row._replace(problem=str(error))
+    errors = tre.error_vectors(*points)
+    numbers = tre.summary(errors)
+    row = row._replace(n=numbers['n'], tre=numbers['mean'], std=numbers['std'])
+    known = record.expected_tre_pair in (types, types[::-1])
+    expected = record.expected_tre.get(pair[0]['cn']) if known else None
+    row = row._replace(expected=expected, note='' if expected is not None else 'no expected value')
+    readings = other_readings(_grid(setting, pair[0]))
+    try:
+        tre.check_expected(errors, expected, tolerance)
+    except InputError as error:
+        return row._replace(problem='{}{}'.format(
+            error, _explanation(points, expected, tolerance, readings)))
+    if not images:
+        return row
+    return _compare_with_images(setting, pair, points, row, readings)
+
+
+def _grid(setting, im_info):
+    """Geometry whose voxels were counted, or that of the prepared image where nothing was."""
+    try:
+        return source_geometry(setting, im_info)
+    except MissingFileError:
+        return Geometry.of(read_image(_address(setting, 'OriginalIm', im_info)))
+
+
+def other_readings(geometry):
+    """Ways to misread points: name -> function of points (n, 3) mm that undoes it.
+
+    :param geometry: grid whose voxels were counted.
+    """
+    last = np.array(geometry.size, dtype=np.float64) - 1
+
+    def by_index(change):
+        return lambda points: geometry.index_to_world(change(geometry.world_to_index(points)))
+
+    def flipped(axis):
+        return by_index(lambda index: np.where(np.arange(3) == axis, last - index, index))
+    return collections.OrderedDict([
+        ('z counted from the other end', flipped(2)), ('y counted from the other end', flipped(1)),
+        ('x counted from the other end', flipped(0)),
+        ('x and y swapped', by_index(lambda index: index[:, [1, 0, 2]])),
+        ('x and z swapped', by_index(lambda index: index[:, [2, 1, 0]])),
+        # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
+        (_STEPS[0], by_index(lambda index: index + [1, 1, -1])),
+        (_STEPS[1], by_index(lambda index: index - 1)),
+        ('voxel numbers taken for millimetres', geometry.index_to_world)])
+
+
+def _explanation(points, expected, tolerance, readings):
+    """Which misreading of one list or both gives the expected distance; '' when none does."""
+    found = []
+    for name, change in readings.items():
+        for which, pair in (('the fixed landmarks', (change(points[0]), points[1])),
+                            ('the moving landmarks', (points[0], change(points[1]))),
+                            ('both', (change(points[0]), change(points[1])))):
+            if abs(tre.summary(tre.error_vectors(*pair))['mean'] - expected) <= tolerance:
+                found.append('{} in {}'.format(name, which))
+    return ' It would be right with: {}.'.format('; '.join(found)) if found else ''
+
+
+def _compare_with_images(setting, pair, points, row, readings):
+    try:
+        images = [read_image(_address(setting, 'OriginalIm', im_info)) for im_info in pair]
+        lungs = [read_mask(_address(setting, 'OriginalLung', im_info)) for im_info in pair]
+    except MissingFileError as error:
+        return row._replace(note='; '.join(filter(None, [row.note, 'not compared: {}'.format(error)])))
+    inside = _inside(points, lungs)
+    row = row._replace(inside=inside)
+    shares = {name: _inside([change(p) for p in points], lungs) for name, change in readings.items()}
+    best = max(shares, key=lambda name: shares[name])
+    if inside < INSIDE:
+        if shares[best] >= inside + BETTER:
+            return row._replace(problem=(
+                'only {:.0f} % of the landmarks lie in the lungs; {:.0f} % would with {}. Axis, direction or '
+                'counting of the landmarks is not that of the images.'.format(inside, shares[best], best)))
+        row = row._replace(note='; '.join(filter(None, [row.note, 'landmarks outside the lungs'])))
+    for name, change in readings.items():
+        gains = [_gain(p, change(p), image, name in _STEPS) for p, image in zip(points, images)]
+        if shares[name] >= inside and min(gains) > BRIGHTER:
+            return row._replace(problem=(
+                'the images are {:.0f} and {:.0f} HU brighter (vessels, where landmarks are set) where the '
+                'landmarks would lie with {}.'.format(gains[0], gains[1], name)))
+    return row
+
+
+def _gain(points, others, image, step):
+    """By how many HU other positions are surely brighter; 0 when that may be chance.
+
+    :param step: the others are a step away: then they must also be brighter than a step the other way, lest
+        landmarks in dark airways be taken for vessels missed.
+    """
+    here, there = _brightness(points, image), _brightness(others, image)
+    gains = [there - here] + ([there - _brightness(2 * points - others, image)] if step else [])
+    sure = all(gain.mean() > SURE * gain.std() / np.sqrt(len(gain)) for gain in gains)
+    return min(float(gain.mean()) for gain in gains) if sure else 0.0
+
+
+def _inside(points, lungs):
+    """Per cent of the landmarks of both images that lie in the lungs or within 3 mm of them."""
+    steps = np.arange(-2, 3) * (NEAR / 2)
+    ball = np.array([(x, y, z) for x in steps for y in steps for z in steps
+                     if x * x + y * y + z * z <= NEAR ** 2 + 1e-6])
+    near = []
+    for p, lung in zip(points, lungs):
+        array, geometry = array_view(lung), Geometry.of(lung)
+        index = np.rint(geometry.world_to_index(p[:, None, :] + ball)).astype(int)
+        within = np.all((index >= 0) & (index < np.array(geometry.size)), axis=-1)
+        x, y, z = np.moveaxis(np.where(within[..., None], index, 0), -1, 0)
+        near.append(((array[z, y, x] != 0) & within).any(axis=1))
+    return 100.0 * float(np.concatenate(near).mean())
+
+
+def _brightness(points, image):
+    """HU at points, linear, from air to soft tissue."""
+    index = Geometry.of(image).world_to_index(points)
+    values = ndimage.map_coordinates(array_view(image), index.T[::-1], np.float32, order=1, mode='nearest')
+    return np.clip(values, -1000, 100)
+
+
+def _address(setting, request, im_info):
+    return su.address_generator(setting, request, data=im_info['data'], cn=im_info['cn'],
+                                type_im=im_info['type_im'], stage=1)

@@ -1,0 +1,137 @@
+"""Everything that is measured on one registered pair, as one JSON-able record.
+
+Tables, statistics and figures (:mod:`functions.evaluation.comparison` and its neighbours) are made from such
+records alone, so that a method is anything that leaves records: RegNet, an affine registration, elastix.
+"""
+import collections
+import re
+
+import numpy as np
+
+from functions.evaluation import intensity, overlap, regularity, tre
+from functions.evaluation.protocols import get_protocol
+from functions.image.dvf import jacobian_determinant_of
+from functions.image.resample import resample_to, warp
+from functions.image.transforms import as_affine, total_dvf
+from functions.setting.atomic import read_json, write_json
+from functions.setting.errors import InputError
+
+_AIR = -1000.
+FORMAT = 1    # of the record; raised by hand when its keys change their meaning
+
+#: Images of a pair: fixed and moving in HU; moved is the moving one on the grid of the fixed one, registered
+#: (None: it is warped here); fixed_mask, moving_mask: lungs or labels on the grids of their images, or None.
+Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask')
+
+
+def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, labels=None, protocol='dirlab',
+            interpolation='linear', jacobian=None, seconds=None):
+    """Measure one registration.
+
+    :param method: name of the method or experiment.
+    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth); they name the record.
+    :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``);
+        None: no deformation, the DVF is zero.
+    :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
+    :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
+    :param affine: linear sitk.Transform from fixed to moving that came before the DVF: p -> T(p + u(p)).
+    :param labels: labels of the masks to compare one by one; None: all non-zero voxels as one.
+    :param protocol: name of the convention, :data:`functions.evaluation.protocols.PROTOCOLS`.
+    :param interpolation: 'linear' or 'nearest', of the DVF at landmarks.
+    :param jacobian: image of the Jacobian determinant of the DVF where it is at hand; None: computed.
+    :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be
+        measured: landmarks (n, fixed positions, true and estimated displacement, error, error_base: before
+        the DVF), tre_before, tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before
+        and after).
+    :raises InputError: inputs that do not fit each other, empty masks.
+    """
+    convention = get_protocol(protocol)
+    affine = None if affine is None else as_affine(affine)
+    record = {'format': FORMAT, 'method': str(method), 'pair': [dict(im_info) for im_info in pair],
+              'protocol': convention.name, 'protocol_text': convention.text,
+              'seconds': None if seconds is None else float(seconds)}
+    if landmarks is not None:
+        snap_to = None
+        if convention.snap:
+            if images is None:
+                raise InputError('Protocol {} needs the moving image, to whose voxels positions are moved.'
+                                 .format(protocol))
+            snap_to = images.moving
+        record.update(_landmarks(landmarks, dvf, affine, interpolation, snap_to))
+    if images is not None:
+        record.update(_from_images(images, dvf, affine, labels, convention.name, jacobian))
+    return record
+
+
+def _landmarks(landmarks, dvf, affine, interpolation, snap_to):
+    fixed, moving = (np.asarray(points, dtype=np.float64) for points in landmarks)
+    before = tre.error_vectors(fixed, moving)
+    base = tre.error_vectors(fixed, moving, snap_to=snap_to, after=affine)
+    error = tre.error_vectors(fixed, moving, dvf, interpolation, snap_to, affine)
+    lists = {'fixed': fixed, 'true': before, 'estimated': before - error, 'error': error, 'error_base': base}
+    return {'landmarks': dict({name: np.round(values, 4).tolist() for name, values in lists.items()},
+                              n=len(fixed)),
+            'tre_before': tre.summary(before), 'tre_base': tre.summary(base), 'tre': tre.summary(error)}
+
+
+def _from_images(images, dvf, affine, labels, protocol, jacobian):
+    fixed, mask = images.fixed, images.fixed_mask
+    if mask is None:
+        return {}
+    registered = dvf is not None or affine is not None
+    total = total_dvf(affine, dvf, fixed) if registered else None
+    start = resample_to(images.moving, fixed, 'linear', _AIR)
+    found = {'intensity': {'before': intensity.summary(fixed, start, mask)}}
+    if dvf is not None:
+        jacobian = jacobian_determinant_of(dvf) if jacobian is None else jacobian
+        found['regularity'] = regularity.summary(jacobian, mask, protocol)
+    if registered:
+        moved = warp(images.moving, total, 'linear', _AIR) if images.moved is None else images.moved
+        found['intensity']['after'] = intensity.summary(fixed, moved, mask)
+    if images.moving_mask is not None:
+        found['overlap'] = {'before': overlap.summary(
+            mask, resample_to(images.moving_mask, fixed, 'nearest', 0), labels)}
+        if registered:
+            found['overlap']['after'] = overlap.summary(mask, warp(images.moving_mask, total, 'nearest', 0),
+                                                        labels)
+    return found
+
+
+def pair_name(pair):
+    """Text that names a pair in tables: data, case, and types or deformation."""
+    fixed, moving = pair
+    if 'dsmooth' in fixed:
+        return '{} case {} T{} D{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], fixed['dsmooth'])
+    return '{} case {} {}-{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], moving['type_im'])
+
+
+def pair_key(record):
+    """What makes two records speak of the same pair: a tuple that sorts by data and case."""
+    return tuple((image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1)))
+                 for image in record['pair'])
+
+
+def write_record(path, record):
+    """Write a record as JSON, whole or not at all."""
+    write_json(path, record)
+
+
+def read_record(path):
+    """Read a record.
+
+    :raises MissingFileError: it is not there.
+    :raises InputError: it is not JSON, not a record, or one of another format.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
+        raise InputError('{} does not hold the measures of a registration.'.format(path))
+    if record.get('format') != FORMAT:
+        raise InputError('{} has format {} of measures; {} is needed: evaluate again.'.format(
+            path, record.get('format'), FORMAT))
+    return record
+
+
+def file_name(record):
+    """A file name for a record, from its method and pair."""
+    name = '{}_{}'.format(record['method'], pair_name(record['pair']))
+    return re.sub(r'[^A-Za-z0-9_.-]+', '_', name) + '.json'

@@ -1,0 +1,30 @@
+"""The conventions numbers are given by; which one was used stands beside every result."""
+import collections
+
+from functions.setting.errors import unknown_name
+
+#: name; text that says what was done; snap: estimated positions are moved to voxel centres of the moving
+#: image; log_offset: added to the Jacobian determinant before its logarithm; border: voxels at the sides of
+#: the grid that regularity leaves out.
+Protocol = collections.namedtuple('Protocol', 'name text snap log_offset border')
+
+_EXACT = 'TRE: DVF read linearly at the landmark, positions not rounded. '
+_FOLDING = 'folding: Jacobian determinant J <= 0; '
+
+PROTOCOLS = collections.OrderedDict((protocol.name, protocol) for protocol in [
+    Protocol('dirlab', _EXACT + 'Regularity, inside the lung mask: ' + _FOLDING
+             + 'std of log J, J clipped at 1e-9.', False, 0.0, 0),
+    Protocol('dirlab-snap', 'As dirlab, but estimated positions are moved to the nearest voxel centre of the '
+             'moving image, as in tables made by displaying voxels.', True, 0.0, 0),
+    Protocol('learn2reg', _EXACT + 'Regularity, inside the mask without two voxels at each side of the grid: '
+             + _FOLDING + 'std of log(J + 3), clipped to [1e-9, 1e9].', False, 3.0, 2)])
+
+
+def get_protocol(name):
+    """The :class:`Protocol` of a name.
+
+    :raises UnknownNameError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise unknown_name('protocol', name, PROTOCOLS)
+    return PROTOCOLS[name]
