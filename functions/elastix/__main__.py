@@ -1,0 +1,29 @@
+"""Puts the file names in elastix's transform files right after their folder has moved:
+``python -m functions.elastix rewrite FOLDER [FOLDER ...]``.
+"""
+import argparse
+import sys
+
+from functions.elastix.transform_files import rewrite_paths
+from functions.setting.errors import RegNetError
+
+
+def main(words=None):
+    """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
+    parser = argparse.ArgumentParser(prog='python -m functions.elastix', description=__doc__.split(':\n')[0])
+    commands = parser.add_subparsers(dest='command', metavar='rewrite')
+    commands.required = True
+    rewrite = commands.add_parser('rewrite', help='make TransformParameters files name their neighbours')
+    rewrite.add_argument('folders', nargs='+', metavar='FOLDER')
+    arguments = parser.parse_args(words)
+    try:
+        for folder in arguments.folders:
+            for path in rewrite_paths(folder):
+                sys.stdout.write('rewritten: {}\n'.format(path))
+    except RegNetError as error:
+        return str(error)
+    return None
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""elastix's text files of parameters: lines such as ``(Name 1 2.5 "text")``, comments after ``//``."""
+import collections
+import os
+import re
+
+from functions.setting.atomic import write_text
+from functions.setting.errors import InputError, MissingFileError
+
+#: Characters that elastix refuses inside the values of a parameter file.
+REFUSED = ',;!@#$%&|<>?'
+#: The parameter files that come with the repository.
+PARAMETER_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                                'Elastix', 'Registration', 'Parameter')
+_WORD = re.compile(r'\s*(?:"([^"]*)"|([^\s"]+))')
+
+
+def parse_parameters(text, name='The parameter file'):
+    """Parameters of ``text`` in their order: OrderedDict name -> list of values (str, int or float).
+
+    :param name: for error messages.
+    :raises InputError: a line that is neither empty, nor a comment, nor ``(Name value ...)``; a name twice.
+    """
+    parameters = collections.OrderedDict()
+    for number, line in enumerate(text.splitlines(), 1):
+        line = _without_comment(line).strip()
+        if not line:
+            continue
+        words = _words(line[1:-1]) if line[0] == '(' and line[-1] == ')' and len(line) > 1 else None
+        if not words or len(words) < 2 or not isinstance(words[0], str):
+            raise InputError('{}, line {}: expected (Name value ...), found {!r}.'.format(
+                name, number, line[:80]))
+        if words[0] in parameters:
+            raise InputError('{}, line {}: {} is given a second time.'.format(name, number, words[0]))
+        parameters[words[0]] = words[1:]
+    return parameters
+
+
+def _without_comment(line):
+    """``line`` up to ``//``, unless that is inside quotes."""
+    position = line.find('//')
+    while position >= 0 and line.count('"', 0, position) % 2:
+        position = line.find('//', position + 1)
+    return line if position < 0 else line[:position]
+
+
+def _words(line):
+    """Values of a line without its brackets; None when quotes do not close."""
+    words, position = [], 0
+    line = line.rstrip()
+    while position < len(line):
+        match = _WORD.match(line, position)
+        if match is None:
+            return None
+        words.append(match.group(1) if match.group(1) is not None else _value(match.group(2)))
+        position = match.end()
+    return words
+
+
+def _value(word):
+    """Number of a word without quotes; words that are no number stay text."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            pass
+    return word
+
+
+def format_parameters(parameters):
+    """Text of a parameter file; the inverse of :func:`parse_parameters`.
+
+    :param parameters: mapping name -> value or list of values; text is put in quotes, True and False
+        become "true" and "false", numbers keep every digit.
+    :raises InputError: a text that elastix cannot read.
+    """
+    lines = []
+    for name, values in parameters.items():
+        values = values if isinstance(values, (list, tuple)) else [values]
+        lines.append('({} {})\n'.format(name, ' '.join(_text(name, value) for value in values)))
+    return ''.join(lines)
+
+
+def _text(name, value):
+    if isinstance(value, bool):
+        return '"{}"'.format(str(value).lower())
+    if not isinstance(value, str):
+        return repr(value if isinstance(value, int) else float(value))
+    bad = sorted(set(value) & set(REFUSED + '"\n'))
+    if bad:
+        raise InputError('{} is {!r}; elastix cannot read a value with {} in it. Choose another name.'.format(
+            name, value, ' '.join(bad)))
+    return '"{}"'.format(value)
+
+
+def read_parameters(path):
+    """:func:`parse_parameters` of a file.
+
+    :raises MissingFileError, InputError: it is missing, or not a parameter file.
+    """
+    try:
+        with open(path, encoding='utf-8') as stream:
+            text = stream.read()
+    except FileNotFoundError as error:
+        raise MissingFileError('The elastix parameter file {} does not exist.'.format(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError('{} is not an elastix parameter file.'.format(path)) from error
+    parameters = parse_parameters(text, path)
+    if not parameters:
+        raise InputError('{} is not an elastix parameter file: it holds no parameters.'.format(path))
+    return parameters
+
+
+def write_parameters(path, parameters):
+    """Write a parameter file whole or not at all."""
+    write_text(path, format_parameters(parameters))

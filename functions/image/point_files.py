@@ -1,0 +1,211 @@
+"""Files of points: DIR-Lab, elastix, CSV, and 3D Slicer's ``.fcsv`` and ``.mrk.json``.
+
+In memory points are always ``(n, 3)`` x, y, z in mm, in ITK's axes (x to the left, y posterior, z superior:
+LPS).
+
+================  ============================================================================================
+Format            Content
+================  ============================================================================================
+`dirlab`          rows of whole voxel numbers, from 1, z counted from the top: (x - 1, y - 1, nz - z) is the
+                  index; needs the image (or its geometry) whose voxels were counted
+`elastix_point`   `point`, the count, then x y z in mm per row (the two header lines may be missing)
+`elastix_index`   `index`, the count, then 0-based voxel indices; needs the image as well
+`csv`             x, y, z in mm, LPS, with or without a header line; columns named otherwise are left out, but
+                  for `label`
+`fcsv`            3D Slicer up to 4; RAS or LPS as its header says
+`mrk.json`        3D Slicer from 5 on; one list of points, RAS or LPS as it says
+================  ============================================================================================
+"""
+import collections
+import csv
+import logging
+import os
+import re
+
+import numpy as np
+
+from functions.image.geometry import Geometry
+from functions.image.point_rows import (array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of,
+                                        parse_rows)
+from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
+from functions.setting.atomic import publish, write_json, write_text
+from functions.setting.errors import InputError, MissingFileError, unknown_name
+
+LOGGER = logging.getLogger(__name__)
+
+FORMATS = ('dirlab', 'elastix_point', 'elastix_index', 'csv', 'fcsv', 'mrk.json')
+PointList = collections.namedtuple('PointList', 'points labels file_format')
+"""``points``: float64 ``(n, 3)`` mm, LPS; ``labels``: list of n texts, or None; ``file_format``: one of
+:data:`FORMATS`."""
+
+_INDEX_FORMATS = ('dirlab', 'elastix_index')
+_DIRLAB_NAME = re.compile(r'_xyz(_r\d+)?\.txt$', re.IGNORECASE)
+
+
+def read_points(path, grid=None, file_format=None):
+    """Read a list of points.
+
+    :param grid: image or Geometry whose voxels an index format counts; direction is honoured.
+    :param file_format: one of :data:`FORMATS`; None finds out from the name and the first lines.
+    :return: :class:`PointList`.
+    :raises MissingFileError: no such file.
+    :raises InputError: not points, no points, a format that cannot be told, or voxel numbers without their
+        image.
+    """
+    path = os.fspath(path)
+    text = _text_of(path)
+    file_format = _check_format(file_format) if file_format else _detect(path, text)
+    labels = None
+    if file_format == 'fcsv':
+        points, labels = parse_fcsv(path, text)
+    elif file_format == 'mrk.json':
+        points, labels = parse_markups(path, text)
+    elif file_format == 'csv':
+        points, labels = _parse_csv(path, text)
+    else:
+        rows = parse_rows(path, text, 'index' if file_format in _INDEX_FORMATS else 'point')
+        points = _from_rows(path, rows, file_format, grid)
+    return PointList(points, labels, file_format)
+
+
+def write_points(path, points, grid=None, file_format=None, labels=None):
+    """Write points ``(n, 3)``, mm, LPS, whole or not at all. Index formats round to the nearest voxel.
+
+    :param grid: image or Geometry whose voxels an index format counts.
+    :param file_format: one of :data:`FORMATS`; None: what the extension says, ``elastix_point`` for ``.txt``.
+    :param labels: n texts, for the formats that hold them (csv, fcsv, mrk.json).
+    :raises InputError: values that are no numbers, a missing grid, or labels that do not fit.
+    """
+    path, points = os.fspath(path), np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise InputError('Points must be finite numbers (n, 3), x, y, z in mm; got shape {}.'
+                         .format(points.shape))
+    if labels is not None and len(labels) != len(points):
+        raise InputError('{} labels for {} points.'.format(len(labels), len(points)))
+    file_format = _check_format(file_format) if file_format else _format_by_name(path) or 'elastix_point'
+    if file_format in _INDEX_FORMATS:
+        write_text(path, _index_text(path, points, file_format, grid))
+    elif file_format == 'elastix_point':
+        write_text(path, 'point\n{}\n'.format(len(points)) + ''.join(_line(p, ' ') for p in points))
+    elif file_format == 'mrk.json':
+        write_json(path, markups(points, labels))
+    else:
+        with publish(path) as temporary:
+            with open(temporary, 'w', encoding='utf-8', newline='') as stream:
+                (write_fcsv if file_format == 'fcsv' else _write_csv)(stream, points, labels)
+
+
+# ---- which format
+
+def _check_format(name):
+    if name not in FORMATS:
+        raise unknown_name('format of points', name, FORMATS)
+    return name
+
+
+def _format_by_name(path):
+    name = path.lower()
+    for ending, file_format in (('.fcsv', 'fcsv'), ('.json', 'mrk.json'), ('.csv', 'csv')):
+        if name.endswith(ending):
+            return file_format
+    return None
+
+
+def _detect(path, text):
+    if _format_by_name(path):
+        return _format_by_name(path)
+    words = text.split(None, 1)
+    if words and words[0].lower() in ('point', 'index'):
+        return 'elastix_' + words[0].lower()
+    rows = parse_rows(path, text, 'point')
+    if not np.array_equal(rows, np.rint(rows)):
+        return 'elastix_point'
+    if _DIRLAB_NAME.search(path):
+        return 'dirlab'
+    raise InputError("{} holds whole numbers and does not say whether they are DIR-Lab's voxel numbers, "
+                     '0-based indices or millimetres; name the format: one of {}.'.format(
+                         path, ', '.join(FORMATS)))
+
+
+def _text_of(path):
+    try:
+        with open(path, 'r', encoding='utf-8-sig', newline='') as stream:
+            return stream.read()
+    except FileNotFoundError as error:
+        raise MissingFileError('The points {} do not exist.'.format(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError('{} is not a text file of points.'.format(path)) from error
+
+
+# ---- voxel numbers
+
+def _grid(path, grid, file_format):
+    if grid is None:
+        raise InputError('{} is of format {}, voxel numbers: the image they were counted on is needed as '
+                         'well.'
+                         .format(path, file_format))
+    return Geometry.of(grid)
+
+
+def _from_rows(path, rows, file_format, grid):
+    if file_format == 'elastix_point':
+        return rows
+    grid = _grid(path, grid, file_format)
+    return grid.index_to_world(dirlab_to_index(rows, grid.size[2]) if file_format == 'dirlab' else rows)
+
+
+def _index_text(path, points, file_format, grid):
+    grid = _grid(path, grid, file_format)
+    index = grid.world_to_index(points)
+    rounded = nearest(index)
+    if len(points):
+        LOGGER.info('%s: whole voxel numbers, up to %.2f mm from the points', path,
+                    np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max())
+    if file_format == 'dirlab':
+        rows, header = index_to_dirlab(rounded, grid.size[2]), ''
+    else:
+        rows, header = rounded, 'index\n{}\n'.format(len(points))
+    return header + ''.join(' '.join(str(value) for value in row) + '\n' for row in rows.tolist())
+
+
+def _line(point, separator):
+    return separator.join(repr(float(value)) for value in point) + '\n'
+
+
+# ---- comma-separated
+
+def _parse_csv(path, text):
+    rows = [(k, [cell.strip() for cell in row]) for k, row in enumerate(csv.reader(text.splitlines()), 1)]
+    rows = [(k, row) for k, row in rows if any(row) and not row[0].startswith('#')]
+    columns, label = [0, 1, 2], None
+    if rows and not all(_is_number(cell) for cell in rows[0][1]):
+        names = [re.sub(r'[\s_]*[\[(]?mm[\])]?$', '', name.lower()) for name in rows[0][1]]
+        if any(names.count(axis) != 1 for axis in 'xyz'):
+            raise InputError('{}: the header must name the columns x, y and z (mm) once each; found '
+                             '{}.'.format(
+                path, ', '.join(rows[0][1])))
+        columns = [names.index(axis) for axis in 'xyz']
+        label = names.index('label') if 'label' in names else None
+        rows = rows[1:]
+    elif any(len(row) != 3 for _, row in rows):
+        raise InputError('{} has no header line and not three columns; name the columns x, y, z in its '
+                         'first line.'
+                         .format(path))
+    points = [numbers_of(path, k, [row[c] for c in columns if c < len(row)]) for k, row in rows]
+    labels = None if label is None else [row[label] if label < len(row) else '' for _, row in rows]
+    return array_of(path, points), labels
+
+
+def _is_number(word):
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_csv(stream, points, labels):
+    writer = csv.writer(stream, lineterminator='\n')
+    writer.writerow(['x', 'y', 'z'] + ([] if labels is None else ['label']))
+    for k, point in enumerate(points):
+        writer.writerow([repr(float(v)) for v in point] + ([] if labels is None else [labels[k]]))

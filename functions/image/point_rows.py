@@ -1,0 +1,67 @@
+"""Rows of three numbers in text files: points in mm or voxel numbers, as elastix and DIR-Lab write them."""
+import numpy as np
+
+from functions.setting.errors import InputError
+
+
+def parse_rows(path, text, kind='point'):
+    """Rows of three numbers, with elastix's two header lines (``point`` or ``index``, the count) or without.
+
+    :param path: for error messages.
+    :param kind: 'point' or 'index': what a header, if there is one, must say.
+    :return: float64 ``(n, 3)``, as written. ``#`` begins a comment.
+    """
+    split = [line.split('#')[0].replace(',', ' ').replace(';', ' ').split() for line in text.splitlines()]
+    numbered = [(k, words) for k, words in enumerate(split, 1) if words]
+    declared = None
+    if numbered and numbered[0][1][0].lower() in ('point', 'index'):
+        found = numbered[0][1][0].lower()
+        if found != kind:
+            raise InputError('{} says it holds {} coordinates; {} coordinates are needed here.'.format(
+                path, found, kind))
+        if len(numbered) < 2 or len(numbered[1][1]) != 1 or not numbered[1][1][0].isdigit():
+            raise InputError('{}: the second line of an elastix file of points is their number.'.format(path))
+        declared, numbered = int(numbered[1][1][0]), numbered[2:]
+    rows = [numbers_of(path, k, words) for k, words in numbered]
+    if declared is not None and declared != len(rows):
+        raise InputError('{} announces {} points and holds {}.'.format(path, declared, len(rows)))
+    return array_of(path, rows)
+
+
+def numbers_of(path, line, words):
+    """The three finite numbers of a line of a file, or an InputError that names both."""
+    try:
+        values = [float(word) for word in words]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != 3 or not np.all(np.isfinite(values)):
+        raise InputError('{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
+            path, line, ' '.join(str(word) for word in words)[:80]))
+    return values
+
+
+def array_of(path, rows):
+    """Rows as float64 ``(n, 3)``; no row at all is an InputError."""
+    if not rows:
+        raise InputError('{} holds no points; rows of three numbers (x y z) are needed.'.format(path))
+    return np.array(rows, dtype=np.float64)
+
+
+def dirlab_to_index(rows, slices):
+    """DIR-Lab's voxel numbers ``(n, 3)``, from 1 and z from the top, as 0-based indices (x, y, z).
+
+    :param slices: number of slices nz of the image the numbers belong to.
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    return np.column_stack([rows[:, 0] - 1, rows[:, 1] - 1, slices - rows[:, 2]])
+
+
+def index_to_dirlab(index, slices):
+    """The inverse of :func:`dirlab_to_index`, rounded to that format's whole numbers: int64 ``(n, 3)``."""
+    index = np.asarray(index, dtype=np.float64)
+    return nearest(np.column_stack([index[:, 0] + 1, index[:, 1] + 1, slices - index[:, 2]]))
+
+
+def nearest(values):
+    """Whole numbers next to ``values``, halves upwards, int64."""
+    return np.floor(values + 0.5).astype(np.int64)

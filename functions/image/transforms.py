@@ -1,0 +1,235 @@
+"""Affine transforms, and their exact composition with a displacement field: T(p) = A(p + u(p)).
+
+The field u is found between the fixed image and the affinely moved one, ``moved(p) = moving(A(p))``; the way
+from the fixed to the moving image is therefore first u, then A. Files are those every ITK program reads:
+``.tfm``, ``.txt`` or ``.h5`` for an affine transform, ``.h5`` for a composite one.
+"""
+import os
+
+import h5py
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.dvf import require_dvf, resample_dvf, sample_dvf
+from functions.image.geometry import Geometry
+from functions.image.volume_io import array_view, image_from_array
+from functions.setting.atomic import publish
+from functions.setting.errors import InputError, MissingFileError
+
+AFFINE_FILES = ('.tfm', '.txt', '.h5')
+_FIELD_TYPE = b'DisplacementFieldTransform_float_3_3'
+
+
+# ---- affine transforms
+
+def affine_from_matrix(matrix, offset=(0., 0., 0.), centre=(0., 0., 0.)):
+    """sitk.AffineTransform of ``p -> matrix @ p + offset`` (x, y, z, mm), written about ``centre``.
+
+    The centre changes the stored translation, not the mapping (up to rounding).
+    """
+    matrix, centre = np.array(matrix, dtype=np.float64).reshape(3, 3), np.array(centre, dtype=np.float64)
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(matrix.ravel().tolist())
+    affine.SetCenter(centre.tolist())
+    affine.SetTranslation((np.array(offset, dtype=np.float64) + matrix @ centre - centre).tolist())
+    return affine
+
+
+def matrix_and_offset(affine):
+    """``(M, o)`` with ``affine(p) = M @ p + o``: float64 ``(3, 3)`` and ``(3,)``, x, y, z, mm.
+
+    :param affine: sitk.AffineTransform, or None for the identity.
+    """
+    if affine is None:
+        return np.eye(3), np.zeros(3)
+    matrix = np.array(affine.GetMatrix(), dtype=np.float64).reshape(3, 3)
+    centre = np.array(affine.GetCenter())
+    return matrix, np.array(affine.GetTranslation()) + centre - matrix @ centre
+
+
+def as_affine(transform):
+    """The sitk.AffineTransform that equals a linear transform of any kind (rigid, similarity, composite ...).
+
+    Affine transforms keep their numbers to the last bit; others are equal to rounding.
+
+    :raises InputError: the transform is not linear, not 3D, or holds values that are no numbers.
+    """
+    if not isinstance(transform, sitk.Transform):
+        raise InputError('A SimpleITK transform is needed; got {}.'.format(type(transform).__name__))
+    if transform.GetDimension() != 3:
+        raise InputError('The transform is {}D; a 3D one is needed.'.format(transform.GetDimension()))
+    if not transform.IsLinear():
+        raise InputError('The transform ({}) is not linear; an affine, similarity, rigid or translation '
+                         'transform is needed.'.format(transform.GetName()))
+    affine = _only_affine(transform)
+    if affine is None:
+        offset = np.array(transform.TransformPoint((0., 0., 0.)))
+        columns = [np.array(transform.TransformPoint(unit)) - offset for unit in np.eye(3).tolist()]
+        affine = affine_from_matrix(np.column_stack(columns), offset)
+    if not np.isfinite(affine.GetParameters() + affine.GetFixedParameters()).all():
+        raise InputError('The transform holds values that are NaN or infinite.')
+    return affine
+
+
+def _only_affine(transform):
+    """``transform`` as an AffineTransform when it is one already, perhaps alone in a composite; else None."""
+    transform = transform.Downcast() if hasattr(transform, 'Downcast') else sitk.Transform(transform)
+    if isinstance(transform, sitk.CompositeTransform) or transform.GetName() == 'CompositeTransform':
+        parts = sitk.CompositeTransform(transform)
+        return _only_affine(parts.GetNthTransform(0)) if parts.GetNumberOfTransforms() == 1 else None
+    return sitk.AffineTransform(transform) if transform.GetName() == 'AffineTransform' else None
+
+
+def compose_affine(outer, inner):
+    """``p -> outer(inner(p))`` of two sitk.AffineTransforms, written about the centre of ``inner``."""
+    outer_matrix, outer_offset = matrix_and_offset(outer)
+    inner_matrix, inner_offset = matrix_and_offset(inner)
+    return affine_from_matrix(outer_matrix @ inner_matrix, outer_matrix @ inner_offset + outer_offset,
+                              inner.GetCenter())
+
+
+# ---- affine after nonrigid
+
+def total_dvf(affine, dvf, geometry=None):
+    """Displacement field of T(p) = A(p + u(p)): float32, mm.
+
+    :param affine: sitk.AffineTransform, or None.
+    :param dvf: field u, or None (then ``geometry`` is needed).
+    :param geometry: grid of the result; None: that of ``dvf``. On another one u is read linearly, edge
+        clamped.
+    """
+    if dvf is None:
+        if geometry is None:
+            raise InputError('A grid is needed for the displacement field of an affine transform.')
+        geometry, field = Geometry.of(geometry), None
+    else:
+        dvf = require_dvf(dvf)
+        geometry = Geometry.of(dvf if geometry is None else geometry)
+        field = array_view(dvf if geometry == Geometry.of(dvf) else resample_dvf(dvf, geometry))
+    matrix, offset = matrix_and_offset(affine)
+    result = np.empty(geometry.shape + (3,), np.float32)
+    y, x = np.mgrid[:geometry.size[1], :geometry.size[0]]
+    for z, plane in enumerate(result):
+        points = geometry.index_to_world(np.stack([x, y, np.full_like(x, z)], axis=-1))
+        moves = points @ (matrix - np.eye(3)).T + offset
+        plane[...] = moves if field is None else moves + field[z].astype(np.float64) @ matrix.T
+    return image_from_array(result, geometry)
+
+
+def total_transform(affine, dvf):
+    """T(p) = A(p + u(p)) as a sitk.CompositeTransform.
+
+    Outside the field's grid u is zero there, as always in ITK, which holds the field in double
+    precision, twice: 48 bytes a voxel.
+
+    :param affine: sitk.AffineTransform, or None.
+    """
+    composite = sitk.CompositeTransform(3)
+    # The transform added last is applied first.
+    composite.AddTransform(sitk.AffineTransform(3) if affine is None else affine)
+    double = sitk.Cast(require_dvf(dvf), sitk.sitkVectorFloat64)
+    composite.AddTransform(sitk.DisplacementFieldTransform(double))
+    return composite
+
+
+def apply_to_points(points, affine=None, dvf=None):
+    """A(p + u(p)) at points ``(n, 3)``, x, y, z, mm: where a point of the fixed image lies in the moving one.
+
+    u is read linearly, edge clamped. Either part may be None.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    matrix, offset = matrix_and_offset(affine)
+    return (points if dvf is None else points + sample_dvf(dvf, points)) @ matrix.T + offset
+
+
+def apply_inverse_to_points(points, affine=None, dvf=None, iterations=100, tolerance=1e-3):
+    """Where points of the moving image lie in the fixed one: p with A(p + u(p)) = q.
+
+    Fixed-point iteration; converges where u does not fold; needs no inverse field.
+
+    :param points: ``(n, 3)`` mm.
+    :param tolerance: the iteration ends when p + u(p) is nowhere further off than this, in mm.
+    :return: (points ``(n, 3)``, residual ``(n,)``): residual is ``|A(p + u(p)) - q|`` in mm.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    matrix, offset = matrix_and_offset(affine)
+    target = np.linalg.solve(matrix, (points - offset).T).T
+    result = target
+    for _ in range(iterations if dvf is not None else 0):
+        step = target - sample_dvf(dvf, result) - result
+        result = result + step
+        if not len(step) or np.linalg.norm(step, axis=1).max() <= tolerance:
+            break
+    return result, np.linalg.norm(apply_to_points(result, affine, dvf) - points, axis=1)
+
+
+# ---- files
+
+def read_transform(path):
+    """Read an ITK transform file (.tfm, .txt, .h5, .mat ...).
+
+    :raises MissingFileError, InputError: missing, or not a 3D transform.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise MissingFileError('The transform file {} does not exist.'.format(path))
+    try:
+        transform = sitk.ReadTransform(path)
+    except RuntimeError as error:
+        raise InputError('{} is not a transform that SimpleITK can read (.tfm, .txt, .h5): it is damaged, '
+                         'cut short or something else.'.format(path)) from error
+    if transform.GetDimension() != 3:
+        raise InputError('{} holds a {}D transform; a 3D one is needed.'.format(
+            path, transform.GetDimension()))
+    return transform
+
+
+def write_affine(affine, path):
+    """Write an affine transform whole or not at all.
+
+    :param path: ends in .tfm, .txt or .h5.
+    """
+    path = os.fspath(path)
+    if not path.lower().endswith(AFFINE_FILES):
+        raise InputError('Cannot write the transform {}: the name must end in one of {}.'.format(
+            path, ', '.join(AFFINE_FILES)))
+    with publish(path) as temporary:
+        sitk.WriteTransform(affine, temporary)
+
+
+def write_total_transform(affine, dvf, path):
+    """Write T(p) = A(p + u(p)) as an ITK composite transform, whole or not at all.
+
+    The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and
+    goes to disk slice by slice: half the file, and none of ITK's three double copies.
+
+    :param affine: sitk.AffineTransform, or None.
+    :param path: ends in ``.h5``.
+    """
+    path = os.fspath(path)
+    if not path.lower().endswith('.h5'):
+        raise InputError('Cannot write the transform {}: the name must end in .h5.'.format(path))
+    dvf = require_dvf(dvf)
+    affine = sitk.AffineTransform(3) if affine is None else affine
+    geometry, field = Geometry.of(dvf), array_view(dvf)
+    grid = np.array(geometry.size + geometry.origin + geometry.spacing + geometry.direction, dtype=np.float64)
+    with publish(path) as temporary:
+        with h5py.File(temporary, 'w') as stream:
+            _write_text(stream, 'ITKVersion', sitk.Version.ITKVersionString().encode())
+            group = stream.create_group('TransformGroup/0')
+            _write_text(group, 'TransformType', b'CompositeTransform_double_3_3')
+            group = stream.create_group('TransformGroup/1')
+            _write_text(group, 'TransformType', b'AffineTransform_double_3_3')
+            group['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
+            group['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
+            group = stream.create_group('TransformGroup/2')
+            _write_text(group, 'TransformType', _FIELD_TYPE)
+            group['TransformFixedParameters'] = grid
+            data = group.create_dataset('TransformParameters', (field.size,), np.float32)
+            slab = field[0].size
+            for z, plane in enumerate(field):
+                data[z * slab:(z + 1) * slab] = plane.ravel()
+
+
+def _write_text(group, name, text):
+    group.create_dataset(name, data=np.array([text], dtype=object), dtype=h5py.special_dtype(vlen=bytes))

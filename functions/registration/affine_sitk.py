@@ -1,0 +1,169 @@
+"""The affine registration that needs no elastix, and the coarse images that every one is judged on.
+
+All of it works on images of about 2 mm with everything below air set to air.
+"""
+import logging
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry, grid_resampler
+from functions.image.threads import itk_threads
+from functions.image.transforms import affine_from_matrix
+from functions.image.volume_io import array_view
+from functions.setting.errors import InputError
+from functions.setting.seeds import random_state
+
+LOGGER = logging.getLogger(__name__)
+
+AIR = -1024.
+_BODY = -300.
+_SMALL = 2.    # mm
+_SAMPLES = 30000
+_ITERATIONS = 200
+# Fewer bins, or a step that shrinks faster, end short of the optimum.
+_BINS = 64
+_RELAXATION = 0.9
+#: A level of the pyramid keeps at least so many voxels along every axis.
+_LEAST_SIDE = 12
+
+
+# ---- coarse images
+
+def _factors(image, spacing):
+    return [min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE))
+            for s, n in zip(image.GetSpacing(), image.GetSize())]
+
+
+def without_less_than_air(image):
+    """``image`` with values below -1024 HU (outside the scanned circle) set to that; its type stays."""
+    if sitk.GetArrayViewFromImage(image).dtype.kind == 'u':
+        return image
+    return sitk.Maximum(image, AIR)
+
+
+def small_image(image, spacing=_SMALL):
+    """Mean over blocks of voxels of about ``spacing`` mm, float32, nothing below air."""
+    image = sitk.Cast(without_less_than_air(image), sitk.sitkFloat32)
+    return sitk.BinShrink(image, _factors(image, spacing))
+
+
+def small_mask(mask, spacing=_SMALL):
+    """Blocks of :func:`small_image` of which at least half is inside ``mask``; uint8."""
+    inside = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkFloat32)
+    return sitk.GreaterEqual(sitk.BinShrink(inside, _factors(mask, spacing)), 0.5)
+
+
+def correlation(fixed, moving, transform=None, mask=None):
+    """Correlation coefficient of ``fixed`` and ``moving`` led by ``transform``; outside ``moving`` is air.
+
+    :param transform: sitk transform, fixed to moving points; None: identity.
+    :param mask: uint8 image on the grid of ``fixed``: where to look; None: everywhere.
+    :return: -1 .. 1; 0 when one of the images is constant there.
+    """
+    resampler = grid_resampler(Geometry.of(fixed))
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float(array_view(moving).min()))
+    if transform is not None:
+        resampler.SetTransform(transform)
+    moved, still = array_view(resampler.Execute(moving)), array_view(fixed)
+    if mask is not None:
+        inside = array_view(mask) != 0
+        moved, still = moved[inside], still[inside]
+    moved, still = [a - a.mean(dtype=np.float64) for a in (moved, still)]
+    norm = np.sqrt((moved ** 2).sum() * (still ** 2).sum())
+    return float((moved * still).sum() / norm) if norm > 0 else 0.
+
+
+# ---- where to begin
+
+def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
+    """The best of a few translations: none, image centres, centres of the masks or else of the bodies.
+
+    :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
+    :return: sitk.AffineTransform written about the centre of the fixed mask, body or image.
+    """
+    coarse_fixed, coarse_moving = small_image(fixed, 4 * _SMALL), small_image(moving, 4 * _SMALL)
+    coarse_mask = None if fixed_mask is None else small_mask(fixed_mask, 4 * _SMALL)
+    if coarse_mask is not None and not array_view(coarse_mask).any():
+        coarse_mask = None
+    middles = [_middle(image) for image in (fixed, moving)]
+    centres = [_centre(image > _BODY if mask is None else mask)
+               for image, mask in ((fixed, fixed_mask), (moving, moving_mask))]
+    candidates = [np.zeros(3), middles[1] - middles[0]]
+    if centres[0] is not None and centres[1] is not None and (fixed_mask is None) == (moving_mask is None):
+        candidates.append(centres[1] - centres[0])
+    centre = middles[0] if centres[0] is None else centres[0]
+    transforms = [affine_from_matrix(np.eye(3), shift, centre) for shift in candidates]
+    scores = [correlation(coarse_fixed, coarse_moving, transform, coarse_mask) for transform in transforms]
+    best = int(np.argmax(scores))
+    LOGGER.info('Affine registration begins with the translation %s mm (correlation %.3f)',
+                np.round(candidates[best], 1).tolist(), scores[best])
+    return transforms[best]
+
+
+def _middle(image):
+    geometry = Geometry.of(image)
+    return geometry.index_to_world((np.array(geometry.size) - 1) / 2.)
+
+
+def _centre(mask):
+    """Centre of mass of a mask in mm, or None when it is empty."""
+    inside = array_view(mask) != 0
+    if not inside.any():
+        return None
+    index = [np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis})))
+             for axis in (2, 1, 0)]
+    return Geometry.of(mask).index_to_world(index)
+
+
+# ---- SimpleITK
+
+def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
+    """Affine registration by SimpleITK: mutual information, coarse to fine, regular step gradient descent.
+
+    One thread adds up the metric, so the same transform comes out whatever the machine.
+
+    :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
+    :param initial: sitk.AffineTransform to begin from, written about the centre of rotation; None: identity.
+    :return: sitk.AffineTransform, fixed to moving points.
+    :raises InputError: ITK gives up, for example because nothing overlaps.
+    """
+    transform = sitk.AffineTransform(3) if initial is None else sitk.AffineTransform(initial)
+    try:
+        with itk_threads(1):
+            # Made inside: a SimpleITK filter takes the number of threads of the moment it is made.
+            method = _method(fixed, fixed_mask, moving_mask)
+            method.SetInitialTransform(transform, True)
+            method.Execute(fixed, moving)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError('The affine registration by SimpleITK failed: {} Do the images and masks show the '
+                         'same region?'.format(reason)) from error
+    LOGGER.debug('SimpleITK: %s', method.GetOptimizerStopConditionDescription())
+    return transform
+
+
+def _method(fixed, fixed_mask, moving_mask):
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetInterpolator(sitk.sitkLinear)
+    if fixed_mask is not None:
+        method.SetMetricFixedMask(fixed_mask)
+    if moving_mask is not None:
+        method.SetMetricMovingMask(moving_mask)
+    shrink = [f for f in (4, 2, 1) if min(fixed.GetSize()) // f >= _LEAST_SIDE] or [1]
+    inside = 1. if fixed_mask is None else max(float(array_view(fixed_mask).mean()), 1e-3)
+    voxels = np.prod(fixed.GetSize(), dtype=float) * inside
+    share = [min(1., _SAMPLES * f ** 3 / voxels) for f in shrink]
+    seed = int(random_state('affine registration').randint(1, 2 ** 31 - 1))
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentagePerLevel(share, seed)
+    method.SetShrinkFactorsPerLevel(shrink)
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+    method.SetSmoothingSigmasPerLevel([f / 2. if f > 1 else 0. for f in shrink])
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2., minStep=1e-3, numberOfIterations=_ITERATIONS, relaxationFactor=_RELAXATION,
+        gradientMagnitudeTolerance=1e-7, estimateLearningRate=method.Never)
+    method.SetOptimizerScalesFromPhysicalShift()
+    return method
