@@ -19,6 +19,10 @@ class ReaderTimeout(RegNetError, TimeoutError):
     """Nothing came within the deadline; the message says what the reader was doing."""
 
 
+class Interrupted(RegNetError):
+    """The one who waits was told to stop waiting, by :meth:`Channel.interrupt`."""
+
+
 class Closed(Exception):
     """The channel was closed; for threads, the sign to end."""
 
@@ -37,6 +41,7 @@ class Channel:
         self._things = collections.deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._interrupted = False
         self._failure = None
         self._doing = 'starting'
         self._last_sign = time.monotonic()
@@ -60,6 +65,7 @@ class Channel:
         :param timeout: seconds; None waits while there are signs of life at least every ``patience`` seconds.
         :raises ReaderFailure: another thread failed (at once, whatever is still in the channel).
         :raises ReaderTimeout: the deadline passed.
+        :raises Interrupted: nothing is there and :meth:`interrupt` was called.
         :raises Closed: the channel was closed.
         """
         with self._changed:
@@ -69,6 +75,8 @@ class Channel:
                     raise ReaderFailure(self._failure)
                 if self._closed:
                     raise Closed()
+                if self._interrupted:
+                    raise Interrupted('The waiting for the reader was interrupted.')
                 remaining = self._remaining(began, timeout)
                 if remaining is not None and remaining <= 0:
                     raise ReaderTimeout(
@@ -106,6 +114,14 @@ class Channel:
         with self._changed:
             if self._failure is None:
                 self._failure = text
+            self._changed.notify_all()
+
+    def interrupt(self):
+        """Make every ``get`` that would have to wait raise :class:`Interrupted`. A signal handler may call
+        this: it needs no lock that the interrupted thread could hold.
+        """
+        with self._changed:  # re-entrant
+            self._interrupted = True
             self._changed.notify_all()
 
     def close(self):

@@ -1,12 +1,21 @@
-"""A chunk in memory: its items, its samples, and the batches cut from them."""
+"""A chunk in memory: its items, its samples, and the batches cut from them.
+
+Class-balanced samples can be drawn only when the whole chunk has been read. Two kinds of chunk are served
+while they grow: whole images, and the lead-in, which a training from the beginning serves first. A lead-in
+has the items of the first chunk and SamplesPerImage class-balanced samples of each, drawn image by image, so
+that training begins with the first image instead of the last; the samples of the chunk itself, drawn as
+documented, follow. What a lead-in holds depends on the settings only, never on how fast images come.
+"""
 
 from collections import namedtuple
 
 import numpy as np
 
 from functions.reading import flips, index_files, patches, sampling
+from functions.reading.buffers import BufferPool
 from functions.reading.items import hold_item
-from functions.reading.order import sample_state
+from functions.reading.memory import BATCHES_BESIDE_QUEUE
+from functions.reading.order import lead_in_state, sample_state
 from functions.setting.errors import InputError
 
 Batch = namedtuple('Batch', 'images dvf weight items semi_epoch chunk position')
@@ -25,19 +34,35 @@ class Chunk:
 
     :ivar rows: int32 (n, 3): [flat voxel index, item number in the chunk, class]; for whole images the index
         and the class are 0 and the rows keep the order of the items.
+    :ivar complete: False while items are still being read.
     """
 
-    def __init__(self, held, rows, semi_epoch, chunk, options):
-        self.held = held
-        self.rows = rows
+    def __init__(self, semi_epoch, chunk, options, lead_in=False, buffers=None):
+        self.held = []
+        self.rows = np.empty((0, 3), dtype=np.int32)
         self.semi_epoch = semi_epoch
         self.chunk = chunk
         self.options = options
+        self.lead_in = lead_in
+        self.complete = False
+        self._buffers = buffers or [BufferPool(0)] * 3
         self._weight_table = np.array([1.0, options.lung_weight], dtype=np.float32)
 
     @property
     def n_samples(self):
         return len(self.rows)
+
+    def grow(self, item, rows):
+        """Add an item (or None) and samples. Samples that are there already keep their numbers, so that
+        another thread may cut them meanwhile.
+        """
+        if item is not None:
+            self.held.append(item)
+        self.rows = np.concatenate([self.rows, rows])
+
+    def drop_indices(self):
+        """Forget the possible centres, a fifth of the memory, when nothing more is drawn from them."""
+        self.held = [item._replace(indices=None) for item in self.held]
 
     def cut(self, first, batch_size):
         """Images, DVF, weight and item names of the samples ``first`` to ``first + batch_size`` (or the
@@ -58,11 +83,8 @@ class Chunk:
         return images, dvf, weight, [item.name for item in chosen]
 
     def _empty(self, n, size_in, size_out):
-        return (
-            np.empty((n,) + size_in + (2,), dtype=np.float32),
-            np.empty((n,) + size_out + (3,), dtype=np.float32),
-            np.empty((n,) + size_out + (1,), dtype=np.float32),
-        )
+        shapes = ((n,) + size_in + (2,), (n,) + size_out + (3,), (n,) + size_out + (1,))
+        return [pool.empty(shape) for pool, shape in zip(self._buffers, shapes)]
 
     def _patches(self, chosen, rows):
         radius_in, radius_out = self.options.radius_image, self.options.radius_dvf
@@ -107,36 +129,55 @@ class ChunkLoader:
         self.order = order
         self.make_item = make_item
         self._kept = {}
+        self.forget_buffers()
 
-    def load(self, semi_epoch, chunk, watch=None):
+    def forget_buffers(self):
+        """Give the memory of batches back; new ones get new memory."""
+        most = self.options.queue_size + BATCHES_BESIDE_QUEUE
+        self._buffers = [BufferPool(most) for _ in range(3)]
+
+    def load(self, semi_epoch, chunk, watch=None, lead_in=False):
         """Read the items of a chunk and draw its samples.
 
         :param watch: called with the im_info before each item; may raise to stop.
+        :param lead_in: the lead-in of that chunk; its items are kept for the chunk itself.
         :return: :class:`Chunk`.
         :raises ItemError: an item failed. InputError: no sample can be drawn.
         """
+        for growing in self.parts(semi_epoch, chunk, watch, lead_in):
+            pass
+        return growing
+
+    def parts(self, semi_epoch, chunk, watch=None, lead_in=False):
+        """The same as :meth:`load`, as a generator of the one :class:`Chunk`: it comes every time it has
+        grown, the last time complete. A class-balanced chunk comes once.
+        """
         numbers = self.order.numbers(semi_epoch, chunk)
-        held = []
-        for number in numbers:
+        growing = Chunk(semi_epoch, chunk, self.options, lead_in, self._buffers)
+        by_image = self.options.full_image or lead_in
+        owed = np.zeros(max(1, len(self.options.class_limits)), dtype=np.int64)
+        for place, number in enumerate(numbers):
             if watch is not None:
                 watch(self.im_info_list[number])
-            held.append(self._hold(number))
-        rows = self._rows(held, semi_epoch, chunk)
-        if self.options.write_indices:
-            index_files.write_chunk(
-                self.setting,
-                self.options,
-                [self.im_info_list[number] for number in numbers],
-                self.im_info_list,
-                held,
-                rows,
-                semi_epoch,
-                chunk,
-            )
-        if not self._keeps():
-            # The centres are needed for the draws only; a third of the memory goes with them.
-            held = [item._replace(indices=None) for item in held]
-        return Chunk(held, rows, semi_epoch, chunk, self.options)
+            item = self._hold(number, lead_in)
+            if self.options.full_image:
+                rows = np.array([[0, place, 0]], dtype=np.int32)
+            elif lead_in:
+                rows, owed = self._lead_in_rows(item, place, growing, owed)
+            else:
+                rows = growing.rows[:0]
+            growing.grow(item, rows)
+            if by_image and place < len(numbers) - 1:
+                yield growing
+        if not by_image:
+            growing.grow(None, self._balanced_rows(growing))
+        if self.options.write_indices and not lead_in:
+            self._write_indices(growing, numbers)
+        if not lead_in and not self._keeps():
+            growing.drop_indices()
+            self._kept.clear()
+        growing.complete = True
+        yield growing
 
     def make_only(self, semi_epoch, chunk, watch=None):
         """Have every item of a chunk made (and written) without keeping any."""
@@ -153,39 +194,60 @@ class ChunkLoader:
     def _keeps(self):
         return self.order.number_of_chunks == 1
 
-    def _hold(self, number):
+    def _hold(self, number, keep):
         if number in self._kept:
             return self._kept[number]
         item = hold_item(self.setting, self.im_info_list[number], self.make_item, self.options)
-        if self._keeps():
+        if keep or self._keeps():
             self._kept[number] = item
         return item
 
-    def _rows(self, held, semi_epoch, chunk):
-        if self.options.full_image:
-            rows = np.zeros((len(held), 3), dtype=np.int32)
-            rows[:, 1] = np.arange(len(held))
-            return rows
+    def _lead_in_rows(self, item, place, growing, owed):
+        """Samples of image number ``place``; what a class of it lacks is owed by the images after it."""
+        owed = owed + sampling.lead_in_share(self.options.samples_per_image, place, owed.size)
+        rows, given = sampling.draw_samples(
+            [item.indices],
+            owed,
+            lead_in_state(growing.semi_epoch, growing.chunk, place, self.options.stage, self.options.seed),
+            self.options.replacement,
+        )
+        rows[:, 1] = place
+        return rows, owed - given
+
+    def _balanced_rows(self, chunk):
+        options = self.options
         wanted = sampling.wanted_per_class(
-            self.options.samples_per_image, len(held), len(self.options.class_limits)
+            options.samples_per_image, len(chunk.held), len(options.class_limits)
         )
         rows, given = sampling.draw_samples(
-            [item.indices for item in held],
+            [item.indices for item in chunk.held],
             wanted,
-            sample_state(semi_epoch, chunk, self.options.stage, self.options.seed),
-            self.options.replacement,
-            self.options.compensate,
+            sample_state(chunk.semi_epoch, chunk.chunk, options.stage, options.seed),
+            options.replacement,
+            options.compensate,
         )
         where = '{} S{} semi-epoch {} chunk {}'.format(
-            self.options.train_mode, self.options.stage, semi_epoch, chunk
+            options.train_mode, options.stage, chunk.semi_epoch, chunk.chunk
         )
         if len(rows) == 0:
-            sizes = sorted(set(item.dvf.shape[:3] for item in held))
+            sizes = sorted(set(item.dvf.shape[:3] for item in chunk.held))
             raise InputError(
                 '{}: no patch centre in {} (sizes {}, z y x): the mask is empty or Margin {} leaves '
                 'nothing; use a smaller R, Ry or Margin.'.format(
-                    where, ', '.join(item.name for item in held[:5]), sizes[:5], self.options.margin
+                    where, ', '.join(item.name for item in chunk.held[:5]), sizes[:5], options.margin
                 )
             )
-        sampling.report_classes(given, wanted, self.options.class_limits, where)
+        sampling.report_classes(given, wanted, options.class_limits, where)
         return rows
+
+    def _write_indices(self, chunk, numbers):
+        index_files.write_chunk(
+            self.setting,
+            self.options,
+            [self.im_info_list[number] for number in numbers],
+            self.im_info_list,
+            chunk.held,
+            chunk.rows,
+            chunk.semi_epoch,
+            chunk.chunk,
+        )

@@ -26,6 +26,8 @@ class Images:
     :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training
         semi-epoch and to 0 otherwise.
     :param position: position of an earlier batch to go on from, instead of ``semi_epoch`` and ``chunk``.
+    :param lead_in: begin with the lead-in of the first chunk (see :mod:`functions.reading.chunk`), where the
+        settings have one.
     :param make_item: ``make_item(setting, im_info, write=...)``; default: artificial generation's
         ``get_item``.
     :param image_size: ``image_size(setting, im_info) -> (z, y, x)``, used to know the memory before reading;
@@ -49,6 +51,7 @@ class Images:
         position=None,
         make_item=None,
         image_size=None,
+        lead_in=False,
     ):
         if class_mode not in CLASS_MODES:
             raise unknown_name('class_mode', class_mode, CLASS_MODES)
@@ -66,8 +69,8 @@ class Images:
         self.made_of = fingerprint(self.im_info_list_full, self.options)
         if chunk is None:
             chunk = self.options.start_chunk if semi_epoch == 0 else 0
-        self.semi_epoch, self.chunk, self.sample = start_of(
-            position, self.order, self.made_of, (semi_epoch, chunk)
+        self.semi_epoch, self.chunk, self.sample, self.lead_in = start_of(
+            position, self.order, self.made_of, (semi_epoch, chunk), lead_in and self.options.lead_in
         )
         self.chunks_completed = False
         self._filled = None
@@ -141,7 +144,8 @@ class Images:
     @property
     def position(self):
         """JSON-able dictionary of the next sample to be served."""
-        return position_after(self, self.semi_epoch, self.chunk, self.sample, self.chunks_completed)
+        where = (self.semi_epoch, self.chunk, self.lead_in)
+        return position_after(self, where, self.sample, self.chunks_completed)
 
     def fill(self):
         """Read the current chunk, or the next one when the current one has been served to its end."""
@@ -153,12 +157,15 @@ class Images:
             self.loader.make_only(self.semi_epoch, self.chunk)
             self.chunks_completed = True
         else:
-            self._filled = self.loader.load(self.semi_epoch, self.chunk)
+            self._filled = self.loader.load(self.semi_epoch, self.chunk, lead_in=self.lead_in)
 
     def go_to_next_chunk(self):
-        """Drop the current chunk and move on, into the next semi-epoch after the last one."""
+        """Drop the current chunk and move on, into the next semi-epoch after the last one; after a lead-in to
+        the chunk itself.
+        """
         self._filled = None
-        self.semi_epoch, self.chunk = self.order.after(self.semi_epoch, self.chunk)
+        self.semi_epoch, self.chunk = next_chunk(self.order, (self.semi_epoch, self.chunk, self.lead_in))
+        self.lead_in = False
         self.sample = 0
         self.chunks_completed = False
 
@@ -175,27 +182,47 @@ class Images:
             raise InputError(
                 "A reader in the mode '1stEpoch' only has images made; use 'Direct' to get batches."
             )
-        if self._filled is None or self.chunks_completed:
+        while self._filled is None or self.chunks_completed:
             self.fill()
-        batch, self.sample = cut_batch(self, self._filled, self.sample, batch_size or self.options.batch_size)
+            # A lead-in may have no sample at all.
+            self.chunks_completed = self.sample >= self._filled.n_samples
+        size = batch_size or self.options.batch_size
+        batch, self.sample = cut_batch(self, self._filled, self.sample, size, True)
         self.chunks_completed = self.sample >= self._filled.n_samples
         return batch
 
 
-def position_after(reader, semi_epoch, chunk, sample, ended):
-    """Position of the sample that follows; at the end of a chunk that is the first one of the next chunk."""
+def next_chunk(order, where):
+    """(semi_epoch, chunk) that is read after ``where`` = (semi_epoch, chunk, in its lead-in?)."""
+    semi_epoch, chunk, lead_in = where
+    return (semi_epoch, chunk) if lead_in else order.after(semi_epoch, chunk)
+
+
+def position_after(reader, where, sample, ended):
+    """Position of the sample that follows; at the end of a chunk that is the first one of the next chunk.
+
+    :param where: (semi_epoch, chunk, in its lead-in?).
+    """
+    semi_epoch, chunk, lead_in = where
     if ended:
-        semi_epoch, chunk = reader.order.after(semi_epoch, chunk)
-        sample = 0
-    return {'semi_epoch': semi_epoch, 'chunk': chunk, 'sample': sample, 'made_of': reader.made_of}
+        semi_epoch, chunk = next_chunk(reader.order, where)
+        sample, lead_in = 0, False
+    position = {'semi_epoch': semi_epoch, 'chunk': chunk, 'sample': sample, 'made_of': reader.made_of}
+    return dict(position, lead_in=True) if lead_in else position
 
 
-def cut_batch(reader, chunk, sample, batch_size):
+def cut_batch(reader, chunk, sample, batch_size, complete):
     """Cut the batch that begins at ``sample``.
 
+    :param complete: the chunk will not grow any more.
     :return: the :class:`Batch` and the number of the sample that follows it.
     """
     images, dvf, weight, names = chunk.cut(sample, batch_size)
     following = sample + len(names)
-    position = position_after(reader, chunk.semi_epoch, chunk.chunk, following, following >= chunk.n_samples)
+    position = position_after(
+        reader,
+        (chunk.semi_epoch, chunk.chunk, chunk.lead_in),
+        following,
+        complete and following >= chunk.n_samples,
+    )
     return Batch(images, dvf, weight, names, chunk.semi_epoch, chunk.chunk, position), following

@@ -18,7 +18,9 @@ def append_chunk(address, chunk):
     """Append what a chunk holds to the log ``address`` (``log_im.txt``)."""
     counts = np.bincount(chunk.rows[:, 2], minlength=max(1, len(chunk.options.class_limits)))
     lines = [
-        'Thread: stage={}, SemiEpoch={}, Chunk={}'.format(chunk.options.stage, chunk.semi_epoch, chunk.chunk)
+        'Thread: stage={}, SemiEpoch={}, Chunk={}{}'.format(
+            chunk.options.stage, chunk.semi_epoch, chunk.chunk, ', lead-in' if chunk.lead_in else ''
+        )
     ]
     lines += ['    ' + item.name for item in chunk.held]
     lines += ['samples per class: {}'.format(' '.join(str(n) for n in counts)), '-' * 40]

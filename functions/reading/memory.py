@@ -13,10 +13,13 @@ GIB = 2.0**30
 # them.
 _BYTES_WHILE_MADE = 64
 _BYTES_INDEX = 4
+#: Batches alive beside those in the queue: being cut, in use, and the one before, which TensorFlow lets go of
+#: only when it gets the next.
+BATCHES_BESIDE_QUEUE = 3
 
 Estimate = namedtuple('Estimate', 'chunk chunks index item batch batches total')
 Estimate.__doc__ = """Bytes: one chunk of the largest items, all chunks held at a time, the patch centres of a
-chunk, one item being made, one batch, all batches alive (queue, one being cut, one in use), and the sum."""
+chunk, one item being made, one batch, all batches alive, and the sum."""
 
 
 def bytes_per_voxel(options):
@@ -31,7 +34,7 @@ def estimate(sizes, options, n_chunks_held=2, n_batches=None):
 
     :param sizes: (z, y, x) voxels of every item of the list.
     :param n_chunks_held: 2 for a queue (one is served while the next is read), 1 for direct reading.
-    :param n_batches: batches alive; default the queue, one being cut and one in use.
+    :param n_batches: batches alive; default: as many as with a queue.
     :return: :class:`Estimate`.
     """
     voxels = sorted((z * y * x for z, y, x in sizes), reverse=True)
@@ -42,7 +45,7 @@ def estimate(sizes, options, n_chunks_held=2, n_batches=None):
     chunks = chunk * (1 if single else n_chunks_held)
     index = 0 if options.full_image else inside * _BYTES_INDEX
     batch = _batch_bytes(sizes, options)
-    alive = options.queue_size + 2 if n_batches is None else n_batches
+    alive = options.queue_size + BATCHES_BESIDE_QUEUE if n_batches is None else n_batches
     item = voxels[0] * _BYTES_WHILE_MADE
     return Estimate(chunk, chunks, index, item, batch, batch * alive, chunks + index + item + batch * alive)
 

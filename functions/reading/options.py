@@ -38,6 +38,7 @@ ReaderOptions = namedtuple(
         'on_the_fly',
         'never_generate',
         'write_indices',
+        'lead_in',
     ],
 )
 
@@ -50,7 +51,8 @@ def read_options(
     Top-level keys: stage, R, Ry, Margin (default Ry + 1), ClassBalanced [mm], ClassRule ('largest_component'
     or 'all_components'), SampleReplacement (True), CompensateShortClasses (False), SampleInside ('mask' or
     'lung'), FullImage (False, also for None), SizeUnit (8), SizeOffset (5), Augmentation (False),
-    Randomness (True), start_chunk (0), OnTheFly (False), never_generate_image (False), CacheIndices (False).
+    Randomness (True), start_chunk (0), OnTheFly (False), never_generate_image (False), CacheIndices (False),
+    LeadIn (True).
     In NetworkTraining or NetworkValidation: NumberOfImagesPerChunk, SamplesPerImage, BatchSize, MaxQueueSize
     (20 and 10). LungWeight and Seed (0: the published streams) are read from NetworkTraining for both, so
     that the two losses can be compared.
@@ -94,6 +96,8 @@ def read_options(
         on_the_fly=reader.flag('OnTheFly', False) and train_mode == 'Training',
         never_generate=reader.flag('never_generate_image', False),
         write_indices=reader.flag('CacheIndices', False),
+        # Whole images are served as they come anyway.
+        lead_in=reader.flag('LeadIn', True) and train_mode == 'Training' and not is_full,
     )
     if not reader.problems and options.radius_image < options.radius_dvf:
         reader.problems.append(

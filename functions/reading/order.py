@@ -3,7 +3,8 @@
 The list of items is permuted once per semi-epoch by ``RandomState(semi_epoch)`` and cut into chunks of equal
 length; the last one may be shorter. A position is a small dictionary {semi_epoch, chunk, sample, made_of}:
 ``sample`` is the number of samples of that chunk already served, ``made_of`` a fingerprint of the list and of
-the settings that decide which samples a chunk holds.
+the settings that decide which samples a chunk holds. With ``lead_in`` True in it, ``sample`` counts in the
+lead-in of that chunk (see :mod:`functions.reading.chunk`).
 """
 
 import logging
@@ -73,6 +74,11 @@ def sample_state(semi_epoch, chunk, stage, seed=0):
     return np.random.RandomState(semi_epoch * 10000 + chunk * 100 + stage)
 
 
+def lead_in_state(semi_epoch, chunk, image, stage, seed=0):
+    """Random state of the lead-in samples of image number ``image`` of a chunk."""
+    return seeds.random_state('lead in', seed, semi_epoch, chunk, image, stage)
+
+
 def fingerprint(im_info_list, options):
     """Text that changes when a position would no longer mean the same samples."""
     decisive = [
@@ -94,18 +100,20 @@ def fingerprint(im_info_list, options):
     return ''.join('{:08x}'.format(word) for word in words)
 
 
-def start_of(position, order, made_of, first=(0, 0)):
+def start_of(position, order, made_of, first=(0, 0), lead_in=False):
     """Where to begin reading.
 
     :param position: dictionary of an earlier batch, or None.
     :param first: (semi_epoch, chunk) to begin with without a position.
-    :return: (semi_epoch, chunk, samples already served). A position made of another list or other sampling
-        settings cannot be continued exactly: its semi-epoch begins anew, with a warning.
+    :param lead_in: begin with the lead-in of that chunk, without a position.
+    :return: (semi_epoch, chunk, samples already served, in the lead-in?). A position made of another
+        list or other sampling settings cannot be continued exactly: its semi-epoch begins anew, with a
+        warning.
     :raises InputError: the position is not one, or the chunk does not exist.
     """
     if position is None:
         order.numbers(*first)
-        return first[0], first[1], 0
+        return first[0], first[1], 0, lead_in
     try:
         semi_epoch, chunk, sample = (int(position[key]) for key in ('semi_epoch', 'chunk', 'sample'))
         same = position['made_of'] == made_of
@@ -123,6 +131,6 @@ def start_of(position, order, made_of, first=(0, 0)):
             'semi-epoch %d begins anew.',
             semi_epoch,
         )
-        return semi_epoch, 0, 0
+        return semi_epoch, 0, 0, False
     order.numbers(semi_epoch, chunk)
-    return semi_epoch, chunk, sample
+    return semi_epoch, chunk, sample, position.get('lead_in', False) is True

@@ -78,10 +78,15 @@ def common_size(shapes, unit, offset):
     return tuple(valid_size(max(shape[axis] for shape in shapes), unit, offset) for axis in range(3))
 
 
+def corner_of(padded, size):
+    """(z, y, x) of the first voxel of a padded image in the image itself: never positive."""
+    return [-((length - inside) // 2) for length, inside in zip(padded, size)]
+
+
 def pad_whole(images, dvf, weight, item, weight_table):
     """Fill one sample of a batch of whole images; the smaller half of the padding (rounded down) comes
     first.
     """
-    corner = [-((length - size) // 2) for length, size in zip(images.shape[:3], item.pair.shape[:3])]
+    corner = corner_of(images.shape[:3], item.pair.shape[:3])
     copy_box(images, item.pair, corner, item.default)
     _fill_target(dvf, weight, item, corner, weight_table)

@@ -77,16 +77,30 @@ def _slabs(plane_bytes, n_planes, first=0):
 def _class_of_voxels(dvf, mask, limits, margin, rule):
     """uint8 class of every voxel, _NO_CLASS where it has none or must not be a centre."""
     code = np.full(dvf.shape[:3], _NO_CLASS, dtype=np.uint8)
-    if min(code.shape) > 2 * margin:
-        for slab in _slabs(dvf[0].nbytes, len(code) - margin, margin):
-            _class_of_slab(code[slab], dvf[slab], None if mask is None else mask[slab], limits, margin, rule)
+    planes, rows, columns = _box(code.shape, mask, margin)
+    for slab in _slabs(dvf[0].nbytes, planes.stop, planes.start):
+        box = (slab, rows, columns)
+        _class_of_box(code[box], dvf[box], None if mask is None else mask[box], limits, rule)
     return code
 
 
-def _class_of_slab(code, dvf, mask, limits, margin, rule):
-    """Write the class of the voxels of some planes that keep ``margin`` voxels to the border in y and x."""
-    inside = (slice(None), slice(margin, dvf.shape[1] - margin), slice(margin, dvf.shape[2] - margin))
-    size = np.abs(dvf[inside])
+def _box(shape, mask, margin):
+    """Slices of the smallest box with all of the mask that keeps ``margin`` voxels to every border."""
+    low, high = [margin] * 3, [length - margin for length in shape]
+    if mask is not None:
+        plane = mask.max(axis=0)
+        for axis, line in enumerate((mask.max(axis=(1, 2)), plane.max(axis=1), plane.max(axis=0))):
+            found = np.flatnonzero(line)
+            if found.size == 0:
+                return [slice(0, 0)] * 3
+            low[axis] = max(low[axis], int(found[0]))
+            high[axis] = min(high[axis], int(found[-1]) + 1)
+    return [slice(start, max(start, stop)) for start, stop in zip(low, high)]
+
+
+def _class_of_box(code, dvf, mask, limits, rule):
+    """Write the class of every voxel of a box."""
+    size = np.abs(dvf)
     largest = np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
     # Interior limits only: what lies above the last limit belongs to the last band.
     band = np.zeros(largest.shape, dtype=np.uint8)
@@ -97,10 +111,17 @@ def _class_of_slab(code, dvf, mask, limits, margin, rule):
         lower = np.zeros(largest.shape, dtype=np.uint8)
         for limit in limits[:-1]:
             lower += smallest >= np.float32(limit)
-        np.putmask(band, lower != band, _NO_CLASS)
+        band |= _where(lower != band)
     if mask is not None:
-        np.putmask(band, mask[inside] == 0, _NO_CLASS)
-    code[inside] = band
+        band |= _where(mask == 0)
+    code[...] = band
+
+
+def _where(outside):
+    """_NO_CLASS (all bits) where true and 0 elsewhere: or-ed to the classes it is several times faster than a
+    masked assignment.
+    """
+    return np.negative(outside.view(np.uint8))
 
 
 def wanted_per_class(samples_per_image, n_images, n_classes):
@@ -110,17 +131,27 @@ def wanted_per_class(samples_per_image, n_images, n_classes):
     return int(round(samples_per_image * n_images / n_classes))
 
 
+def lead_in_share(samples_per_image, image, n_classes):
+    """How many samples of every class image number ``image`` of a lead-in owes; the images of a chunk
+    together owe the nominal numbers of :func:`wanted_per_class`.
+    """
+    return wanted_per_class(samples_per_image, image + 1, n_classes) - wanted_per_class(
+        samples_per_image, image, n_classes
+    )
+
+
 def share_out(wanted, available, compensate):
     """How many samples each class really gives.
 
-    :param wanted: nominal number per class.
+    :param wanted: nominal number per class, one for all or one for each.
     :param available: (classes,) number of centres of each class in the chunk.
     :param compensate: when True, what short classes lack is shared equally among those that have more.
     :return: (classes,) int64; equals ``wanted`` everywhere when no class is short.
     """
     available = np.asarray(available, dtype=np.int64)
+    wanted = np.broadcast_to(wanted, available.shape)
     given = np.minimum(wanted, available)
-    missing = wanted * len(available) - int(given.sum())
+    missing = int(wanted.sum()) - int(given.sum())
     while compensate and missing > 0:
         open_classes = np.flatnonzero(given < available)
         if open_classes.size == 0:
@@ -138,7 +169,7 @@ def draw_samples(per_item, wanted, random_state, replacement=True, compensate=Fa
     """Draw the samples of a chunk: class by class over all its images, then shuffled.
 
     :param per_item: list of :class:`ClassIndices`, one for each image of the chunk.
-    :param wanted: nominal number of samples per class.
+    :param wanted: nominal number of samples per class, one for all or one for each.
     :param random_state: ``numpy.random.RandomState``.
     :param replacement: True draws with replacement, as published; False never takes a centre twice in a
         chunk.

@@ -3,7 +3,8 @@
 Two threads work ahead of the training. The loader reads the next chunk while the current one is served; the
 cutter cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and
 the loader begins with the chunk after the next only when the current one has been dropped, so at most two
-chunks and the queue are in memory. The batches and their order depend on settings and position only, never on
+chunks and the queue are in memory. Whole images and the lead-in of a training are served while their chunk is
+still being read (see :mod:`functions.reading.chunk`). The batches and their order depend on settings and position only, never on
 the timing of the threads.
 """
 
@@ -12,7 +13,7 @@ import threading
 import traceback
 
 from functions.reading.channel import Channel, Closed, ReaderFailure
-from functions.reading.chunk_image import Images, cut_batch
+from functions.reading.chunk_image import Images, cut_batch, next_chunk
 from functions.reading.index_files import append_chunk
 from functions.reading.items import item_name
 from functions.setting.errors import InputError
@@ -35,12 +36,12 @@ class BatchQueue:
     """
 
     def __init__(self, reader, one_semi_epoch=False, patience=PATIENCE_S, available=None, log_address=None):
-        reader.check_memory(n_chunks_held=2, n_batches=reader.options.queue_size + 2, available=available)
+        reader.check_memory(n_chunks_held=2, n_batches=None, available=available)
         self.reader = reader
         self._one_semi_epoch = one_semi_epoch
         self._log_address = log_address
         self._batches = Channel(reader.options.queue_size, patience)
-        self._chunks = Channel(2)
+        self._chunks = Channel(float('inf'))  # what may be in memory is up to the permits
         # One permit per chunk that may be in memory; the cutter gives one back when it drops a chunk.
         self._permits = Channel(2)
         self._permits.put(None)
@@ -60,6 +61,7 @@ class BatchQueue:
         :return: :class:`functions.reading.chunk.Batch`, or None after the end of the only semi-epoch.
         :raises ReaderFailure: a thread failed; raised at once, with the item's name and the traceback.
         :raises ReaderTimeout: nothing came in time.
+        :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
         :raises InputError: the queue has been closed.
         """
         if self._ended:
@@ -84,6 +86,10 @@ class BatchQueue:
     def qsize(self):
         """Batches ready."""
         return self._batches.qsize()
+
+    def interrupt(self):
+        """Make :meth:`get` raise instead of wait, from now on; may be called from a signal handler."""
+        self._batches.interrupt()
 
     def close(self, timeout=600.0):
         """Stop the threads and wait for them; an item being made is finished first.
@@ -118,34 +124,38 @@ class BatchQueue:
 
     def _load(self):
         reader = self.reader
-        semi_epoch, chunk = reader.semi_epoch, reader.chunk
-        last = semi_epoch
-        while not (self._one_semi_epoch and semi_epoch > last):
+        where = (reader.semi_epoch, reader.chunk, reader.lead_in)
+        last = reader.semi_epoch
+        while not (self._one_semi_epoch and where[0] > last):
             self._permits.get()
-            loaded = reader.loader.load(semi_epoch, chunk, watch=self._watch)
-            if self._log_address is not None:
-                append_chunk(self._log_address, loaded)
-            self._chunks.put(loaded)
-            del loaded  # it is the cutter's now, to drop as soon as it is served
-            semi_epoch, chunk = reader.order.after(semi_epoch, chunk)
+            for chunk in reader.loader.parts(where[0], where[1], self._watch, where[2]):
+                if chunk.complete and self._log_address is not None:
+                    append_chunk(self._log_address, chunk)
+                # A chunk may go on growing: what may be cut is said here, so that timing decides nothing.
+                self._chunks.put((chunk, chunk.n_samples, chunk.complete))
+            del chunk  # it is the cutter's now, to drop as soon as it is served
+            where = next_chunk(reader.order, where) + (False,)
         self._chunks.put(_END)
 
     def _watch(self, im_info):
         self._batches.alive('reading {}'.format(item_name(im_info)))
 
     def _cut(self):
-        sample = self.reader.sample
+        sample, size = self.reader.sample, self.reader.options.batch_size
         while True:
-            chunk = self._chunks.get()
-            if chunk is _END:
+            part = self._chunks.get()
+            if part is _END:
                 self._batches.put(_END)
                 return
-            while sample < chunk.n_samples:
-                batch, sample = cut_batch(self.reader, chunk, sample, self.reader.options.batch_size)
+            chunk, ready, complete = part
+            while sample + size <= ready or (complete and sample < ready):
+                batch, sample = cut_batch(self.reader, chunk, sample, size, complete)
                 self._batches.put(batch)
-            sample = 0
-            del chunk
-            self._permits.put(None)
+                del batch  # whoever took it alone decides when its memory is free
+            del part, chunk
+            if complete:
+                sample = 0
+                self._permits.put(None)
 
 
 class TrainingQueue(BatchQueue):
@@ -154,6 +164,7 @@ class TrainingQueue(BatchQueue):
     :param setting: settings dictionary, see :func:`functions.reading.options.read_options`.
     :param position: ``batch.position`` of an earlier batch; the queue then serves exactly the batches that
         followed.
+    :param semi_epoch: where to begin without a position.
     :param im_info_list_full, make_item, image_size: see :class:`functions.reading.chunk_image.Images`.
     :param patience, available, log_address: see :class:`BatchQueue`.
     """
@@ -162,6 +173,7 @@ class TrainingQueue(BatchQueue):
         self,
         setting,
         position=None,
+        semi_epoch=0,
         im_info_list_full=None,
         make_item=None,
         image_size=None,
@@ -174,8 +186,22 @@ class TrainingQueue(BatchQueue):
             'Thread',
             'Training',
             im_info_list_full=im_info_list_full,
+            semi_epoch=semi_epoch,
             position=position,
             make_item=make_item,
             image_size=image_size,
+            lead_in=True,
         )
         super().__init__(reader, patience=patience, available=available, log_address=log_address)
+
+
+def training_memory(setting, im_info_list_full=None, make_item=None, image_size=None):
+    """Bytes that the queue of a training will take, 0 when the sizes of the images are unknown.
+
+    Arguments as :class:`TrainingQueue`.
+    """
+    reader = Images(
+        setting, 'Thread', im_info_list_full=im_info_list_full, make_item=make_item, image_size=image_size
+    )
+    needed = reader.memory_needed(n_chunks_held=2, n_batches=None)
+    return 0 if needed is None else needed.total

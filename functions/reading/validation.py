@@ -1,6 +1,7 @@
 """Validation: all chunks of the validation list, the same batches in the same order at every pass."""
 
 from functions.reading.chunk_image import Images
+from functions.reading.synthetic_pair import read_synthetic_pair
 from functions.reading.train_queue import PATIENCE_S, BatchQueue
 
 
@@ -30,15 +31,29 @@ class ValidationSet:
             image_size=image_size,
         )
         self._patience = patience
-        self.reader.check_memory(
-            n_chunks_held=2, n_batches=self.reader.options.queue_size + 2, beside=memory_beside
-        )
+        self._queue = None
+        self.reader.check_memory(n_chunks_held=2, n_batches=None, beside=memory_beside)
 
     def batches(self):
-        """Generator over one pass; the next batches are prepared while the current one is used."""
-        with BatchQueue(self.reader, one_semi_epoch=True, patience=self._patience) as queue:
-            for batch in queue:
-                yield batch
+        """Generator over one pass; the next batches are prepared while the current one is used.
+
+        :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
+        """
+        try:
+            with BatchQueue(self.reader, one_semi_epoch=True, patience=self._patience) as self._queue:
+                for batch in self._queue:
+                    yield batch
+        finally:
+            self.reader.loader.forget_buffers()
+
+    def interrupt(self):
+        """Make a pass that waits for a batch raise instead; may be called from a signal handler."""
+        if self._queue is not None:
+            self._queue.interrupt()
+
+    def synthetic_pair(self):
+        """:class:`functions.reading.synthetic_pair.SyntheticPair` of the first item of the list."""
+        return read_synthetic_pair(self.reader)
 
 
 def validation_batches(setting, im_info_list_full=None, make_item=None, image_size=None):

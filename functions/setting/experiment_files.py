@@ -97,11 +97,13 @@ def read_setting(setting, current_experiment=None, number=0):
     return read_json('{}setting{}.txt'.format(folder, number))
 
 
-def saved_steps(setting, current_experiment=None):
+def saved_steps(setting, current_experiment=None, recorded=False):
     """Global steps of the checkpoints of an experiment, ascending.
 
     Where checkpoints have records (written last, so that a half-written checkpoint has none), only those
     count.
+
+    :param recorded: True: checkpoints without a record (of the published code) never count.
     """
     prefix = address_generator(setting, 'saved_model', current_experiment=current_experiment)
     folder, name = os.path.split(prefix)
@@ -110,30 +112,35 @@ def saved_steps(setting, current_experiment=None):
         match = re.match(re.escape(name) + r'-(\d+)\.(json|index|meta)$', file_name)
         if match:
             found[match.group(2)].add(int(match.group(1)))
-    return sorted(found['json'] or found['index'] | found['meta'])
+    return sorted(found['json'] if recorded else found['json'] or found['index'] | found['meta'])
 
 
 def get_global_step(setting, requested_global_step, current_experiment):
     """The step of a checkpoint as text.
 
-    :param requested_global_step: 'Last' (largest saved), 'Auto' (step a published experiment is used at, else
-        '0') or a number.
-    :raises MissingFileError: 'Last' of an experiment without checkpoints. :raises InputError: anything else.
+    :param requested_global_step: 'Last' (largest saved), 'Best' (smallest validation error as the last
+        checkpoint knows it; the last one where there was no validation), 'Auto' (step a published experiment
+        is used at, else '0') or a number.
+    :raises MissingFileError: 'Last' or 'Best' of an experiment without checkpoints.
+    :raises InputError: anything else.
     """
     if requested_global_step == 'Auto':
         return known_step(current_experiment)
-    if requested_global_step == 'Last':
+    if requested_global_step in ('Last', 'Best'):
         steps = saved_steps(setting, current_experiment)
         if not steps:
             folder = os.path.dirname(
                 address_generator(setting, 'saved_model', current_experiment=current_experiment))
             raise MissingFileError('{}/ holds no checkpoint; train {} first.'.format(
                 folder, current_experiment))
-        return str(steps[-1])
+        best = None
+        if requested_global_step == 'Best':
+            best = best_step(_recorded_state(setting, current_experiment, str(steps[-1])))
+        return str(steps[-1] if best is None else best)
     text = str(requested_global_step)
     if isinstance(requested_global_step, bool) or not re.match(r'^\d+$', text):
         raise InputError(
-            "GlobalStepLoad {!r} is not possible; accepted: 'Last', 'Auto' or a whole number.".format(
+            "GlobalStepLoad {!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole number.".format(
                 requested_global_step))
     return text
 
@@ -141,7 +148,7 @@ def get_global_step(setting, requested_global_step, current_experiment):
 def load_network(setting, loaded_network):
     """Fill in where a training goes on.
 
-    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': 'Last' | 'Auto' | number,
+    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': see :func:`get_global_step`,
         'BatchSize', 'itr_load', 'semi_epoch_load': 'Auto' or a number}; what is left out is 'Last' and
         'Auto'. 'Auto' comes from what the experiment's folder says as JSON: BatchSize from its first
         settings, iteration and semi-epoch from the record of the checkpoint; without a record (published
@@ -182,6 +189,11 @@ def _number(given, key):
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError("{} {!r} is not possible; accepted: 'Auto' or a whole number.".format(key, value))
     return value
+
+
+def best_step(state):
+    """Step of the best checkpoint that a checkpoint's state knows, or None."""
+    return (state.get('best') or {}).get('step')
 
 
 def _recorded_state(setting, experiment, step):

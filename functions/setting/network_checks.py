@@ -20,12 +20,18 @@ def _key(name, kind, meaning):
     return schema.Key(name, kind, schema.ABSENT, meaning)
 
 
-#: Keys of ``LoadedNetwork``, and of an entry of ``network_dict``.
-LOADED_NETWORK_KEYS = [
+_WHERE = [
     _key('NetworkLoad', schema.TEXT, 'experiment the weights come from'),
     _key('GlobalStepLoad', _STEP, "its checkpoint; 'Last' where left out"),
 ]
-NETWORK_KEYS = LOADED_NETWORK_KEYS + [
+_COUNT = schema.either(schema.choice('Auto'), schema.whole(0))
+#: Keys of ``LoadedNetwork``, and of an entry of ``network_dict``.
+LOADED_NETWORK_KEYS = _WHERE + [
+    _key('BatchSize', _COUNT, "batch size it was trained with; 'Auto': what its settings say"),
+    _key('itr_load', _COUNT, "first iteration; 0 where left out, 'Auto': goes on counting"),
+    _key('semi_epoch_load', _COUNT, "first semi-epoch; 0 where left out, 'Auto': goes on counting"),
+]
+NETWORK_KEYS = _WHERE + [
     _key('NetworkDesign', schema.TEXT, 'network of that experiment'),
     _key('R', _RADIUS, 'half side of the image patch'),
     _key('Ry', _RADIUS, 'half side of the DVF patch'),

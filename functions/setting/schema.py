@@ -196,6 +196,8 @@ _TRAINING = [
     Key('SampleInside', choice('mask', 'lung'), 'mask',
         'where patch centres lie: the MaskToZero mask, or the lung'),
     Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
+    Key('LeadIn', FLAG, True, 'patch mode: a training from the beginning first gets SamplesPerImage patches '
+        'of every image of the first chunk as they come, then the chunk'),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('use_keras', FLAG, False, 'accepted for older scripts; layers need no Keras'),
     Key('start_chunk', whole(0), 0, 'first chunk of the first training semi-epoch'),
@@ -216,14 +218,18 @@ _TRAINING = [
         Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
         Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),
+        Key('LossLimit', optional(number(above=1)), 100.0,
+            'a loss above this many times the 90 % quantile of the last 100 stops the training; None: never'),
         Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
+        Key('inspecting_regularization_weight', FLAG, False,
+            'also log how strongly the Huber loss and the weighted bending energy pull at the weights'),
         Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
         Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
     Key('LoadedNetwork', optional(MAPPING), None,
         "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto', 'Best' or a "
-        "number}"),
+        "number, and 'itr_load', 'semi_epoch_load': 'Auto' to go on counting}"),
 ]
 
 _REGISTRATION = [

@@ -1,6 +1,6 @@
-"""TensorBoard summaries from NumPy values: scalars and slice images, written by an event-file writer of TensorFlow.
+"""TensorBoard summaries from NumPy values: scalars and slice images, by an event-file writer of TensorFlow.
 
-Values are computed once by the training loop and handed over here; the graph carries no summary operations for them.
+Values are computed once by the training loop and handed over here; the graph carries no summary operations.
 """
 import io
 
@@ -13,12 +13,14 @@ class SummaryWriter(object):
     """Writes scalars and grey images to one TensorBoard folder.
 
     :param folder: made when missing.
+    :param first_step: TensorBoard forgets what an earlier, interrupted run wrote from this step on.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, first_step=0):
         # Current TensorFlow makes this kind of writer only where a graph is the default.
         with tf.Graph().as_default():
             self._writer = tf.summary.FileWriter(folder)
+        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_step)
 
     def scalars(self, values, step):
         """:param values: dictionary tag -> number."""
@@ -28,7 +30,8 @@ class SummaryWriter(object):
     def image(self, tag, plane, low, high, step):
         """One grey image: ``plane`` [rows, columns] with ``low`` black and ``high`` white."""
         png = _png(plane, low, high)
-        image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1, encoded_image_string=png)
+        image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1,
+                                 encoded_image_string=png)
         self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
 
     def flush(self):

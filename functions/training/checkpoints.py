@@ -1,25 +1,24 @@
 """Checkpoints that count only when they are whole.
 
-TensorFlow writes a checkpoint as several files. A small JSON record beside them, written last, holds their sizes and
-checksums, the iteration, the position of the sampler and the best validation so far; a checkpoint without a matching
-record does not exist for us, so a crash in the middle of saving costs one interval, never the run.
+TensorFlow writes a checkpoint as several files. A small JSON record beside them, written last, holds their
+sizes and checksums, the iteration, the position of the sampler and the best validation so far; a checkpoint
+without a matching record does not exist for us, so a crash in the middle of saving costs one interval, never
+the run.
 """
 import glob
 import hashlib
 import logging
 import os
 import re
+import shutil
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import read_json, sweep_stale_temporaries, write_json
 from functions.setting.errors import InputError, RegNetError
+from functions.setting.experiment_files import best_step
 
 LOGGER = logging.getLogger(__name__)
 RECORD_FORMAT = 1
-
-
-def _record_path(prefix, step):
-    return '{}-{}.json'.format(prefix, step)
 
 
 def _files(prefix, step):
@@ -41,12 +40,16 @@ class Checkpoints(object):
 
     :param setting: addresses are asked from it.
     :param keep: how many of the newest are kept; the best one is kept beside them.
+    :param experiment: None: the one of the setting.
     """
 
     def __init__(self, setting, keep=5, experiment=None):
-        arguments = {} if experiment is None else {'current_experiment': experiment}
-        self.prefix = su.address_generator(setting, 'saved_model', **arguments)
-        self._keep = keep
+        self._setting, self._experiment, self._keep = setting, experiment, keep
+        self.prefix = su.address_generator(setting, 'saved_model', current_experiment=experiment)
+
+    def _record_path(self, step):
+        return su.address_generator(self._setting, 'saved_state_with_step', step=str(step),
+                                    current_experiment=self._experiment)
 
     def save(self, session, saver, step, state):
         """Write the checkpoint ``step`` with its record.
@@ -55,28 +58,33 @@ class Checkpoints(object):
         :return: path prefix of the checkpoint, as TensorFlow names it.
         """
         os.makedirs(os.path.dirname(self.prefix), exist_ok=True)
+        if step in self.steps():
+            self._remove(step)      # while its files are replaced it is not whole
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
         files = {os.path.basename(name): _describe(name) for name in _files(self.prefix, step)}
-        write_json(_record_path(self.prefix, step), {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
-        self._remove_old(state.get('best', {}).get('step'))
+        self._write_record(step, files, state)
+        self._remove_old(best_step(state))
         return path
+
+    def update(self, step, state):
+        """Replace the state of a checkpoint that is there: what was found out about it after it was saved."""
+        self._write_record(step, read_json(self._record_path(step))['files'], state)
+
+    def _write_record(self, step, files, state):
+        write_json(self._record_path(step),
+                   {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
 
     def steps(self):
         """Steps that have a record, ascending."""
-        found = []
-        for path in glob.glob(glob.escape(self.prefix) + '-*.json'):
-            match = re.search(r'-(\d+)\.json$', path)
-            if match:
-                found.append(int(match.group(1)))
-        return sorted(found)
+        return su.saved_steps(self._setting, self._experiment, recorded=True)
 
     def problem(self, step):
         """None when the checkpoint ``step`` is whole, else what is wrong with it."""
         try:
-            record = read_json(_record_path(self.prefix, step))
+            record = read_json(self._record_path(step))
         except RegNetError as error:
             return str(error)
-        if record.get('format') != RECORD_FORMAT or not record.get('files'):
+        if not isinstance(record, dict) or record.get('format') != RECORD_FORMAT or not record.get('files'):
             return 'its record has an unknown format'
         folder = os.path.dirname(self.prefix)
         for name, expected in record['files'].items():
@@ -89,7 +97,7 @@ class Checkpoints(object):
 
     def state(self, step):
         """The state saved with a checkpoint."""
-        return read_json(_record_path(self.prefix, step))['state']
+        return read_json(self._record_path(step))['state']
 
     def newest(self):
         """The newest whole checkpoint's step, or None; says which ones it had to pass over."""
@@ -97,15 +105,18 @@ class Checkpoints(object):
             problem = self.problem(step)
             if problem is None:
                 return step
-            LOGGER.warning('Checkpoint %s-%d cannot be used (%s); falling back to the one before.', self.prefix, step, problem)
+            LOGGER.warning('Checkpoint %s-%d cannot be used (%s); falling back to the one before.',
+                           self.prefix, step, problem)
         return None
 
     def best(self):
-        """The step with the best validation known to the newest checkpoint, or None."""
+        """The step with the best validation known to the newest checkpoint; the newest where that one is not
+        whole or there was no validation; None without any.
+        """
         newest = self.newest()
         if newest is None:
             return None
-        best = self.state(newest).get('best', {}).get('step')
+        best = best_step(self.state(newest))
         return best if best is not None and self.problem(best) is None else newest
 
     def retire(self):
@@ -113,8 +124,19 @@ class Checkpoints(object):
         for step in self.steps():
             self._remove(step)
 
+    def sweep(self):
+        """Remove what saving left behind when it was killed."""
+        sweep_stale_temporaries(os.path.dirname(self.prefix))
+        # Current TensorFlow writes files '.tempstate<number>', 1.15 a folder '_temp_<letters>'.
+        for path in glob.glob(glob.escape(self.prefix) + '-*'):
+            if re.search(r'\.tempstate\d+$', path):
+                os.remove(path)
+            elif re.search(r'-\d+_temp_\w+$', path):
+                shutil.rmtree(path, ignore_errors=True)
+
     def resolve(self, step):
-        """A step as settings name it: 'Last' or 'Auto' (the newest whole one), 'Best' (best validation), or a number.
+        """A step as settings name it: 'Last' or 'Auto' (the newest whole one), 'Best' (best validation), or a
+        number.
 
         :raises InputError: anything else, or there is none.
         """
@@ -125,7 +147,8 @@ class Checkpoints(object):
         elif str(step).isdigit():
             return int(step)
         else:
-            raise InputError("GlobalStepLoad {!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a whole number.".format(step))
+            raise InputError("GlobalStepLoad {!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a "
+                             'whole number.'.format(step))
         if found is None:
             raise InputError('{} has no whole checkpoint; train it first.'.format(self.prefix))
         return found
@@ -150,6 +173,6 @@ class Checkpoints(object):
 
     def _remove(self, step):
         # The record goes first: from then on the checkpoint does not count.
-        os.remove(_record_path(self.prefix, step))
+        os.remove(self._record_path(step))
         for path in _files(self.prefix, step):
             os.remove(path)

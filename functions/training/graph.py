@@ -4,14 +4,18 @@ from functions.network.description import network_description
 from functions.tf_utils import losses
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
+from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
 
 
 class TrainingGraph(object):
     """Placeholders, training step and validation pass of a network.
 
-    :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit`` and ``NetworkTraining``.
-    :ivar fetch_train: operations of one step (loss parts and the update).
-    :ivar fetch_validation: loss parts, prediction-dependent error, without any update.
+    :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``, ``ClassBalanced`` and
+        ``NetworkTraining``.
+    :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
+    :ivar fetch_validation: loss parts and errors, without any update.
+    :ivar fetch_inspection: with ``inspecting_regularization_weight``, norms of the gradients of the loss
+        parts; empty otherwise.
     """
 
     def __init__(self, setting):
@@ -25,7 +29,8 @@ class TrainingGraph(object):
             tf.set_random_seed(seed)
             self.step = tf.train.get_or_create_global_step()
             with tf.variable_scope('InputImages'):
-                self.images = tf.placeholder(tf.float32, [None, None, None, None, description.input_channels], name='Images')
+                self.images = tf.placeholder(
+                    tf.float32, [None, None, None, None, description.input_channels], name='Images')
             self.dvf = tf.placeholder(tf.float32, [None, None, None, None, 3], name='DVF_GroundTruth')
             self.weight = tf.placeholder(tf.float32, [None, None, None, None, 1], name='Weight')
             self.learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
@@ -37,16 +42,20 @@ class TrainingGraph(object):
                 validated = build(description, self.images, False, normalise=normalise)
             self.model_variables = [v for v in tf.global_variables() if v is not self.step]
             with tf.name_scope('loss'):
-                train_terms = self._loss(trained.dvf, regularisation)
+                train_terms = self._loss(trained.dvf, setting)
             with tf.name_scope('validation_loss'):
-                validation_terms = self._loss(validated.dvf, regularisation)
+                validation_terms = self._loss(validated.dvf, setting)
             self.prediction = validated.dvf * self.unit
 
             optimiser = tf.train.AdamOptimizer(self.learning_rate)
-            # The bias in front of batch normalisation has no gradient: the batch mean takes it out of the sum.
+            # A bias in front of batch normalisation has no gradient: the batch mean takes it out.
             gradients = [(g, v) for g, v in optimiser.compute_gradients(train_terms['loss']) if g is not None]
+            train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
             with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
                 update = optimiser.apply_gradients(gradients, global_step=self.step)
+            self.fetch_inspection = {}
+            if training.get('inspecting_regularization_weight'):
+                self.fetch_inspection = _pulls(train_terms, regularisation)
             self.initialise = tf.global_variables_initializer()
             self.saver = tf.train.Saver(max_to_keep=None)
             self.model_saver = tf.train.Saver(self.model_variables, max_to_keep=None)
@@ -54,17 +63,50 @@ class TrainingGraph(object):
             self.fetch_validation = dict(validation_terms)
         self.graph.finalize()
 
-    def _loss(self, raw, regularisation):
-        """Huber + regularisation x bending energy, both in units of the network's output; padding does not count."""
+    def _loss(self, raw, setting):
+        """Huber + regularisation x bending energy, both in units of the network's output; padding does not
+        count. Beside them errors in mm: the weighted mean, and per class of displacement sums and voxels.
+        """
+        training = setting['NetworkTraining']
         truth = self.dvf / self.unit
         valid = tf.cast(self.weight > 0., tf.float32)
         huber = losses.huber(raw, truth, self.weight)
-        bending = losses.bending_energy(raw, valid=valid)
-        error = tf.reduce_sum(tf.norm(raw - truth, axis=-1, keepdims=True) * self.weight) \
-            / tf.maximum(tf.reduce_sum(self.weight), 1.) * self.unit
-        return {'loss': huber + regularisation * bending, 'huber': huber, 'bending_energy': bending, 'error_mm': error}
+        # The setting is in the order x, y, z, the axes of arrays are z, y, x.
+        bending = losses.bending_energy(raw, training.get('VoxelSize', (1., 1., 1.))[::-1], valid)
+        error = tf.norm(raw - truth, axis=-1, keepdims=True) * self.unit
+        terms = {
+            'loss': huber + float(training.get('reg_weight', 0.1)) * bending, 'huber': huber,
+            'bending_energy': bending,
+            'error_mm': tf.reduce_sum(error * self.weight) / tf.maximum(tf.reduce_sum(self.weight), 1.)}
+        limits = setting.get('ClassBalanced')
+        if limits:
+            largest = tf.reduce_max(tf.abs(self.dvf), axis=-1, keepdims=True)
+            inside = [valid * tf.cast(part, tf.float32) for part in _bands(largest, limits)]
+            terms[CLASS_ERROR] = tf.stack([tf.reduce_sum(error * part) for part in inside])
+            terms[CLASS_VOXELS] = tf.stack([tf.reduce_sum(part) for part in inside])
+        return terms
 
     def feed(self, batch, learning_rate=0.):
         """Feed dictionary of a :class:`functions.reading` batch."""
         return {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight,
                 self.learning_rate: learning_rate}
+
+
+def _bands(size, limits):
+    """Which values lie in [0, t0), [t0, t1), ...; the last band takes what lies above, as in sampling."""
+    edges = [0.] + list(limits[:-1])
+    return [tf.logical_and(size >= low, size < high) for low, high in zip(edges, edges[1:] + [float('inf')])]
+
+
+def _pulls(terms, regularisation):
+    """How strongly the two parts of the loss pull at the weights.
+
+    :return: gradient_huber and gradient_bending, the norms of the gradients of Huber and of regularisation x
+        bending energy with respect to all weights, and reg_weight_equal, the regularisation at which both
+        would be equal.
+    """
+    variables = tf.trainable_variables()
+    huber, bending = [tf.global_norm([g for g in tf.gradients(terms[name], variables) if g is not None])
+                      for name in ('huber', 'bending_energy')]
+    return {'gradient_huber': huber, 'gradient_bending': regularisation * bending,
+            'reg_weight_equal': huber / tf.maximum(bending, 1e-12)}

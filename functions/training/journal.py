@@ -15,24 +15,34 @@ LOGGER = logging.getLogger(__name__)
 class Journal(object):
     """The records of one experiment.
 
+    While it is open, what the program logs also goes to ``log.txt`` (``LogFile``).
+
     :param setting: addresses are asked from it.
-    :param iteration: iterations already done; newer lines of an interrupted run are dropped from the JSON lines.
+    :param state: where training stands: 'iteration' and 'samples' done, and 'validation_pending'. Newer lines
+        of an interrupted run are dropped from the JSON lines.
     """
 
-    def __init__(self, setting, iteration=0):
+    def __init__(self, setting, state):
         folder = su.address_generator(setting, 'ModelFolder')
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, 'log.jsonl')
         self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
-        self._keep_until(iteration)
+        self._keep_until(state['iteration'], bool(state.get('validation_pending')))
         self._stream = open(self.path, 'a', encoding='utf-8')
-        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'))
-        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'))
+        first = state['samples'] + 1
+        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first)
+        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'),
+                                         first - bool(state.get('validation_pending')))
+        self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
+        self._handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+        logging.getLogger().addHandler(self._handler)
 
-    def _keep_until(self, iteration):
+    def _keep_until(self, iteration, pending):
+        """Drop the lines after an iteration, and its validation when that is still to be done."""
         if not os.path.isfile(self.path):
             return
-        kept = [line for line in read_journal(self.path) if line['iteration'] <= iteration]
+        kept = [line for line in read_journal(self.path) if line['iteration'] < iteration
+                or line['iteration'] == iteration and not (pending and line['kind'] == 'validation')]
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             for line in kept:
                 stream.write(json.dumps(line, sort_keys=True) + '\n')
@@ -55,7 +65,7 @@ class Journal(object):
         self._stream.flush()
 
     def images(self, batch, prediction, step):
-        """Middle slices of the middle sample: fixed, moving, true and predicted DVF and their difference (mm)."""
+        """Middle slices of the middle sample: fixed, moving, true, predicted DVF, their difference (mm)."""
         sample = batch.images.shape[0] // 2
         images = batch.images[sample]
         middle = images.shape[0] // 2
@@ -65,7 +75,8 @@ class Journal(object):
         middle = truth.shape[0] // 2
         limit = max(1., float(np.abs(truth[middle]).max()))
         for component, letter in enumerate('XYZ'):
-            for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
+            for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted),
+                               ('Difference_', predicted - truth)):
                 self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
         self._validation.flush()
 
@@ -75,6 +86,8 @@ class Journal(object):
 
     def close(self):
         """Write out everything, the curve included."""
+        logging.getLogger().removeHandler(self._handler)
+        self._handler.close()
         self._stream.close()
         self.draw()
         self._train.close()
@@ -106,7 +119,8 @@ def draw_curve(lines, path):
     for place, (key, label) in enumerate((('loss', 'loss'), ('error_mm', 'mean error of the DVF [mm]'))):
         axes = figure.add_subplot(1, 2, place + 1)
         for kind, style in (('train', dict(lw=1, alpha=0.7)), ('validation', dict(lw=2, marker='o', ms=3))):
-            points = [(line['iteration'], line[key]) for line in lines if line['kind'] == kind and key in line]
+            points = [(line['iteration'], line[key]) for line in lines
+                      if line['kind'] == kind and key in line]
             if points:
                 axes.plot(*zip(*points), label=kind, **style)
         axes.set_xlabel('iteration')

@@ -5,14 +5,16 @@ from functions.setting.errors import unknown_name
 
 
 def constant(training, iteration, semi_epoch):
-    """The base rate times ``LearningRate_Decay`` to the power of the semi-epoch (no decay when None), as published."""
+    """The base rate times ``LearningRate_Decay`` to the power of the semi-epoch (None: 1), as published."""
     del iteration
     decay = training.get('LearningRate_Decay')
     return training['LearningRate_Base'] * (1. if decay is None else decay ** semi_epoch)
 
 
 def cosine(training, iteration, semi_epoch):
-    """From the base rate down to a hundredth of it along half a cosine over ``MaxIterations``; a short linear warm-up."""
+    """From the base rate down to a hundredth of it along half a cosine over ``MaxIterations``, after a short
+    linear warm-up.
+    """
     del semi_epoch
     total = float(training['MaxIterations'])
     warm_up = min(100., total / 20.)

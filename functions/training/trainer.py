@@ -1,22 +1,26 @@
 """The training loop (arXiv 1908.10235, section 3.4): batches in, checkpoints out, resumable at any point."""
 import collections
+import contextlib
 import logging
-import signal
-import threading
 import time
 
 import numpy as np
 from tqdm import tqdm
 
-from functions.reading.train_queue import TrainingQueue
+from functions.reading.channel import Interrupted
+from functions.reading.synthetic_pair import pair_errors
+from functions.reading.train_queue import TrainingQueue, training_memory
 from functions.reading.validation import ValidationSet
 from functions.setting import setting_utils as su
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.errors import InputError
 from functions.tf_utils.sessions import open_session
+from functions.training.about import write_about
+from functions.training.averages import Averages, LossWatch, class_tags
 from functions.training.checkpoints import Checkpoints
 from functions.training.graph import TrainingGraph
 from functions.training.journal import Journal
 from functions.training.schedule import learning_rate
+from functions.training.signals import Signals, TrainingInterrupted
 
 LOGGER = logging.getLogger(__name__)
 
@@ -24,86 +28,49 @@ TrainingResult = collections.namedtuple('TrainingResult', 'step best_step iterat
 """``step``, ``best_step``: checkpoint steps; ``validation``: values of the last validation pass."""
 
 
-class TrainingInterrupted(RegNetError):
-    """A signal ended training after a checkpoint was written; ``exit_code`` is 128 + the signal's number."""
-
-    def __init__(self, number):
-        super(TrainingInterrupted, self).__init__(
-            'Training was interrupted by signal {}; the checkpoint is written, the same command goes on from it.'.format(number))
-        self.exit_code = 128 + number
-
-
-class _Signals(object):
-    """Notes SIGINT, SIGTERM and SIGUSR1 (as SLURM sends before its limit) instead of dying from them."""
-
-    def __init__(self):
-        self.received = None
-        self._previous = {}
-
-    def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            for name in ('SIGINT', 'SIGTERM', 'SIGUSR1'):
-                number = getattr(signal, name, None)
-                if number is not None:
-                    self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number, frame):
-        del frame
-        if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def __exit__(self, *exception):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-
-class _Averages(object):
-    """Means weighted by the number of samples, one weight for all quantities."""
-
-    def __init__(self):
-        self._sums, self._count = collections.defaultdict(float), 0
-
-    def add(self, values, samples):
-        for key, value in values.items():
-            self._sums[key] += float(value) * samples
-        self._count += samples
-
-    def means(self):
-        return {key: value / max(self._count, 1) for key, value in self._sums.items()}
-
-
 def train(setting, resume=True, threads=None, make_item=None):
-    """Train ``setting['NetworkDesign']`` until ``MaxIterations`` (or ``MaxHours``) and return where it stands.
+    """Train ``setting['NetworkDesign']`` until ``MaxIterations`` or ``MaxHours`` and say where it stands.
 
-    Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint is written
-    and the whole validation set is predicted once. An interrupted run goes on from its newest whole checkpoint, with the
-    sampler where it was, so that the sequence of losses is that of an undisturbed run. The settings are written beside the
+    Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint
+    is written and then the whole validation set is predicted once. An interrupted run goes on from its newest
+    whole checkpoint, with the sampler where it was and a validation that was cut off done first, so that the
+    sequence of losses is that of an undisturbed run. Settings, code version and data are written beside the
     checkpoints once everything could be opened.
 
     :param setting: a checked settings dictionary.
     :param resume: go on from the experiment's checkpoints when there are any.
-    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run repeats the undisturbed one bit for bit.
+    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run repeats the undisturbed one
+        bit for bit.
     :param make_item: what turns an im_info into an item, None for the files and the generation.
     :return: :class:`TrainingResult`.
-    :raises InputError: the loss is no number any more; the batch's items are named.
+    :raises InputError: the loss is no number any more, or explodes (``LossLimit``); the batch's items are
+        named.
+    :raises ReaderFailure: an item could not be had; its name and the traceback are in the message.
     :raises TrainingInterrupted: after a signal, when the checkpoint is written.
     """
     checkpoints = Checkpoints(setting)
     newest = checkpoints.newest() if resume else None
     state = _start_state(setting, checkpoints, newest)
-    training = setting['NetworkTraining']
-    if newest is not None and state['iteration'] >= int(training['MaxIterations']):
+    maximum = int(setting['NetworkTraining']['MaxIterations'])
+    if newest is not None and state['iteration'] >= maximum and not state.get('validation_pending'):
         LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'],
-                    training['MaxIterations'])
+                    maximum)
         return TrainingResult(newest, state['best'].get('step', newest), state['iteration'], state['seconds'],
                               state.get('validation', {}))
     graph = TrainingGraph(setting)
-    validation = ValidationSet(setting, make_item=make_item) if has_validation(setting) else None
-    # Signals first: from here on one that comes early is noted and obeyed after the first step, not died from.
-    with _Signals() as signals, open_session(graph.graph, threads) as session, \
-            TrainingQueue(setting, position=state['position'], make_item=make_item) as queue:
+    validation = None
+    if su.get_im_info_list_from_train_mode(setting, 'Validation'):
+        beside = training_memory(setting, make_item=make_item)
+        validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
+    # Signals first: from here on one that comes early is noted and obeyed, not died from.
+    with Signals() as signals, open_session(graph.graph, threads) as session, \
+            TrainingQueue(setting, position=state['position'], semi_epoch=state['first_semi_epoch'],
+                          make_item=make_item,
+                          log_address=su.address_generator(setting, 'log_im_file')) as queue:
+        signals.tell(queue.interrupt)
+        if validation is not None:
+            signals.tell(validation.interrupt)
+        checkpoints.sweep()
         if newest is None:
             session.run(graph.initialise)
             _warm_start(setting, session, graph)
@@ -111,9 +78,10 @@ def train(setting, resume=True, threads=None, make_item=None):
             checkpoints.retire()
         else:
             graph.saver.restore(session, checkpoints.path(newest))
+        write_about(setting, newest)
+        journal = Journal(setting, state)
+        if newest is not None:
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
-        su.write_setting(setting)
-        journal = Journal(setting, state['iteration'])
         try:
             return _Loop(setting, graph, session, checkpoints, journal, state, validation).run(queue, signals)
         finally:
@@ -127,34 +95,57 @@ def _start_state(setting, checkpoints, newest):
     """
     network = network_identity(setting)
     if newest is None:
-        return {'iteration': 0, 'samples': 0, 'seconds': 0., 'position': None, 'best': {}, 'network': network}
-    state = checkpoints.state(newest)
+        iteration, semi_epoch = _counted_before(setting)
+        samples = iteration * setting['NetworkTraining']['BatchSize']
+        return {'iteration': iteration, 'samples': samples, 'seconds': 0., 'position': None, 'best': {},
+                'first_semi_epoch': semi_epoch, 'network': network}
+    state = dict({'first_semi_epoch': 0}, **checkpoints.state(newest))
     for key, value in state['network'].items():
         if network[key] != value:
-            raise InputError('{}-{} was trained with {} {!r}; the setting says {!r}. Choose another experiment (--experiment NAME), '
-                             'or begin this one anew (--fresh).'.format(checkpoints.prefix, newest, key, value, network[key]))
+            raise InputError(
+                '{}-{} was trained with {} {!r}; the setting says {!r}. Choose another experiment '
+                '(--experiment NAME), or begin this one anew (--fresh).'.format(
+                    checkpoints.prefix, newest, key, value, network[key]))
     return state
 
 
 def network_identity(setting):
     """The settings without which weights mean nothing."""
-    return {key: setting.get(key) for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
+    return {key: setting.get(key)
+            for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
+
+
+def _loaded(setting):
+    """Checkpoints and step of ``setting['LoadedNetwork']``, or None."""
+    loaded = setting.get('LoadedNetwork')
+    if not loaded:
+        return None
+    other = Checkpoints(setting, experiment=loaded['NetworkLoad'])
+    return other, other.resolve(loaded.get('GlobalStepLoad', 'Last'))
+
+
+def _counted_before(setting):
+    """(iterations done, first semi-epoch) of a training that begins.
+
+    0 and 0, unless ``LoadedNetwork`` says ``itr_load`` or ``semi_epoch_load``: then counting, and with it the
+    course of the learning rate and of the sampling, goes on from there.
+    """
+    found = _loaded(setting)
+    if found is None:
+        return 0, 0
+    batch_size = setting['NetworkTraining']['BatchSize']
+    given = dict({'itr_load': 0, 'semi_epoch_load': 0, 'BatchSize': batch_size}, **setting['LoadedNetwork'])
+    resolved = su.load_network(setting, dict(given, GlobalStepLoad=str(found[1])))
+    return max(0, resolved['itr_load'] - 1), resolved['semi_epoch_load']
 
 
 def _warm_start(setting, session, graph):
     """Weights from another experiment (``setting['LoadedNetwork']``), before the first step."""
-    loaded = setting.get('LoadedNetwork')
-    if not loaded:
-        return
-    other = Checkpoints(setting, experiment=loaded['NetworkLoad'])
-    path = other.path(other.resolve(loaded.get('GlobalStepLoad', 'Last')))
-    graph.model_saver.restore(session, path)
-    LOGGER.info('Weights taken from %s.', path)
-
-
-def has_validation(setting):
-    """Whether the settings name any validation image."""
-    return bool(su.get_im_info_list_from_train_mode(setting, 'Validation'))
+    found = _loaded(setting)
+    if found is not None:
+        path = found[0].path(found[1])
+        graph.model_saver.restore(session, path)
+        LOGGER.info('Weights taken from %s.', path)
 
 
 class _Loop(object):
@@ -163,55 +154,82 @@ class _Loop(object):
     def __init__(self, setting, graph, session, checkpoints, journal, state, validation):
         self.graph, self.session = graph, session
         self.checkpoints, self.journal, self.state = checkpoints, journal, dict(state)
-        self.saved_step = state['samples'] or None
-        self._validation_set = validation
-        self.last_validation = state.get('validation', {})
-        training = setting['NetworkTraining']
-        self.training = training
+        self.saved_step = state['samples'] if checkpoints.steps() else None
+        self._validation_set, self._pair = validation, None
+        self.training = training = setting['NetworkTraining']
+        self._tags = class_tags(setting.get('ClassBalanced') or [])
         self.maximum = int(training['MaxIterations'])
         self.maximum_seconds = 3600. * training['MaxHours'] if training.get('MaxHours') else None
         self.log_interval = int(training.get('LogInterval', 25))
         self.validation_interval = int(training.get('ValidationInterval', 1000))
+        self._watch = LossWatch(training.get('LossLimit', 100.))
+        # Seconds of earlier runs, and when this one began.
+        self._before, self._start = state['seconds'], time.time()
 
     def run(self, queue, signals):
         """Iterate; see :func:`train`."""
-        state, averages, waited = self.state, _Averages(), 0.
-        before = state['seconds']
-        start = last_log = time.time()
-        with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1.) as bar:
+        state, averages, waited = self.state, Averages(self._tags), 0.
+        if state.get('validation_pending'):
+            LOGGER.info('The validation of the checkpoint was cut off; it is done now.')
+            self._validate(signals)
+        last_log = time.time()
+        with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it',
+                  mininterval=1.) as bar:
             while state['iteration'] < self.maximum and not self._out_of_time():
                 asked = time.time()
-                batch = queue.get()
+                try:
+                    batch = queue.get()
+                except Interrupted:
+                    self._end_by(signals)
                 waited += time.time() - asked
                 rate = learning_rate(self.training, state['iteration'], batch.semi_epoch)
-                values = self.session.run(self.graph.fetch_train, self.graph.feed(batch, rate))
-                values.pop('update')
-                if not np.isfinite(values['loss']):
-                    raise InputError('The loss became {} at iteration {}; the batch held: {}. Lower LearningRate_Base or look at '
-                                     'these items.'.format(values['loss'], state['iteration'] + 1, ', '.join(batch.items)))
-                samples = batch.images.shape[0]
-                averages.add(values, samples)
-                state['iteration'] += 1
-                state['samples'] += samples
-                state['position'] = batch.position
-                state['seconds'] = before + time.time() - start
+                logs = (state['iteration'] + 1) % self.log_interval == 0 or state['iteration'] == 0
+                inspection = self._inspect(batch) if logs else {}
+                averages.add(self._step(batch, rate), batch.images.shape[0])
                 bar.update(1)
-                if state['iteration'] % self.log_interval == 0 or state['iteration'] == 1:
+                if logs:
                     now = time.time()
                     means = dict(averages.means(), learning_rate=rate, semi_epoch=batch.semi_epoch,
-                                 queue_fill=queue.qsize(), wait_share=waited / max(now - last_log, 1e-9))
+                                 queue_fill=queue.qsize(), wait_share=waited / max(now - last_log, 1e-9),
+                                 **inspection)
                     self.journal.train(state['iteration'], state['samples'], means)
-                    bar.set_postfix(loss='{:.3f}'.format(means['loss']), error_mm='{:.2f}'.format(means['error_mm']))
-                    averages, waited, last_log = _Averages(), 0., now
+                    bar.set_postfix(loss='{:.3f}'.format(means['loss']),
+                                    error_mm='{:.2f}'.format(means['error_mm']))
+                    averages, waited, last_log = Averages(self._tags), 0., now
+                del batch   # its memory serves the next one
                 if state['iteration'] % self.validation_interval == 0:
-                    self.save(validate=True)
+                    began = time.time()
+                    self._save()
+                    self._validate(signals)
+                    last_log += time.time() - began     # no part of the time in which batches are waited for
                 if signals.received is not None:
-                    self.save(validate=False)
-                    raise TrainingInterrupted(signals.received)
+                    self._end_by(signals)
         if self.saved_step != state['samples']:
-            self.save(validate=True)
+            self._save()
+            self._validate(signals)
         return TrainingResult(self.saved_step, state['best'].get('step', self.saved_step), state['iteration'],
-                              state['seconds'], self.last_validation)
+                              state['seconds'], state.get('validation', {}))
+
+    def _step(self, batch, rate):
+        """One step on a batch, counted in the state; its values."""
+        state = self.state
+        values = self.session.run(self.graph.fetch_train, self.graph.feed(batch, rate))
+        values.pop('update')
+        self._watch.check(values, state['iteration'] + 1, batch.items)
+        state['iteration'] += 1
+        state['samples'] += batch.images.shape[0]
+        state['position'] = batch.position
+        state['seconds'] = self._before + time.time() - self._start
+        return values
+
+    def _inspect(self, batch):
+        """How the parts of the loss pull at the weights before the step; empty unless the setting asks."""
+        if not self.graph.fetch_inspection:
+            return {}
+        values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch))
+        LOGGER.info('Gradient of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g',
+                    values['gradient_huber'], values['gradient_bending'], values['reg_weight_equal'])
+        return {name: float(value) for name, value in values.items()}
 
     def _out_of_time(self):
         if self.maximum_seconds is None or self.state['seconds'] < self.maximum_seconds:
@@ -219,35 +237,57 @@ class _Loop(object):
         LOGGER.info('MaxHours is reached at iteration %d.', self.state['iteration'])
         return True
 
-    def save(self, validate):
-        """One validation pass, then the checkpoint with its result."""
+    def _end_by(self, signals):
+        """Save what is not saved and stop."""
+        if self.saved_step != self.state['samples']:
+            self._save(validate=False)
+        raise TrainingInterrupted(signals.received)
+
+    def _save(self, validate=True):
+        """Write the checkpoint, before the validation: what crashes or stops that one costs no step."""
         state = self.state
-        step = state['samples']
-        if validate:
-            self.last_validation = self.validate(step)
-            if self.last_validation:
-                state['validation'] = self.last_validation
-                if self.last_validation['error_mm'] < state['best'].get('error_mm', np.inf):
-                    state['best'] = {'step': step, 'error_mm': self.last_validation['error_mm']}
-        path = self.checkpoints.save(self.session, self.graph.saver, step, state)
-        self.saved_step = step
+        state['validation_pending'] = validate and self._validation_set is not None
+        path = self.checkpoints.save(self.session, self.graph.saver, state['samples'], state)
+        self.saved_step = state['samples']
         LOGGER.info('Checkpoint %s', path)
 
-    def validate(self, step):
-        """Means over all validation chunks; empty when the setting has no validation images."""
-        averages = _Averages()
+    def _validate(self, signals):
+        """One pass over all validation chunks, recorded with the checkpoint that was just saved.
+
+        :raises TrainingInterrupted: a signal came; the pass is done when training goes on.
+        """
         if self._validation_set is None:
-            return {}
-        for number, batch in enumerate(self._validation_set.batches()):
-            fetches = dict(self.graph.fetch_validation)
-            if number == 0:
-                fetches['prediction'] = self.graph.prediction
-            values = self.session.run(fetches, self.graph.feed(batch))
-            prediction = values.pop('prediction', None)
-            if prediction is not None:
-                self.journal.images(batch, prediction, step)
-            averages.add(values, batch.images.shape[0])
+            return
+        state, averages = self.state, Averages(self._tags)
+        step = state['samples']
+        try:
+            # Closed here and now, whatever ends the pass.
+            with contextlib.closing(self._validation_set.batches()) as batches:
+                for number, batch in enumerate(batches):
+                    fetches = dict(self.graph.fetch_validation)
+                    if number == 0:
+                        fetches['prediction'] = self.graph.prediction
+                    values = self.session.run(fetches, self.graph.feed(batch))
+                    if number == 0:
+                        self.journal.images(batch, values.pop('prediction'), step)
+                    averages.add(values, batch.images.shape[0])
+                    if signals.received is not None:
+                        self._end_by(signals)
+        except Interrupted:
+            self._end_by(signals)
         means = averages.means()
-        self.journal.validation(self.state['iteration'], step, means)
-        LOGGER.info('Validation at iteration %d: loss %.4f, error %.3f mm', self.state['iteration'], means['loss'], means['error_mm'])
-        return means
+        means.update(self._synthetic_pair_errors())
+        self.journal.validation(state['iteration'], step, means)
+        LOGGER.info('Validation at iteration %d: loss %.4f, error %.3f mm; TRE of %s %.3f mm, before %.3f mm',
+                    state['iteration'], means['loss'], means['error_mm'], self._pair.name, means['tre_mm'],
+                    means['tre_before_mm'])
+        state['validation'], state['validation_pending'] = means, False
+        if means['error_mm'] < state['best'].get('error_mm', np.inf):
+            state['best'] = {'step': step, 'error_mm': means['error_mm']}
+        self.checkpoints.update(step, state)
+
+    def _synthetic_pair_errors(self):
+        if self._pair is None:
+            self._pair = self._validation_set.synthetic_pair()
+        return pair_errors(self._pair, self.session.run(
+            self.graph.prediction, {self.graph.images: self._pair.images}))

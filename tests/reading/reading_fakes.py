@@ -31,6 +31,7 @@ def a_setting(**changes):
         'Ry': 2,
         'Margin': 3,
         'ClassBalanced': [2.0, 7.0],
+        'LeadIn': False,
         'NetworkTraining': {
             'NumberOfImagesPerChunk': 3,
             'SamplesPerImage': 8,

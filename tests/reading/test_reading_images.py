@@ -259,7 +259,7 @@ def test_memory_is_known_before_reading_and_refused_with_the_numbers():
     )
     needed = memory.estimate(sizes, options)
     assert needed.chunk == (2 + 1 + 1) * 10**6 * 17 and needed.chunks == 2 * needed.chunk
-    assert needed.batch == 15 * 4 * (2 * 101**3 + 4 * 21**3) and needed.batches == 22 * needed.batch
+    assert needed.batch == 15 * 4 * (2 * 101**3 + 4 * 21**3) and needed.batches == 23 * needed.batch
     memory.require_memory(needed, needed.total, options)
     with pytest.raises(InputError, match=r'{:.2f} GiB but'.format(needed.total / 2.0**30)):
         memory.require_memory(needed, needed.total - 1, options)

@@ -8,9 +8,10 @@ import weakref
 import pytest
 from reading_fakes import a_setting, im_infos, make_item, same_batch
 
-from functions.reading.channel import Channel, Closed, ReaderFailure, ReaderTimeout
+from functions.reading import memory
+from functions.reading.channel import Channel, Closed, Interrupted, ReaderFailure, ReaderTimeout
 from functions.reading.chunk_image import Images
-from functions.reading.train_queue import BatchQueue, TrainingQueue
+from functions.reading.train_queue import BatchQueue, TrainingQueue, training_memory
 from functions.reading.validation import ValidationSet, validation_batches
 from functions.setting.errors import InputError, RegNetError
 
@@ -119,19 +120,20 @@ def test_never_more_than_two_chunks_in_memory():
         return make_item(setting, im_info)
 
     reader = Images(a_setting(), 'Thread', im_info_list_full=im_infos(7), make_item=maker)
-    original = reader.loader.load
+    original = reader.loader.parts
 
-    def load(*arguments, **more):
-        chunk = original(*arguments, **more)
-        alive.add(chunk)
-        return chunk
+    def parts(*arguments):
+        for chunk in original(*arguments):
+            alive.add(chunk)
+            yield chunk
+            del chunk
 
-    reader.loader.load = load
+    reader.loader.parts = parts
     with BatchQueue(reader) as batches:
         for _ in range(40):
             batches.get(WAIT_S)
     # While an image is read for one chunk, at most one other chunk exists.
-    assert max(others) <= 1 and len(others) > 12
+    assert max(others) == 1 and len(others) > 12
 
 
 def test_a_failure_overtakes_what_waits():
@@ -155,6 +157,43 @@ def test_patience_counts_from_the_last_sign_of_life():
         channel.put(6)
     with pytest.raises(Closed):
         channel.alive('more')
+
+
+def test_interrupting_ends_the_waiting_but_not_what_is_ready():
+    inside, leave = threading.Event(), threading.Event()
+
+    def maker(setting, im_info, write=None):
+        inside.set()
+        assert leave.wait(WAIT_S)
+        return make_item(setting, im_info)
+
+    with queue(make_item=maker) as batches:
+        assert inside.wait(WAIT_S)
+        threading.Thread(target=batches.interrupt).start()
+        with pytest.raises(Interrupted):
+            batches.get()
+        leave.set()
+        with batches._batches._changed:
+            assert batches._batches._changed.wait_for(lambda: batches._batches._things, WAIT_S)
+        assert same_batch(batches.get(), direct().next_batch())
+
+
+def test_a_later_semi_epoch_to_begin_with():
+    reader = Images(a_setting(), im_info_list_full=im_infos(7), make_item=make_item, semi_epoch=3)
+    with queue(semi_epoch=3) as batches:
+        assert same_batch(batches.get(WAIT_S), reader.next_batch())
+
+
+def test_the_memory_of_a_training_is_counted_beside_that_of_validation(monkeypatch):
+    size = {'image_size': lambda setting, im_info: (100, 100, 100), 'make_item': make_item}
+    needed = training_memory(a_setting(), im_infos(7), **size)
+    reader = Images(a_setting(), im_info_list_full=im_infos(7), **size)
+    assert needed == reader.memory_needed(2, 7).total > 0
+    alone = Images(a_setting(), train_mode='Validation', im_info_list_full=im_infos(7), **size)
+    monkeypatch.setattr(memory, 'available_memory', lambda: alone.memory_needed(2, 6).total + needed)
+    ValidationSet(a_setting(), im_infos(7), memory_beside=needed, **size)
+    with pytest.raises(InputError, match='Validation needs'):
+        ValidationSet(a_setting(), im_infos(7), memory_beside=needed + 1, **size)
 
 
 def test_memory_is_refused_before_a_thread_starts():

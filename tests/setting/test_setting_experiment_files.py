@@ -114,6 +114,19 @@ class TestSteps:
         write_json(folder + 'RegNet3DModel.ckpt-15.json', {'step': 15})
         assert su.get_global_step(setting, 'Last', 'MyExp') == '15'
 
+    def test_best_is_what_the_last_record_says(self, setting):
+        folder = checkpoints([15, 30, 45])
+        for step, best in ((15, 15), (30, 15), (45, 30)):
+            write_json('{}RegNet3DModel.ckpt-{}.json'.format(folder, step),
+                       {'step': step, 'state': {'best': {'step': best, 'error_mm': 1.}}})
+        assert su.get_global_step(setting, 'Best', 'MyExp') == '30'
+        write_json(folder + 'RegNet3DModel.ckpt-45.json', {'step': 45, 'state': {'best': {}}})
+        assert su.get_global_step(setting, 'Best', 'MyExp') == '45'
+
+    def test_only_recorded_ones_on_request(self, setting):
+        checkpoints([15, 30])
+        assert su.saved_steps(setting) == [15, 30] and su.saved_steps(setting, recorded=True) == []
+
     def test_numbers_and_known_experiments(self, setting):
         assert su.get_global_step(setting, 15015, 'MyExp') == su.get_global_step(setting, '15015',
                                                                                  'MyExp') == '15015'
@@ -126,7 +139,7 @@ class TestSteps:
 
     @pytest.mark.parametrize('wrong', ['last', '-1', '1.5', None, True, 2.5])
     def test_other_requests(self, setting, wrong):
-        with pytest.raises(InputError, match="'Last', 'Auto' or a whole number"):
+        with pytest.raises(InputError, match="'Last', 'Best', 'Auto' or a whole number"):
             su.get_global_step(setting, wrong, 'MyExp')
 
 

@@ -52,7 +52,7 @@ def test_the_affine_registration_is_refused_only_where_it_would_be_run(setting):
     ({'R': 1.5}, 'network_dict.stage2.R is 1.5'), ({'MaskToZero': 'lung'}, "MaskToZero is 'lung'"),
     ({'stage': 4}, 'network_dict.stage2.stage is 4; accepted: 2.'),
     ({'stage': 2.0}, 'network_dict.stage2.stage is 2.0; accepted: one of 1, 2, 4.'), ({'stage': 2}, None),
-    ({'NetworkDesign': 'unet'}, "network_dict.stage2.NetworkDesign is 'unet'; accepted: unet1. Did you mean"),
+    ({'NetworkDesign': 'unet'}, "network_dict.stage2.NetworkDesign is 'unet'; accepted: "),
     ({'NetworkLoad': 'Nobody'}, 'NetworkLoad: Nobody has no checkpoint in ./Experiments/RegNet/Nobody/'),
     ({'NetworkLoad': '../Trained'}, "network_dict.stage2.NetworkLoad: "),
     ({'NetworkLoad': 'RegNet/MyExp', 'GlobalStepLoad': 7}, None)])
@@ -92,6 +92,8 @@ def test_a_stage_that_is_not_registered_needs_no_checkpoint(setting):
     (None, None), ({'NetworkLoad': 'Trained'}, None),
     ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 20}, None),
     ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 'Best'}, None),
+    ({'NetworkLoad': 'Trained', 'itr_load': 'Auto', 'semi_epoch_load': 3}, None),
+    ({'NetworkLoad': 'Trained', 'itr_load': -1}, "LoadedNetwork.itr_load is -1; accepted: one of 'Auto'"),
     ({}, 'LoadedNetwork.NetworkLoad is missing'),
     ({'NetworkLoad': None}, 'LoadedNetwork.NetworkLoad is None'),
     (3, 'LoadedNetwork is 3'),

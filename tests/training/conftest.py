@@ -15,8 +15,11 @@ def setting(tmp_path, monkeypatch):
         'TrainingCNList': [1, 2], 'TrainingTypeImList': [0], 'TrainingDSmoothList': [0, 1, 2],
         'ValidationCNList': [3], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [0, 1]}])
     su.load_network_setting(setting, 'unet1')
-    setting.update(FullImage=False, R=10, Ry=10, Margin=0, ClassBalanced=[2, 7], normalization='lung', DVFUnit='voxel')
-    setting['NetworkTraining'].update(NumberOfImagesPerChunk=3, SamplesPerImage=3, BatchSize=2, MaxQueueSize=3, MaxIterations=8,
-                                      LogInterval=1, ValidationInterval=4)
-    setting['NetworkValidation'].update(NumberOfImagesPerChunk=2, SamplesPerImage=2, BatchSize=2, MaxQueueSize=2)
+    setting.update(FullImage=False, R=10, Ry=10, Margin=0, ClassBalanced=[2, 7], normalization='lung',
+                   DVFUnit='voxel')
+    setting['NetworkTraining'].update(
+        NumberOfImagesPerChunk=3, SamplesPerImage=3, BatchSize=2, MaxQueueSize=3, MaxIterations=8,
+        LogInterval=1, ValidationInterval=4)
+    setting['NetworkValidation'].update(
+        NumberOfImagesPerChunk=2, SamplesPerImage=2, BatchSize=2, MaxQueueSize=2)
     return setting

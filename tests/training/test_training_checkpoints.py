@@ -69,6 +69,48 @@ def test_step_that_does_not_exist_is_refused_with_those_there_are(checkpoints):
         checkpoints.path(15)
 
 
+def test_the_settings_room_and_this_one_name_the_same_checkpoints(checkpoints):
+    save(checkpoints, [10, 20, 30], best=20)
+    setting = su.initialize_setting('other', where_to_run='Root')
+    assert su.saved_steps(setting, 'tiny') == checkpoints.steps() == [20, 30]
+    for name in ('Last', 'Best'):
+        assert su.get_global_step(setting, name, 'tiny') == str(checkpoints.resolve(name))
+    other = Checkpoints(setting, experiment='tiny')
+    assert other.steps() == [20, 30] and other.path(20) == checkpoints.path(20)
+
+
+def test_what_is_found_out_later_is_added_to_the_record(checkpoints):
+    save(checkpoints, [10, 20])
+    checkpoints.update(20, {'iteration': 20, 'best': {'step': 20}})
+    assert checkpoints.state(20)['best'] == {'step': 20} and checkpoints.problem(20) is None
+    assert checkpoints.best() == 20
+
+
+def test_what_a_killed_saving_left_is_swept_and_nothing_else(checkpoints):
+    save(checkpoints, [10])
+    folder = os.path.dirname(checkpoints.prefix)
+    before = sorted(os.listdir(folder))
+    with open(checkpoints.prefix + '-20.data-00000-of-00001.tempstate12', 'w') as stream:
+        stream.write('half')
+    os.makedirs(checkpoints.prefix + '-20_temp_0a1b2c/part-00000')
+    with open(checkpoints.prefix + '2-20.index', 'w') as stream:
+        stream.write('of another one')
+    checkpoints.sweep()
+    other = os.path.basename(checkpoints.prefix) + '2-20.index'
+    assert sorted(os.listdir(folder)) == sorted(before + [other])
+
+
+def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(checkpoints):
+    save(checkpoints, [10])
+
+    class Dying(Saver):
+        def save(self, *arguments, **options):
+            raise OSError('the disk is gone')
+    with pytest.raises(OSError):
+        checkpoints.save('weights', Dying(), 10, {'best': {}})
+    assert checkpoints.steps() == []
+
+
 def test_other_experiments_and_longer_names_are_not_mixed_up(checkpoints):
     save(checkpoints, [10])
     with open(checkpoints.prefix + '2-99.json', 'w') as stream:

@@ -1,65 +1,73 @@
-"""The loop: it learns, resumes exactly, survives half-written checkpoints and signals, and fails loudly."""
+"""The loop: what it writes, where it begins and where it ends."""
 import json
 import os
-import signal
 
 import numpy as np
 import pytest
 
 import functions.setting.setting_utils as su
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.errors import InputError
 from functions.training.checkpoints import Checkpoints
 from functions.training.journal import read_journal
-from functions.training.trainer import TrainingInterrupted, train
-from training_fakes import make_item
+from training_fakes import journal_lines, losses, make_item, run, tensorboard
 
 
-def losses(setting):
-    lines = read_journal(os.path.join(su.address_generator(setting, 'ModelFolder'), 'log.jsonl'))
-    return {line['iteration']: line['loss'] for line in lines if line['kind'] == 'train'}
-
-
-def run(setting, iterations, **arguments):
-    setting['NetworkTraining']['MaxIterations'] = iterations
-    return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
+SCALARS = {'loss', 'huber', 'bending_energy', 'error_mm', 'error_mm_0-2'}
+IMAGES = {'Fixed_Images', 'Moving_Images'} | {
+    kind + letter for kind in ('GroundTruth_', 'RegNet_', 'Difference_') for letter in 'XYZ'}
+TRE = {'tre_mm', 'tre_median_mm', 'tre_p95_mm', 'tre_before_mm'}
 
 
 def test_training_writes_what_a_person_looks_for(setting):
     result = run(setting, 5)
     assert result.iteration == 5
     assert Checkpoints(setting).newest() == result.step
+    lines = {kind: journal_lines(setting, kind) for kind in ('train', 'validation')}
+    assert [line['iteration'] for line in lines['train']] == [1, 2, 3, 4, 5]
+    assert [line['iteration'] for line in lines['validation']] == [4, 5]
+    assert all(np.isfinite(line['error_mm']) and line['gradient_norm'] > 0 for line in lines['train'])
     folder = su.address_generator(setting, 'ModelFolder')
-    lines = read_journal(os.path.join(folder, 'log.jsonl'))
-    assert [line['iteration'] for line in lines if line['kind'] == 'train'] == [1, 2, 3, 4, 5]
-    assert [line['iteration'] for line in lines if line['kind'] == 'validation'] == [4, 5]
-    assert all(np.isfinite(line['error_mm']) for line in lines)
+    assert {'log.jsonl', 'log.txt', 'log_im.txt', 'setting0.txt', 'about0.json', 'Saved', 'Plots'} <= set(
+        os.listdir(folder))
     assert os.path.getsize(os.path.join(folder, 'Plots', 'training_curve.png')) > 1000
-    for folder in ('summary_train', 'summary_validation'):
-        assert any('tfevents' in name for name in os.listdir(su.address_generator(setting, folder)))
+    with open(os.path.join(folder, 'log_im.txt')) as stream:
+        assert 'SemiEpoch=0, Chunk=0, lead-in' in stream.read()
+    # TensorBoard holds the numbers of the JSON lines.
+    extra = {'train': {'learning_rate', 'queue_fill', 'wait_share', 'gradient_norm', 'semi_epoch'},
+             'validation': TRE}
+    for kind in lines:
+        scalars, images = tensorboard(setting, 'summary_' + kind)
+        assert SCALARS | extra[kind] == set(scalars)
+        assert images == (IMAGES if kind == 'validation' else set())
+        for line in lines[kind]:
+            for tag in scalars:
+                assert scalars[tag][line['step']] == pytest.approx(line[tag], rel=1e-6)
+    last = lines['validation'][-1]
+    # Every displacement of the made-up items is below 2 mm, so the only class is the mean of all.
+    assert last['error_mm_0-2'] == pytest.approx(last['error_mm'], rel=1e-5)
+    assert 0 <= last['tre_before_mm'] <= 2 and last['tre_mm'] > 0
 
 
-def test_resumed_run_repeats_the_undisturbed_one_bit_for_bit(setting):
-    run(setting, 8)
-    undisturbed = losses(setting)
-    setting['current_experiment'] = 'interrupted'
-    run(setting, 4)
-    resumed = run(setting, 8)
-    assert resumed.iteration == 8
-    assert losses(setting) == undisturbed
-
-
-def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
-    run(setting, 8)
-    undisturbed = losses(setting)
-    checkpoints = Checkpoints(setting)
-    newest, before = checkpoints.steps()[-1], checkpoints.steps()[-2]
-    data = '{}-{}.data-00000-of-00001'.format(checkpoints.prefix, newest)
-    with open(data, 'r+b') as stream:
-        stream.truncate(os.path.getsize(data) // 2)
-    assert checkpoints.newest() == before
-    assert 'falling back' in caplog.text
-    run(setting, 8)
-    assert losses(setting) == undisturbed
+def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_nothing(setting):
+    run(setting, 3)
+    plain = losses(setting)
+    setting['current_experiment'] = 'inspected'
+    setting['NetworkTraining']['inspecting_regularization_weight'] = True
+    run(setting, 3)
+    assert losses(setting) == plain
+    line = journal_lines(setting, 'train')[0]
+    assert line['gradient_huber'] > 0 and line['gradient_bending'] > 0
+    weight = setting['NetworkTraining']['reg_weight']
+    assert line['reg_weight_equal'] == pytest.approx(
+        weight * line['gradient_huber'] / line['gradient_bending'], rel=1e-5)
+    difference = abs(line['gradient_huber'] - line['gradient_bending'])
+    assert difference * 0.999 <= line['gradient_norm'] <= line['gradient_huber'] + line['gradient_bending']
+    setting['current_experiment'] = 'without'
+    setting['NetworkTraining'].update(reg_weight=0., VoxelSize=[2, 2, 2])
+    run(setting, 1)
+    other = journal_lines(setting, 'train')[0]
+    assert other['gradient_bending'] == 0 and other['gradient_huber'] == pytest.approx(other['gradient_norm'])
+    assert other['bending_energy'] == pytest.approx(line['bending_energy'] / 16, rel=1e-4)
 
 
 def test_checkpoint_without_its_record_does_not_exist(setting):
@@ -70,43 +78,6 @@ def test_checkpoint_without_its_record_does_not_exist(setting):
     assert checkpoints.newest() is None
     with pytest.raises(InputError, match='no checkpoint of step'):
         checkpoints.path(step)
-
-
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signal_writes_a_checkpoint_and_ends_with_its_code(setting, number):
-    calls = []
-
-    def interrupting(setting, im_info, write=None):
-        calls.append(im_info)
-        if len(calls) == 6:
-            os.kill(os.getpid(), number)
-        return make_item(setting, im_info)
-    with pytest.raises(TrainingInterrupted) as caught:
-        run(setting, 1000, make_item=interrupting)
-    assert caught.value.exit_code == 128 + number
-    checkpoints = Checkpoints(setting)
-    assert checkpoints.state(checkpoints.newest())['iteration'] >= 1
-    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
-
-
-def test_loss_that_is_no_number_stops_with_the_items_named(setting):
-    def spoiled(setting, im_info, write=None):
-        item = make_item(setting, im_info)
-        item.dvf[...] = np.nan if im_info['dsmooth'] == 1 else item.dvf
-        return item
-    setting['ClassBalanced'] = [7]
-    with pytest.raises(RegNetError, match='(?s)(Phantom_4D|dsmooth)'):
-        run(setting, 50, make_item=spoiled)
-
-
-def test_failing_item_reaches_the_trainer_with_its_name(setting):
-    def failing(setting, im_info, write=None):
-        if im_info['cn'] == 2:
-            raise RuntimeError('the disk fell over')
-        return make_item(setting, im_info)
-    with pytest.raises(RegNetError, match='(?s)the disk fell over') as caught:
-        run(setting, 50, make_item=failing)
-    assert 'cn2' in str(caught.value).replace(' ', '').replace('=', '') or 'case2' in str(caught.value)
 
 
 def test_weights_of_another_experiment_are_the_start(setting):
@@ -124,6 +95,29 @@ def test_weights_of_another_experiment_are_the_start(setting):
         values[name] = losses(setting)[1]
     setting['current_experiment'] = 'tiny'
     assert values['third'] == losses(setting)[1] != values['second']
+
+
+def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting):
+    su.load_network_setting(setting, 'crop4')
+    setting.update(R=42, Ry=2, Margin=0, Augmentation=True, ClassBalanced=[2])
+    setting['NetworkTraining'].update(BatchSize=1)
+    setting['NetworkValidation'].update(BatchSize=1)
+    run(setting, 1)
+    (line,) = journal_lines(setting, 'validation')
+    assert np.isfinite(line['tre_mm']) and line['tre_before_mm'] <= 2
+
+
+def test_a_warm_restart_may_go_on_counting(setting):
+    setting['ClassBalanced'] = [2]
+    setting['NetworkTraining'].update(LearningRate_Decay=0.5, NumberOfImagesPerChunk=6, SamplesPerImage=1)
+    run(setting, 8)     # six samples in the lead-in and in every semi-epoch, two a step
+    setting['current_experiment'] = 'second'
+    setting['LoadedNetwork'] = {'NetworkLoad': 'tiny', 'itr_load': 'Auto', 'semi_epoch_load': 'Auto'}
+    assert run(setting, 10).iteration == 10
+    lines = journal_lines(setting, 'train')
+    assert [line['iteration'] for line in lines] == [9, 10] and [line['step'] for line in lines] == [18, 20]
+    # Step 8 was in semi-epoch 1; like the published training, the next one begins.
+    assert all(line['semi_epoch'] == 2 and line['learning_rate'] == 0.25e-3 for line in lines)
 
 
 def test_fresh_training_gives_up_what_was_trained_before(setting):

@@ -1,9 +1,15 @@
-"""Tiny training items that need no file."""
+"""Tiny training items that need no file, and what a training on them leaves."""
+import os
+
 import numpy as np
 from scipy import ndimage
 
+import functions.setting.setting_utils as su
 from functions.artificial_generation.item import Item
 from functions.setting.seeds import random_state
+from functions.tf_utils.backend import tf
+from functions.training.journal import read_journal
+from functions.training.trainer import train
 
 
 def smooth_noise(random, shape, sigma):
@@ -22,6 +28,38 @@ def make_item(setting, im_info, write=None):
     dvf = np.zeros(shape + (3,), np.float32)
     dvf[..., 0] = shift
     ones = np.ones(shape, np.uint8)
-    values = dict(im=image.astype(np.int16), deformed_im=deformed.astype(np.int16), dvf=dvf, mask=ones, lung=ones,
-                  spacing=(1., 1., 1.), im_info=im_info)
+    values = dict(im=image.astype(np.int16), deformed_im=deformed.astype(np.int16), dvf=dvf, mask=ones,
+                  lung=ones, spacing=(1., 1., 1.), im_info=im_info)
     return Item(**{name: values[name] for name in Item._fields})
+
+
+def run(setting, iterations, **arguments):
+    """Train on one thread, with the items above unless others are given."""
+    setting['NetworkTraining']['MaxIterations'] = iterations
+    return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
+
+
+def journal_lines(setting, kind):
+    """Lines of log.jsonl of one kind, 'train' or 'validation'."""
+    lines = read_journal(os.path.join(su.address_generator(setting, 'ModelFolder'), 'log.jsonl'))
+    return [line for line in lines if line['kind'] == kind]
+
+
+def losses(setting):
+    """Iteration -> training loss."""
+    return {line['iteration']: line['loss'] for line in journal_lines(setting, 'train')}
+
+
+def tensorboard(setting, request):
+    """What TensorBoard's files in a folder hold: scalars as tag -> step -> value, and the tags of images."""
+    folder, scalars, images = su.address_generator(setting, request), {}, set()
+    for name in sorted(os.listdir(folder)):
+        if 'tfevents' not in name:
+            continue
+        for event in tf.train.summary_iterator(os.path.join(folder, name)):
+            for value in event.summary.value:
+                if value.HasField('image'):
+                    images.add(value.tag)
+                else:
+                    scalars.setdefault(value.tag, {})[event.step] = value.simple_value
+    return scalars, images

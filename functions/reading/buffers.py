@@ -1,0 +1,52 @@
+"""Memory of batches, used again.
+
+A batch of patches takes a hundred megabytes. Fresh memory of that size costs a page fault per 4 KiB, as much
+time as filling it, so the memory of batches that nobody holds any more is given out again.
+"""
+
+import sys
+
+import numpy as np
+
+
+def _references(arrays, number):
+    """References to an array of a list that this module does not cause."""
+    return sys.getrefcount(arrays[number])
+
+
+# Every view, and every view of a view, holds a reference to the array that owns the memory.
+_UNUSED = _references([np.empty(0)], 0)
+
+
+class BufferPool:
+    """Gives out uninitialised float32 arrays.
+
+    Memory is given out again only when every array that looks at it is gone, so that holding on to a batch is
+    always safe.
+
+    :param most: how many arrays are kept for reuse; what is asked beyond them is ordinary memory.
+    """
+
+    def __init__(self, most):
+        self._most = most
+        self._largest = 0
+        self._owners = []
+
+    def empty(self, shape):
+        """A C-contiguous float32 array whose content is arbitrary.
+
+        :param shape: its size.
+        """
+        size = int(np.prod(shape, dtype=np.int64))
+        unused = [n for n in range(len(self._owners)) if _references(self._owners, n) == _UNUSED]
+        for number in unused:
+            if self._owners[number].size >= size:
+                return self._owners[number][:size].reshape(shape)
+        if unused and len(self._owners) == self._most:
+            del self._owners[unused[0]]  # too small; a larger one takes its place
+        if len(self._owners) == self._most:
+            return np.empty(shape, dtype=np.float32)
+        # The last batch of a chunk is smaller; its memory is to serve the others too.
+        self._largest = max(self._largest, size)
+        self._owners.append(np.empty(self._largest, dtype=np.float32))
+        return self._owners[-1][:size].reshape(shape)

@@ -1,0 +1,85 @@
+"""What is computed from the losses of many steps: means for the log, and whether training is still sane."""
+import collections
+
+import numpy as np
+
+from functions.setting.errors import InputError
+
+#: Keys of sums, one per class, that :class:`Averages` turns into mean errors.
+CLASS_ERROR, CLASS_VOXELS = 'class_error', 'class_voxels'
+
+# Losses that are remembered, and how many it takes to judge the next one.
+_WINDOW, _ENOUGH = 100, 20
+
+
+def class_tags(limits):
+    """Names of the mean errors per class of displacement, e.g. error_mm_0-2 and error_mm_2-7 for [2, 7]."""
+    edges = [0.] + list(limits)
+    return ['error_mm_{:g}-{:g}'.format(low, high) for low, high in zip(edges, edges[1:])]
+
+
+class Averages(object):
+    """Means weighted by the number of samples, one weight for all quantities.
+
+    Mean errors per class are sums over voxels divided by the number of voxels; a class without voxels is left
+    out.
+
+    :param tags: of the classes, see :func:`class_tags`.
+    """
+
+    def __init__(self, tags=()):
+        self._tags = tags
+        self._sums, self._count = collections.defaultdict(float), 0
+
+    def add(self, values, samples):
+        """Count in the values of one step of ``samples`` samples."""
+        for key, value in values.items():
+            factor = 1 if key in (CLASS_ERROR, CLASS_VOXELS) else samples
+            self._sums[key] = self._sums[key] + np.asarray(value, dtype=float) * factor
+        self._count += samples
+
+    def means(self):
+        """Dictionary name -> mean as float."""
+        means = {key: float(value) / max(self._count, 1) for key, value in self._sums.items()
+                 if key not in (CLASS_ERROR, CLASS_VOXELS)}
+        if CLASS_VOXELS in self._sums:
+            for tag, error, voxels in zip(self._tags, self._sums[CLASS_ERROR], self._sums[CLASS_VOXELS]):
+                if voxels > 0:
+                    means[tag] = float(error / voxels)
+        return means
+
+
+class LossWatch(object):
+    """Stops a training whose numbers are not finite any more, or whose loss explodes.
+
+    A loss explodes when it is above ``limit`` times the 90 % quantile of the 100 losses before it, and at
+    least 20 have been seen: batches of large motion among many without any do not count as explosions.
+
+    :param limit: None: no loss is too large as long as it is finite.
+    """
+
+    def __init__(self, limit):
+        self._limit = limit
+        self._losses = collections.deque(maxlen=_WINDOW)
+
+    def check(self, values, iteration, items):
+        """Judge the scalars of a step.
+
+        :param values: name -> scalar; ``loss`` among them.
+        :param items: names of the items of the batch.
+        :raises InputError: with what is wrong, the iteration and the items.
+        """
+        wrong = ['{} is {}'.format(name, value) for name, value in sorted(values.items())
+                 if not np.all(np.isfinite(value))]
+        loss = float(values['loss'])
+        if not wrong and self._limit is not None and len(self._losses) >= _ENOUGH:
+            usual = float(np.percentile(self._losses, 90))
+            if loss > self._limit * usual:
+                wrong = ['the loss is {:.4g}, more than LossLimit = {:g} times the {:.4g} it was '
+                         'before'.format(loss, self._limit, usual)]
+        if wrong:
+            raise InputError(
+                'Training stops at iteration {}: {}. The batch held: {}. Nothing of this step is saved. '
+                'Lower LearningRate_Base or look at these items.'.format(
+                    iteration, '; '.join(wrong), ', '.join(items)))
+        self._losses.append(loss)
