@@ -63,6 +63,38 @@ def deformed_grid(dvf, plane, every):
                     for column in range(every // 2, len(across), every)]
 
 
+def draw_arrows(axes, plane, field):
+    """In-plane part of a displacement [rows, columns, 3] on a section, true to scale."""
+    across, up = pl.pixel_positions(plane)
+    every = max(1, int(round((up[-1] - up[0]) / 17 / plane.step)))
+    some = slice(every // 2, None, every)
+    vectors = pl.in_plane(plane, field[some, some])
+    axes.quiver(across[some], up[some], vectors[..., 0], vectors[..., 1], angles='xy', scale_units='xy',
+                scale=1, color='white', width=0.004, headwidth=4, headlength=4.5, zorder=5)
+
+
+def draw_success(axes, before, after):
+    """Share of landmarks below every error; ``before``, ``after``: (n, 3) mm."""
+    largest = 0.0
+    for vectors, colour, name in ((before, _BEFORE, 'before'), (after, _AFTER, 'after')):
+        length = np.sort(np.linalg.norm(vectors, axis=1))
+        share = 100.0 * np.arange(len(length) + 1) / len(length)
+        label = '{}: median {:.2f}, 95 % {:.2f} mm'.format(
+            name, np.median(length), np.percentile(length, 95))
+        axes.step(np.append(0.0, length), share, where='post', color=colour, linewidth=2.2, label=label)
+        largest = max(largest, float(length[-1]))
+    axes.set_xlim(0, largest * 1.03 if largest > 0 else 1.0)
+    axes.set_ylim(0, 101)
+    axes.set_xlabel('landmark error (mm)', fontsize=10)
+    axes.set_ylabel('landmarks below (%)', fontsize=10)
+    axes.tick_params(labelsize=9)
+    axes.grid(True, color='0.88')
+    axes.set_axisbelow(True)
+    axes.legend(loc='lower right', fontsize=9.5, framealpha=0.95)
+    for side in ('top', 'right'):
+        axes.spines[side].set_visible(False)
+
+
 def _halo(colour):
     """An edge of the opposite brightness, so that letters are read on any grey."""
     return [withStroke(linewidth=2.2, foreground='white' if colour == 'black' else 'black')]
@@ -121,25 +153,8 @@ class Cells(object):
         self._title(row, column, 'Landmark errors')
         bottom = layout.rows[row] + layout.section_height - layout.row_height
         width = max(layout.bar, _NARROWEST - _BAR)
-        axes = self._axes(layout.columns[column] + 0.62, bottom + 0.46, width - 0.7, layout.row_height - 0.5)
-        largest = 0.0
-        for vectors, colour, name in ((before, _BEFORE, 'before'), (after, _AFTER, 'after')):
-            length = np.sort(np.linalg.norm(vectors, axis=1))
-            share = 100.0 * np.arange(len(length) + 1) / len(length)
-            label = '{}: median {:.2f}, 95 % {:.2f} mm'.format(
-                name, np.median(length), np.percentile(length, 95))
-            axes.step(np.append(0.0, length), share, where='post', color=colour, linewidth=2.2, label=label)
-            largest = max(largest, float(length[-1]))
-        axes.set_xlim(0, largest * 1.03 if largest > 0 else 1.0)
-        axes.set_ylim(0, 101)
-        axes.set_xlabel('landmark error (mm)', fontsize=10)
-        axes.set_ylabel('landmarks below (%)', fontsize=10)
-        axes.tick_params(labelsize=9)
-        axes.grid(True, color='0.88')
-        axes.set_axisbelow(True)
-        axes.legend(loc='lower right', fontsize=9.5, framealpha=0.95)
-        for side in ('top', 'right'):
-            axes.spines[side].set_visible(False)
+        draw_success(self._axes(layout.columns[column] + 0.62, bottom + 0.46, width - 0.7,
+                                layout.row_height - 0.5), before, after)
 
     def grid(self, row, column, dvf):
         """A regular grid of about 10 mm, displaced, over the fixed image."""
@@ -161,17 +176,11 @@ class Cells(object):
             self._letters(axes, plane, 'white')
             shown = self._show(axes, plane, length, cmap='viridis', vmin=0, vmax=largest,
                                interpolation='bilinear')
-            across, up = pl.pixel_positions(plane)
-            every = max(1, int(round((up[-1] - up[0]) / 17 / plane.step)))
-            some = slice(every // 2, None, every)
-            vectors = pl.in_plane(plane, field[some, some])
-            axes.quiver(across[some], up[some], vectors[..., 0], vectors[..., 1], angles='xy',
-                        scale_units='xy', scale=1, color='white', width=0.004, headwidth=4,
-                        headlength=4.5, zorder=5)
+            draw_arrows(axes, plane, field)
         self._bar(row, column, shown, 'mm', extend='max')
 
     def volume_change(self, row, column, jacobian):
-        """The Jacobian determinant; folded voxels are black."""
+        """The Jacobian determinant; folded voxels are black. Returns the axes."""
         cell = self._cell(row, column, 'Jacobian determinant (1: volume kept; black: folded)')
         maps = [pl.sample(jacobian, plane, default=1.0) for plane in self.sections]
         # Symmetric about 1; wide enough for what there is, never so narrow that noise looks like motion.
@@ -184,6 +193,7 @@ class Cells(object):
             folded = np.where(section <= 0, 1.0, np.nan)
             self._show(axes, plane, folded, cmap='gray', vmin=1, vmax=2, interpolation='nearest')
         self._bar(row, column, shown, 'J', extend='both')
+        return cell
 
     def _axes(self, left, bottom, width, height):
         layout = self.layout
@@ -197,18 +207,15 @@ class Cells(object):
                          fontweight='bold', va='bottom')
 
     def _cell(self, row, column, title):
-        """Empty axes of both sections in mm, titled, with the outline of the lungs."""
-        layout = self.layout
+        """Empty axes of all sections in mm, titled, with the outline of the lungs."""
         self._title(row, column, title)
-        left, cell = layout.columns[column], []
-        widths = layout.coronal_width, layout.sagittal_width
-        for plane, lung, width in zip(self.sections, self.lung, widths):
-            axes = self._axes(left, layout.rows[row], width, layout.section_height)
-            left += width + _GAP
+        cell = []
+        for plane, lung, place in zip(self.sections, self.lung, self._places(row, column)):
+            axes = self._axes(*place)
             edges = pl.extent(plane)
             axes.set_facecolor('black')
             axes.set_xlim(edges[0], edges[1])
-            axes.set_ylim(edges[2], edges[3])
+            axes.set_ylim(*(edges[2:] if plane.vertical == 2 else edges[:1:-1]))
             axes.set_xticks([])
             axes.set_yticks([])
             for spine in axes.spines.values():
@@ -219,11 +226,19 @@ class Cells(object):
             cell.append(axes)
         return cell
 
+    def _places(self, row, column):
+        """(left, bottom, width, height), inches, of the sections of a cell."""
+        layout, left, places = self.layout, self.layout.columns[column], []
+        for width in (layout.coronal_width, layout.sagittal_width):
+            places.append((left, layout.rows[row], width, layout.section_height))
+            left += width + _GAP
+        return places
+
     def _letters(self, axes, plane, colour):
-        left, right = pl.orientation_letters(plane)
+        left, right, top = pl.orientation_letters(plane)
         for letter, x, y, across, up in ((left, 0.012, 0.5, 'left', 'center'),
                                          (right, 0.988, 0.5, 'right', 'center'),
-                                         ('S', 0.5, 0.985, 'center', 'top')):
+                                         (top, 0.5, 0.985, 'center', 'top')):
             axes.text(x, y, letter, transform=axes.transAxes, fontsize=10, color=colour, ha=across, va=up,
                       zorder=6, path_effects=_halo(colour))
 
@@ -236,13 +251,16 @@ class Cells(object):
                           interpolation='bilinear')
 
     def _bar(self, row, column, mappable, label, **settings):
-        layout = self.layout
-        axes = self._axes(layout.columns[column] + layout.bar,
-                          layout.rows[row] + 0.08 * layout.section_height, 0.13, 0.84 * layout.section_height)
+        axes = self._axes(*self._bar_place(row, column))
         bar = self.figure.colorbar(mappable, cax=axes, **settings)
         bar.set_label(label, fontsize=10, labelpad=2)
         axes.tick_params(labelsize=9, length=2, pad=2)
         bar.outline.set_linewidth(0.5)
+
+    def _bar_place(self, row, column):
+        layout = self.layout
+        return (layout.columns[column] + layout.bar, layout.rows[row] + 0.08 * layout.section_height, 0.13,
+                0.84 * layout.section_height)
 
     def _scale_bar(self, axes, plane):
         left, right, bottom, top = pl.extent(plane)

@@ -83,7 +83,7 @@ def _evaluate(setting, task, path, protocol, labels):
     paths = input_paths(setting, task.pair)
     files = list(paths.values()) + [task.dvf, task.affine, task.moved]
     landmarks, reason = _landmarks(setting, task.pair, paths)
-    made_from = {'files': [_stamp(name) for name in files], 'protocol': protocol, 'labels': labels,
+    made_from = {'files': [stamp(name) for name in files], 'protocol': protocol, 'labels': labels,
                  'seconds': task.seconds, 'without_landmarks': reason,
                  'landmarks': None if landmarks is None else array_checksum(np.array(landmarks))}
     try:
@@ -126,20 +126,25 @@ def _landmarks(setting, pair, paths):
 def input_paths(setting, pair):
     """Paths of what a pair was registered from: fixed, moving, fixed_lung, moving_lung, and truth (the true
     DVF of a synthetic pair, else None)."""
-    synthetic = 'dsmooth' in pair[0]
-
-    def path(request, im_info):
-        keys = _SYNTHETIC_KEYS if synthetic else _SYNTHETIC_KEYS[:3]
-        return su.address_generator(setting, request, stage=1,
-                                    **{key: im_info[key] for key in keys if key in im_info})
-    prefix = 'Deformed' if synthetic else 'Original'
     return collections.OrderedDict([
-        ('fixed', path(prefix + 'Im', pair[0])), ('moving', path('OriginalIm', pair[1])),
-        ('fixed_lung', path(prefix + 'Lung', pair[0])), ('moving_lung', path('OriginalLung', pair[1])),
-        ('truth', path('DeformedDVF', pair[0]) if synthetic else None)])
+        ('fixed', image_path(setting, 'Im', pair, 0)), ('moving', image_path(setting, 'Im', pair, 1)),
+        ('fixed_lung', image_path(setting, 'Lung', pair, 0)),
+        ('moving_lung', image_path(setting, 'Lung', pair, 1)),
+        ('truth', image_path(setting, 'DVF', pair, 0) if 'dsmooth' in pair[0] else None)])
 
 
-def _stamp(path):
+def image_path(setting, what, pair, position):
+    """Path of 'Im', 'Lung', 'Torso' (of a synthetic pair's fixed image also 'DVF') of the fixed (0) or the
+    moving (1) image of a pair, at 1 mm."""
+    keys, prefix = _SYNTHETIC_KEYS[:3], 'Original'
+    if 'dsmooth' in pair[0]:
+        # The moving image of a synthetic pair is the one that was deformed: an original, or made from one.
+        keys, prefix = _SYNTHETIC_KEYS, '' if position else 'Deformed'
+    return su.address_generator(setting, prefix + what, stage=1,
+                                **{key: pair[position][key] for key in keys if key in pair[position]})
+
+
+def stamp(path):
     """What tells whether a file is still the same; None for none."""
     if path is None:
         return None

@@ -173,14 +173,12 @@ def _mean(values):
     return float(np.mean(values)) if values else None
 
 
-def comparison_table(comparison, style='text'):
-    """The table of :meth:`Comparison.rows`: best values marked, second best too, † where the TRE differs
-    significantly from that of the best method, over landmarks (p <= 0.05).
+def ranks(rows):
+    """What is marked in the table of :meth:`Comparison.rows`.
 
-    :param style: 'text', 'markdown', 'csv' (unmarked, unrounded) or 'latex'.
-    :return: text.
+    :return: (marks, daggers): (row, column) -> 'best' or 'second', and the set of (row, column) where the TRE
+        differs significantly from that of the best method, over landmarks (p <= 0.05).
     """
-    rows = comparison.rows()
     marks = {}
     for column, sign in BETTER.items():
         values = [row.get(column) for row in rows]
@@ -190,4 +188,15 @@ def comparison_table(comparison, style='text'):
                 marks.update({(k, column): mark for k, value in enumerate(values) if value == rank})
     daggers = {(k, 'TRE mm') for k, row in enumerate(rows)
                if row.get('p landmarks') is not None and row['p landmarks'] <= SIGNIFICANT}
+    return marks, daggers
+
+
+def comparison_table(comparison, style='text'):
+    """The table of :meth:`Comparison.rows` with the marks of :func:`ranks`: best *, second best, †.
+
+    :param style: 'text', 'markdown', 'csv' (unmarked, unrounded) or 'latex'.
+    :return: text.
+    """
+    rows = comparison.rows()
+    marks, daggers = ranks(rows)
     return format_table(rows, style=style, digits=DIGITS, marks=marks, daggers=daggers)

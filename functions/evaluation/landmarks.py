@@ -20,13 +20,16 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.geometry import Geometry
-from functions.image.point_rows import dirlab_to_index, parse_rows
+from functions.image.point_files import read_points
 from functions.image.points import index_to_world, transform_points, world_to_index
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.setting.seeds import random_state
 
 _ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
+#: Request -> format of its rows, of :data:`functions.image.point_files.FORMATS`.
+_FORMATS = {'LandmarkPointExact': 'elastix_point', 'LandmarkPoint_tr': 'elastix_point',
+            'LandmarkIndex_tr': 'elastix_index', 'LandmarkIndex': 'dirlab'}
 
 
 def read_landmarks(setting, pair_info, exact=True, check_inside=True):
@@ -55,22 +58,6 @@ def read_landmarks(setting, pair_info, exact=True, check_inside=True):
             require_inside(points[k], image_geometry(image_paths[k]), path, image_paths[k])
     certain = _certain_points(setting, pair_info, len(points[0]))
     return points[0][certain], points[1][certain]
-
-
-def read_points_text(path, kind='point'):
-    """Rows of three numbers of a text file.
-
-    :param kind: 'point' or 'index': what an elastix header, if there is one, must say.
-    :return: float64 (n, 3), as written.
-    :raises MissingFileError: no such file.
-    :raises InputError: something that is not three finite numbers, no row at all, or a header that disagrees.
-    """
-    try:
-        with open(path, 'r', encoding='utf-8', errors='replace') as stream:
-            text = stream.read()
-    except FileNotFoundError as error:
-        raise MissingFileError('The landmarks {} do not exist.'.format(path)) from error
-    return parse_rows(path, text, kind)
 
 
 def image_geometry(path):
@@ -144,13 +131,9 @@ def _paths(setting, request, pair_info):
 
 
 def _read_as_world(setting, request, path, im_info):
-    if request in ('LandmarkPointExact', 'LandmarkPoint_tr'):
-        return read_points_text(path, 'point')
-    geometry = source_geometry(setting, im_info)
-    rows = read_points_text(path, 'index')
-    if request == 'LandmarkIndex':
-        rows = dirlab_to_index(rows, geometry.size[2])
-    return index_to_world(rows, geometry)
+    counts_voxels = _FORMATS[request] != 'elastix_point'
+    geometry = source_geometry(setting, im_info) if counts_voxels else None
+    return read_points(path, geometry, _FORMATS[request]).points
 
 
 def source_geometry(setting, im_info):

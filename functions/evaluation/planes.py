@@ -1,9 +1,10 @@
 """Flat sections of volumes in physical space, as a radiologist expects them.
 
 A section is sampled along the axes of the patient (x to the left, y posterior, z superior), whatever the
-direction matrix and spacing of the image, with square pixels. Row 0 of a section is the inferior one: shown
-with the origin at the bottom, superior is up; a coronal section has the patient's right on the left, a
-sagittal one anterior on the left.
+direction matrix and spacing of the image, with square pixels. Row 0 of a coronal or sagittal section is the
+inferior one: shown with the origin at the bottom, superior is up; a coronal section has the patient's right
+on the left, a sagittal one anterior on the left. Row 0 of an axial section is the anterior one: its vertical
+axis is shown downwards.
 """
 from collections import namedtuple
 
@@ -15,17 +16,16 @@ from functions.image.geometry import Geometry
 from functions.image.points import index_to_world
 from functions.setting.errors import InputError
 
-#: name 'coronal' or 'sagittal'; normal, horizontal: axes, 0 x, 1 y (vertical is always 2, z); position: mm
-#: along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns,
-#: rows).
-Plane = namedtuple('Plane', 'name normal horizontal position lower step size')
+#: name 'coronal', 'sagittal' or 'axial'; normal, horizontal, vertical: axes, 0 x, 1 y, 2 z; position: mm along
+#: the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns, rows).
+Plane = namedtuple('Plane', 'name normal horizontal vertical position lower step size')
 
-_LETTERS = {'coronal': ('R', 'L'), 'sagittal': ('A', 'P')}
+_LETTERS = {'coronal': ('R', 'L', 'S'), 'sagittal': ('A', 'P', 'S'), 'axial': ('R', 'L', 'A')}
 _MOST_PIXELS = 640
 
 
 def orientation_letters(plane):
-    """(left, right) letters of a section: R and L, or A and P; above is always S, below I."""
+    """(left, right, top) letters of a section as it is shown."""
     return _LETTERS[plane.name]
 
 
@@ -45,28 +45,34 @@ def sample(image, plane, interpolator=sitk.sitkLinear, default=0.0):
     """Values of an image on a section.
 
     :param image: scalar or vector image of any geometry.
-    :return: float32 [rows, columns] or [rows, columns, components]; row 0 inferior; `default` outside the
-        image.
+    :return: float32 [rows, columns] or [rows, columns, components]; row 0 inferior (axial: anterior);
+        `default` outside the image.
     """
-    origin, size = [0.0, 0.0, plane.lower[1]], [1, 1, plane.size[1]]
+    origin, size = [0.0] * 3, [1] * 3
     origin[plane.normal], origin[plane.horizontal] = plane.position, plane.lower[0]
-    size[plane.horizontal] = plane.size[0]
+    origin[plane.vertical] = plane.lower[1]
+    size[plane.horizontal], size[plane.vertical] = plane.size
     vector = image.GetNumberOfComponentsPerPixel() > 1
     image = _cropped(image, origin, size, plane.step)
     section = sitk.Resample(image, [int(n) for n in size], sitk.Transform(3, sitk.sitkIdentity), interpolator,
                             origin, [plane.step] * 3, np.eye(3).ravel().tolist(), float(default),
                             sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32)
     array = sitk.GetArrayFromImage(section)
-    return array[:, 0] if plane.normal == 1 else array[:, :, 0]
+    return np.take(array, 0, axis=2 - plane.normal)
 
 
 def choose_planes(fixed, lung=None, margin=25.0):
-    """One coronal and one sagittal section through the largest lung areas, framed around the lungs.
+    """The coronal and the sagittal section of :func:`choose_views`; both share their vertical range."""
+    return choose_views(fixed, lung, margin)[:2]
+
+
+def choose_views(fixed, lung=None, margin=25.0):
+    """A coronal, a sagittal and an axial section through the largest lung areas, framed around the lungs.
 
     :param lung: mask image of any geometry; None: air inside the body of `fixed` (HU), or the whole image
         where there is none.
     :param margin: mm shown around the lungs.
-    :return: (coronal, sagittal); both share their vertical range and step.
+    :return: (coronal, sagittal, axial), of one step.
     :raises InputError: an empty mask.
     """
     lower, upper = _bounds(fixed)
@@ -74,7 +80,7 @@ def choose_planes(fixed, lung=None, margin=25.0):
     if points is None:
         centre = (lower + upper) / 2
     else:
-        centre = np.array([_most_frequent(points[:, axis]) for axis in (0, 1)])
+        centre = np.array([_most_frequent(points[:, axis]) for axis in range(3)])
         lower = np.maximum(lower, points.min(axis=0) - margin)
         upper = np.minimum(upper, points.max(axis=0) + margin)
         if np.any(upper < lower):
@@ -84,13 +90,13 @@ def choose_planes(fixed, lung=None, margin=25.0):
     origin = np.asarray(fixed.GetOrigin())
     lower = origin + step * np.floor((lower - origin) / step + 1e-6)
     count = np.maximum(np.floor((upper - lower) / step + 1e-6).astype(int) + 1, 2)
-    centre = origin[:2] + step * np.round((centre[:2] - origin[:2]) / step)
+    centre = origin + step * np.round((centre - origin) / step)
 
-    def plane(name, normal, horizontal):
-        corner = (float(lower[horizontal]), float(lower[2]))
-        return Plane(name, normal, horizontal, float(centre[normal]), corner, float(step),
-                     (int(count[horizontal]), int(count[2])))
-    return plane('coronal', 1, 0), plane('sagittal', 0, 1)
+    def plane(name, normal, horizontal, vertical):
+        corner = (float(lower[horizontal]), float(lower[vertical]))
+        return Plane(name, normal, horizontal, vertical, float(centre[normal]), corner, float(step),
+                     (int(count[horizontal]), int(count[vertical])))
+    return plane('coronal', 1, 0, 2), plane('sagittal', 0, 1, 2), plane('axial', 2, 0, 1)
 
 
 def points_near(plane, points, distance):
@@ -100,7 +106,7 @@ def points_near(plane, points, distance):
 
 def in_plane(plane, vectors):
     """The (horizontal, vertical) components of points or vectors (..., 3): (..., 2)."""
-    return np.stack([vectors[..., plane.horizontal], vectors[..., 2]], axis=-1)
+    return np.stack([vectors[..., plane.horizontal], vectors[..., plane.vertical]], axis=-1)
 
 
 def _cropped(image, origin, size, step):

@@ -37,16 +37,19 @@ def warp(image, dvf, interpolator='bspline', default=-2048., threads=None):
                      lambda source: warper.Execute(source, dvf))
 
 
-def resample_to(image, geometry, interpolator='linear', default=-2048., threads=None):
-    """Resample a scalar image on another grid (physical space; no transform).
+def resample_to(image, geometry, interpolator='linear', default=-2048., threads=None, transform=None):
+    """Resample a scalar image on another grid in physical space.
 
     :param geometry: :class:`Geometry` or image that gives the grid. Other parameters and errors as
         :func:`warp`.
+    :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
     code = _interpolator(interpolator)
     _require_scalar(image)
     resampler = grid_resampler(Geometry.of(geometry), threads)
     resampler.SetInterpolator(code)
+    if transform is not None:
+        resampler.SetTransform(transform)
     return _in_float(image, interpolator, default, resampler.SetDefaultPixelValue, resampler.Execute)
 
 

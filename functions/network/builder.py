@@ -1,7 +1,7 @@
 """From a network's table to its TensorFlow graph."""
 import collections
 
-from functions.network.description import INPUT
+from functions.network.description import INPUT, stride
 from functions.tf_utils import layers
 from functions.tf_utils.backend import tf
 
@@ -25,8 +25,9 @@ def build(description, images, bn_training, detailed_summary=False, use_keras=Fa
     if use_keras:
         raise ValueError("use_keras=True is not supported: Keras layers name their variables differently on each "
                          "TensorFlow, so checkpoints would not restore. Accepted: False.")
-    with tf.variable_scope('AdditiveNoise'):
-        images = layers.additive_noise(images, bn_training, _noise_key() if noise_key is None else noise_key)
+    if bn_training is not False:
+        with tf.variable_scope('AdditiveNoise'):
+            images = layers.additive_noise(images, bn_training, _noise_key() if noise_key is None else noise_key)
     tensors = {INPUT: images if normalise is None else normalise(images)}
     for layer in description.layers:
         scope, _, name = layer.name.rpartition('/')
@@ -38,6 +39,25 @@ def build(description, images, bn_training, detailed_summary=False, use_keras=Fa
     if detailed_summary:
         _summarise(description, tensors)
     return Built(tensors[description.layers[-1].name], tensors)
+
+
+def network_function(description):
+    """The function ``network(images, bn_training, detailed_summary=False, use_keras=False, **options)`` of a table."""
+    def network(images, bn_training, detailed_summary=False, use_keras=False, **options):
+        return build(description, images, bn_training, detailed_summary, use_keras, **options).dvf
+
+    network.__doc__ = """The DVF of a pair of images, by ``{0.name}``.
+
+    :param images: [n, z, y, x, 2] float32 in HU, channel 0 moving, channel 1 fixed; every side is
+        {0.size_unit} k + {0.size_offset}, at least {1}.
+    :param bn_training: Python bool or boolean tensor.
+    :param detailed_summary: also write slice images of the feature maps.
+    :param use_keras: refused with a ValueError when true.
+    :param options: ``normalise`` and ``noise_key`` of :func:`functions.network.builder.build`.
+    :return: [n, z', y', x', 3] float32, the displacement in (x, y, z); {0.offset} voxels smaller than the images at each
+        end of each axis.
+    """.format(description, description.smallest_valid_size(1))
+    return network
 
 
 def _noise_key():
@@ -62,12 +82,24 @@ def _up(layer, name, inputs, bn_training):
     return layers.upsample3d(inputs[0], name, margin=layer.margin)
 
 
+def _crop(layer, name, inputs, bn_training):
+    del bn_training
+    with tf.name_scope(name):
+        return layers.crop3d(inputs[0], layer.margin)
+
+
+def _down(layer, name, inputs, bn_training):
+    del bn_training
+    with tf.name_scope(name):
+        return layers.downsample3d(inputs[0], stride(layer))
+
+
 def _concat(layer, name, inputs, bn_training):
     del layer, bn_training
     return tf.concat(inputs, 4, name=name)
 
 
-_BUILDERS = {'conv': _conv, 'pool': _pool, 'up': _up, 'concat': _concat}
+_BUILDERS = {'conv': _conv, 'pool': _pool, 'up': _up, 'crop': _crop, 'down': _down, 'concat': _concat}
 
 
 def _static_shape(description, layer, images, tensor):
@@ -79,8 +111,8 @@ def _static_shape(description, layer, images, tensor):
             try:
                 shape[axis] = description.sizes(side)[layer.name]
             except ValueError as error:
-                raise ValueError('{} Valid sides are {} * k + {}.'.format(
-                    error, description.size_unit, description.size_offset)) from None
+                raise ValueError('{} Valid sides are {} * k + {}, at least {}.'.format(
+                    error, description.size_unit, description.size_offset, description.smallest_valid_size(1))) from None
     return shape
 
 

@@ -8,18 +8,22 @@ import numpy as np
 from functions.image.memory import available_memory
 from functions.network.builder import build
 from functions.network.description import network_description
-from functions.registration.tiling import choose_tiles
+from functions.registration.sweep import sweep
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
-from functions.tf_utils.sessions import open_session
+from functions.tf_utils.sessions import gpu_memory, open_session
 
 LOGGER = logging.getLogger(__name__)
 
 # Half of what is free: other processes live here too, and the estimate is an estimate.
 MEMORY_SHARE = 0.5
+#: Bytes taken to be free where the system does not say.
+UNKNOWN_MEMORY = 4e9
+#: On a CPU larger tiles are no faster, and the images of a large scan need memory as well.
+MOST_MEMORY = 4e9
 
 
 def read_model_setting(setting, experiment):
@@ -44,9 +48,10 @@ class TrainedNetwork(object):
         ``MaskToZero`` ...).
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None takes half of what is free.
+    :param xla: let XLA compile the graph.
     """
 
-    def __init__(self, checkpoint, model_setting, threads=None, memory=None):
+    def __init__(self, checkpoint, model_setting, threads=None, memory=None, xla=False):
         self.setting = model_setting
         self.stage = int(model_setting['stage'])
         self.description = network_description(model_setting['NetworkDesign'])
@@ -60,7 +65,7 @@ class TrainedNetwork(object):
                               normalise=normalisation(model_setting.get('normalization'))).dvf * self._unit
             saver = tf.train.Saver(tf.global_variables())
         graph.finalize()
-        self._session = open_session(graph, threads)
+        self._session = open_session(graph, threads, xla)
         try:
             saver.restore(self._session, checkpoint)
         except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError) as error:
@@ -78,30 +83,20 @@ class TrainedNetwork(object):
         :return: [z, y, x, 3] float32, mm.
         :raises InputError: shapes differ, or the network returns something that is no number.
         """
-        if moving.shape != fixed.shape or fixed.ndim != 3:
-            raise InputError('predict takes two volumes on one grid; it was given {} and {}.'.format(moving.shape, fixed.shape))
-        shape = [self.description.smallest_valid_size(side) for side in fixed.shape]
-        before = [(padded - side) // 2 for padded, side in zip(shape, fixed.shape)]
-        inside = tuple(slice(b, b + side) for b, side in zip(before, fixed.shape))
-        images = np.full([1] + shape + [2], default, np.float32)
-        images[(0,) + inside + (0,)] = moving
-        images[(0,) + inside + (1,)] = fixed
-        memory = self._memory or (available_memory() or 4e9) * MEMORY_SHARE
-        tiles = choose_tiles(self.description, shape, memory)
-        LOGGER.info('%s at stage %d: %s voxels in %d tile(s), %.2f GB estimated for one', self.description.name, self.stage,
-                    'x'.join(str(side) for side in shape), len(tiles),
-                    self.description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9)
-        dvf = np.empty(shape + [3], np.float32)
-        for spans in tiles:
-            window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)
-            output = self._session.run(self._dvf, {self._images: images[window]})[0]
-            kept = tuple(slice(s.keep_start, s.keep_stop) for s in spans)
-            dvf[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
-        dvf = np.ascontiguousarray(dvf[inside])
+        def run(images, corner):
+            return self._session.run(self._dvf, {self._images: images})[0]
+        dvf = sweep(self.description, run, moving, fixed, default, self._memory or self._free_memory())
         if not np.isfinite(dvf).all():
             raise InputError('The network of stage {} returned values that are no numbers; its weights are damaged or its '
                              'intensities are far from HU.'.format(self.stage))
         return dvf
+
+    def _free_memory(self):
+        """Bytes one forward pass may use: a share of the GPU's memory, or of the machine's."""
+        memory = gpu_memory(self._session)
+        if memory is None:
+            memory = min(available_memory() or UNKNOWN_MEMORY, MOST_MEMORY / MEMORY_SHARE)
+        return memory * MEMORY_SHARE
 
     def close(self):
         """Give the session back."""

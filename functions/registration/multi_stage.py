@@ -12,10 +12,13 @@ from functions.setting.errors import InputError
 from functions.setting.schema import STAGE_LISTS
 
 LOGGER = logging.getLogger(__name__)
+#: mm; what moves further in a chest was not lain down in the same way, and no network here is trained for it.
+LARGEST = 100.
 
 RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved stage_dvfs seconds')
-"""``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid; ``moved``: the moving image on it;
-``stage_dvfs``: dictionary stage -> total DVF after that stage, on its grid; ``seconds``: wall time."""
+"""``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid;
+``moved``: the moving image on it, or None; ``stage_dvfs``: dictionary stage -> total DVF after that stage, on its grid;
+``seconds``: wall time."""
 
 
 def check_stages(stages):
@@ -25,7 +28,8 @@ def check_stages(stages):
             list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
 
 
-def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask=None, default=-2048., composition='exact'):
+def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask=None, default=-2048., composition='exact',
+                    with_moved=True):
     """Register two images on one working grid (identity direction).
 
     At every stage both images are down-sampled by the one rule of the project, the moving one is warped by the field
@@ -36,7 +40,9 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
     :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`.
     :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or None.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
+    :param with_moved: also warp the moving image.
     :return: :class:`RegistrationResult`.
+    :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see :func:`check_field`).
     """
     check_stages(stages)
     missing = [stage for stage in stages if stage not in predict]
@@ -63,7 +69,9 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
         moving_array = array_view(moving_s)
         if moving_mask_s is not None:
             moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
-        field = image_from_array(np.asarray(predict[stage](moving_array, fixed_s), np.float32), moving_s)
+        found = np.asarray(predict[stage](moving_array, fixed_s), np.float32)
+        check_field(found, stage)
+        field = image_from_array(found, moving_s)
         if total is None:
             total = field
         elif composition == 'exact':
@@ -72,10 +80,27 @@ def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask
             total = image_from_array(array_view(field) + array_view(total), moving_s)
         stage_dvfs[stage] = total
     full = dvf_algebra.resample_dvf(total, Geometry.of(fixed))
-    moved = resample.warp(moving, full, 'bspline', default)
+    moved = resample.warp(moving, full, 'bspline', default) if with_moved else None
     seconds = time.time() - start
     LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))
     return RegistrationResult(full, moved, stage_dvfs, seconds)
+
+
+def check_field(field, stage):
+    """Refuse a field that no network that works would return.
+
+    :param field: [z, y, x, 3] mm.
+    :raises InputError: zero everywhere, values that are no numbers, or displacements beyond :data:`LARGEST` mm.
+    """
+    # NumPy's maximum of something with NaN is NaN, Python's need not be.
+    largest = float(np.max([np.abs(plane).max() for plane in field]))
+    if largest == 0:
+        raise InputError('The network of stage {} returned a field that is zero everywhere: its weights are those of no trained '
+                         'network. Train it, or name another model.'.format(stage))
+    if not largest <= LARGEST:
+        raise InputError('The network of stage {} returned displacements of {}; accepted are at most {:g} mm. Its weights are '
+                         'damaged or not trained, or the images are far from what it was trained on (HU? chest?).'.format(
+                             stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest), LARGEST))
 
 
 def _masked(image, mask, stage, default):

@@ -53,7 +53,8 @@ def open_networks(setting, checkpoint_of, threads=None):
                 raise InputError('The network {} was trained for stage {} and cannot be used at stage {}.'.format(
                     entry['NetworkLoad'], model_setting['stage'], stage))
             checkpoint = checkpoint_of(entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last'))
-            networks[stage] = TrainedNetwork(checkpoint, model_setting, threads, setting.get('MaximumMemory'))
+            networks[stage] = TrainedNetwork(checkpoint, model_setting, threads, setting.get('MaximumMemory'),
+                                             setting.get('XLA', False))
     except BaseException:
         for network in networks.values():
             network.close()

@@ -1,7 +1,7 @@
 """Tiles of a volume, chosen from the memory there is, so that the tiled prediction equals the one in one piece.
 
-Per axis, tiles start at multiples of the network's pooling phase, overlap by its receptive margin only, and each output
-voxel belongs to exactly one tile. Networks whose output is as large as their input are meant here (``unet1``).
+Per axis, tiles start at multiples of the network's pooling phase, overlap by no more than what the end of a tile changes,
+and each output voxel belongs to exactly one tile.
 """
 import collections
 import itertools
@@ -9,42 +9,39 @@ import itertools
 from functions.setting.errors import InputError
 
 Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
-"""One tile along one axis: input voxels start..stop, of whose output keep_start..keep_stop are kept (volume voxels)."""
+"""One tile along one axis: input voxels start..stop of the padded volume, of whose DVF keep_start..keep_stop are kept,
+counted in the DVF of the volume in one piece; the tile's own DVF begins at ``start`` of that."""
 
 
-def axis_spans(size, tile, margin, phase):
+def axis_spans(description, size, tile):
     """Tiles along one axis.
 
-    :param size: padded size of the volume, a valid size of the network.
+    :param description: :class:`functions.network.description.NetworkDescription`.
+    :param size: side of the padded volume, a valid size of the network.
     :param tile: side of a tile, a valid size, at most ``size``.
-    :param margin: (before, after) receptive margin in voxels.
-    :param phase: tiles start at multiples of it.
-    :return: list of :class:`Span` that covers 0..size once.
-    :raises InputError: the tile is not larger than its margins.
+    :return: list of :class:`Span` that covers the DVF once.
+    :raises InputError: the tile is too small to be put beside another one.
     """
+    output = description.output_size(size)
     if tile >= size:
-        return [Span(0, size, 0, size)]
-    before = -(-margin[0] // phase) * phase
-    step = (tile - before - margin[1]) // phase * phase
-    if step < phase:
-        raise InputError('A tile of {} voxels leaves nothing inside the receptive margins {} + {}.'.format(tile, before, margin[1]))
+        return [Span(0, size, 0, output)]
+    if not _can_be_joined(description, tile):
+        raise InputError('A tile of {} voxels leaves too little that its ends do not change; take at least {}.'.format(
+            tile, _smallest_tile(description)))
+    first, last = description.faithful(tile)
     spans, start, kept = [], 0, 0
-    while True:
-        start = min(start, size - tile)
-        last = start + tile == size
-        stop = size if last else start + tile - margin[1]
+    while start + tile < size:
+        stop = start + last + 1
         spans.append(Span(start, start + tile, kept, stop))
-        if last:
-            return spans
-        kept = stop
-        # The next tile must see `before` voxels ahead of the first one it keeps.
-        start = (kept - before) // phase * phase
+        # The next tile's first faithful voxel must not lie behind the first one it keeps.
+        kept, start = stop, (stop - first) // description.phase * description.phase
+    return spans + [Span(size - tile, size, kept, output)]
 
 
 def choose_tiles(description, shape, memory):
     """Tiles of a volume so that one forward pass stays within ``memory`` bytes.
 
-    The axis that costs most is cut first, so that few, large tiles result.
+    The longest axis is cut first, so that few, large tiles result.
 
     :param description: the network's description.
     :param shape: padded volume (z, y, x), valid sizes.
@@ -52,15 +49,25 @@ def choose_tiles(description, shape, memory):
     :return: list of (Span, Span, Span).
     :raises InputError: even the smallest tile does not fit.
     """
-    margin, phase, unit = description.receptive_margin(), description.phase, description.size_unit
-    tile = list(shape)
-    smallest = description.smallest_valid_size(sum(margin) + 2 * phase)
+    tile, smallest = list(shape), _smallest_tile(description)
     while description.peak_bytes(tile) > memory:
         axis = max(range(3), key=lambda i: tile[i])
-        if tile[axis] - unit < smallest:
+        if tile[axis] - description.size_unit < smallest:
             raise InputError('{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free memory or raise the '
                              "setting 'MaximumMemory' (bytes).".format(
                                  description.name, description.peak_bytes(tile) / 1e9, tuple(tile), memory / 1e9))
-        tile[axis] -= unit
-    spans = [axis_spans(shape[i], tile[i], margin, phase) for i in range(3)]
-    return list(itertools.product(*spans))
+        tile[axis] -= description.size_unit
+    return list(itertools.product(*[axis_spans(description, shape[i], tile[i]) for i in range(3)]))
+
+
+def _can_be_joined(description, tile):
+    first, last = description.faithful(tile)
+    # A start is rounded down to the phase, so that up to phase - 1 faithful voxels are computed twice.
+    return last - first + 1 >= description.phase
+
+
+def _smallest_tile(description):
+    tile = description.smallest_valid_size(1)
+    while not _can_be_joined(description, tile):
+        tile = description.smallest_valid_size(tile + 1)
+    return tile

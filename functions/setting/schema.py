@@ -123,6 +123,7 @@ _GENERAL = [
     Key('NumberOfThreads', optional(whole(1)), None, 'threads of TensorFlow; None: all cores'),
     Key('MaximumMemory', optional(number(above=0)), None,
         'bytes one forward pass may take; None: half of what is free'),
+    Key('XLA', FLAG, False, 'let XLA compile the graphs; pays off on a GPU when sizes stay the same'),
     Key('Composition', choice('exact', 'additive'), 'exact',
         'how the fields of the stages are put together; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None,
@@ -199,6 +200,7 @@ _TRAINING = [
     Key('LeadIn', FLAG, True, 'patch mode: a training from the beginning first gets SamplesPerImage patches '
         'of every image of the first chunk as they come, then the chunk'),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
+    Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),
     Key('use_keras', FLAG, False, 'accepted for older scripts; layers need no Keras'),
     Key('start_chunk', whole(0), 0, 'first chunk of the first training semi-epoch'),
     Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),

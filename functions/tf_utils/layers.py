@@ -7,6 +7,7 @@ Tensors are ``NDHWC`` float32. Variable names are those ``tf.layers`` gave insid
 import numpy as np
 
 from functions.tf_utils.backend import tf
+from functions.tf_utils.convolution import convolve
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
@@ -23,13 +24,6 @@ def _either(training, if_true, if_false):
     if isinstance(training, bool):
         return if_true() if training else if_false()
     return tf.cond(training, if_true, if_false)
-
-
-def _convolve(images, kernel, padding, dilation):
-    if dilation == 1:
-        return tf.nn.conv3d(images, kernel, strides=[1] * 5, padding=padding.upper())
-    # conv3d has no dilated CPU kernel in TensorFlow 1.15; convolution goes through space-to-batch there.
-    return tf.nn.convolution(images, kernel, padding=padding.upper(), dilation_rate=[dilation] * 3, data_format='NDHWC')
 
 
 def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, activation='relu', training=None):
@@ -53,7 +47,7 @@ def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, act
                                tf.glorot_uniform_initializer())
             bias = _variable('bias', [filters], tf.zeros_initializer())
         if training is None:
-            output = tf.nn.bias_add(_convolve(images, kernel, padding, dilation), bias)
+            output = tf.nn.bias_add(convolve(images, kernel, padding, dilation), bias)
         else:
             output = _normalised_convolution(images, kernel, bias, padding, dilation, training)
         return ACTIVATIONS[activation](output)
@@ -68,7 +62,7 @@ def _normalised_convolution(images, kernel, bias, padding, dilation, training):
         moving_variance = _variable('moving_variance', [filters], tf.ones_initializer(), trainable=False)
 
     def train():
-        raw = _convolve(images, kernel, padding, dilation)
+        raw = convolve(images, kernel, padding, dilation)
         output, mean, variance = batch_norm_train(raw, gamma, beta)
         with tf.name_scope('statistics'):
             keep = tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
@@ -85,7 +79,7 @@ def _normalised_convolution(images, kernel, bias, padding, dilation, training):
 
     def infer():
         scale = gamma * tf.rsqrt(moving_variance + BATCH_NORM_EPSILON)
-        return tf.nn.bias_add(_convolve(images, kernel * scale, padding, dilation), (bias - moving_mean) * scale + beta)
+        return tf.nn.bias_add(convolve(images, kernel * scale, padding, dilation), (bias - moving_mean) * scale + beta)
 
     return _either(training, train, infer)
 
@@ -112,6 +106,52 @@ def max_pool3d(images, padding='valid'):
     return tf.nn.max_pool3d(images, ksize=[1, 2, 2, 2, 1], strides=[1, 2, 2, 2, 1], padding=padding.upper())
 
 
+def crop3d(images, margin):
+    """Without ``margin`` voxels at each end of each axis."""
+    cut = [0, margin, margin, margin, 0]
+    # Not images[...]: the gradient of a strided slice runs on one core.
+    output = tf.slice(images, cut, tf.shape(images) - 2 * np.array(cut, np.int32))
+    output.set_shape([side if side is None else side - 2 * c for side, c in zip(images.shape.as_list(), cut)])
+    return output
+
+
+def downsampling_kernel(factor):
+    """The published down-sampling kernel, float32 [k, k, k] with k = 4 ``factor`` - 1, of sum 1.
+
+    The cubic B-spline profile of |x| + |y| + |z|, its support of four widths spread over k + 1 steps; values below 1e-6
+    are zero. Not a product of three profiles.
+
+    :param factor: 2 or 4.
+    """
+    offset = np.abs(np.arange(1 - 2 * factor, 2 * factor)) / float(factor)
+    distance = offset[:, None, None] + offset[:, None] + offset
+    near = 0.5 * distance ** 3 - distance ** 2 + 2. / 3.
+    far = -distance ** 3 / 6. + distance ** 2 - 2. * distance + 4. / 3.
+    kernel = np.where(distance < 1., near, np.where(distance <= 2., far, 0.))
+    kernel /= kernel.sum()
+    kernel[kernel < 1e-6] = 0.
+    return kernel.astype(np.float32)
+
+
+def downsample3d(images, factor):
+    """Every channel down-sampled by the fixed kernel, without padding: n -> floor((n - 4 factor + 1) / factor) + 1.
+
+    :param images: [n, z, y, x, c].
+    :param factor: 2 or 4.
+    """
+    shape, channels = tf.shape(images), int(images.shape[-1])
+    # Channels join the batch: each is filtered on its own.
+    alone = tf.reshape(tf.transpose(images, [0, 4, 1, 2, 3]),
+                       tf.stack([shape[0] * channels, shape[1], shape[2], shape[3], 1]))
+    kernel = tf.constant(downsampling_kernel(factor)[..., None, None])
+    output = tf.nn.conv3d(alone, kernel, strides=[1] + [factor] * 3 + [1], padding='VALID')
+    sides = tf.shape(output)
+    output = tf.reshape(output, tf.stack([shape[0], channels, sides[1], sides[2], sides[3]]))
+    output = tf.transpose(output, [0, 2, 3, 4, 1])
+    output.set_shape([images.shape[0]] + output.shape.as_list()[1:4] + [channels])
+    return output
+
+
 def trilinear_kernel():
     """The published up-sampling kernel, [3, 3, 3, 1, 1]: weight 2 ** -(|i| + |j| + |k|)."""
     profile = np.array([0.5, 1., 0.5], np.float32)
@@ -122,8 +162,9 @@ def upsample3d(images, scope, margin=0):
     """Trilinear up-sampling of every axis, n -> 2n + 1 (+ 2 ``margin`` zeros), edges repeated.
 
     Along one axis ``out[2i + 1] = in[i]`` and even positions are the averages of their neighbours. The kernel is a
-    product of three profiles, so the axes are done one after the other, for all channels at once. The profile is read
-    off the stored, non-trainable ``kernel_transposed_3d`` that the published checkpoints hold.
+    product of three profiles, so the axes are done one after the other, each as one matrix product for all channels,
+    gradients included. The profile is read off the stored, non-trainable ``kernel_transposed_3d`` that the published
+    checkpoints hold.
 
     :param images: [n, z, y, x, c].
     :return: [n, 2z + 1 + 2m, 2y + 1 + 2m, 2x + 1 + 2m, c].
@@ -133,35 +174,28 @@ def upsample3d(images, scope, margin=0):
                            trainable=False)
         # kernel[1, 1, 1] is 1, so a line through the centre is the profile of that axis.
         profiles = (kernel[:, 1, 1, 0, 0], kernel[1, :, 1, 0, 0], kernel[1, 1, :, 0, 0])
-        # The innermost axis first: the later, larger passes then move whole rows of memory.
-        for axis in (3, 2, 1):
-            images = _upsample_axis(images, axis, profiles[axis - 1])
-        if margin:
-            images = tf.pad(images, [[0, 0]] + [[margin, margin]] * 3 + [[0, 0]])
-        return images
+        shape, channels = tf.shape(images), int(images.shape[-1])
+        matrices = [_interpolation_matrix(shape[axis + 1], profiles[axis], margin) for axis in range(3)]
+        z, y, x = [2 * shape[axis] + 1 + 2 * margin for axis in (1, 2, 3)]
+        # The innermost axis first: the later, larger products then have long rows.
+        rows = tf.matmul(matrices[2], tf.reshape(images, tf.stack([-1, shape[3], channels])))
+        planes = tf.matmul(matrices[1], tf.reshape(rows, tf.stack([-1, shape[2], x * channels])))
+        volume = tf.matmul(matrices[0], tf.reshape(planes, tf.stack([-1, shape[1], y * x * channels])))
+        output = tf.reshape(volume, tf.stack([shape[0], z, y, x, channels]))
+        output.set_shape([images.shape[0]] + [None] * 3 + [channels])
+        return output
 
 
-def _upsample_axis(images, axis, profile):
-    size = tf.shape(images)[axis]
-    before = tf.concat([_slab(images, axis, 0, 1), images], axis)
-    after = tf.concat([images, _slab(images, axis, size - 1, 1)], axis)
-    # Transposed convolution with stride 2: even outputs see two neighbours, odd outputs one (with weight 1).
-    even = before * profile[2] + after * profile[0]
-    # Interleave by stacking beside the axis and merging; the last odd sample lies beyond the field and is dropped.
-    shape = tf.shape(images)
-    merged = tf.reshape(tf.stack([even, after], axis + 1),
-                        tf.stack([2 * size + 2 if i == axis else shape[i] for i in range(5)]))
-    output = _slab(merged, axis, 0, 2 * size + 1)
-    static = images.shape.as_list()
-    static[axis] = None if static[axis] is None else 2 * static[axis] + 1
-    output.set_shape(static)
-    return output
+def _interpolation_matrix(size, profile, margin):
+    """Up-sampling of one axis as a matrix, [2 ``size`` + 1 + 2 ``margin``, ``size``].
 
-
-def _slab(images, axis, begin, size):
-    """``images[begin:begin + size]`` along ``axis``."""
-    return tf.slice(images, tf.stack([begin if i == axis else 0 for i in range(5)]),
-                    tf.stack([size if i == axis else -1 for i in range(5)]))
+    Transposed convolution with stride 2: even outputs see two neighbours, odd outputs one; edges repeat.
+    """
+    position = tf.range(2 * size + 1)
+    before, after = [tf.one_hot(tf.clip_by_value(i, 0, size - 1), size) for i in ((position - 1) // 2, position // 2)]
+    even = tf.cast(tf.equal(position % 2, 0), tf.float32)[:, None]
+    matrix = even * (profile[2] * before + profile[0] * after) + (1. - even) * profile[1] * after
+    return tf.pad(matrix, [[margin, margin], [0, 0]])
 
 
 def additive_noise(images, training, key, standard_deviation=2.):

@@ -6,7 +6,6 @@ without a matching record does not exist for us, so a crash in the middle of sav
 the run.
 """
 import glob
-import hashlib
 import logging
 import os
 import re
@@ -14,25 +13,17 @@ import shutil
 
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, sweep_stale_temporaries, write_json
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file, record_problem
+from functions.setting.errors import InputError
 from functions.setting.experiment_files import best_step
 
 LOGGER = logging.getLogger(__name__)
-RECORD_FORMAT = 1
 
 
 def _files(prefix, step):
     """The data files of a checkpoint (the .meta graph is not needed to restore)."""
     return sorted(path for path in glob.glob(glob.escape('{}-{}.'.format(prefix, step)) + '*')
                   if re.search(r'\.(index|data-\d+-of-\d+)$', path))
-
-
-def _describe(path):
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, 'rb') as stream:
-        for block in iter(lambda: stream.read(1 << 20), b''):
-            digest.update(block)
-    return {'bytes': os.path.getsize(path), 'checksum': digest.hexdigest()}
 
 
 class Checkpoints(object):
@@ -61,7 +52,7 @@ class Checkpoints(object):
         if step in self.steps():
             self._remove(step)      # while its files are replaced it is not whole
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
-        files = {os.path.basename(name): _describe(name) for name in _files(self.prefix, step)}
+        files = {os.path.basename(name): describe_file(name) for name in _files(self.prefix, step)}
         self._write_record(step, files, state)
         self._remove_old(best_step(state))
         return path
@@ -80,20 +71,7 @@ class Checkpoints(object):
 
     def problem(self, step):
         """None when the checkpoint ``step`` is whole, else what is wrong with it."""
-        try:
-            record = read_json(self._record_path(step))
-        except RegNetError as error:
-            return str(error)
-        if not isinstance(record, dict) or record.get('format') != RECORD_FORMAT or not record.get('files'):
-            return 'its record has an unknown format'
-        folder = os.path.dirname(self.prefix)
-        for name, expected in record['files'].items():
-            path = os.path.join(folder, name)
-            if not os.path.isfile(path):
-                return '{} is missing'.format(name)
-            if _describe(path) != expected:
-                return '{} is not what was written'.format(name)
-        return None
+        return record_problem(self._record_path(step))
 
     def state(self, step):
         """The state saved with a checkpoint."""

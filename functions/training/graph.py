@@ -4,6 +4,7 @@ from functions.network.description import network_description
 from functions.tf_utils import losses
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
+from functions.tf_utils.sessions import loss_scaling
 from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
 
 
@@ -48,9 +49,14 @@ class TrainingGraph(object):
             self.prediction = validated.dvf * self.unit
 
             optimiser = tf.train.AdamOptimizer(self.learning_rate)
+            mixed = setting.get('MixedPrecision', False)
+            if mixed:
+                optimiser = loss_scaling(optimiser)
             # A bias in front of batch normalisation has no gradient: the batch mean takes it out.
             gradients = [(g, v) for g, v in optimiser.compute_gradients(train_terms['loss']) if g is not None]
-            train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
+            if not mixed:
+                # Loss scaling meets infinite gradients as a matter of course; here one means that something is wrong.
+                train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
             with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
                 update = optimiser.apply_gradients(gradients, global_step=self.step)
             self.fetch_inspection = {}

@@ -63,7 +63,8 @@ def train(setting, resume=True, threads=None, make_item=None):
         beside = training_memory(setting, make_item=make_item)
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
     # Signals first: from here on one that comes early is noted and obeyed, not died from.
-    with Signals() as signals, open_session(graph.graph, threads) as session, \
+    with Signals() as signals, open_session(
+            graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False)) as session, \
             TrainingQueue(setting, position=state['position'], semi_epoch=state['first_semi_epoch'],
                           make_item=make_item,
                           log_address=su.address_generator(setting, 'log_im_file')) as queue:

@@ -140,26 +140,25 @@ def test_evaluation_landmarks_dirlab_numbers_there_and_back():
     assert point_rows.dirlab_to_index([[1, 1, 8]], 8).tolist() == [[0, 0, 0]]
 
 
-def test_evaluation_landmarks_elastix_header(tmp_path):
-    path = str(tmp_path / 'points.txt')
-    write_points(path, voxels(), 'point \n7')
-    np.testing.assert_array_equal(landmarks.read_points_text(path), voxels())
-    write_points(path, voxels(), 'index\n7')
-    with pytest.raises(InputError, match='index coordinates'):
-        landmarks.read_points_text(path)
-    write_points(path, voxels(), 'point\n8')
-    with pytest.raises(InputError, match='announces 8 points and holds 7'):
-        landmarks.read_points_text(path)
-
-
 @pytest.mark.parametrize('text, complaint', [
+    ('index\n2\n1 2 3\n1 2 3\n', 'index coordinates'),
+    ('point\n3\n1 2 3\n1 2 3\n', 'announces 3 points and holds 2'),
     ('1 2 3\n4 5\n', 'line 2'), ('1 2 three\n', 'line 1'), ('# none\n', 'holds no'), ('1 2 nan\n', 'finite'),
-    ('point\n', 'second line')])
-def test_evaluation_landmarks_bad_text(tmp_path, text, complaint):
-    path = tmp_path / 'points.txt'
-    path.write_text(text)
-    with pytest.raises(InputError, match=complaint):
-        landmarks.read_points_text(str(path))
+    ('point\n', 'second line'), (b'1 2 3\n\xff\xfe', 'text file')])
+def test_evaluation_landmarks_bad_text(setting, text, complaint):
+    """A header of elastix is understood; what is not points in mm is told with the name of its file."""
+    pair = pair_of('Phantom_4D')
+    images = write_images(setting, pair)
+    points = world(images[0], voxels())
+    for k in range(2):
+        write_points(address(setting, 'LandmarkPointExact', pair, k), points + [10.0 * k, 0, 0], 'point \n7',
+                     '%.17g')
+    np.testing.assert_array_equal(landmarks.read_landmarks(setting, pair)[0], points)
+    path = address(setting, 'LandmarkPointExact', pair, 0)
+    with open(path, 'wb') as stream:
+        stream.write(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match='case1.*{}'.format(complaint)):
+        landmarks.read_landmarks(setting, pair)
 
 
 def test_evaluation_landmarks_bad_pairs(setting):

@@ -59,15 +59,16 @@ def test_evaluation_picture_sections_go_through_the_lungs(name):
 
 @pytest.mark.parametrize('name', sorted(GRIDS))
 def test_evaluation_picture_pixels_show_their_physical_position(name):
-    """Superior is the last row, the patient's left (sagittal: posterior) the last column, on any grid."""
+    """Superior (axial: posterior) is the last row, the patient's left (sagittal: posterior) the last column, on
+    any grid."""
     image, lung = thorax(name)
-    for plane in pl.choose_planes(image, lung, margin=100.0):
+    for plane in pl.choose_views(image, lung, margin=100.0):
         shown = pl.sample(image, plane, default=-5000.0)
         across, up = pl.pixel_positions(plane)
         assert up[0] < up[-1] and across[0] < across[-1]
         points = np.zeros(shown.shape + (3,))
         points[..., plane.normal] = plane.position
-        points[..., plane.horizontal], points[..., 2] = across[None, :], up[:, None]
+        points[..., plane.horizontal], points[..., plane.vertical] = across[None, :], up[:, None]
         inside, dark, truth = shown > -2000, shown < -400, lungs_at(points)
         assert inside.mean() > 0.6
         # Only the rim may differ, by the partial volume of the grid; mirrored or turned it would be far more.
@@ -75,8 +76,8 @@ def test_evaluation_picture_pixels_show_their_physical_position(name):
         assert wrong < 0.03
         for turned in (truth[::-1], truth[:, ::-1]):
             assert np.mean((dark != turned)[inside]) > max(0.05, 3 * wrong)
-    assert pl.orientation_letters(pl.choose_planes(image, lung)[0]) == ('R', 'L')
-    assert pl.orientation_letters(pl.choose_planes(image, lung)[1]) == ('A', 'P')
+    letters = [pl.orientation_letters(plane) for plane in pl.choose_views(image, lung)]
+    assert letters == [('R', 'L', 'S'), ('A', 'P', 'S'), ('R', 'L', 'A')]
 
 
 def test_evaluation_picture_identity_sections_are_stored_voxels():

@@ -1,68 +1,156 @@
-"""``unet1``: its table against the built graph, and the properties a network must have."""
+"""The networks: their tables against the built graphs, golden outputs, and the properties a network must have."""
+import os
+
 import numpy as np
 import pytest
 
-from functions.network import unet1
+from functions.network import crop4, crop5, decimation4, unet1
 from functions.network.builder import build
-from functions.network.description import UNET1, network_description
+from functions.network.description import NETWORKS, network_description
 from functions.tf_utils.backend import tf
+from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
+
+FUNCTIONS = {'unet1': unet1.network, 'crop4': crop4.network, 'crop5': crop5.network, 'decimation4': decimation4.network}
+NAMES = sorted(FUNCTIONS)
+#: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
+PUBLISHED = {
+    'unet1': ((232749, 233314), (125, 125), [
+        125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]),
+    'crop5': ((232749, 233314), (125, 125), [
+        125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]),
+    'crop4': ((1262973, 1264838), (101, 21), [
+        99, 37, 35, 33, 31, 29, 27, 25, 27, 49, 47, 31, 29, 25, 21, 17, 13, 27, 27, 25, 23, 21, 19, 15, 11, 7, 15, 15, 15,
+        13, 27, 27, 25, 25, 23, 21, 21]),
+    'decimation4': ((1201353, 1203178), (105, 21), [
+        23, 67, 31, 37, 37, 35, 33, 31, 29, 27, 25, 27, 31, 29, 25, 21, 17, 13, 27, 27, 25, 21, 19, 15, 11, 7, 15, 15, 15,
+        13, 27, 27, 25, 25, 23, 21, 21])}
+#: Operations that compute nothing: what TensorFlow leaves behind around variables, shapes and custom gradients.
+HARMLESS = ('Const', 'Shape', 'Identity', 'NoOp', 'ReadVariableOp', 'VarIsInitializedOp', 'AssignVariableOp',
+            'AssignSubVariableOp')
 
 
 @pytest.fixture(scope='module')
-def built():
-    """An inference graph of free size with random weights, its session, and its tensors."""
-    with tf.Graph().as_default() as graph:
-        images = tf.placeholder(tf.float32, [None, None, None, None, 2])
-        result = build(UNET1, images, False)
-        random = np.random.RandomState(0)
-        session = tf.Session(graph=graph)
-        for variable in tf.global_variables():
-            if 'kernel_transposed' in variable.name:
-                variable.load(session.run(variable.initial_value), session)
-            else:
-                low = 0.5 if 'variance' in variable.name or 'gamma' in variable.name else -0.2
-                variable.load(random.uniform(low, low + 0.5, variable.shape.as_list()).astype(np.float32), session)
-        yield session, images, result
-        session.close()
+def seeded():
+    """Function name -> :class:`SeededNetwork`, each built once."""
+    made = {}
+
+    def network(name):
+        if name not in made:
+            made[name] = SeededNetwork(name)
+        return made[name]
+    yield network
+    for each in made.values():
+        each.session.close()
 
 
-def test_parameter_counts_and_sizes_are_those_of_the_paper():
-    assert UNET1.number_of_parameters() == (232749, 233314)
-    assert (UNET1.size_unit, UNET1.size_offset) == (8, 5)
-    sizes = UNET1.sizes(125)
-    assert UNET1.output_size(125) == 125 and UNET1.smallest_valid_size(118) == 125
-    expected = [125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]
-    assert [sizes[layer.name] for layer in UNET1.layers] == expected
+@pytest.mark.parametrize('name', NAMES)
+def test_parameter_counts_and_sizes_are_the_published_ones(name):
+    counts, (side, output), sides = PUBLISHED[name]
+    description = network_description(name)
+    assert description.number_of_parameters() == counts
+    assert 2 * description.radius_train[0] + 1 == side and description.output_size(side) == output
+    assert 2 * description.radius_train[1] + 1 == output and description.offset == (side - output) // 2
+    assert [description.sizes(side)[layer.name] for layer in description.layers] == sides
 
 
-def test_graph_has_the_variables_of_the_table():
+@pytest.mark.parametrize('name, unit, offset, smallest', [
+    ('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85)])
+def test_valid_sides(name, unit, offset, smallest):
+    description = network_description(name)
+    assert (description.size_unit, description.size_offset) == (unit, offset)
+    assert description.smallest_valid_size(1) == smallest
+    for side in range(smallest, smallest + 60):
+        assert description.is_valid_size(side) == (side % unit == offset % unit)
+    assert not description.is_valid_size(smallest - unit)
+
+
+def test_published_name_of_crop4():
+    assert network_description('crop4_connection') is network_description('crop4')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_variables_and_static_shapes_are_those_of_the_table(name):
+    description = network_description(name)
     with tf.Graph().as_default():
-        dvf = unet1.network(tf.placeholder(tf.float32, [None, 29, 37, 45, 2]), tf.placeholder(tf.bool, []))
+        dvf = FUNCTIONS[name](tf.placeholder(tf.float32, [None] + list(SIDES[name]) + [2]), tf.placeholder(tf.bool, []))
         count = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
         total = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
-        assert dvf.shape.as_list() == [None, 29, 37, 45, 3]
-    assert (count, total) == UNET1.number_of_parameters()
+    assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [3]
+    assert (count, total) == description.number_of_parameters()
 
 
-def test_every_layer_has_the_size_the_table_computes(built):
-    session, images, result = built
-    shape = (29, 45, 37)
-    values = session.run(result.tensors, {images: np.zeros((1,) + shape + (2,), np.float32)})
-    channels = UNET1.channels()
-    for layer in UNET1.layers:
-        expected = tuple(UNET1.sizes(side)[layer.name] for side in shape) + (channels[layer.name],)
+@pytest.mark.parametrize('name', NAMES)
+def test_variable_names_are_those_of_published_checkpoints(name):
+    with tf.Graph().as_default():
+        FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), False)
+        names = {variable.op.name for variable in tf.global_variables()}
+    scopes = {'unet1': {'R1', 'R2', 'R3', 'R4', 'R3_Up', 'R2_Up', 'R1_Up', 'DVF'},
+              'crop4': {'R1', 'R2', 'R4', 'FullyConnected', 'DVF'}}
+    assert {each.split('/')[0] for each in names} == scopes['unet1' if name in ('unet1', 'crop5') else 'crop4']
+    odd = {'decimation4': 'R2/conv2_R1', 'crop4': 'R2/conv1_R2'}.get(name, 'R1_Up/conv1_R2_Up')
+    for end in ('conv3d/kernel', 'conv3d/bias', 'batch_normalization/gamma', 'batch_normalization/beta',
+                'batch_normalization/moving_mean', 'batch_normalization/moving_variance'):
+        assert '{}/{}'.format(odd, end) in names
+    assert {'DVF/DVF_RegNet/conv3d/kernel', 'DVF/DVF_RegNet/conv3d/bias'} == {n for n in names if n.startswith('DVF/')}
+    ups = {'crop4': ['R2/conv7_R2', 'R4/conv6_R4', 'R4/conv8_R4'],
+           'unet1': ['R3_Up/conv1_R3_Up', 'R2_Up/conv1_R2_Up', 'R1_Up/conv1_R1_Up']}
+    expected = ups['unet1' if name in ('unet1', 'crop5') else 'crop4']
+    assert {n for n in names if 'transposed' in n} == {each + '/kernel_transposed_3d' for each in expected}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_layer_has_the_size_the_table_computes(seeded, name):
+    network = seeded(name)
+    values = network(seeded_images(SIDES[name]), network.built.tensors)
+    channels = network.description.channels()
+    for layer in network.description.layers:
+        expected = tuple(network.description.sizes(side)[layer.name] for side in SIDES[name]) + (channels[layer.name],)
         assert values[layer.name].shape[1:] == expected, layer.name
 
 
-@pytest.mark.parametrize('side', [28, 32, 36, 40])
-def test_invalid_static_size_is_one_clear_error(side):
-    with tf.Graph().as_default(), pytest.raises(ValueError, match=r'8 \* k \+ 5'):
-        unet1.network(tf.placeholder(tf.float32, [None, side, 37, 37, 2]), False)
+@pytest.mark.parametrize('name', NAMES)
+def test_golden_output(seeded, name):
+    expected = np.load(golden_path(name))
+    found = seeded(name)(seeded_images(SIDES[name]))
+    assert 0.5 < np.abs(expected).max() < 50
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_use_keras_is_refused():
+@pytest.mark.parametrize('writer', ['tensorflow1', 'tensorflow2'])
+def test_golden_checkpoint_of_either_tensorflow(writer):
+    """What each TensorFlow wrote predicts the same on both."""
+    with SeededNetwork('unet1', os.path.join(GOLDEN, 'unet1_{}.ckpt'.format(writer))) as network:
+        np.testing.assert_allclose(network(seeded_images(SIDES['unet1'])), np.load(golden_path('unet1')), atol=1e-3)
+
+
+@pytest.mark.parametrize('name, side', [('unet1', 28), ('unet1', 13), ('crop4', 83), ('crop4', 77), ('decimation4', 81)])
+def test_invalid_static_size_is_one_clear_error(name, side):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=r'Valid sides are \d \* k \+ \d, at least \d\d'):
+        FUNCTIONS[name](tf.placeholder(tf.float32, [None, side, 101, 101, 2]), False)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_use_keras_is_refused(name):
     with tf.Graph().as_default(), pytest.raises(ValueError, match='use_keras'):
-        unet1.network(tf.placeholder(tf.float32, [None, 37, 37, 37, 2]), False, use_keras=True)
+        FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), False, use_keras=True)
+
+
+@pytest.mark.parametrize('name', ['unet1', 'crop4'])
+def test_detailed_summary_holds_the_feature_maps_of_every_convolution(name):
+    description = network_description(name)
+    side = description.smallest_valid_size(1)
+    with tf.Graph().as_default():
+        FUNCTIONS[name](tf.constant(seeded_images([side] * 3)), False, detailed_summary=True)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            summary = tf.Summary.FromString(session.run(tf.summary.merge_all()))
+    found = {}
+    for value in summary.value:
+        layer = value.tag.split('DetailedSummary/')[1].split('/image')[0]
+        found[layer] = found.get(layer, 0) + 1
+        assert (value.image.height, value.image.width) == (description.sizes(side)[layer],) * 2
+    channels = description.channels()
+    assert found == {layer.name: min(16, channels[layer.name]) for layer in description.layers if layer.kind == 'conv'}
 
 
 def test_unknown_network_names_the_known_ones():
@@ -70,56 +158,115 @@ def test_unknown_network_names_the_known_ones():
         network_description('unet')
 
 
-def test_receptive_field_is_exactly_what_the_table_says(built):
-    session, images, result = built
-    random = np.random.RandomState(1)
-    side = 125
-    base = random.uniform(-1, 1, (1, side, 21, 21, 2)).astype(np.float32)
-    reference = session.run(result.dvf, {images: base})
-    for output in (60, 61, 63):
-        first, last = UNET1.receptive_interval(output, output)
+@pytest.mark.parametrize('name', NAMES)
+def test_every_operation_of_the_graph_serves_its_output(name):
+    """Nothing is built that the DVF does not need, in training or at inference."""
+    for training in (True, False):
+        with tf.Graph().as_default() as graph:
+            images = tf.placeholder(tf.float32, [None] * 4 + [2])
+            dvf = FUNCTIONS[name](images, training)
+            wanted = [dvf.op] + [update if isinstance(update, tf.Operation) else update.op
+                                 for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
+            for variable in tf.global_variables():
+                wanted += [variable.initializer, variable.value().op]
+            reached, waiting = set(), list(wanted)
+            while waiting:
+                operation = waiting.pop()
+                if operation not in reached:
+                    reached.add(operation)
+                    waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+            idle = [op.name for op in graph.get_operations() if op not in reached and op.type not in HARMLESS]
+        assert idle == [], idle[:10]
+
+
+@pytest.mark.parametrize('name, side, outputs', [
+    ('unet1', 125, (60, 61, 63)), ('crop4', 101, (3, 10, 12, 17)), ('decimation4', 105, (3, 10, 12, 17))])
+def test_receptive_field_is_exactly_what_the_table_says(seeded, name, side, outputs):
+    network = seeded(name)
+    across = network.description.smallest_valid_size(1)
+    base = np.random.RandomState(1).uniform(-1, 1, (1, side, across, across, 2)).astype(np.float32)
+    reference = network(base)
+    for output in outputs:
+        first, last = network.description.receptive_interval(output, output)
         for voxel, expected in ((first - 1, False), (first, True), (last, True), (last + 1, False)):
+            if not 0 <= voxel < side:
+                continue
             changed = base.copy()
             changed[:, voxel] += 100.
-            difference = np.abs(session.run(result.dvf, {images: changed}) - reference)[0, output].max()
+            difference = np.abs(network(changed) - reference)[0, output].max()
             assert (difference > 0) == expected, (output, voxel)
 
 
-def test_shifting_by_the_phase_shifts_the_output(built):
-    session, images, result = built
-    random = np.random.RandomState(2)
-    volume = random.uniform(-1, 1, (1, 133, 21, 21, 2)).astype(np.float32)
-    margin = max(UNET1.receptive_margin())
-    first = session.run(result.dvf, {images: volume[:, :125]})
-    second = session.run(result.dvf, {images: volume[:, UNET1.phase:125 + UNET1.phase]})
-    inside = slice(margin, 125 - margin - UNET1.phase)
-    np.testing.assert_allclose(first[:, UNET1.phase:][:, inside], second[:, inside], atol=1e-4)
+@pytest.mark.parametrize('name, side', [('unet1', 125), ('crop4', 101), ('decimation4', 105)])
+def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, side):
+    """And the voxels beside them do: the margin is no larger than it must be."""
+    network = seeded(name)
+    phase, across = network.description.phase, network.description.smallest_valid_size(1)
+    volume = np.random.RandomState(2).uniform(-1, 1, (1, side + 6 * phase, across, across, 2)).astype(np.float32)
+    whole = network(volume)[0]
+    part = network(volume[:, 3 * phase:3 * phase + side])[0]
+    difference = np.abs(whole[3 * phase:3 * phase + len(part)] - part).max((1, 2, 3))
+    first, last = network.description.faithful(side)
+    assert difference[first:last + 1].max() < 1e-4
+    if name != 'unet1':
+        # unet1's margin holds at the worst of its eight phases; those of the others are tight.
+        assert difference[first - 1] > 1e-4 and difference[last + 1] > 1e-4
 
 
-def test_training_pass_depends_on_every_trainable_variable_but_the_cancelled_biases():
+@pytest.mark.parametrize('name', NAMES)
+def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(name):
     with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [None, None, None, None, 2])
-        dvf = unet1.network(images, True)
-        gradients = dict(zip([v.name for v in tf.trainable_variables()], tf.gradients(dvf, tf.trainable_variables())))
-    without = {name for name, gradient in gradients.items() if gradient is None}
-    assert without == {layer.name + '/conv3d/bias:0' for layer in UNET1.layers if layer.kind == 'conv' and layer.normalise}
+        dvf = FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), True)
+        variables = tf.trainable_variables()
+        gradients = dict(zip([v.op.name for v in variables], tf.gradients(dvf, variables)))
+    without = {each for each, gradient in gradients.items() if gradient is None}
+    assert without == {layer.name + '/conv3d/bias' for layer in network_description(name).layers if layer.normalise}
 
 
-def test_gradient_of_a_kernel_equals_finite_differences():
+@pytest.mark.parametrize('name, kernel', [
+    ('unet1', 'R1_Up/conv1_R2_Up'), ('unet1', 'R4/conv2_R4'), ('crop4', 'R4/conv3_R4'), ('decimation4', 'R2/conv2_R1')])
+def test_gradient_of_a_kernel_equals_finite_differences(name, kernel):
     with tf.Graph().as_default():
-        tf.set_random_seed(1)
-        images = tf.constant(np.random.RandomState(3).uniform(-1, 1, (1, 21, 21, 21, 2)).astype(np.float32))
-        value = tf.reduce_mean(tf.square(unet1.network(images, False)))
-        kernel = [v for v in tf.trainable_variables() if v.name.startswith('R1_Up/conv1_R2_Up/conv3d/kernel')][0]
-        gradient = tf.gradients(value, kernel)[0]
+        side = network_description(name).smallest_valid_size(1)
+        images = tf.constant(seeded_images([side] * 3))
+        value = tf.reduce_mean(tf.square(FUNCTIONS[name](images, False)))
+        variable = [v for v in tf.trainable_variables() if v.op.name == kernel + '/conv3d/kernel'][0]
+        gradient = tf.gradients(value, variable)[0]
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
-            start, exact = session.run([kernel, gradient])
-            index = np.unravel_index(np.argmax(np.abs(exact)), exact.shape)
+            for each in tf.global_variables():
+                each.load(seeded_weight(each.op.name, each.shape.as_list()), session)
+            start, exact = session.run([variable, gradient])
+            size = np.sqrt(np.sum(exact.astype(float) ** 2))
+            # Along the gradient, where the change is largest: a step small enough to bend few rectifiers.
+            step = 1e-3 * np.abs(start).mean() / np.abs(exact / size).max()
             values = []
             for sign in (1, -1):
-                moved = start.copy()
-                moved[index] += sign * 1e-2
-                kernel.load(moved, session)
-                values.append(session.run(value))
-    assert exact[index] == pytest.approx((values[0] - values[1]) / 2e-2, rel=2e-2)
+                variable.load((start + sign * step * exact / size).astype(np.float32), session)
+                values.append(float(session.run(value)))
+    assert size == pytest.approx((values[0] - values[1]) / (2 * step), rel=2.5e-2)
+
+
+def test_size_is_free_at_run_time_on_every_axis(seeded):
+    network = seeded('crop4')
+    for shape in ((81, 81, 85), (89, 81, 81)):
+        assert network(seeded_images(shape)).shape[1:4] == tuple(network.description.output_size(s) for s in shape)
+
+
+def test_adding_a_network_needs_only_its_table():
+    assert sorted(set(NETWORKS.values()), key=lambda n: n.name) == [network_description(name) for name in NAMES]
+
+
+def test_noise_enters_the_graph_in_training_only():
+    with tf.Graph().as_default():
+        images = tf.constant(seeded_images((21, 21, 21)))
+        step = tf.placeholder_with_default(tf.constant([0, 5]), [2])
+        training = tf.placeholder_with_default(False, [])
+        built = build(network_description('unet1'), images, training, noise_key=step)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            still = [session.run(built.dvf) for _ in range(2)]
+            noisy = [session.run(built.tensors['images'], {training: True, step: [0, s]}) for s in (5, 5, 6)]
+    np.testing.assert_array_equal(still[0], still[1])
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    assert np.any(noisy[0] != noisy[2])

@@ -9,6 +9,7 @@ from functions.registration.pair import input_mask, open_networks
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf
+from tests.network.seeded_weights import SeededNetwork
 
 MODEL = {'NetworkDesign': 'unet1', 'stage': 2, 'normalization': 'linear', 'DVFUnit': 'voxel'}
 
@@ -47,6 +48,25 @@ def test_padding_to_a_valid_size_is_the_callers_padding(checkpoint):
         whole = network.predict(*padded)
     assert found.shape == (20, 23, 29, 3) and found.dtype == np.float32
     np.testing.assert_allclose(found, whole[:20, 3:26], atol=1e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize('name, shape', [('crop4', (11, 6, 17)), ('decimation4', (7, 14, 9))])
+def test_networks_with_smaller_output_see_padding_around_the_volume(tmp_path, name, shape):
+    """The DVF of any size is that of the padded volume in one piece, on the voxels of the volume, in tiles as well."""
+    with SeededNetwork(name) as network:
+        network.save(str(tmp_path / 'net.ckpt-3'))
+        moving, fixed = pair(shape) / 1000
+        offset = network.description.offset
+        sides = [network.description.smallest_valid_size(side + 2 * offset) for side in shape]
+        around = [((padded - side) // 2, padded - side - (padded - side) // 2) for padded, side in zip(sides, shape)]
+        images = np.stack([np.pad(image, around, 'constant', constant_values=-2) for image in (moving, fixed)], -1)
+        begin = [a[0] - offset for a in around]
+        expected = network(images[None])[0][tuple(slice(b, b + side) for b, side in zip(begin, shape))]
+        tile = network.description.peak_bytes([min(side, 101) for side in sides])
+    setting = {'NetworkDesign': name, 'stage': 1}
+    for memory in (None, tile - 1):
+        with TrainedNetwork(str(tmp_path / 'net.ckpt-3'), setting, threads=2, memory=memory) as network:
+            np.testing.assert_allclose(network.predict(moving, fixed, -2), expected, atol=1e-4)
 
 
 def test_voxel_networks_answer_in_millimetres(checkpoint):

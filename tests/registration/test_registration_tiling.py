@@ -4,31 +4,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.network.builder import build
-from functions.network.description import UNET1
+from functions.network.description import network_description
 from functions.registration.tiling import axis_spans, choose_tiles
 from functions.setting.errors import InputError
-from functions.tf_utils.backend import tf
+from tests.network.seeded_weights import SeededNetwork
+
+UNET1 = network_description('unet1')
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 60), st.integers(14, 40))
-def test_spans_cover_an_axis_once_with_enough_margin(k, t):
-    size, tile = 8 * k + 5, 8 * t + 5
-    margin, phase = UNET1.receptive_margin(), UNET1.phase
-    spans = axis_spans(size, min(tile, size), margin, phase)
-    covered = np.zeros(size, int)
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(['unet1', 'crop4', 'decimation4']), st.integers(0, 60), st.integers(0, 30))
+def test_spans_cover_an_axis_once_and_keep_faithful_voxels(name, larger, tile):
+    description = network_description(name)
+    tile = description.smallest_valid_size({'unet1': 105, 'crop4': 93, 'decimation4': 97}[name]) \
+        + tile * description.size_unit
+    size = tile + larger * description.size_unit
+    spans = axis_spans(description, size, tile)
+    covered = np.zeros(description.output_size(size), int)
+    first, last = description.faithful(tile)
     for span in spans:
         covered[span.keep_start:span.keep_stop] += 1
-        assert span.start % phase == 0 and 0 <= span.start and span.stop <= size
-        assert span.start == 0 or span.keep_start - span.start >= margin[0]
-        assert span.stop == size or span.stop - span.keep_stop >= margin[1]
+        assert span.start % description.phase == 0 and 0 <= span.start and span.stop <= size
+        assert span.stop - span.start == tile
+        assert span.start == 0 or span.keep_start - span.start >= first
+        assert span.stop == size or span.keep_stop - 1 - span.start <= last
     assert (covered == 1).all()
+    # As few as there can be: between the ends a tile adds its faithful voxels, less at most a phase for alignment.
+    assert len(spans) <= 1 + -(-(size - tile) // (last - first + 2 - description.phase))
 
 
-def test_tile_inside_its_margins_is_refused():
-    with pytest.raises(InputError, match='receptive margins'):
-        axis_spans(205, 69, UNET1.receptive_margin(), UNET1.phase)
+@pytest.mark.parametrize('name, tile', [('unet1', 93), ('crop4', 85)])
+def test_tile_of_which_too_little_is_faithful_is_refused(name, tile):
+    with pytest.raises(InputError, match='take at least'):
+        axis_spans(network_description(name), 205, tile)
 
 
 def test_too_little_memory_is_refused_with_the_numbers():
@@ -46,23 +54,20 @@ def test_tiles_respect_the_memory():
     assert volume == np.prod(shape)
 
 
-def test_tiled_equals_whole():
-    shape = (21, 29, 165)
-    images = np.random.RandomState(0).uniform(-1000, 400, (1,) + shape + (2,)).astype(np.float32)
-    with tf.Graph().as_default():
-        placeholder = tf.placeholder(tf.float32, [1, None, None, None, 2])
-        dvf = build(UNET1, placeholder, False).dvf
-        with tf.Session() as session:
-            tf.set_random_seed(0)
-            session.run(tf.global_variables_initializer())
-            whole = session.run(dvf, {placeholder: images})[0]
-            tiled = np.full_like(whole, np.nan)
-            memory = UNET1.peak_bytes((21, 29, 125))
-            tiles = choose_tiles(UNET1, shape, memory)
-            assert len(tiles) > 1
-            for spans in tiles:
-                window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)
-                output = session.run(dvf, {placeholder: images[window]})[0]
-                kept = tuple(slice(s.keep_start, s.keep_stop) for s in spans)
-                tiled[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
-    np.testing.assert_allclose(tiled, whole, atol=1e-4 * max(1., np.abs(whole).max() / 100.))
+@pytest.mark.parametrize('name, shape, tile', [
+    ('unet1', (21, 29, 165), (21, 29, 125)), ('crop4', (81, 109, 113), (81, 101, 97)),
+    ('decimation4', (113, 85, 113), (105, 85, 97))])
+def test_tiled_equals_whole(name, shape, tile):
+    images = np.random.RandomState(0).uniform(-1, 1, (1,) + shape + (2,)).astype(np.float32)
+    description = network_description(name)
+    with SeededNetwork(name) as network:
+        whole = network(images)[0]
+        tiled = np.full_like(whole, np.nan)
+        tiles = choose_tiles(description, shape, description.peak_bytes(tile))
+        assert len(tiles) > 1
+        for spans in tiles:
+            output = network(images[(slice(None),) + tuple(slice(s.start, s.stop) for s in spans)])[0]
+            kept = tuple(slice(s.keep_start, s.keep_stop) for s in spans)
+            tiled[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
+    assert np.abs(whole).max() > 1
+    np.testing.assert_allclose(tiled, whole, atol=1e-4)

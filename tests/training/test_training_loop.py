@@ -48,6 +48,24 @@ def test_training_writes_what_a_person_looks_for(setting):
     assert 0 <= last['tre_before_mm'] <= 2 and last['tre_mm'] > 0
 
 
+@pytest.mark.parametrize('key', ['MixedPrecision', 'XLA'])
+def test_what_is_for_the_gpu_trains_the_same_without_one(setting, key):
+    """To what a processor with 16 bit instructions changes; and it changes nothing else in the process."""
+    run(setting, 4)
+    plain = losses(setting)
+    setting['current_experiment'] = 'other'
+    setting[key] = True
+    run(setting, 4)
+    assert losses(setting) == pytest.approx(plain, rel=2e-2)
+    # And it goes on from its checkpoint.
+    run(setting, 6)
+    assert sorted(losses(setting)) == [1, 2, 3, 4, 5, 6]
+    setting['current_experiment'] = 'afterwards'
+    setting[key] = False
+    run(setting, 4)
+    assert losses(setting) == plain
+
+
 def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_nothing(setting):
     run(setting, 3)
     plain = losses(setting)

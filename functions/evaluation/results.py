@@ -1,0 +1,121 @@
+"""The finished registrations of experiments, found at their addresses."""
+import collections
+import logging
+import os
+import re
+
+from functions.evaluation.cohort import Task
+from functions.evaluation.measures import pair_name
+from functions.setting import setting_utils as su
+from functions.setting.atomic import read_json
+from functions.setting.errors import InputError, RegNetError
+
+LOGGER = logging.getLogger(__name__)
+
+#: One experiment: name; setting (dictionary); pairs it was to register ([fixed, moving] each); step of the
+#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.cohort.Task` of what
+#: is there); missing: texts, one for each pair without a result.
+Experiment = collections.namedtuple('Experiment', 'name setting pairs step tasks missing')
+
+_PLACES = ('RootFolder', 'DataFolder', 'log_root_folder', 'where_to_run')
+
+
+def open_experiment(setting, name, own_settings=True):
+    """What an experiment has registered.
+
+    :param setting: says where everything is.
+    :param name: the experiment, as in ``current_experiment``.
+    :param own_settings: take the pairs, pyramid and networks from the newest settings file of the experiment,
+        if it has one; False: from ``setting``.
+    :return: :class:`Experiment`.
+    :raises InputError: its settings name no pair to be registered.
+    """
+    number = settings_number(setting, name) if own_settings else None
+    if number is None:
+        known = dict(setting, current_experiment=name)
+    else:
+        # Folders may have moved since, or lie elsewhere on this machine.
+        known = dict(su.read_setting(setting, name, number), current_experiment=name,
+                     **{key: setting[key] for key in _PLACES if key in setting})
+    pairs = su.get_im_info_list_from_train_mode(known, 'Testing', load_mode='Pair', stage=1)
+    if not pairs:
+        raise InputError('The settings of {} name no pair to register (TestingCNList, TestingPairList); give '
+                         'some by --setting FILE.'.format(name))
+    step = _step(known, name, pairs)
+    tasks, missing = [], []
+    for pair in pairs:
+        task = None if step is None else find_task(known, name, pair, step)
+        if task is None:
+            missing.append('{} has no result for {}'.format(name, pair_name(pair)))
+        else:
+            tasks.append(task)
+    return Experiment(name, known, pairs, step, tasks, missing)
+
+
+def settings_number(setting, name):
+    """Number of the newest settings file of an experiment, or None."""
+    folder = su.address_generator(setting, 'ModelFolder', current_experiment=name)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    numbers = [int(match.group(1)) for match in (re.match(r'setting(\d+)\.txt$', n) for n in names) if match]
+    return max(numbers) if numbers else None
+
+
+def result_address(setting, request, pair, step, stage=0):
+    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in a
+    folder of their own, named by its dsmooth."""
+    address = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage, step=step)
+    if 'dsmooth' in pair[0]:
+        folder, name = os.path.split(address)
+        address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
+    return address
+
+
+def find_task(setting, name, pair, step):
+    """The :class:`Task` of a registration that is finished, or None."""
+    dvf, moved = (result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm'))
+    if not os.path.isfile(dvf):
+        return None
+    facts = result_facts(dvf)
+    affine = facts.get('affine')
+    if affine is not None:
+        affine = os.path.join(os.path.dirname(dvf), affine)
+    return Task(name, pair, dvf, affine, moved if os.path.isfile(moved) else None, facts.get('seconds'))
+
+
+def result_facts(dvf_path):
+    """What ``registration.json`` beside a result says; {} where there is none."""
+    path = os.path.join(os.path.dirname(dvf_path), 'registration.json')
+    facts = read_json(path) if os.path.isfile(path) else {}
+    if not isinstance(facts, dict):
+        raise InputError('{} does not hold one JSON object.'.format(path))
+    return facts
+
+
+def _step(setting, name, pairs):
+    """Step of the checkpoint of the last stage: the one the settings ask for where it has results, else the
+    newest that has."""
+    stage = setting['stage_list'][-1]
+    entry = setting.get('network_dict', {}).get('stage{}'.format(stage)) or {}
+    wanted = None
+    try:
+        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
+    except RegNetError as error:
+        LOGGER.info('%s: %s Any results there are will do.', name, error)
+    for step in ([] if wanted is None else [wanted]) + _steps_on_disk(setting, pairs):
+        if any(os.path.isfile(result_address(setting, 'dvf_s0', pair, step)) for pair in pairs):
+            if wanted not in (None, step):
+                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted, step)
+            return step
+    return None
+
+
+def _steps_on_disk(setting, pairs):
+    """Steps of the folders of results, newest first."""
+    found = set()
+    for data in {pair[0]['data'] for pair in pairs}:
+        address = su.address_generator(setting, 'result_step_folder', data=data, step='0')
+        folder, name = os.path.split(address.rstrip('/'))
+        match = [re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
+                 for entry in (os.listdir(folder) if os.path.isdir(folder) else [])]
+        found.update(int(m.group(1)) for m in match if m)
+    return [str(step) for step in sorted(found, reverse=True)]

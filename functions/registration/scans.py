@@ -1,0 +1,77 @@
+"""A scan as a person brings it, and the copy of it that the networks see: 1 mm, identity direction, masks."""
+import collections
+import os
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.image.geometry import Geometry, require_same_grid
+from functions.image.masks import read_mask, require_nonempty
+from functions.image.resample import resample_to
+from functions.image.volume_io import array_view, image_from_array
+from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
+from functions.preprocessing.load import load_ct
+from functions.preprocessing.segmentation import chest_masks, torso_mask
+from functions.setting.errors import InputError
+
+SPACING = 1.    # mm, of the working grid
+
+Scan = collections.namedtuple('Scan', 'name native image masks given')
+"""``name``: for messages and records; ``native``: int16 HU on the grid it came with; ``image``: int16 HU at 1 mm with identity
+direction; ``masks``: {'Lung', 'Torso'} -> uint8 image on the grid of ``image``, or None; ``given``: the same for masks that
+were given, on the grid of ``native``."""
+
+
+def read_scan(source, role, lung=None, torso=None, needed=None):
+    """Read a scan and make what the networks need of it.
+
+    :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
+    :param role: 'fixed' or 'moving'.
+    :param lung, torso: masks (file or sitk.Image) on the grid of ``source``, or None.
+    :param needed: name of a mask that is made from the HU where it is not given; None: nothing is made.
+    :return: :class:`Scan`.
+    :raises MissingFileError, InputError: missing or damaged, no CT, masks of another grid or empty, no lung found.
+    """
+    name = 'The {} image'.format(role) if isinstance(source, sitk.Image) else os.fspath(source)
+    if isinstance(source, sitk.Image):
+        _require_finite(source, name)
+    native = load_ct(source)
+    given = {key: _given_mask(mask, native, '{} mask of the {} image'.format(key.lower(), role))
+             for key, mask in (('Lung', lung), ('Torso', torso))}
+    image = to_isotropic(native, SPACING)
+    masks = {key: None if mask is None else mask_to_isotropic(mask, SPACING) for key, mask in given.items()}
+    if needed == 'Lung' and masks['Lung'] is None:
+        found = chest_masks(image)
+        masks['Lung'], masks['Torso'] = found.lung, found.torso if masks['Torso'] is None else masks['Torso']
+    elif needed == 'Torso' and masks['Torso'] is None:
+        masks['Torso'] = torso_mask(image)
+    if needed is not None:
+        require_nonempty(masks[needed], 'The {} mask of {}'.format(needed.lower(), name))
+    return Scan(name, native, image, masks, given)
+
+
+def mask_on(scan, name, geometry):
+    """A mask of a scan on its native or its isotropic grid; None where there is none."""
+    if scan.given[name] is not None and Geometry.of(scan.given[name]) == geometry:
+        return scan.given[name]
+    mask = scan.masks[name]
+    if mask is None or Geometry.of(mask) == geometry:
+        return mask
+    return resample_to(mask, geometry, 'nearest', 0)
+
+
+def _given_mask(mask, image, name):
+    if mask is None:
+        return None
+    if not isinstance(mask, sitk.Image):
+        return read_mask(mask, like=image)
+    require_same_grid(mask, image, 'The ' + name, 'its image')
+    require_nonempty(mask, 'The ' + name)
+    return image_from_array((array_view(mask) != 0).view(np.uint8), mask)
+
+
+def _require_finite(image, name):
+    # Dimensions and components are looked at by load_ct.
+    array = array_view(image)
+    if array.dtype.kind == 'f' and not all(np.isfinite(plane).all() for plane in array):
+        raise InputError('{} holds values that are NaN or infinite; replace them first.'.format(name))

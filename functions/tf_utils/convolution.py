@@ -1,0 +1,74 @@
+"""Convolution in three dimensions at the speed of matrix products, gradients included, on both TensorFlows.
+
+On a CPU TensorFlow 1.15 unfolds the whole volume in memory for the gradients of ``conv3d``, 6 GB for a layer of
+``unet1``, at a tenth of the speed of the forward pass. There they are computed by other operations: the gradient of the
+images is a convolution with the kernel turned round, that of the kernel a sum over slices of two-dimensional ones.
+"""
+from functions.tf_utils.backend import SLOW_CONV3D_GRADIENTS, tf
+
+
+def convolve(images, kernel, padding='valid', dilation=1):
+    """Convolution with stride 1.
+
+    :param images: [n, z, y, x, c] float32.
+    :param kernel: [k, k, k, c, d] float32.
+    :param padding: 'valid' or 'same'.
+    :return: [n, z', y', x', d] float32.
+    """
+    convolution = _own_gradients if SLOW_CONV3D_GRADIENTS else _native
+    if dilation == 1:
+        return convolution(images, kernel, padding.upper())
+    # conv3d has no dilated CPU kernel in TensorFlow 1.15: every dilation-th voxel becomes an image of its own.
+    return tf.nn.with_space_to_batch(images, [dilation] * 3, padding.upper(),
+                                     lambda parts, dimensions, inner: convolution(parts, kernel, inner),
+                                     filter_shape=tf.shape(kernel), spatial_dims=[1, 2, 3])
+
+
+def _native(images, kernel, padding):
+    return tf.nn.conv3d(images, kernel, strides=[1] * 5, padding=padding)
+
+
+def _own_gradients(images, kernel, padding):
+    @tf.custom_gradient
+    def convolution(x, weights):
+        def gradients(g):
+            return _images_gradient(g, weights, padding), _kernel_gradient(x, weights, g, padding)
+        return _native(x, weights, padding), gradients
+    return convolution(images, tf.identity(kernel))
+
+
+def _images_gradient(g, kernel, padding):
+    turned = tf.transpose(tf.reverse(kernel, [0, 1, 2]), [0, 1, 2, 4, 3])
+    if padding == 'VALID':
+        around = [int(kernel.shape[0]) - 1] * 2
+        g = tf.pad(g, [[0, 0], around, around, around, [0, 0]])
+    # 'VALID' of the padded gradient and 'SAME' of the other are both as large as the images.
+    return _native(g, turned, padding)
+
+
+def _kernel_gradient(images, kernel, g, padding):
+    side, reach = int(kernel.shape[0]), (int(kernel.shape[0]) - 1) // 2
+    size = kernel.shape.as_list()[1:]
+    planes, shape = [], tf.shape(g)
+    for offset in range(side):
+        # One at a time, so that only one slice of the images is held.
+        with tf.control_dependencies(planes[-1:]):
+            if padding == 'VALID':
+                under, over = _planes(images, offset, shape[1]), g
+            else:
+                shift = offset - reach
+                under = _planes(images, max(shift, 0), shape[1] - abs(shift))
+                over = _planes(g, max(-shift, 0), shape[1] - abs(shift))
+            planes.append(tf.nn.conv2d_backprop_filter(_merged(under, size[2]), size, _merged(over, size[3]), [1] * 4,
+                                                       padding))
+    return tf.stack(planes)
+
+
+def _planes(volume, begin, count):
+    return tf.slice(volume, [0, begin, 0, 0, 0], tf.stack([-1, count, -1, -1, -1]))
+
+
+def _merged(volume, channels):
+    """[n, z, y, x, c] as [n z, y, x, c]."""
+    shape = tf.shape(volume)
+    return tf.reshape(volume, tf.stack([shape[0] * shape[1], shape[2], shape[3], channels]))
