@@ -153,3 +153,25 @@ def test_mask_of_the_input_comes_from_the_settings_of_the_training():
                      {4: Known('Torso'), 2: Known('Torso', InputMask='Lung')}):
         with pytest.raises(InputError, match='do not name one mask'):
             input_mask(networks)
+
+
+def test_one_network_serves_many_pairs_in_constant_memory(checkpoint):
+    """Graph, session and weights are built once; what thirty pairs leave behind is nothing."""
+    resource = pytest.importorskip('resource')
+    moving, fixed = pair((37, 45, 53))
+    with TrainedNetwork(checkpoint, MODEL, threads=1) as network:
+        graph = network._session.graph
+        operations = len(graph.get_operations())
+        first = network.predict(moving, fixed)
+        for _ in range(5):
+            network.predict(moving, fixed)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(30):
+            last = network.predict(moving, fixed)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert len(graph.get_operations()) == operations and network._session.graph is graph
+    np.testing.assert_array_equal(first, last)
+    # kB; a pair's tensors are 20 MB, so that one left behind by every pair would show.
+    assert after - before < 5000
+    with pytest.raises((RuntimeError, tf.errors.CancelledError), match='closed'):
+        network.predict(moving, fixed)
