@@ -12,6 +12,8 @@ import os
 import sys
 
 import functions.setting.setting_utils as su
+from functions.evaluation import command_line as evaluation_commands
+from functions.registration import command_line as registration_commands
 from functions.setting.errors import InputError, RegNetError, unknown_name
 
 
@@ -145,7 +147,10 @@ def parse_arguments(words=None):
     parser.add_argument('--threads', type=whole, metavar='N', help='threads of TensorFlow; default: all cores')
     parser.add_argument('--fresh', action='store_true', help='train from the beginning instead of going on from the newest checkpoint')
     parser.add_argument('--traceback', action='store_true', help='show where an input error was found')
+    registration_commands.add_arguments(parser)
+    evaluation_commands.add_arguments(parser)
     arguments = parser.parse_args(words)
+    evaluation_commands.check_arguments(parser, arguments)
     if arguments.part and not arguments.only_generate_image:
         parser.error('--part goes with --only_generate_image: training needs all parts')
     return arguments
@@ -239,6 +244,46 @@ def register_and_evaluate(setting, networks):
         print('Results: {}\nPicture: {}'.format(result.folder, picture))
 
 
+def prepare_data(setting, arguments):
+    """--prepare: make or convert a data set, then ask whether its landmarks and images speak of the same positions."""
+    from functions.evaluation.gate import before_registration, usual_pairs
+    data, cases = arguments.prepare, arguments.cases
+    if data == 'Phantom_4D':
+        from functions.phantom.phantom import make_cases
+        cases = cases or su.load_data_setting(data)['CNList']
+        make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
+    else:
+        from functions.preprocessing.prepare import prepare_data_set
+        cases = prepare_data_set(setting, data, arguments.source, cases, arguments.workers).cases
+    gate = before_registration(setting, usual_pairs(setting, data, cases))
+    print(gate.table())
+    gate.require()
+
+
+def evaluate(setting, arguments):
+    """--evaluate: experiments and classical references on the same pairs."""
+    from functions.registration.affine import register_affine
+    for text in evaluation_commands.evaluate(setting, arguments, register_affine):
+        print(text)
+
+
+def report_folders(arguments):
+    """--report FOLDER: the pages of results that --register has written."""
+    from functions.evaluation.folder_report import folder_report
+    from functions.image.geometry import Geometry
+    from functions.preprocessing.isotropic import to_isotropic
+    from functions.preprocessing.load import load_ct
+    from functions.preprocessing.segmentation import lung_mask
+
+    def read_chest(path, grid=None):
+        image = load_ct(path)
+        if grid is not None and not Geometry.of(image).matches(grid):
+            image = to_isotropic(image, 1.)
+        return image, lung_mask(image)
+    for folder in arguments.report:
+        print('Page: {}'.format(folder_report(folder, read_chest, arguments.landmarks, arguments.protocol)))
+
+
 def run(arguments):
     """The steps, in order; images, deformations and training that are finished are not made again."""
     from functions.setting.atomic import read_json
@@ -248,6 +293,10 @@ def run(arguments):
             arguments.setting))
     setting = settings_block(arguments, changes)
     su.check_setting(setting)
+    if arguments.prepare:
+        return prepare_data(setting, arguments)
+    if arguments.evaluate:
+        return evaluate(setting, arguments)
     prepare(setting, arguments)
     if setting['only_generate_image']:
         return
@@ -274,7 +323,12 @@ def main(words=None):
     arguments = parse_arguments(words)
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', datefmt='%H:%M:%S')
     try:
-        run(arguments)
+        if registration_commands.asked(arguments):
+            registration_commands.run(arguments)
+        elif arguments.report:
+            report_folders(arguments)
+        else:
+            run(arguments)
     except RegNetError as error:
         if arguments.traceback:
             raise

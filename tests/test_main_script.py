@@ -90,7 +90,7 @@ def test_part_without_only_generating_is_refused(capsys):
 
 
 @pytest.mark.parametrize('changes, text', [
-    ({'BaseReg': 'Affine'}, 'BaseReg'), ({'network_dict': {'stage4': 3}}, 'network_dict.stage4'),
+    ({'BaseReg': 'Afine'}, 'BaseReg'), ({'network_dict': {'stage4': 3}}, 'network_dict.stage4'),
     ({'network_dict': {'stage4': {'NetworkLoad': 'nobody_trained_this'}}}, 'no checkpoint'),
     ({'network_dict': {'stage4': {'NetworkLoad': 'phantom_unet1_S4', 'GlobalStepLoad': 'Lst'}}}, 'GlobalStepLoad'),
     ({'stage_list': [4, 2]}, "no 'stage2'"), ({'LoadedNetwork': {'NetworkLod': 'x'}}, 'LoadedNetwork')])

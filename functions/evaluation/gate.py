@@ -13,6 +13,7 @@ Two questions are asked of every pair, before anything is registered.
 import collections
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy import ndimage
 
 from functions.evaluation import tre
@@ -75,16 +76,21 @@ def usual_pairs(setting, data, cases=None):
             for cn in (record.CNList if cases is None else cases)]
 
 
-def before_registration(setting, pairs, tolerance=TOLERANCE, images=True):
+def before_registration(setting, pairs, tolerance=TOLERANCE, images=True, n_workers=1):
     """Look at the landmarks of every pair.
 
     :param pairs: list of [fixed, moving], dictionaries with data, cn, type_im.
     :param tolerance: mm, of the mean distance.
     :param images: False asks the first question only.
+    :param n_workers: processes that look at pairs.
     :return: :class:`Gate`; a pair without landmarks has n None and a note.
     :raises UnknownNameError: a data set that does not exist.
     """
-    return Gate([_look(setting, pair, tolerance, images) for pair in pairs])
+    n_workers = max(1, min(int(n_workers), len(pairs)))
+    if n_workers == 1:
+        return Gate([_look(setting, pair, tolerance, images) for pair in pairs])
+    return Gate(Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
+        delayed(_look)(setting, pair, tolerance, images) for pair in pairs))
 
 
 def _look(setting, pair, tolerance, images):

@@ -25,11 +25,12 @@ Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_
 
 
 def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, labels=None, protocol='dirlab',
-            interpolation='linear', jacobian=None, seconds=None):
+            jacobian=None, seconds=None):
     """Measure one registration.
 
     :param method: name of the method or experiment.
-    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth); they name the record.
+    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only; they
+        name the record.
     :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``);
         None: no deformation, the DVF is zero.
     :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
@@ -37,7 +38,6 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, la
     :param affine: linear sitk.Transform from fixed to moving that came before the DVF: p -> T(p + u(p)).
     :param labels: labels of the masks to compare one by one; None: all non-zero voxels as one.
     :param protocol: name of the convention, :data:`functions.evaluation.protocols.PROTOCOLS`.
-    :param interpolation: 'linear' or 'nearest', of the DVF at landmarks.
     :param jacobian: image of the Jacobian determinant of the DVF where it is at hand; None: computed.
     :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be
         measured: landmarks (n, fixed positions, true and estimated displacement, error, error_base: before
@@ -57,7 +57,7 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, la
                 raise InputError('Protocol {} needs the moving image, to whose voxels positions are moved.'
                                  .format(protocol))
             snap_to = images.moving
-        record.update(_landmarks(landmarks, dvf, affine, interpolation, snap_to))
+        record.update(_landmarks(landmarks, dvf, affine, convention.interpolation, snap_to))
     if images is not None:
         record.update(_from_images(images, dvf, affine, labels, convention.name, jacobian))
     return record
@@ -98,8 +98,10 @@ def _from_images(images, dvf, affine, labels, protocol, jacobian):
 
 
 def pair_name(pair):
-    """Text that names a pair in tables: data, case, and types or deformation."""
+    """Text that names a pair in tables: data, case, and types or deformation; or the names of two files."""
     fixed, moving = pair
+    if 'name' in fixed:
+        return '{} to {}'.format(moving['name'], fixed['name'])
     if 'dsmooth' in fixed:
         return '{} case {} T{} D{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], fixed['dsmooth'])
     return '{} case {} {}-{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], moving['type_im'])

@@ -27,12 +27,14 @@ img { display: block; max-width: 100%; height: auto; }
 .card b { display: block; font-size: 23px; font-weight: 600; }
 .side { display: flex; flex-wrap: wrap; gap: 32px; align-items: flex-start; }
 .wide { overflow-x: auto; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 4px 24px; }
+.pair img { max-height: 460px; }
 table { border-collapse: collapse; margin: 4px 0 12px; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top;
          white-space: nowrap; }
 th { font-weight: 600; }
 th.n, td.n { text-align: right; }
-td.text { white-space: normal; }
+td.text { white-space: normal; overflow-wrap: anywhere; }
 td.best { font-weight: 700; color: var(--good); }
 td.second { text-decoration: underline; }
 .bad { color: var(--bad); }
@@ -61,8 +63,8 @@ def escape(text):
 
 def heading(title, subtitle, cards=()):
     """Top of a page; ``cards``: (label, HTML of a value)."""
-    boxes = ''.join('<div class="card"><span class="soft">{}</span><b>{}</b></div>'.format(escape(label), value)
-                    for label, value in cards)
+    box = '<div class="card"><span class="soft">{}</span><b>{}</b></div>'
+    boxes = ''.join(box.format(escape(label), value) for label, value in cards)
     return '<header>\n<h1>{}</h1>\n<div class="soft">{}</div>\n{}</header>'.format(
         escape(title), escape(subtitle), '<div class="cards">{}</div>\n'.format(boxes) if boxes else '')
 
@@ -82,6 +84,11 @@ def side_by_side(*parts):
     """Pieces beside each other where there is room."""
     return '<div class="side">{}</div>'.format(''.join('<div>{}</div>'.format(part)
                                                        for part in parts if part))
+
+
+def gallery(*figures):
+    """Figures two in a row where there is room."""
+    return '<div class="pair">{}</div>'.format('\n'.join(figures)) if figures else ''
 
 
 def figure(png, caption, strong=''):

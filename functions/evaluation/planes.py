@@ -16,8 +16,9 @@ from functions.image.geometry import Geometry
 from functions.image.points import index_to_world
 from functions.setting.errors import InputError
 
-#: name 'coronal', 'sagittal' or 'axial'; normal, horizontal, vertical: axes, 0 x, 1 y, 2 z; position: mm along
-#: the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns, rows).
+#: name 'coronal', 'sagittal' or 'axial'; normal, horizontal, vertical: axes, 0 x, 1 y, 2 z; position: mm
+#: along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns,
+#: rows).
 Plane = namedtuple('Plane', 'name normal horizontal vertical position lower step size')
 
 _LETTERS = {'coronal': ('R', 'L', 'S'), 'sagittal': ('A', 'P', 'S'), 'axial': ('R', 'L', 'A')}

@@ -1,12 +1,12 @@
 """The classical registrations that results are compared with, run on the same pairs.
 
-==============  ===============================================================================================
+==============  ==============================================================================================
 Name            What is run
-==============  ===============================================================================================
+==============  ==============================================================================================
 `affine`        affine registration inside the torso masks: elastix where it is installed, else SimpleITK
 `bspline_1`     elastix: the affine, then a B-spline of one resolution inside the lung masks
 `bspline_3`     the same with three resolutions
-==============  ===============================================================================================
+==============  ==============================================================================================
 
 Every result has a manifest; what was made from the same images, masks and parameters is not made again.
 """
@@ -30,6 +30,7 @@ from functions.image.transforms import read_transform, write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, write_json
+from functions.setting.data_sets import get_data_set
 from functions.setting.errors import RegNetError, unknown_name
 
 LOGGER = logging.getLogger(__name__)
@@ -38,10 +39,21 @@ FORMAT_NUMBER = 1    # raise by hand when the same inputs give other results
 #: name -> resolutions of the B-spline, None: none.
 METHODS = collections.OrderedDict([('affine', None), ('bspline_1', 1), ('bspline_3', 3)])
 
-#: tasks: list of :class:`functions.evaluation.cohort.Task`; failures: (method, name of the pair, what happened);
-#: missing: texts about what was left out.
+#: tasks: list of :class:`functions.evaluation.cohort.Task`; failures: (method, name of the pair, what
+#: happened); missing: texts about what was left out.
 References = collections.namedtuple('References', 'tasks failures missing')
 _Job = collections.namedtuple('_Job', 'setting pair names affine_by threads overrides')
+
+
+def check_names(names):
+    """List of names of :data:`METHODS`: none for None, all for an empty list.
+
+    :raises UnknownNameError: another name.
+    """
+    for name in names or ():
+        if name not in METHODS:
+            raise unknown_name('reference registration', name, METHODS)
+    return [] if names is None else list(names or METHODS)
 
 
 def run_references(jobs, names, affine_by, n_workers=None, overrides=None):
@@ -56,10 +68,7 @@ def run_references(jobs, names, affine_by, n_workers=None, overrides=None):
     :return: :class:`References`.
     :raises UnknownNameError: another name.
     """
-    for name in names:
-        if name not in METHODS:
-            raise unknown_name('reference registration', name, METHODS)
-    missing = []
+    names, missing = check_names(names), []
     if not is_available():
         left_out = [name for name in names if METHODS[name]]
         names = [name for name in names if not METHODS[name]]
@@ -122,7 +131,8 @@ def _reference(job, name):
     inputs = [image_path(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {'files': [stamp(path) for path in inputs], 'overrides': job.overrides,
-                 'parameters': voxel_checksum(parameter_file), 'elastix': is_available() and elastix_version(),
+                 'parameters': voxel_checksum(parameter_file),
+                 'elastix': elastix_version() if is_available() else None,
                  'affine': None if before is None else voxel_checksum(before.affine)}
     results = {'affine': 'affine.tfm'} if before is None else {'dvf': 'deformationField.mha',
                                                                'moved': 'result.0.mha'}
@@ -148,8 +158,8 @@ def _reference(job, name):
 
 
 def _affine(job, images, masks, folder, path):
-    result = job.affine_by(images[0], images[1], fixed_mask=masks[0], moving_mask=masks[1], threads=job.threads,
-                           folder=folder)
+    result = job.affine_by(images[0], images[1], fixed_mask=masks[0], moving_mask=masks[1],
+                           threads=job.threads, folder=folder)
     write_affine(result.transform, path)
     return result.method
 
@@ -157,7 +167,7 @@ def _affine(job, images, masks, folder, path):
 def _bspline(job, name, images, masks, affine, folder, paths):
     dvf = by_elastix.bspline(images[0], images[1], masks[0], masks[1], affine, METHODS[name],
                              threads=job.threads, folder=folder, overrides=job.overrides)
-    default = job.setting['data'][job.pair[1]['data']]['DefaultPixelValue']
+    default = get_data_set(job.pair[1]['data'], job.setting).DefaultPixelValue
     write_image(dvf, paths['dvf'])
     write_image(warp(images[1], dvf, 'bspline', default), paths['moved'])
     return 'elastix {}'.format(elastix_version())

@@ -8,13 +8,13 @@ from functions.evaluation.cohort import Task
 from functions.evaluation.measures import pair_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.errors import InputError, RegNetError, unknown_name
 
 LOGGER = logging.getLogger(__name__)
 
 #: One experiment: name; setting (dictionary); pairs it was to register ([fixed, moving] each); step of the
-#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.cohort.Task` of what
-#: is there); missing: texts, one for each pair without a result.
+#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.cohort.Task` of
+#: what is there); missing: texts, one for each pair without a result.
 Experiment = collections.namedtuple('Experiment', 'name setting pairs step tasks missing')
 
 _PLACES = ('RootFolder', 'DataFolder', 'log_root_folder', 'where_to_run')
@@ -28,8 +28,10 @@ def open_experiment(setting, name, own_settings=True):
     :param own_settings: take the pairs, pyramid and networks from the newest settings file of the experiment,
         if it has one; False: from ``setting``.
     :return: :class:`Experiment`.
+    :raises UnknownNameError: there is no such experiment.
     :raises InputError: its settings name no pair to be registered.
     """
+    _require_folder(setting, name)
     number = settings_number(setting, name) if own_settings else None
     if number is None:
         known = dict(setting, current_experiment=name)
@@ -52,6 +54,14 @@ def open_experiment(setting, name, own_settings=True):
     return Experiment(name, known, pairs, step, tasks, missing)
 
 
+def _require_folder(setting, name):
+    folder = su.address_generator(setting, 'log_folder', current_experiment=name).rstrip('/')
+    if not os.path.isdir(folder):
+        others, part = os.path.dirname(folder), name.rpartition('/')[0]
+        found = sorted(os.listdir(others)) if os.path.isdir(others) else []
+        raise unknown_name('experiment', name, [part + '/' + other if part else other for other in found])
+
+
 def settings_number(setting, name):
     """Number of the newest settings file of an experiment, or None."""
     folder = su.address_generator(setting, 'ModelFolder', current_experiment=name)
@@ -61,9 +71,10 @@ def settings_number(setting, name):
 
 
 def result_address(setting, request, pair, step, stage=0):
-    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in a
-    folder of their own, named by its dsmooth."""
-    address = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage, step=step)
+    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in
+    a folder of their own, named by its dsmooth."""
+    address = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage,
+                                   step=step)
     if 'dsmooth' in pair[0]:
         folder, name = os.path.split(address)
         address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
@@ -75,11 +86,8 @@ def find_task(setting, name, pair, step):
     dvf, moved = (result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm'))
     if not os.path.isfile(dvf):
         return None
-    facts = result_facts(dvf)
-    affine = facts.get('affine')
-    if affine is not None:
-        affine = os.path.join(os.path.dirname(dvf), affine)
-    return Task(name, pair, dvf, affine, moved if os.path.isfile(moved) else None, facts.get('seconds'))
+    return Task(name, pair, dvf, None, moved if os.path.isfile(moved) else None,
+                result_facts(dvf).get('seconds'))
 
 
 def result_facts(dvf_path):
@@ -98,13 +106,15 @@ def _step(setting, name, pairs):
     entry = setting.get('network_dict', {}).get('stage{}'.format(stage)) or {}
     wanted = None
     try:
-        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
+        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'),
+                                    entry.get('NetworkLoad') or name)
     except RegNetError as error:
         LOGGER.info('%s: %s Any results there are will do.', name, error)
     for step in ([] if wanted is None else [wanted]) + _steps_on_disk(setting, pairs):
         if any(os.path.isfile(result_address(setting, 'dvf_s0', pair, step)) for pair in pairs):
             if wanted not in (None, step):
-                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted, step)
+                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted,
+                               step)
             return step
     return None
 

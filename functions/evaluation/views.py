@@ -4,15 +4,18 @@ import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from PIL import Image
 
 from functions.evaluation import planes as pl
 from functions.evaluation.cells import DPI, PADDING, Cells, draw_arrows, draw_success
 
 WIDTH = 11.0            # inches of every picture
 TILE = 20.0             # mm: side of the squares of a checkerboard
-_GAP, _BAR, _MARGIN, _TALLEST = 0.06, 0.85, 0.02, 4.6
+_GAP, _BAR, _MARGIN, _TALLEST = 0.06, 1.0, 0.02, 4.6
 
 
 class Views(Cells):
@@ -30,13 +33,13 @@ class Views(Cells):
                           _TALLEST / max(size[1] for size in self._sizes))
         Cells.__init__(self, None, None, sections, fixed, lung)
 
-    def png(self, draw):
-        """What ``draw(self)`` draws, as bytes of a PNG."""
+    def png(self, draw, reduced=False):
+        """What ``draw(self)`` draws, as bytes of a PNG; ``reduced``: see :func:`png_bytes`."""
         height = max(size[1] for size in self._sizes) * self._scale + 2 * _MARGIN
         self.figure = _figure(WIDTH, height)
         self.layout = _Page(WIDTH, height)
         draw(self)
-        return png_bytes(self.figure)
+        return png_bytes(self.figure, reduced)
 
     def _title(self, row, column, title):
         """None: captions are text of the page."""
@@ -56,36 +59,37 @@ class Views(Cells):
 
     def checkerboard(self, image):
         """Squares of the fixed image and of another one in turn; edges must go on across their borders."""
-        shown = None
         for axes, plane, fixed in zip(self._cell(0, 0, ''), self.sections, self.fixed_sections):
             other = pl.sample(image, plane, default=2 * PADDING)
             across, up = (np.floor(mm / TILE).astype(int) for mm in pl.pixel_positions(plane))
-            shown = self._anatomy(axes, plane, np.where((across + up[:, None]) % 2, other, fixed))
-        self._bar(0, 0, shown, 'HU')
+            self._anatomy(axes, plane, np.where((across + up[:, None]) % 2, other, fixed))
 
     def magnitude(self, dvf):
         """Length of the displacement in colour over the fixed image, with arrows true to scale."""
         fields = [pl.sample(dvf, plane) for plane in self.sections]
-        lengths = [np.linalg.norm(field, axis=-1) for field in fields]
-        largest = max(1.0, float(np.percentile(np.concatenate([length.ravel() for length in lengths]), 99.8)))
-        shown = None
+        lengths = np.concatenate([np.linalg.norm(field, axis=-1).ravel() for field in fields])
+        largest = max(1.0, float(np.percentile(lengths, 99.8)))
         cell = self._cell(0, 0, '')
-        for axes, plane, fixed, field, length in zip(cell, self.sections, self.fixed_sections, fields, lengths):
+        for axes, plane, fixed, field in zip(cell, self.sections, self.fixed_sections, fields):
+            length = np.linalg.norm(field, axis=-1)
             self._anatomy(axes, plane, fixed)
-            shown = self._show(axes, plane, length, cmap='turbo', vmin=0, vmax=largest, alpha=0.45,
-                               interpolation='bilinear')
+            self._show(axes, plane, length, cmap='turbo', vmin=0, vmax=largest, alpha=0.45,
+                       interpolation='bilinear')
             draw_arrows(axes, plane, field)
-        self._bar(0, 0, shown, 'displacement (mm)', extend='max')
+        self._bar(0, 0, ScalarMappable(Normalize(0, largest), 'turbo'), 'displacement (mm)', extend='max')
 
     def jacobian(self, jacobian, folded):
-        """Change of volume; a red ring for every folded voxel, projected onto the sections.
+        """Change of volume; a red ring for every folded voxel, projected onto the sections; dots where they
+        are many.
 
         :param folded: (n, 3) mm.
         """
+        few = len(folded) <= 100
         for axes, plane in zip(self.volume_change(0, 0, jacobian), self.sections):
             points = pl.in_plane(plane, folded)
-            axes.scatter(points[:, 0], points[:, 1], s=22, facecolors='none', edgecolors='#e3140b',
-                         linewidths=0.9, zorder=6)
+            axes.scatter(points[:, 0], points[:, 1], s=22 if few else 3, edgecolors='#e3140b', zorder=6,
+                         facecolors='none' if few else '#e3140b', linewidths=0.9 if few else 0,
+                         alpha=1.0 if few else 0.5)
 
     def errors(self, points, vectors, largest):
         """All landmarks, projected onto the sections, with a line along the error of each.
@@ -154,8 +158,17 @@ def _figure(width, height):
     return figure
 
 
-def png_bytes(figure):
-    """A figure as bytes of a PNG."""
+def png_bytes(figure, reduced=False):
+    """A figure as bytes of a PNG.
+
+    :param reduced: of 256 colours, a third to a half of the size; not for scales of colour, which it would
+        break into steps.
+    """
     stream = io.BytesIO()
-    figure.savefig(stream, format='png', dpi=DPI)
+    if reduced:
+        figure.canvas.draw()
+        picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert('RGB')
+        picture.quantize(256).save(stream, format='PNG', optimize=True)
+    else:
+        figure.savefig(stream, format='png', dpi=DPI)
     return stream.getvalue()

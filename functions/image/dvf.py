@@ -13,6 +13,7 @@ from functions.setting.errors import InputError
 
 IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 _POINTS_AT_A_TIME = 2 ** 18
+_SHORTEST_STEP = 0.25    # of a fixed-point iteration
 
 
 def require_dvf(dvf, name='The displacement field'):
@@ -234,21 +235,26 @@ def compose(dvf_first, dvf_total, threads=None):
 def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
     """Inverse field v with ``v(q) = -u(q + v(q))`` by fixed-point iteration.
 
-    Converges where u is a contraction (its derivatives below one), as fields without folding nearly always
-    are.
+    Converges where u does not fold nor stretch more than eightfold.
 
     :param iterations: at most so many; fewer when nothing moves by more than ``tolerance`` mm.
     :return: (inverse on the grid of ``dvf``, residual): residual is the largest ``|v(q) + u(q + v(q))|`` in
         mm.
     """
     dvf = require_dvf(dvf)
-    inverse = image_from_array(-array_view(dvf), dvf)
+    inverse, step, last = image_from_array(-array_view(dvf), dvf), 1., np.inf
     for left in range(max(int(iterations), 0), -1, -1):
         reached = _read_at_displaced(dvf, inverse, threads)
         residual = _largest_norm(array_view(inverse), reached)
         if residual <= tolerance or not left:
             return inverse, residual
-        np.negative(reached, out=reached)
+        # Where the field stretches by more than two the whole step overshoots for ever, a shorter one does not.
+        if residual > 0.7 * last:
+            step = max(step / 2, _SHORTEST_STEP)
+        last = residual
+        reached *= -step
+        if step < 1:
+            reached += (1 - step) * array_view(inverse)
         inverse = image_from_array(reached, dvf)
 
 

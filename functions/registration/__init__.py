@@ -1,4 +1,5 @@
-"""Registration: from a pair of images and trained networks to one displacement vector field, in a single shot per stage."""
+"""Registration: from a pair of images and trained networks to one displacement vector field, in a single shot
+per stage."""
 
 
 def __getattr__(name):

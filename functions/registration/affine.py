@@ -66,7 +66,7 @@ def register_affine(fixed, moving, method=None, fixed_mask=None, moving_mask=Non
     method = _method(method, program_folder)
     for name, image, mask in (('fixed', fixed, fixed_mask), ('moving', moving, moving_mask)):
         _check_image(name, image, mask)
-    _require_overlap(fixed, moving, None)
+    require_overlap(fixed, moving)
     small_fixed, small_moving = affine_sitk.small_image(fixed), affine_sitk.small_image(moving)
     inside, moving_inside = [None if mask is None else affine_sitk.small_mask(mask)
                              for mask in (fixed_mask, moving_mask)]
@@ -84,7 +84,7 @@ def register_affine(fixed, moving, method=None, fixed_mask=None, moving_mask=Non
     else:
         transform = read_affine(method)
     _check_transform(transform, method)
-    _require_overlap(fixed, moving, transform)
+    require_overlap(fixed, moving, transform)
     after = affine_sitk.correlation(small_fixed, small_moving, transform, inside)
     result = AffineResult(transform, method, before, after, time.time() - start)
     LOGGER.info('Affine registration (%s): correlation %.4f before, %.4f after, %.1f s', *result[1:])
@@ -145,8 +145,8 @@ def _check_image(name, image, mask):
         require_nonempty(mask, 'The mask of the {} image'.format(name))
 
 
-def _require_overlap(fixed, moving, transform):
-    """Raise unless a point of one image, led by ``transform``, lies in the other."""
+def require_overlap(fixed, moving, transform=None):
+    """Raise :class:`InputError` unless a point of one image, led by ``transform``, lies in the other."""
     matrix, offset = matrix_and_offset(transform)
     fixed, moving = Geometry.of(fixed), Geometry.of(moving)
     there = _inside(_lattice(fixed) @ matrix.T + offset, moving)

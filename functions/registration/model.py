@@ -1,4 +1,5 @@
-"""A trained network, used from its experiment's folder alone: settings, checkpoint, graph, session, prediction."""
+"""A trained network, used from its experiment's folder alone: settings, checkpoint, graph, session,
+prediction."""
 import logging
 import os
 import re
@@ -33,9 +34,11 @@ def read_model_setting(setting, experiment):
     """
     folder = su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    numbers = sorted(int(match.group(1)) for match in (re.match(r'^setting(\d+)\.txt$', name) for name in names) if match)
+    numbers = sorted(
+        int(match.group(1)) for match in (re.match(r'^setting(\d+)\.txt$', name) for name in names) if match)
     if not numbers:
-        raise MissingFileError('{} holds no settings file (setting0.txt, ...): it is not the folder of a trained model, or the '
+        raise MissingFileError('{} holds no settings file (setting0.txt, ...): it is not the folder of a '
+                               'trained model, or the '
                                'training never started.'.format(folder))
     return read_json(os.path.join(folder, 'setting{}.txt'.format(numbers[-1])))
 
@@ -44,8 +47,8 @@ class TrainedNetwork(object):
     """A network with its weights, built and restored once and used for any number of pairs and sizes.
 
     :param checkpoint: TensorFlow's path prefix of a checkpoint, ending in ``-<step>``.
-    :param model_setting: the settings it was trained with (``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``,
-        ``MaskToZero`` ...).
+    :param model_setting: the settings it was trained with (``NetworkDesign``, ``stage``, ``normalization``,
+        ``DVFUnit``, ``MaskToZero`` ...).
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None takes half of what is free.
     :param xla: let XLA compile the graph.
@@ -60,7 +63,8 @@ class TrainedNetwork(object):
         self._memory = memory
         graph = tf.Graph()
         with graph.as_default():
-            self._images = tf.placeholder(tf.float32, [1, None, None, None, self.description.input_channels], name='Images')
+            self._images = tf.placeholder(tf.float32, [1, None, None, None, self.description.input_channels],
+                                          name='Images')
             self._dvf = build(self.description, self._images, False,
                               normalise=normalisation(model_setting.get('normalization'))).dvf * self._unit
             saver = tf.train.Saver(tf.global_variables())
@@ -87,7 +91,8 @@ class TrainedNetwork(object):
             return self._session.run(self._dvf, {self._images: images})[0]
         dvf = sweep(self.description, run, moving, fixed, default, self._memory or self._free_memory())
         if not np.isfinite(dvf).all():
-            raise InputError('The network of stage {} returned values that are no numbers; its weights are damaged or its '
+            raise InputError('The network of stage {} returned values that are no numbers; its weights are '
+                             'damaged or its '
                              'intensities are far from HU.'.format(self.stage))
         return dvf
 

@@ -19,12 +19,14 @@ REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling'
 class Model(object):
     """The networks of a pyramid (a context manager; :meth:`close` gives their sessions back).
 
-    :param networks: dictionary stage -> network with ``predict(moving, fixed, default)`` (mm), ``setting`` and ``step``.
+    :param networks: dictionary stage -> network with ``predict(moving, fixed, default)`` (mm), ``setting``
+        and ``step``.
     :param stages: None: all stages there are, from coarse to fine.
     :ivar mask: 'Lung', 'Torso' or None: outside it the networks saw the default value in training.
     :ivar default: that value.
     :ivar folders: dictionary stage -> folder; empty for networks that were opened elsewhere.
-    :raises InputError: stages without a network, or networks that were trained in ways that do not go together.
+    :raises InputError: stages without a network, or networks that were trained in ways that do not go
+        together.
     """
 
     def __init__(self, networks, stages=None, folders=None):
@@ -33,19 +35,27 @@ class Model(object):
         check_stages(self.stages)
         missing = [stage for stage in self.stages if stage not in self.networks]
         if missing:
-            raise InputError('There is no network for stage {} (stages asked for: {}); there are networks for {}.'.format(
-                ', '.join(map(str, missing)), self.stages, ', '.join(map(str, sorted(self.networks))) or 'none'))
+            raise InputError('There is no network for stage {} (stages asked for: {}); there are networks '
+                             'for {}.'.format(', '.join(map(str, missing)), self.stages,
+                                              ', '.join(map(str, sorted(self.networks))) or 'none'))
         used = {stage: self.networks[stage] for stage in self.stages}
         for stage, network in used.items():
-            check_model_setting(network.setting, self.folders.get(stage, 'The network of stage {}'.format(stage)), stage)
+            check_model_setting(network.setting,
+                                self.folders.get(stage, 'The network of stage {}'.format(stage)), stage)
         self.mask = input_mask(used)
         self.default = _default_value(used)
 
     def describe(self):
         """JSON-able description: per stage folder, step, design and intensity treatment."""
         keys = ('NetworkDesign', 'normalization', 'DVFUnit', 'DownSampling')
-        return {str(stage): dict({key: self.networks[stage].setting[key] for key in keys}, step=self.networks[stage].step,
-                                 folder=self.folders.get(stage)) for stage in self.stages}
+        return {
+            str(stage):
+            dict({key: self.networks[stage].setting[key]
+                  for key in keys},
+                 step=self.networks[stage].step,
+                 folder=self.folders.get(stage))
+            for stage in self.stages
+        }
 
     def close(self):
         """Give the sessions back."""
@@ -62,14 +72,14 @@ class Model(object):
 def open_model(model, stages=None, threads=None, memory=None):
     """Open and restore the networks of a pyramid.
 
-    :param model: the folder of an experiment (``Experiments/RegNet/my_experiment``), a list of such folders, one per
-        stage, or a dictionary stage -> folder.
+    :param model: the folder of an experiment (``Experiments/RegNet/my_experiment``), a list of such folders,
+        one per stage, or a dictionary stage -> folder.
     :param stages: stages to be used; None: all that ``model`` has.
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 4 GB at most.
     :return: :class:`Model`.
-    :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how the network was
-        trained, a network of another stage.
+    :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how
+        the network was trained, a network of another stage.
     """
     folders = _folders(model)
     if stages is not None:
@@ -100,16 +110,20 @@ def trained_models(root):
 
 
 def check_model_setting(setting, name, stage):
-    """Raise :class:`InputError` unless the settings of a model say what registration must know, for this stage."""
+    """Raise :class:`InputError` unless the settings of a model say what registration must know, for this
+    stage."""
     missing = [key for key in REQUIRED if key not in setting]
     if missing:
-        raise InputError("{}: its settings do not say {}; without that the images cannot be prepared as in its training. Add the "
+        raise InputError("{}: its settings do not say {}; without that the images cannot be prepared as in "
+                         "its training. Add the "
                          'missing lines to the newest setting<k>.txt of its train/Model folder.'.format(
                              name, ', '.join(map(repr, missing))))
     if setting['DownSampling'] != 'bspline':
-        raise InputError("{} was trained with DownSampling {!r}; accepted: 'bspline'.".format(name, setting['DownSampling']))
+        raise InputError("{} was trained with DownSampling {!r}; accepted: 'bspline'.".format(
+            name, setting['DownSampling']))
     if int(setting['stage']) != stage:
-        raise InputError('{} was trained for stage {} and cannot be used at stage {}.'.format(name, setting['stage'], stage))
+        raise InputError('{} was trained for stage {} and cannot be used at stage {}.'.format(
+            name, setting['stage'], stage))
 
 
 def _folders(model):
@@ -124,13 +138,15 @@ def _folders(model):
         folder = os.fspath(folder)
         stage = _stage_of(folder)
         if stage in folders:
-            raise InputError('{} and {} were both trained for stage {}; give one of them.'.format(folders[stage], folder, stage))
+            raise InputError('{} and {} were both trained for stage {}; give one of them.'.format(
+                folders[stage], folder, stage))
         folders[stage] = folder
     return folders
 
 
 def _address_of(folder):
-    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it lies."""
+    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it
+    lies."""
     parent, name = os.path.split(os.path.abspath(folder))
     root, sub = os.path.split(parent)
     return {'log_root_folder': root.rstrip('/') + '/'}, '{}/{}'.format(sub, name)
@@ -138,7 +154,8 @@ def _address_of(folder):
 
 def _settings_of(folder):
     if not os.path.isdir(folder):
-        raise MissingFileError('The model folder {} does not exist; give the folder of a trained experiment, such as '
+        raise MissingFileError('The model folder {} does not exist; give the folder of a trained '
+                               'experiment, such as '
                                'Experiments/RegNet/my_experiment.'.format(folder))
     return read_model_setting(*_address_of(folder))
 
@@ -146,7 +163,8 @@ def _settings_of(folder):
 def _stage_of(folder):
     setting = _settings_of(folder)
     if [setting.get('stage')] not in STAGE_LISTS:
-        raise InputError('{}: its settings name stage {!r}; accepted: 4, 2, 1.'.format(folder, setting.get('stage')))
+        raise InputError('{}: its settings name stage {!r}; accepted: 4, 2, 1.'.format(
+            folder, setting.get('stage')))
     return setting['stage']
 
 
@@ -164,17 +182,27 @@ def _newest_checkpoint(folder):
         problem = record_problem(su.address_generator(setting, 'saved_state_with_step', step=str(step),
                                                       current_experiment=experiment))
         if problem is None:
-            return su.address_generator(setting, 'saved_model_with_step', step=str(step), current_experiment=experiment)
+            return su.address_generator(setting,
+                                        'saved_model_with_step',
+                                        step=str(step),
+                                        current_experiment=experiment)
         problems.append('step {}: {}'.format(step, problem))
-        LOGGER.warning('%s, checkpoint of step %d cannot be used (%s); falling back to the one before.', folder, step, problem)
-    raise MissingFileError('{} holds no weights that can be used ({}); train it, or copy its folder again as a whole.'.format(
+        LOGGER.warning('%s, checkpoint of step %d cannot be used (%s); falling back to the one before.',
+                       folder, step, problem)
+    raise MissingFileError('{} holds no weights that can be used ({}); train it, or copy its folder again '
+                           'as a whole.'.format(
         folder, '; '.join(problems) or 'no checkpoint with its record in train/Model/Saved'))
 
 
 def _default_value(networks):
     """DefaultPixelValue of the data the networks were trained on."""
-    values = {record.get('DefaultPixelValue') for network in networks.values() for record in network.setting['data'].values()}
+    values = {
+        record.get('DefaultPixelValue')
+        for network in networks.values()
+        for record in network.setting['data'].values()
+    }
     if len(values) != 1 or None in values:
-        raise InputError("The settings the networks were trained with do not name one 'DefaultPixelValue' of their data: {}."
+        raise InputError("The settings the networks were trained with do not name one 'DefaultPixelValue' "
+                         "of their data: {}."
                          .format(', '.join(sorted(map(str, values))) or 'none at all'))
     return float(values.pop())

@@ -1,4 +1,5 @@
-"""Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed exactly."""
+"""Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed
+exactly."""
 import collections
 import logging
 import time
@@ -17,8 +18,8 @@ LARGEST = 100.
 
 RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved stage_dvfs seconds')
 """``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid;
-``moved``: the moving image on it, or None; ``stage_dvfs``: dictionary stage -> total DVF after that stage, on its grid;
-``seconds``: wall time."""
+``moved``: the moving image on it, or None; ``stage_dvfs``: dictionary stage -> total DVF after that stage, on
+its grid; ``seconds``: wall time."""
 
 
 def check_stages(stages):
@@ -28,21 +29,30 @@ def check_stages(stages):
             list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
 
 
-def register_images(fixed, moving, predict, stages, fixed_mask=None, moving_mask=None, default=-2048., composition='exact',
+def register_images(fixed,
+                    moving,
+                    predict,
+                    stages,
+                    fixed_mask=None,
+                    moving_mask=None,
+                    default=-2048.,
+                    composition='exact',
                     with_moved=True):
     """Register two images on one working grid (identity direction).
 
-    At every stage both images are down-sampled by the one rule of the project, the moving one is warped by the field
-    found so far, and the network's field u_s is composed with it: u(p) = u_s(p) + U(p + u_s(p)).
+    At every stage both images are down-sampled by the one rule of the project, the moving one is warped by
+    the field found so far, and the network's field u_s is composed with it: u(p) = u_s(p) + U(p + u_s(p)).
 
     :param fixed, moving: SimpleITK images in HU on the same grid.
     :param predict: dictionary stage -> function (moving array, fixed array) -> [z, y, x, 3] mm.
     :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`.
-    :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or None.
+    :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or
+        None.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
     :param with_moved: also warp the moving image.
     :return: :class:`RegistrationResult`.
-    :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see :func:`check_field`).
+    :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see
+        :func:`check_field`).
     """
     check_stages(stages)
     missing = [stage for stage in stages if stage not in predict]
@@ -90,17 +100,22 @@ def check_field(field, stage):
     """Refuse a field that no network that works would return.
 
     :param field: [z, y, x, 3] mm.
-    :raises InputError: zero everywhere, values that are no numbers, or displacements beyond :data:`LARGEST` mm.
+    :raises InputError: zero everywhere, values that are no numbers, or displacements beyond :data:`LARGEST`
+        mm.
     """
     # NumPy's maximum of something with NaN is NaN, Python's need not be.
     largest = float(np.max([np.abs(plane).max() for plane in field]))
     if largest == 0:
-        raise InputError('The network of stage {} returned a field that is zero everywhere: its weights are those of no trained '
+        raise InputError('The network of stage {} returned a field that is zero everywhere: its weights are '
+                         'those of no trained '
                          'network. Train it, or name another model.'.format(stage))
     if not largest <= LARGEST:
-        raise InputError('The network of stage {} returned displacements of {}; accepted are at most {:g} mm. Its weights are '
-                         'damaged or not trained, or the images are far from what it was trained on (HU? chest?).'.format(
-                             stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest), LARGEST))
+        raise InputError('The network of stage {} returned displacements of {}; accepted are at most {:g} '
+                         'mm. Its weights are '
+                         'damaged or not trained, or the images are far from what it was trained on (HU? '
+                         'chest?).'.format(
+                             stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest),
+                             LARGEST))
 
 
 def _masked(image, mask, stage, default):

@@ -1,4 +1,5 @@
-"""Folding taken out of a displacement field: a projection that leaves the field alone where it does not fold."""
+"""Folding taken out of a displacement field: a projection that leaves the field alone where it does not
+fold."""
 import logging
 
 import numpy as np
@@ -20,14 +21,16 @@ _GROWTH = 1.1
 def remove_folding(dvf, mask=None, least=LEAST):
     """The field, smoothed where its Jacobian determinant is below ``least`` and only there.
 
-    Round by round the folded places and what is around them are blended with a Gaussian-smoothed copy, a little wider each
-    time, until none is left: averaging displacements of neighbours is what takes a fold out.
+    Round by round the folded places and what is around them are blended with a Gaussian-smoothed copy, a
+    little wider each time, until none is left: averaging displacements of neighbours is what takes a fold
+    out.
 
     :param dvf: displacement image, mm.
     :param mask: where the cost is told (lung); None: everywhere.
     :param least: above 0.
-    :return: (field, report): report holds ``folded_before`` and ``folded_after`` (voxels with a determinant <= 0 in the
-        whole field), ``rounds``, and the change of the field in mm inside the mask, ``mean_change_mm``, ``max_change_mm``.
+    :return: (field, report): report holds ``folded_before`` and ``folded_after`` (voxels with a determinant
+        <= 0 in the whole field), ``rounds``, and the change of the field in mm inside the mask,
+        ``mean_change_mm``, ``max_change_mm``.
     :raises InputError: folds that no round takes out.
     """
     first = array_view(dvf)
@@ -38,7 +41,8 @@ def remove_folding(dvf, mask=None, least=LEAST):
     rounds, width = 0, _WIDTH
     while jacobian.min() < least:
         if rounds == _ROUNDS:
-            raise InputError('The field still folds after {} rounds of smoothing ({} voxels); this is no field of a trained '
+            raise InputError('The field still folds after {} rounds of smoothing ({} voxels); this is no '
+                             'field of a trained '
                              'network. Register without --diffeomorphic and look at it.'.format(
                                  rounds, int(np.count_nonzero(jacobian <= 0))))
         _smooth_at(field, jacobian < least, width)
@@ -48,7 +52,8 @@ def remove_folding(dvf, mask=None, least=LEAST):
     change = change if mask is None else change[array_view(mask) != 0]
     report = {'folded_before': folded, 'folded_after': int(np.count_nonzero(jacobian <= 0)), 'rounds': rounds,
               'mean_change_mm': float(change.mean()), 'max_change_mm': float(change.max())}
-    LOGGER.info('Folding removed: %(folded_before)d voxels before, %(folded_after)d after, %(rounds)d rounds; the field changed by '
+    LOGGER.info('Folding removed: %(folded_before)d voxels before, %(folded_after)d after, %(rounds)d '
+                'rounds; the field changed by '
                 '%(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most', report)
     return image_from_array(field, dvf), report
 
@@ -56,7 +61,9 @@ def remove_folding(dvf, mask=None, least=LEAST):
 def _smooth_at(field, folded, width):
     """Blend ``field`` with its smoothed self around the ``folded`` voxels, in their bounding box only."""
     reach = int(np.ceil(8 * width))
-    box = tuple(slice(max(places.min() - reach, 0), places.max() + reach + 1) for places in np.nonzero(folded))
+    box = tuple(
+        slice(max(places.min() - reach, 0),
+              places.max() + reach + 1) for places in np.nonzero(folded))
     weight = ndimage.binary_dilation(folded[box], iterations=1 + int(width)).astype(np.float32)
     weight = ndimage.gaussian_filter(weight, width, mode='nearest')[..., None]
     part = field[box]

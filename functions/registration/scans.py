@@ -16,21 +16,22 @@ from functions.setting.errors import InputError
 
 SPACING = 1.    # mm, of the working grid
 
-Scan = collections.namedtuple('Scan', 'name native image masks given')
-"""``name``: for messages and records; ``native``: int16 HU on the grid it came with; ``image``: int16 HU at 1 mm with identity
-direction; ``masks``: {'Lung', 'Torso'} -> uint8 image on the grid of ``image``, or None; ``given``: the same for masks that
-were given, on the grid of ``native``."""
+Raw = collections.namedtuple('Raw', 'name native given')
+"""``name``: for messages and records; ``native``: int16 HU on the grid it came with; ``given``: {'Lung',
+'Torso'} -> mask on that grid (uint8 image of 0 and 1), or None where none was given."""
+Scan = collections.namedtuple('Scan', Raw._fields + ('image', 'masks'))
+"""A :class:`Raw` and its copy: ``image``, int16 HU at 1 mm with identity direction, and ``masks`` on that
+grid, given or made, None where there is none."""
 
 
-def read_scan(source, role, lung=None, torso=None, needed=None):
-    """Read a scan and make what the networks need of it.
+def read_scan(source, role, lung=None, torso=None):
+    """Read a scan and its masks as they are.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
     :param role: 'fixed' or 'moving'.
     :param lung, torso: masks (file or sitk.Image) on the grid of ``source``, or None.
-    :param needed: name of a mask that is made from the HU where it is not given; None: nothing is made.
-    :return: :class:`Scan`.
-    :raises MissingFileError, InputError: missing or damaged, no CT, masks of another grid or empty, no lung found.
+    :return: :class:`Raw`.
+    :raises MissingFileError, InputError: missing or damaged, no CT, masks of another grid or empty.
     """
     name = 'The {} image'.format(role) if isinstance(source, sitk.Image) else os.fspath(source)
     if isinstance(source, sitk.Image):
@@ -38,16 +39,30 @@ def read_scan(source, role, lung=None, torso=None, needed=None):
     native = load_ct(source)
     given = {key: _given_mask(mask, native, '{} mask of the {} image'.format(key.lower(), role))
              for key, mask in (('Lung', lung), ('Torso', torso))}
-    image = to_isotropic(native, SPACING)
-    masks = {key: None if mask is None else mask_to_isotropic(mask, SPACING) for key, mask in given.items()}
+    return Raw(name, native, given)
+
+
+def isotropic_scan(raw, needed=None):
+    """Make what the networks need of a scan.
+
+    :param raw: :class:`Raw`.
+    :param needed: name of a mask that is made from the HU where it was not given; None: nothing is made.
+    :return: :class:`Scan`.
+    :raises InputError: no body or no lung found.
+    """
+    image = to_isotropic(raw.native, SPACING)
+    masks = {
+        key: None if mask is None else mask_to_isotropic(mask, SPACING)
+        for key, mask in raw.given.items()
+    }
     if needed == 'Lung' and masks['Lung'] is None:
         found = chest_masks(image)
         masks['Lung'], masks['Torso'] = found.lung, found.torso if masks['Torso'] is None else masks['Torso']
     elif needed == 'Torso' and masks['Torso'] is None:
         masks['Torso'] = torso_mask(image)
     if needed is not None:
-        require_nonempty(masks[needed], 'The {} mask of {}'.format(needed.lower(), name))
-    return Scan(name, native, image, masks, given)
+        require_nonempty(masks[needed], 'The {} mask of {}'.format(needed.lower(), raw.name))
+    return Scan(*(tuple(raw) + (image, masks)))
 
 
 def mask_on(scan, name, geometry):

@@ -1,4 +1,5 @@
-"""Registration of two scans as people bring them: any grids, masks given or made, results on the fixed grid."""
+"""Registration of two scans as people bring them: any grids, masks given or made, results on the fixed
+grid."""
 import collections
 import contextlib
 import logging
@@ -14,11 +15,11 @@ from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
 from functions.preprocessing.load import LOWEST
 from functions.registration import measures
-from functions.registration.affine import register_affine
+from functions.registration.affine import register_affine, require_overlap
 from functions.registration.model_folder import Model, open_model
 from functions.registration.multi_stage import register_images
 from functions.registration.regular import remove_folding
-from functions.registration.scans import mask_on, read_scan
+from functions.registration.scans import isotropic_scan, mask_on, read_scan
 from functions.setting.errors import unknown_name
 
 LOGGER = logging.getLogger(__name__)
@@ -33,13 +34,15 @@ OUTSIDE = float(LOWEST)
 class Registration(object):
     """What came out of the registration of one pair. Images are SimpleITK images.
 
-    :ivar dvf: total displacement field, float32 mm, fixed to moving, on the grid of the results: u(p) = A(p + v(p)) - p.
+    :ivar dvf: total displacement field, float32 mm, fixed to moving, on the grid of the results: u(p) = A(p +
+        v(p)) - p.
     :ivar nonrigid: v alone, on the same grid.
     :ivar affine: :class:`functions.registration.affine.AffineResult`; its ``transform`` is A.
     :ivar moved: the moving image on that grid, int16, -1024 HU where there is none of it.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
-    :ivar lung: mask of the fixed image on the grid of the results that measures are taken in; None: everywhere.
+    :ivar lung: mask of the fixed image on the grid of the results that measures are taken in; None:
+        everywhere.
     :ivar measures: dictionary: intensities before and after, folding, displacements; JSON-able.
     :ivar settings: dictionary of what was asked for and which networks did it; JSON-able.
     :ivar seconds: dictionary step -> wall time.
@@ -52,39 +55,55 @@ class Registration(object):
 
     @property
     def transform(self):
-        """The total transform, fixed to moving points, as a new sitk.CompositeTransform (48 bytes a voxel)."""
+        """The total transform, fixed to moving points, as a new sitk.CompositeTransform (48 bytes a
+        voxel)."""
         return total_transform(self.affine.transform, self.nonrigid)
 
-    def inverse(self, iterations=50, tolerance=1e-2):
+    def inverse(self, iterations=40, tolerance=1e-2):
         """Displacement field of the way back, moving to fixed, on the moving image's grid.
 
-        :return: (field, residual): residual is the largest distance in mm at which the inverse of the nonrigid part,
-            found by fixed-point iteration, misses.
+        :return: (field, residual): residual is the largest distance in mm at which the inverse of the
+            nonrigid part, found by fixed-point iteration, misses.
         """
         inverse, residual = dvf_algebra.invert(self.nonrigid, iterations, tolerance)
         back = sitk.AffineTransform(self.affine.transform.GetInverse())
         return dvf_algebra.compose(total_dvf(back, None, Geometry.of(self.moving)), inverse), residual
 
 
-def register(fixed, moving, model, stages=None, fixed_lung=None, fixed_torso=None, moving_lung=None, moving_torso=None,
-             affine=None, input_mask='model', grid='native', composition='exact', diffeomorphic=False, threads=None,
-             memory=None, affine_folder=None):
+def register(fixed,
+             moving,
+             model,
+             stages=None,
+             fixed_lung=None,
+             fixed_torso=None,
+             moving_lung=None,
+             moving_torso=None,
+             affine=None,
+             input_mask='model',
+             grid='native',
+             composition='exact',
+             diffeomorphic=False,
+             threads=None,
+             memory=None,
+             affine_folder=None):
     """Register two CT scans of a chest.
 
-    The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought to the grid
-    of the results in physical space.
+    The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought
+    to the grid of the results in physical space.
 
-    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or sitk.Image, in HU (or HU
-        plus 1024, which is said); any grids.
-    :param model: folder of an experiment, list of folders, dictionary stage -> folder, dictionary stage -> opened network,
-        or a :class:`functions.registration.model_folder.Model`; opened ones stay open.
+    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or
+        sitk.Image, in HU (or HU plus 1024, which is said); any grids.
+    :param model: folder of an experiment, list of folders, dictionary stage -> folder, dictionary stage ->
+        opened network, or a :class:`functions.registration.model_folder.Model`; opened ones stay open.
     :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; None: all that ``model`` has.
-    :param fixed_lung, fixed_torso, moving_lung, moving_torso: masks (file or image) on the grids of their images; the one
-        that the networks need is made where it is not given.
-    :param affine: 'elastix', 'sitk', 'none', or the path of a transform file; None: elastix where there is one, else sitk.
-    :param input_mask: 'model': as in the networks' training; 'Lung', 'Torso' or 'none' instead (the published code trains
-        with the torso and registers with the lung).
-    :param grid: 'native': results on the grid of the fixed image; 'isotropic': at 1 mm with identity direction.
+    :param fixed_lung, fixed_torso, moving_lung, moving_torso: masks (file or image) on the grids of their
+        images; the one that the networks need is made where it is not given.
+    :param affine: 'elastix', 'sitk', 'none', or the path of a transform file; None: elastix where there is
+        one, else sitk.
+    :param input_mask: 'model': as in the networks' training; 'Lung', 'Torso' or 'none' instead (the published
+        code trains with the torso and registers with the lung).
+    :param grid: 'native': results on the grid of the fixed image; 'isotropic': at 1 mm with identity
+        direction.
     :param composition: 'exact', or 'additive' as the published code adds fields.
     :param diffeomorphic: correct the field where it folds; what that changes is in the measures.
     :param threads: of TensorFlow, ITK and elastix; None: all cores.
@@ -98,33 +117,53 @@ def register(fixed, moving, model, stages=None, fixed_lung=None, fixed_torso=Non
     opened, ours = _opened(model, stages, threads, memory, clock)
     try:
         with itk_threads(threads):
-            return _register(opened, (fixed, fixed_lung, fixed_torso), (moving, moving_lung, moving_torso), affine, input_mask,
-                             grid, composition, diffeomorphic, threads, affine_folder, clock)
+            return _register(opened, (fixed, fixed_lung, fixed_torso), (moving, moving_lung, moving_torso),
+                             affine, input_mask, grid, composition, diffeomorphic, threads, affine_folder,
+                             clock)
     finally:
         if ours:
             opened.close()
 
 
-def _register(model, fixed, moving, affine_method, input_mask, grid, composition, diffeomorphic, threads, affine_folder, clock):
+def _register(model, fixed, moving, affine_method, input_mask, grid, composition, diffeomorphic, threads,
+              affine_folder, clock):
     mask_name = {'model': model.mask, 'none': None}.get(input_mask, input_mask)
-    with clock('reading and masks'):
-        fixed, moving = [read_scan(source, role, lung, torso, mask_name)
+    with clock('reading'):
+        fixed, moving = [read_scan(source, role, lung, torso)
                          for role, (source, lung, torso) in (('fixed', fixed), ('moving', moving))]
+        require_overlap(fixed.native, moving.native)
+    with clock('isotropic grid and masks'):
+        fixed, moving = [isotropic_scan(raw, mask_name) for raw in (fixed, moving)]
     work = Geometry.of(fixed.image)
     with clock('affine'):
         torsos = [scan.masks['Torso'] for scan in (fixed, moving)]
         torsos = torsos if None not in torsos else [None, None]
-        affine = register_affine(fixed.image, moving.image, affine_method, torsos[0], torsos[1], threads, affine_folder)
+        affine = register_affine(fixed.image, moving.image, affine_method, torsos[0], torsos[1], threads,
+                                 affine_folder)
     linear = None if affine.method == 'none' else affine.transform
     with clock('moving image to the working grid'):
-        moving_image = _bring(moving.image, work, linear, 'bspline', model.default)
+        # Where the finest network looks at coarser voxels, the low-pass before them hides the difference.
+        interpolator = 'bspline' if min(model.stages) == 1 else 'linear'
+        moving_image = _bring(moving.image, work, linear, interpolator, model.default)
         masks = [None, None]
         if mask_name is not None:
             masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]
-            require_nonempty(masks[1], 'The {} mask of {} on the grid of the fixed image'.format(mask_name.lower(), moving.name))
+            require_nonempty(
+                masks[1],
+                'The {} mask of {} on the grid of the fixed image'.format(mask_name.lower(), moving.name))
     with clock('networks'):
-        predict = {stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds) for stage in model.stages}
-        result = register_images(fixed.image, moving_image, predict, model.stages, masks[0], masks[1], model.default, composition,
+        predict = {
+            stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds)
+            for stage in model.stages
+        }
+        result = register_images(fixed.image,
+                                 moving_image,
+                                 predict,
+                                 model.stages,
+                                 masks[0],
+                                 masks[1],
+                                 model.default,
+                                 composition,
                                  with_moved=False)
     nonrigid, correction = result.dvf, None
     if diffeomorphic:
@@ -142,22 +181,47 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         jacobian = dvf_algebra.jacobian_determinant_of(dvf)
         inside_name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
         inside = None if inside_name is None else mask_on(fixed, inside_name, target)
-        registration = Registration(fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian, inside, clock.seconds)
+        registration = Registration(fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian,
+                                    inside, clock.seconds)
         shown = fixed.native if grid == 'native' else fixed.image
         found = measures.intensities(shown, moving.native, moved, inside, linear, OUTSIDE)
-        found.update(measures.regularity(jacobian, dvf, inside), measured_inside=inside_name or 'the whole fixed image')
+        found.update(measures.regularity(jacobian, dvf, inside),
+                     measured_inside=inside_name or 'the whole fixed image')
         if target != work:
-            found['folding_percent_at_1_mm'] = measures.folding(dvf_algebra.jacobian_determinant_of(work_field),
-                                                                fixed.masks.get(inside_name))
+            found['folding_percent_at_1_mm'] = measures.folding(
+                dvf_algebra.jacobian_determinant_of(work_field), fixed.masks.get(inside_name))
         if correction is not None:
             found['diffeomorphic'] = correction
     registration.measures = found
     registration.settings = {
-        'fixed': fixed.name, 'moving': moving.name, 'stages': list(model.stages), 'networks': model.describe(),
-        'affine': affine.method, 'input_mask': mask_name, 'input_mask_of_training': model.mask, 'default_value': model.default,
-        'grid': grid, 'composition': composition, 'diffeomorphic': bool(diffeomorphic), 'threads': threads,
-        'masks_given': sorted('{} {}'.format(role, name.lower()) for role, scan in (('fixed', fixed), ('moving', moving))
-                              for name, mask in scan.given.items() if mask is not None)}
+        'fixed':
+        fixed.name,
+        'moving':
+        moving.name,
+        'stages':
+        list(model.stages),
+        'networks':
+        model.describe(),
+        'affine':
+        affine.method,
+        'input_mask':
+        mask_name,
+        'input_mask_of_training':
+        model.mask,
+        'default_value':
+        model.default,
+        'grid':
+        grid,
+        'composition':
+        composition,
+        'diffeomorphic':
+        bool(diffeomorphic),
+        'threads':
+        threads,
+        'masks_given':
+        sorted('{} {}'.format(role, name.lower()) for role, scan in (('fixed', fixed), ('moving', moving))
+               for name, mask in scan.given.items() if mask is not None)
+    }
     measures.say(found)
     LOGGER.info('Registered in %.1f s: %s', sum(clock.seconds[key] for key in clock.outer), ', '.join(
         '{} {:.1f}'.format(key, clock.seconds[key]) for key in clock.outer))
@@ -174,7 +238,8 @@ def _check_choices(input_mask, grid, composition):
 def _opened(model, stages, threads, memory, clock):
     """(Model, whether it is ours to close)."""
     if isinstance(model, Model):
-        return (model if stages is None or list(stages) == model.stages else Model(model.networks, stages, model.folders)), False
+        return (model if stages is None or list(stages) == model.stages else Model(
+            model.networks, stages, model.folders)), False
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):

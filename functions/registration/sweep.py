@@ -1,4 +1,5 @@
-"""One volume through a network: padded to a size that it takes, in one piece or in tiles, cut to the volume."""
+"""One volume through a network: padded to a size that it takes, in one piece or in tiles, cut to the
+volume."""
 import logging
 
 import numpy as np
@@ -14,8 +15,8 @@ def sweep(description, run, moving, fixed, default, memory):
 
     :param description: :class:`functions.network.description.NetworkDescription`.
     :param run: function (images, corner) -> DVF of a tile. ``images`` is [1, z, y, x, 2] float32, moving and
-        fixed; ``corner`` is the voxel (z, y, x) of the volume at which the tile begins, negative where that is
-        padding. The DVF is [z', y', x', 3], ``description.offset`` voxels smaller at each end.
+        fixed; ``corner`` is the voxel (z, y, x) of the volume at which the tile begins, negative where that
+        is padding. The DVF is [z', y', x', 3], ``description.offset`` voxels smaller at each end.
     :param moving, fixed: [z, y, x] in HU.
     :param default: value of the padding.
     :param memory: bytes one call of ``run`` may use.

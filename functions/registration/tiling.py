@@ -1,7 +1,8 @@
-"""Tiles of a volume, chosen from the memory there is, so that the tiled prediction equals the one in one piece.
+"""Tiles of a volume, chosen from the memory there is, so that the tiled prediction equals the one in one
+piece.
 
-Per axis, tiles start at multiples of the network's pooling phase, overlap by no more than what the end of a tile changes,
-and each output voxel belongs to exactly one tile.
+Per axis, tiles start at multiples of the network's pooling phase, overlap by no more than what the end of a
+tile changes, and each output voxel belongs to exactly one tile.
 """
 import collections
 import itertools
@@ -9,8 +10,8 @@ import itertools
 from functions.setting.errors import InputError
 
 Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
-"""One tile along one axis: input voxels start..stop of the padded volume, of whose DVF keep_start..keep_stop are kept,
-counted in the DVF of the volume in one piece; the tile's own DVF begins at ``start`` of that."""
+"""One tile along one axis: input voxels start..stop of the padded volume, of whose DVF keep_start..keep_stop
+are kept, counted in the DVF of the volume in one piece; the tile's own DVF begins at ``start`` of that."""
 
 
 def axis_spans(description, size, tile):
@@ -26,7 +27,8 @@ def axis_spans(description, size, tile):
     if tile >= size:
         return [Span(0, size, 0, output)]
     if not _can_be_joined(description, tile):
-        raise InputError('A tile of {} voxels leaves too little that its ends do not change; take at least {}.'.format(
+        raise InputError('A tile of {} voxels leaves too little that its ends do not change; take at least '
+                         '{}.'.format(
             tile, _smallest_tile(description)))
     first, last = description.faithful(tile)
     spans, start, kept = [], 0, 0
@@ -53,9 +55,11 @@ def choose_tiles(description, shape, memory):
     while description.peak_bytes(tile) > memory:
         axis = max(range(3), key=lambda i: tile[i])
         if tile[axis] - description.size_unit < smallest:
-            raise InputError('{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free memory or raise the '
-                             "setting 'MaximumMemory' (bytes).".format(
-                                 description.name, description.peak_bytes(tile) / 1e9, tuple(tile), memory / 1e9))
+            raise InputError('{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free '
+                             'memory or raise the '
+                             "setting 'MaximumMemory' (bytes).".format(description.name,
+                                                                       description.peak_bytes(tile) / 1e9,
+                                                                       tuple(tile), memory / 1e9))
         tile[axis] -= description.size_unit
     return list(itertools.product(*[axis_spans(description, shape[i], tile[i]) for i in range(3)]))
 

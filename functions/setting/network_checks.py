@@ -8,6 +8,8 @@ from functions.setting.errors import RegNetError
 from functions.setting.experiment_files import saved_steps
 from functions.setting.key_checks import join_numbers, key_problems, nearest_hint
 
+#: 'Affine': by elastix, or SimpleITK where there is none.
+_BASE_REGISTRATIONS = ('Identity', 'Affine')
 _STAGES = {'stage1': 1, 'stage2': 2, 'stage4': 4}
 _STEP = schema.Kind(
     lambda value: schema.whole(0).accepts(value)
@@ -57,9 +59,10 @@ def registration_problems(setting):
     if networks is None:
         return []
     problems = []
-    if setting.get('BaseReg') not in (None, 'Identity'):
-        problems.append("BaseReg is {!r}; accepted: 'Identity' (no affine registration is run before the "
-                        'network yet).'.format(setting['BaseReg']))
+    if setting.get('BaseReg') not in (None,) + _BASE_REGISTRATIONS:
+        problems.append('BaseReg is {!r}; accepted: {}.{}'.format(
+            setting['BaseReg'], ', '.join(map(repr, _BASE_REGISTRATIONS)),
+            nearest_hint(setting['BaseReg'], list(_BASE_REGISTRATIONS))))
     stages = setting.get('stage_list', [])
     problems += ['network_dict has no {!r}, which stage_list {} needs.'.format(key, stages)
                  for key in ('stage{}'.format(stage) for stage in stages) if key not in networks]

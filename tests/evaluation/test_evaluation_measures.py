@@ -115,7 +115,10 @@ def test_evaluation_measures_protocols(images):
     assert records['dirlab']['regularity']['std_log'] == pytest.approx(np.log(jacobian).std(), rel=1e-3)
     other = records['learn2reg']['regularity']['std_log']
     assert other == pytest.approx(np.log(jacobian + 3).std(), rel=1e-2)
-    assert len({record['protocol_text'] for record in records.values()}) == 3
+    assert len({record['protocol_text'] for record in records.values()}) == 4
+    reached = np.array(records['dirlab-nearest']['landmarks']['estimated'])
+    voxels = [dvf[dvf.TransformPhysicalPointToIndex(point.tolist())] for point in landmarks[0]]
+    np.testing.assert_allclose(reached, voxels, atol=1e-3)
     with pytest.raises(UnknownNameError, match='learn2reg'):
         measures.measure('m', PAIR, protocol='learn2regs')
     with pytest.raises(InputError, match='needs the moving image'):

@@ -59,8 +59,8 @@ def test_evaluation_picture_sections_go_through_the_lungs(name):
 
 @pytest.mark.parametrize('name', sorted(GRIDS))
 def test_evaluation_picture_pixels_show_their_physical_position(name):
-    """Superior (axial: posterior) is the last row, the patient's left (sagittal: posterior) the last column, on
-    any grid."""
+    """Superior (axial: posterior) is the last row, the patient's left (sagittal: posterior) the last column,
+    on any grid."""
     image, lung = thorax(name)
     for plane in pl.choose_views(image, lung, margin=100.0):
         shown = pl.sample(image, plane, default=-5000.0)

@@ -52,14 +52,17 @@ def test_padding_to_a_valid_size_is_the_callers_padding(checkpoint):
 
 @pytest.mark.parametrize('name, shape', [('crop4', (11, 6, 17)), ('decimation4', (7, 14, 9))])
 def test_networks_with_smaller_output_see_padding_around_the_volume(tmp_path, name, shape):
-    """The DVF of any size is that of the padded volume in one piece, on the voxels of the volume, in tiles as well."""
+    """The DVF of any size is that of the padded volume in one piece, on the voxels of the volume, in tiles as
+    well."""
     with SeededNetwork(name) as network:
         network.save(str(tmp_path / 'net.ckpt-3'))
         moving, fixed = pair(shape) / 1000
         offset = network.description.offset
         sides = [network.description.smallest_valid_size(side + 2 * offset) for side in shape]
-        around = [((padded - side) // 2, padded - side - (padded - side) // 2) for padded, side in zip(sides, shape)]
-        images = np.stack([np.pad(image, around, 'constant', constant_values=-2) for image in (moving, fixed)], -1)
+        around = [((padded - side) // 2, padded - side - (padded - side) // 2)
+                  for padded, side in zip(sides, shape)]
+        images = np.stack(
+            [np.pad(image, around, 'constant', constant_values=-2) for image in (moving, fixed)], -1)
         begin = [a[0] - offset for a in around]
         expected = network(images[None])[0][tuple(slice(b, b + side) for b, side in zip(begin, shape))]
         tile = network.description.peak_bytes([min(side, 101) for side in sides])

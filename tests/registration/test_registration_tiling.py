@@ -29,7 +29,8 @@ def test_spans_cover_an_axis_once_and_keep_faithful_voxels(name, larger, tile):
         assert span.start == 0 or span.keep_start - span.start >= first
         assert span.stop == size or span.keep_stop - 1 - span.start <= last
     assert (covered == 1).all()
-    # As few as there can be: between the ends a tile adds its faithful voxels, less at most a phase for alignment.
+    # As few as there can be: between the ends a tile adds its faithful voxels, less at most a phase for
+    # alignment.
     assert len(spans) <= 1 + -(-(size - tile) // (last - first + 2 - description.phase))
 
 

@@ -30,10 +30,11 @@ def test_what_can_be_registered_has_no_problem(setting):
     assert su.find_problems(setting) == []
 
 
-def test_the_affine_registration_is_refused_only_where_it_would_be_run(setting):
+def test_an_unknown_first_registration_is_refused_only_where_it_would_be_run(setting):
     setting['BaseReg'] = 'Affine'
-    assert the_problem(setting) == (
-        "BaseReg is 'Affine'; accepted: 'Identity' (no affine registration is run before the network yet).")
+    assert su.find_problems(setting) == []
+    setting['BaseReg'] = 'Afine'
+    assert the_problem(setting).startswith("BaseReg is 'Afine'; accepted: 'Identity', 'Affine'.")
     del setting['network_dict']
     assert su.find_problems(setting) == []
 

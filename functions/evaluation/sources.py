@@ -1,0 +1,109 @@
+"""Where a result comes from, for its report: settings, versions, training."""
+import collections
+import json
+import logging
+import os
+import platform
+import re
+
+import matplotlib
+import numpy as np
+import scipy
+import SimpleITK as sitk
+
+from functions.evaluation.results import result_facts, settings_number
+from functions.setting import setting_utils as su
+from functions.setting.atomic import read_json
+
+LOGGER = logging.getLogger(__name__)
+
+#: facts: list of (name, text); texts: list of (title, text), shown when asked for; curves: list of (title,
+#: lines of a ``log.jsonl``).
+Source = collections.namedtuple('Source', 'facts texts curves')
+
+
+def experiment_source(experiment):
+    """:class:`Source` of an experiment: its settings, and of every network it used the training.
+
+    :param experiment: :class:`functions.evaluation.results.Experiment`.
+    """
+    setting, facts, texts, curves = experiment.setting, [], [], []
+    facts.append(('experiment', experiment.name))
+    stages = setting.get('stage_list', [])
+    facts.append(('pyramid', ', '.join(str(stage) for stage in stages)))
+    facts.append(('checkpoint', 'step {}'.format(experiment.step)))
+    facts.append(('affine registration before', setting.get('BaseReg', 'none')))
+    networks = collections.OrderedDict()
+    for stage in stages:
+        entry = setting.get('network_dict', {}).get('stage{}'.format(stage)) or {}
+        network = entry.get('NetworkLoad') or experiment.name
+        networks.setdefault(network, []).append(stage)
+        facts.append(('network of stage {}'.format(stage), '{}, {}'.format(
+            network, entry.get('NetworkDesign', 'design as trained'))))
+    for network in networks:
+        folder = su.address_generator(setting, 'ModelFolder', current_experiment=network)
+        facts += [('{}: {}'.format(network, name), text) for name, text in _about(folder)]
+        lines = journal_lines(os.path.join(folder, 'log.jsonl'))
+        if lines:
+            curves.append((network, lines))
+        number = settings_number(setting, network)
+        if number is not None:
+            texts.append(('All settings of {}'.format(network),
+                          _json(su.read_setting(setting, network, number))))
+    return Source(facts + versions(), texts, curves)
+
+
+def result_source(source, task):
+    """The :class:`Source` of one registration: what is known of its experiment (or None), and what stands
+    beside its result."""
+    path = task.dvf or task.affine
+    facts = result_facts(path) if path else {}
+    first = [('result', path)] + ([('affine transform', task.affine)] if task.affine and task.dvf else [])
+    first += [(name, str(value)) for name, value in sorted(facts.items())
+              if name in ('method', 'masks', 'parameters', 'stages', 'InputMask') and value is not None]
+    known = source or Source(versions(), [], [])
+    texts = [('registration.json', _json(facts))] if facts else []
+    return Source([fact for fact in first if fact[1]] + known.facts, known.texts + texts, known.curves)
+
+
+def versions():
+    """What the report was made with: list of (name, text)."""
+    return [('evaluated with', 'Python {}, NumPy {}, SciPy {}, SimpleITK {}, matplotlib {}'.format(
+        platform.python_version(), np.__version__, scipy.__version__, sitk.Version.VersionString(),
+        matplotlib.__version__))]
+
+
+def journal_lines(path):
+    """Lines of a ``log.jsonl``; [] where there is none. A line cut short by a crash is left out."""
+    if not os.path.isfile(path):
+        return []
+    lines = []
+    with open(path, 'r', encoding='utf-8') as stream:
+        for text in stream:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                LOGGER.warning('%s: a line cut short is left out.', path)
+    return [line for line in lines if isinstance(line, dict) and 'iteration' in line]
+
+
+def _about(folder):
+    """What the newest ``about<k>.json`` of a model says: list of (name, text)."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    found = [re.match(r'about(\d+)\.json$', name) for name in names]
+    numbers = [int(match.group(1)) for match in found if match]
+    if not numbers:
+        return []
+    about = read_json(os.path.join(folder, 'about{}.json'.format(max(numbers))))
+    code, packages = about.get('code') or {}, about.get('packages') or {}
+    found = [('trained', about.get('started')), ('command line', ' '.join(about.get('command_line') or [])),
+             ('Python', about.get('python')), ('system', about.get('system')),
+             ('packages', ', '.join('{} {}'.format(*item) for item in sorted(packages.items()))),
+             ('code', '{}{}, checksum {}'.format(code.get('commit') or 'no commit',
+                                                 ' with changes' if code.get('changed') else '',
+                                                 code.get('checksum')) if code else None)]
+    return [(name, str(text)) for name, text in found if text]
+
+
+def _json(content):
+    return json.dumps(content, indent=2, sort_keys=True)

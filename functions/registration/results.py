@@ -1,0 +1,224 @@
+"""The folder of a registration's results: written whole, never over another's, and read back to be applied.
+
+=========================  ================================================================================
+File                       What it is
+=========================  ================================================================================
+displacement.mha           total displacement field u, mm, fixed to moving, on the grid of the results
+transform.h5               the same as an ITK composite transform: first the nonrigid field, then the affine
+TransformParameters.*.txt  the same for elastix's transformix; results.json says which one to give to it
+displacement_nonrigid.mha  the nonrigid field alone, which they build upon; only where there is an affine
+affine.tfm                 the affine transform, fixed to moving; only where there is one
+moved.mha                  the moving image on the grid of the results, int16 HU
+jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
+inverse.mha                displacement field of the way back, on the grid of the moving image; on request
+results.json               settings, networks, versions, timings, measures, grids; written last
+=========================  ================================================================================
+"""
+import collections
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+
+from functions.elastix.programs import elastix_version
+from functions.elastix.transform_files import write_total_transform as write_elastix_transform
+from functions.image import transforms
+from functions.image.geometry import Geometry
+from functions.image.volume_io import read_image, write_image
+from functions.preprocessing.own_images import fingerprint
+from functions.registration.single_pair import OUTSIDE
+from functions.setting.atomic import read_json, write_json, write_text
+from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from functions.tf_utils import backend
+
+FORMAT_NUMBER = 1
+RECORD = 'results.json'
+DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
+INVERSE, MOVED = 'inverse.mha', 'moved.mha'
+_ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
+#: Everything that may be in the folder, the record first: without it the rest does not count.
+NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha',
+         INVERSE) + _ELASTIX
+_PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'h5py')
+
+Results = collections.namedtuple('Results', 'folder record fixed moving')
+"""``record``: what results.json says; ``fixed``, ``moving``: :class:`Geometry` of the grid of the results and
+of the moving image."""
+
+
+def require_free(folder, overwrite=False):
+    """Raise :class:`InputError` when ``folder`` holds anything, unless it may be overwritten."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError('{} is a file; the results need a folder.'.format(folder))
+    if not overwrite and os.path.isdir(folder) and os.listdir(folder):
+        raise InputError('{} is not empty, and nothing is overwritten unasked: give another folder, or '
+                         '--overwrite.'.format(
+            folder))
+
+
+def write_results(registration, folder, inverse=False, overwrite=False, made_from=None):
+    """Write the results of :func:`functions.registration.register` (see the table above).
+
+    They are written beside ``folder`` first and moved there in the end, so it holds all of them or none.
+
+    :param inverse: also the inverse field.
+    :param overwrite: replace results that are there; other files in the folder stay.
+    :param made_from: JSON-able description of the inputs, for :func:`is_done`.
+    :return: the record that results.json holds.
+    :raises InputError: the folder is not empty. :raises DiskError: it cannot be written.
+    """
+    folder = os.path.abspath(folder)
+    require_free(folder, overwrite)
+    start = time.time()
+    try:
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        draft = tempfile.mkdtemp(prefix='.{}.'.format(os.path.basename(folder)), dir=os.path.dirname(folder))
+    except OSError as error:
+        raise DiskError('Cannot write to {}: {}. Choose another folder.'.format(
+            os.path.dirname(folder), error.strerror)) from error
+    try:
+        record = _write(registration, draft, folder, inverse)
+        record['seconds']['writing'] = round(time.time() - start, 3)
+        record['made_from'] = made_from
+        write_json(os.path.join(draft, RECORD), record)
+        _move(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return record
+
+
+def read_results(folder):
+    """The results in a folder, for applying them.
+
+    :raises MissingFileError: no folder, or it holds no finished results.
+    """
+    path = os.path.join(folder, RECORD)
+    if not os.path.isfile(path):
+        raise MissingFileError('{} holds no finished registration ({} is missing); register first.'.format(
+            folder, RECORD))
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get('format') != FORMAT_NUMBER or 'grids' not in record:
+        raise InputError('{} is not the record of a registration that this version can use; register '
+                         'anew.'.format(path))
+    return Results(folder, record, geometry_of_record(record['grids']['results']),
+                   geometry_of_record(record['grids']['moving']))
+
+
+def read_field(results, name=DISPLACEMENT):
+    """A displacement field of the results.
+
+    :raises MissingFileError, InputError: it is not there, or not on the grid the record says.
+    """
+    path = os.path.join(results.folder, name)
+    if name == INVERSE and not os.path.isfile(path):
+        raise MissingFileError('{} is not there: register with --inverse.'.format(path))
+    field = read_image(path, 'vector')
+    if not Geometry.of(field).matches(results.moving if name == INVERSE else results.fixed):
+        raise InputError('{} has another grid than its record {} says; register anew.'.format(path, RECORD))
+    return field
+
+
+def is_done(folder, made_from):
+    """Whether ``folder`` holds whole results made from just this."""
+    try:
+        return read_results(folder).record.get('made_from') == made_from
+    except RegNetError:
+        return False
+
+
+def inputs_of(fixed, moving, masks=(), **settings):
+    """JSON-able description of what a registration is made from: names, sizes and times of files, and
+    settings."""
+    return {
+        'fixed': fingerprint(fixed),
+        'moving': fingerprint(moving),
+        'masks': [fingerprint(mask) for mask in masks],
+        'settings': settings
+    }
+
+
+def versions():
+    """Name -> version of what can change results."""
+    found = {
+        name: getattr(sys.modules[name], '__version__', None)
+        for name in _PACKAGES if name in sys.modules
+    }
+    return dict(found, python=platform.python_version(), tensorflow=backend.version())
+
+
+def _write(registration, draft, folder, inverse):
+    affine = None if registration.affine.method == 'none' else registration.affine.transform
+    outputs = [(DISPLACEMENT, registration.dvf), (MOVED, registration.moved),
+               ('jacobian.mha', registration.jacobian)]
+    if affine is not None:
+        outputs.append((NONRIGID, registration.nonrigid))
+        transforms.write_affine(affine, os.path.join(draft, 'affine.tfm'))
+    residual = None
+    if inverse:
+        field, residual = registration.inverse()
+        outputs.append((INVERSE, field))
+    for name, image in outputs:
+        write_image(image, os.path.join(draft, name))
+    transforms.write_total_transform(affine, registration.nonrigid, os.path.join(draft, 'transform.h5'))
+    basis = DISPLACEMENT if affine is None else NONRIGID
+    path = write_elastix_transform(draft, os.path.join(draft, basis), registration.dvf, affine, OUTSIDE)
+    for name in _ELASTIX:
+        _rename_in(os.path.join(draft, name), draft, folder)
+    record = {
+        'format': FORMAT_NUMBER,
+        'settings': registration.settings,
+        'measures': registration.measures,
+        'seconds': dict(registration.seconds),
+        'versions': versions(),
+        'transformix': os.path.basename(path),
+        'affine': {
+            'method': registration.affine.method,
+            'correlation_before': registration.affine.before,
+            'correlation_after': registration.affine.after
+        },
+        'grids': {
+            'results': Geometry.of(registration.dvf)._asdict(),
+            'fixed': Geometry.of(registration.fixed)._asdict(),
+            'moving': Geometry.of(registration.moving)._asdict()
+        }
+    }
+    if registration.affine.method == 'elastix':
+        record['versions']['elastix'] = elastix_version()
+    if inverse:
+        record['measures']['inverse_residual_mm'] = residual
+    return record
+
+
+def _rename_in(path, draft, folder):
+    """Let an elastix file name its neighbours where they will lie."""
+    if os.path.exists(path):
+        with open(path, encoding='utf-8') as stream:
+            text = stream.read()
+        write_text(path, text.replace(draft + os.sep, folder + os.sep))
+
+
+def _move(draft, folder):
+    """Put the finished files in place; the record goes away first and comes last."""
+    os.chmod(draft, 0o777 & ~_umask())
+    if not os.path.exists(folder) or not os.listdir(folder):
+        os.replace(draft, folder)
+        return
+    for name in NAMES:
+        if os.path.exists(os.path.join(folder, name)):
+            os.remove(os.path.join(folder, name))
+    for name in reversed(NAMES):
+        if os.path.exists(os.path.join(draft, name)):
+            os.replace(os.path.join(draft, name), os.path.join(folder, name))
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def geometry_of_record(values):
+    """The :class:`Geometry` that a record holds as a dictionary."""
+    return Geometry(*[tuple(values[key]) for key in Geometry._fields])

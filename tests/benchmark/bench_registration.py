@@ -1,0 +1,236 @@
+"""Speed of a registration from files to results, against elastix's B-spline and against its own unavoidable
+steps.
+
+One pair of the phantom, lung masks given to everybody, the same affine transform first (not counted). All in
+one run on one machine; ratios are what counts. From the repository's folder, with elastix on the PATH:
+
+    python -m tests.benchmark.bench_registration [--size 300 220 280] [--threads 2] [--folder FOLDER]
+    [--memory]
+
+``--memory`` registers a scan of 512 x 512 x 500 voxels of 0.7 mm instead and prints the peak memory of the
+process, and of ten pairs one after the other at a small size.
+"""
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import SimpleITK as sitk
+
+#: pyramid -> most of elastix's time it may take.
+LIMITS = {(4, 2, 1): 0.5, (4, 2): 0.2}
+UNAVOIDABLE = 1.25
+
+
+def make_pair(folder, size):
+    """Files of phantom case 1, T00 and T50, with their lungs."""
+    from functions.phantom.case import Case
+    case, paths = Case(1, {'Size': list(size)}), {}
+    for role, type_im in (('fixed', 0), ('moving', 5)):
+        image, lung, _ = case.phase(type_im)
+        paths[role], paths[role +
+        '_lung'] = [os.path.join(folder, role +
+        name) for name in ('.mha', '_lung.mha')]
+        sitk.WriteImage(image, paths[role])
+        sitk.WriteImage(lung, paths[role + '_lung'])
+    return paths
+
+
+def make_models(folder):
+    """Folders of unet1 with seeded weights for every stage."""
+    sys.path.insert(
+    0,
+    os.path.join(
+        os.path.dirname(
+            os.path.dirname(
+                os.path.abspath(__file__))),
+                 'registration'))
+    from model_folders import make_model
+    return {stage: make_model(folder, 'stage{}'.format(stage), stage) for stage in (4, 2, 1)}
+
+
+def timed(function, *arguments, **options):
+    """(result, seconds)."""
+    start = time.time()
+    result = function(*arguments, **options)
+    return result, time.time() - start
+
+
+def unavoidable(paths, affine, folder, stages):
+    """Everything but the networks, done once and alone: reading, the pyramid, one warp, composing,
+    writing."""
+    from functions.image import dvf, resample, transforms
+    from functions.image.geometry import Geometry
+    from functions.image.volume_io import array_view, image_from_array, read_image, write_image
+    fixed, moving, fixed_lung, moving_lung = [read_image(paths[name]) for name in (
+        'fixed', 'moving', 'fixed_lung', 'moving_lung')]
+    grid = Geometry.of(fixed)
+    interpolator = 'bspline' if stages[-1] == 1 else 'linear'
+    led = resample.resample_to(moving, grid, interpolator, -2048., transform=affine)
+    resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)
+    total = None
+    for stage in stages:
+        resample.downsample(fixed, stage)
+        small = resample.downsample(led, stage)
+        zero = image_from_array(np.zeros(array_view(small).shape + (3,), np.float32), small)
+        if total is not None:
+            total = dvf.resample_dvf(total, Geometry.of(small))
+            resample.warp(small, total, 'bspline', -2048.)
+            zero = dvf.compose(zero, total)
+        total = zero
+    nonrigid = dvf.resample_dvf(total, grid)
+    whole = transforms.total_dvf(affine, nonrigid)
+    moved = resample.warp(moving, whole, 'bspline', -1024.)
+    for name, image in (('u', whole), ('v', nonrigid), ('m', moved),
+                        ('j', dvf.jacobian_determinant_of(whole))):
+        write_image(image, os.path.join(folder, name + '.mha'))
+    transforms.write_total_transform(affine, nonrigid, os.path.join(folder, 't.h5'))
+
+
+def compare(size, threads, folder):
+    """Print the ratios; returns the exit status: 1 when one is beyond its limit."""
+    from functions.elastix import registration as elastix
+    from functions.image.transforms import write_affine
+    from functions.image.volume_io import read_image
+    from functions.registration.affine import register_affine
+    from functions.registration.cohort import register_into
+    from functions.registration.model_folder import open_model
+    paths, models = make_pair(folder, size), make_models(folder)
+    images = {name: read_image(path) for name, path in paths.items()}
+    affine = register_affine(images['fixed'], images['moving'], None, threads=threads).transform
+    affine_file = os.path.join(folder, 'affine.tfm')
+    write_affine(affine, affine_file)
+    masks = {name: path for name, path in paths.items() if name.endswith('lung')}
+    rows, failed = [], False
+    _, classical = timed(elastix.bspline,
+                         images['fixed'],
+                         images['moving'],
+                         images['fixed_lung'],
+                         None,
+                         affine,
+                         threads=threads)
+    rows.append(('elastix B-spline, 3 resolutions', classical, 1., None))
+    for stages, limit in sorted(LIMITS.items(), reverse=True):
+        name = '-'.join(map(str, stages))
+        with open_model(models, list(stages), threads) as model:
+            for turn in ('first', 'second'):
+                out = os.path.join(folder, 'out_{}_{}'.format(name, turn))
+                (_, record), seconds = timed(register_into,
+                                             out,
+                                             paths['fixed'],
+                                             paths['moving'],
+                                             model,
+                                             masks,
+                                             threads=threads,
+                                             affine=affine_file)
+                rows.append(('stages {}, {} pair'.format(name, turn), seconds, seconds / classical, limit))
+            network = sum(value for key, value in record['seconds'].items() if key.startswith('network of'))
+        os.makedirs(os.path.join(folder, 'alone' + name))
+        _, alone = timed(unavoidable, paths, affine, os.path.join(folder, 'alone' + name), stages)
+        rest = seconds - network - record['seconds']['affine']
+        rows.append(('  not the network / those steps alone', rest, rest / alone, UNAVOIDABLE))
+        print(json.dumps({key: value for key, value in record['seconds'].items()}))
+    for name, seconds, ratio, limit in rows:
+        over = limit is not None and ratio > limit
+        failed |= over
+        print('{:42s} {:8.1f} s  ratio {:5.2f}{}'.format(
+            name, seconds, ratio,
+            '' if limit is None else '  limit {} {}'.format(limit, 'MISSED' if over else 'kept')))
+    return int(failed)
+
+
+def peak():
+    """Peak resident memory of this process in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2. ** 20
+
+
+def large_scan(folder, threads):
+    """Register 512 x 512 x 500 voxels of 0.7 mm; print the peak memory."""
+    from functions.registration.cohort import register_into
+    from functions.registration.model_folder import open_model
+    paths = {}
+    for role, seed in (('fixed', 0), ('moving', 1)):
+        paths.update(_large(folder, role, seed))
+    models = make_models(folder)
+    before = peak()
+    with open_model(models, [4, 2, 1], threads) as model:
+        _, seconds = timed(register_into,
+                           os.path.join(folder, 'out'),
+                           paths['fixed'],
+                           paths['moving'],
+                           model, {
+                               name: path
+                               for name, path in paths.items() if name.endswith('lung')
+                           },
+                           threads=threads,
+                           affine='none')
+    print(
+    '512 x 512 x 500 at 0.7 mm: {:.0f} s, peak {:.2f} GB ({:.2f} GB before)'.format(
+        seconds,
+        peak(),
+         before))
+
+
+def _large(folder, role, seed):
+    """A body of two lungs on the large grid, made slice by slice."""
+    y, x = np.mgrid[-1:1:512j, -1:1:512j].astype(np.float32)
+    rng = np.random.RandomState(seed)
+    image, lung = np.empty((500, 512, 512), np.int16), np.empty((500, 512, 512), np.uint8)
+    for k, z in enumerate(np.linspace(-1, 1, 500)):
+        inside = ((abs(x) - 0.35) / 0.25) ** 2 + (y / 0.5) ** 2 + (z / 0.8) ** 2 < 1
+        image[k] = np.where(inside, -800, np.where((x / 0.8) ** 2 + (y / 0.65) ** 2 < 1, 40, -1000))
+        image[k] += rng.randint(-20, 20, image[k].shape).astype(np.int16)
+        lung[k] = inside
+    paths = {}
+    for name, array in ((role, image), (role + '_lung', lung)):
+        written = sitk.GetImageFromArray(array)
+        written.SetSpacing((0.7,) * 3)
+        paths[name] = os.path.join(folder, name + '.mha')
+        sitk.WriteImage(written, paths[name])
+    return paths
+
+
+def many_pairs(folder, threads):
+    """Register the same small pair ten times in one process; print the memory after each."""
+    from functions.registration import register
+    from functions.registration.model_folder import open_model
+    paths, models = make_pair(folder, (148, 116, 148)), make_models(folder)
+    masks = {name: path for name, path in paths.items() if name.endswith('lung')}
+    after = []
+    with open_model(models, None, threads) as model:
+        for _ in range(10):
+            register(paths['fixed'], paths['moving'], model, affine='none', threads=threads, **masks)
+            after.append(peak())
+    print('peak memory after pair 1, 2, ... 10 (GB): {}'.format(
+        ' '.join('{:.2f}'.format(value) for value in after)))
+
+
+def main(words=None):
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--size', nargs=3, type=int, default=[300, 220, 280])
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--folder', help='for the files; default: a temporary one')
+    parser.add_argument('--memory', action='store_true')
+    parser.add_argument('--part', choices=['large', 'many'], help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words)
+    if arguments.memory:
+        # Peak memory is that of a process, so each measurement has its own.
+        return max(
+            subprocess.call([
+                sys.executable, '-m', 'tests.benchmark.bench_registration', '--part', part, '--threads',
+                str(arguments.threads)
+            ]) for part in ('many', 'large'))
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if arguments.part:
+            return {'large': large_scan, 'many': many_pairs}[arguments.part](folder, arguments.threads) or 0
+        return compare(arguments.size, arguments.threads, folder)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""--prepare, --evaluate and --report of the main script: packs and experiments in, tables and pages out, bad
+ones told in one line."""
+import json
+import logging
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from evaluation_experiment import STEP, make_cases, pairs_of, register, setting_in, train
+from raw_packs import GRIDS, Patient, small_record, write_4dct, write_rows
+
+import RunRegNet3D
+import functions.setting.setting_utils as su
+from functions.evaluation.landmarks import read_landmarks
+from functions.image.geometry import Geometry
+from functions.image.point_files import write_points
+from functions.image.resample import warp
+from functions.image.volume_io import array_view, image_from_array
+from functions.setting import data_sets
+from functions.setting.atomic import write_json
+
+DATA = 'DIR-Lab_4D'
+
+
+def run(words, folder, monkeypatch, caplog):
+    """Exit code of the script with everything below a folder."""
+    monkeypatch.chdir(folder)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        return RunRegNet3D.main(['--where_to_run', 'Root'] + words)
+
+
+@pytest.fixture
+def packs(tmp_path):
+    """(folder, patient): one pack of 4DCT, with a record that knows its distance."""
+    patient = Patient(1, GRIDS[1])
+    write_4dct(tmp_path / 'packs', 1, patient)
+    before = data_sets.DATA_SETS[DATA]
+    data_sets.register_data_set(small_record(DATA, {1: patient}))
+    yield tmp_path, patient
+    data_sets.register_data_set(before)
+
+
+def test_evaluation_commands_prepare_ends_with_the_gate(packs, monkeypatch, caplog, capsys):
+    folder, patient = packs
+    words = ['--prepare', DATA, '--from', str(folder / 'packs'), '--cases', '1', '--workers', '1']
+    assert run(words, folder, monkeypatch, caplog) == 0
+    shown = capsys.readouterr().out
+    assert 'TRE before mm' in shown and '{:.2f}'.format(patient.expected(5)) in shown and 'right' in shown
+    setting = su.initialize_setting('any', 'Root')
+    for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso'):
+        assert os.path.isfile(su.address_generator(setting, request, data=DATA, cn=1, type_im=5, stage=1))
+    # The moving landmarks with their z from the wrong end: everything is converted, and then it stops.
+    numbers = patient.numbers(5)
+    write_rows(str(folder / 'packs' / 'Case1Pack' / 'ExtremePhases' / 'case1_300_T50_xyz.txt'),
+               np.column_stack([numbers[:, :2], patient.size[2] + 1 - numbers[:, 2]]))
+    assert run(words, folder, monkeypatch, caplog) == 2
+    assert 'No result would mean anything' in caplog.text
+    assert 'z counted from the other end in the moving landmarks' in caplog.text
+    assert 'WRONG' in capsys.readouterr().out
+
+
+def test_evaluation_commands_prepare_makes_the_phantom(tmp_path, monkeypatch, caplog, capsys):
+    (tmp_path / 'small.json').write_text(json.dumps({'Phantom': {'Size': [72, 64, 68], 'Landmarks': 40,
+                                                                 'LandmarksAllPhases': 20}}))
+    words = ['--prepare', 'Phantom_4D', '--cases', '2', '--setting', 'small.json', '--workers', '1']
+    assert run(words, tmp_path, monkeypatch, caplog) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[:4] == ['Phantom_4D', '2', 'T00-T50', '40']
+    assert run(['--prepare', 'Phantom_4D', '--cases', '0'], tmp_path, monkeypatch, caplog) == 2
+    assert run(['--prepare', 'DIR-Lab', '--from', '.'], tmp_path, monkeypatch, caplog) == 2
+    assert 'DIR-Lab_4D' in caplog.text
+
+
+def test_evaluation_commands_evaluate_an_experiment(tmp_path, monkeypatch, caplog, capsys):
+    setting = setting_in(tmp_path, 'mine', cases=[1])
+    make_cases(setting, [1])
+    train(setting)
+    register(setting, 0.75)
+    words = ['--evaluate', 'mine', '--report', '--workers', '1']
+    assert run(words, tmp_path, monkeypatch, caplog) == 0
+    shown = capsys.readouterr().out
+    assert shown.index('TRE before mm') < shown.index('TRE of cases') and 'std log J' in shown
+    folder = tmp_path / 'Experiments' / 'RegNet' / 'mine' / 'Results' / 'Evaluation' / 'dirlab'
+    assert (folder / 'report.html').is_file() and len(os.listdir(str(folder / 'reports'))) == 1
+    assert 'Page: ' in shown and STEP in open(str(folder / 'report.html'), encoding='utf-8').read()
+    for bad, text in ((['--evaluate', 'nobody'], 'mine'), (words + ['--references', 'bspline'], 'bspline_1')):
+        assert run(bad, tmp_path, monkeypatch, caplog) == 2
+        assert text in [entry for entry in caplog.records if entry.levelno == logging.ERROR][-1].getMessage()
+    # Landmarks of another place stop it before anything is measured.
+    path = su.address_generator(setting, 'LandmarkPointExact', data='Phantom_4D', cn=1, type_im=5, stage=1,
+                                pair_info=[{'data': 'Phantom_4D', 'cn': 1, 'type_im': k} for k in (0, 5)])
+    np.savetxt(path, np.loadtxt(path) + [0, 0, 500.0])
+    assert run(['--evaluate', 'mine', '--protocol', 'learn2reg'], tmp_path, monkeypatch, caplog) == 2
+    assert 'No result would mean anything' in caplog.text and 'outside the image' in caplog.text
+    assert not (folder.parent / 'learn2reg').exists()
+
+
+@pytest.mark.parametrize('words, text', [
+    (['--prepare', DATA], '--from FOLDER'), (['--from', 'x'], '--prepare DATA'), (['--report'], '--evaluate'),
+    (['--evaluate', 'a', '--prepare', DATA, '--from', 'x'], 'exclude'), (['--cases', '1'], '--prepare'),
+    (['--evaluate', 'a', '--protocol', 'mine'], 'dirlab'), (['--references', 'affine'], '--evaluate'),
+    (['--evaluate', 'a', '--capture_range', '-1'], 'above 0'),
+    (['--evaluate', 'a', '--report', 'x'], 'without it'),
+    (['--report', 'x', '--prepare', DATA, '--from', 'y'], 'alone'),
+    (['--report', 'x', 'y', '--landmarks', 'a', 'b'], 'one folder')])
+def test_evaluation_commands_that_do_not_fit_are_told(words, text, capsys):
+    with pytest.raises(SystemExit):
+        RunRegNet3D.parse_arguments(words)
+    assert text in capsys.readouterr().err
+
+
+def test_evaluation_commands_references_without_a_name_are_all():
+    parsed = RunRegNet3D.parse_arguments(['--evaluate', 'a', 'b', '--references'])
+    assert (parsed.evaluate, parsed.references, parsed.protocol) == (['a', 'b'], [], 'dirlab')
+    assert RunRegNet3D.parse_arguments(['--evaluate', 'a']).references is None
+
+
+def results_folder(folder):
+    """A folder of results as --register writes it: half of the truth of a phantom, registered at 1 mm."""
+    setting = setting_in(folder, 'any', cases=[1])
+    make_cases(setting, [1], size=(96, 80, 88))
+    pair = pairs_of(setting)[0]
+    images = [sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, type_im=k,
+                                                  stage=1)) for k in (0, 5)]
+    truth = su.address_generator(setting, 'TrueDVF', data='Phantom_4D', cn=1, pair_info=pair, stage=1)
+    truth = sitk.ReadImage(truth)
+    dvf = image_from_array(array_view(truth) * 0.5, truth)
+    results = folder / 'results'
+    results.mkdir()
+    sitk.WriteImage(dvf, str(results / 'displacement.mha'))
+    sitk.WriteImage(warp(images[1], dvf), str(results / 'moved.mha'))
+    for name, image in zip(('fixed.mha', 'moving.nii.gz'), images):
+        sitk.WriteImage(image, str(folder / name))
+    write_json(str(results / 'results.json'), {
+        'settings': {'fixed': 'fixed.mha', 'moving': 'moving.nii.gz', 'stages': [4], 'affine': 'none'},
+        'grids': {role: Geometry.of(image)._asdict() for role, image in zip(('fixed', 'moving'), images)},
+        'versions': {'python': '3'}, 'seconds': {'networks': 1.0}})
+    for name, points in zip(('fixed.csv', 'moving.csv'), read_landmarks(setting, pair)):
+        write_points(str(folder / name), points)
+    return results
+
+
+def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, caplog, capsys):
+    results = results_folder(tmp_path)
+    words = ['--report', 'results', '--landmarks', 'fixed.csv', 'moving.csv']
+    assert run(words, tmp_path, monkeypatch, caplog) == 0
+    assert 'Page: ' in capsys.readouterr().out
+    record = json.loads((results / 'RegNet_moving.nii.gz_to_fixed.mha.json').read_text())
+    assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.02)
+    page = (results / 'report.html').read_text(encoding='utf-8')
+    assert repr(record['tre']['mean']) in page and 'moving.nii.gz to fixed.mha' in page
+    # Without landmarks there is still the rest; without its images or its record there is nothing.
+    assert run(words[:2], tmp_path, monkeypatch, caplog) == 0
+    os.remove(str(tmp_path / 'fixed.mha'))
+    assert run(words[:2], tmp_path, monkeypatch, caplog) == 2
+    assert 'fixed.mha, which is not there' in caplog.text
+    (results / 'results.json').write_text('[]')
+    assert run(words[:2], tmp_path, monkeypatch, caplog) == 2 and 'not the record' in caplog.text
+    assert run(['--report', '.'], tmp_path, monkeypatch, caplog) == 2 and 'no finished' in caplog.text

@@ -1,0 +1,244 @@
+"""The pages: their numbers are those of the JSON, they need no other file, and show what there is to see."""
+import base64
+import html.parser
+import io
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from evaluation_experiment import make_cases, pairs_of, register, setting_in, train
+from evaluation_images import IDENTITY, affine_dvf, image_of, positions
+from PIL import Image
+
+from functions.evaluation import evaluate as ev
+from functions.evaluation import page, report, sources, views
+from functions.evaluation.measures import Images, measure
+from functions.evaluation.results import open_experiment
+
+
+class Reader(html.parser.HTMLParser):
+    """Numbers (data-key -> [(value, text)]), sources of pictures, links, tags that are open, all text."""
+
+    def __init__(self, text):
+        html.parser.HTMLParser.__init__(self)
+        self.numbers, self.sources, self.links, self.open, self.text = {}, [], [], [], ''
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag in ('script', 'link', 'iframe', 'object', 'video', 'audio', 'embed'):
+            raise AssertionError('the page loads something: {}'.format(tag))
+        if tag == 'data':
+            self.numbers.setdefault(given['data-key'], []).append([given['value'], None])
+        if tag == 'img':
+            self.sources.append(given['src'])
+        if tag == 'a':
+            self.links.append(given['href'])
+        if tag not in ('meta', 'img', 'br'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] == 'data':
+            [entry for entries in self.numbers.values() for entry in entries if entry[1] is None][0][1] = data
+
+
+def read(path):
+    with open(str(path), encoding='utf-8') as stream:
+        text = stream.read()
+    reader = Reader(text)
+    assert reader.open == [] and text.startswith('<!DOCTYPE html>')
+    assert '@import' not in text and 'url(' not in text and 'http' not in re.sub(r'base64,[^"]+', '', text)
+    return reader
+
+
+def value_at(content, key):
+    """The value a data-key names; keys of the JSON may hold dots and blanks themselves."""
+    if key == '':
+        return content
+    if isinstance(content, list):
+        first, _, rest = key.partition('.')
+        return value_at(content[int(first)], rest)
+    for name in content:
+        if key == name or key.startswith(name + '.'):
+            return value_at(content[name], key[len(name) + 1:])
+    raise KeyError(key)
+
+
+def compare_numbers(reader, content):
+    """Every number of a page is that of the JSON, to the last digit, and shown rounded."""
+    assert reader.numbers
+    for key, entries in reader.numbers.items():
+        truth = value_at(content, key)
+        for value, text in entries:
+            assert float(value) == truth, key
+            digits = len(text.partition('.')[2])
+            assert text == '{:.{}f}'.format(truth, digits), key
+
+
+@pytest.fixture(scope='module')
+def evaluated(tmp_path_factory):
+    """(experiments, :class:`Evaluation`) of two experiments, the second without one of its results."""
+    folder = tmp_path_factory.mktemp('report')
+    experiments = []
+    for name, share in (('half', 0.5), ('Sub/<most>', 0.9)):
+        setting = setting_in(folder, name)
+        if not experiments:
+            make_cases(setting)
+        train(setting)
+        register(setting, share)
+        if name != 'half':
+            os.remove(open_experiment(setting, name).tasks[1].dvf)
+        experiments.append(open_experiment(setting, name))
+    return experiments, ev.evaluate(experiments, n_workers=1, report=True)
+
+
+def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
+    found = evaluated[1]
+    paths = [path for path in found.pages if os.sep + 'reports' + os.sep in path.replace('/', os.sep)]
+    assert len(paths) == 3 and all(os.path.getsize(path) < 5e6 for path in paths)
+    for path in paths:
+        name = os.path.basename(path)[:-len('.html')] + '.json'
+        with open(os.path.join(found.folder, 'records', name)) as stream:
+            record = json.load(stream)
+        reader = read(path)
+        compare_numbers(reader, record)
+        for key in ('tre.mean', 'tre_before.mean', 'tre.p95', 'tre.below_3', 'tre.mae_z',
+                    'regularity.folding', 'regularity.std_log', 'overlap.after.mask.dice',
+                    'overlap.before.mask.p95', 'intensity.after.ncc', 'seconds'):
+            assert key in reader.numbers, key
+        assert record['protocol_text'] in reader.text and reader.links == []
+        for word in ('Checkerboard', 'colour', 'Grid.', 'Displacement.', 'Jacobian', 'Errors before.',
+                     'Training', 'abc123 with changes', 'tensorflow 2.x', 'SimpleITK', '"NetworkDesign"'):
+            assert word.lower() in reader.text.lower(), word
+        assert len(reader.sources) == 11
+        for source in reader.sources:
+            head, _, data = source.partition(',')
+            picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
+            assert head == 'data:image/png;base64' and picture.shape[1] > 600 and picture.std() > 5
+        worst = max(np.linalg.norm(record['landmarks']['error'], axis=1))
+        assert '{:.2f}'.format(worst) in reader.text
+
+
+def test_evaluation_report_of_an_experiment_shows_the_comparison(evaluated):
+    found = evaluated[1]
+    with open(os.path.join(found.folder, 'comparison.json')) as stream:
+        content = json.load(stream)
+    reader = read(os.path.join(found.folder, 'report.html'))
+    compare_numbers(reader, content)
+    keys = {'rows.{}.TRE mm'.format(k) for k in range(3)} | {'pairs.0.half', 'pairs.0.Sub/<most> std'}
+    assert keys <= set(reader.numbers)
+    assert 'Sub/<most> has no result for Phantom_4D case 2 0-5' in content['missing']
+    assert content['missing'][0] in reader.text and 'Training of half' in reader.text
+    # Only pairs of both are compared; their pages are there, and linked.
+    assert [row['pair'] for row in content['pairs']] == ['Phantom_4D case 1 0-5']
+    assert len(reader.links) == 2 and all(os.path.isfile(os.path.join(found.folder, link))
+                                          for link in reader.links)
+
+
+def cube(size=(40, 36, 30)):
+    """An image with a box of air in it, and that box."""
+    lung = np.zeros(size[::-1], np.uint8)
+    lung[6:24, 8:28, 8:32] = 1
+    noise = np.random.RandomState(0).randint(-60, 60, lung.shape)
+    grid = (1.0, 1.0, 1.5), (0.0, 0.0, 0.0), IDENTITY
+    return image_of((np.where(lung, -850, 40) + noise).astype(np.int16), *grid), image_of(lung, *grid)
+
+
+def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp_path):
+    image, lung = cube()
+    pair = [{'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': k} for k in (0, 5)]
+    for slope, words in ((-1.5, 'red: all folded'), (0.1, 'there is none')):
+        dvf = affine_dvf(image.GetSize(), np.diag([0, 0, slope]), [0, 0, -22 * slope],
+                         spacing=image.GetSpacing(), origin=image.GetOrigin(), direction=image.GetDirection())
+        images = Images(image, image, None, lung, lung)
+        record = measure('x & y', pair, dvf, images)
+        path = str(tmp_path / 'page.html')
+        report.registration_report(path, record, images, dvf)
+        reader = read(path)
+        compare_numbers(reader, record)
+        assert words in reader.text and 'x & y' in reader.text and 'Errors before' not in reader.text
+        folded = report._folded(report.jacobian_determinant_of(dvf), lung)
+        truth = positions(lung)[sitk.GetArrayViewFromImage(lung) != 0]
+        if slope < -1:
+            assert 0 < len(folded) <= 2 * report.MOST_FOLDED
+            assert {tuple(p) for p in np.round(folded, 3)} <= {tuple(p) for p in np.round(truth, 3)}
+            assert float(record['regularity']['folding']) == 100.0
+        else:
+            assert len(folded) == 0
+
+
+def test_evaluation_report_of_an_affine_registration_and_of_none(tmp_path):
+    image, lung = cube()
+    pair = [{'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': k} for k in (0, 5)]
+    points = positions(lung)[sitk.GetArrayViewFromImage(lung) != 0][::400]
+    affine = sitk.AffineTransform([1, 0, 0, 0, 1, 0, 0, 0, 1], [0.0, 0.0, 3.0])
+    images = Images(image, image, None, lung, lung)
+    path = str(tmp_path / 'affine.html')
+    for transform, pictures in ((affine, 10), (None, 5)):
+        record = measure('affine', pair, None, images, (points, points + [0, 0, 3.0]), transform)
+        report.registration_report(path, record, images, None, transform)
+        reader = read(path)
+        compare_numbers(reader, record)
+        assert len(reader.sources) == pictures
+        assert float(reader.numbers['tre.mean'][0][0]) == pytest.approx(0.0 if transform else 3.0)
+
+
+def test_evaluation_report_checkerboard_takes_every_square_from_one_image():
+    image, lung = cube()
+    other = image_of(sitk.GetArrayFromImage(image) * 0 + 100, image.GetSpacing(), image.GetOrigin(), IDENTITY)
+    shown = views.Views(image, lung)
+    pictures = []
+
+    def draw(v):
+        v.checkerboard(other)
+        pictures.extend(np.asarray(axes.images[0].get_array()) for axes in v.figure.axes if axes.images)
+    shown.png(draw)
+    for picture, plane in zip(pictures, shown.sections):
+        across, up = views.pl.pixel_positions(plane)
+        square = (np.floor(across / views.TILE) + np.floor(up / views.TILE)[:, None]) % 2 == 1
+        np.testing.assert_allclose(picture[square], 100)
+        np.testing.assert_allclose(picture[~square], views.pl.sample(image, plane)[~square])
+
+
+def test_evaluation_report_sections_have_one_scale_and_anterior_up():
+    image, lung = cube()
+    shown = views.Views(image, lung)
+    data = shown.png(lambda v: v.blend(0, 0, image))
+    assert Image.open(io.BytesIO(data)).size[0] == int(views.WIDTH * views.DPI)
+    scales = []
+    for axes in shown.figure.axes:
+        box = axes.get_window_extent()
+        scales += [box.width / abs(np.ptp(axes.get_xlim())), box.height / abs(np.ptp(axes.get_ylim()))]
+    assert len(scales) == 6 and np.ptp(scales) < 1e-6 * scales[0]
+    coronal, sagittal, axial = shown.figure.axes
+    assert axial.get_ylim()[0] > axial.get_ylim()[1] and coronal.get_ylim()[0] < coronal.get_ylim()[1]
+
+
+def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path):
+    path = str(tmp_path / 'page.html')
+    page.write_page(path, '<b>&', [page.heading('<i>', '"a" & b'), page.section('', ''),
+                                   page.verbatim('<script>x</script>'), page.number('a.b', 0.1 + 0.2),
+                                   page.number('n', 7), page.number('none', None), page.figure(None, 'x')])
+    reader = read(path)
+    assert '<script>x</script>' in reader.text and '–' in reader.text
+    assert reader.numbers == {'a.b': [['0.30000000000000004', '0.30']], 'n': [['7', '7']]}
+    assert reader.sources == []
+
+
+def test_evaluation_report_without_training_says_what_it_knows(evaluated, tmp_path):
+    experiment = evaluated[0][0]
+    setting = dict(experiment.setting, log_root_folder=str(tmp_path) + '/')
+    bare = sources.experiment_source(experiment._replace(setting=setting))
+    assert bare.curves == [] and bare.texts == [] and ('experiment', 'half') in bare.facts
+    known = sources.result_source(None, experiment.tasks[0])
+    assert ('result', experiment.tasks[0].dvf) in known.facts and 'registration.json' in known.texts[0][0]
+    assert views.curves_png([{'kind': 'train', 'iteration': 3}]) is None
+    assert pairs_of(setting) == experiment.pairs

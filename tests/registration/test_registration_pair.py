@@ -1,0 +1,85 @@
+"""A pair that the settings name, with an affine registration before the network."""
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from functions.image.volume_io import write_image
+from functions.registration.pair import check_pairs, read_pair, register_pair
+from functions.setting import setting_utils as su
+from functions.setting.atomic import read_json
+from functions.setting.errors import MissingFileError
+from oracle import SETTING, chest_image, grid_image, points_of
+
+SHIFT = np.array([6., -4., 5.])
+PAIR = [{'data': 'Phantom_4D', 'cn': 1, 'type_im': type_im, 'spacing': 'RS1'} for type_im in (0, 5)]
+
+
+def without_spacing(info):
+    return {key: value for key, value in info.items() if key != 'spacing'}
+
+
+class Still(object):
+    """A network that answers next to nothing."""
+
+    setting, step = dict(SETTING, stage=4), 3
+
+    def predict(self, moving, fixed, default):
+        return np.full(fixed.shape + (3,), 1e-3, np.float32)
+
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    """Settings with a pair on disk: the moving image is the fixed one, elsewhere by SHIFT and on another
+    grid."""
+    monkeypatch.chdir(tmp_path)
+    setting = su.initialize_setting('tiny', where_to_run='Root')
+    su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K'}])
+    su.load_registration_setting(setting, [4])
+    setting['network_dict'] = {'stage4': {'NetworkLoad': 'tiny'}}
+    setting['BaseReg'] = 'Affine'
+    for info, size, shift in zip(PAIR, ((60, 58, 62), (66, 64, 60)), (0 * SHIFT, SHIFT)):
+        image, lung = chest_image(grid_image(size, (1.,) * 3))
+        torso = image > -500
+        for request, content in (('OriginalIm', image), ('OriginalLung', lung), ('OriginalTorso', torso)):
+            content = sitk.Image(content)
+            content.SetOrigin((np.array(content.GetOrigin()) + shift).tolist())
+            write_image(content, su.address_generator(setting, request, stage=1, **without_spacing(info)))
+    return setting
+
+
+def test_the_affine_is_part_of_the_total_field(setting):
+    result = register_pair(setting, PAIR, {4: Still()})
+    inside = sitk.GetArrayFromImage(result.images.fixed_lung) != 0
+    found = sitk.GetArrayFromImage(result.dvf)[inside]
+    assert np.linalg.norm(found - SHIFT, axis=1).max() < 0.7
+    out = result.folder
+    written = sitk.ReadImage(os.path.join(out, 'DVF_S0.mha'))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(result.dvf))
+    transform = sitk.ReadTransform(
+        su.address_generator(setting, 'BaseRegFolder', data='Phantom_4D', pair_info=PAIR, base_reg='Affine') +
+        'affine.tfm')
+    points = points_of(result.dvf)[inside][::500]
+    expected = [transform.TransformPoint((point + 1e-3).tolist()) for point in points]
+    np.testing.assert_allclose(points + found[::500], expected, atol=1e-3)
+    assert read_json(os.path.join(out, 'registration.json'))['BaseReg'] == 'Affine'
+    moved = sitk.GetArrayFromImage(result.moved)[inside].astype(float)
+    assert np.corrcoef(moved, sitk.GetArrayFromImage(result.images.fixed)[inside])[0, 1] > 0.95
+
+
+def test_without_an_affine_the_images_stay_where_they_are(setting):
+    setting['BaseReg'] = 'Identity'
+    images = read_pair(setting, PAIR, 'Lung', with_affine=True)
+    assert images.affine is None
+    result = register_pair(setting, PAIR, {4: Still()})
+    assert np.abs(sitk.GetArrayFromImage(result.dvf)).max() < 0.01
+
+
+def test_masks_of_the_affine_are_asked_for_before_training(setting):
+    check_pairs(setting, [PAIR], 'Lung')
+    os.remove(su.address_generator(setting, 'OriginalTorso', stage=1, **without_spacing(PAIR[1])))
+    with pytest.raises(MissingFileError, match='Torso'):
+        check_pairs(setting, [PAIR], 'Lung')
+    setting['BaseReg'] = 'Identity'
+    check_pairs(setting, [PAIR], 'Lung')
