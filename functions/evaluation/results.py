@@ -7,8 +7,10 @@ import re
 from functions.evaluation.cohort import Task
 from functions.evaluation.measures import pair_name
 from functions.setting import setting_utils as su
+from functions.setting.addresses import result_address
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, RegNetError, unknown_name
+from functions.setting.experiment_files import settings_number
 
 LOGGER = logging.getLogger(__name__)
 
@@ -60,25 +62,6 @@ def _require_folder(setting, name):
         others, part = os.path.dirname(folder), name.rpartition('/')[0]
         found = sorted(os.listdir(others)) if os.path.isdir(others) else []
         raise unknown_name('experiment', name, [part + '/' + other if part else other for other in found])
-
-
-def settings_number(setting, name):
-    """Number of the newest settings file of an experiment, or None."""
-    folder = su.address_generator(setting, 'ModelFolder', current_experiment=name)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    numbers = [int(match.group(1)) for match in (re.match(r'setting(\d+)\.txt$', n) for n in names) if match]
-    return max(numbers) if numbers else None
-
-
-def result_address(setting, request, pair, step, stage=0):
-    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in
-    a folder of their own, named by its dsmooth."""
-    address = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage,
-                                   step=step)
-    if 'dsmooth' in pair[0]:
-        folder, name = os.path.split(address)
-        address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
-    return address
 
 
 def find_task(setting, name, pair, step):

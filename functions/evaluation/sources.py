@@ -1,10 +1,8 @@
 """Where a result comes from, for its report: settings, versions, training."""
 import collections
 import json
-import logging
 import os
 import platform
-import re
 
 import matplotlib
 import numpy as np
@@ -13,9 +11,8 @@ import SimpleITK as sitk
 
 from functions.evaluation.results import result_facts, settings_number
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json
-
-LOGGER = logging.getLogger(__name__)
+from functions.setting.atomic import read_json, read_json_lines
+from functions.setting.experiment_files import newest_number
 
 #: facts: list of (name, text); texts: list of (title, text), shown when asked for; curves: list of (title,
 #: lines of a ``log.jsonl``).
@@ -77,24 +74,15 @@ def journal_lines(path):
     """Lines of a ``log.jsonl``; [] where there is none. A line cut short by a crash is left out."""
     if not os.path.isfile(path):
         return []
-    lines = []
-    with open(path, 'r', encoding='utf-8') as stream:
-        for text in stream:
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                LOGGER.warning('%s: a line cut short is left out.', path)
-    return [line for line in lines if isinstance(line, dict) and 'iteration' in line]
+    return [line for line in read_json_lines(path) if isinstance(line, dict) and 'iteration' in line]
 
 
 def _about(folder):
     """What the newest ``about<k>.json`` of a model says: list of (name, text)."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [re.match(r'about(\d+)\.json$', name) for name in names]
-    numbers = [int(match.group(1)) for match in found if match]
-    if not numbers:
+    number = newest_number(folder, 'about', '.json')
+    if number is None:
         return []
-    about = read_json(os.path.join(folder, 'about{}.json'.format(max(numbers))))
+    about = read_json(os.path.join(folder, 'about{}.json'.format(number)))
     code, packages = about.get('code') or {}, about.get('packages') or {}
     found = [('trained', about.get('started')), ('command line', ' '.join(about.get('command_line') or [])),
              ('Python', about.get('python')), ('system', about.get('system')),

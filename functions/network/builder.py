@@ -71,10 +71,13 @@ def _conv(layer, name, inputs, bn_training):
                          activation=layer.activation, training=bn_training if layer.normalise else None)
 
 
-def _pool(layer, name, inputs, bn_training):
-    del bn_training
-    with tf.name_scope(name):
-        return layers.max_pool3d(inputs[0], layer.padding)
+def _named(operation):
+    """Builder of a layer without variables: ``operation(layer, input)`` in the name scope of the layer."""
+    def make(layer, name, inputs, bn_training):
+        del bn_training
+        with tf.name_scope(name):
+            return operation(layer, inputs[0])
+    return make
 
 
 def _up(layer, name, inputs, bn_training):
@@ -82,24 +85,16 @@ def _up(layer, name, inputs, bn_training):
     return layers.upsample3d(inputs[0], name, margin=layer.margin)
 
 
-def _crop(layer, name, inputs, bn_training):
-    del bn_training
-    with tf.name_scope(name):
-        return layers.crop3d(inputs[0], layer.margin)
-
-
-def _down(layer, name, inputs, bn_training):
-    del bn_training
-    with tf.name_scope(name):
-        return layers.downsample3d(inputs[0], stride(layer))
-
-
 def _concat(layer, name, inputs, bn_training):
     del layer, bn_training
     return tf.concat(inputs, 4, name=name)
 
 
-_BUILDERS = {'conv': _conv, 'pool': _pool, 'up': _up, 'crop': _crop, 'down': _down, 'concat': _concat}
+_BUILDERS = {
+    'conv': _conv, 'up': _up, 'concat': _concat,
+    'pool': _named(lambda layer, images: layers.max_pool3d(images, layer.padding)),
+    'crop': _named(lambda layer, images: layers.crop3d(images, layer.margin)),
+    'down': _named(lambda layer, images: layers.downsample3d(images, stride(layer)))}
 
 
 def _static_shape(description, layer, images, tensor):

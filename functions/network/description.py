@@ -148,12 +148,15 @@ class NetworkDescription(object):
     @property
     def phase(self):
         """Shifting the input by this many voxels shifts the output by as many: the product of the pooling strides."""
-        strides = {INPUT: 1}
+        return max(self.strides().values())
+
+    def strides(self):
+        """Input voxels between two voxels of every layer's output: dictionary layer name -> 1, 2, 4 or 8."""
+        found = {INPUT: 1}
         for layer in self.layers:
-            strides[layer.name] = max(strides[source] for source in layer.inputs) * stride(layer)
-            if layer.kind == 'up':
-                strides[layer.name] //= 2
-        return max(strides.values())
+            coarser = max(found[source] for source in layer.inputs) * stride(layer)
+            found[layer.name] = coarser // 2 if layer.kind == 'up' else coarser
+        return found
 
     def faithful(self, side):
         """Output voxels (one axis) that a larger input around the same voxels would not change.

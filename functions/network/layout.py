@@ -6,7 +6,7 @@ Everything follows from the table of :mod:`functions.network.description`.
 """
 import collections
 
-from functions.network.description import INPUT, stride
+from functions.network.description import INPUT
 
 Place = collections.namedtuple('Place', 'column lane stride')
 """Of a layer: ``column`` from 0 (the images), ``lane`` from 0 (the top row), ``stride`` in input voxels."""
@@ -15,18 +15,9 @@ Box = collections.namedtuple('Box', 'x y width height')
 """Centre and size on the page, inches; y upwards."""
 
 
-def strides(description):
-    """Input voxels between two voxels of every layer's output: dictionary layer name -> 1, 2, 4 or 8."""
-    found = {INPUT: 1}
-    for layer in description.layers:
-        coarser = max(found[source] for source in layer.inputs) * stride(layer)
-        found[layer.name] = coarser // 2 if layer.kind == 'up' else coarser
-    return found
-
-
 def places(description):
     """Dictionary layer name -> :class:`Place`."""
-    strided = strides(description)
+    strided = description.strides()
     columns = {INPUT: 0}
     for layer in description.layers:
         last = max(columns[source] for source in layer.inputs)
@@ -50,7 +41,7 @@ def chains(description, strided):
     Where several layers read the same one, the chain goes on along the longest way; the others begin chains,
     which come right after it.
 
-    :param strided: of :func:`strides`.
+    :param strided: of :meth:`functions.network.description.NetworkDescription.strides`.
     """
     following = collections.defaultdict(list)
     for layer in description.layers:

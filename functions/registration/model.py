@@ -1,8 +1,6 @@
 """A trained network, used from its experiment's folder alone: settings, checkpoint, graph, session,
 prediction."""
 import logging
-import os
-import re
 
 import numpy as np
 
@@ -11,8 +9,8 @@ from functions.network.builder import build
 from functions.network.description import network_description
 from functions.registration.sweep import sweep
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.experiment_files import settings_number
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
 from functions.tf_utils.sessions import gpu_memory, open_session
@@ -32,15 +30,12 @@ def read_model_setting(setting, experiment):
 
     :raises MissingFileError: the experiment has none, so nobody knows how its network was trained.
     """
-    folder = su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    numbers = sorted(
-        int(match.group(1)) for match in (re.match(r'^setting(\d+)\.txt$', name) for name in names) if match)
-    if not numbers:
+    number = settings_number(setting, experiment)
+    if number is None:
         raise MissingFileError('{} holds no settings file (setting0.txt, ...): it is not the folder of a '
-                               'trained model, or the '
-                               'training never started.'.format(folder))
-    return read_json(os.path.join(folder, 'setting{}.txt'.format(numbers[-1])))
+                               'trained model, or the training never started.'.format(
+                                   su.address_generator(setting, 'ModelFolder', current_experiment=experiment)))
+    return su.read_setting(setting, experiment, number)
 
 
 class TrainedNetwork(object):

@@ -15,6 +15,7 @@ from functions.registration.affine import register_affine
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages, register_images
 from functions.setting import setting_utils as su
+from functions.setting.addresses import result_address
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 
@@ -203,18 +204,7 @@ def register_pair(setting, pair, networks):
     jacobian = jacobian_determinant_of(dvf)
 
     def out(request, stage=0):
-        address = su.address_generator(setting,
-                                       request,
-                                       data=pair[0]['data'],
-                                       pair_info=pair,
-                                       stage=stage,
-                                       stage_list=stages,
-                                       base_reg=setting['BaseReg'],
-                                       step=str(networks[stages[-1]].step))
-        if 'dsmooth' in pair[0]:
-            folder, name = os.path.split(address)
-            address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
-        return address
+        return result_address(setting, request, pair, str(networks[stages[-1]].step), stage)
     write_image(dvf, out('dvf_s0'))
     write_image(moved, out('MovedIm'))
     write_image(jacobian, out('dvf_s0_jac'))

@@ -4,6 +4,8 @@ Requests and patterns are tables (:mod:`functions.setting.address_patterns`, rec
 :mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.placeholders`. Paths are plain strings
 with ``/``, folders end in ``/``, nothing is made on disk.
 """
+import os
+
 from functions.setting.address_patterns import BY_DSMOOTH, PATTERNS
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import unknown_name
@@ -67,3 +69,13 @@ def address_generator(setting, requested_address, data=None, deform_exp=None, ty
         arguments.image_type(type_im)
         pattern = pattern[type_im]
     return pattern.format_map(arguments)
+
+
+def result_address(setting, request, pair, step, stage=0):
+    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in
+    a folder of their own, named by its dsmooth."""
+    address = address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage, step=step)
+    if 'dsmooth' in pair[0]:
+        folder, name = os.path.split(address)
+        address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
+    return address

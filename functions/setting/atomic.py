@@ -7,12 +7,14 @@ the next start sweeps away.
 import contextlib
 import errno
 import json
+import logging
 import os
 import re
 import uuid
 
 from functions.setting.errors import DiskError, InputError, MissingFileError
 
+_log = logging.getLogger(__name__)
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
 _TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
 
@@ -116,6 +118,18 @@ def write_text(path, text):
 def write_json(path, data):
     """Write JSON with sorted keys and an indent of 4, whole or not at all."""
     write_text(path, json.dumps(data, sort_keys=True, indent=4, separators=(',', ': ')) + '\n')
+
+
+def read_json_lines(path):
+    """The lines of a file of JSON lines; a line cut short by a crash is left out, with a warning."""
+    lines = []
+    with open(path, 'r', encoding='utf-8') as stream:
+        for text in stream:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                _log.warning('%s: a line cut short is left out.', path)
+    return lines
 
 
 def read_json(path):

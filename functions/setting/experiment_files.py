@@ -97,6 +97,19 @@ def read_setting(setting, current_experiment=None, number=0):
     return read_json('{}setting{}.txt'.format(folder, number))
 
 
+def newest_number(folder, stem, extension):
+    """The largest k of the files ``<stem><k><extension>`` of a folder; None where there is none."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    matches = [re.match(re.escape(stem) + r'(\d+)' + re.escape(extension) + '$', name) for name in names]
+    return max((int(match.group(1)) for match in matches if match), default=None)
+
+
+def settings_number(setting, current_experiment=None):
+    """Number of the newest settings file of an experiment, or None."""
+    folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
+    return newest_number(folder, 'setting', '.txt')
+
+
 def saved_steps(setting, current_experiment=None, recorded=False):
     """Global steps of the checkpoints of an experiment, ascending.
 

@@ -6,10 +6,8 @@ import os
 import numpy as np
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import publish
+from functions.setting.atomic import publish, read_json_lines
 from functions.tf_utils.summaries import SummaryWriter
-
-LOGGER = logging.getLogger(__name__)
 
 
 class Journal(object):
@@ -41,7 +39,7 @@ class Journal(object):
         """Drop the lines after an iteration, and its validation when that is still to be done."""
         if not os.path.isfile(self.path):
             return
-        kept = [line for line in read_journal(self.path) if line['iteration'] < iteration
+        kept = [line for line in read_json_lines(self.path) if line['iteration'] < iteration
                 or line['iteration'] == iteration and not (pending and line['kind'] == 'validation')]
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             for line in kept:
@@ -82,7 +80,7 @@ class Journal(object):
 
     def draw(self):
         """The training curve as a picture."""
-        draw_curve(read_journal(self.path), self.curve_path)
+        draw_curve(read_json_lines(self.path), self.curve_path)
 
     def close(self):
         """Write out everything, the curve included."""
@@ -94,22 +92,10 @@ class Journal(object):
         self._validation.close()
 
 
-def read_journal(path):
-    """The lines of a ``log.jsonl`` as dictionaries; a last line cut short by a crash is left out."""
-    lines = []
-    with open(path, 'r', encoding='utf-8') as stream:
-        for text in stream:
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                LOGGER.warning('%s: a line cut short is left out.', path)
-    return lines
-
-
 def draw_curve(lines, path):
     """Loss and mean error against iterations, training and validation.
 
-    :param lines: dictionaries as :func:`read_journal` returns.
+    :param lines: dictionaries as :func:`functions.setting.atomic.read_json_lines` returns.
     :param path: the PNG to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import functions.setting.setting_utils as su
+from functions.setting.atomic import read_json_lines
 from functions.setting.errors import InputError
 from functions.training.checkpoints import Checkpoints
-from functions.training.journal import read_journal
-from training_fakes import journal_lines, losses, make_item, run, tensorboard
+from training_fakes import journal_lines, losses, run, tensorboard
 
 
 SCALARS = {'loss', 'huber', 'bending_energy', 'error_mm', 'error_mm_0-2'}
@@ -172,4 +172,4 @@ def test_journal_line_cut_short_is_left_out(tmp_path):
     path = str(tmp_path / 'log.jsonl')
     with open(path, 'w') as stream:
         stream.write(json.dumps({'iteration': 1}) + '\n{"iterat')
-    assert read_journal(path) == [{'iteration': 1}]
+    assert read_json_lines(path) == [{'iteration': 1}]

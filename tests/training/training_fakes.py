@@ -6,9 +6,9 @@ from scipy import ndimage
 
 import functions.setting.setting_utils as su
 from functions.artificial_generation.item import Item
+from functions.setting.atomic import read_json_lines
 from functions.setting.seeds import random_state
 from functions.tf_utils.backend import tf
-from functions.training.journal import read_journal
 from functions.training.trainer import train
 
 
@@ -41,7 +41,7 @@ def run(setting, iterations, **arguments):
 
 def journal_lines(setting, kind):
     """Lines of log.jsonl of one kind, 'train' or 'validation'."""
-    lines = read_journal(os.path.join(su.address_generator(setting, 'ModelFolder'), 'log.jsonl'))
+    lines = read_json_lines(os.path.join(su.address_generator(setting, 'ModelFolder'), 'log.jsonl'))
     return [line for line in lines if line['kind'] == kind]
 
 
