@@ -250,7 +250,7 @@ def prepare_data(setting, arguments):
     data, cases = arguments.prepare, arguments.cases
     if data == 'Phantom_4D':
         from functions.phantom.phantom import make_cases
-        cases = cases or su.load_data_setting(data)['CNList']
+        cases = cases or range(1, 21)
         make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
     else:
         from functions.preprocessing.prepare import prepare_data_set

@@ -54,6 +54,9 @@ class Identity(object):
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
         # What a network sees may be narrower than what is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
+        self.input_margin = setting.get('InputMargin')
+        if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
+            raise InputError("The setting InputMargin needs an InputMask, and no DVFPad_S{}.".format(self.stage))
         if setting.get('DownSampling', 'bspline') not in DOWN_SAMPLINGS:
             raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
 

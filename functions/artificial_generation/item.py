@@ -8,6 +8,7 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
+from functions.artificial_generation.context import bounding_box
 from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.making import make_deformed
 from functions.artificial_generation.next_image import make_next
@@ -20,7 +21,8 @@ from functions.setting.errors import MissingFileError, RegNetError
 #: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``:
 #: float32 [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without
 #: MaskToZero), both with DVFPad voxels more on every side; ``lung``: uint8, the fixed image's lungs (zeros
-#: without lung masks); ``spacing``: mm, (x, y, z); ``im_info``: as asked. Arrays may be read-only.
+#: without lung masks); ``spacing``: mm, (x, y, z); ``im_info``: as asked. With the setting ``InputMargin``
+#: all arrays are cut to the box of both input masks and so many mm around it. Arrays may be read-only.
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
 
 
@@ -120,12 +122,16 @@ def _item(identity, moving, deformed, dvf):
     mask = np.ones(deformed_im.shape, dtype=np.uint8)
     if identity.mask_name is not None:
         mask = array_view(mask_of(deformed, identity.mask_name))
+    box = (slice(None),) * 3
     if identity.input_mask is not None:
         default = identity.record.DefaultPixelValue
-        im = apply_mask(im, array_view(mask_of(moving, identity.input_mask)), default)
-        deformed_im = apply_mask(deformed_im, array_view(mask_of(deformed, identity.input_mask)), default)
+        inside = [array_view(mask_of(volumes, identity.input_mask)) for volumes in (moving, deformed)]
+        im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
+        if identity.input_margin is not None:
+            margin = int(np.ceil(identity.input_margin / min(deformed.im.GetSpacing())))
+            box = bounding_box((inside[0] != 0) | (inside[1] != 0), margin)
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
-    return Item(im, deformed_im, array_view(dvf), mask, lung,
-                tuple(deformed.im.GetSpacing()), identity.im_info)
+    im, deformed_im, dvf, mask, lung = [array[box] for array in (im, deformed_im, array_view(dvf), mask, lung)]
+    return Item(im, deformed_im, dvf, mask, lung, tuple(deformed.im.GetSpacing()), identity.im_info)

@@ -206,13 +206,10 @@ def _read_at_displaced(total, displacement, threads=None):
     clamped."""
     geometry = Geometry.of(displacement)
     moves = array_view(displacement)
-    result = np.empty(moves.shape, np.float32)
     warper = field_warper(displacement, threads)
     warper.SetInterpolator(sitk.sitkLinear)
     warper.SetEdgePaddingValue(float('nan'))
-    for i in range(3):
-        component = warper.Execute(sitk.VectorIndexSelectionCast(total, i), displacement)
-        result[..., i] = array_view(component)
+    result = sitk.GetArrayFromImage(warper.Execute(total, displacement))
     _fill_outside(result, result[..., 0], geometry,
                   lambda points, index: sample_dvf(total, points + moves[index]))
     return result

@@ -107,12 +107,22 @@ def total_dvf(affine, dvf, geometry=None):
         geometry = Geometry.of(dvf if geometry is None else geometry)
         field = array_view(dvf if geometry == Geometry.of(dvf) else resample_dvf(dvf, geometry))
     matrix, offset = matrix_and_offset(affine)
+    # (M - I) p + o is a sum of one term per axis of the grid.
+    steps = (matrix - np.eye(3)) @ geometry.matrix
+    start = (matrix - np.eye(3)) @ np.array(geometry.origin) + offset
+    x, y, z = [np.arange(n)[:, None] * step for n, step in zip(geometry.size, steps.T)]
+    in_slice = np.ascontiguousarray(np.moveaxis(y[:, None] + x, -1, 0), dtype=np.float32)
+    up = (z + start).astype(np.float32)
     result = np.empty(geometry.shape + (3,), np.float32)
-    y, x = np.mgrid[:geometry.size[1], :geometry.size[0]]
-    for z, plane in enumerate(result):
-        points = geometry.index_to_world(np.stack([x, y, np.full_like(x, z)], axis=-1))
-        moves = points @ (matrix - np.eye(3)).T + offset
-        plane[...] = moves if field is None else moves + field[z].astype(np.float64) @ matrix.T
+    moves, term = np.empty((2,) + geometry.shape[1:], np.float32)
+    for k, plane in enumerate(result):
+        parts = None if field is None else [np.ascontiguousarray(field[k, ..., j]) for j in range(3)]
+        for i in range(3):
+            np.add(in_slice[i], up[k, i], out=moves)
+            for j in range(0 if field is None else 3):
+                np.multiply(parts[j], np.float32(matrix[i, j]), out=term)
+                moves += term
+            plane[..., i] = moves
     return image_from_array(result, geometry)
 
 

@@ -21,8 +21,8 @@ LOGGER = logging.getLogger(__name__)
 MEMORY_SHARE = 0.5
 #: Bytes taken to be free where the system does not say.
 UNKNOWN_MEMORY = 4e9
-#: On a CPU larger tiles are no faster, and the images of a large scan need memory as well.
-MOST_MEMORY = 4e9
+#: On a CPU: the images of a large scan need memory as well.
+MOST_MEMORY = 6e9
 
 
 def read_model_setting(setting, experiment):

@@ -2,6 +2,7 @@
 import logging
 import os
 
+from functions.registration.box import margin_of
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages
 from functions.registration.pair import input_mask
@@ -24,6 +25,7 @@ class Model(object):
     :param stages: None: all stages there are, from coarse to fine.
     :ivar mask: 'Lung', 'Torso' or None: outside it the networks saw the default value in training.
     :ivar default: that value.
+    :ivar margin: mm around the masks that the networks were trained with (``InputMargin``), or None.
     :ivar folders: dictionary stage -> folder; empty for networks that were opened elsewhere.
     :raises InputError: stages without a network, or networks that were trained in ways that do not go
         together.
@@ -44,6 +46,7 @@ class Model(object):
                                 self.folders.get(stage, 'The network of stage {}'.format(stage)), stage)
         self.mask = input_mask(used)
         self.default = _default_value(used)
+        self.margin = margin_of(used.values())
 
     def describe(self):
         """JSON-able description: per stage folder, step, design and intensity treatment."""
@@ -76,7 +79,7 @@ def open_model(model, stages=None, threads=None, memory=None):
         one per stage, or a dictionary stage -> folder.
     :param stages: stages to be used; None: all that ``model`` has.
     :param threads: TensorFlow threads, None for all cores.
-    :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 4 GB at most.
+    :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 6 GB at most.
     :return: :class:`Model`.
     :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how
         the network was trained, a network of another stage.

@@ -8,6 +8,7 @@ import numpy as np
 
 from functions.image import dvf as dvf_algebra
 from functions.image import masks, resample
+from functions.image.transforms import total_dvf
 from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
 from functions.setting.errors import InputError
 from functions.setting.schema import STAGE_LISTS
@@ -15,6 +16,8 @@ from functions.setting.schema import STAGE_LISTS
 LOGGER = logging.getLogger(__name__)
 #: mm; what moves further in a chest was not lain down in the same way, and no network here is trained for it.
 LARGEST = 100.
+#: mm that lead out of any image: nothing is interpolated there.
+_AWAY = 1e6
 
 RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved stage_dvfs seconds')
 """``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid;
@@ -37,7 +40,8 @@ def register_images(fixed,
                     moving_mask=None,
                     default=-2048.,
                     composition='exact',
-                    with_moved=True):
+                    with_moved=True,
+                    original=None):
     """Register two images on one working grid (identity direction).
 
     At every stage both images are down-sampled by the one rule of the project, the moving one is warped by
@@ -50,6 +54,8 @@ def register_images(fixed,
         None.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
     :param with_moved: also warp the moving image.
+    :param original: (image, affine) that ``moving`` was resampled from, image(affine(p)); affine None: not at
+        all. At stage 1, the moving image is then interpolated once instead of twice.
     :return: :class:`RegistrationResult`.
     :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see
         :func:`check_field`).
@@ -74,8 +80,10 @@ def register_images(fixed,
             moving_mask_s = resample.downsample_mask(moving_mask, stage)
         if total is not None:
             total = dvf_algebra.resample_dvf(total, Geometry.of(moving_s))
-            moving_s = resample.warp(moving_s, total, 'bspline', default)
             moving_mask_s = None if moving_mask is None else resample.warp(moving_mask_s, total, 'nearest', 0)
+            source, affine = (moving_s, None) if stage > 1 or original is None else original
+            moving_s = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask_s,
+                               default)
         moving_array = array_view(moving_s)
         if moving_mask_s is not None:
             moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
@@ -94,6 +102,15 @@ def register_images(fixed,
     seconds = time.time() - start
     LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))
     return RegistrationResult(full, moved, stage_dvfs, seconds)
+
+
+def _warped(image, dvf, mask, default):
+    """``image`` warped by ``dvf``, interpolated inside ``mask`` (None: everywhere) only."""
+    if mask is not None:
+        moves = array_view(dvf).copy()
+        moves[array_view(mask) == 0] = _AWAY
+        dvf = image_from_array(moves, dvf)
+    return resample.warp(image, dvf, 'bspline', default)
 
 
 def check_field(field, stage):

@@ -16,6 +16,7 @@ from functions.image.transforms import total_dvf, total_transform
 from functions.preprocessing.load import LOWEST
 from functions.registration import measures
 from functions.registration.affine import register_affine, require_overlap
+from functions.registration.box import box_of, continued, cut
 from functions.registration.model_folder import Model, open_model
 from functions.registration.multi_stage import register_images
 from functions.registration.regular import remove_folding
@@ -142,21 +143,25 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
                                  affine_folder)
     linear = None if affine.method == 'none' else affine.transform
     with clock('moving image to the working grid'):
-        # Where the finest network looks at coarser voxels, the low-pass before them hides the difference.
-        interpolator = 'bspline' if min(model.stages) == 1 else 'linear'
-        moving_image = _bring(moving.image, work, linear, interpolator, model.default)
-        masks = [None, None]
+        # What coarser voxels show, or the next stage warps anew, hides the difference.
+        interpolator = 'bspline' if model.stages == [1] else 'linear'
+        fixed_image, masks, box, source = fixed.image, [None, None], work, moving.image
         if mask_name is not None:
             masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]
             require_nonempty(
                 masks[1],
                 'The {} mask of {} on the grid of the fixed image'.format(mask_name.lower(), moving.name))
+            if model.margin is not None:
+                box = box_of(masks, model.margin)
+                fixed_image, masks = cut(fixed_image, box), [cut(mask, box) for mask in masks]
+                source = cut(source, box_of([moving.masks[mask_name]], model.margin))
+        moving_image = _bring(source, box, linear, interpolator, model.default)
     with clock('networks'):
         predict = {
             stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds)
             for stage in model.stages
         }
-        result = register_images(fixed.image,
+        result = register_images(fixed_image,
                                  moving_image,
                                  predict,
                                  model.stages,
@@ -164,12 +169,13 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
                                  masks[1],
                                  model.default,
                                  composition,
-                                 with_moved=False)
-    nonrigid, correction = result.dvf, None
+                                 with_moved=False,
+                                 original=(source, linear))
+    nonrigid, correction = continued(result.dvf, work), None
     if diffeomorphic:
         with clock('folding removed'):
             nonrigid, correction = remove_folding(nonrigid, mask_on(fixed, 'Lung', work))
-    del result, masks, moving_image
+    del result, masks, moving_image, fixed_image, source
     target = work if grid == 'isotropic' else Geometry.of(fixed.native)
     with clock('field to the grid of the results'):
         work_field = nonrigid

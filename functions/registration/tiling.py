@@ -7,6 +7,8 @@ tile changes, and each output voxel belongs to exactly one tile.
 import collections
 import itertools
 
+import numpy as np
+
 from functions.setting.errors import InputError
 
 Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
@@ -43,7 +45,8 @@ def axis_spans(description, size, tile):
 def choose_tiles(description, shape, memory):
     """Tiles of a volume so that one forward pass stays within ``memory`` bytes.
 
-    The longest axis is cut first, so that few, large tiles result.
+    Of all ways to cut the axes the one is taken in which the fewest voxels pass through the network: what
+    overlaps is computed twice, and that is much where a network sees far.
 
     :param description: the network's description.
     :param shape: padded volume (z, y, x), valid sizes.
@@ -51,17 +54,28 @@ def choose_tiles(description, shape, memory):
     :return: list of (Span, Span, Span).
     :raises InputError: even the smallest tile does not fit.
     """
-    tile, smallest = list(shape), _smallest_tile(description)
-    while description.peak_bytes(tile) > memory:
-        axis = max(range(3), key=lambda i: tile[i])
-        if tile[axis] - description.size_unit < smallest:
-            raise InputError('{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free '
-                             'memory or raise the '
-                             "setting 'MaximumMemory' (bytes).".format(description.name,
-                                                                       description.peak_bytes(tile) / 1e9,
-                                                                       tuple(tile), memory / 1e9))
-        tile[axis] -= description.size_unit
-    return list(itertools.product(*[axis_spans(description, shape[i], tile[i]) for i in range(3)]))
+    cuts = [_cuts(description, side) for side in shape]
+    choices = sorted(itertools.product(*cuts), key=lambda cut: np.prod([float(n) * tile for n, tile in cut]))
+    for cut in choices:
+        tile = [side for _, side in cut]
+        if description.peak_bytes(tile) <= memory:
+            return list(itertools.product(*[axis_spans(description, side, t) for side, t in zip(shape, tile)]))
+    smallest = [min(side for _, side in of_axis) for of_axis in cuts]
+    raise InputError("{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free memory or "
+                     "raise the setting 'MaximumMemory' (bytes).".format(
+                         description.name, description.peak_bytes(smallest) / 1e9, tuple(smallest),
+                         memory / 1e9))
+
+
+def _cuts(description, size):
+    """Ways to cut an axis: list of (number of tiles, side of the smallest tile that needs no more of
+    them)."""
+    ways, tile = {}, _smallest_tile(description)
+    while tile < size:
+        ways.setdefault(len(axis_spans(description, size, tile)), tile)
+        tile += description.size_unit
+    ways[1] = size
+    return sorted(ways.items())
 
 
 def _can_be_joined(description, tile):

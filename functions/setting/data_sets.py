@@ -150,7 +150,7 @@ DATA_SETS = collections.OrderedDict((record.key, record) for record in [
                  **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False)),
             expected_tre=_by_case([26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81]),
             expected_tre_pair=(0, 1), layout='dirlab_copdgene', raw_grids=_dirlab_grids(_COPD_GRIDS)),
-    _record('Phantom_4D', _PHASES, 'case', range(1, 21), _phantom_addresses(), expected_tre_pair=(0, 5)),
+    _record('Phantom_4D', _PHASES, 'case', range(1, 201), _phantom_addresses(), expected_tre_pair=(0, 5)),
 ])
 #: Names a user's own data set cannot have.
 BUILT_IN = tuple(DATA_SETS)

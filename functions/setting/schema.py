@@ -135,6 +135,8 @@ _GENERAL = [
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
     Key('InputMask', optional(choice(*MASKS)), None, 'mask outside which a network sees the default value, '
         'in training and registration; None: MaskToZero of the deformation experiment'),
+    Key('InputMargin', optional(number(0)), None, 'mm around the input masks of a pair beyond which nothing is '
+        'trained on or predicted; None: whole images. Registration lets the field fade out there'),
     Key('SpongeModel', choice('published', 'physical'), 'published',
         'how intensities follow the change of volume: HU divided by the determinant, or density multiplied '
         'by it'),
@@ -217,6 +219,9 @@ _TRAINING = [
             'course of the learning rate; constant obeys LearningRate_Decay'),
         Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
         Key('MaxIterations', whole(1), 10000000, 'steps'),
+        Key('FreezeStatistics', optional(number(0, 1)), None,
+            'share of MaxIterations after which batch normalisation trains with its stored statistics, those '
+            'of registration, instead of those of the batch; None: never'),
         Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
         Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),

@@ -38,7 +38,11 @@ class TrainingGraph(object):
             noise_key = tf.stack([tf.constant(seed, tf.int32), tf.cast(self.step, tf.int32)])
             regularisation = float(training.get('reg_weight', 0.1))
 
-            trained = build(description, self.images, True, normalise=normalise, noise_key=noise_key)
+            # A Python bool builds what is needed and no more.
+            freezes = training.get('FreezeStatistics') is not None
+            self._batch_statistics = tf.placeholder(tf.bool, [], name='batch_statistics') if freezes else True
+            trained = build(description, self.images, self._batch_statistics, normalise=normalise,
+                            noise_key=noise_key)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.name_scope('validation'):
                 validated = build(description, self.images, False, normalise=normalise)
             self.model_variables = [v for v in tf.global_variables() if v is not self.step]
@@ -52,8 +56,7 @@ class TrainingGraph(object):
             mixed = setting.get('MixedPrecision', False)
             if mixed:
                 optimiser = loss_scaling(optimiser)
-            # A bias in front of batch normalisation has no gradient: the batch mean takes it out.
-            gradients = [(g, v) for g, v in optimiser.compute_gradients(train_terms['loss']) if g is not None]
+            gradients = optimiser.compute_gradients(train_terms['loss'], _learned(tf.trainable_variables()))
             if not mixed:
                 # Loss scaling meets infinite gradients as a matter of course; here one means that something is wrong.
                 train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
@@ -92,10 +95,24 @@ class TrainingGraph(object):
             terms[CLASS_VOXELS] = tf.stack([tf.reduce_sum(part) for part in inside])
         return terms
 
-    def feed(self, batch, learning_rate=0.):
-        """Feed dictionary of a :class:`functions.reading` batch."""
-        return {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight,
+    def feed(self, batch, learning_rate=0., frozen=False):
+        """Feed dictionary of a :class:`functions.reading` batch.
+
+        :param frozen: normalise with the stored statistics (setting ``FreezeStatistics``).
+        """
+        feed = {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight,
                 self.learning_rate: learning_rate}
+        if self._batch_statistics is not True:
+            feed[self._batch_statistics] = not frozen
+        return feed
+
+
+def _learned(variables):
+    """``variables`` without the biases in front of a batch normalisation: its mean takes them out, and its
+    beta is what is learned in their place."""
+    names = {variable.op.name for variable in variables}
+    return [v for v in variables if not v.op.name.endswith('/conv3d/bias')
+            or v.op.name.replace('/conv3d/bias', '/batch_normalization/beta') not in names]
 
 
 def _bands(size, limits):

@@ -214,7 +214,7 @@ class _Loop(object):
     def _step(self, batch, rate):
         """One step on a batch, counted in the state; its values."""
         state = self.state
-        values = self.session.run(self.graph.fetch_train, self.graph.feed(batch, rate))
+        values = self.session.run(self.graph.fetch_train, self.graph.feed(batch, rate, self._frozen()))
         values.pop('update')
         self._watch.check(values, state['iteration'] + 1, batch.items)
         state['iteration'] += 1
@@ -227,10 +227,15 @@ class _Loop(object):
         """How the parts of the loss pull at the weights before the step; empty unless the setting asks."""
         if not self.graph.fetch_inspection:
             return {}
-        values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch))
+        values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch, frozen=self._frozen()))
         LOGGER.info('Gradient of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g',
                     values['gradient_huber'], values['gradient_bending'], values['reg_weight_equal'])
         return {name: float(value) for name, value in values.items()}
+
+    def _frozen(self):
+        """Whether the next step normalises with the stored statistics."""
+        share = self.training.get('FreezeStatistics')
+        return share is not None and self.state['iteration'] >= share * self.maximum
 
     def _out_of_time(self):
         if self.maximum_seconds is None or self.state['seconds'] < self.maximum_seconds:

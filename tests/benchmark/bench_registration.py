@@ -51,7 +51,7 @@ def make_models(folder):
                 os.path.abspath(__file__))),
                  'registration'))
     from model_folders import make_model
-    return {stage: make_model(folder, 'stage{}'.format(stage), stage) for stage in (4, 2, 1)}
+    return {stage: make_model(folder, 'stage{}'.format(stage), stage, InputMargin=16.) for stage in (4, 2, 1)}
 
 
 def timed(function, *arguments, **options):
@@ -62,20 +62,19 @@ def timed(function, *arguments, **options):
 
 
 def unavoidable(paths, affine, folder, stages):
-    """Everything but the networks, done once and alone: reading, the pyramid, one warp, composing,
-    writing."""
+    """Everything but the networks, done once and alone: reading, the pyramid on the box of the lungs, one
+    warp of the moving image, composing, writing."""
     from functions.image import dvf, resample, transforms
     from functions.image.geometry import Geometry
     from functions.image.volume_io import array_view, image_from_array, read_image, write_image
+    from functions.registration.box import box_of, continued, cut
     fixed, moving, fixed_lung, moving_lung = [read_image(paths[name]) for name in (
         'fixed', 'moving', 'fixed_lung', 'moving_lung')]
     grid = Geometry.of(fixed)
-    interpolator = 'bspline' if stages[-1] == 1 else 'linear'
-    led = resample.resample_to(moving, grid, interpolator, -2048., transform=affine)
-    resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)
-    total = None
+    box = box_of([fixed_lung, resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)], 16.)
+    still, led, total = cut(fixed, box), resample.resample_to(moving, box, 'linear', -2048., transform=affine), None
     for stage in stages:
-        resample.downsample(fixed, stage)
+        resample.downsample(still, stage)
         small = resample.downsample(led, stage)
         zero = image_from_array(np.zeros(array_view(small).shape + (3,), np.float32), small)
         if total is not None:
@@ -83,7 +82,7 @@ def unavoidable(paths, affine, folder, stages):
             resample.warp(small, total, 'bspline', -2048.)
             zero = dvf.compose(zero, total)
         total = zero
-    nonrigid = dvf.resample_dvf(total, grid)
+    nonrigid = continued(dvf.resample_dvf(total, box), grid)
     whole = transforms.total_dvf(affine, nonrigid)
     moved = resample.warp(moving, whole, 'bspline', -1024.)
     for name, image in (('u', whole), ('v', nonrigid), ('m', moved),
@@ -113,7 +112,8 @@ def compare(size, threads, folder):
                          images['fixed_lung'],
                          None,
                          affine,
-                         threads=threads)
+                         threads=threads,
+                         overrides={'WriteResultImage': 'true'})    # as its parameter file has it, and as we do
     rows.append(('elastix B-spline, 3 resolutions', classical, 1., None))
     for stages, limit in sorted(LIMITS.items(), reverse=True):
         name = '-'.join(map(str, stages))

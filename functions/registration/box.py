@@ -1,0 +1,97 @@
+"""Where networks work that were trained inside their masks only (setting ``InputMargin``): the box around the
+lungs.
+
+What lies outside says nothing to such a network, so nothing outside is resampled, warped or predicted. The
+field of the box is continued outside by the values at its faces, which fade out: motion neither stops at a
+face nor goes on for ever.
+"""
+import numpy as np
+
+from functions.image.dvf import require_dvf
+from functions.image.geometry import Geometry
+from functions.image.masks import require_nonempty
+from functions.image.volume_io import array_view, image_from_array
+from functions.setting.errors import InputError
+
+#: mm over which the field fades out beyond the box, at least.
+FADE = 60.
+# The fading adds at most pi / 2 / _GENTLE to the gradient of the field: it folds nothing by itself.
+_GENTLE = 3.
+
+
+def margin_of(networks):
+    """mm around the masks that all ``networks`` (with a ``setting`` each) were trained with; None: at least
+    one saw whole images."""
+    margins = [network.setting.get('InputMargin') for network in networks]
+    return None if None in margins else max(margins)
+
+
+def box_of(masks, margin):
+    """Grid of the smallest box around all ``masks`` and ``margin`` mm, within their common grid.
+
+    :param masks: mask images on one grid, not empty.
+    :return: :class:`Geometry`.
+    """
+    geometry, low, high = Geometry.of(masks[0]), [], []
+    arrays = [array_view(require_nonempty(mask, 'the mask')) for mask in masks]
+    for axis in range(3):
+        wide = int(np.ceil(margin / geometry.spacing[axis]))
+        others = tuple(i for i in range(3) if i != 2 - axis)
+        found = np.flatnonzero(np.logical_or.reduce([array.any(axis=others) for array in arrays]))
+        low.append(max(0, int(found[0]) - wide))
+        high.append(min(geometry.size[axis], int(found[-1]) + 1 + wide))
+    return Geometry(tuple(b - a for a, b in zip(low, high)), geometry.spacing,
+                    tuple(float(c) for c in geometry.index_to_world(low)), geometry.direction)
+
+
+def cut(image, box):
+    """The part of ``image`` that lies on the grid ``box`` (see :func:`box_of`)."""
+    low = _corner(Geometry.of(image), box)
+    return image[tuple(slice(a, a + n) for a, n in zip(low, box.size))]
+
+
+def continued(dvf, grid):
+    """A field on a larger grid: unchanged inside its own, its edge fading out to zero beyond.
+
+    :param dvf: field on a box of ``grid``.
+    :param grid: :class:`Geometry` or image with the same spacing and direction.
+    :return: float32 field on ``grid``; ``dvf`` itself where that is its grid.
+    """
+    dvf, grid = require_dvf(dvf), Geometry.of(grid)
+    if Geometry.of(dvf) == grid:
+        return dvf
+    field, low = array_view(dvf), _corner(grid, Geometry.of(dvf))[::-1]
+    fade = max(FADE, _GENTLE * float(max(field.max(), -field.min())))
+    result = np.zeros(grid.shape + (3,), np.float32)
+    inside = [slice(a, a + n) for a, n in zip(low, field.shape)]
+    # Axis by axis, each continuing what the one before has made: the edge value times a weight.
+    before, after = [], []
+    for axis in range(3):
+        step = grid.spacing[2 - axis]
+        reach = int(np.ceil(fade / step)) - 1
+        weight = (0.5 + 0.5 * np.cos(np.pi * step * np.arange(1, reach + 1) / fade)).astype(np.float32)
+        before.append(weight[:low[axis]][::-1])
+        after.append(weight[:grid.shape[axis] - inside[axis].stop])
+    for plane, source in zip(result[inside[0]], field):
+        plane[inside[1], inside[2]] = source
+        _continue(np.moveaxis(plane, 1, 0)[:, inside[1]], inside[2], before[2], after[2])
+        _continue(plane, inside[1], before[1], after[1])
+    _continue(result, inside[0], before[0], after[0])
+    return image_from_array(result, grid)
+
+
+def _continue(array, inside, before, after):
+    """Continue ``array`` along its first axis beyond the part ``inside``."""
+    for number, weight in enumerate(before, inside.start - len(before)):
+        np.multiply(array[inside.start], weight, out=array[number])
+    for number, weight in enumerate(after, inside.stop):
+        np.multiply(array[inside.stop - 1], weight, out=array[number])
+
+
+def _corner(grid, box):
+    """Index (x, y, z) of the first voxel of ``box`` in ``grid``."""
+    index = grid.world_to_index(box.origin)
+    low = np.rint(index).astype(int)
+    if np.abs(index - low).max() > 1e-3 or (low < 0).any() or (low + box.size > np.array(grid.size)).any():
+        raise InputError('The box ({}) is no part of the grid ({}).'.format(box, grid))
+    return [int(i) for i in low]
