@@ -19,11 +19,14 @@ FADE = 60.
 _GENTLE = 3.
 
 
-def margin_of(networks):
-    """mm around the masks that all ``networks`` (with a ``setting`` each) were trained with; None: at least
-    one saw whole images."""
-    margins = [network.setting.get('InputMargin') for network in networks]
-    return None if None in margins else max(margins)
+def margins_of(networks, stages):
+    """mm around the masks that each network was trained with: dictionary stage -> mm; None when one of them
+    saw whole images.
+
+    :param networks: dictionary stage -> network with a ``setting``.
+    """
+    margins = {stage: networks[stage].setting.get('InputMargin') for stage in stages}
+    return None if None in margins.values() else margins
 
 
 def box_of(masks, margin):
@@ -46,6 +49,8 @@ def box_of(masks, margin):
 
 def cut(image, box):
     """The part of ``image`` that lies on the grid ``box`` (see :func:`box_of`)."""
+    if Geometry.of(image) == box:
+        return image
     low = _corner(Geometry.of(image), box)
     return image[tuple(slice(a, a + n) for a, n in zip(low, box.size))]
 

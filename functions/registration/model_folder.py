@@ -2,7 +2,7 @@
 import logging
 import os
 
-from functions.registration.box import margin_of
+from functions.registration.box import margins_of
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages
 from functions.registration.pair import input_mask
@@ -25,7 +25,8 @@ class Model(object):
     :param stages: None: all stages there are, from coarse to fine.
     :ivar mask: 'Lung', 'Torso' or None: outside it the networks saw the default value in training.
     :ivar default: that value.
-    :ivar margin: mm around the masks that the networks were trained with (``InputMargin``), or None.
+    :ivar margins: dictionary stage -> mm around the masks that its network was trained with (``InputMargin``);
+        None when one of them saw whole images.
     :ivar folders: dictionary stage -> folder; empty for networks that were opened elsewhere.
     :raises InputError: stages without a network, or networks that were trained in ways that do not go
         together.
@@ -46,7 +47,7 @@ class Model(object):
                                 self.folders.get(stage, 'The network of stage {}'.format(stage)), stage)
         self.mask = input_mask(used)
         self.default = _default_value(used)
-        self.margin = margin_of(used.values())
+        self.margins = margins_of(used, self.stages)
 
     def describe(self):
         """JSON-able description: per stage folder, step, design and intensity treatment."""

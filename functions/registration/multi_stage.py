@@ -10,6 +10,7 @@ from functions.image import dvf as dvf_algebra
 from functions.image import masks, resample
 from functions.image.transforms import total_dvf
 from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
+from functions.registration.box import box_of, continued, cut
 from functions.setting.errors import InputError
 from functions.setting.schema import STAGE_LISTS
 
@@ -41,7 +42,8 @@ def register_images(fixed,
                     default=-2048.,
                     composition='exact',
                     with_moved=True,
-                    original=None):
+                    original=None,
+                    margins=None):
     """Register two images on one working grid (identity direction).
 
     At every stage both images are down-sampled by the one rule of the project, the moving one is warped by
@@ -56,6 +58,8 @@ def register_images(fixed,
     :param with_moved: also warp the moving image.
     :param original: (image, affine) that ``moving`` was resampled from, image(affine(p)); affine None: not at
         all. At stage 1, the moving image is then interpolated once instead of twice.
+    :param margins: dictionary stage -> mm around both masks outside which nothing is looked at (see
+        :mod:`functions.registration.box`; the field fades out there), or None: everything is.
     :return: :class:`RegistrationResult`.
     :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see
         :func:`check_field`).
@@ -74,20 +78,25 @@ def register_images(fixed,
     start = time.time()
     total, stage_dvfs = None, collections.OrderedDict()
     for stage in stages:
-        fixed_s = _masked(resample.downsample(fixed, stage), fixed_mask, stage, default)
-        moving_s, moving_mask_s = resample.downsample(moving, stage), moving_mask
-        if moving_mask is not None:
-            moving_mask_s = resample.downsample_mask(moving_mask, stage)
+        box = Geometry.of(fixed)
+        if margins is not None and fixed_mask is not None and moving_mask is not None:
+            box = box_of([fixed_mask, moving_mask], margins[stage])
+        fixed_s, moving_s = [resample.downsample(cut(image, box), stage) for image in (fixed, moving)]
+        fixed_mask_s, moving_mask_s = [None if mask is None else resample.downsample_mask(cut(mask, box), stage)
+                                       for mask in (fixed_mask, moving_mask)]
+        fixed_array = array_view(fixed_s)
+        if fixed_mask_s is not None:
+            fixed_array = masks.apply_mask(fixed_array, array_view(fixed_mask_s), default)
         if total is not None:
             total = dvf_algebra.resample_dvf(total, Geometry.of(moving_s))
-            moving_mask_s = None if moving_mask is None else resample.warp(moving_mask_s, total, 'nearest', 0)
+            moving_mask_s = None if moving_mask_s is None else resample.warp(moving_mask_s, total, 'nearest', 0)
             source, affine = (moving_s, None) if stage > 1 or original is None else original
             moving_s = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask_s,
                                default)
         moving_array = array_view(moving_s)
         if moving_mask_s is not None:
             moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
-        found = np.asarray(predict[stage](moving_array, fixed_s), np.float32)
+        found = np.asarray(predict[stage](moving_array, fixed_array), np.float32)
         check_field(found, stage)
         field = image_from_array(found, moving_s)
         if total is None:
@@ -97,7 +106,8 @@ def register_images(fixed,
         else:
             total = image_from_array(array_view(field) + array_view(total), moving_s)
         stage_dvfs[stage] = total
-    full = dvf_algebra.resample_dvf(total, Geometry.of(fixed))
+    full = total if stages[-1] == 1 else dvf_algebra.resample_dvf(total, box)
+    full = continued(full, fixed)
     moved = resample.warp(moving, full, 'bspline', default) if with_moved else None
     seconds = time.time() - start
     LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))
@@ -134,8 +144,3 @@ def check_field(field, stage):
                              stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest),
                              LARGEST))
 
-
-def _masked(image, mask, stage, default):
-    if mask is None:
-        return array_view(image)
-    return masks.apply_mask(array_view(image), array_view(resample.downsample_mask(mask, stage)), default)

@@ -12,7 +12,7 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import total_dvf, write_affine
 from functions.image.volume_io import Geometry, read_image, write_image
 from functions.registration.affine import register_affine
-from functions.registration.box import box_of, continued, cut, margin_of
+from functions.registration.box import margins_of
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages, register_images
 from functions.setting import setting_utils as su
@@ -190,15 +190,17 @@ def register_pair(setting, pair, networks):
         for stage in stages
     }
     start = time.time()
-    seen = [images.fixed, images.moving, images.fixed_mask, images.moving_mask]
-    margin = margin_of(networks[stage] for stage in stages)
-    if margin is not None and mask_name is not None:
-        box = box_of(seen[2:], margin)
-        seen = [cut(image, box) for image in seen]
-    result = register_images(seen[0], seen[1], predict, stages, seen[2], seen[3], default,
-                             setting.get('Composition', 'exact'), with_moved=False)
-    nonrigid = continued(result.dvf, images.fixed)
-    dvf = nonrigid if images.affine is None else total_dvf(images.affine, nonrigid)
+    result = register_images(images.fixed,
+                             images.moving,
+                             predict,
+                             stages,
+                             images.fixed_mask,
+                             images.moving_mask,
+                             default,
+                             setting.get('Composition', 'exact'),
+                             with_moved=False,
+                             margins=margins_of(networks, stages))
+    dvf = result.dvf if images.affine is None else total_dvf(images.affine, result.dvf)
     moved = warp(images.original, dvf, 'bspline', default)
     seconds = time.time() - start
     jacobian = jacobian_determinant_of(dvf)

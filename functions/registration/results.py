@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent import futures
 
 from functions.elastix.programs import elastix_version
 from functions.elastix.transform_files import write_total_transform as write_elastix_transform
@@ -159,9 +160,13 @@ def _write(registration, draft, folder, inverse):
     if inverse:
         field, residual = registration.inverse()
         outputs.append((INVERSE, field))
-    for name, image in outputs:
-        write_image(image, os.path.join(draft, name))
-    transforms.write_total_transform(affine, registration.nonrigid, os.path.join(draft, 'transform.h5'))
+    jobs = [(write_image, image, os.path.join(draft, name)) for name, image in outputs]
+    jobs.append((transforms.write_total_transform, affine, registration.nonrigid,
+                 os.path.join(draft, 'transform.h5')))
+    # A disk is waited for most of the time: two files on their way at once.
+    with futures.ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(*job) for job in jobs]:
+            done.result()
     basis = DISPLACEMENT if affine is None else NONRIGID
     path = write_elastix_transform(draft, os.path.join(draft, basis), registration.dvf, affine, OUTSIDE)
     for name in _ELASTIX:

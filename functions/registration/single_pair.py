@@ -151,10 +151,11 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
             require_nonempty(
                 masks[1],
                 'The {} mask of {} on the grid of the fixed image'.format(mask_name.lower(), moving.name))
-            if model.margin is not None:
-                box = box_of(masks, model.margin)
+            if model.margins is not None:
+                margin = max(model.margins.values())
+                box = box_of(masks, margin)
                 fixed_image, masks = cut(fixed_image, box), [cut(mask, box) for mask in masks]
-                source = cut(source, box_of([moving.masks[mask_name]], model.margin))
+                source = cut(source, box_of([moving.masks[mask_name]], margin))
         moving_image = _bring(source, box, linear, interpolator, model.default)
     with clock('networks'):
         predict = {
@@ -170,7 +171,8 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
                                  model.default,
                                  composition,
                                  with_moved=False,
-                                 original=(source, linear))
+                                 original=(source, linear),
+                                 margins=model.margins)
     nonrigid, correction = continued(result.dvf, work), None
     if diffeomorphic:
         with clock('folding removed'):

@@ -11,6 +11,7 @@ from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.item import get_item, make_item
 from functions.image.dvf import jacobian_determinant
 from functions.setting import setting_utils as su
+from functions.setting.artificial_generation_setting import load_deform_exp_setting
 from functions.setting.errors import InputError, MissingFileError, RegNetError, UnknownNameError
 from generation_volumes import make_thorax, write_thorax
 
@@ -268,3 +269,31 @@ def test_rotated_image_is_refused(setting, info):
     sitk.WriteImage(image, path)
     with pytest.raises(InputError, match='identity direction'):
         get_item(setting, info)
+
+
+@pytest.mark.parametrize('stage', [1, 4])
+def test_the_input_margin_cuts_an_item_to_the_box_of_both_lungs(setting, info, stage):
+    info = dict(info, dsmooth=0, stage=stage)
+    setting['InputMask'] = 'Lung'
+    whole = make_item(setting, info)
+    setting['InputMargin'] = 9
+    part = make_item(setting, info)
+    seen = (whole.im != -2048) | (whole.deformed_im != -2048)
+    margin = int(np.ceil(9. / whole.spacing[0]))
+    box = []
+    for axis in range(3):
+        found = np.nonzero(seen.any(axis=tuple(i for i in range(3) if i != axis)))[0]
+        box.append(slice(max(0, found.min() - margin), found.max() + 1 + margin))
+    for name in ARRAYS:
+        assert (getattr(part, name) == getattr(whole, name)[tuple(box)]).all(), name
+    assert part.im.size < whole.im.size
+
+
+@pytest.mark.parametrize('wrong', [{'DVFPad_S4': 2, 'stage': 4}, {'InputMask': None}])
+def test_an_input_margin_without_what_it_is_around_is_refused(setting, info, wrong):
+    setting.update({'InputMargin': 8, 'InputMask': 'Lung'}, **wrong)
+    if 'InputMask' in wrong:
+        setting['deform_exp'] = {info['deform_exp']: dict(
+            load_deform_exp_setting(info['deform_exp']), MaskToZero=None)}
+    with pytest.raises(InputError, match='InputMargin'):
+        make_item(setting, dict(info, dsmooth=5, stage=4))

@@ -11,7 +11,7 @@ from functions.image import dvf as dvf_algebra
 from functions.image.geometry import Geometry
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.image.volume_io import image_from_array
-from functions.registration import register
+from functions.registration import multi_stage, register
 from functions.setting.schema import STAGE_LISTS
 from oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image, motion, points_of
 
@@ -103,6 +103,30 @@ def test_an_affine_in_front_is_composed_exactly(pairs, kind, tmp_path):
         return (points + motion(points) - CENTRE - shift) @ np.linalg.inv(matrix).T + CENTRE - points
     oracle = Oracle(pairs[kind][0], [4, 2], motion=after)
     assert largest_error(pairs[kind], oracle, [4, 2], affine=path) < LIMIT
+
+
+@pytest.mark.parametrize('kind', sorted(GRIDS))
+@pytest.mark.parametrize('stages', [[4, 2, 1], [4, 2], [2]], ids=lambda stages: '-'.join(map(str, stages)))
+def test_networks_that_work_in_the_box_of_the_lungs_end_there_too(pairs, kind, stages, monkeypatch):
+    oracle, boxes = Oracle(pairs[kind][0], stages), []
+    find = multi_stage.box_of
+
+    def seen(masks, margin):
+        box = find(masks, margin)
+        boxes.append((box, margin))
+        oracle.grid = sitk.Image(box.size, sitk.sitkUInt8)
+        box.apply_to(oracle.grid)
+        return box
+    monkeypatch.setattr(multi_stage, 'box_of', seen)
+    networks = oracle.networks()
+    for stage, network in networks.items():
+        network.setting['InputMargin'] = 2. + stage
+    oracle.networks = lambda: networks
+    assert largest_error(pairs[kind], oracle, stages) < LIMIT
+    assert [margin for _, margin in boxes] == [2. + stage for stage in stages]
+    # The lungs are 38 x 34 x 42 mm; nearest neighbours of 2.8 mm slices may add some.
+    assert all(side <= wide + 2 * (2 + stage) + 6 for (box, _), stage in zip(boxes, stages)
+               for side, wide in zip(box.size, (38, 35, 42)))
 
 
 def test_results_on_the_isotropic_grid(pairs):

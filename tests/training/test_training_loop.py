@@ -173,3 +173,47 @@ def test_journal_line_cut_short_is_left_out(tmp_path):
     with open(path, 'w') as stream:
         stream.write(json.dumps({'iteration': 1}) + '\n{"iterat')
     assert read_json_lines(path) == [{'iteration': 1}]
+
+
+def test_frozen_statistics_are_no_longer_updated_and_are_what_the_validation_sees(setting):
+    """With them, a training step and a validation pass are one and the same function of a batch."""
+    training = setting['NetworkTraining']
+    training['FreezeStatistics'] = 0.5
+    run(setting, 6)
+    plain = dict(losses(setting))
+    # The first half is that of a training that never freezes.
+    setting['current_experiment'] = 'never'
+    training['FreezeStatistics'] = None
+    run(setting, 6)
+    never = losses(setting)
+    assert [plain[i] for i in (1, 2, 3)] == pytest.approx([never[i] for i in (1, 2, 3)], rel=1e-4)
+    assert abs(plain[4] - never[4]) > 1e-3 * never[4]
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+def test_the_stored_statistics_stay_while_they_are_frozen(setting, frozen):
+    from functions.tf_utils.sessions import open_session
+    from functions.training.graph import TrainingGraph
+    setting['NetworkTraining']['FreezeStatistics'] = 0.5
+    graph = TrainingGraph(setting)
+    statistics = [v for v in graph.model_variables if 'moving_' in v.op.name]
+    batch = Batch()
+    with open_session(graph.graph, 1) as session:
+        session.run(graph.initialise)
+        before = session.run(statistics)
+        # Without a learning rate nothing else changes: the loss seen by a frozen step is the validation's.
+        loss = session.run(graph.fetch_train, graph.feed(batch, 0., frozen))['loss']
+        after = session.run(statistics)
+        if frozen:
+            assert loss == pytest.approx(session.run(graph.fetch_validation, graph.feed(batch))['loss'],
+                                         rel=1e-5)
+    assert statistics and all((a == b).all() == frozen for a, b in zip(before, after))
+
+
+class Batch(object):
+    """Two random pairs of 21 voxels."""
+
+    random = np.random.RandomState(0)
+    images = random.normal(-500, 300, (2, 21, 21, 21, 2)).astype(np.float32)
+    dvf = random.normal(0, 1, (2, 21, 21, 21, 3)).astype(np.float32)
+    weight = np.ones((2, 21, 21, 21, 1), np.float32)
