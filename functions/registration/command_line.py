@@ -24,7 +24,8 @@ def add_arguments(parser):
     group.add_argument('--output', metavar='PATH',
                        help='folder of the results; with --apply the file to write')
     group.add_argument('--model', nargs='+', metavar='FOLDER', help='experiments whose networks are used, '
-                       'one per stage; default: those in Experiments/RegNet/')
+                       'one per stage, or the name of a set; default: chest, the set that comes with '
+                       'the project')
     group.add_argument('--stages', nargs='+', type=int, metavar='N',
                        help='pyramid, e.g. 4 2 1; default: every stage there is a model for')
     group.add_argument('--affine', metavar='none|elastix|sitk|FILE', help='affine registration before the '
@@ -124,7 +125,12 @@ def _model(arguments):
     memory = None if arguments.memory is None else arguments.memory * 1e9
     if memory is not None and not memory > 0:
         raise InputError('--memory {:g} is not possible; give GB, above 0.'.format(arguments.memory))
-    model = arguments.model or find_models(arguments.stages, arguments.where_to_run)
+    model = arguments.model
+    if model is None:
+        from functions.registration.model_folder import DEFAULT_SET, named_set
+        model = named_set(DEFAULT_SET) or find_models(arguments.stages, arguments.where_to_run)
+    elif len(model) == 1:
+        model = model[0]    # a folder, or the name of a set
     return model, arguments.stages, arguments.threads, memory
 
 

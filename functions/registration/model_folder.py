@@ -7,11 +7,17 @@ from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.registration.multi_stage import check_stages
 from functions.registration.pair import input_mask
 from functions.setting import setting_utils as su
+from functions.setting.atomic import read_json
 from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError
 from functions.setting.schema import STAGE_LISTS
 
 LOGGER = logging.getLogger(__name__)
+
+#: Where the sets of trained networks are that come with the project.
+SETS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'Experiments')
+#: The one that is used when nobody names a model.
+DEFAULT_SET = 'chest'
 
 #: What the settings of a model must say about how it was trained; nothing of it is guessed.
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')
@@ -77,7 +83,7 @@ def open_model(model, stages=None, threads=None, memory=None):
     """Open and restore the networks of a pyramid.
 
     :param model: the folder of an experiment (``Experiments/RegNet/my_experiment``), a list of such folders,
-        one per stage, or a dictionary stage -> folder.
+        one per stage, a dictionary stage -> folder, or the name of a set that comes with the project.
     :param stages: stages to be used; None: all that ``model`` has.
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 6 GB at most.
@@ -105,7 +111,7 @@ def trained_models(root):
     found = {}
     for name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
         folder = os.path.join(root, name)
-        if os.path.isdir(folder) and su.saved_steps(*_address_of(folder), recorded=True):
+        if os.path.isdir(folder) and su.saved_steps(*su.address_of_folder(folder), recorded=True):
             try:
                 found.setdefault(_stage_of(folder), []).append(folder)
             except (InputError, MissingFileError) as error:
@@ -130,8 +136,19 @@ def check_model_setting(setting, name, stage):
             name, setting['stage'], stage))
 
 
+def named_set(name):
+    """Folders of a set of networks that comes with the project, ``Experiments/<name>.json``: dictionary stage
+    -> folder; None where there is no such set."""
+    path = os.path.join(SETS, '{}.json'.format(name))
+    if os.path.basename(str(name)) != name or not os.path.isfile(path):
+        return None
+    return {int(stage): os.path.join(SETS, folder) for stage, folder in read_json(path).items()}
+
+
 def _folders(model):
     """Dictionary stage -> folder."""
+    if isinstance(model, str) and not os.path.isdir(model):
+        model = named_set(model) or model
     if isinstance(model, dict):
         for stage in model:
             if [stage] not in STAGE_LISTS:
@@ -148,20 +165,12 @@ def _folders(model):
     return folders
 
 
-def _address_of(folder):
-    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it
-    lies."""
-    parent, name = os.path.split(os.path.abspath(folder))
-    root, sub = os.path.split(parent)
-    return {'log_root_folder': root.rstrip('/') + '/'}, '{}/{}'.format(sub, name)
-
-
 def _settings_of(folder):
     if not os.path.isdir(folder):
         raise MissingFileError('The model folder {} does not exist; give the folder of a trained '
                                'experiment, such as '
                                'Experiments/RegNet/my_experiment.'.format(folder))
-    return read_model_setting(*_address_of(folder))
+    return read_model_setting(*su.address_of_folder(folder))
 
 
 def _stage_of(folder):
@@ -180,7 +189,7 @@ def _open_network(folder, stage, threads, memory):
 
 def _newest_checkpoint(folder):
     """TensorFlow's path prefix of the newest whole checkpoint."""
-    setting, experiment = _address_of(folder)
+    setting, experiment = su.address_of_folder(folder)
     problems = []
     for step in reversed(su.saved_steps(setting, experiment, recorded=True)):
         problem = record_problem(su.address_generator(setting, 'saved_state_with_step', step=str(step),

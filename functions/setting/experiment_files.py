@@ -15,6 +15,14 @@ LOGGER = logging.getLogger(__name__)
 _NETWORK_KEYS = ('NetworkLoad', 'GlobalStepLoad', 'BatchSize', 'itr_load', 'semi_epoch_load')
 
 
+def address_of_folder(folder):
+    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it
+    lies."""
+    parent, name = os.path.split(os.path.abspath(folder))
+    root, sub = os.path.split(parent)
+    return {'log_root_folder': root.rstrip('/') + '/'}, '{}/{}'.format(sub, name)
+
+
 def plain(value, where='setting'):
     """A copy of ``value`` as JSON can carry it: NumPy numbers and arrays, tuples and ranges become numbers
     and lists.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from evaluation_experiment import STEP, make_cases, pairs_of, register, setting_in, train
-from raw_packs import GRIDS, Patient, small_record, write_4dct, write_rows
+from raw_packs import GRIDS, Patient, small_record, write_4dct, write_copd, write_rows, write_spread
 
 import RunRegNet3D
 import functions.setting.setting_utils as su
@@ -59,6 +59,57 @@ def test_evaluation_commands_prepare_ends_with_the_gate(packs, monkeypatch, capl
     assert 'No result would mean anything' in caplog.text
     assert 'z counted from the other end in the moving landmarks' in caplog.text
     assert 'WRONG' in capsys.readouterr().out
+
+
+@pytest.fixture
+def known():
+    """Registers records for the time of a test."""
+    before = dict(data_sets.DATA_SETS)
+    yield data_sets.register_data_set
+    for name in ('DIR-Lab_COPD', 'SPREAD'):
+        data_sets.register_data_set(before[name])
+
+
+def test_evaluation_commands_prepare_copdgene(tmp_path, known, monkeypatch, caplog, capsys):
+    """Two cases, one with slices of zeros above and below, as they are distributed."""
+    patients = {1: Patient(1, GRIDS[1]), 2: Patient(2, GRIDS[2])}
+    known(small_record('DIR-Lab_COPD', patients))
+    write_copd(tmp_path / 'packs', 1, patients[1])
+    write_copd(tmp_path / 'packs', 2, patients[2], empty=((0, 0), (2, 0)))
+    words = ['--prepare', 'DIR-Lab_COPD', '--from', str(tmp_path / 'packs'), '--cases', '1', '2', '--workers',
+             '1']
+    assert run(words, tmp_path, monkeypatch, caplog) == 0
+    shown = capsys.readouterr().out
+    for patient in patients.values():
+        assert '{:.2f}'.format(patient.expected(5)) in shown
+    setting = su.initialize_setting('any', 'Root')
+    for cn in patients:
+        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso'):
+            assert os.path.isfile(su.address_generator(setting, request, data='DIR-Lab_COPD', cn=cn, type_im=1,
+                                                       stage=1))
+    # x and y exchanged in one list of points.
+    numbers = patients[1].numbers(5)
+    write_rows(str(tmp_path / 'packs' / 'copd1' / 'copd1_300_eBH_xyz_r1.txt'), numbers[:, [1, 0, 2]])
+    assert run(words, tmp_path, monkeypatch, caplog) == 2
+    assert 'No result would mean anything' in caplog.text and 'WRONG' in capsys.readouterr().out
+    os.remove(str(tmp_path / 'packs' / 'copd2' / 'copd2_iBHCT.img'))
+    assert run(words, tmp_path, monkeypatch, caplog) == 2 and 'copd2_iBHCT.img' in caplog.text
+
+
+def test_evaluation_commands_prepare_spread(tmp_path, known, monkeypatch, caplog, capsys):
+    """Its patients' codes are in a settings file; there is no published distance to compare with."""
+    known(data_sets.DATA_SETS['SPREAD']._replace(CNList=[1, 2]))
+    write_spread(tmp_path / 'packs', [Patient(1, GRIDS[1]), Patient(2, GRIDS[2])], ['ABCD01', 'EFGH02'])
+    words = ['--prepare', 'SPREAD', '--from', str(tmp_path / 'packs'), '--cases', '1', '2', '--workers', '1']
+    assert run(words, tmp_path, monkeypatch, caplog) == 2 and 'SPREAD_Patients' in caplog.text
+    (tmp_path / 'codes.json').write_text(json.dumps({'SPREAD_Patients': ['ABCD01', 'EFGH02']}))
+    capsys.readouterr()
+    assert run(words + ['--setting', 'codes.json'], tmp_path, monkeypatch, caplog) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum('SPREAD' in entry for entry in lines) == 2
+    setting = dict(su.initialize_setting('any', 'Root'), SPREAD_Patients=['ABCD01', 'EFGH02'])
+    for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso'):
+        assert os.path.isfile(su.address_generator(setting, request, data='SPREAD', cn=2, type_im=1, stage=1))
 
 
 def test_evaluation_commands_prepare_makes_the_phantom(tmp_path, monkeypatch, caplog, capsys):

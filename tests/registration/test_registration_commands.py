@@ -161,6 +161,26 @@ def test_models_are_found_where_training_puts_them(tmp_path, monkeypatch):
         command_line.find_models([4], 'Root')
 
 
+def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkeypatch):
+    from functions.registration import model_folder
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model_folder, 'SETS', str(tmp_path / 'Experiments'))
+    folders = {stage: make_model(tmp_path / 'Experiments', 'S{}'.format(stage), stage) for stage in (4, 2)}
+    parser = RunRegNet3D.parse_arguments
+    # Without a set, the default is what training has left.
+    found, stages, _, _ = command_line._model(parser(['--register', 'a', 'b', '--output', 'o', '-w', 'Root']))
+    assert sorted(found) == [2, 4] and stages is None
+    (tmp_path / 'Experiments' / 'chest.json').write_text('{"4": "RegNet/S4", "2": "RegNet/S2"}')
+    for words in ([], ['--model', 'chest']):
+        found = command_line._model(parser(['--register', 'a', 'b', '--output', 'o'] + words))[0]
+        with model_folder.open_model(found, [4]) as model:
+            assert model.stages == [4] and os.path.samefile(model.folders[4], folders[4])
+    with pytest.raises(InputError, match='no network for stage 1'):
+        model_folder.open_model('chest', [4, 2, 1])
+    with pytest.raises(MissingFileError, match='does not exist'):
+        model_folder.open_model('chests')
+
+
 # ---- lists of pairs
 
 def list_of_pairs(files, path, rows, header='name,fixed,moving,fixed_lung,moving_lung'):

@@ -1,0 +1,115 @@
+"""A trained experiment made small enough to ship: weights, settings, log and curve, without what only its own
+machine and its optimiser need.
+
+    python -m functions.training.export Experiments/RegNet/my_experiment Experiments/RegNet/shipped [--step Best]
+    [--resumable]
+
+The folder it makes is one that ``--register --model`` takes; with ``--resumable`` the checkpoint keeps the
+optimiser's slots and the sampler's position, so that the training's command goes on from it.
+"""
+import argparse
+import glob
+import os
+import shutil
+import sys
+
+from functions.network.builder import build
+from functions.network.description import network_description
+from functions.setting import setting_utils as su
+from functions.setting.atomic import publish, read_json, write_json
+from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
+from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.experiment_files import settings_number
+from functions.tf_utils.backend import tf
+from functions.tf_utils.normalisation import normalisation
+from functions.tf_utils.sessions import open_session
+from functions.training.checkpoints import Checkpoints
+
+#: Where things lay on the machine that trained.
+_OF_THE_MACHINE = ('RootFolder', 'DataFolder', 'log_root_folder')
+_LOGS = ('log.jsonl', os.path.join('Plots', 'training_curve.png'))
+
+
+def export(source, target, step='Last', resumable=False):
+    """Write what a person needs of an experiment to another folder.
+
+    :param source: folder of the experiment.
+    :param target: folder to make; files of an earlier export in it are replaced, others stay.
+    :param step: 'Last', 'Best' or a number.
+    :param resumable: keep the whole checkpoint instead of the weights alone.
+    :return: path prefix of the checkpoint written.
+    :raises MissingFileError, InputError: no experiment, no such checkpoint, or one and the same folder.
+    """
+    if not os.path.isdir(source):
+        raise MissingFileError('The experiment {} does not exist.'.format(source))
+    if os.path.abspath(source) == os.path.abspath(target):
+        raise InputError('{} cannot be exported onto itself; give another folder.'.format(source))
+    setting, experiment = su.address_of_folder(source)
+    checkpoints = Checkpoints(setting, experiment=experiment)
+    step = checkpoints.resolve(step)
+    prefix = checkpoints.path(step)
+    content = su.read_setting(setting, experiment, settings_number(setting, experiment))
+    folder = os.path.join(target, 'train', 'Model')
+    saved = os.path.join(folder, 'Saved')
+    shutil.rmtree(saved, ignore_errors=True)
+    os.makedirs(saved)
+    new = os.path.join(saved, os.path.basename(prefix))
+    if resumable:
+        for path in glob.glob(glob.escape(prefix) + '.*'):
+            if not path.endswith('.json'):
+                shutil.copyfile(path, os.path.join(saved, os.path.basename(path)))
+    else:
+        _save_weights(content, prefix, new)
+    files = {os.path.basename(path): describe_file(path) for path in glob.glob(glob.escape(new) + '.*')}
+    write_json(new + '.json', {'format': RECORD_FORMAT, 'step': step, 'files': files,
+                               'state': checkpoints.state(step)})
+    for path in glob.glob(os.path.join(folder, 'setting*.txt')) + glob.glob(os.path.join(folder, 'about*.json')):
+        os.remove(path)
+    write_json(os.path.join(folder, 'setting0.txt'),
+               {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
+    model_folder = os.path.join(source, 'train', 'Model')
+    about = sorted(glob.glob(os.path.join(model_folder, 'about*.json')), key=os.path.getmtime)
+    if about:
+        # The names of all items follow from the settings.
+        write_json(os.path.join(folder, 'about0.json'),
+                   {key: value for key, value in read_json(about[-1]).items() if key != 'data'})
+    for name in _LOGS:
+        path = os.path.join(model_folder, name)
+        if os.path.isfile(path):
+            with publish(os.path.join(folder, name)) as temporary:
+                shutil.copyfile(path, temporary)
+    return new
+
+
+def _save_weights(setting, source, target):
+    """The variables of the network alone, under their names."""
+    description = network_description(setting['NetworkDesign'])
+    graph = tf.Graph()
+    with graph.as_default():
+        images = tf.placeholder(tf.float32, [1, None, None, None, description.input_channels])
+        build(description, images, False, normalise=normalisation(setting.get('normalization')))
+        saver = tf.train.Saver(tf.global_variables())
+    with open_session(graph, 1) as session:
+        saver.restore(session, source)
+        saver.save(session, target, write_meta_graph=False, write_state=False)
+
+
+def main(words=None):
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('source', metavar='EXPERIMENT')
+    parser.add_argument('target', metavar='FOLDER')
+    parser.add_argument('--step', default='Last', help="'Last', 'Best' or a number")
+    parser.add_argument('--resumable', action='store_true', help='keep what the training needs to go on')
+    arguments = parser.parse_args(words)
+    try:
+        print('Written: {}'.format(export(arguments.source, arguments.target, arguments.step,
+                                          arguments.resumable)))
+    except RegNetError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

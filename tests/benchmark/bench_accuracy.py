@@ -1,0 +1,228 @@
+"""How accurate trained networks are, beside classical registration of the same pairs with the same masks.
+
+Patients and motions that no network was trained on: phantom patients from T00 to T50, and real CT that
+breathes by an analytic model (:mod:`tests.benchmark.real_breathing`). From the repository's folder, with
+elastix on the PATH:
+
+    python -m tests.benchmark.bench_accuracy --folder FOLDER [--sets phantom real] [--methods ...]
+    [--model FOLDER ...] [--name NAME] [--real SCAN ...] [--cases 11 12 ...] [--stages 4 2 1]
+
+FOLDER keeps pairs and results, so that an interrupted run goes on and classical methods run once. Real scans
+are files or DICOM folders. --sanity measures identity, translations and swapped images instead.
+"""
+import argparse
+import json
+import os
+import time
+
+import numpy as np
+import SimpleITK as sitk
+
+METHODS = ('affine', 'bspline_3', 'regnet')
+MOTIONS = (10., 18., 25.)
+MASKS = ('fixed_lung', 'moving_lung', 'fixed_torso', 'moving_torso')
+
+
+def phantom_pair(folder, cn):
+    """Write a patient of the phantom; landmarks are exact."""
+    from functions.phantom.case import Case
+    case = Case(cn)
+    files = {}
+    for role, phase in (('fixed', 0), ('moving', 5)):
+        files[role], files[role + '_lung'], files[role + '_torso'] = case.phase(phase)
+    write_pair(folder, files, case.landmarks(0), case.landmarks(5))
+
+
+def real_pair(folder, source, largest, number):
+    """Write a scan that breathes."""
+    from functions.registration.scans import isotropic_scan, read_scan
+    from tests.benchmark.real_breathing import RealBreathing
+    from functions.registration.box import box_of, cut
+    scan = isotropic_scan(read_scan(source, 'fixed'), 'Lung')
+    # Half of what is scanned is air.
+    box = box_of([scan.masks['Torso']], 15.)
+    image, lung, torso = [cut(image, box) for image in (scan.image, scan.masks['Lung'], scan.masks['Torso'])]
+    model = RealBreathing(image, lung, largest, number)
+    fixed, moving, masks, _ = model.pair(torso)
+    points = model.landmarks()
+    write_pair(folder, dict(masks, fixed=fixed, moving=moving), points, points + model.displacement(points))
+
+
+def write_pair(folder, images, fixed_points, moving_points):
+    """The files of a pair; the landmarks come last and say that it is whole."""
+    os.makedirs(folder, exist_ok=True)
+    for name, image in images.items():
+        sitk.WriteImage(image, os.path.join(folder, name + '.mha'))
+    with open(os.path.join(folder, 'landmarks.json'), 'w') as stream:
+        json.dump({'fixed': fixed_points.tolist(), 'moving': moving_points.tolist()}, stream)
+
+
+class PairFiles(object):
+    """A pair on disk and what has been measured of it."""
+
+    def __init__(self, folder, make):
+        self.folder = folder
+        if not os.path.exists(self.path('landmarks.json')):
+            make(folder)
+        with open(self.path('landmarks.json')) as stream:
+            points = json.load(stream)
+        self.points = [np.array(points[role]) for role in ('fixed', 'moving')]
+        self.masks = {name: self.path(name + '.mha') for name in MASKS}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def image(self, name):
+        return sitk.ReadImage(self.path(name + '.mha'))
+
+    def measured(self, name, run):
+        """{'errors', 'folding', 'seconds'} of a method, from its file where it has run before."""
+        path = self.path('measures_{}.json'.format(name))
+        if not os.path.exists(path):
+            start = time.time()
+            dvf, seconds = run(self)
+            found = self.measure(dvf)
+            found['seconds'] = time.time() - start if seconds is None else seconds
+            with open(path, 'w') as stream:
+                json.dump(found, stream)
+        with open(path) as stream:
+            return json.load(stream)
+
+    def measure(self, dvf):
+        """Landmark errors (mm) and folding (%) in the lung; dvf None: no registration."""
+        from functions.evaluation.tre import error_vectors
+        from functions.image.dvf import jacobian_determinant_of
+        from functions.registration.measures import folding
+        errors = np.linalg.norm(error_vectors(self.points[0], self.points[1], dvf), axis=1)
+        folded = 0. if dvf is None else folding(jacobian_determinant_of(dvf), self.image('fixed_lung'))
+        return {'errors': errors.tolist(), 'folding': folded}
+
+
+def affine_of(pair):
+    """The affine transform of a pair (by elastix, inside the torso masks), found once."""
+    from functions.image.transforms import write_affine
+    from functions.registration.affine import read_affine, register_affine
+    path = pair.path('affine.tfm')
+    if not os.path.exists(path):
+        found = register_affine(pair.image('fixed'), pair.image('moving'), None, pair.image('fixed_torso'),
+                                pair.image('moving_torso'))
+        write_affine(found.transform, path)
+    return read_affine(path)
+
+
+def by_affine(pair):
+    from functions.image.transforms import total_dvf
+    return total_dvf(affine_of(pair), None, pair.image('fixed')), None
+
+
+def by_bspline(pair):
+    from functions.elastix.registration import bspline
+    affine, start = affine_of(pair), time.time()
+    field = bspline(pair.image('fixed'), pair.image('moving'), pair.image('fixed_lung'), None, affine)
+    return field, time.time() - start
+
+
+def by_networks(model, affine=True, **options):
+    """A method: the networks of an opened model after the affine of the pair (or none)."""
+    def run(pair):
+        from functions.registration import register
+        way = 'none'
+        if affine:
+            affine_of(pair)
+            way = pair.path('affine.tfm')
+        found = register(pair.path('fixed.mha'), pair.path('moving.mha'), model, affine=way,
+                         **dict(pair.masks, **options))
+        return found.dvf, sum(found.seconds[key] for key in found.seconds
+                              if not key.startswith('network of') and key != 'affine')
+    return run
+
+
+def line(name, measures):
+    """A row of the table."""
+    errors = np.concatenate([measure['errors'] for measure in measures])
+    means = [np.mean(measure['errors']) for measure in measures]
+    return '| {} | {:.2f} ± {:.2f} | {:.2f} | {:.2f} | {:.2f} to {:.2f} | {:.3f} | {:.0f} |'.format(
+        name, errors.mean(), errors.std(), np.median(errors), np.percentile(errors, 95), min(means), max(means),
+        np.mean([measure['folding'] for measure in measures]),
+        np.mean([measure.get('seconds') or 0 for measure in measures]))
+
+
+def sanity(model, pair):
+    """Identity, known translations, swapped images: a line each."""
+    from functions.image.volume_io import array_view
+    from functions.registration import register
+    fixed, lung = pair.image('fixed'), pair.image('fixed_lung')
+    inside = array_view(lung) != 0
+
+    def field(first, second, first_lung, second_lung):
+        found = register(first, second, model, affine='none', fixed_lung=first_lung, moving_lung=second_lung)
+        return array_view(found.dvf)
+
+    print('identity: median |u| {:.2f} mm'.format(
+        np.median(np.linalg.norm(field(fixed, fixed, lung, lung)[inside], axis=1))))
+    for shift in ((0., 0., 6.), (0., 8., 0.), (5., -3., -10.)):
+        moved, moved_lung = sitk.Image(fixed), sitk.Image(lung)
+        for image in (moved, moved_lung):
+            image.SetOrigin((np.array(image.GetOrigin()) + shift).tolist())
+        found = field(fixed, moved, lung, moved_lung)[inside]
+        print('translation {}: found {} on average, median error {:.2f} mm'.format(
+            shift, np.round(found.mean(axis=0), 2).tolist(), np.median(np.linalg.norm(found - shift, axis=1))))
+    moving, moving_lung = pair.image('moving'), pair.image('moving_lung')
+    there = register(fixed, moving, model, affine='none', fixed_lung=lung, moving_lung=moving_lung).dvf
+    back = register(moving, fixed, model, affine='none', fixed_lung=moving_lung, moving_lung=lung).dvf
+    from functions.image.dvf import compose
+    print('swapped: there and back again misses by {:.2f} mm (median; there alone moves by {:.2f})'.format(
+        np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)),
+        np.median(np.linalg.norm(array_view(there)[inside], axis=1))))
+
+
+def main(words=None):
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--folder', required=True)
+    parser.add_argument('--sets', nargs='+', default=['phantom', 'real'], choices=['phantom', 'real'])
+    parser.add_argument('--methods', nargs='+', default=list(METHODS), choices=METHODS)
+    parser.add_argument('--cases', nargs='+', type=int, default=list(range(11, 21)))
+    parser.add_argument('--real', nargs='+', default=[], metavar='SCAN')
+    parser.add_argument('--model', nargs='+')
+    parser.add_argument('--stages', nargs='+', type=int)
+    parser.add_argument('--name', default='regnet', help='of the results of the networks')
+    parser.add_argument('--no_affine', action='store_true')
+    parser.add_argument('--diffeomorphic', action='store_true')
+    parser.add_argument('--composition', default='exact')
+    parser.add_argument('--input_mask', default='model')
+    parser.add_argument('--sanity', action='store_true')
+    arguments = parser.parse_args(words)
+    pairs = {}
+    if 'phantom' in arguments.sets:
+        pairs['phantom'] = [
+            PairFiles(os.path.join(arguments.folder, 'phantom{:02d}'.format(cn)),
+                      lambda folder, cn=cn: phantom_pair(folder, cn)) for cn in arguments.cases]
+    for largest in MOTIONS if 'real' in arguments.sets and arguments.real else ():
+        pairs['real, {:g} mm'.format(largest)] = [
+            PairFiles(os.path.join(arguments.folder, 'real{}_{:g}'.format(number, largest)),
+                      lambda folder, source=source, number=number: real_pair(folder, source, largest, number))
+            for number, source in enumerate(arguments.real, 1)]
+    methods = {'affine': by_affine, 'bspline_3': by_bspline}
+    model = None
+    if arguments.sanity or 'regnet' in arguments.methods:
+        from functions.registration import open_model
+        model = open_model(arguments.model, arguments.stages)
+        methods['regnet'] = by_networks(model, not arguments.no_affine, composition=arguments.composition,
+                                        diffeomorphic=arguments.diffeomorphic, input_mask=arguments.input_mask)
+    if arguments.sanity:
+        for name, found in pairs.items():
+            print(name)
+            sanity(model, found[0])
+        return
+    print('| set, method | TRE mm | median | 95 % | means of pairs | folding % | s |\n|---|---|---|---|---|---|---|')
+    for name, found in pairs.items():
+        print(line(name + ', before', [pair.measure(None) for pair in found]), flush=True)
+        for method in arguments.methods:
+            key = arguments.name if method == 'regnet' else method
+            print(line('{}, {}'.format(name, key), [pair.measured(key, methods[method]) for pair in found]),
+                  flush=True)
+
+
+if __name__ == '__main__':
+    main()

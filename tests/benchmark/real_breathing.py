@@ -1,0 +1,112 @@
+"""Real chest CT, breathing: pairs whose motion is known, made from one scan and an analytic breathing model.
+
+The model is the phantom's (:mod:`functions.phantom.breathing`), laid over the lungs of the scan: sliding along
+a chest wall that stays, ribs that come in, a heterogeneous part, positive Jacobian determinant. None of the
+categories of artificial generation slides, and none of the networks has seen it. Density follows volume.
+"""
+import numpy as np
+from scipy import ndimage
+
+from functions.image.dvf import jacobian_determinant
+from functions.image.geometry import Geometry
+from functions.image.resample import warp
+from functions.image.volume_io import array_view, image_from_array
+from functions.phantom.breathing import Breathing
+from functions.phantom.frame import Frame
+from functions.phantom.landmarks import farthest_first
+from functions.phantom.patient import Patient, check_options
+
+#: The lungs of the phantom in its full box: size in mm, and their lower corner from the middle of the box.
+_LUNGS = np.array([214., 147., 217.])
+_CORNER = np.array([-107., -81., -104.])
+NOISE = 15.    # HU
+LANDMARKS = 300
+
+
+class RealBreathing(object):
+    """Breathing of a scan from what it shows (inhale) to exhale.
+
+    :param image, lung: scan in HU and its lungs, at 1 mm with identity direction.
+    :param largest: mm, the largest displacement inside the lungs.
+    :param number: another heterogeneous part for every number.
+    """
+
+    def __init__(self, image, lung, largest, number=1):
+        self.image, self.lung, self.grid = image, lung, Geometry.of(image)
+        inside = array_view(lung) != 0
+        index = np.argwhere(inside)[:, ::-1]
+        low, high = [self.grid.index_to_world(end) for end in (index.min(axis=0), index.max(axis=0))]
+        scale = (high - low) / _LUNGS
+        size = [int(round(side)) for side in scale * (300, 220, 280)]
+        self.patient = Patient(number, check_options({'Size': size, 'Anatomy': 0.}))
+        self.centre = low - scale * _CORNER
+        few = self.grid.index_to_world(index[::397])
+        self.patient.ripple = 0.12 * largest
+        self.patient.chest_motion = (0.25 * largest, 0.1 * largest)
+        for _ in range(6):
+            self.breathing = Breathing(Frame(self.patient))
+            found = np.linalg.norm(self.displacement(few), axis=1).max()
+            self.patient.descent *= largest / found
+
+    def displacement(self, points):
+        """u(p) from inhale to exhale at points (..., 3), mm."""
+        return self._moved(points, self.breathing.forward, 5) - points
+
+    def _moved(self, points, mapping, *arguments, **options):
+        local = np.moveaxis(np.asarray(points) - self.centre, -1, 0)
+        return np.stack(mapping(*local, *arguments, **options), -1) + self.centre
+
+    def _field(self, mapping):
+        field = np.empty(self.grid.shape + (3,), np.float32)
+        # Single precision is a hundredth of a micrometre here, and twice as fast.
+        corner = np.array(self.grid.origin) - self.centre
+        x, y, z = [(corner[i] + np.arange(n)).astype(np.float32) for i, n in enumerate(self.grid.size)]
+        for plane, height in zip(field, z):
+            local = x[None, :], y[:, None], np.float32(height)
+            for i, moved in enumerate(mapping(*local, 5)):
+                plane[..., i] = moved - local[i]
+        return image_from_array(field, self.grid)
+
+    def pair(self, torso):
+        """(fixed, moving, masks of both, true field): the moving image is the scan at exhale, with noise of
+        its own."""
+        truth, back = self._field(self.breathing.forward), self._field(self.breathing.inverse)
+        density = jacobian_determinant(array_view(truth), self.grid.spacing)
+        inside = array_view(self.lung) != 0
+        if density[inside].min() <= 0:
+            raise ValueError('The breathing model folds in the lung.')
+        # rho_moving(p + u(p)) det(p) = rho_fixed(p), in the lungs.
+        thicker = np.where(inside, (array_view(self.image) + 1000.) / np.maximum(density, 0.2) - 1000.,
+                           array_view(self.image)).astype(np.float32)
+        edge = float(np.percentile(array_view(self.image), 5))
+        moving = array_view(warp(image_from_array(thicker, self.grid), back, 'bspline', edge)).copy()
+        noise = np.random.RandomState(7).normal(size=moving.shape).astype(np.float32)
+        noise = ndimage.gaussian_filter(noise, 0.6)
+        moving += noise * (NOISE / noise[::5, ::5, ::5].std())
+        moving = image_from_array(np.rint(np.clip(moving, -1024, 3071)).astype(np.int16), self.grid)
+        masks = {'fixed_lung': self.lung, 'fixed_torso': torso}
+        for name in ('lung', 'torso'):
+            masks['moving_' + name] = warp(masks['fixed_' + name], back, 'nearest', 0)
+        return self.image, moving, masks, truth
+
+    def landmarks(self):
+        """Points (300, 3) mm at branchings of vessels: where gradients of all directions meet, well inside
+        the lungs."""
+        hu = array_view(self.image).astype(np.float32)
+        inside = ndimage.binary_erosion(array_view(self.lung) != 0, iterations=4)
+        box = tuple(slice(a.min(), a.max() + 1) for a in np.nonzero(inside))
+        hu, inside = ndimage.gaussian_filter(np.clip(hu[box], -1000, 200), 1.), inside[box]
+        slopes = np.gradient(hu)
+        tensor = np.empty(hu.shape + (3, 3), np.float32)
+        for i in range(3):
+            for j in range(i, 3):
+                tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(slopes[i] * slopes[j], 2.)
+        found = inside & (hu > -600)
+        # The smallest eigenvalue is large only where no direction is flat.
+        strength = np.zeros(hu.shape, np.float32)
+        strength[found] = np.linalg.eigvalsh(tensor[found])[:, 0]
+        peaks = (strength == ndimage.maximum_filter(strength, 7)) & (strength > 0)
+        index = np.argwhere(peaks)
+        index = index[np.argsort(-strength[peaks], kind='stable')][:4 * LANDMARKS]
+        points = self.grid.index_to_world(index[:, ::-1] + [s.start for s in box[::-1]])
+        return points[farthest_first(points, min(LANDMARKS, len(points)), 0)]
