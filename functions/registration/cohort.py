@@ -8,7 +8,7 @@ import re
 import time
 
 from functions.registration.model_folder import open_model
-from functions.registration.results import inputs_of, is_done, read_results, require_free, write_results
+from functions.registration.results import Draft, inputs_of, is_done, read_results
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
@@ -80,7 +80,7 @@ def register_pairs(pairs,
 
     :param pairs: file (see :func:`read_pairs`) or list of :class:`Pair`.
     :param model, stages, threads, memory: see :func:`functions.registration.model_folder.open_model`.
-    :param inverse, overwrite: see :func:`functions.registration.results.write_results`.
+    :param inverse, overwrite: see :class:`functions.registration.results.Draft`.
     :param options: of :func:`functions.registration.register`.
     :return: list of :class:`Outcome`.
     """
@@ -126,9 +126,10 @@ def register_into(folder,
                           })
     if not overwrite and is_done(folder, made_from):
         return None, read_results(folder).record
-    require_free(folder, overwrite)
-    registration = register(fixed, moving, model, threads=threads, **dict(masks, **options))
-    return registration, write_results(registration, folder, inverse, overwrite, made_from)
+    with Draft(folder, overwrite) as draft:
+        registration = register(fixed, moving, model, threads=threads, on_fields=draft.write_fields,
+                                **dict(masks, **options))
+        return registration, draft.finish(registration, inverse, made_from)
 
 
 def _one(pair, folder, model, threads, inverse, overwrite, options):

@@ -70,24 +70,81 @@ def write_results(registration, folder, inverse=False, overwrite=False, made_fro
     :return: the record that results.json holds.
     :raises InputError: the folder is not empty. :raises DiskError: it cannot be written.
     """
-    folder = os.path.abspath(folder)
-    require_free(folder, overwrite)
-    start = time.time()
-    try:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        draft = tempfile.mkdtemp(prefix='.{}.'.format(os.path.basename(folder)), dir=os.path.dirname(folder))
-    except OSError as error:
-        raise DiskError('Cannot write to {}: {}. Choose another folder.'.format(
-            os.path.dirname(folder), error.strerror)) from error
-    try:
-        record = _write(registration, draft, folder, inverse)
+    with Draft(folder, overwrite) as draft:
+        return draft.finish(registration, inverse, made_from)
+
+
+class Draft(object):
+    """Results on their way to ``folder`` (a context manager; what is not finished in it is removed).
+
+    The fields can be written before the rest is known: see :meth:`write_fields`.
+
+    :raises InputError: the folder is not empty and may not be overwritten.
+    """
+
+    def __init__(self, folder, overwrite=False):
+        self.folder = os.path.abspath(folder)
+        require_free(self.folder, overwrite)
+        self._draft, self._fields_written = None, False
+
+    def write_fields(self, affine, nonrigid, dvf):
+        """Write what follows from the fields alone.
+
+        :param affine: sitk.AffineTransform, or None.
+        :raises DiskError: it cannot be written.
+        """
+        jobs = [(write_image, dvf, self._path(DISPLACEMENT)),
+                (transforms.write_total_transform, affine, nonrigid, self._path('transform.h5'))]
+        if affine is not None:
+            jobs += [(write_image, nonrigid, self._path(NONRIGID)),
+                     (transforms.write_affine, affine, self._path('affine.tfm'))]
+        _do(jobs)
+        self._fields_written = True
+
+    def finish(self, registration, inverse=False, made_from=None):
+        """Write what is missing and put everything in place; arguments and result as
+        :func:`write_results`."""
+        start = time.time()
+        affine = _affine_of(registration)
+        if not self._fields_written:
+            self.write_fields(affine, registration.nonrigid, registration.dvf)
+        jobs = [(write_image, registration.moved, self._path(MOVED)),
+                (write_image, registration.jacobian, self._path('jacobian.mha'))]
+        residual = None
+        if inverse:
+            field, residual = registration.inverse()
+            jobs.append((write_image, field, self._path(INVERSE)))
+        _do(jobs)
+        basis = DISPLACEMENT if affine is None else NONRIGID
+        path = write_elastix_transform(self._draft, self._path(basis), registration.dvf, affine, OUTSIDE)
+        for name in _ELASTIX:
+            _rename_in(self._path(name), self._draft, self.folder)
+        record = _record(registration, os.path.basename(path))
+        if inverse:
+            record['measures']['inverse_residual_mm'] = residual
         record['seconds']['writing'] = round(time.time() - start, 3)
         record['made_from'] = made_from
-        write_json(os.path.join(draft, RECORD), record)
-        _move(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return record
+        write_json(self._path(RECORD), record)
+        _move(self._draft, self.folder)
+        return record
+
+    def _path(self, name):
+        if self._draft is None:
+            parent, base = os.path.split(self.folder)
+            try:
+                os.makedirs(parent, exist_ok=True)
+                self._draft = tempfile.mkdtemp(prefix='.{}.'.format(base), dir=parent)
+            except OSError as error:
+                raise DiskError('Cannot write to {}: {}. Choose another folder.'.format(
+                    parent, error.strerror)) from error
+        return os.path.join(self._draft, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._draft is not None:
+            shutil.rmtree(self._draft, ignore_errors=True)
 
 
 def read_results(folder):
@@ -149,35 +206,27 @@ def versions():
     return dict(found, python=platform.python_version(), tensorflow=backend.version())
 
 
-def _write(registration, draft, folder, inverse):
-    affine = None if registration.affine.method == 'none' else registration.affine.transform
-    outputs = [(DISPLACEMENT, registration.dvf), (MOVED, registration.moved),
-               ('jacobian.mha', registration.jacobian)]
-    if affine is not None:
-        outputs.append((NONRIGID, registration.nonrigid))
-        transforms.write_affine(affine, os.path.join(draft, 'affine.tfm'))
-    residual = None
-    if inverse:
-        field, residual = registration.inverse()
-        outputs.append((INVERSE, field))
-    jobs = [(write_image, image, os.path.join(draft, name)) for name, image in outputs]
-    jobs.append((transforms.write_total_transform, affine, registration.nonrigid,
-                 os.path.join(draft, 'transform.h5')))
-    # A disk is waited for most of the time: two files on their way at once.
+def _do(jobs):
+    """Carry out (function, arguments ...). A disk is waited for most of the time: two files on their way at
+    once."""
     with futures.ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(*job) for job in jobs]:
             done.result()
-    basis = DISPLACEMENT if affine is None else NONRIGID
-    path = write_elastix_transform(draft, os.path.join(draft, basis), registration.dvf, affine, OUTSIDE)
-    for name in _ELASTIX:
-        _rename_in(os.path.join(draft, name), draft, folder)
+
+
+def _affine_of(registration):
+    return None if registration.affine.method == 'none' else registration.affine.transform
+
+
+def _record(registration, transformix):
+    """What results.json says, timings of writing aside."""
     record = {
         'format': FORMAT_NUMBER,
         'settings': registration.settings,
         'measures': registration.measures,
         'seconds': dict(registration.seconds),
         'versions': versions(),
-        'transformix': os.path.basename(path),
+        'transformix': transformix,
         'affine': {
             'method': registration.affine.method,
             'correlation_before': registration.affine.before,
@@ -191,8 +240,6 @@ def _write(registration, draft, folder, inverse):
     }
     if registration.affine.method == 'elastix':
         record['versions']['elastix'] = elastix_version()
-    if inverse:
-        record['measures']['inverse_residual_mm'] = residual
     return record
 
 

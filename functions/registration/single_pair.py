@@ -4,6 +4,7 @@ import collections
 import contextlib
 import logging
 import time
+from concurrent import futures
 
 import SimpleITK as sitk
 
@@ -86,7 +87,8 @@ def register(fixed,
              diffeomorphic=False,
              threads=None,
              memory=None,
-             affine_folder=None):
+             affine_folder=None,
+             on_fields=None):
     """Register two CT scans of a chest.
 
     The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought
@@ -110,6 +112,8 @@ def register(fixed,
     :param threads: of TensorFlow, ITK and elastix; None: all cores.
     :param memory: bytes one forward pass may use; see :func:`functions.registration.model_folder.open_model`.
     :param affine_folder: keeps what elastix wrote.
+    :param on_fields: called with (affine transform or None, nonrigid field, total field) as soon as they are
+        known, in another thread, so that they can be written while the moving image is being warped.
     :return: :class:`Registration`.
     :raises RegNetError: whatever cannot be used, in one sentence that says what to do.
     """
@@ -120,14 +124,14 @@ def register(fixed,
         with itk_threads(threads):
             return _register(opened, (fixed, fixed_lung, fixed_torso), (moving, moving_lung, moving_torso),
                              affine, input_mask, grid, composition, diffeomorphic, threads, affine_folder,
-                             clock)
+                             on_fields, clock)
     finally:
         if ours:
             opened.close()
 
 
 def _register(model, fixed, moving, affine_method, input_mask, grid, composition, diffeomorphic, threads,
-              affine_folder, clock):
+              affine_folder, on_fields, clock):
     mask_name = {'model': model.mask, 'none': None}.get(input_mask, input_mask)
     with clock('reading'):
         fixed, moving = [read_scan(source, role, lung, torso)
@@ -183,10 +187,15 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         work_field = nonrigid
         nonrigid = nonrigid if target == work else dvf_algebra.resample_dvf(nonrigid, target)
         dvf = nonrigid if linear is None else total_dvf(linear, nonrigid)
-    with clock('moved image'):
+    with clock('moved image'), futures.ThreadPoolExecutor(2) as pool:
+        # What needs one core, or the disk, goes on beside it.
+        jacobian = pool.submit(dvf_algebra.jacobian_determinant_of, dvf)
+        told = pool.submit(on_fields, linear, nonrigid, dvf) if on_fields is not None else None
         moved = warp(moving.native, dvf, 'bspline', OUTSIDE)
+        jacobian = jacobian.result()
+        if told is not None:
+            told.result()
     with clock('measures'):
-        jacobian = dvf_algebra.jacobian_determinant_of(dvf)
         inside_name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
         inside = None if inside_name is None else mask_on(fixed, inside_name, target)
         registration = Registration(fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian,

@@ -23,6 +23,15 @@ NOISE = 15.    # HU
 LANDMARKS = 300
 
 
+class Uneven(Breathing):
+    """Breathing that an affine transform does not describe: most of the motion in the lower lung, more at the
+    back and on one side, a strong heterogeneous part."""
+
+    def _decay(self, z):
+        value, slope = super(Uneven, self)._decay(z)
+        return value * value, 2. * value * slope
+
+
 class RealBreathing(object):
     """Breathing of a scan from what it shows (inhale) to exhale.
 
@@ -41,10 +50,11 @@ class RealBreathing(object):
         self.patient = Patient(number, check_options({'Size': size, 'Anatomy': 0.}))
         self.centre = low - scale * _CORNER
         few = self.grid.index_to_world(index[::397])
-        self.patient.ripple = 0.12 * largest
+        self.patient.ripple = 0.2 * largest
+        self.patient.back_more, self.patient.left_more = 0.4, 0.25 * (-1) ** number
         self.patient.chest_motion = (0.25 * largest, 0.1 * largest)
         for _ in range(6):
-            self.breathing = Breathing(Frame(self.patient))
+            self.breathing = Uneven(Frame(self.patient))
             found = np.linalg.norm(self.displacement(few), axis=1).max()
             self.patient.descent *= largest / found
 
