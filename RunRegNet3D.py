@@ -334,6 +334,11 @@ def main(words=None):
             raise
         logging.error('%s', error)
         return getattr(error, 'exit_code', 2)
+    except KeyboardInterrupt:
+        if arguments.traceback:
+            raise
+        logging.error('Interrupted. What was finished is kept; the same command goes on from there.')
+        return 130
     return 0
 
 

@@ -98,3 +98,13 @@ def test_what_registration_will_need_is_checked_before_training(changes, text, t
     path = tmp_path / 'my.json'
     path.write_text(json.dumps(changes))
     assert outcome(['--setting', str(path)], tmp_path, monkeypatch, caplog, text) == 2
+
+
+def test_an_interruption_is_one_line(monkeypatch, caplog):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(RunRegNet3D, 'run', interrupted)
+    assert RunRegNet3D.main([]) == 130
+    assert 'goes on from there' in caplog.text
+    with pytest.raises(KeyboardInterrupt):
+        RunRegNet3D.main(['--traceback'])
