@@ -22,7 +22,7 @@ MEMORY_SHARE = 0.5
 #: Bytes taken to be free where the system does not say.
 UNKNOWN_MEMORY = 4e9
 #: On a CPU: the images of a large scan need memory as well.
-MOST_MEMORY = 6e9
+MOST_MEMORY = 5e9
 
 
 def read_model_setting(setting, experiment):

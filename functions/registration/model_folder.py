@@ -86,7 +86,7 @@ def open_model(model, stages=None, threads=None, memory=None):
         one per stage, a dictionary stage -> folder, or the name of a set that comes with the project.
     :param stages: stages to be used; None: all that ``model`` has.
     :param threads: TensorFlow threads, None for all cores.
-    :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 6 GB at most.
+    :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 5 GB at most.
     :return: :class:`Model`.
     :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how
         the network was trained, a network of another stage.

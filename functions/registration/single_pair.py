@@ -29,6 +29,8 @@ LOGGER = logging.getLogger(__name__)
 GRIDS = ('native', 'isotropic')
 INPUT_MASKS = ('model', 'Lung', 'Torso', 'none')
 COMPOSITIONS = ('exact', 'additive')
+#: Bytes of a field up to which it is written while the moving image is being warped.
+BESIDE = 5e8
 #: Value of the moved image where there is no moving image: air.
 OUTSIDE = float(LOWEST)
 
@@ -187,14 +189,18 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         work_field = nonrigid
         nonrigid = nonrigid if target == work else dvf_algebra.resample_dvf(nonrigid, target)
         dvf = nonrigid if linear is None else total_dvf(linear, nonrigid)
-    with clock('moved image'), futures.ThreadPoolExecutor(2) as pool:
-        # What needs one core, or the disk, goes on beside it.
-        jacobian = pool.submit(dvf_algebra.jacobian_determinant_of, dvf)
-        told = pool.submit(on_fields, linear, nonrigid, dvf) if on_fields is not None else None
+    def fields_finished():
+        if on_fields is not None:
+            on_fields(linear, nonrigid, dvf)
+        return dvf_algebra.jacobian_determinant_of(dvf)
+
+    # What needs one core, or the disk, goes on beside the warp, unless the field is so large that memory
+    # would be short.
+    with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
+        beside = 12. * dvf.GetNumberOfPixels() <= BESIDE
+        rest = pool.submit(fields_finished) if beside else None
         moved = warp(moving.native, dvf, 'bspline', OUTSIDE)
-        jacobian = jacobian.result()
-        if told is not None:
-            told.result()
+        jacobian = rest.result() if beside else fields_finished()
     with clock('measures'):
         inside_name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
         inside = None if inside_name is None else mask_on(fixed, inside_name, target)
