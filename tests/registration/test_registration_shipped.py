@@ -1,0 +1,54 @@
+"""The set of networks that comes with the project: whole, small, and of use on a patient it has not seen."""
+import glob
+import os
+
+import numpy as np
+import pytest
+
+from functions.evaluation.tre import error_vectors
+from functions.phantom.case import Case
+from functions.registration import register
+from functions.registration.measures import folding
+from functions.registration.model_folder import DEFAULT_SET, SETS, named_set, open_model
+from functions.setting.atomic import read_json
+
+
+def test_every_network_of_the_set_is_whole_small_and_has_its_card_and_recipe():
+    folders = named_set(DEFAULT_SET)
+    with open_model(DEFAULT_SET, threads=1) as model:
+        assert model.stages == sorted(folders, reverse=True) and model.mask == 'Lung'
+    for stage, folder in folders.items():
+        files = glob.glob(os.path.join(folder, 'train', 'Model', 'Saved', '*'))
+        assert sum(os.path.getsize(path) for path in files) < 2e6
+        assert os.path.isfile(os.path.join(folder, 'README.md'))
+        recipe = read_json(os.path.join(SETS, 'recipes', os.path.basename(folder) + '.json'))
+        trained = read_json(os.path.join(folder, 'train', 'Model', 'setting0.txt'))
+        assert recipe['stage'] == stage == trained['stage']
+        for key in ('InputMask', 'InputMargin', 'normalization', 'DVFUnit', 'SpongeModel', 'OnTheFly'):
+            assert trained[key] == recipe[key], key
+        for name, value in recipe['NetworkTraining'].items():
+            assert trained['NetworkTraining'][name] == value, name
+
+
+@pytest.fixture(scope='module')
+def patient():
+    """(fixed, moving, their lungs, landmarks of both) of an unseen patient of 24 cm."""
+    case = Case(14, {'Size': [240, 176, 224], 'Landmarks': 100})
+    (fixed, fixed_lung, _), (moving, moving_lung, _) = case.phase(0), case.phase(5)
+    return fixed, moving, fixed_lung, moving_lung, case.landmarks(0), case.landmarks(5)
+
+
+def test_it_registers_a_patient_it_has_not_seen(patient):
+    fixed, moving, fixed_lung, moving_lung, here, there = patient
+    found = register(fixed, moving, DEFAULT_SET, fixed_lung=fixed_lung, moving_lung=moving_lung, affine='none')
+    before = np.linalg.norm(error_vectors(here, there), axis=1).mean()
+    after = np.linalg.norm(error_vectors(here, there, found.dvf), axis=1).mean()
+    assert after < 0.5 * before
+    assert folding(found.jacobian, fixed_lung) < 0.05
+    assert not found.measures['worse']
+
+
+def test_the_same_image_twice_hardly_moves(patient):
+    fixed, _, lung = patient[:3]
+    found = register(fixed, fixed, DEFAULT_SET, fixed_lung=lung, moving_lung=lung, affine='none')
+    assert found.measures['displacement_mm']['median'] < 1.
