@@ -123,7 +123,7 @@ class TestDataSettings:
         'data, types, prefix, unsure, cases',
         [('SPREAD', ['Fixed', 'Moving'], 'ExpLung', True, 20),
          ('DIR-Lab_4D', PHASES, 'case', False, 10), ('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', False, 10),
-         ('Phantom_4D', PHASES, 'case', False, 20)])
+         ('Phantom_4D', PHASES, 'case', False, 200)])
     def test_documented_values(self, data, types, prefix, unsure, cases):
         assert su.load_data_setting(data) == {
             'ext': '.mha', 'ImageByte': 2, 'types': types, 'expPrefix': prefix, 'DefaultPixelValue': -2048,
