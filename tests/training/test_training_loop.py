@@ -181,9 +181,9 @@ def test_frozen_statistics_are_no_longer_updated_and_are_what_the_validation_see
     training['FreezeStatistics'] = 0.5
     run(setting, 6)
     plain = dict(losses(setting))
-    # The first half is that of a training that never freezes.
+    # The first half is that of a training that freezes at its very end.
     setting['current_experiment'] = 'never'
-    training['FreezeStatistics'] = None
+    training['FreezeStatistics'] = 1
     run(setting, 6)
     never = losses(setting)
     assert [plain[i] for i in (1, 2, 3)] == pytest.approx([never[i] for i in (1, 2, 3)], rel=1e-4)
