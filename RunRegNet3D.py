@@ -249,8 +249,8 @@ def prepare_data(setting, arguments):
     from functions.evaluation.gate import before_registration, usual_pairs
     data, cases = arguments.prepare, arguments.cases
     if data == 'Phantom_4D':
-        from functions.phantom.phantom import make_cases
-        cases = cases or range(1, 21)
+        from functions.phantom.phantom import USUAL_CASES, make_cases
+        cases = cases or USUAL_CASES
         make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
     else:
         from functions.preprocessing.prepare import prepare_data_set

@@ -3,6 +3,7 @@ them."""
 import numpy as np
 import SimpleITK as sitk
 
+from functions.image.masks import bounding_box
 from functions.setting.errors import InputError
 
 # Canny needs the neighbours of the neighbours of an edge voxel; anything further does not reach the lungs.
@@ -62,19 +63,6 @@ class Context(object):
                                      self._options['Canny_UpperThreshold'])
             self.products['edges'] = self._edges
         return self._edges
-
-
-def bounding_box(mask, margin=0):
-    """Slices (z, y, x) around the non-zero voxels of a mask, ``margin`` voxels wider, clipped to the
-    volume."""
-    box = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        if found.size == 0:
-            raise InputError('The mask is empty.')
-        box.append(slice(max(0, found[0] - margin), min(mask.shape[axis], found[-1] + 1 + margin)))
-    return tuple(box)
 
 
 def canny_near(image, mask, lower, upper):

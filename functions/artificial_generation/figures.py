@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.context import Context, bounding_box
+from functions.artificial_generation.context import Context
 from functions.artificial_generation.figure_page import (
     GRID_STEP, Page, Panel, Section, common_limit, deformed_grid, length, outline, plain_axes, whole_mm)
 from functions.artificial_generation.identity import Identity
@@ -28,6 +28,7 @@ from functions.artificial_generation.making import make_deformed
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.artificial_generation.staging import clear_cache, original_volumes
 from functions.image.geometry import Geometry
+from functions.image.masks import bounding_box
 from functions.image.volume_io import array_view
 from functions.setting.errors import DiskError, InputError, RegNetError
 from functions.setting.setting_utils import address_generator, initialize_setting

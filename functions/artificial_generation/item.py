@@ -8,13 +8,12 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.context import bounding_box
 from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.making import make_deformed
 from functions.artificial_generation.next_image import make_next
 from functions.artificial_generation.staging import original_volumes
 from functions.artificial_generation.volumes import mask_of
-from functions.image.masks import apply_mask
+from functions.image.masks import apply_mask, bounding_box
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
 
@@ -128,7 +127,7 @@ def _item(identity, moving, deformed, dvf):
         inside = [array_view(mask_of(volumes, identity.input_mask)) for volumes in (moving, deformed)]
         im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
         if identity.input_margin is not None:
-            margin = int(np.ceil(identity.input_margin / min(deformed.im.GetSpacing())))
+            margin = np.ceil(identity.input_margin / np.array(deformed.im.GetSpacing()[::-1]))
             box = bounding_box((inside[0] != 0) | (inside[1] != 0), margin)
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:

@@ -3,7 +3,7 @@ matched."""
 import numpy as np
 
 from functions.artificial_generation import dilation
-from functions.artificial_generation.context import bounding_box
+from functions.image.masks import bounding_box
 from functions.setting.errors import InputError
 
 EROSION_MM = 4

@@ -31,6 +31,21 @@ def require_nonempty(mask, name):
     return mask
 
 
+def bounding_box(mask, margin=0):
+    """Slices of the smallest box around the non-zero voxels of an array, wider by ``margin`` voxels (a number,
+    or one for every axis) where the array allows.
+
+    :raises InputError: the mask is empty.
+    """
+    box = []
+    for axis, wide in enumerate(np.broadcast_to(margin, mask.ndim)):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if used.size == 0:
+            raise InputError('The mask is empty.')
+        box.append(slice(max(int(used[0] - wide), 0), min(int(used[-1] + 1 + wide), mask.shape[axis])))
+    return tuple(box)
+
+
 def apply_mask(array, mask, value):
     """Copy of ``array`` with ``value`` wherever ``mask`` is zero.
 

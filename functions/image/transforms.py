@@ -116,11 +116,11 @@ def total_dvf(affine, dvf, geometry=None):
     result = np.empty(geometry.shape + (3,), np.float32)
     moves, term = np.empty((2,) + geometry.shape[1:], np.float32)
     for k, plane in enumerate(result):
-        parts = None if field is None else [np.ascontiguousarray(field[k, ..., j]) for j in range(3)]
+        parts = [] if field is None else [np.ascontiguousarray(field[k, ..., j]) for j in range(3)]
         for i in range(3):
             np.add(in_slice[i], up[k, i], out=moves)
-            for j in range(0 if field is None else 3):
-                np.multiply(parts[j], np.float32(matrix[i, j]), out=term)
+            for j, part in enumerate(parts):
+                np.multiply(part, np.float32(matrix[i, j]), out=term)
                 moves += term
             plane[..., i] = moves
     return image_from_array(result, geometry)

@@ -24,6 +24,8 @@ from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
 DATA = 'Phantom_4D'
+#: Cases that are made when nobody says which.
+USUAL_CASES = range(1, 21)
 FORMAT_NUMBER = 2  # raise by hand when the output of any case changes
 _log = logging.getLogger(__name__)
 

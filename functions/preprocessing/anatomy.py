@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from functions.image.masks import bounding_box
 from functions.preprocessing import morphology as mo
 from functions.setting.errors import InputError
 
@@ -54,7 +55,7 @@ def airway(hu, inside, spacing):
     if seed is None:
         _log.info('No trachea found; the airways are not told from the lungs.')
         return result
-    box = mo.bounding_box(inside)
+    box = bounding_box(inside)
     image = sitk.GetImageFromArray(np.where(inside, hu, 0)[box].astype(np.float32))
     start = [int(s - b.start) for s, b in zip(seed, box)][::-1]
     grown, volume = None, 0.
@@ -169,7 +170,7 @@ def _two(hu, parts, spacing):
 
 def _cut(mask, spacing):
     """Cut a part that is two lungs touching each other at its narrowest place; None if it is one lung."""
-    box = mo.bounding_box(mask, 1)
+    box = bounding_box(mask, 1)
     part = mask[box]
     depth = mo.depth(part, spacing)
     for radius in np.arange(spacing / 2, 30, spacing / 2):

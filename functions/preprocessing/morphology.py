@@ -3,6 +3,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from functions.image.masks import bounding_box
+
 IN_PLANE = np.zeros((3, 3, 3), bool)
 IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
@@ -58,16 +60,6 @@ def closed(mask, radius, spacing):
     result = mask.copy()
     result[box] |= part
     return result
-
-
-def bounding_box(mask, margin=0):
-    """Slices of the smallest box around a non-empty ``mask``, wider by ``margin`` voxels where the array
-    allows."""
-    box = []
-    for axis in range(mask.ndim):
-        used = np.nonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))[0]
-        box.append(slice(max(used[0] - margin, 0), min(used[-1] + 1 + margin, mask.shape[axis])))
-    return tuple(box)
 
 
 def components(mask, structure=None):

@@ -9,11 +9,10 @@ import SimpleITK as sitk
 
 from functions.image.geometry import require_same_grid
 from functions.image.manifest import array_checksum, check_manifest, record_output, write_manifest
-from functions.image.masks import read_mask, require_nonempty
+from functions.image.masks import bounding_box, read_mask, require_nonempty
 from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.load import load_ct
-from functions.preprocessing.morphology import bounding_box
 from functions.preprocessing.segmentation import chest_masks, torso_mask
 from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError

@@ -9,7 +9,7 @@ import numpy as np
 
 from functions.image.dvf import require_dvf
 from functions.image.geometry import Geometry
-from functions.image.masks import require_nonempty
+from functions.image.masks import bounding_box
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
@@ -34,15 +34,13 @@ def box_of(masks, margin):
 
     :param masks: mask images on one grid, not empty.
     :return: :class:`Geometry`.
+    :raises InputError: a mask is empty.
     """
-    geometry, low, high = Geometry.of(masks[0]), [], []
-    arrays = [array_view(require_nonempty(mask, 'the mask')) for mask in masks]
-    for axis in range(3):
-        wide = int(np.ceil(margin / geometry.spacing[axis]))
-        others = tuple(i for i in range(3) if i != 2 - axis)
-        found = np.flatnonzero(np.logical_or.reduce([array.any(axis=others) for array in arrays]))
-        low.append(max(0, int(found[0]) - wide))
-        high.append(min(geometry.size[axis], int(found[-1]) + 1 + wide))
+    geometry = Geometry.of(masks[0])
+    wide = np.ceil(margin / np.array(geometry.spacing[::-1]))
+    boxes = [bounding_box(array_view(mask), wide) for mask in masks]
+    low = [min(part.start for part in parts) for parts in zip(*boxes)][::-1]
+    high = [max(part.stop for part in parts) for parts in zip(*boxes)][::-1]
     return Geometry(tuple(b - a for a, b in zip(low, high)), geometry.spacing,
                     tuple(float(c) for c in geometry.index_to_world(low)), geometry.direction)
 

@@ -143,4 +143,3 @@ def check_field(field, stage):
                          'chest?).'.format(
                              stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest),
                              LARGEST))
-

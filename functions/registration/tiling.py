@@ -54,6 +54,8 @@ def choose_tiles(description, shape, memory):
     :return: list of (Span, Span, Span).
     :raises InputError: even the smallest tile does not fit.
     """
+    if description.peak_bytes(shape) <= memory:
+        return list(itertools.product(*[axis_spans(description, side, side) for side in shape]))
     cuts = [_cuts(description, side) for side in shape]
     choices = sorted(itertools.product(*cuts), key=lambda cut: np.prod([float(n) * tile for n, tile in cut]))
     for cut in choices:

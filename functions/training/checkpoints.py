@@ -52,10 +52,18 @@ class Checkpoints(object):
         if step in self.steps():
             self._remove(step)      # while its files are replaced it is not whole
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
-        files = {os.path.basename(name): describe_file(name) for name in _files(self.prefix, step)}
-        self._write_record(step, files, state)
+        self.record(step, state)
         self._remove_old(best_step(state))
         return path
+
+    def record(self, step, state):
+        """Write the record of a checkpoint whose files are there: from now on it counts."""
+        self._write_record(step, {os.path.basename(name): describe_file(name)
+                                  for name in self.files(step)}, state)
+
+    def files(self, step):
+        """Paths of the data files of a checkpoint."""
+        return _files(self.prefix, step)
 
     def update(self, step, state):
         """Replace the state of a checkpoint that is there: what was found out about it after it was saved."""
@@ -152,5 +160,5 @@ class Checkpoints(object):
     def _remove(self, step):
         # The record goes first: from then on the checkpoint does not count.
         os.remove(self._record_path(step))
-        for path in _files(self.prefix, step):
+        for path in self.files(step):
             os.remove(path)

@@ -17,7 +17,6 @@ from functions.network.builder import build
 from functions.network.description import network_description
 from functions.setting import setting_utils as su
 from functions.setting.atomic import publish, read_json, write_json
-from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 from functions.setting.experiment_files import settings_number
 from functions.tf_utils.backend import tf
@@ -48,37 +47,35 @@ def export(source, target, step='Last', resumable=False):
     checkpoints = Checkpoints(setting, experiment=experiment)
     step = checkpoints.resolve(step)
     prefix = checkpoints.path(step)
-    content = su.read_setting(setting, experiment, settings_number(setting, experiment))
-    folder = os.path.join(target, 'train', 'Model')
-    saved = os.path.join(folder, 'Saved')
-    shutil.rmtree(saved, ignore_errors=True)
-    os.makedirs(saved)
-    new = os.path.join(saved, os.path.basename(prefix))
+    number = settings_number(setting, experiment)
+    content = su.read_setting(setting, experiment, number)
+    here = su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
+    target_setting, target_experiment = su.address_of_folder(target)
+    there = su.address_generator(target_setting, 'ModelFolder', current_experiment=target_experiment)
+    written = Checkpoints(target_setting, experiment=target_experiment)
+    written.retire()
+    os.makedirs(os.path.dirname(written.prefix), exist_ok=True)
     if resumable:
-        for path in glob.glob(glob.escape(prefix) + '.*'):
-            if not path.endswith('.json'):
-                shutil.copyfile(path, os.path.join(saved, os.path.basename(path)))
+        for path in checkpoints.files(step):
+            shutil.copy(path, os.path.dirname(written.prefix))
     else:
-        _save_weights(content, prefix, new)
-    files = {os.path.basename(path): describe_file(path) for path in glob.glob(glob.escape(new) + '.*')}
-    write_json(new + '.json', {'format': RECORD_FORMAT, 'step': step, 'files': files,
-                               'state': checkpoints.state(step)})
-    for path in glob.glob(os.path.join(folder, 'setting*.txt')) + glob.glob(os.path.join(folder, 'about*.json')):
-        os.remove(path)
-    write_json(os.path.join(folder, 'setting0.txt'),
+        _save_weights(content, prefix, '{}-{}'.format(written.prefix, step))
+    for name in ('setting', 'about'):
+        for path in glob.glob(glob.escape(there + name) + '*'):
+            os.remove(path)
+    write_json(there + 'setting0.txt',
                {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
-    model_folder = os.path.join(source, 'train', 'Model')
-    about = sorted(glob.glob(os.path.join(model_folder, 'about*.json')), key=os.path.getmtime)
-    if about:
+    about = '{}about{}.json'.format(here, number)
+    if os.path.isfile(about):
         # The names of all items follow from the settings.
-        write_json(os.path.join(folder, 'about0.json'),
-                   {key: value for key, value in read_json(about[-1]).items() if key != 'data'})
+        write_json(there + 'about0.json',
+                   {key: value for key, value in read_json(about).items() if key != 'data'})
     for name in _LOGS:
-        path = os.path.join(model_folder, name)
-        if os.path.isfile(path):
-            with publish(os.path.join(folder, name)) as temporary:
-                shutil.copyfile(path, temporary)
-    return new
+        if os.path.isfile(here + name):
+            with publish(there + name) as temporary:
+                shutil.copyfile(here + name, temporary)
+    written.record(step, checkpoints.state(step))
+    return written.path(step)
 
 
 def _save_weights(setting, source, target):

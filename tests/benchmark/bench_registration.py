@@ -74,8 +74,10 @@ def unavoidable(paths, affine, folder, stages):
     fixed, moving, fixed_lung, moving_lung = [read_image(paths[name]) for name in (
         'fixed', 'moving', 'fixed_lung', 'moving_lung')]
     grid = Geometry.of(fixed)
-    box = box_of([fixed_lung, resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)], MARGINS[stages[-1]])
-    still, led, total = cut(fixed, box), resample.resample_to(moving, box, 'linear', -2048., transform=affine), None
+    led_lung = resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)
+    box = box_of([fixed_lung, led_lung], MARGINS[stages[-1]])
+    still, total = cut(fixed, box), None
+    led = resample.resample_to(moving, box, 'linear', -2048., transform=affine)
     for stage in stages:
         resample.downsample(still, stage)
         small = resample.downsample(led, stage)

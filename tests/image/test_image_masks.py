@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from functions.image.masks import apply_mask, read_mask, require_nonempty
+from functions.image.masks import apply_mask, bounding_box, read_mask, require_nonempty
 from functions.setting.errors import InputError, MissingFileError
 from image_truths import image_of, oblique_geometry
 
@@ -53,3 +53,13 @@ def test_apply_mask_sets_what_is_outside_and_copies():
     assert (apply_mask(field, mask, 0).sum(axis=-1) == 3 * (mask > 0)).all()
     with pytest.raises(InputError, match='must be equal'):
         apply_mask(array, mask[1:], 0)
+
+
+def test_the_bounding_box_is_wider_by_each_axis_margin_and_ends_with_the_array():
+    mask = np.zeros((9, 10, 12), bool)
+    mask[2, 4, 5] = mask[3, 6, 11] = True
+    assert bounding_box(mask) == (slice(2, 4), slice(4, 7), slice(5, 12))
+    assert bounding_box(mask, 3) == (slice(0, 7), slice(1, 10), slice(2, 12))
+    assert bounding_box(mask, (1, 0, 2)) == (slice(1, 5), slice(4, 7), slice(3, 12))
+    with pytest.raises(InputError, match='empty'):
+        bounding_box(np.zeros((3, 3, 3), bool))
