@@ -81,7 +81,7 @@ def settings_block(arguments, changes=None):
             setting['deform_exp'][name].update(small)
         replace(setting['deform_exp'][name], changes.get('deform_exp', {}).get(name, {}))
     su.load_network_setting(setting, network)
-    replace(setting, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage') if key in changes})
+    replace(setting, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage', 'SizeUnit') if key in changes})
     setting.setdefault('ClassBalanced', su.load_suggested_class_balanced(setting))
     for key in ('max_iterations', 'max_hours'):
         if getattr(arguments, key) is not None:
@@ -169,7 +169,9 @@ def prepare(setting, arguments):
     su.require_originals(setting)
     if generate:
         # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
-        modes = ('Validation',) if setting.get('OnTheFly') else ('Training', 'Validation')
+        # On the fly, what is on disk is used all the same: many cores may generate for one that trains.
+        on_the_fly = setting.get('OnTheFly') and not setting['only_generate_image']
+        modes = ('Validation',) if on_the_fly else ('Training', 'Validation')
         batches = [(modes, None)] + ([(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else [])
         for modes, stage in batches:
             report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)

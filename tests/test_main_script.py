@@ -5,6 +5,8 @@ import logging
 import pytest
 
 import RunRegNet3D
+import functions.setting.setting_utils as su
+from functions.artificial_generation.batch import BatchReport
 
 
 def settings(words=(), changes=None):
@@ -12,7 +14,6 @@ def settings(words=(), changes=None):
 
 
 def test_block_is_a_setting_that_passes_its_own_check():
-    import functions.setting.setting_utils as su
     setting = settings()
     assert su.find_problems(setting) == []
     assert len({case for item in su.get_im_info_list_from_train_mode(setting, 'Training') for case in [item['cn']]}) >= 4
@@ -37,6 +38,27 @@ def test_command_line_comes_before_the_file_and_the_file_before_the_block():
     (['-g'], True), (['-g', 'True'], True), (['--only_generate_image', 'False'], False), ([], False)])
 def test_image_flags_take_true_and_false_as_published_job_scripts_pass_them(words, expected):
     assert settings(words)['only_generate_image'] is expected
+
+
+@pytest.mark.parametrize('words, expected', [(['-g'], ['Training', 'Validation']), ([], ['Validation'])])
+def test_only_generating_makes_everything_even_on_the_fly(words, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(RunRegNet3D, 'phantom_cases', lambda setting: {})
+    monkeypatch.setattr(RunRegNet3D.su, 'require_originals', lambda setting: None)
+
+    def generate(setting, modes, **options):
+        asked.extend(modes)
+        return BatchReport([], [], [], [], [], 0.)
+    monkeypatch.setattr('functions.artificial_generation.batch.generate_batch', generate)
+    monkeypatch.setattr('functions.registration.pair.check_pairs', lambda *arguments: None)
+    RunRegNet3D.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
+    assert asked == expected
+
+
+def test_whole_images_may_be_padded_to_fewer_sizes():
+    assert settings(changes={'SizeUnit': 16})['SizeUnit'] == 16 and settings()['SizeUnit'] == 8
+    assert su.find_problems(settings(changes={'SizeUnit': 16})) == []
+    assert su.find_problems(settings(changes={'SizeUnit': 12})) == ['SizeUnit is 12; unet1 takes multiples of 8.']
 
 
 @pytest.mark.parametrize('words, text', [

@@ -247,6 +247,9 @@ def _network(setting):
             if setting.get('FullImage') and not description.full_image:
                 problems.append('FullImage is True, but {} predicts only the middle of its input; set it to '
                                 'False.'.format(name))
+            unit = setting.get('SizeUnit', description.size_unit)
+            if isinstance(unit, int) and unit % description.size_unit:
+                problems.append('SizeUnit is {}; {} takes multiples of {}.'.format(unit, name, description.size_unit))
         if name == 'crop5_connection' and setting.get('stage') in (1, 2):
             problems.append('NetworkDesign crop5_connection is for stage 4; stage is {}.'.format(
                 setting['stage']))
