@@ -27,7 +27,8 @@ def add_arguments(parser):
                        'one per stage, or the name of a set; default: chest, the set that comes with '
                        'the project')
     group.add_argument('--stages', nargs='+', type=int, metavar='N',
-                       help='pyramid, e.g. 4 2 1; default: every stage there is a model for')
+                       help='pyramid, e.g. 4 2 1, or 4 4 2 1 for two passes of stage 4; default: as the set says, else every stage '
+                       'there is a model for')
     group.add_argument('--affine', metavar='none|elastix|sitk|FILE', help='affine registration before the '
                        'networks; default: elastix where it is installed, else sitk')
     for name in _MASKS:
@@ -128,7 +129,7 @@ def _model(arguments):
     model = arguments.model
     if model is None:
         from functions.registration.model_folder import DEFAULT_SET, named_set
-        model = named_set(DEFAULT_SET) or find_models(arguments.stages, arguments.where_to_run)
+        model = DEFAULT_SET if named_set(DEFAULT_SET) else find_models(arguments.stages, arguments.where_to_run)
     elif len(model) == 1:
         model = model[0]    # a folder, or the name of a set
     return model, arguments.stages, arguments.threads, memory

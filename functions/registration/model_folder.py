@@ -1,4 +1,5 @@
 """Trained networks from the folders of their experiments, opened once and used for any number of pairs."""
+import collections
 import logging
 import os
 
@@ -21,6 +22,9 @@ DEFAULT_SET = 'chest'
 
 #: What the settings of a model must say about how it was trained; nothing of it is guessed.
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')
+
+NamedSet = collections.namedtuple('NamedSet', 'folders stages')
+"""``folders``: dictionary stage -> folder; ``stages``: the passes it is meant to be used with."""
 
 
 class Model(object):
@@ -84,13 +88,17 @@ def open_model(model, stages=None, threads=None, memory=None):
 
     :param model: the folder of an experiment (``Experiments/RegNet/my_experiment``), a list of such folders,
         one per stage, a dictionary stage -> folder, or the name of a set that comes with the project.
-    :param stages: stages to be used; None: all that ``model`` has.
+    :param stages: stages to be used; None: as the set says, else all that ``model`` has.
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None takes half of what is free, on a CPU 5 GB at most.
     :return: :class:`Model`.
     :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how
         the network was trained, a network of another stage.
     """
+    if isinstance(model, str) and not os.path.isdir(model):
+        shipped = named_set(model)
+        if shipped is not None:
+            model, stages = shipped.folders, shipped.stages if stages is None else stages
     folders = _folders(model)
     if stages is not None:
         check_stages(stages)
@@ -137,18 +145,20 @@ def check_model_setting(setting, name, stage):
 
 
 def named_set(name):
-    """Folders of a set of networks that comes with the project, ``Experiments/<name>.json``: dictionary stage
-    -> folder; None where there is no such set."""
+    """A set of networks that comes with the project, ``Experiments/<name>.json``.
+
+    :return: :class:`NamedSet`, or None where there is no such set.
+    """
     path = os.path.join(SETS, '{}.json'.format(name))
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    return {int(stage): os.path.join(SETS, folder) for stage, folder in read_json(path).items()}
+    content = read_json(path)
+    return NamedSet({int(stage): os.path.join(SETS, folder) for stage, folder in content['networks'].items()},
+                    content['stages'])
 
 
 def _folders(model):
     """Dictionary stage -> folder."""
-    if isinstance(model, str) and not os.path.isdir(model):
-        model = named_set(model) or model
     if isinstance(model, dict):
         for stage in model:
             if [stage] not in STAGE_LISTS:

@@ -1,6 +1,7 @@
 """Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed
 exactly."""
 import collections
+import itertools
 import logging
 import time
 
@@ -27,10 +28,12 @@ its grid; ``seconds``: wall time."""
 
 
 def check_stages(stages):
-    """:raises InputError: not one of the pyramids a network can be run through."""
-    if list(stages) not in STAGE_LISTS:
-        raise InputError("The stage list {} is not possible (setting 'stage_list'). Accepted: {}.".format(
-            list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
+    """A stage may follow itself: another pass of its network, on what the passes before left.
+
+    :raises InputError: not one of the pyramids a network can be run through."""
+    if [stage for stage, _ in itertools.groupby(stages)] not in STAGE_LISTS:
+        raise InputError("The stage list {} is not possible (setting 'stage_list'). Accepted: {}, each stage once or "
+                         "several times in a row.".format(list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
 
 
 def register_images(fixed,
@@ -51,7 +54,7 @@ def register_images(fixed,
 
     :param fixed, moving: SimpleITK images in HU on the same grid.
     :param predict: dictionary stage -> function (moving array, fixed array) -> [z, y, x, 3] mm.
-    :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`.
+    :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`; stages may be repeated, as [4, 4, 2, 1].
     :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or
         None.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).

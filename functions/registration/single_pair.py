@@ -100,7 +100,8 @@ def register(fixed,
         sitk.Image, in HU (or HU plus 1024, which is said); any grids.
     :param model: folder of an experiment, list of folders, dictionary stage -> folder, dictionary stage ->
         opened network, or a :class:`functions.registration.model_folder.Model`; opened ones stay open.
-    :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; None: all that ``model`` has.
+    :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1], each stage once or several times in a row ([4, 4, 2, 1]
+        runs the network of stage 4 again on what its first pass left); None: all that ``model`` has.
     :param fixed_lung, fixed_torso, moving_lung, moving_torso: masks (file or image) on the grids of their
         images; the one that the networks need is made where it is not given.
     :param affine: 'elastix', 'sitk', 'none', or the path of a transform file; None: elastix where there is
@@ -150,7 +151,7 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
     linear = None if affine.method == 'none' else affine.transform
     with clock('moving image to the working grid'):
         # What coarser voxels show, or the next stage warps anew, hides the difference.
-        interpolator = 'bspline' if model.stages == [1] else 'linear'
+        interpolator = 'bspline' if model.stages[0] == 1 else 'linear'
         fixed_image, masks, box, source = fixed.image, [None, None], work, moving.image
         if mask_name is not None:
             masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]

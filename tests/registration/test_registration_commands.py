@@ -170,11 +170,15 @@ def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkey
     # Without a set, the default is what training has left.
     found, stages, _, _ = command_line._model(parser(['--register', 'a', 'b', '--output', 'o', '-w', 'Root']))
     assert sorted(found) == [2, 4] and stages is None
-    (tmp_path / 'Experiments' / 'chest.json').write_text('{"4": "RegNet/S4", "2": "RegNet/S2"}')
+    (tmp_path / 'Experiments' / 'chest.json').write_text(
+        '{"networks": {"4": "RegNet/S4", "2": "RegNet/S2"}, "stages": [4, 4, 2]}')
     for words in ([], ['--model', 'chest']):
         found = command_line._model(parser(['--register', 'a', 'b', '--output', 'o'] + words))[0]
         with model_folder.open_model(found, [4]) as model:
             assert model.stages == [4] and os.path.samefile(model.folders[4], folders[4])
+        # Nobody says which stages: the set does.
+        with model_folder.open_model(found) as model:
+            assert model.stages == [4, 4, 2]
     with pytest.raises(InputError, match='no network for stage 1'):
         model_folder.open_model('chest', [4, 2, 1])
     with pytest.raises(MissingFileError, match='does not exist'):

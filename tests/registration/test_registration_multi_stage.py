@@ -87,3 +87,23 @@ def test_masks_and_images_must_share_the_grid(fixed):
     empty.CopyInformation(fixed)
     with pytest.raises(InputError, match='mask'):
         register_images(fixed, fixed, {4: None}, [4], empty, empty)
+
+
+@pytest.mark.parametrize('stages, left', [([4], 4.), ([4, 4], 2.), ([4, 4, 2], 1.), ([2, 2, 1], 1.)])
+def test_every_further_pass_works_on_what_the_passes_before_left(stages, left):
+    # A ramp along z that was moved by 8 mm; a network that reads the distance off it and goes half of the way.
+    z = np.arange(SIZE[2], dtype=float)[:, None, None] + np.zeros(SIZE[::-1])
+    moving, fixed = [sitk.GetImageFromArray(((z + shift) * 10. - 900.).astype(np.int16)) for shift in (0., 8.)]
+
+    def half(moving, fixed):
+        way = np.zeros(moving.shape + (3,), np.float32)
+        way[..., 2] = np.clip(fixed.astype(np.float32) - moving, -200, 200) / 20.
+        return way
+    found = register_images(fixed, moving, dict.fromkeys((4, 2, 1), half), stages)
+    assert sitk.GetArrayFromImage(found.dvf)[15:25, 15:-15, 15:-15, 2] == pytest.approx(8. - left, abs=0.3)
+
+
+@pytest.mark.parametrize('stages', [[2, 4], [4, 2, 4], [4, 1], [4, 4, 1], []])
+def test_passes_go_from_coarse_to_fine_without_a_gap(stages, fixed):
+    with pytest.raises(InputError, match='each stage once or several times in a row'):
+        register_images(fixed, fixed, dict.fromkeys((4, 2, 1), smooth), stages)

@@ -14,9 +14,9 @@ from functions.setting.atomic import read_json
 
 
 def test_every_network_of_the_set_is_whole_small_and_has_its_card_and_recipe():
-    folders = named_set(DEFAULT_SET)
+    folders, stages = named_set(DEFAULT_SET)
     with open_model(DEFAULT_SET, threads=1) as model:
-        assert model.stages == sorted(folders, reverse=True) and model.mask == 'Lung'
+        assert model.stages == stages and set(stages) == set(folders) and model.mask == 'Lung'
     for stage, folder in folders.items():
         files = glob.glob(os.path.join(folder, 'train', 'Model', 'Saved', '*'))
         assert sum(os.path.getsize(path) for path in files) < 2e6
