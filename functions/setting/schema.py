@@ -175,7 +175,8 @@ _LOADED = [
     Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
     Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
     Key('Margin', whole(0), ABSENT, 'least distance [voxel] of patch centres from the border, Ry + 1'),
-    Key('SizeUnit', whole(1), ABSENT, 'valid sides of the network are SizeUnit k + SizeOffset'),
+    Key('SizeUnit', whole(1), ABSENT, 'valid sides of the network are SizeUnit k + SizeOffset; a multiple of it pads '
+        'whole images to fewer different sizes'),
     Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
 ]
 
