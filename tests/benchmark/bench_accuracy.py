@@ -184,7 +184,7 @@ def main(words=None):
     parser.add_argument('--methods', nargs='+', default=list(METHODS), choices=METHODS)
     parser.add_argument('--cases', nargs='+', type=int, default=list(range(11, 21)))
     parser.add_argument('--real', nargs='+', default=[], metavar='SCAN')
-    parser.add_argument('--model', nargs='+')
+    parser.add_argument('--model', nargs='+', default=['chest'])
     parser.add_argument('--stages', nargs='+', type=int)
     parser.add_argument('--name', default='regnet', help='of the results of the networks')
     parser.add_argument('--no_affine', action='store_true')
@@ -208,7 +208,7 @@ def main(words=None):
     if arguments.sanity or 'regnet' in arguments.methods:
         from functions.registration import open_model
         # One name may be that of a set.
-        named = arguments.model[0] if arguments.model and len(arguments.model) == 1 else arguments.model
+        named = arguments.model[0] if len(arguments.model) == 1 else arguments.model
         model = open_model(named, arguments.stages)
         methods['regnet'] = by_networks(model, not arguments.no_affine, composition=arguments.composition,
                                         diffeomorphic=arguments.diffeomorphic, input_mask=arguments.input_mask)
