@@ -130,8 +130,6 @@ def _model(arguments):
     if model is None:
         from functions.registration.model_folder import DEFAULT_SET, named_set
         model = DEFAULT_SET if named_set(DEFAULT_SET) else find_models(arguments.stages, arguments.where_to_run)
-    elif len(model) == 1:
-        model = model[0]    # a folder, or the name of a set
     return model, arguments.stages, arguments.threads, memory
 
 

@@ -95,6 +95,8 @@ def open_model(model, stages=None, threads=None, memory=None):
     :raises MissingFileError, InputError: a folder without settings or weights, settings that do not say how
         the network was trained, a network of another stage.
     """
+    if isinstance(model, (list, tuple)) and len(model) == 1:
+        model = model[0]    # as command lines give it; it may be the name of a set
     if isinstance(model, str) and not os.path.isdir(model):
         shipped = named_set(model)
         if shipped is not None:

@@ -56,7 +56,7 @@ def open_networks(setting, checkpoint_of, threads=None):
     check_stages(setting['stage_list'])
     networks = {}
     try:
-        for stage in setting['stage_list']:
+        for stage in dict.fromkeys(setting['stage_list']):     # a repeated stage needs one network
             entry = setting.get('network_dict', {}).get('stage{}'.format(stage))
             if not entry or not entry.get('NetworkLoad'):
                 raise InputError("setting 'network_dict' has no network for 'stage{}'; give "

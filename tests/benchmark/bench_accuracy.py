@@ -207,9 +207,7 @@ def main(words=None):
     model = None
     if arguments.sanity or 'regnet' in arguments.methods:
         from functions.registration import open_model
-        # One name may be that of a set.
-        named = arguments.model[0] if len(arguments.model) == 1 else arguments.model
-        model = open_model(named, arguments.stages)
+        model = open_model(arguments.model, arguments.stages)
         methods['regnet'] = by_networks(model, not arguments.no_affine, composition=arguments.composition,
                                         diffeomorphic=arguments.diffeomorphic, input_mask=arguments.input_mask)
     if arguments.sanity:
