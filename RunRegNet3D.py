@@ -6,6 +6,7 @@ Run unedited, it makes breathing thoraxes of its own, trains ``unet1`` at stage 
 registers one it has never seen and prints how far the landmarks are off before and after. Edit the block below for your
 own data; every setting in it can also be overridden on the command line (``--help``).
 """
+
 import argparse
 import logging
 import os
@@ -26,21 +27,30 @@ def settings_block(arguments, changes=None):
     changes = dict(changes or {})
     stage = arguments.stage or changes.get('stage', 4)
     network = arguments.network or changes.get('NetworkDesign', 'unet1')
-    experiment = arguments.experiment or changes.get('current_experiment', 'phantom_{}_S{}'.format(network, stage))
+    experiment = arguments.experiment or changes.get('current_experiment', f'phantom_{network}_S{stage}')
     setting = su.initialize_setting(experiment, arguments.where_to_run or changes.get('where_to_run', 'Auto'))
     for key in ('stage', 'NetworkDesign', 'current_experiment', 'where_to_run'):
-        changes.pop(key, None)      # the command line comes first
+        changes.pop(key, None)  # the command line comes first
 
     # ---- what is trained: the down-sampling factor (4, 2 or 1: voxel size in mm of that level) is the default above
     setting['stage'] = stage
-    setting['normalization'] = 'lung'   # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
-    setting['InputMask'] = 'Lung'       # the network sees the lungs only: ribs and skin do not move with them
-    setting['DVFUnit'] = 'voxel'        # the network predicts voxels of its stage; results are always in mm
+    setting['normalization'] = 'lung'  # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
+    setting['InputMask'] = 'Lung'  # the network sees the lungs only: ribs and skin do not move with them
+    setting['DVFUnit'] = 'voxel'  # the network predicts voxels of its stage; results are always in mm
     setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
-    setting['NetworkTraining'].update({
-        'NumberOfImagesPerChunk': 84, 'SamplesPerImage': 1, 'BatchSize': 2, 'MaxQueueSize': 20,
-        'MaxIterations': 1200, 'LearningRate_Base': 2e-3, 'LearningRate_Schedule': 'cosine',
-        'LungWeight': 20., 'ValidationInterval': 400})
+    setting['NetworkTraining'].update(
+        {
+            'NumberOfImagesPerChunk': 84,
+            'SamplesPerImage': 1,
+            'BatchSize': 2,
+            'MaxQueueSize': 20,
+            'MaxIterations': 1200,
+            'LearningRate_Base': 2e-3,
+            'LearningRate_Schedule': 'cosine',
+            'LungWeight': 20.0,
+            'ValidationInterval': 400,
+        }
+    )
     setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
 
     # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
@@ -51,24 +61,37 @@ def settings_block(arguments, changes=None):
 
     # ---- images: cases 1-8 of the phantom train, case 9 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
     setting['Phantom'].update({'Size': [212, 148, 180]})
-    data_exp_dict = [{
-        'data': 'Phantom_4D', 'deform_exp': deform_exp,
-        'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8], 'TrainingTypeImList': [0, 5],
-        'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 3),
-        'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-        'ValidationCNList': [1, 3, 5, 7], 'ValidationTypeImList': [2], 'ValidationDSmoothList': dsmooth_validation,
-        'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-        'TestingCNList': [9], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}]
+    data_exp_dict = [
+        {
+            'data': 'Phantom_4D',
+            'deform_exp': deform_exp,
+            'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8],
+            'TrainingTypeImList': [0, 5],
+            'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 3),
+            'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+            'ValidationCNList': [1, 3, 5, 7],
+            'ValidationTypeImList': [2],
+            'ValidationDSmoothList': dsmooth_validation,
+            'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+            'TestingCNList': [9],
+            'TestingPairList': [[0, 5]],
+            'TestingSpacing': 'RS1',
+        }
+    ]
     # The phantom is small here: with the published border of two control points nothing of the coarse grids would be left, and
     # its new shapes (NextIm) are to stay thoraxes.
-    small = {'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5, 'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
-             'NextIm_MaxDeform': 8}
+    small = {
+        'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5,
+        'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
+        'NextIm_MaxDeform': 8,
+    }
 
     # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': its newest checkpoint)
-    setting['BaseReg'] = 'Identity'     # no affine registration before the network
+    setting['BaseReg'] = 'Identity'  # no affine registration before the network
     su.load_registration_setting(setting, changes.get('stage_list', changes.get('ImagePyramidSchedule', [stage])))
-    setting['network_dict'] = {'stage{}'.format(stage): {
-        'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}}
+    setting['network_dict'] = {
+        f'stage{stage}': {'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}
+    }
 
     # ---- nothing to edit below
     replace(setting, changes)
@@ -85,7 +108,9 @@ def settings_block(arguments, changes=None):
     setting.setdefault('ClassBalanced', su.load_suggested_class_balanced(setting))
     for key in ('max_iterations', 'max_hours'):
         if getattr(arguments, key) is not None:
-            setting['NetworkTraining'][{'max_iterations': 'MaxIterations', 'max_hours': 'MaxHours'}[key]] = getattr(arguments, key)
+            setting['NetworkTraining'][{'max_iterations': 'MaxIterations', 'max_hours': 'MaxHours'}[key]] = getattr(
+                arguments, key
+            )
     for key in ('only_generate_image', 'never_generate_image'):
         if getattr(arguments, key) is not None:
             setting[key] = getattr(arguments, key)
@@ -109,43 +134,73 @@ def flag(text):
         return True
     if text.lower() in ('false', 'no', '0'):
         return False
-    raise argparse.ArgumentTypeError('{!r} is neither True nor False'.format(text))
+    raise argparse.ArgumentTypeError(f'{text!r} is neither True nor False')
 
 
 def whole(text):
     """A whole number from 1."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError('{!r} is no whole number from 1'.format(text))
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1')
     return int(text)
 
 
 def part(text):
     """K/N with 1 <= K <= N."""
     numbers = text.split('/')
-    if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or not 1 <= int(numbers[0]) <= int(numbers[1]):
-        raise argparse.ArgumentTypeError('{!r} is not of the form K/N with K from 1 to N'.format(text))
+    if (
+        len(numbers) != 2
+        or not all(number.isdigit() for number in numbers)
+        or not 1 <= int(numbers[0]) <= int(numbers[1])
+    ):
+        raise argparse.ArgumentTypeError(f'{text!r} is not of the form K/N with K from 1 to N')
     return text
 
 
 def parse_arguments(words=None):
     """The command line; every option overrides a line of the settings block."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0], epilog='Without options the settings block runs as it stands.')
-    parser.add_argument('--where_to_run', '-w', choices=['Auto', 'Root', 'Cluster'],
-                        help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables')
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0], epilog='Without options the settings block runs as it stands.'
+    )
+    parser.add_argument(
+        '--where_to_run',
+        '-w',
+        choices=['Auto', 'Root', 'Cluster'],
+        help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables',
+    )
     parser.add_argument('--setting', metavar='FILE', help='JSON file of settings that replace those of the block')
-    parser.add_argument('--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/')
+    parser.add_argument(
+        '--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/'
+    )
     parser.add_argument('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
     parser.add_argument('--network', metavar='NAME', help='network design, e.g. unet1')
     parser.add_argument('--max_iterations', type=whole, metavar='N', help='training steps')
     parser.add_argument('--max_hours', type=float, metavar='H', help='time limit of the training')
-    parser.add_argument('--only_generate_image', '-g', nargs='?', const=True, type=flag, metavar='True|False',
-                        help='generate all artificial deformations and end')
-    parser.add_argument('--never_generate_image', '-ng', nargs='?', const=True, type=flag, metavar='True|False',
-                        help='use the artificial deformations that are there; a missing one is an error')
+    parser.add_argument(
+        '--only_generate_image',
+        '-g',
+        nargs='?',
+        const=True,
+        type=flag,
+        metavar='True|False',
+        help='generate all artificial deformations and end',
+    )
+    parser.add_argument(
+        '--never_generate_image',
+        '-ng',
+        nargs='?',
+        const=True,
+        type=flag,
+        metavar='True|False',
+        help='use the artificial deformations that are there; a missing one is an error',
+    )
     parser.add_argument('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
-    parser.add_argument('--workers', type=whole, metavar='N', help='processes that generate; default: as cores and memory allow')
+    parser.add_argument(
+        '--workers', type=whole, metavar='N', help='processes that generate; default: as cores and memory allow'
+    )
     parser.add_argument('--threads', type=whole, metavar='N', help='threads of TensorFlow; default: all cores')
-    parser.add_argument('--fresh', action='store_true', help='train from the beginning instead of going on from the newest checkpoint')
+    parser.add_argument(
+        '--fresh', action='store_true', help='train from the beginning instead of going on from the newest checkpoint'
+    )
     parser.add_argument('--traceback', action='store_true', help='show where an input error was found')
     registration_commands.add_arguments(parser)
     evaluation_commands.add_arguments(parser)
@@ -161,6 +216,7 @@ def prepare(setting, arguments):
     from functions.artificial_generation.batch import generate_batch
     from functions.phantom.phantom import make_cases
     from functions.preprocessing.own_data_sets import prepare_own_images
+
     generate = not setting['never_generate_image']
     if generate:
         prepare_own_images(setting)
@@ -177,10 +233,14 @@ def prepare(setting, arguments):
             report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)
             logging.info('%s', report)
             if report.failed:
-                raise RegNetError('{} artificial deformation(s) could not be made; the first: {}'.format(
-                    len(report.failed), ': '.join(report.failed[0])))
+                raise RegNetError(
+                    '{} artificial deformation(s) could not be made; the first: {}'.format(
+                        len(report.failed), ': '.join(report.failed[0])
+                    )
+                )
     if not setting['only_generate_image']:
         from functions.registration.pair import check_pairs
+
         names = {experiment['MaskToZero'] for experiment in setting['deform_exp'].values()}
         check_pairs(setting, testing_pairs(setting), setting.get('InputMask') or names.pop())
 
@@ -193,7 +253,9 @@ def testing_pairs(setting, stage=1):
 def phantom_cases(setting):
     """Cases of the phantom that the settings name: dictionary tuple of types -> list of case numbers."""
     types_of = {}
-    images = [item for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)]
+    images = [
+        item for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)
+    ]
     for image in images + [image for pair in testing_pairs(setting) for image in pair]:
         if image['data'] == 'Phantom_4D':
             types_of.setdefault(image['cn'], set()).add(image['type_im'])
@@ -207,6 +269,7 @@ def landmarks_of(setting, pair, images):
     """Landmarks of a pair (fixed, moving), or None where there are none: then no landmark error can be given."""
     from functions.evaluation.landmarks import read_landmarks, synthetic_landmarks
     from functions.setting.errors import MissingFileError, UnknownNameError
+
     if images.true_dvf is not None:
         return synthetic_landmarks(images.true_dvf, images.fixed_lung)
     try:
@@ -223,6 +286,7 @@ def register_and_evaluate(setting, networks):
     from functions.evaluation.table import format_table
     from functions.registration.pair import register_pair
     from functions.setting.atomic import write_json, write_text
+
     training = su.get_im_info_list_from_train_mode(setting, 'Training')
     pairs = testing_pairs(setting)
     if not pairs:
@@ -230,32 +294,55 @@ def register_and_evaluate(setting, networks):
     for pair in pairs:
         result = register_pair(setting, pair, networks)
         images = result.images
-        name = '{data} case {cn}'.format(**pair[0]) + (' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else '')
+        name = '{data} case {cn}'.format(**pair[0]) + (
+            ' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else ''
+        )
         landmarks = landmarks_of(setting, pair, images)
         picture = os.path.join(result.folder, 'registration.png')
-        registration_picture(picture, images.fixed, images.moving, result.moved, result.dvf, images.fixed_lung, title=name,
-                             landmarks=landmarks)
+        registration_picture(
+            picture,
+            images.fixed,
+            images.moving,
+            result.moved,
+            result.dvf,
+            images.fixed_lung,
+            title=name,
+            landmarks=landmarks,
+        )
         if landmarks is not None:
-            rows = measure_pair(landmarks[0], landmarks[1], result.dvf, result.jacobian, images.fixed_lung, result.seconds,
-                                None if setting.get('OnTheFly') else training_fields(setting, training))
+            rows = measure_pair(
+                landmarks[0],
+                landmarks[1],
+                result.dvf,
+                result.jacobian,
+                images.fixed_lung,
+                result.seconds,
+                None if setting.get('OnTheFly') else training_fields(setting, training),
+            )
             table = format_table(rows, ('method', 'n') + COLUMNS, digits={'folding %': 3, 'seconds': 1})
             write_json(os.path.join(result.folder, 'measures.json'), rows)
             write_text(os.path.join(result.folder, 'measures.txt'), table)
-            print('\n{}: target registration error at {} landmarks, folding inside the lung\n\n{}'.format(
-                name, rows[0]['n'], table))
-        print('Results: {}\nPicture: {}'.format(result.folder, picture))
+            print(
+                '\n{}: target registration error at {} landmarks, folding inside the lung\n\n{}'.format(
+                    name, rows[0]['n'], table
+                )
+            )
+        print(f'Results: {result.folder}\nPicture: {picture}')
 
 
 def prepare_data(setting, arguments):
     """--prepare: make or convert a data set, then ask whether its landmarks and images speak of the same positions."""
     from functions.evaluation.gate import before_registration, usual_pairs
+
     data, cases = arguments.prepare, arguments.cases
     if data == 'Phantom_4D':
         from functions.phantom.phantom import USUAL_CASES, make_cases
+
         cases = cases or USUAL_CASES
         make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
     else:
         from functions.preprocessing.prepare import prepare_data_set
+
         cases = prepare_data_set(setting, data, arguments.source, cases, arguments.workers).cases
     gate = before_registration(setting, usual_pairs(setting, data, cases))
     print(gate.table())
@@ -265,6 +352,7 @@ def prepare_data(setting, arguments):
 def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs."""
     from functions.registration.affine import register_affine
+
     for text in evaluation_commands.evaluate(setting, arguments, register_affine):
         print(text)
 
@@ -280,19 +368,22 @@ def report_folders(arguments):
     def read_chest(path, grid=None):
         image = load_ct(path)
         if grid is not None and not Geometry.of(image).matches(grid):
-            image = to_isotropic(image, 1.)
+            image = to_isotropic(image, 1.0)
         return image, lung_mask(image)
+
     for folder in arguments.report:
-        print('Page: {}'.format(folder_report(folder, read_chest, arguments.landmarks, arguments.protocol)))
+        print(f'Page: {folder_report(folder, read_chest, arguments.landmarks, arguments.protocol)}')
 
 
 def run(arguments):
     """The steps, in order; images, deformations and training that are finished are not made again."""
     from functions.setting.atomic import read_json
+
     changes = read_json(arguments.setting) if arguments.setting else {}
     if not isinstance(changes, dict) or not isinstance(changes.get('deform_exp', {}), dict):
-        raise InputError('{} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).'.format(
-            arguments.setting))
+        raise InputError(
+            f'{arguments.setting} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).'
+        )
     setting = settings_block(arguments, changes)
     su.check_setting(setting)
     if arguments.prepare:
@@ -301,17 +392,23 @@ def run(arguments):
         return evaluate(setting, arguments)
     prepare(setting, arguments)
     if setting['only_generate_image']:
-        return
+        return None
     from functions.registration.pair import open_networks
     from functions.training.checkpoints import Checkpoints
     from functions.training.trainer import train
+
     trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
-    logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds,
-                 su.address_generator(setting, 'ModelFolder'))
+    logging.info(
+        'Trained %d iterations in %.0f s; checkpoints in %s',
+        trained.iteration,
+        trained.seconds,
+        su.address_generator(setting, 'ModelFolder'),
+    )
 
     def checkpoint_of(experiment, step):
         checkpoints = Checkpoints(setting, experiment=experiment)
         return checkpoints.path(checkpoints.resolve(step))
+
     networks = open_networks(setting, checkpoint_of, setting['NumberOfThreads'])
     try:
         register_and_evaluate(setting, networks)

@@ -1,4 +1,5 @@
 """Shared by all tests: the slow flag, plotting without a screen, and Ctrl-C as a terminal gives it."""
+
 import os
 import signal
 

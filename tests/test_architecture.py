@@ -1,4 +1,5 @@
 """The house rules that a program can check: who may import whom, and what importing costs."""
+
 import ast
 import os
 import subprocess
@@ -32,8 +33,11 @@ def python_files():
     found = []
     for folder, folders, names in os.walk(FUNCTIONS):
         folders[:] = sorted(name for name in folders if name != '__pycache__')
-        found += [os.path.relpath(os.path.join(folder, name), REPOSITORY).replace(os.sep, '/')
-                  for name in sorted(names) if name.endswith('.py')]
+        found += [
+            os.path.relpath(os.path.join(folder, name), REPOSITORY).replace(os.sep, '/')
+            for name in sorted(names)
+            if name.endswith('.py')
+        ]
     return found
 
 
@@ -50,8 +54,7 @@ def imports_of(path):
                 found.append((node.lineno, node.module or '.', True))
             else:
                 # ``from functions.image import resample`` names the module functions.image.resample.
-                found += [(node.lineno, '{}.{}'.format(node.module, alias.name), False)
-                          for alias in node.names]
+                found += [(node.lineno, f'{node.module}.{alias.name}', False) for alias in node.names]
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             if called in ('import_module', '__import__'):
@@ -86,7 +89,7 @@ def forbidden(path, name):
 
 def test_every_room_is_in_the_table():
     rooms = {path.split('/')[1] for path in python_files() if path.count('/') > 1}
-    assert rooms <= set(MAY_IMPORT), 'rooms without a rule: {}'.format(sorted(rooms - set(MAY_IMPORT)))
+    assert rooms <= set(MAY_IMPORT), f'rooms without a rule: {sorted(rooms - set(MAY_IMPORT))}'
     assert 'setting' in rooms
 
 
@@ -96,12 +99,11 @@ def test_imports_obey_the_table(path):
     for line, name, relative in imports_of(path):
         reason = 'imports are absolute' if relative else forbidden(path, name)
         if reason:
-            problems.append('{}:{} imports {}: {}'.format(path, line, name, reason))
+            problems.append(f'{path}:{line} imports {name}: {reason}')
     assert not problems, '\n'.join(problems)
 
 
-@pytest.mark.parametrize('path',
-                         [path for path in python_files() if not path.startswith('functions/tf_utils/')])
+@pytest.mark.parametrize('path', [path for path in python_files() if not path.startswith('functions/tf_utils/')])
 def test_only_tf_utils_imports_tensorflow(path):
     names = [name for _, name, _ in imports_of(path) if name.split('.')[0] in ('tensorflow', 'keras')]
     assert not names
@@ -134,6 +136,7 @@ def keys_asked_of_settings(path):
 
 def test_every_setting_that_is_read_is_in_the_table():
     from functions.setting import schema
+
     found = [(path, line, key) for path in python_files() for line, key in keys_asked_of_settings(path)]
     assert any(key == 'NetworkDesign' for _, _, key in found)
     unknown = ['{}:{} reads {}'.format(*item) for item in found if item[2] not in schema.KEYS]
@@ -143,15 +146,14 @@ def test_every_setting_that_is_read_is_in_the_table():
 def test_the_rules_catch_a_violation():
     assert forbidden('functions/image/resample.py', 'functions.evaluation.tre')
     assert forbidden('functions/setting/checks.py', 'functions.network.unet1')
-    assert forbidden('functions/setting/checks.py',
-                     'functions.network.description.network_description') is None
+    assert forbidden('functions/setting/checks.py', 'functions.network.description.network_description') is None
     assert forbidden('functions/image/resample.py', 'functions.setting.errors.InputError') is None
     assert forbidden('functions/image/resample.py', 'RunRegNet3D')
 
 
 def loaded_by(module):
     """Names of the modules that importing ``module`` brings into a fresh process."""
-    code = 'import sys; import {}; print("\\n".join(sorted(sys.modules)))'.format(module)
+    code = f'import sys; import {module}; print("\\n".join(sorted(sys.modules)))'
     environment = dict(os.environ, PYTHONPATH=REPOSITORY)
     output = subprocess.check_output([sys.executable, '-c', code], cwd=REPOSITORY, env=environment)
     return set(output.decode().split())
@@ -164,9 +166,11 @@ def test_setting_utils_loads_neither_tensorflow_nor_simpleitk():
 
 
 def test_loading_a_network_setting_loads_no_tensorflow():
-    code = ('import sys; import functions.setting.setting_utils as su; '
-            's = su.load_network_setting(su.initialize_setting("a", "Root"), "unet1"); '
-            'print("tensorflow" in sys.modules, s["R"])')
+    code = (
+        'import sys; import functions.setting.setting_utils as su; '
+        's = su.load_network_setting(su.initialize_setting("a", "Root"), "unet1"); '
+        'print("tensorflow" in sys.modules, s["R"])'
+    )
     environment = dict(os.environ, PYTHONPATH=REPOSITORY)
     output = subprocess.check_output([sys.executable, '-c', code], cwd=REPOSITORY, env=environment)
     assert output.decode().split() == ['False', '62']

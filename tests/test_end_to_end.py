@@ -1,4 +1,5 @@
 """The README's main command on a small phantom: images, deformations, training, registration, and the error falls."""
+
 import json
 import os
 
@@ -10,19 +11,38 @@ BORDER = [[0, 0, 0]] * 5
 # Respiratory and single-frequency deformations, eight different ones of each kind.
 DEFORMATIONS = [number + 14 * turn for turn in range(8) for number in range(9)]
 SETTING = {
-    'current_experiment': 'end_to_end', 'stage': 4, 'where_to_run': 'Root',
+    'current_experiment': 'end_to_end',
+    'stage': 4,
+    'where_to_run': 'Root',
     'Phantom': {'Size': [148, 116, 148], 'Landmarks': 100, 'LandmarksAllPhases': 50},
-    'DataExpDict': [{
-        'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K',
-        'TrainingCNList': [1], 'TrainingTypeImList': [0, 5], 'TrainingDSmoothList': DEFORMATIONS,
-        'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-        'TestingCNList': [1], 'TestingPairList': [[0, 5]]}],
+    'DataExpDict': [
+        {
+            'data': 'Phantom_4D',
+            'deform_exp': '3D_max20_D14_K',
+            'TrainingCNList': [1],
+            'TrainingTypeImList': [0, 5],
+            'TrainingDSmoothList': DEFORMATIONS,
+            'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+            'TestingCNList': [1],
+            'TestingPairList': [[0, 5]],
+        }
+    ],
     # The volume is small: with the published border nothing would be left of the coarse grids.
-    'deform_exp': {'3D_max20_D14_K': {
-        'RespiratoryMotion_t0': [25] * 5, 'NextIm_MaxDeform': 8,
-        'SingleFrequency_SetGridBorderToZero': BORDER, 'RespiratoryMotion_SetGridBorderToZero': BORDER}},
-    'NetworkTraining': {'MaxIterations': 500, 'NumberOfImagesPerChunk': 144, 'BatchSize': 1, 'ValidationInterval': 500,
-                        'LearningRate_Base': 3e-3},
+    'deform_exp': {
+        '3D_max20_D14_K': {
+            'RespiratoryMotion_t0': [25] * 5,
+            'NextIm_MaxDeform': 8,
+            'SingleFrequency_SetGridBorderToZero': BORDER,
+            'RespiratoryMotion_SetGridBorderToZero': BORDER,
+        }
+    },
+    'NetworkTraining': {
+        'MaxIterations': 500,
+        'NumberOfImagesPerChunk': 144,
+        'BatchSize': 1,
+        'ValidationInterval': 500,
+        'LearningRate_Base': 3e-3,
+    },
     'NumberOfThreads': 2,
 }
 

@@ -1,11 +1,12 @@
 """The command line: it overrides the block and the settings file, and bad input is one line before any work."""
+
 import json
 import logging
 
 import pytest
 
-import RunRegNet3D
 import functions.setting.setting_utils as su
+import RunRegNet3D
 from functions.artificial_generation.batch import BatchReport
 
 
@@ -16,9 +17,13 @@ def settings(words=(), changes=None):
 def test_block_is_a_setting_that_passes_its_own_check():
     setting = settings()
     assert su.find_problems(setting) == []
-    assert len({case for item in su.get_im_info_list_from_train_mode(setting, 'Training') for case in [item['cn']]}) >= 4
+    assert (
+        len({case for item in su.get_im_info_list_from_train_mode(setting, 'Training') for case in [item['cn']]}) >= 4
+    )
     unseen = {image['cn'] for pair in RunRegNet3D.testing_pairs(setting) for image in pair}
-    seen = {item['cn'] for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)}
+    seen = {
+        item['cn'] for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)
+    }
     assert unseen and not unseen & seen
 
 
@@ -34,8 +39,10 @@ def test_command_line_comes_before_the_file_and_the_file_before_the_block():
     assert setting['NetworkTraining']['MaxIterations'] == 9 and setting['NetworkTraining']['BatchSize'] == 3
 
 
-@pytest.mark.parametrize('words, expected', [
-    (['-g'], True), (['-g', 'True'], True), (['--only_generate_image', 'False'], False), ([], False)])
+@pytest.mark.parametrize(
+    'words, expected',
+    [(['-g'], True), (['-g', 'True'], True), (['--only_generate_image', 'False'], False), ([], False)],
+)
 def test_image_flags_take_true_and_false_as_published_job_scripts_pass_them(words, expected):
     assert settings(words)['only_generate_image'] is expected
 
@@ -48,7 +55,8 @@ def test_only_generating_makes_everything_even_on_the_fly(words, expected, monke
 
     def generate(setting, modes, **options):
         asked.extend(modes)
-        return BatchReport([], [], [], [], [], 0.)
+        return BatchReport([], [], [], [], [], 0.0)
+
     monkeypatch.setattr('functions.artificial_generation.batch.generate_batch', generate)
     monkeypatch.setattr('functions.registration.pair.check_pairs', lambda *arguments: None)
     RunRegNet3D.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
@@ -61,25 +69,60 @@ def test_whole_images_may_be_padded_to_fewer_sizes():
     assert su.find_problems(settings(changes={'SizeUnit': 12})) == ['SizeUnit is 12; unet1 takes multiples of 8.']
 
 
-@pytest.mark.parametrize('words, text', [
-    (['--stage', '3'], '1, 2, 4'), (['--network', 'foo'], 'unet1'), (['--setting', 'missing.json'], 'missing.json'),
-    (['-g', '-ng'], 'exclude'), (['--setting', '.'], 'JSON|.')])
+@pytest.mark.parametrize(
+    'words, text',
+    [
+        (['--stage', '3'], '1, 2, 4'),
+        (['--network', 'foo'], 'unet1'),
+        (['--setting', 'missing.json'], 'missing.json'),
+        (['-g', '-ng'], 'exclude'),
+        (['--setting', '.'], 'JSON|.'),
+    ],
+)
 def test_bad_command_line_is_one_line_naming_what_is_accepted(words, text, tmp_path, monkeypatch, caplog):
     assert outcome(words, tmp_path, monkeypatch, caplog, text) == 2
 
 
-@pytest.mark.parametrize('changes, text', [
-    ({'NetworkTraining': {'MaxIteration': 5}}, 'MaxIterations'),
-    ({'normalisation': 'lung'}, 'normalization'),
-    ({'NetworkTraining': {'BatchSize': 'two'}}, 'BatchSize'),
-    ({'stage': 3}, '1, 2, 4'),
-    ({'DataExpDict': [{'data': 'Phantom4D', 'deform_exp': '3D_max20_D14_K'}]}, 'Phantom_4D'),
-    ({'DataExpDict': [{'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [999], 'TrainingTypeImList': [0],
-                       'TrainingDSmoothList': [0]}]}, '999'),
-    ({'DataExpDict': [{'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [1], 'TrainingTypeImList': [12],
-                       'TrainingDSmoothList': [0]}]}, '12'),
-    ({'deform_exp': {'3D_max7_D14_K': {'MaxDeform': 3}}}, '3D_max20_D14_K'),
-    ([1, 2], 'one JSON object')])
+@pytest.mark.parametrize(
+    'changes, text',
+    [
+        ({'NetworkTraining': {'MaxIteration': 5}}, 'MaxIterations'),
+        ({'normalisation': 'lung'}, 'normalization'),
+        ({'NetworkTraining': {'BatchSize': 'two'}}, 'BatchSize'),
+        ({'stage': 3}, '1, 2, 4'),
+        ({'DataExpDict': [{'data': 'Phantom4D', 'deform_exp': '3D_max20_D14_K'}]}, 'Phantom_4D'),
+        (
+            {
+                'DataExpDict': [
+                    {
+                        'data': 'Phantom_4D',
+                        'deform_exp': '3D_max20_D14_K',
+                        'TrainingCNList': [999],
+                        'TrainingTypeImList': [0],
+                        'TrainingDSmoothList': [0],
+                    }
+                ]
+            },
+            '999',
+        ),
+        (
+            {
+                'DataExpDict': [
+                    {
+                        'data': 'Phantom_4D',
+                        'deform_exp': '3D_max20_D14_K',
+                        'TrainingCNList': [1],
+                        'TrainingTypeImList': [12],
+                        'TrainingDSmoothList': [0],
+                    }
+                ]
+            },
+            '12',
+        ),
+        ({'deform_exp': {'3D_max7_D14_K': {'MaxDeform': 3}}}, '3D_max20_D14_K'),
+        ([1, 2], 'one JSON object'),
+    ],
+)
 def test_bad_settings_file_is_told_before_any_work(changes, text, tmp_path, monkeypatch, caplog):
     path = tmp_path / 'my.json'
     path.write_text(json.dumps(changes))
@@ -111,11 +154,17 @@ def test_part_without_only_generating_is_refused(capsys):
     assert '--only_generate_image' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('changes, text', [
-    ({'BaseReg': 'Afine'}, 'BaseReg'), ({'network_dict': {'stage4': 3}}, 'network_dict.stage4'),
-    ({'network_dict': {'stage4': {'NetworkLoad': 'nobody_trained_this'}}}, 'no checkpoint'),
-    ({'network_dict': {'stage4': {'NetworkLoad': 'phantom_unet1_S4', 'GlobalStepLoad': 'Lst'}}}, 'GlobalStepLoad'),
-    ({'stage_list': [4, 2]}, "no 'stage2'"), ({'LoadedNetwork': {'NetworkLod': 'x'}}, 'LoadedNetwork')])
+@pytest.mark.parametrize(
+    'changes, text',
+    [
+        ({'BaseReg': 'Afine'}, 'BaseReg'),
+        ({'network_dict': {'stage4': 3}}, 'network_dict.stage4'),
+        ({'network_dict': {'stage4': {'NetworkLoad': 'nobody_trained_this'}}}, 'no checkpoint'),
+        ({'network_dict': {'stage4': {'NetworkLoad': 'phantom_unet1_S4', 'GlobalStepLoad': 'Lst'}}}, 'GlobalStepLoad'),
+        ({'stage_list': [4, 2]}, "no 'stage2'"),
+        ({'LoadedNetwork': {'NetworkLod': 'x'}}, 'LoadedNetwork'),
+    ],
+)
 def test_what_registration_will_need_is_checked_before_training(changes, text, tmp_path, monkeypatch, caplog):
     path = tmp_path / 'my.json'
     path.write_text(json.dumps(changes))
@@ -125,6 +174,7 @@ def test_what_registration_will_need_is_checked_before_training(changes, text, t
 def test_an_interruption_is_one_line(monkeypatch, caplog):
     def interrupted(arguments):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(RunRegNet3D, 'run', interrupted)
     assert RunRegNet3D.main([]) == 130
     assert 'goes on from there' in caplog.text

@@ -3,6 +3,7 @@
 ``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU (it may work in
 place); ``scene`` is a :class:`Scene`.
 """
+
 import numpy as np
 
 from functions.artificial_generation import clean, noise, occlusion, sponge
@@ -16,7 +17,7 @@ AUGMENTATIONS = {
 }
 
 
-class Scene(object):
+class Scene:
     """What an augmentation may look at, all on the grid of the deformed image.
 
     :param spacing: mm (x, y, z).
@@ -67,7 +68,7 @@ def check_sequence(names):
         if name not in AUGMENTATIONS:
             raise unknown_name('intensity augmentation', name, sorted(AUGMENTATIONS))
     if not names or names[0] != 'Clean' or 'Clean' in names[1:]:
-        raise InputError("deformed_im_ext must start with 'Clean' (once); got {!r}.".format(names))
+        raise InputError(f"deformed_im_ext must start with 'Clean' (once); got {names!r}.")
     return names
 
 

@@ -4,6 +4,7 @@ Results do not depend on workers or order: every item has its own seeds, files a
 written last. Items claimed by another batch on the same folder are passed over and looked at again at the
 end.
 """
+
 import collections
 import logging
 import os
@@ -22,8 +23,7 @@ from functions.setting.setting_utils import get_im_info_list_from_train_mode
 _log = logging.getLogger(__name__)
 
 
-class BatchReport(collections.namedtuple(
-    'BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
+class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
     """What a batch did.
 
     ``made`` names of items made, ``remade`` (name, what was wrong with the files that were there),
@@ -35,15 +35,18 @@ class BatchReport(collections.namedtuple(
 
     def __str__(self):
         counts = [len(group) for group in self[:5]]
-        lines = ['Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to '
-                 'another process; {:.0f} s.'.format(*(counts + [self.seconds]))]
+        lines = [
+            'Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to '
+            'another process; {:.0f} s.'.format(*(counts + [self.seconds]))
+        ]
         lines += ['  made again: {}: {}'.format(*pair) for pair in self.remade]
         lines += ['  FAILED: {}: {}'.format(*pair) for pair in self.failed]
         return '\n'.join(lines)
 
 
-def generate_batch(setting, train_modes=('Training', 'Validation'),
-                   n_workers=None, part=None, stage=None, verify=False):
+def generate_batch(
+    setting, train_modes=('Training', 'Validation'), n_workers=None, part=None, stage=None, verify=False
+):
     """Make every item of a setting that is not finished.
 
     :param setting: the setting dictionary (data sets and lists of cases, types and dsmooth loaded).
@@ -76,8 +79,11 @@ def generate_batch(setting, train_modes=('Training', 'Validation'),
         if not waiting:
             break
     left = [Identity(setting, im_info).name for im_info in waiting]
-    return BatchReport(left=left, seconds=time.time() - start,
-                       **{key: collected[key] for key in ('made', 'remade', 'skipped', 'failed')})
+    return BatchReport(
+        left=left,
+        seconds=time.time() - start,
+        **{key: collected[key] for key in ('made', 'remade', 'skipped', 'failed')},
+    )
 
 
 def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
@@ -101,17 +107,17 @@ def take_part(items, part):
         number, count = part.split('/') if isinstance(part, str) else part
         number, count = int(number), int(count)
     except (TypeError, ValueError) as error:
-        raise InputError("part must look like '3/8'; got {!r}.".format(part)) from error
+        raise InputError(f"part must look like '3/8'; got {part!r}.") from error
     if not 1 <= number <= count:
-        raise InputError("part '3/8' means the third of eight; got {!r}.".format(part))
-    return list(items)[number - 1::count]
+        raise InputError(f"part '3/8' means the third of eight; got {part!r}.")
+    return list(items)[number - 1 :: count]
 
 
 def make_original(setting, im_info):
     """Worker's task: down-sampled originals of an image. Returns (status, reason)."""
     try:
         original_volumes(Identity(setting, im_info))
-    except Exception as error:      # the items of this image will report it
+    except Exception as error:  # the items of this image will report it
         return _failure(error)
     return 'made', ''
 
@@ -131,7 +137,7 @@ def make_one(setting, im_info, verify=False):
             if not ours:
                 return 'claimed', ''
             made, reason = produce(setting, im_info, verify)
-    except Exception as error:      # one failing item must not stop the rest
+    except Exception as error:  # one failing item must not stop the rest
         return _failure(error)
     if not made:
         return 'skipped', ''
@@ -140,7 +146,7 @@ def make_one(setting, im_info, verify=False):
 
 def _lock_path(identity):
     folder, name = os.path.split(item_files.manifest_path(identity))
-    return os.path.join(folder, '.' + name[:-len('.json')] + '.lock')
+    return os.path.join(folder, '.' + name[: -len('.json')] + '.lock')
 
 
 def _tidy(identity, lock):

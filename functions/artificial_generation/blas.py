@@ -4,6 +4,7 @@ With several threads OpenBLAS splits a product so that its last bits depend on t
 must not depend on that. Within the ``with`` block, in any thread of the process, products use one thread; the
 former number comes back when the last block is left.
 """
+
 import contextlib
 import threading
 

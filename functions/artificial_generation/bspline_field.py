@@ -5,6 +5,7 @@ matrix of cubic B-spline weights. Three matrix products replace the voxel-by-vox
 same values. Supplementary of the RegNet paper (Sokooti et al., 2019), section "single frequency":
 coefficients, border and smoothing.
 """
+
 import numpy as np
 from scipy import ndimage
 
@@ -36,10 +37,13 @@ def too_small(shape_zyx, spacing, grid_spacing):
     """The sentence shown when a volume cannot carry a grid."""
     extent = np.asarray(shape_zyx[::-1], dtype=float) * np.asarray(spacing, dtype=float)
     grid = np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,))
-    return ('The deformation field is identically zero: the volume of {} mm (x, y, z) is too small for a '
-            'B-spline grid '
-            'of {} mm. Choose a bigger image or a smaller grid spacing.'
-            .format(' x '.join('{:g}'.format(v) for v in extent), ' x '.join('{:g}'.format(v) for v in grid)))
+    return (
+        'The deformation field is identically zero: the volume of {} mm (x, y, z) is too small for a '
+        'B-spline grid '
+        'of {} mm. Choose a bigger image or a smaller grid spacing.'.format(
+            ' x '.join(f'{v:g}' for v in extent), ' x '.join(f'{v:g}' for v in grid)
+        )
+    )
 
 
 def weight_matrix(size, mesh):
@@ -48,8 +52,7 @@ def weight_matrix(size, mesh):
     position = (np.arange(size) + DOMAIN_MARGIN) * (mesh / length)
     cell = np.minimum(np.floor(position).astype(int), mesh - 1)
     t = position - cell
-    weights = np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4,
-                        -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3], axis=1)
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
     matrix = np.zeros((size, mesh + 3), dtype=np.float32)
     for k in range(4):
         matrix[np.arange(size), cell + k] = weights[:, k] / 6
@@ -82,11 +85,11 @@ def zero_border(coefficients, border, extra=0):
             view = np.moveaxis(coefficients, axis + 1, 0)
             width = int(margin) + extra
             view[:width] = 0
-            view[max(view.shape[0] - width, 0):] = 0
+            view[max(view.shape[0] - width, 0) :] = 0
     return coefficients
 
 
-def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper=1.7, lower=None):
+def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, upper=1.7, lower=None):
     """Random B-spline coefficients.
 
     Uniform in (-4, 4) times ``maximum``, all x first, then y, then z; border zeroed; smoothed; border zeroed
@@ -110,9 +113,10 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper
     zero_border(coefficients, border)
     largest = np.abs(coefficients).max()
     if largest == 0:
-        raise InputError('A border of {} control points (z, y, x) leaves nothing of a B-spline grid of {} '
-                         '(z, y, x).'
-                         .format(list(int(b) for b in border), list(shape)))
+        raise InputError(
+            f'A border of {[int(b) for b in border]} control points (z, y, x) leaves nothing of a B-spline grid of {list(shape)} '
+            '(z, y, x).'
+        )
     if largest > upper * maximum:
         coefficients *= upper * maximum / largest
     elif lower is not None and largest < lower * maximum:
@@ -120,8 +124,9 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0., upper
     return coefficients.astype(np.float32)
 
 
-def random_field(rng, shape_zyx, spacing, grid_spacing, maximum,
-                 border=(0, 0, 0), grid_sigma=0., upper=1.7, lower=None):
+def random_field(
+    rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, upper=1.7, lower=None
+):
     """Draw coefficients and evaluate them: float32 [3, z, y, x] in mm, and the coefficients.
 
     Arguments as in :func:`mesh_size` and :func:`draw_coefficients`.
@@ -132,5 +137,5 @@ def random_field(rng, shape_zyx, spacing, grid_spacing, maximum,
     try:
         coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, upper, lower)
     except InputError as error:
-        raise InputError('{} {}'.format(too_small(shape_zyx, spacing, grid_spacing), error)) from error
+        raise InputError(f'{too_small(shape_zyx, spacing, grid_spacing)} {error}') from error
     return sample_field(coefficients, shape_zyx), coefficients

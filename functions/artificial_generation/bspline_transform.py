@@ -1,5 +1,6 @@
 """A single-frequency field as an ITK transform and as an image of its coefficients, for people who want to
 look inside."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -24,8 +25,8 @@ def itk_transform(coefficients, geometry):
 def coefficient_image(coefficients, geometry):
     """ITK vector image of the coefficients (x, y, z), lying where the control points lie (mm)."""
     grid = itk_transform(coefficients, geometry).GetCoefficientImages()[0]
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0,
-                                                                    -1)),
-                                   isVector=True)
+    image = sitk.GetImageFromArray(
+        np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0, -1)), isVector=True
+    )
     image.CopyInformation(grid)
     return image

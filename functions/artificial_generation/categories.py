@@ -5,8 +5,8 @@ z) in mm; ``options`` are the settings of the deformation experiment with ``defo
 ``dvf_pad`` added, ``context`` a :class:`functions.artificial_generation.context.Context`, ``rng`` a
 ``numpy.random.RandomState``.
 """
-from functions.artificial_generation import (
-    mixed_frequency, respiratory_motion, single_frequency, translation, zero)
+
+from functions.artificial_generation import mixed_frequency, respiratory_motion, single_frequency, translation, zero
 from functions.setting.errors import unknown_name
 
 CATEGORIES = {

@@ -1,5 +1,6 @@
 """What a category may look at besides its random numbers: the image, its masks, and things derived from
 them."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -10,7 +11,7 @@ from functions.setting.errors import InputError
 EDGE_MARGIN = 6
 
 
-class Context(object):
+class Context:
     """Inputs of a deformation category, on the grid of the field.
 
     :param image: int16 [z, y, x], HU.
@@ -59,8 +60,9 @@ class Context(object):
         """Canny edges of the image around the lungs, bool [z, y, x]; False away from the lungs' bounding
         box."""
         if self._edges is None:
-            self._edges = canny_near(self.image, self.lung, self._options['Canny_LowerThreshold'],
-                                     self._options['Canny_UpperThreshold'])
+            self._edges = canny_near(
+                self.image, self.lung, self._options['Canny_LowerThreshold'], self._options['Canny_UpperThreshold']
+            )
             self.products['edges'] = self._edges
         return self._edges
 

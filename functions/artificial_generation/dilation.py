@@ -1,4 +1,5 @@
 """Binary dilations built from shifted copies along one axis; they touch only the array they are given."""
+
 import numpy as np
 
 
@@ -13,9 +14,9 @@ def dilate_axis(mask, axis, before, after):
     n = mask.shape[axis]
     source, target = np.moveaxis(mask, axis, 0), np.moveaxis(result, axis, 0)
     for k in range(1, min(before, n - 1) + 1):
-        target[k:] |= source[:n - k]
+        target[k:] |= source[: n - k]
     for k in range(1, min(after, n - 1) + 1):
-        target[:n - k] |= source[k:]
+        target[: n - k] |= source[k:]
     return result
 
 

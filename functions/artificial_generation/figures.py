@@ -6,6 +6,7 @@ single frequency, the steps of a field of mixed frequencies, and respiratory mot
 in a temporary folder. The fields deform the original image, whatever their dsmooth, so that pages can be
 compared.
 """
+
 import argparse
 import collections
 import contextlib
@@ -21,7 +22,17 @@ from functions.artificial_generation import dilation, mixed_frequency, respirato
 from functions.artificial_generation.bspline_field import random_field
 from functions.artificial_generation.context import Context
 from functions.artificial_generation.figure_page import (
-    GRID_STEP, Page, Panel, Section, common_limit, deformed_grid, length, outline, plain_axes, whole_mm)
+    GRID_STEP,
+    Page,
+    Panel,
+    Section,
+    common_limit,
+    deformed_grid,
+    length,
+    outline,
+    plain_axes,
+    whole_mm,
+)
 from functions.artificial_generation.identity import Identity
 from functions.artificial_generation.limits import normalise
 from functions.artificial_generation.making import make_deformed
@@ -38,7 +49,7 @@ SINGLE = '3D_max15_SingleFrequency_Visualization'
 EXPERIMENT = '3D_max15_D14_K'
 #: dsmooth of the mixed_frequency and the respiratory_motion field of EXPERIMENT that are drawn.
 MIXED, RESPIRATORY = 10, 0
-GRID_NOTE = 'grid: every {:g} mm of the original image'.format(GRID_STEP)
+GRID_NOTE = f'grid: every {GRID_STEP:g} mm of the original image'
 _COLOURS = {'edge': '#ff8c1a', 'kept': '#ffc629', 'emptied': '#c2302e', 'grown': '#3fb950'}
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -46,8 +57,7 @@ _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__
 #: [z, y, x] in and around the lungs; ``selected`` those inside the dilated lungs; ``dilated`` the first mask;
 #: ``emptied`` and ``grown`` planes of the mask after those phases; ``bspline``, ``filled`` planes of the
 #: field before and after the mask, mm; ``dvf`` float32 [z, y, x, 3], the finished field, all components.
-MixedSteps = collections.namedtuple('MixedSteps',
-                                    'edges selected dilated emptied grown bspline filled dvf')
+MixedSteps = collections.namedtuple('MixedSteps', 'edges selected dilated emptied grown bspline filled dvf')
 
 
 def single_frequency_page(setting, cn):
@@ -60,24 +70,32 @@ def single_frequency_page(setting, cn):
         identity = _identity(setting, cn, SINGLE, dsmooth)
         result = make_deformed(identity, volumes)
         spacing = identity.options['SingleFrequency_BSplineGridSpacing'][identity.number][0]
-        made.append((spacing, coronal.cut(array_view(result.deformed.im)).copy(),
-                     coronal.cut(array_view(result.deformed.lung)).copy(),
-                     coronal.cut(array_view(result.dvf)).copy()))
+        made.append(
+            (
+                spacing,
+                coronal.cut(array_view(result.deformed.im)).copy(),
+                coronal.cut(array_view(result.deformed.lung)).copy(),
+                coronal.cut(array_view(result.dvf)).copy(),
+            )
+        )
     limit = common_limit([field[..., 2] for _, _, _, field in made])
     longest = common_limit([length(field) for _, _, _, field in made])
-    page = Page('Single frequency: random cubic B-splines of three grid spacings',
-                'up to {} mm per component, fading out at the surface of the body; {}; {}'.format(
-                    identity.options['MaxDeform'], GRID_NOTE, coronal),
-                [[Panel(side, 3.6, 0, 0, 'right' if column == 2 else None) for column in range(3)]
-                 for _ in range(3)])
+    page = Page(
+        'Single frequency: random cubic B-splines of three grid spacings',
+        'up to {} mm per component, fading out at the surface of the body; {}; {}'.format(
+            identity.options['MaxDeform'], GRID_NOTE, coronal
+        ),
+        [[Panel(side, 3.6, 0, 0, 'right' if column == 2 else None) for column in range(3)] for _ in range(3)],
+    )
     for column, (spacing, image, lung, field) in enumerate(made):
-        axes = page.anatomy(0, column, 'Grid spacing {:g} mm: deformed image'.format(spacing), coronal, image,
-                            scale_bar=column == 0)
+        axes = page.anatomy(
+            0, column, f'Grid spacing {spacing:g} mm: deformed image', coronal, image, scale_bar=column == 0
+        )
         deformed_grid(axes, coronal, field)
     for column, (spacing, _, lung, field) in enumerate(made):
-        page.field(1, column, '{:g} mm: $u_z$'.format(spacing), coronal, field[..., 2], limit, lung)
+        page.field(1, column, f'{spacing:g} mm: $u_z$', coronal, field[..., 2], limit, lung)
     for column, (spacing, _, lung, field) in enumerate(made):
-        page.field(2, column, '{:g} mm: $|u|$'.format(spacing), coronal, length(field), longest, lung, False)
+        page.field(2, column, f'{spacing:g} mm: $|u|$', coronal, length(field), longest, lung, False)
     return page
 
 
@@ -88,35 +106,48 @@ def mixed_frequency_page(setting, cn):
     coronal = _section(volumes, 'coronal', array_view(made.dvf)[..., 2])
     steps = mixed_frequency_steps(identity, volumes, coronal)
     options = identity.options
-    image, lung, deformed_lung = [coronal.cut(array_view(volume)) for volume in (
-        volumes.im, volumes.lung, made.deformed.lung)]
+    image, lung, deformed_lung = [
+        coronal.cut(array_view(volume)) for volume in (volumes.im, volumes.lung, made.deformed.lung)
+    ]
     field, dilated = coronal.cut(array_view(made.dvf)), coronal.cut(steps.dilated)
     side = 3.4 * coronal.width_mm / coronal.height_mm
-    page = Page('Mixed frequency: a B-spline cut up along the edges in the lungs, then smoothed',
-                'cranio-caudal component; {} iterations, blocks of {} mm; {}; {}'.format(
-                    options['MixedFrequency_Np'][identity.number], 2 * options['MixedFrequency_BlockRadius'],
-                    GRID_NOTE, coronal),
-                [[Panel(side, 3.4, 0, 0, 'below') for _ in range(3)] for _ in range(3)])
+    page = Page(
+        'Mixed frequency: a B-spline cut up along the edges in the lungs, then smoothed',
+        'cranio-caudal component; {} iterations, blocks of {} mm; {}; {}'.format(
+            options['MixedFrequency_Np'][identity.number], 2 * options['MixedFrequency_BlockRadius'], GRID_NOTE, coronal
+        ),
+        [[Panel(side, 3.4, 0, 0, 'below') for _ in range(3)] for _ in range(3)],
+    )
 
     def labels(row, column, title, *classes):
-        outline(page.labels(row, column, title, coronal, image,
-                            [(name, _COLOURS[key], plane) for name, key, plane in classes]), coronal, lung)
+        outline(
+            page.labels(
+                row, column, title, coronal, image, [(name, _COLOURS[key], plane) for name, key, plane in classes]
+            ),
+            coronal,
+            lung,
+        )
 
     labels(0, 0, 'Canny edges', ('edge', 'edge', coronal.cut(steps.edges)))
     labels(0, 1, 'Selected: edges in the lungs', ('selected voxel', 'edge', coronal.cut(steps.selected)))
     labels(0, 2, 'Dilated mask', ('field kept', 'kept', dilated))
-    labels(1, 0, 'Blocks emptied', ('kept', 'kept', steps.emptied),
-           ('emptied', 'emptied', dilated & ~steps.emptied))
-    labels(1, 1, 'Blocks grown', ('kept', 'kept', steps.grown & dilated),
-           ('emptied', 'emptied', dilated & ~steps.grown), ('grown', 'grown', steps.grown & ~dilated))
+    labels(1, 0, 'Blocks emptied', ('kept', 'kept', steps.emptied), ('emptied', 'emptied', dilated & ~steps.emptied))
+    labels(
+        1,
+        1,
+        'Blocks grown',
+        ('kept', 'kept', steps.grown & dilated),
+        ('emptied', 'emptied', dilated & ~steps.grown),
+        ('grown', 'grown', steps.grown & ~dilated),
+    )
     spacing = options['MixedFrequency_BSplineGridSpacing'][identity.number][0]
     limit = common_limit([steps.bspline])
-    page.field(1, 2, 'B-spline, {:g} mm grid: $u_z$'.format(spacing), coronal, steps.bspline, limit, lung)
+    page.field(1, 2, f'B-spline, {spacing:g} mm grid: $u_z$', coronal, steps.bspline, limit, lung)
     page.field(2, 0, 'Filled: B-spline in the mask', coronal, steps.filled, limit, lung)
-    page.field(2, 1, 'Smoothed: final $u_z$', coronal, field[..., 2], common_limit([field[..., 2]]),
-               deformed_lung)
-    axes = page.anatomy(2, 2, 'Deformed image and grid', coronal,
-                        coronal.cut(array_view(made.deformed.im)), scale_bar=True)
+    page.field(2, 1, 'Smoothed: final $u_z$', coronal, field[..., 2], common_limit([field[..., 2]]), deformed_lung)
+    axes = page.anatomy(
+        2, 2, 'Deformed image and grid', coronal, coronal.cut(array_view(made.deformed.im)), scale_bar=True
+    )
     deformed_grid(axes, coronal, field)
     return page
 
@@ -144,13 +175,22 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
             after[phase] = section.cut(mask).copy()
 
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
-    kept = mixed_frequency.select(context.edges, context.lung, rng, options['MixedFrequency_Np'][number],
-                                  radius, record)
+    kept = mixed_frequency.select(
+        context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius, record
+    )
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    field, _ = random_field(rng, geometry.shape, geometry.spacing,
-                            options['MixedFrequency_BSplineGridSpacing'][number], maximum,
-                            options['MixedFrequency_SetGridBorderToZero'][number], sigma, upper=2., lower=1.)
+    field, _ = random_field(
+        rng,
+        geometry.shape,
+        geometry.spacing,
+        options['MixedFrequency_BSplineGridSpacing'][number],
+        maximum,
+        options['MixedFrequency_SetGridBorderToZero'][number],
+        sigma,
+        upper=2.0,
+        lower=1.0,
+    )
     bspline = section.cut(field[component]).copy()
     field *= kept
     filled = section.cut(field[component]).copy()
@@ -158,8 +198,16 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
         gaussian_smooth(values, rng.uniform(*options['MixedFrequency_SigmaRange'][number]) / spacing_zyx)
     if options['DVFNormalization']:
         normalise(field, maximum)
-    return MixedSteps(context.edges, selected, dilated, after['emptied'], section.cut(kept[component]),
-                      bspline, filled, np.moveaxis(field, 0, -1))
+    return MixedSteps(
+        context.edges,
+        selected,
+        dilated,
+        after['emptied'],
+        section.cut(kept[component]),
+        bspline,
+        filled,
+        np.moveaxis(field, 0, -1),
+    )
 
 
 def respiratory_motion_page(setting, cn):
@@ -172,23 +220,42 @@ def respiratory_motion_page(setting, cn):
     sections = [_section(volumes, name) for name in ('coronal', 'sagittal')]
     components = [2, 1]
     widths = [3.5 * section.width_mm / section.height_mm for section in sections]
-    rows = [[Panel(2.3, 3.5, 0.62, 0.45, None), Panel(width, 3.5, 0, 0, 'right'),
-             Panel(width, 3.5, 0, 0, None), Panel(width, 3.5, 0, 0, 'right')] for width in widths]
-    page = Page('Respiratory motion: diaphragm and chest wall, fading upwards, plus a random B-spline',
-                'u leads from the deformed image, the more inhaled one, towards exhale; {}; {}; {}'.format(
-                    GRID_NOTE, *sections), rows)
+    rows = [
+        [
+            Panel(2.3, 3.5, 0.62, 0.45, None),
+            Panel(width, 3.5, 0, 0, 'right'),
+            Panel(width, 3.5, 0, 0, None),
+            Panel(width, 3.5, 0, 0, 'right'),
+        ]
+        for width in widths
+    ]
+    page = Page(
+        'Respiratory motion: diaphragm and chest wall, fading upwards, plus a random B-spline',
+        'u leads from the deformed image, the more inhaled one, towards exhale; {}; {}; {}'.format(
+            GRID_NOTE, *sections
+        ),
+        rows,
+    )
     for row, (section, component) in enumerate(zip(sections, components)):
         if row == 0:
             _profile_z(page, section, u_z, dvf, array_view(volumes.lung))
         else:
             _profile_y(page, section, u_y, u_z)
         field, outlined, image = section.cut(dvf), section.cut(lung), section.cut(deformed)
-        page.field(row, 1, '${}$'.format(('u_x', 'u_y', 'u_z')[component]), section, field[..., component],
-                   common_limit([field[..., component]]), outlined)
+        page.field(
+            row,
+            1,
+            '${}$'.format(('u_x', 'u_y', 'u_z')[component]),
+            section,
+            field[..., component],
+            common_limit([field[..., component]]),
+            outlined,
+        )
         axes = page.anatomy(row, 2, 'Deformed image and grid', section, image, scale_bar=row == 0)
         deformed_grid(axes, section, field)
-        page.difference(row, 3, 'Deformed − original', section,
-                        image.astype(np.float32) - section.cut(moving), outlined)
+        page.difference(
+            row, 3, 'Deformed − original', section, image.astype(np.float32) - section.cut(moving), outlined
+        )
     return page
 
 
@@ -202,8 +269,7 @@ def breathing_profiles(identity, volumes):
     s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
     shift = rng.uniform(2, 12)
     geometry = Geometry.of(volumes.im)
-    return respiratory_motion.breathing(geometry.shape, geometry.spacing, array_view(volumes.lung), t0, s0,
-                                        shift)
+    return respiratory_motion.breathing(geometry.shape, geometry.spacing, array_view(volumes.lung), t0, s0, shift)
 
 
 def _profile_z(page, section, u_z, dvf, lung):
@@ -215,8 +281,7 @@ def _profile_z(page, section, u_z, dvf, lung):
     axes.plot(mean, z_mm[inside], color='#c2302e', linewidth=2, label='field, mean\nin the lungs')
     for k, name in ((inside[0], 'lung base'), (inside[-1], 'apex')):
         axes.axhline(z_mm[k], color='0.6', linewidth=0.9, linestyle=':')
-        axes.text(0.12, z_mm[k], name, transform=axes.get_yaxis_transform(), fontsize=9.5, color='0.35',
-                  va='bottom')
+        axes.text(0.12, z_mm[k], name, transform=axes.get_yaxis_transform(), fontsize=9.5, color='0.35', va='bottom')
     axes.set_ylim(section.extent[2:])
     axes.set_xlabel('$u_z$ (mm)', fontsize=10.5, labelpad=1)
     axes.set_ylabel('z (mm)', fontsize=10.5, labelpad=1)
@@ -226,10 +291,11 @@ def _profile_z(page, section, u_z, dvf, lung):
 def _profile_y(page, section, u_y, u_z):
     axes = page.axes(1, 0, 'Antero-posterior motion')
     share = u_z / u_z.max()
-    for target, colour in ((1., '#08306b'), (0.5, '#2f7fbc'), (0.2, '#8fc1e3')):
+    for target, colour in ((1.0, '#08306b'), (0.5, '#2f7fbc'), (0.2, '#8fc1e3')):
         k = int(np.argmin(np.abs(share - target)))
-        axes.plot(section.all_across_mm, u_y[k], color=colour, linewidth=2,
-                  label='z = {} mm'.format(whole_mm(section.all_up_mm[k])))
+        axes.plot(
+            section.all_across_mm, u_y[k], color=colour, linewidth=2, label=f'z = {whole_mm(section.all_up_mm[k])} mm'
+        )
     axes.axhline(0, color='0.6', linewidth=0.9, linestyle=':')
     axes.set_xlim(section.extent[:2])
     axes.set_xlabel('y (mm), anterior to posterior', fontsize=10.5, labelpad=1)
@@ -238,8 +304,10 @@ def _profile_y(page, section, u_y, u_z):
 
 
 def _identity(setting, cn, deform_exp, dsmooth):
-    return Identity(dict(setting, DVFPad_S1=0), {'data': DATA, 'type_im': 0, 'cn': cn, 'stage': 1,
-                                                 'deform_exp': deform_exp, 'dsmooth': dsmooth})
+    return Identity(
+        dict(setting, DVFPad_S1=0),
+        {'data': DATA, 'type_im': 0, 'cn': cn, 'stage': 1, 'deform_exp': deform_exp, 'dsmooth': dsmooth},
+    )
 
 
 def _load(setting, cn, deform_exp, dsmooth):
@@ -258,9 +326,13 @@ def _section(volumes, name, shown=None):
 
 
 #: File name -> function of (setting, cn) that returns its :class:`Page`.
-PAGES = collections.OrderedDict([('single_frequency.png', single_frequency_page),
-                                 ('mixed_frequency.png', mixed_frequency_page),
-                                 ('respiratory_motion.png', respiratory_motion_page)])
+PAGES = collections.OrderedDict(
+    [
+        ('single_frequency.png', single_frequency_page),
+        ('mixed_frequency.png', mixed_frequency_page),
+        ('respiratory_motion.png', respiratory_motion_page),
+    ]
+)
 
 
 @contextlib.contextmanager
@@ -274,11 +346,13 @@ def setting_with_case(cn):
     :raises RegNetError: the phantom's command failed; its last line says why.
     """
     if isinstance(cn, bool) or not hasattr(cn, '__index__') or cn < 1:
-        raise InputError('The case number must be a whole number from 1; got {!r}.'.format(cn))
+        raise InputError(f'The case number must be a whole number from 1; got {cn!r}.')
     setting = initialize_setting('figures')
     requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
-    if all(os.path.isfile(address_generator(setting, request, data=DATA, cn=cn, type_im=0, stage=1))
-           for request in requests):
+    if all(
+        os.path.isfile(address_generator(setting, request, data=DATA, cn=cn, type_im=0, stage=1))
+        for request in requests
+    ):
         yield setting
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -286,11 +360,12 @@ def setting_with_case(cn):
         environment = dict(os.environ, REGNET_ROOT=root, REGNET_DATA=root + 'Data/')
         # A program of its own: artificial generation knows data sets, not how their images come about.
         command = [sys.executable, '-m', 'functions.phantom', '--cases', str(cn), '--types', '0']
-        result = subprocess.run(command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, universal_newlines=True)
+        result = subprocess.run(
+            command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         if result.returncode != 0:
-            lines = result.stdout.strip().splitlines() or ['it ended with {}'.format(result.returncode)]
-            raise RegNetError('Phantom case {} could not be made: {}'.format(cn, lines[-1]))
+            lines = result.stdout.strip().splitlines() or [f'it ended with {result.returncode}']
+            raise RegNetError(f'Phantom case {cn} could not be made: {lines[-1]}')
         setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/')
         yield setting
         clear_cache()
@@ -304,11 +379,11 @@ def draw(output, cn=1, show=True):
     :raises DiskError: ``output`` cannot be written.
     """
     if os.path.exists(output) and not os.path.isdir(output):
-        raise InputError('{} is a file; --output must be a folder.'.format(output))
+        raise InputError(f'{output} is a file; --output must be a folder.')
     try:
         os.makedirs(output, exist_ok=True)
     except OSError as error:
-        raise DiskError('Cannot make the folder {}: {}.'.format(output, error.strerror)) from error
+        raise DiskError(f'Cannot make the folder {output}: {error.strerror}.') from error
     paths = []
     with tqdm(total=1 + len(PAGES), desc='Phantom', unit='step', disable=not show) as bar:
         with setting_with_case(cn) as setting:
@@ -323,8 +398,10 @@ def draw(output, cn=1, show=True):
 
 def main(words=None):
     """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
-    parser = argparse.ArgumentParser(prog='python -m functions.artificial_generation.figures',
-                                     description='Draw what artificial generation makes, from the phantom.')
+    parser = argparse.ArgumentParser(
+        prog='python -m functions.artificial_generation.figures',
+        description='Draw what artificial generation makes, from the phantom.',
+    )
     parser.add_argument('--output', default='docs', metavar='FOLDER', help='where the PNG files go')
     parser.add_argument('--case', type=int, default=1, metavar='N', help='case of the phantom, from 1')
     arguments = parser.parse_args(words)

@@ -1,4 +1,5 @@
 """What identifies an item of artificial generation: its settings, addresses, seeds and name."""
+
 from functions.artificial_generation.augmentation import check_sequence
 from functions.image.manifest import voxel_checksum
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
@@ -8,13 +9,19 @@ from functions.setting.seeds import random_state
 from functions.setting.setting_utils import address_generator
 
 #: Settings of a deformation experiment that change no voxel of an item.
-_IRRELEVANT = ('DeformMethods', 'DeleteStage1Images', 'Occlusion', 'UseLungMask', 'verbose_image',
-               'WriteIntermediateIntensityAugmentation')
+_IRRELEVANT = (
+    'DeformMethods',
+    'DeleteStage1Images',
+    'Occlusion',
+    'UseLungMask',
+    'verbose_image',
+    'WriteIntermediateIntensityAugmentation',
+)
 _REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
 DOWN_SAMPLINGS = ('bspline',)
 
 
-class Identity(object):
+class Identity:
     """One item: image (data, type_im, cn), deformation (deform_exp, dsmooth), stage, padding, augmentations.
 
     :param setting: the setting dictionary.
@@ -27,36 +34,42 @@ class Identity(object):
     def __init__(self, setting, im_info):
         missing = [key for key in _REQUIRED if key not in im_info]
         if missing:
-            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing),
-                                                                   ', '.join(sorted(im_info))))
+            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing), ', '.join(sorted(im_info))))
         self.setting = setting
         self.im_info = im_info
         self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
         self.type_im, self.cn, self.dsmooth = [_whole(im_info, key) for key in ('type_im', 'cn', 'dsmooth')]
         stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
         if stage not in (1, 2, 4):
-            raise InputError('stage is {!r}; accepted: 1, 2, 4.'.format(stage))
+            raise InputError(f'stage is {stage!r}; accepted: 1, 2, 4.')
         self.stage = int(stage)
         self.padto = im_info.get('padto')
         self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
         self.record = get_data_set(self.data, setting)
         if self.type_im >= len(self.record.types):
-            raise InputError('type_im {} does not exist in data set {}; accepted: {}.'.format(
-                self.type_im, self.data,
-                ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))))
+            raise InputError(
+                'type_im {} does not exist in data set {}; accepted: {}.'.format(
+                    self.type_im, self.data, ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))
+                )
+            )
         self.use_lung = bool(setting.get('UseLungMask', True))
         self.use_torso = bool(setting.get('UseTorsoMask', True))
-        self.dvf_pad = int(setting.get('DVFPad_S{}'.format(self.stage)) or 0)
+        self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
         experiment = get_deform_exp(setting, self.deform_exp)
         self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
-        self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad,
-                            SpongeModel=setting.get('SpongeModel') or 'published')
+        self.options = dict(
+            experiment,
+            deform_number=self.number,
+            stage=self.stage,
+            dvf_pad=self.dvf_pad,
+            SpongeModel=setting.get('SpongeModel') or 'published',
+        )
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
         # What a network sees may be narrower than what is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
-            raise InputError("The setting InputMargin needs an InputMask, and no DVFPad_S{}.".format(self.stage))
+            raise InputError(f'The setting InputMargin needs an InputMask, and no DVFPad_S{self.stage}.')
         if setting.get('DownSampling', 'bspline') not in DOWN_SAMPLINGS:
             raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
 
@@ -68,27 +81,32 @@ class Identity(object):
             raise unknown_name(key, name, sorted(used) + [None])
         switch, is_on = used[name]
         if not is_on:
-            raise InputError('{} is {!r} but {} is False.'.format(key, name, switch))
+            raise InputError(f'{key} is {name!r} but {switch} is False.')
         return name
 
     @property
     def name(self):
         """Short name for logs and errors."""
-        return '{} {} {} {}{} dsmooth {} ({} D{}) stage {}'.format(
-            self.deform_exp, self.data, self.record.types[self.type_im], self.record.expPrefix, self.cn,
-            self.dsmooth, self.method, self.number, self.stage)
+        return f'{self.deform_exp} {self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
 
     def address(self, request, **changes):
         """``address_generator`` with the arguments of this item."""
-        arguments = dict(data=self.data, deform_exp=self.deform_exp, type_im=self.type_im, cn=self.cn,
-                         dsmooth=self.dsmooth, stage=self.stage, padto=self.padto, dvf_pad=self.dvf_pad)
+        arguments = {
+            'data': self.data,
+            'deform_exp': self.deform_exp,
+            'type_im': self.type_im,
+            'cn': self.cn,
+            'dsmooth': self.dsmooth,
+            'stage': self.stage,
+            'padto': self.padto,
+            'dvf_pad': self.dvf_pad,
+        }
         arguments.update(changes)
         return address_generator(self.setting, request, **arguments)
 
     def random(self, purpose, *more):
         """Random numbers of this item for one purpose; ``more`` is 'Next' for the next image."""
-        return random_state(purpose, self.deform_exp, self.data, self.type_im,
-                            self.cn, self.dsmooth, self.stage, *more)
+        return random_state(purpose, self.deform_exp, self.data, self.type_im, self.cn, self.dsmooth, self.stage, *more)
 
     def unpadded(self):
         """The same item without padding."""
@@ -102,15 +120,26 @@ class Identity(object):
     def staging(self):
         """What a down-sampled original is made from, JSON-able."""
         checksums = {request: voxel_checksum(path) for request, path in self.original_sources().items()}
-        return {'sources': checksums, 'stage': self.stage, 'padto': _plain(self.padto),
-                'down_sampling': self.setting.get('DownSampling', 'bspline'),
-                'default': self.record.DefaultPixelValue}
+        return {
+            'sources': checksums,
+            'stage': self.stage,
+            'padto': _plain(self.padto),
+            'down_sampling': self.setting.get('DownSampling', 'bspline'),
+            'default': self.record.DefaultPixelValue,
+        }
 
     def made_from(self, with_sequence=True):
         """What the item is made from, JSON-able; equal descriptions give equal voxels."""
         options = {key: _plain(value) for key, value in self.options.items() if key not in _IRRELEVANT}
-        description = {'originals': self.staging(), 'data': self.data, 'deform_exp': self.deform_exp,
-                       'type_im': self.type_im, 'cn': self.cn, 'dsmooth': self.dsmooth, 'options': options}
+        description = {
+            'originals': self.staging(),
+            'data': self.data,
+            'deform_exp': self.deform_exp,
+            'type_im': self.type_im,
+            'cn': self.cn,
+            'dsmooth': self.dsmooth,
+            'options': options,
+        }
         if with_sequence:
             description.update(method=self.method, sequence=self.sequence)
         return description
@@ -119,7 +148,7 @@ class Identity(object):
 def _whole(im_info, key):
     value = im_info[key]
     if isinstance(value, bool) or not hasattr(value, '__index__') or value < 0:
-        raise InputError('{} must be a whole number from 0; got {!r}.'.format(key, value))
+        raise InputError(f'{key} must be a whole number from 0; got {value!r}.')
     return int(value)
 
 

@@ -3,6 +3,7 @@
 An item is the same whether it comes from its files or is made in memory, in any process and any order, on
 any Python (the package's docstring says what a processor can change).
 """
+
 import collections
 
 import numpy as np
@@ -61,8 +62,9 @@ def produce(setting, im_info, verify=False):
             return False, ''
         moving = _moving(identity, True, True, verify)
         # A next image is made again with the same voxels, so that what was deformed from it stays valid.
-        if not item_files.check(item_files.manifest_path(identity), identity.made_from(),
-                                item_files.item_paths(identity), verify)[0]:
+        if not item_files.check(
+            item_files.manifest_path(identity), identity.made_from(), item_files.item_paths(identity), verify
+        )[0]:
             item_files.write_item(identity, make_deformed(identity, moving))
     except RegNetError as error:
         raise _named(error, identity)
@@ -80,8 +82,10 @@ def _get(setting, im_info, write, use_files):
         if use_files and setting.get('never_generate_image') is True:
             done, reason = item_files.check_item(identity)
             if not done:
-                raise MissingFileError('{} is not finished ({}) and never_generate_image is True; generate '
-                                       'it first with --only_generate_image.'.format(identity.name, reason))
+                raise MissingFileError(
+                    f'{identity.name} is not finished ({reason}) and never_generate_image is True; generate '
+                    'it first with --only_generate_image.'
+                )
         moving = _moving(identity, write, use_files)
         found = item_files.read_deformed(identity) if use_files else None
         if found is None:
@@ -99,7 +103,7 @@ def _named(error, identity):
     text = str(error)
     if identity.name in text:
         return error
-    named = type(error)('{}: {}'.format(identity.name, text))
+    named = type(error)(f'{identity.name}: {text}')
     named.__cause__ = error
     return named
 

@@ -1,4 +1,5 @@
 """The files of an item and of its next image, and the manifests that say when they are finished."""
+
 import errno
 import logging
 import os
@@ -24,8 +25,11 @@ FORMAT_NUMBER = 1
 def manifest_path(identity):
     """Manifest of an item: one per augmentation sequence, stage and padding, in the item's folder."""
     names = '_'.join(identity.sequence)
-    return _beside(identity.address('DeformedIm', deformed_im_ext=identity.sequence),
-                   'manifest_{}_pad{}'.format(names, identity.dvf_pad), 'DeformedImage_' + names)
+    return _beside(
+        identity.address('DeformedIm', deformed_im_ext=identity.sequence),
+        f'manifest_{names}_pad{identity.dvf_pad}',
+        'DeformedImage_' + names,
+    )
 
 
 def next_manifest_path(identity):
@@ -41,8 +45,10 @@ def _beside(path, stem, replaced):
 
 def item_paths(identity):
     """Files of a finished item: request -> path."""
-    paths = {'DeformedIm': identity.address('DeformedIm', deformed_im_ext=identity.sequence),
-             'DeformedDVF': identity.address('DeformedDVF')}
+    paths = {
+        'DeformedIm': identity.address('DeformedIm', deformed_im_ext=identity.sequence),
+        'DeformedDVF': identity.address('DeformedDVF'),
+    }
     requests = ['DeformedLung'] * identity.use_lung + ['DeformedTorso'] * identity.use_torso
     requests += ['Jac'] * ('Sponge' in identity.sequence)
     requests += ['DeformedLungOccluded'] * ('Occluded' in identity.sequence)
@@ -81,8 +87,7 @@ def check(path, made_from, paths, verify=False):
 def check_item(identity, verify=False):
     """(done, reason) of an item, its next image included."""
     if identity.dsmooth > 0:
-        done, reason = check(next_manifest_path(identity),
-                             identity.made_from(False), next_paths(identity), verify)
+        done, reason = check(next_manifest_path(identity), identity.made_from(False), next_paths(identity), verify)
         if not done:
             return False, reason
     return check(manifest_path(identity), identity.made_from(), item_paths(identity), verify)
@@ -95,8 +100,10 @@ def read_next(identity, verify=False):
     if done:
         try:
             im = read_image(paths['NextIm'])
-            masks = [read_mask(paths[request], like=im, required=False) if request in paths else None
-                     for request in ('NextLung', 'NextTorso')]
+            masks = [
+                read_mask(paths[request], like=im, required=False) if request in paths else None
+                for request in ('NextLung', 'NextTorso')
+            ]
             return Volumes(im, *masks)
         except RegNetError as error:
             reason = str(error)
@@ -111,8 +118,10 @@ def read_deformed(identity):
     if done:
         try:
             im = read_image(paths['DeformedIm'])
-            masks = [read_mask(paths[request], like=im, required=False) if request in paths else None
-                     for request in ('DeformedLung', 'DeformedTorso')]
+            masks = [
+                read_mask(paths[request], like=im, required=False) if request in paths else None
+                for request in ('DeformedLung', 'DeformedTorso')
+            ]
             return Volumes(im, *masks), read_image(paths['DeformedDVF'], expect='vector')
         except RegNetError as error:
             reason = str(error)
@@ -141,8 +150,12 @@ def write_item(identity, made):
     :param made: :class:`functions.artificial_generation.making.Made`.
     """
     grid, paths = made.deformed.im, item_paths(identity)
-    images = {'DeformedIm': grid, 'DeformedDVF': made.dvf, 'DeformedLung': made.deformed.lung,
-              'DeformedTorso': made.deformed.torso}
+    images = {
+        'DeformedIm': grid,
+        'DeformedDVF': made.dvf,
+        'DeformedLung': made.deformed.lung,
+        'DeformedTorso': made.deformed.torso,
+    }
     for request, product in (('Jac', 'jacobian'), ('DeformedLungOccluded', 'occluded'), ('ImCanny', 'edges')):
         if product in made.products:
             array = made.products[product]
@@ -181,7 +194,7 @@ def _write_transform(path, coefficients, grid):
     with publish(path) as temporary:
         sitk.WriteTransform(transform, temporary)
         # ITK says nothing when the disk is full; the fixed parameters are what it writes last.
-        with open(temporary, 'r', encoding='ascii') as stream:
+        with open(temporary, encoding='ascii') as stream:
             last = stream.readlines()[-1:]
         if not (last and last[0].startswith('FixedParameters') and last[0].endswith('\n')):
             raise OSError(errno.ENOSPC, 'only a part of it could be written, the disk is full')

@@ -1,5 +1,6 @@
 """Rules every category shares: the largest displacement, fields that vanish, and the background that must not
 move."""
+
 import numpy as np
 
 from functions.artificial_generation.smoothing import gaussian_smooth
@@ -28,7 +29,7 @@ def require_motion(field, category, cause):
     :raises InputError: naming the category and the cause.
     """
     if largest(field) == 0:
-        raise InputError('The {} field is identically zero: {}.'.format(category, cause))
+        raise InputError(f'The {category} field is identically zero: {cause}.')
     return field
 
 
@@ -45,7 +46,7 @@ def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     :param spacing: voxel size in mm, (x, y, z).
     """
     inside = mask.astype(bool)
-    sigma = sigma_mm * maximum / 7. / np.asarray(spacing, dtype=float)[::-1]
+    sigma = sigma_mm * maximum / 7.0 / np.asarray(spacing, dtype=float)[::-1]
     for component in field:
         component *= inside
         gaussian_smooth(component, sigma)

@@ -5,6 +5,7 @@ Edge voxels in the lungs select where the field is kept; random blocks are empti
 that high and low spatial frequencies meet in one field. Only the block concerned is touched in each of the Np
 iterations.
 """
+
 import numpy as np
 
 from functions.artificial_generation import dilation
@@ -32,15 +33,17 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
     """
     edges_in_lung = edges & dilation.neighbours_6(lung > 0)
     if not edges_in_lung.any():
-        raise InputError('The mixed_frequency field is identically zero: the image has no edge inside the '
-                         'dilated lung '
-                         'mask. Lower Canny_UpperThreshold or check image and mask.')
+        raise InputError(
+            'The mixed_frequency field is identically zero: the image has no edge inside the '
+            'dilated lung '
+            'mask. Lower Canny_UpperThreshold or check image and mask.'
+        )
     shape = edges.shape
     available = np.stack([edges_in_lung] * 3)
     kept = np.stack([dilation.cube(edges_in_lung)] * 3)
     first = np.flatnonzero(edges_in_lung)
     candidates = [first, first, first]
-    grow_from, grow_one_sided_from = int(round(10 * iterations / 12.)), int(round(11 * iterations / 12.))
+    grow_from, grow_one_sided_from = int(round(10 * iterations / 12.0)), int(round(11 * iterations / 12.0))
     # Iteration 0 of the published algorithm is the dilation of the whole volume above.
     for iteration in range(1, iterations):
         if min(len(c) for c in candidates) <= FEWEST_CANDIDATES:
@@ -48,8 +51,7 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
         for component in range(3):
             chosen = candidates[component]
             centre = np.unravel_index(chosen[rng.randint(len(chosen))], shape)
-            block = tuple(slice(max(0, int(c) - r), min(n, int(c) + r))
-                          for c, r, n in zip(centre, block_radius, shape))
+            block = tuple(slice(max(0, int(c) - r), min(n, int(c) + r)) for c, r, n in zip(centre, block_radius, shape))
             mask = kept[component]
             if iteration < grow_from:
                 phase, done = 'emptied', True
@@ -81,9 +83,17 @@ def field(shape_zyx, spacing, rng, options, context):
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
     kept = select(context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius)
     sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(rng, shape_zyx, spacing, options['MixedFrequency_BSplineGridSpacing'][number],
-                          maximum,
-                          options['MixedFrequency_SetGridBorderToZero'][number], sigma, upper=2., lower=1.)
+    dvf, _ = random_field(
+        rng,
+        shape_zyx,
+        spacing,
+        options['MixedFrequency_BSplineGridSpacing'][number],
+        maximum,
+        options['MixedFrequency_SetGridBorderToZero'][number],
+        sigma,
+        upper=2.0,
+        lower=1.0,
+    )
     dvf *= kept
     low, high = options['MixedFrequency_SigmaRange'][number]
     pad = options.get('dvf_pad') or 0
@@ -91,9 +101,13 @@ def field(shape_zyx, spacing, rng, options, context):
         if pad > 0:
             _zero_frame(component, pad)
         gaussian_smooth(component, rng.uniform(low, high) / spacing_zyx)
-    require_motion(dvf, 'mixed_frequency', 'every selected voxel was emptied again; the lungs are too small '
-                                           'for blocks '
-                                           'of {} mm'.format(2 * options['MixedFrequency_BlockRadius']))
+    require_motion(
+        dvf,
+        'mixed_frequency',
+        'every selected voxel was emptied again; the lungs are too small for blocks of {} mm'.format(
+            2 * options['MixedFrequency_BlockRadius']
+        ),
+    )
     if options['DVFNormalization']:
         normalise(dvf, maximum)
     return np.moveaxis(dvf, 0, -1)

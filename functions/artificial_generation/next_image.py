@@ -3,6 +3,7 @@
 Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section
 2.2.5), so that repeated deformations of one scan do not always show the same anatomy.
 """
+
 import numpy as np
 
 from functions.artificial_generation import single_frequency
@@ -29,13 +30,21 @@ def make_next(identity, original):
     options = dict(identity.options, dvf_pad=0, noise_sigma=identity.options['NextIm_SigmaN'])
     context = Context(array_view(original.im), None, None, options)
     # Contiguous at once, so that the planes of the components are freed before ITK's copy is made.
-    field = np.ascontiguousarray(single_frequency.next_field(
-        geometry.shape, geometry.spacing, identity.random('single_frequency', 'Next'), options, context))
+    field = np.ascontiguousarray(
+        single_frequency.next_field(
+            geometry.shape, geometry.spacing, identity.random('single_frequency', 'Next'), options, context
+        )
+    )
     dvf = dvf_image(field, geometry)
     del field
     warped = warp_volumes(original, dvf, identity.record.DefaultPixelValue)
-    scene = Scene(geometry.spacing, array_or_none(warped.torso), array_or_none(warped.lung),
-                  lambda: jacobian_determinant(array_view(dvf), geometry.spacing, geometry.direction),
-                  lambda purpose: identity.random(purpose, 'Next'), options)
+    scene = Scene(
+        geometry.spacing,
+        array_or_none(warped.torso),
+        array_or_none(warped.lung),
+        lambda: jacobian_determinant(array_view(dvf), geometry.spacing, geometry.direction),
+        lambda purpose: identity.random(purpose, 'Next'),
+        options,
+    )
     result = augment_all(array_view(warped.im), SEQUENCE, scene)[-1][1]
     return warped._replace(im=image_from_array(result, geometry)), dvf, context.products['coefficients']

@@ -1,5 +1,6 @@
 """Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, whose content is not to be
 matched."""
+
 import numpy as np
 
 from functions.artificial_generation import dilation
@@ -47,9 +48,11 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
         box = bounding_box(lung)
         allowed[box] = erode(lung[box], radii)
     if not allowed.any():
-        raise InputError('Occluded: nothing is left of the deformed lung mask after an erosion of {} mm; '
-                         'the lungs are '
-                         'too small or missing.'.format(EROSION_MM))
+        raise InputError(
+            f'Occluded: nothing is left of the deformed lung mask after an erosion of {EROSION_MM} mm; '
+            'the lungs are '
+            'too small or missing.'
+        )
     for _ in range(number):
         places = np.flatnonzero(allowed)
         axes_xyz = np.maximum(SMALLEST_AXIS_MM, rng.uniform(size=3) * np.asarray(largest_axes, dtype=float))

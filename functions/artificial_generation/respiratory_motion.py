@@ -1,5 +1,6 @@
 """Category ``respiratory_motion``: diaphragm descent and antero-posterior expansion, fading towards the apex,
 plus a random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
+
 import numpy as np
 
 from functions.artificial_generation.bspline_field import random_field
@@ -20,11 +21,13 @@ def profile(n_z, diaphragm, top):
 
     :raises InputError: the lung is one slice high.
     """
-    height = (top - diaphragm) / 2.
+    height = (top - diaphragm) / 2.0
     if height <= 0:
-        raise InputError('The lung mask covers one slice only: respiratory motion needs a lung that reaches '
-                         'from the '
-                         'diaphragm to the apex.')
+        raise InputError(
+            'The lung mask covers one slice only: respiratory motion needs a lung that reaches '
+            'from the '
+            'diaphragm to the apex.'
+        )
     steepness = PROFILE_STEEPNESS / height
     z = np.arange(n_z, dtype=float)
     above = np.clip(z - diaphragm, 0, height)
@@ -66,10 +69,16 @@ def field(shape_zyx, spacing, rng, options, context):
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
     random_ratio = options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
     random_maximum = options['MaxDeform'] * random_ratio
-    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma']
-                       [number], dtype=float) / options['stage']
-    dvf, _ = random_field(rng, shape_zyx, spacing, options['RespiratoryMotion_BSplineGridSpacing'][number],
-                          random_maximum, options['RespiratoryMotion_SetGridBorderToZero'][number], sigma)
+    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma'][number], dtype=float) / options['stage']
+    dvf, _ = random_field(
+        rng,
+        shape_zyx,
+        spacing,
+        options['RespiratoryMotion_BSplineGridSpacing'][number],
+        random_maximum,
+        options['RespiratoryMotion_SetGridBorderToZero'][number],
+        sigma,
+    )
     require_motion(dvf, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     if options['DVFNormalization']:
         normalise(dvf, random_maximum)

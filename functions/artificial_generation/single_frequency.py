@@ -1,4 +1,5 @@
 """Category ``single_frequency``: a random cubic B-spline of one grid spacing (paper, section 2.2.1)."""
+
 import numpy as np
 
 from functions.artificial_generation.bspline_field import random_field
@@ -17,9 +18,9 @@ def field(shape_zyx, spacing, rng, options, context):
     maximum = options['MaxDeform'] * options['SingleFrequency_MaxDeformRatio'][number]
     dvf = _field(shape_zyx, spacing, rng, options, context, number, maximum)
     if context.has_mask:
-        background_to_zero(dvf, context.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number],
-                           maximum,
-                           spacing)
+        background_to_zero(
+            dvf, context.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number], maximum, spacing
+        )
     return _finished(dvf, options, maximum)
 
 
@@ -36,7 +37,7 @@ def _field(shape_zyx, spacing, rng, options, context, number, maximum):
     pad = options.get('dvf_pad') or 0
     if pad > 0:
         if np.ptp(np.asarray(spacing, dtype=float)) > 1e-6:
-            raise InputError('DVFPad needs isotropic voxels; the spacing is {} mm.'.format(list(spacing)))
+            raise InputError(f'DVFPad needs isotropic voxels; the spacing is {list(spacing)} mm.')
         border = border + np.ceil(pad * spacing[0] / grid_spacing[::-1]).astype(int)
     sigma = np.asarray(options['SingleFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
     dvf, coefficients = random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border, sigma, upper=1.7)

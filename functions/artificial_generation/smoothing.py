@@ -5,6 +5,7 @@ of a recursive filter and a fifth of a direct convolution, in float32 and withou
 artefacts; the result is that of ``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel cut at four
 standard deviations.
 """
+
 import numpy as np
 
 from functions.artificial_generation.blas import one_blas_thread
@@ -60,8 +61,7 @@ def _smooth(volume, sigma_zyx):
             elif axis == 1:
                 target[:, start:stop] = np.matmul(weights, source[:, low:high])
             else:
-                target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)
-                               [:, low:high], weights.T)
+                target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)[:, low:high], weights.T)
         source, target = target, source
     if source is not volume:
         volume[...] = source

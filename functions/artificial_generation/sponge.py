@@ -10,6 +10,7 @@ Two models, chosen by the setting ``SpongeModel``:
     fixed to moving: a voxel of the deformed image holds the mass of J voxels of the undeformed one, so that
     mass is conserved for k = 1.
 """
+
 import numpy as np
 
 from functions.setting.errors import unknown_name
@@ -18,7 +19,7 @@ MODELS = ('published', 'physical')
 LOWEST, HIGHEST = 0.7, 1.3
 
 
-def sponge_intensity(image, jacobian, k=1., model='published'):
+def sponge_intensity(image, jacobian, k=1.0, model='published'):
     """The formula alone.
 
     :param image: HU, any shape.

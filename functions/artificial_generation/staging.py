@@ -4,6 +4,7 @@ Training and registration share one down-sampling rule, :func:`functions.image.r
 ``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two
 that differ in size and filtering, so that a network met other intensities in use than in training.
 """
+
 import collections
 import logging
 import os
@@ -22,10 +23,10 @@ _log = logging.getLogger(__name__)
 #: Raised by hand when the voxels of down-sampled originals change.
 FORMAT_NUMBER = 1
 #: Bytes of original images a process remembers; one image is remembered whatever its size.
-CACHE_BYTES = 256 * 2 ** 20
+CACHE_BYTES = 256 * 2**20
 
 
-class _Cache(object):
+class _Cache:
     """The most recently used volumes of this process, limited by memory; safe between threads."""
 
     def __init__(self, limit):
@@ -77,7 +78,8 @@ def original_volumes(identity, write=True):
     """
     sources = identity.original_sources()
     key = (identity.stage, identity.padto, identity.record.DefaultPixelValue) + tuple(
-        (path,) + _stamp(path, request) for request, path in sorted(sources.items()))
+        (path,) + _stamp(path, request) for request, path in sorted(sources.items())
+    )
     volumes = _cache.get(key)
     if volumes is None:
         if identity.stage == 1 and identity.padto is None:
@@ -94,16 +96,18 @@ def _stamp(path, request):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise MissingFileError('{} {} does not exist; prepare the data set first, or check data, cn and '
-                               'type_im.'
-                               .format(request, path)) from error
+        raise MissingFileError(
+            f'{request} {path} does not exist; prepare the data set first, or check data, cn and type_im.'
+        ) from error
     return status.st_size, status.st_mtime_ns
 
 
 def _read(paths):
     im = as_int16(require_working_grid(read_image(paths['OriginalIm']), paths['OriginalIm']))
-    lung, torso = [read_mask(paths[request], like=im) if request in paths else None
-                   for request in ('OriginalLung', 'OriginalTorso')]
+    lung, torso = [
+        read_mask(paths[request], like=im) if request in paths else None
+        for request in ('OriginalLung', 'OriginalTorso')
+    ]
     return Volumes(im, lung, torso)
 
 
@@ -132,17 +136,21 @@ def _downsampled(volumes, stage):
 
 def _padded(volumes, identity):
     try:
-        return Volumes(pad_to(volumes.im, identity.padto, identity.record.DefaultPixelValue),
-                       *[None if mask is None else pad_to(mask, identity.padto, 0) for mask in volumes[1:]])
+        return Volumes(
+            pad_to(volumes.im, identity.padto, identity.record.DefaultPixelValue),
+            *[None if mask is None else pad_to(mask, identity.padto, 0) for mask in volumes[1:]],
+        )
     except InputError as error:
-        raise InputError('{} at stage {}: padto {}: {}'.format(identity.address('OriginalIm', padto=None),
-                                                               identity.stage,
-                                                                identity.padto, error)) from error
+        raise InputError(
+            '{} at stage {}: padto {}: {}'.format(
+                identity.address('OriginalIm', padto=None), identity.stage, identity.padto, error
+            )
+        ) from error
 
 
 def _manifest_path(identity):
     path = identity.address('OriginalIm')
-    return path[:-len(identity.record.ext)] + '_manifest.json'
+    return path[: -len(identity.record.ext)] + '_manifest.json'
 
 
 def _check(identity):

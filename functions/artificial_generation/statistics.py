@@ -1,4 +1,5 @@
 """Histograms of a DVF and of its Jacobian determinant (setting ``WriteDVFStatistics``)."""
+
 import numpy as np
 
 from functions.image.dvf import jacobian_determinant_of
@@ -16,19 +17,26 @@ def write_statistics(identity, made, images):
         jacobian = jacobian_determinant_of(made.dvf)
         write_image(jacobian, identity.address('Jac'))
     dvf = array_view(made.dvf)
-    _histogram(identity.address('DVF_histogram'),
-               [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
-               ['x', 'y', 'z'], 'displacement (mm)')
+    _histogram(
+        identity.address('DVF_histogram'),
+        [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
+        ['x', 'y', 'z'],
+        'displacement (mm)',
+    )
     values = array_view(jacobian)
-    _histogram(identity.address('Jac_histogram'), [values if inside is None or inside.shape != values.shape
-                                                   else values[inside]], ['inside the torso'],
-               'Jacobian determinant')
+    _histogram(
+        identity.address('Jac_histogram'),
+        [values if inside is None or inside.shape != values.shape else values[inside]],
+        ['inside the torso'],
+        'Jacobian determinant',
+    )
 
 
 def _histogram(path, samples, labels, title):
     # Imported here: generation itself does not need a plotting library.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 4))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(1, 1, 1)

@@ -1,4 +1,5 @@
 """Category ``translation``: the whole image moves by one vector."""
+
 import numpy as np
 
 REST_PROBABILITY = 0.2
@@ -15,7 +16,7 @@ def field(shape_zyx, spacing, rng, options, context):
     shift = np.zeros(3)
     while not shift.any():
         moves = rng.uniform(size=3) >= REST_PROBABILITY
-        shift = np.where(moves, rng.uniform(-maximum, maximum, size=3), 0.)
+        shift = np.where(moves, rng.uniform(-maximum, maximum, size=3), 0.0)
     dvf = np.empty(tuple(shape_zyx) + (3,), dtype=np.float32)
     dvf[...] = shift
     return dvf

@@ -1,4 +1,5 @@
 """An image with its masks, as SimpleITK images on one grid."""
+
 import collections
 
 import numpy as np
@@ -37,10 +38,11 @@ def require_working_grid(image, path):
     :raises InputError: naming the file.
     """
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
-        raise InputError('{} has the direction {}; images for artificial generation must have identity '
-                         'direction '
-                         '(functions.preprocessing.own_images prepares them).'
-                         .format(path, tuple(round(v, 4) for v in image.GetDirection())))
+        raise InputError(
+            f'{path} has the direction {tuple(round(v, 4) for v in image.GetDirection())}; images for artificial generation must have identity '
+            'direction '
+            '(functions.preprocessing.own_images prepares them).'
+        )
     return image
 
 
@@ -52,8 +54,12 @@ def dvf_image(dvf, geometry):
 def padded_geometry(geometry, pad):
     """Grid that is ``pad`` voxels larger on every side."""
     geometry = Geometry.of(geometry)
-    return Geometry(tuple(n + 2 * pad for n in geometry.size), geometry.spacing,
-                    tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)), geometry.direction)
+    return Geometry(
+        tuple(n + 2 * pad for n in geometry.size),
+        geometry.spacing,
+        tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)),
+        geometry.direction,
+    )
 
 
 def warp_volumes(volumes, dvf, default):
@@ -73,7 +79,10 @@ def warp_volumes(volumes, dvf, default):
         labels |= array_view(lung) != 0
     if torso is not None:
         labels |= (array_view(torso) != 0).astype(np.uint8) << 1
-    warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.)
+    warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
-    return Volumes(im, None if lung is None else image_from_array(labels & 1, warped),
-                   None if torso is None else image_from_array(labels >> 1, warped))
+    return Volumes(
+        im,
+        None if lung is None else image_from_array(labels & 1, warped),
+        None if torso is None else image_from_array(labels >> 1, warped),
+    )

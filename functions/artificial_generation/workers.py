@@ -2,6 +2,7 @@
 
 A worker that dies costs its task only.
 """
+
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
 
@@ -15,12 +16,17 @@ from functions.image.memory import available_memory
 
 #: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when
 #: freed (glibc would otherwise keep those of up to 32 MB).
-_ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
-                'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1', 'MALLOC_MMAP_THRESHOLD_': '1048576'}
+_ENVIRONMENT = {
+    'OMP_NUM_THREADS': '1',
+    'OPENBLAS_NUM_THREADS': '1',
+    'MKL_NUM_THREADS': '1',
+    'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1',
+    'MALLOC_MMAP_THRESHOLD_': '1048576',
+}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
-BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2 ** 20, 64, 16
+BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
 #: Bytes taken to be free where the system does not say.
-UNKNOWN_MEMORY = 4 * 2 ** 30
+UNKNOWN_MEMORY = 4 * 2**30
 #: A task whose worker dies is tried so many times.
 ATTEMPTS = 2
 
@@ -30,8 +36,9 @@ def bytes_per_worker(identities):
 
     Images that cannot be read count nothing.
     """
-    paths = {(identity.address('OriginalIm', stage=1, padto=None), identity.stage, identity.padto)
-             for identity in identities}
+    paths = {
+        (identity.address('OriginalIm', stage=1, padto=None), identity.stage, identity.padto) for identity in identities
+    }
     needed = BASE_BYTES
     for path, stage, padto in paths:
         reader = sitk.ImageFileReader()
@@ -41,8 +48,8 @@ def bytes_per_worker(identities):
         except RuntimeError:
             continue
         voxels = [max(1, n) for n in reader.GetSize()]
-        original = float(voxels[0]) * voxels[1] * voxels[2] if len(voxels) == 3 else 0.
-        item = original / stage ** 3
+        original = float(voxels[0]) * voxels[1] * voxels[2] if len(voxels) == 3 else 0.0
+        item = original / stage**3
         if padto is not None:
             sides = [padto] * 3 if not hasattr(padto, '__len__') else padto
             item = float(sides[0]) * sides[1] * sides[2]
@@ -80,7 +87,7 @@ def run_tasks(tasks, n_workers, description, show=True):
                 made += result[0] in ('made', 'remade')
                 bar.update()
                 rate = 60 * made / max(1e-6, time.time() - start)
-                bar.set_postfix_str('{:.1f} images/min'.format(rate), refresh=False)
+                bar.set_postfix_str(f'{rate:.1f} images/min', refresh=False)
                 yield number, result
         finally:
             results.close()
@@ -135,8 +142,14 @@ def _in_processes(tasks, n_workers):
                 executor = _renewed(executor, n_workers)
                 for number in lost:
                     if attempts[number] >= ATTEMPTS:
-                        yield number, ('failed', 'its worker process ended unexpectedly, {} times: killed, '
-                                                 'or out of memory (try fewer workers)'.format(ATTEMPTS))
+                        yield (
+                            number,
+                            (
+                                'failed',
+                                f'its worker process ended unexpectedly, {ATTEMPTS} times: killed, '
+                                'or out of memory (try fewer workers)',
+                            ),
+                        )
                     else:
                         todo.append(number)
         at_ease = True

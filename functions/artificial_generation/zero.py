@@ -1,4 +1,5 @@
 """Category ``zero``: no motion, so that a network also learns to leave alone what fits already."""
+
 import numpy as np
 
 

@@ -1,6 +1,7 @@
 """Puts the file names in elastix's transform files right after their folder has moved:
 ``python -m functions.elastix rewrite FOLDER [FOLDER ...]``.
 """
+
 import argparse
 import sys
 
@@ -19,7 +20,7 @@ def main(words=None):
     try:
         for folder in arguments.folders:
             for path in rewrite_paths(folder):
-                sys.stdout.write('rewritten: {}\n'.format(path))
+                sys.stdout.write(f'rewritten: {path}\n')
     except RegNetError as error:
         return str(error)
     return None

@@ -1,4 +1,5 @@
 """elastix's text files of parameters: lines such as ``(Name 1 2.5 "text")``, comments after ``//``."""
+
 import collections
 import os
 import re
@@ -9,8 +10,9 @@ from functions.setting.errors import InputError, MissingFileError
 #: Characters that elastix refuses inside the values of a parameter file.
 REFUSED = ',;!@#$%&|<>?'
 #: The parameter files that come with the repository.
-PARAMETER_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-                                'Elastix', 'Registration', 'Parameter')
+PARAMETER_FOLDER = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'Elastix', 'Registration', 'Parameter'
+)
 _WORD = re.compile(r'\s*(?:"([^"]*)"|([^\s"]+))')
 
 
@@ -27,10 +29,9 @@ def parse_parameters(text, name='The parameter file'):
             continue
         words = _words(line[1:-1]) if line[0] == '(' and line[-1] == ')' and len(line) > 1 else None
         if not words or len(words) < 2 or not isinstance(words[0], str):
-            raise InputError('{}, line {}: expected (Name value ...), found {!r}.'.format(
-                name, number, line[:80]))
+            raise InputError(f'{name}, line {number}: expected (Name value ...), found {line[:80]!r}.')
         if words[0] in parameters:
-            raise InputError('{}, line {}: {} is given a second time.'.format(name, number, words[0]))
+            raise InputError(f'{name}, line {number}: {words[0]} is given a second time.')
         parameters[words[0]] = words[1:]
     return parameters
 
@@ -82,14 +83,17 @@ def format_parameters(parameters):
 
 def _text(name, value):
     if isinstance(value, bool):
-        return '"{}"'.format(str(value).lower())
+        return f'"{str(value).lower()}"'
     if not isinstance(value, str):
         return repr(value if isinstance(value, int) else float(value))
     bad = sorted(set(value) & set(REFUSED + '"\n'))
     if bad:
-        raise InputError('{} is {!r}; elastix cannot read a value with {} in it. Choose another name.'.format(
-            name, value, ' '.join(bad)))
-    return '"{}"'.format(value)
+        raise InputError(
+            '{} is {!r}; elastix cannot read a value with {} in it. Choose another name.'.format(
+                name, value, ' '.join(bad)
+            )
+        )
+    return f'"{value}"'
 
 
 def read_parameters(path):
@@ -101,12 +105,12 @@ def read_parameters(path):
         with open(path, encoding='utf-8') as stream:
             text = stream.read()
     except FileNotFoundError as error:
-        raise MissingFileError('The elastix parameter file {} does not exist.'.format(path)) from error
+        raise MissingFileError(f'The elastix parameter file {path} does not exist.') from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError('{} is not an elastix parameter file.'.format(path)) from error
+        raise InputError(f'{path} is not an elastix parameter file.') from error
     parameters = parse_parameters(text, path)
     if not parameters:
-        raise InputError('{} is not an elastix parameter file: it holds no parameters.'.format(path))
+        raise InputError(f'{path} is not an elastix parameter file: it holds no parameters.')
     return parameters
 
 

@@ -4,6 +4,7 @@ elastix 5.0.1 cannot write into a folder whose name holds a space, refuses param
 with one of ``,;!@#$%&|<>?``, and looks for files named in parameter files in the working directory. So it is
 run inside a folder of its own and every name it is given is a plain one in there.
 """
+
 import contextlib
 import ctypes
 import os
@@ -17,7 +18,7 @@ import tempfile
 from functions.setting.errors import InputError, MissingFileError
 
 #: Hours after which a run is taken to be stuck; the slowest registration known takes a fraction of one.
-DEADLINE_HOURS = 12.
+DEADLINE_HOURS = 12.0
 _LIBC = ctypes.CDLL(None) if sys.platform.startswith('linux') else None
 _PR_SET_PDEATHSIG = 1
 _CONSOLE = '.console.log'
@@ -34,7 +35,9 @@ def find_program(name, program_folder=None):
         raise MissingFileError(
             '{} was not found {}. Install elastix 5 (Debian, Ubuntu: apt-get install elastix; else '
             'https://elastix.dev), or do without it: SimpleITK has an affine registration as well.'.format(
-                name, 'in {}'.format(program_folder) if program_folder else 'on the PATH'))
+                name, f'in {program_folder}' if program_folder else 'on the PATH'
+            )
+        )
     return os.path.abspath(found)
 
 
@@ -50,10 +53,15 @@ def elastix_version(program_folder=None):
     """
     program = find_program('elastix', program_folder)
     try:
-        text = subprocess.run([program, '--version'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=60).stdout.decode('utf-8', 'replace')
+        text = subprocess.run(
+            [program, '--version'],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        ).stdout.decode('utf-8', 'replace')
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError('{} does not run: {}.'.format(program, error)) from error
+        raise InputError(f'{program} does not run: {error}.') from error
     match = re.search(r'version:?\s*([0-9.]+)', text)
     if match is None:
         raise InputError('{} does not run: {}'.format(program, text.strip()[:200] or 'it says nothing'))
@@ -113,30 +121,39 @@ def run_program(name, arguments, folder, threads=None, program_folder=None, hour
 
     with open(log_path, 'wb') as log:
         try:
-            child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log,
-                                     stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
+            child = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,
+            )
         except OSError as error:
-            raise InputError('{} cannot be started: {}.'.format(command[0], error.strerror)) from error
+            raise InputError(f'{command[0]} cannot be started: {error.strerror}.') from error
         try:
             code = child.wait(timeout=hours * 3600)
         except subprocess.TimeoutExpired as error:
-            raise InputError('{} was stopped: it had not finished after {:g} hours.'.format(
-                name, hours)) from error
+            raise InputError(f'{name} was stopped: it had not finished after {hours:g} hours.') from error
         finally:
             if child.poll() is None:
                 child.kill()
                 child.wait()
     if code:
-        raise InputError('{} failed: {}'.format(name, _what_it_said(log_path, code)))
+        raise InputError(f'{name} failed: {_what_it_said(log_path, code)}')
 
 
 def _what_it_said(log_path, code):
     """The lines of a log that tell why a run failed."""
     if code < 0:
         return 'it was ended by signal {} ({}).'.format(
-            -code, 'perhaps there was not enough memory' if -code == signal.SIGKILL else 'it crashed')
+            -code, 'perhaps there was not enough memory' if -code == signal.SIGKILL else 'it crashed'
+        )
     with open(log_path, encoding='utf-8', errors='replace') as stream:
         lines = [line.strip() for line in stream if line.strip()]
-    telling = [re.sub(r'^Description:\s*(ITK ERROR:\s*)?', '', line) for line in lines
-               if re.match(r'(Description|ERROR|itk::ERROR)', line)]
-    return ' '.join(telling[:3] or lines[-3:] or ['it said nothing (exit status {}).'.format(code)])
+    telling = [
+        re.sub(r'^Description:\s*(ITK ERROR:\s*)?', '', line)
+        for line in lines
+        if re.match(r'(Description|ERROR|itk::ERROR)', line)
+    ]
+    return ' '.join(telling[:3] or lines[-3:] or [f'it said nothing (exit status {code}).'])

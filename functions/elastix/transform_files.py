@@ -8,6 +8,7 @@ elastix 5.0.1 looks for names in these files in the working directory of whoever
 written with absolute paths, and :func:`rewrite_paths` (``python -m functions.elastix rewrite FOLDER``) puts
 them right after the folder has moved.
 """
+
 import collections
 import logging
 import os
@@ -28,12 +29,12 @@ NO_INITIAL = 'NoInitialTransform'
 #: Version 5.0 and its successors spell it differently; both read the first.
 INITIAL_KEYS = ('InitialTransformParametersFileName', 'InitialTransformParameterFileName')
 FIELD_KEY = 'DeformationFieldFileName'
-_PATH_LINE = re.compile(r'^(\s*\(\s*(?:{})\s+")([^"]*)("\s*\).*)$'.format(
-    '|'.join(INITIAL_KEYS + (FIELD_KEY,))))
+_PATH_LINE = re.compile(r'^(\s*\(\s*(?:{})\s+")([^"]*)("\s*\).*)$'.format('|'.join(INITIAL_KEYS + (FIELD_KEY,))))
 _LENGTHS = {'AffineTransform': 12, 'EulerTransform': 6, 'TranslationTransform': 3}
 
 
 # ---- reading
+
 
 def read_chain(path):
     """The parameters of a TransformParameters file and of those it builds upon, the last applied one first.
@@ -47,12 +48,11 @@ def read_chain(path):
     while path is not None:
         path = os.path.abspath(path)
         if path in seen:
-            raise InputError('{} builds upon itself (InitialTransformParametersFileName).'.format(path))
+            raise InputError(f'{path} builds upon itself (InitialTransformParametersFileName).')
         seen.add(path)
         parameters = read_parameters(path)
         if 'Transform' not in parameters:
-            raise InputError('{} is not a TransformParameters file of elastix: it names no Transform.'
-                             .format(path))
+            raise InputError(f'{path} is not a TransformParameters file of elastix: it names no Transform.')
         if FIELD_KEY in parameters:
             parameters[FIELD_KEY] = [_resolve(parameters[FIELD_KEY][0], path)]
         initial = [parameters.pop(key)[0] for key in INITIAL_KEYS if key in parameters]
@@ -67,8 +67,10 @@ def _resolve(name, named_in):
     for candidate in (os.path.join(folder, name), os.path.join(folder, os.path.basename(name))):
         if os.path.isfile(candidate):
             return os.path.abspath(candidate)
-    raise MissingFileError('{} names {}, which does not exist. Where the files have moved together, run '
-                           '"python -m functions.elastix rewrite {}".'.format(named_in, name, folder))
+    raise MissingFileError(
+        f'{named_in} names {name}, which does not exist. Where the files have moved together, run '
+        f'"python -m functions.elastix rewrite {folder}".'
+    )
 
 
 def read_linear_transform(path):
@@ -84,7 +86,7 @@ def read_linear_transform(path):
     for outer, inner in zip(chain, chain[1:]):
         combine = outer.get('HowToCombineTransforms', ['Compose'])[0]
         if combine != 'Compose':
-            raise InputError('{} combines transforms by {!r}; accepted: Compose.'.format(path, combine))
+            raise InputError(f'{path} combines transforms by {combine!r}; accepted: Compose.')
         affine = compose_affine(affine, _linear(inner, path))
     return affine
 
@@ -92,13 +94,18 @@ def read_linear_transform(path):
 def _linear(parameters, path):
     kind, values = str(parameters['Transform'][0]), parameters.get('TransformParameters', [])
     if kind not in _LENGTHS:
-        raise InputError('{} holds a transform of type {}; an affine one is needed: {}.'.format(
-            path, kind, ', '.join(sorted(_LENGTHS))))
-    centre = parameters.get('CenterOfRotationPoint', [0., 0., 0.])
+        raise InputError(
+            '{} holds a transform of type {}; an affine one is needed: {}.'.format(
+                path, kind, ', '.join(sorted(_LENGTHS))
+            )
+        )
+    centre = parameters.get('CenterOfRotationPoint', [0.0, 0.0, 0.0])
     numbers = [value for value in list(values) + list(centre) if not isinstance(value, str)]
     if len(values) != _LENGTHS[kind] or len(numbers) != len(values) + 3 or not np.isfinite(numbers).all():
-        raise InputError('{}: a 3D {} has {} TransformParameters and a CenterOfRotationPoint of three '
-                         'numbers; it is damaged.'.format(path, kind, _LENGTHS[kind]))
+        raise InputError(
+            f'{path}: a 3D {kind} has {_LENGTHS[kind]} TransformParameters and a CenterOfRotationPoint of three '
+            'numbers; it is damaged.'
+        )
     values = [float(value) for value in values]
     if kind == 'AffineTransform':
         transform = sitk.AffineTransform(3)
@@ -114,51 +121,74 @@ def _linear(parameters, path):
 
 # ---- writing
 
+
 def grid_parameters(grid):
     """The parameters that describe the grid of the result (the fixed image's)."""
     geometry = Geometry.of(grid)
-    return collections.OrderedDict([
-        ('Size', [int(n) for n in geometry.size]), ('Index', [0, 0, 0]), ('Spacing', list(geometry.spacing)),
-        ('Origin', list(geometry.origin)),
-        # elastix lists direction cosines axis by axis: the columns of ITK's matrix.
-        ('Direction', np.array(geometry.direction).reshape(3, 3).T.ravel().tolist()),
-        ('UseDirectionCosines', 'true')])
+    return collections.OrderedDict(
+        [
+            ('Size', [int(n) for n in geometry.size]),
+            ('Index', [0, 0, 0]),
+            ('Spacing', list(geometry.spacing)),
+            ('Origin', list(geometry.origin)),
+            # elastix lists direction cosines axis by axis: the columns of ITK's matrix.
+            ('Direction', np.array(geometry.direction).reshape(3, 3).T.ravel().tolist()),
+            ('UseDirectionCosines', 'true'),
+        ]
+    )
 
 
 def _common(grid, default, initial):
-    parameters = collections.OrderedDict([
-        ('InitialTransformParametersFileName', initial), ('HowToCombineTransforms', 'Compose'),
-        ('FixedImageDimension', 3), ('MovingImageDimension', 3), ('FixedInternalImagePixelType', 'float'),
-        ('MovingInternalImagePixelType', 'float')])
+    parameters = collections.OrderedDict(
+        [
+            ('InitialTransformParametersFileName', initial),
+            ('HowToCombineTransforms', 'Compose'),
+            ('FixedImageDimension', 3),
+            ('MovingImageDimension', 3),
+            ('FixedInternalImagePixelType', 'float'),
+            ('MovingInternalImagePixelType', 'float'),
+        ]
+    )
     parameters.update(grid_parameters(grid))
-    parameters.update([
-        ('ResampleInterpolator', 'FinalBSplineInterpolator'), ('FinalBSplineInterpolationOrder', 3),
-        ('Resampler', 'DefaultResampler'), ('DefaultPixelValue', float(default)),
-        ('ResultImageFormat', 'mha'), ('ResultImagePixelType', 'short'), ('CompressResultImage', 'false')])
+    parameters.update(
+        [
+            ('ResampleInterpolator', 'FinalBSplineInterpolator'),
+            ('FinalBSplineInterpolationOrder', 3),
+            ('Resampler', 'DefaultResampler'),
+            ('DefaultPixelValue', float(default)),
+            ('ResultImageFormat', 'mha'),
+            ('ResultImagePixelType', 'short'),
+            ('CompressResultImage', 'false'),
+        ]
+    )
     return parameters
 
 
-def linear_parameters(affine, grid, default=-2048., initial=NO_INITIAL):
+def linear_parameters(affine, grid, default=-2048.0, initial=NO_INITIAL):
     """Parameters of a TransformParameters file of a sitk.AffineTransform.
 
     :param grid: image or Geometry of the fixed image.
     :param default: value outside the moving image.
     :param initial: file of the transform that is applied before.
     """
-    parameters = collections.OrderedDict([
-        ('Transform', 'AffineTransform'), ('NumberOfParameters', 12),
-        ('TransformParameters', list(affine.GetParameters())),
-        ('CenterOfRotationPoint', list(affine.GetCenter()))])
+    parameters = collections.OrderedDict(
+        [
+            ('Transform', 'AffineTransform'),
+            ('NumberOfParameters', 12),
+            ('TransformParameters', list(affine.GetParameters())),
+            ('CenterOfRotationPoint', list(affine.GetCenter())),
+        ]
+    )
     parameters.update(_common(grid, default, initial))
     return parameters
 
 
-def write_linear_transform(path, affine, grid, default=-2048., initial=NO_INITIAL):
+def write_linear_transform(path, affine, grid, default=-2048.0, initial=NO_INITIAL):
     """Write a TransformParameters file of a sitk.AffineTransform; see :func:`linear_parameters`."""
     write_parameters(path, linear_parameters(affine, grid, default, initial))
 
 
-def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.):
+def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.0):
     """Write T(p) = A(p + u(p)) as TransformParameters files into ``folder``.
 
     ``TransformParameters.0.txt`` is the field u, read linearly (zero outside its grid);
@@ -173,14 +203,18 @@ def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.):
     """
     folder = os.path.abspath(folder)
     if not os.path.isfile(dvf_path):
-        raise MissingFileError('The displacement field {} does not exist.'.format(dvf_path))
+        raise MissingFileError(f'The displacement field {dvf_path} does not exist.')
     if os.path.dirname(os.path.abspath(dvf_path)) != folder:
-        raise InputError('The displacement field {} must lie beside its parameter files, in {}.'.format(
-            dvf_path, folder))
-    paths = [os.path.join(folder, 'TransformParameters.{}.txt'.format(k)) for k in (0, 1)]
-    parameters = collections.OrderedDict([
-        ('Transform', 'DeformationFieldTransform'), ('NumberOfParameters', 0),
-        (FIELD_KEY, name_in(folder, os.path.basename(dvf_path))), ('DeformationFieldInterpolationOrder', 1)])
+        raise InputError(f'The displacement field {dvf_path} must lie beside its parameter files, in {folder}.')
+    paths = [os.path.join(folder, f'TransformParameters.{k}.txt') for k in (0, 1)]
+    parameters = collections.OrderedDict(
+        [
+            ('Transform', 'DeformationFieldTransform'),
+            ('NumberOfParameters', 0),
+            (FIELD_KEY, name_in(folder, os.path.basename(dvf_path))),
+            ('DeformationFieldInterpolationOrder', 1),
+        ]
+    )
     parameters.update(_common(grid, default, NO_INITIAL))
     write_parameters(paths[0], parameters)
     if affine is None:
@@ -193,8 +227,11 @@ def name_in(folder, name):
     """What a parameter file in ``folder`` calls its neighbour ``name``: absolute if elastix can read that."""
     path = os.path.join(folder, name)
     if set(folder) & set(REFUSED + '"'):
-        LOGGER.warning('elastix refuses one of the characters of %s: call transformix from inside that '
-                       'folder, or rename it and run "python -m functions.elastix rewrite" on it', folder)
+        LOGGER.warning(
+            'elastix refuses one of the characters of %s: call transformix from inside that '
+            'folder, or rename it and run "python -m functions.elastix rewrite" on it',
+            folder,
+        )
         return name
     return path
 
@@ -221,7 +258,7 @@ def rewrite_paths(folder):
             write_text(path, '\n'.join(new))
             changed.append(path)
     if not found:
-        raise MissingFileError('{} holds no TransformParameters files of elastix.'.format(folder))
+        raise MissingFileError(f'{folder} holds no TransformParameters files of elastix.')
     return changed
 
 

@@ -1,4 +1,5 @@
 """What transformix makes of a TransformParameters file: images, masks, points, displacement fields."""
+
 import collections
 import os
 import re
@@ -18,12 +19,14 @@ _PIXEL_TYPES = {'int16': 'short', 'uint8': 'unsigned char', 'uint16': 'unsigned 
 _COLUMN = re.compile(r'(\w+)\s*=\s*\[([^\]]*)\]')
 
 OutputPoints = collections.namedtuple(
-    'OutputPoints', 'input_index input_point output_index_fixed output_point deformation')
+    'OutputPoints', 'input_index input_point output_index_fixed output_point deformation'
+)
 """Columns of ``outputpoints.txt``, each ``(n, 3)`` x, y, z: indices int64, the others float64 mm."""
 
 
-def transform_image(image, parameter_file, order=3, default=-2048., grid=None, threads=None,
-                    program_folder=None, log_folder=None):
+def transform_image(
+    image, parameter_file, order=3, default=-2048.0, grid=None, threads=None, program_folder=None, log_folder=None
+):
     """A moving image on the fixed grid, by transformix.
 
     :param image: scalar image; uint8, int16, uint16 and float32 keep their type, others become float32.
@@ -37,8 +40,7 @@ def transform_image(image, parameter_file, order=3, default=-2048., grid=None, t
     pixel_type = _PIXEL_TYPES.get(str(array_view(image).dtype))
     if pixel_type is None:
         image, pixel_type = sitk.Cast(image, sitk.sitkFloat32), 'float'
-    return _image(image, parameter_file, order, default, pixel_type, grid,
-                  (threads, program_folder), log_folder)
+    return _image(image, parameter_file, order, default, pixel_type, grid, (threads, program_folder), log_folder)
 
 
 def transform_mask(mask, parameter_file, grid=None, threads=None, program_folder=None, log_folder=None):
@@ -49,8 +51,11 @@ def transform_mask(mask, parameter_file, grid=None, threads=None, program_folder
 
 
 def _image(image, parameter_file, order, default, pixel_type, grid, how, log_folder):
-    overrides = {'FinalBSplineInterpolationOrder': int(order), 'DefaultPixelValue': float(default),
-                 'ResultImagePixelType': pixel_type}
+    overrides = {
+        'FinalBSplineInterpolationOrder': int(order),
+        'DefaultPixelValue': float(default),
+        'ResultImagePixelType': pixel_type,
+    }
     with working_folder(log_folder) as folder:
         name = stage_chain(parameter_file, folder, grid, overrides)
         sitk.WriteImage(image, os.path.join(folder, 'input.mha'))
@@ -65,11 +70,10 @@ def transform_points(points, parameter_file, threads=None, program_folder=None, 
     with working_folder(log_folder) as folder:
         name = stage_chain(parameter_file, folder)
         write_points(os.path.join(folder, 'input.txt'), points, file_format='elastix_point')
-        run_program('transformix', ['-def', 'input.txt', '-tp', name, '-out', '.'], folder, threads,
-                    program_folder)
+        run_program('transformix', ['-def', 'input.txt', '-tp', name, '-out', '.'], folder, threads, program_folder)
         moved = read_output_points(os.path.join(folder, 'outputpoints.txt')).output_point
     if len(moved) != len(points):
-        raise InputError('transformix returned {} points for {}.'.format(len(moved), len(points)))
+        raise InputError(f'transformix returned {len(moved)} points for {len(points)}.')
     return moved
 
 
@@ -95,13 +99,13 @@ def stage_chain(parameter_file, folder, grid=None, overrides=None):
     chain[0].update(grid_parameters(Geometry.of(grid)) if grid is not None else {})
     chain[0].update({'ResultImageFormat': 'mha', 'CompressResultImage': 'false'})
     chain[0].update(overrides or {})
-    names = ['transform{}.txt'.format(k) for k in range(len(chain))]
+    names = [f'transform{k}.txt' for k in range(len(chain))]
     for k, parameters in enumerate(chain):
         parameters['InitialTransformParametersFileName'] = names[k + 1] if k + 1 < len(chain) else NO_INITIAL
         if FIELD_KEY in parameters and set(parameters[FIELD_KEY][0]) & set(REFUSED + '"'):
             path = parameters[FIELD_KEY][0]
             extension = '.nii.gz' if path.lower().endswith('.nii.gz') else os.path.splitext(path)[1]
-            parameters[FIELD_KEY] = ['field{}{}'.format(k, extension)]
+            parameters[FIELD_KEY] = [f'field{k}{extension}']
             os.symlink(path, os.path.join(folder, parameters[FIELD_KEY][0]))
         write_parameters(os.path.join(folder, names[k]), parameters)
     return names[0]
@@ -118,11 +122,15 @@ def read_output_points(path):
 
     def column(name, dtype):
         return np.array([[float(value) for value in row[name].split()] for row in rows], dtype).reshape(-1, 3)
+
     try:
         # Where a point is outside the image, elastix writes an index of no meaning.
-        return OutputPoints(column('InputIndex', np.int64), column('InputPoint', np.float64),
-                            column('OutputIndexFixed', np.int64), column('OutputPoint', np.float64),
-                            column('Deformation', np.float64))
+        return OutputPoints(
+            column('InputIndex', np.int64),
+            column('InputPoint', np.float64),
+            column('OutputIndexFixed', np.int64),
+            column('OutputPoint', np.float64),
+            column('Deformation', np.float64),
+        )
     except (KeyError, ValueError) as error:
-        raise InputError("{} is not a file of transformix's output points: {}.".format(
-            path, error)) from error
+        raise InputError(f"{path} is not a file of transformix's output points: {error}.") from error

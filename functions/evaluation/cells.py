@@ -1,4 +1,5 @@
 """The cells of the registration picture: each a coronal and a sagittal section, and mostly a colour bar."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -8,21 +9,20 @@ from scipy import ndimage
 
 from functions.evaluation import planes as pl
 
-LUNG_WINDOW = (-1350.0, 150.0)   # HU: level -600, width 1500
-DIFFERENCE_WINDOW = 400.0        # HU, symmetric
-PADDING = -1500.0                # HU: anything below was never scanned
-LANDMARK_SLAB = 5.0              # mm: landmarks this near to a section are drawn in it
+LUNG_WINDOW = (-1350.0, 150.0)  # HU: level -600, width 1500
+DIFFERENCE_WINDOW = 400.0  # HU, symmetric
+PADDING = -1500.0  # HU: anything below was never scanned
+LANDMARK_SLAB = 5.0  # mm: landmarks this near to a section are drawn in it
 DPI = 100
-EDGE = 0.25                      # inches, as all that follows
+EDGE = 0.25  # inches, as all that follows
 
 _CELL, _TALLEST, _BAR, _GAP, _TITLE, _HEADER = 5.1, 4.2, 0.95, 0.06, 0.36, 1.0
-_NARROWEST, _LOWEST = 4.4, 1.9   # of a cell with its title or its curves
+_NARROWEST, _LOWEST = 4.4, 1.9  # of a cell with its title or its curves
 _OUTLINE, _GRID, _POINT, _BEFORE, _AFTER = '#29d3ff', '#ffcc33', '#ffe14d', '#c0392b', '#1f6fb4'
 
 #: inches: the whole picture, left and bottom of the columns and rows of cells, the two sections, and the
 #: distance of the colour bar from the left of its cell
-Layout = namedtuple('Layout', 'width height columns rows coronal_width sagittal_width section_height '
-                              'row_height bar')
+Layout = namedtuple('Layout', 'width height columns rows coronal_width sagittal_width section_height row_height bar')
 
 
 def make_layout(sections):
@@ -37,10 +37,17 @@ def make_layout(sections):
     row = row_height + _TITLE
     width = np.ceil((2 * EDGE + 3 * pitch) * DPI) / DPI
     height = np.ceil((_HEADER + 3 * row + EDGE) * DPI) / DPI
-    return Layout(width=float(width), height=float(height), columns=[EDGE + k * pitch for k in range(3)],
-                  rows=[float(height - _HEADER - k * row - _TITLE - up * scale + 0.04) for k in range(3)],
-                  coronal_width=across[0] * scale, sagittal_width=across[1] * scale,
-                  section_height=up * scale, row_height=row_height, bar=cell + 0.08)
+    return Layout(
+        width=float(width),
+        height=float(height),
+        columns=[EDGE + k * pitch for k in range(3)],
+        rows=[float(height - _HEADER - k * row - _TITLE - up * scale + 0.04) for k in range(3)],
+        coronal_width=across[0] * scale,
+        sagittal_width=across[1] * scale,
+        section_height=up * scale,
+        row_height=row_height,
+        bar=cell + 0.08,
+    )
 
 
 def differences(first, fixed, plane):
@@ -57,10 +64,14 @@ def deformed_grid(dvf, plane, every):
     """
     field = pl.in_plane(plane, pl.sample(dvf, plane))
     across, up = pl.pixel_positions(plane)
-    lines = [np.column_stack([across, np.full(len(across), up[row])]) + field[row]
-             for row in range(every // 2, len(up), every)]
-    return lines + [np.column_stack([np.full(len(up), across[column]), up]) + field[:, column]
-                    for column in range(every // 2, len(across), every)]
+    lines = [
+        np.column_stack([across, np.full(len(across), up[row])]) + field[row]
+        for row in range(every // 2, len(up), every)
+    ]
+    return lines + [
+        np.column_stack([np.full(len(up), across[column]), up]) + field[:, column]
+        for column in range(every // 2, len(across), every)
+    ]
 
 
 def draw_arrows(axes, plane, field):
@@ -69,8 +80,20 @@ def draw_arrows(axes, plane, field):
     every = max(1, int(round((up[-1] - up[0]) / 17 / plane.step)))
     some = slice(every // 2, None, every)
     vectors = pl.in_plane(plane, field[some, some])
-    axes.quiver(across[some], up[some], vectors[..., 0], vectors[..., 1], angles='xy', scale_units='xy',
-                scale=1, color='white', width=0.004, headwidth=4, headlength=4.5, zorder=5)
+    axes.quiver(
+        across[some],
+        up[some],
+        vectors[..., 0],
+        vectors[..., 1],
+        angles='xy',
+        scale_units='xy',
+        scale=1,
+        color='white',
+        width=0.004,
+        headwidth=4,
+        headlength=4.5,
+        zorder=5,
+    )
 
 
 def draw_success(axes, before, after):
@@ -79,8 +102,7 @@ def draw_success(axes, before, after):
     for vectors, colour, name in ((before, _BEFORE, 'before'), (after, _AFTER, 'after')):
         length = np.sort(np.linalg.norm(vectors, axis=1))
         share = 100.0 * np.arange(len(length) + 1) / len(length)
-        label = '{}: median {:.2f}, 95 % {:.2f} mm'.format(
-            name, np.median(length), np.percentile(length, 95))
+        label = f'{name}: median {np.median(length):.2f}, 95 % {np.percentile(length, 95):.2f} mm'
         axes.step(np.append(0.0, length), share, where='post', color=colour, linewidth=2.2, label=label)
         largest = max(largest, float(length[-1]))
     axes.set_xlim(0, largest * 1.03 if largest > 0 else 1.0)
@@ -100,16 +122,17 @@ def _halo(colour):
     return [withStroke(linewidth=2.2, foreground='white' if colour == 'black' else 'black')]
 
 
-class Cells(object):
+class Cells:
     """Draws the cells, row and column counted from the top left."""
 
     def __init__(self, figure, layout, sections, fixed, lung):
         self.figure, self.layout, self.sections, self.fixed = figure, layout, sections, fixed
         self.fixed_sections = [pl.sample(fixed, plane, default=2 * PADDING) for plane in sections]
         # Slightly smoothed: the staircase of the voxels would only disturb the eye.
-        self.lung = [None if lung is None else
-                     ndimage.gaussian_filter(np.minimum(pl.sample(lung, plane), 1), 0.7)
-                     for plane in sections]
+        self.lung = [
+            None if lung is None else ndimage.gaussian_filter(np.minimum(pl.sample(lung, plane), 1), 0.7)
+            for plane in sections
+        ]
 
     def anatomy(self, row, column, image, title, points=None, scale_bar=False):
         """An image in the lung window, with the landmarks near the sections."""
@@ -127,8 +150,15 @@ class Cells(object):
         for axes, plane in zip(self._cell(row, column, title), self.sections):
             axes.set_facecolor('0.8')
             self._letters(axes, plane, 'black')
-            shown = self._show(axes, plane, differences(image, self.fixed, plane), cmap='RdBu_r',
-                               vmin=-DIFFERENCE_WINDOW, vmax=DIFFERENCE_WINDOW, interpolation='nearest')
+            shown = self._show(
+                axes,
+                plane,
+                differences(image, self.fixed, plane),
+                cmap='RdBu_r',
+                vmin=-DIFFERENCE_WINDOW,
+                vmax=DIFFERENCE_WINDOW,
+                interpolation='nearest',
+            )
             if errors is not None:
                 near = pl.points_near(plane, points, LANDMARK_SLAB)
                 start = pl.in_plane(plane, points[near])
@@ -142,8 +172,10 @@ class Cells(object):
         cell = self._cell(row, column, 'Fixed (magenta) and moved (green)')
         for axes, plane, fixed in zip(cell, self.sections, self.fixed_sections):
             moved_section = pl.sample(moved, plane, default=2 * PADDING)
-            a, b = (np.clip((section - LUNG_WINDOW[0]) / (LUNG_WINDOW[1] - LUNG_WINDOW[0]), 0, 1)
-                    for section in (fixed, moved_section))
+            a, b = (
+                np.clip((section - LUNG_WINDOW[0]) / (LUNG_WINDOW[1] - LUNG_WINDOW[0]), 0, 1)
+                for section in (fixed, moved_section)
+            )
             self._letters(axes, plane, 'white')
             self._show(axes, plane, np.stack([a, b, a], axis=-1), interpolation='bilinear')
 
@@ -153,18 +185,22 @@ class Cells(object):
         self._title(row, column, 'Landmark errors')
         bottom = layout.rows[row] + layout.section_height - layout.row_height
         width = max(layout.bar, _NARROWEST - _BAR)
-        draw_success(self._axes(layout.columns[column] + 0.62, bottom + 0.46, width - 0.7,
-                                layout.row_height - 0.5), before, after)
+        draw_success(
+            self._axes(layout.columns[column] + 0.62, bottom + 0.46, width - 0.7, layout.row_height - 0.5),
+            before,
+            after,
+        )
 
     def grid(self, row, column, dvf):
         """A regular grid of about 10 mm, displaced, over the fixed image."""
         plane = self.sections[0]
         every = max(1, int(round(min(10.0, plane.step * plane.size[1] / 20) / plane.step)))
-        title = 'Grid of {:.3g} mm moved by the DVF, over fixed'.format(every * plane.step)
+        title = f'Grid of {every * plane.step:.3g} mm moved by the DVF, over fixed'
         for axes, plane, section in zip(self._cell(row, column, title), self.sections, self.fixed_sections):
             self._anatomy(axes, plane, section)
-            axes.add_collection(LineCollection(deformed_grid(dvf, plane, every), colors=_GRID, linewidths=0.8,
-                                               alpha=0.9, zorder=3))
+            axes.add_collection(
+                LineCollection(deformed_grid(dvf, plane, every), colors=_GRID, linewidths=0.8, alpha=0.9, zorder=3)
+            )
 
     def displacement(self, row, column, dvf):
         """Length of the displacement, with in-plane arrows true to scale."""
@@ -174,8 +210,7 @@ class Cells(object):
         cell = self._cell(row, column, 'Displacement: length, and arrows fixed → moving')
         for axes, plane, field, length in zip(cell, self.sections, fields, lengths):
             self._letters(axes, plane, 'white')
-            shown = self._show(axes, plane, length, cmap='viridis', vmin=0, vmax=largest,
-                               interpolation='bilinear')
+            shown = self._show(axes, plane, length, cmap='viridis', vmin=0, vmax=largest, interpolation='bilinear')
             draw_arrows(axes, plane, field)
         self._bar(row, column, shown, 'mm', extend='max')
 
@@ -188,8 +223,7 @@ class Cells(object):
         half = float(np.clip(np.percentile(change, 99.5), 0.2, 1.0))
         for axes, plane, section in zip(cell, self.sections, maps):
             self._letters(axes, plane, 'black')
-            shown = self._show(axes, plane, section, cmap='PuOr', vmin=1 - half, vmax=1 + half,
-                               interpolation='nearest')
+            shown = self._show(axes, plane, section, cmap='PuOr', vmin=1 - half, vmax=1 + half, interpolation='nearest')
             folded = np.where(section <= 0, 1.0, np.nan)
             self._show(axes, plane, folded, cmap='gray', vmin=1, vmax=2, interpolation='nearest')
         self._bar(row, column, shown, 'J', extend='both')
@@ -197,14 +231,21 @@ class Cells(object):
 
     def _axes(self, left, bottom, width, height):
         layout = self.layout
-        return self.figure.add_axes([left / layout.width, bottom / layout.height,
-                                     width / layout.width, height / layout.height])
+        return self.figure.add_axes(
+            [left / layout.width, bottom / layout.height, width / layout.width, height / layout.height]
+        )
 
     def _title(self, row, column, title):
         layout = self.layout
         up = layout.rows[row] + layout.section_height + 0.06
-        self.figure.text(layout.columns[column] / layout.width, up / layout.height, title, fontsize=12,
-                         fontweight='bold', va='bottom')
+        self.figure.text(
+            layout.columns[column] / layout.width,
+            up / layout.height,
+            title,
+            fontsize=12,
+            fontweight='bold',
+            va='bottom',
+        )
 
     def _cell(self, row, column, title):
         """Empty axes of all sections in mm, titled, with the outline of the lungs."""
@@ -236,19 +277,32 @@ class Cells(object):
 
     def _letters(self, axes, plane, colour):
         left, right, top = pl.orientation_letters(plane)
-        for letter, x, y, across, up in ((left, 0.012, 0.5, 'left', 'center'),
-                                         (right, 0.988, 0.5, 'right', 'center'),
-                                         (top, 0.5, 0.985, 'center', 'top')):
-            axes.text(x, y, letter, transform=axes.transAxes, fontsize=10, color=colour, ha=across, va=up,
-                      zorder=6, path_effects=_halo(colour))
+        for letter, x, y, across, up in (
+            (left, 0.012, 0.5, 'left', 'center'),
+            (right, 0.988, 0.5, 'right', 'center'),
+            (top, 0.5, 0.985, 'center', 'top'),
+        ):
+            axes.text(
+                x,
+                y,
+                letter,
+                transform=axes.transAxes,
+                fontsize=10,
+                color=colour,
+                ha=across,
+                va=up,
+                zorder=6,
+                path_effects=_halo(colour),
+            )
 
     def _show(self, axes, plane, section, **settings):
         return axes.imshow(section, origin='lower', extent=pl.extent(plane), aspect='equal', **settings)
 
     def _anatomy(self, axes, plane, section):
         self._letters(axes, plane, 'white')
-        return self._show(axes, plane, section, cmap='gray', vmin=LUNG_WINDOW[0], vmax=LUNG_WINDOW[1],
-                          interpolation='bilinear')
+        return self._show(
+            axes, plane, section, cmap='gray', vmin=LUNG_WINDOW[0], vmax=LUNG_WINDOW[1], interpolation='bilinear'
+        )
 
     def _bar(self, row, column, mappable, label, **settings):
         axes = self._axes(*self._bar_place(row, column))
@@ -259,14 +313,34 @@ class Cells(object):
 
     def _bar_place(self, row, column):
         layout = self.layout
-        return (layout.columns[column] + layout.bar, layout.rows[row] + 0.08 * layout.section_height, 0.13,
-                0.84 * layout.section_height)
+        return (
+            layout.columns[column] + layout.bar,
+            layout.rows[row] + 0.08 * layout.section_height,
+            0.13,
+            0.84 * layout.section_height,
+        )
 
     def _scale_bar(self, axes, plane):
         left, right, bottom, top = pl.extent(plane)
         length = 50.0 if right - left > 120 else 10.0
         x, y = left + 0.04 * (right - left), bottom + 0.04 * (top - bottom)
-        axes.plot([x, x + length], [y, y], color='white', linewidth=2.5, zorder=6, solid_capstyle='butt',
-                  path_effects=[withStroke(linewidth=4.5, foreground='black')])
-        axes.text(x + length / 2, y + 0.02 * (top - bottom), '{:.0f} mm'.format(length), color='white',
-                  fontsize=10, ha='center', va='bottom', zorder=6, path_effects=_halo('white'))
+        axes.plot(
+            [x, x + length],
+            [y, y],
+            color='white',
+            linewidth=2.5,
+            zorder=6,
+            solid_capstyle='butt',
+            path_effects=[withStroke(linewidth=4.5, foreground='black')],
+        )
+        axes.text(
+            x + length / 2,
+            y + 0.02 * (top - bottom),
+            f'{length:.0f} mm',
+            color='white',
+            fontsize=10,
+            ha='center',
+            va='bottom',
+            zorder=6,
+            path_effects=_halo('white'),
+        )

@@ -1,5 +1,6 @@
 """Measures of many registered pairs: in parallel, taken up again where it stopped, and a pair that fails is
 listed and not fatal."""
+
 import collections
 import logging
 import os
@@ -47,9 +48,8 @@ def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, la
     names = [measures.file_name({'method': task.method, 'pair': task.pair}) for task in tasks]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError('There are two results of {}; give methods different names.'.format(doubled[0][:-5]))
-    jobs = [(setting, task, os.path.join(folder, name), protocol, labels)
-            for task, name in zip(tasks, names)]
+        raise InputError(f'There are two results of {doubled[0][:-5]}; give methods different names.')
+    jobs = [(setting, task, os.path.join(folder, name), protocol, labels) for task, name in zip(tasks, names)]
     n_workers = (os.cpu_count() or 2) // 2 if n_workers is None else int(n_workers)
     n_workers = max(1, min(n_workers, len(jobs)))
     bar = tqdm(jobs, desc='Evaluation', unit='pair', leave=False)
@@ -57,13 +57,14 @@ def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, la
         found = [_safely(job, None) for job in bar]
     else:
         found = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_safely)(job, 1) for job in bar)
-    failures = [(task.method, measures.pair_name(task.pair), error)
-                for task, (_, _, error) in zip(tasks, found) if error]
+            delayed(_safely)(job, 1) for job in bar
+        )
+    failures = [
+        (task.method, measures.pair_name(task.pair), error) for task, (_, _, error) in zip(tasks, found) if error
+    ]
     for failure in failures:
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
-    return Cohort([record for record, _, _ in found if record is not None], failures,
-                  sum(made for _, made, _ in found))
+    return Cohort([record for record, _, _ in found if record is not None], failures, sum(made for _, made, _ in found))
 
 
 def _safely(job, threads):
@@ -75,7 +76,7 @@ def _safely(job, threads):
             return None, False, str(error)
         except Exception as error:
             LOGGER.exception('Evaluation of %s failed.', job[2])
-            return None, False, '{}: {}'.format(type(error).__name__, error)
+            return None, False, f'{type(error).__name__}: {error}'
 
 
 def _evaluate(setting, task, path, protocol, labels):
@@ -83,9 +84,14 @@ def _evaluate(setting, task, path, protocol, labels):
     paths = input_paths(setting, task.pair)
     files = list(paths.values()) + [task.dvf, task.affine, task.moved]
     landmarks, reason = _landmarks(setting, task.pair, paths)
-    made_from = {'files': [stamp(name) for name in files], 'protocol': protocol, 'labels': labels,
-                 'seconds': task.seconds, 'without_landmarks': reason,
-                 'landmarks': None if landmarks is None else array_checksum(np.array(landmarks))}
+    made_from = {
+        'files': [stamp(name) for name in files],
+        'protocol': protocol,
+        'labels': labels,
+        'seconds': task.seconds,
+        'without_landmarks': reason,
+        'landmarks': None if landmarks is None else array_checksum(np.array(landmarks)),
+    }
     try:
         record = measures.read_record(path)
         if record.get('made_from') == made_from:
@@ -95,12 +101,20 @@ def _evaluate(setting, task, path, protocol, labels):
             LOGGER.warning('%s is made again: %s', path, error)
     fixed, moving = read_image(paths['fixed']), read_image(paths['moving'])
     moved = None if task.moved is None else read_image(task.moved)
-    images = measures.Images(fixed, moving, moved, _lung(paths['fixed_lung'], fixed),
-                             _lung(paths['moving_lung'], moving))
+    images = measures.Images(
+        fixed, moving, moved, _lung(paths['fixed_lung'], fixed), _lung(paths['moving_lung'], moving)
+    )
     record = measures.measure(
-        task.method, task.pair, None if task.dvf is None else read_image(task.dvf, expect='vector'), images,
-        landmarks, None if task.affine is None else read_transform(task.affine), labels, protocol,
-        seconds=task.seconds)
+        task.method,
+        task.pair,
+        None if task.dvf is None else read_image(task.dvf, expect='vector'),
+        images,
+        landmarks,
+        None if task.affine is None else read_transform(task.affine),
+        labels,
+        protocol,
+        seconds=task.seconds,
+    )
     record['made_from'] = made_from
     measures.write_record(path, record)
     return record, True
@@ -126,11 +140,15 @@ def _landmarks(setting, pair, paths):
 def input_paths(setting, pair):
     """Paths of what a pair was registered from: fixed, moving, fixed_lung, moving_lung, and truth (the true
     DVF of a synthetic pair, else None)."""
-    return collections.OrderedDict([
-        ('fixed', image_path(setting, 'Im', pair, 0)), ('moving', image_path(setting, 'Im', pair, 1)),
-        ('fixed_lung', image_path(setting, 'Lung', pair, 0)),
-        ('moving_lung', image_path(setting, 'Lung', pair, 1)),
-        ('truth', image_path(setting, 'DVF', pair, 0) if 'dsmooth' in pair[0] else None)])
+    return collections.OrderedDict(
+        [
+            ('fixed', image_path(setting, 'Im', pair, 0)),
+            ('moving', image_path(setting, 'Im', pair, 1)),
+            ('fixed_lung', image_path(setting, 'Lung', pair, 0)),
+            ('moving_lung', image_path(setting, 'Lung', pair, 1)),
+            ('truth', image_path(setting, 'DVF', pair, 0) if 'dsmooth' in pair[0] else None),
+        ]
+    )
 
 
 def image_path(setting, what, pair, position):
@@ -140,8 +158,9 @@ def image_path(setting, what, pair, position):
     if 'dsmooth' in pair[0]:
         # The moving image of a synthetic pair is the one that was deformed: an original, or made from one.
         keys, prefix = _SYNTHETIC_KEYS, '' if position else 'Deformed'
-    return su.address_generator(setting, prefix + what, stage=1,
-                                **{key: pair[position][key] for key in keys if key in pair[position]})
+    return su.address_generator(
+        setting, prefix + what, stage=1, **{key: pair[position][key] for key in keys if key in pair[position]}
+    )
 
 
 def stamp(path):
@@ -151,7 +170,7 @@ def stamp(path):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise MissingFileError('{} does not exist.'.format(path)) from error
+        raise MissingFileError(f'{path} does not exist.') from error
     return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
 
 

@@ -9,26 +9,42 @@ COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
 def add_arguments(parser):
     """Add the options of the commands to an argparse parser."""
     group = parser.add_argument_group('public data sets')
-    group.add_argument('--prepare', metavar='DATA',
-                       help='turn the packs of a data set, as they are downloaded, into its images, masks '
-                       'and landmarks: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; Phantom_4D is made')
+    group.add_argument(
+        '--prepare',
+        metavar='DATA',
+        help='turn the packs of a data set, as they are downloaded, into its images, masks '
+        'and landmarks: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; Phantom_4D is made',
+    )
     group.add_argument('--from', dest='source', metavar='FOLDER', help='where the unpacked archives lie')
     group.add_argument('--cases', nargs='+', type=int, metavar='N', help='only these cases')
     group = parser.add_argument_group('how good is it')
-    group.add_argument('--evaluate', nargs='+', metavar='EXPERIMENT',
-                       help='measure and compare what experiments have registered')
-    group.add_argument('--references', nargs='*', metavar='NAME',
-                       help='register the same pairs by classical methods too: affine, bspline_1, bspline_3 '
-                       '(elastix); without a name all of them')
-    group.add_argument('--protocol', choices=list(PROTOCOLS), default='dirlab',
-                       help='conventions of the numbers')
-    group.add_argument('--capture_range', type=float, metavar='MM',
-                       help='only landmarks whose error before is at most this along every axis')
-    group.add_argument('--report', nargs='*', metavar='FOLDER',
-                       help='with --evaluate: also HTML pages of the experiments and of every registration; '
-                       'with folders of results of --register: their pages')
-    group.add_argument('--landmarks', nargs=2, metavar=('FIXED', 'MOVING'),
-                       help='with --report FOLDER: files of corresponding points')
+    group.add_argument(
+        '--evaluate', nargs='+', metavar='EXPERIMENT', help='measure and compare what experiments have registered'
+    )
+    group.add_argument(
+        '--references',
+        nargs='*',
+        metavar='NAME',
+        help='register the same pairs by classical methods too: affine, bspline_1, bspline_3 '
+        '(elastix); without a name all of them',
+    )
+    group.add_argument('--protocol', choices=list(PROTOCOLS), default='dirlab', help='conventions of the numbers')
+    group.add_argument(
+        '--capture_range',
+        type=float,
+        metavar='MM',
+        help='only landmarks whose error before is at most this along every axis',
+    )
+    group.add_argument(
+        '--report',
+        nargs='*',
+        metavar='FOLDER',
+        help='with --evaluate: also HTML pages of the experiments and of every registration; '
+        'with folders of results of --register: their pages',
+    )
+    group.add_argument(
+        '--landmarks', nargs=2, metavar=('FIXED', 'MOVING'), help='with --report FOLDER: files of corresponding points'
+    )
 
 
 def check_arguments(parser, arguments):
@@ -39,7 +55,7 @@ def check_arguments(parser, arguments):
     if arguments.prepare is None and (arguments.source or arguments.cases):
         parser.error('--from and --cases go with --prepare DATA')
     if arguments.prepare not in (None, 'Phantom_4D') and not arguments.source:
-        parser.error('--prepare {} needs --from FOLDER with the unpacked archives'.format(arguments.prepare))
+        parser.error(f'--prepare {arguments.prepare} needs --from FOLDER with the unpacked archives')
     of_evaluate = [arguments.references, arguments.capture_range]
     if arguments.evaluate is None and of_evaluate != [None, None]:
         parser.error('--references and --capture_range go with --evaluate EXPERIMENT')
@@ -63,14 +79,22 @@ def evaluate(setting, arguments, affine_by):
     from functions.evaluation.evaluate import gate_of
     from functions.evaluation.references import check_names
     from functions.evaluation.results import open_experiment
+
     references = check_names(arguments.references)
     experiments = [open_experiment(setting, name, not arguments.setting) for name in arguments.evaluate]
     gate = gate_of(experiments, arguments.workers)
     if gate.rows:
         yield gate.table()
         gate.require()
-    found = evaluate_all(experiments, references, affine_by, arguments.protocol, arguments.workers,
-                         arguments.capture_range, report=arguments.report is not None)
+    found = evaluate_all(
+        experiments,
+        references,
+        affine_by,
+        arguments.protocol,
+        arguments.workers,
+        arguments.capture_range,
+        report=arguments.report is not None,
+    )
     yield found.text
-    pages = ''.join('Page: {}\n'.format(path) for path in found.pages[:1])
-    yield 'Results: {}\n{}'.format(found.folder, pages)
+    pages = ''.join(f'Page: {path}\n' for path in found.pages[:1])
+    yield f'Results: {found.folder}\n{pages}'

@@ -3,6 +3,7 @@
 Made from the records of :mod:`functions.evaluation.measures` alone. Only pairs that every method has are
 compared; the others are listed.
 """
+
 import collections
 
 import numpy as np
@@ -15,15 +16,30 @@ from functions.setting.errors import InputError, unknown_name
 
 SIGNIFICANT = 0.05
 #: column -> +1 where more is better, -1 where less is; the others are not ranked.
-BETTER = collections.OrderedDict([
-    ('TRE mm', -1), ('TRE median', -1), ('TRE p95', -1), ('TRE of cases', -1), ('< 1 mm %', 1),
-    ('< 2 mm %', 1), ('< 3 mm %', 1), ('< 5 mm %', 1), ('|x| mm', -1), ('|y| mm', -1), ('|z| mm', -1),
-    ('folding %', -1), ('std log J', -1), ('Dice', 1), ('surface mm', -1), ('NCC', 1)])
-DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p landmarks': 4, 'p cases': 4,
-          'seconds': 1}
+BETTER = collections.OrderedDict(
+    [
+        ('TRE mm', -1),
+        ('TRE median', -1),
+        ('TRE p95', -1),
+        ('TRE of cases', -1),
+        ('< 1 mm %', 1),
+        ('< 2 mm %', 1),
+        ('< 3 mm %', 1),
+        ('< 5 mm %', 1),
+        ('|x| mm', -1),
+        ('|y| mm', -1),
+        ('|z| mm', -1),
+        ('folding %', -1),
+        ('std log J', -1),
+        ('Dice', 1),
+        ('surface mm', -1),
+        ('NCC', 1),
+    ]
+)
+DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p landmarks': 4, 'p cases': 4, 'seconds': 1}
 
 
-class Comparison(object):
+class Comparison:
     """Records of several methods, by pair.
 
     ``methods`` (names, in the order given), ``pairs`` (keys every method has), ``missing`` (texts: which
@@ -42,8 +58,9 @@ class Comparison(object):
         for record in records:
             of_method = table.setdefault(record['method'], {})
             if pair_key(record) in of_method:
-                raise InputError('There are two results of {} for {}.'.format(
-                    record['method'], pair_name(record['pair'])))
+                raise InputError(
+                    'There are two results of {} for {}.'.format(record['method'], pair_name(record['pair']))
+                )
             of_method[pair_key(record)] = record
         for name in methods or ():
             if name not in table:
@@ -54,18 +71,23 @@ class Comparison(object):
         self._table = {name: table[name] for name in self.methods}
         every = sorted(set().union(*self._table.values()))
         self.pairs = [key for key in every if all(key in table[name] for name in self.methods)]
-        self.missing = ['{} has no result for {}'.format(name, pair_name(self._any(key)['pair']))
-                        for key in every for name in self.methods if key not in table[name]]
+        self.missing = [
+            '{} has no result for {}'.format(name, pair_name(self._any(key)['pair']))
+            for key in every
+            for name in self.methods
+            if key not in table[name]
+        ]
         if not self.pairs:
             raise InputError('No pair has a result of every method: {}.'.format('; '.join(self.missing[:10])))
         protocols = {record['protocol_text'] for name in self.methods for record in self.records(name)}
         if len(protocols) > 1:
-            raise InputError('Results by different protocols cannot be compared: {}'.format(
-                ' | '.join(sorted(protocols))))
+            raise InputError(
+                'Results by different protocols cannot be compared: {}'.format(' | '.join(sorted(protocols)))
+            )
         self.protocol = protocols.pop()
         self._kept = {key: self._landmarks_kept(key, capture_range) for key in self.pairs}
         if capture_range is not None and not any(np.any(kept) for kept in self._kept.values()):
-            raise InputError('No landmark is within the capture range of {:g} mm.'.format(capture_range))
+            raise InputError(f'No landmark is within the capture range of {capture_range:g} mm.')
 
     def _any(self, key):
         return next(self._table[name][key] for name in self.methods if key in self._table[name])
@@ -79,10 +101,15 @@ class Comparison(object):
         lists = [self._table[name][key].get('landmarks') for name in self.methods]
         if any(entry is None for entry in lists):
             return None
-        if any(not np.allclose(entry['fixed'], lists[0]['fixed'], atol=1e-3)
-               if len(entry['fixed']) == len(lists[0]['fixed']) else True for entry in lists):
-            raise InputError('The methods were measured at different landmarks of {}.'.format(
-                pair_name(self._any(key)['pair'])))
+        if any(
+            not np.allclose(entry['fixed'], lists[0]['fixed'], atol=1e-3)
+            if len(entry['fixed']) == len(lists[0]['fixed'])
+            else True
+            for entry in lists
+        ):
+            raise InputError(
+                'The methods were measured at different landmarks of {}.'.format(pair_name(self._any(key)['pair']))
+            )
         kept = np.ones(len(lists[0]['fixed']), dtype=bool)
         if capture_range is not None:
             for entry in lists:
@@ -91,8 +118,11 @@ class Comparison(object):
 
     def vectors(self, method, what='error'):
         """Per pair with landmarks (n, 3) mm of 'error', 'error_base', 'true' or 'estimated'."""
-        return [np.array(self._table[method][key]['landmarks'][what])[self._kept[key]] for key in self.pairs
-                if self._kept[key] is not None and self._kept[key].any()]
+        return [
+            np.array(self._table[method][key]['landmarks'][what])[self._kept[key]]
+            for key in self.pairs
+            if self._kept[key] is not None and self._kept[key].any()
+        ]
 
     def lengths(self, method):
         """Per pair with landmarks the TRE (n,) in mm."""
@@ -100,8 +130,11 @@ class Comparison(object):
 
     def names(self, landmarks=False):
         """Names of the pairs, of those with landmarks only if so asked."""
-        return [pair_name(self._any(key)['pair']) for key in self.pairs
-                if not landmarks or (self._kept[key] is not None and self._kept[key].any())]
+        return [
+            pair_name(self._any(key)['pair'])
+            for key in self.pairs
+            if not landmarks or (self._kept[key] is not None and self._kept[key].any())
+        ]
 
     def rows(self):
         """One dictionary per method: all pairs together.
@@ -119,27 +152,58 @@ class Comparison(object):
                 if name != best:
                     lengths = [self.lengths(m) for m in (name, best)]
                     row['p landmarks'] = paired_wilcoxon(*[np.concatenate(of_pairs) for of_pairs in lengths])
-                    row['p cases'] = paired_wilcoxon(*[[one.mean() for one in of_pairs]
-                                                       for of_pairs in lengths])
+                    row['p cases'] = paired_wilcoxon(*[[one.mean() for one in of_pairs] for of_pairs in lengths])
         used = [column for column in rows[0] if any(row[column] is not None for row in rows)]
         return [collections.OrderedDict((column, row[column]) for column in used) for row in rows]
 
     def _row(self, name):
         row = collections.OrderedDict.fromkeys(
-            ['method', 'pairs', 'n', 'TRE mm', 'TRE std', 'TRE median', 'TRE p95', 'TRE of cases',
-             'std of cases', '< 1 mm %', '< 2 mm %', '< 3 mm %', '< 5 mm %', '|x| mm', '|y| mm', '|z| mm',
-             'folding %', 'std J', 'std log J', 'Dice', 'surface mm', 'NCC', 'seconds', 'p landmarks',
-             'p cases'])
+            [
+                'method',
+                'pairs',
+                'n',
+                'TRE mm',
+                'TRE std',
+                'TRE median',
+                'TRE p95',
+                'TRE of cases',
+                'std of cases',
+                '< 1 mm %',
+                '< 2 mm %',
+                '< 3 mm %',
+                '< 5 mm %',
+                '|x| mm',
+                '|y| mm',
+                '|z| mm',
+                'folding %',
+                'std J',
+                'std log J',
+                'Dice',
+                'surface mm',
+                'NCC',
+                'seconds',
+                'p landmarks',
+                'p cases',
+            ]
+        )
         row['method'], row['pairs'] = name, len(self.pairs)
         vectors, records = self.vectors(name), self.records(name)
         if vectors:
             merged = tre.merged_summary(vectors)
             pooled, cases = merged['pooled'], merged['over_cases']
-            row.update({'n': pooled['n'], 'TRE mm': pooled['mean'], 'TRE std': pooled['std'],
-                        'TRE median': pooled['median'], 'TRE p95': pooled['p95'],
-                        'TRE of cases': cases['mean'], 'std of cases': cases['std']})
-            row.update({'< {} mm %'.format(mm): pooled['below_{}'.format(mm)] for mm in tre.THRESHOLDS})
-            row.update({'|{}| mm'.format(axis): pooled['mae_' + axis] for axis in 'xyz'})
+            row.update(
+                {
+                    'n': pooled['n'],
+                    'TRE mm': pooled['mean'],
+                    'TRE std': pooled['std'],
+                    'TRE median': pooled['median'],
+                    'TRE p95': pooled['p95'],
+                    'TRE of cases': cases['mean'],
+                    'std of cases': cases['std'],
+                }
+            )
+            row.update({f'< {mm} mm %': pooled[f'below_{mm}'] for mm in tre.THRESHOLDS})
+            row.update({f'|{axis}| mm': pooled['mae_' + axis] for axis in 'xyz'})
         regular = [record['regularity'] for record in records if record.get('regularity')]
         if regular:
             row['folding %'] = 100.0 * sum(r['folded'] for r in regular) / sum(r['n'] for r in regular)
@@ -186,8 +250,11 @@ def ranks(rows):
         for rank, mark in zip(known[:2], ('best', 'second')):
             if len(known) > 1:
                 marks.update({(k, column): mark for k, value in enumerate(values) if value == rank})
-    daggers = {(k, 'TRE mm') for k, row in enumerate(rows)
-               if row.get('p landmarks') is not None and row['p landmarks'] <= SIGNIFICANT}
+    daggers = {
+        (k, 'TRE mm')
+        for k, row in enumerate(rows)
+        if row.get('p landmarks') is not None and row['p landmarks'] <= SIGNIFICANT
+    }
     return marks, daggers
 
 

@@ -1,4 +1,5 @@
 """From finished experiments to tables, figures and reports: what ``--evaluate`` does."""
+
 import collections
 import logging
 import os
@@ -26,7 +27,7 @@ from functions.setting.errors import InputError, RegNetError
 LOGGER = logging.getLogger(__name__)
 
 BEFORE = 'before registration'
-MOST_PAIRS = 40    # in one box plot of pairs
+MOST_PAIRS = 40  # in one box plot of pairs
 _ENDINGS = (('text', 'txt'), ('csv', 'csv'), ('latex', 'tex'), ('markdown', 'md'))
 
 #: folder: where everything was written; cohort, comparison (None: nothing to compare); missing: texts; text:
@@ -49,8 +50,17 @@ def gate_of(experiments, n_workers=None):
     return Gate(rows)
 
 
-def evaluate(experiments, references=None, affine_by=None, protocol='dirlab', n_workers=None,
-             capture_range=None, labels=None, report=False, overrides=None):
+def evaluate(
+    experiments,
+    references=None,
+    affine_by=None,
+    protocol='dirlab',
+    n_workers=None,
+    capture_range=None,
+    labels=None,
+    report=False,
+    overrides=None,
+):
     """Measure experiments and classical references on the same pairs, compare them, write everything.
 
     Written below ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (one JSON file for
@@ -74,8 +84,7 @@ def evaluate(experiments, references=None, affine_by=None, protocol='dirlab', n_
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise InputError('Every experiment is compared once; given: {}.'.format(', '.join(names)))
-    folder = os.path.join(su.address_generator(experiments[0].setting, 'result_folder'), 'Evaluation',
-                          protocol)
+    folder = os.path.join(su.address_generator(experiments[0].setting, 'result_folder'), 'Evaluation', protocol)
     once = _pairs_once(experiments)
     classical = References([], [], [])
     if references:
@@ -94,8 +103,7 @@ def evaluate(experiments, references=None, affine_by=None, protocol='dirlab', n_
         known = {experiment.name: sources.experiment_source(experiment) for experiment in experiments}
         links = _write_reports(folder, groups, cohort.records, known, n_workers)
         pages = [os.path.join(folder, link) for link in ['report.html'] + list(links.values())]
-        experiment_report.experiment_report(pages[0], ', '.join(names), content, pictures,
-                                            list(known.items()), links)
+        experiment_report.experiment_report(pages[0], ', '.join(names), content, pictures, list(known.items()), links)
     return Evaluation(folder, cohort._replace(failures=failures), comparison, missing, text, pages)
 
 
@@ -125,11 +133,12 @@ def _groups(experiments, once, classical):
 
 
 def _measure(groups, folder, protocol, n_workers, labels):
-    found = [evaluate_tasks(setting, tasks, folder, protocol, n_workers, labels)
-             for setting, tasks in groups if tasks]
-    return Cohort([record for cohort in found for record in cohort.records],
-                  [failure for cohort in found for failure in cohort.failures],
-                  sum(cohort.made for cohort in found))
+    found = [evaluate_tasks(setting, tasks, folder, protocol, n_workers, labels) for setting, tasks in groups if tasks]
+    return Cohort(
+        [record for cohort in found for record in cohort.records],
+        [failure for cohort in found for failure in cohort.failures],
+        sum(cohort.made for cohort in found),
+    )
 
 
 def _compare(records, capture_range):
@@ -156,11 +165,13 @@ def _write_tables(folder, comparison, content):
     if content['pairs']:
         write_text(os.path.join(folder, 'pairs.csv'), format_table(content['pairs'], style='csv'))
         parts.append(format_table(content['pairs']))
-    left_out = ['{}, {}: {}'.format(*failure) for failure in content['failures']] + content['missing'] + [
-        'Left out of the comparison: {}'.format(text) for text in comparison.missing
-        if text not in content['missing']]
+    left_out = (
+        ['{}, {}: {}'.format(*failure) for failure in content['failures']]
+        + content['missing']
+        + [f'Left out of the comparison: {text}' for text in comparison.missing if text not in content['missing']]
+    )
     if left_out:
-        parts.append('Missing or failed:\n' + ''.join('  {}\n'.format(line) for line in left_out))
+        parts.append('Missing or failed:\n' + ''.join(f'  {line}\n' for line in left_out))
     return '\n'.join(parts)
 
 
@@ -172,9 +183,9 @@ def _draw(folder, comparison):
     wanted = []
     for measure in plots.MEASURES:
         what = 'TRE' if measure == 'TRE' else 'Error along ' + measure
-        wanted.append(('boxes_{}.png'.format(measure), what + '.', 'all landmarks', measure, False))
+        wanted.append((f'boxes_{measure}.png', what + '.', 'all landmarks', measure, False))
         if 1 < count <= MOST_PAIRS:
-            wanted.append(('boxes_{}_pairs.png'.format(measure), what + ' of every pair.', '', measure, True))
+            wanted.append((f'boxes_{measure}_pairs.png', what + ' of every pair.', '', measure, True))
     if count > MOST_PAIRS:
         LOGGER.info('More than %d pairs: no box plots of single pairs.', MOST_PAIRS)
     pictures = []
@@ -203,13 +214,21 @@ def _write_reports(folder, groups, records, known, n_workers):
         for task in tasks:
             key = task.method, measures.pair_name(task.pair)
             if key in by_name and task.method != BEFORE:
-                name = 'reports/' + measures.file_name(by_name[key])[:-len('.json')] + '.html'
-                jobs.append((setting, task, by_name[key], os.path.join(folder, name),
-                             sources.result_source(known.get(task.method), task)))
+                name = 'reports/' + measures.file_name(by_name[key])[: -len('.json')] + '.html'
+                jobs.append(
+                    (
+                        setting,
+                        task,
+                        by_name[key],
+                        os.path.join(folder, name),
+                        sources.result_source(known.get(task.method), task),
+                    )
+                )
                 links[key] = name
     n_workers = max(1, min(_processes(n_workers), len(jobs)))
     done = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-        delayed(_write_report)(*job) for job in tqdm(jobs, desc='Reports', unit='page', leave=False))
+        delayed(_write_report)(*job) for job in tqdm(jobs, desc='Reports', unit='page', leave=False)
+    )
     return collections.OrderedDict(item for item, written in zip(links.items(), done) if written)
 
 
@@ -220,8 +239,12 @@ def _write_report(setting, task, record, path, source):
             paths = input_paths(setting, task.pair)
             fixed = read_image(paths['fixed'])
             images = measures.Images(
-                fixed, read_image(paths['moving']), None if task.moved is None else read_image(task.moved),
-                read_mask(paths['fixed_lung'], like=fixed), None)
+                fixed,
+                read_image(paths['moving']),
+                None if task.moved is None else read_image(task.moved),
+                read_mask(paths['fixed_lung'], like=fixed),
+                None,
+            )
             dvf = None if task.dvf is None else read_image(task.dvf, expect='vector')
             affine = None if task.affine is None else as_affine(read_transform(task.affine))
             registration_report(path, record, images, dvf, affine, source)

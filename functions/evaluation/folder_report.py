@@ -1,4 +1,5 @@
 """The page of a registration that --register has written into a folder."""
+
 import json
 import os
 
@@ -28,23 +29,34 @@ def folder_report(folder, read_chest, landmarks=None, protocol='dirlab'):
     """
     path = os.path.join(folder, _RECORD)
     if not os.path.isfile(path):
-        raise MissingFileError('{} holds no finished registration ({} is missing).'.format(folder, _RECORD))
+        raise MissingFileError(f'{folder} holds no finished registration ({_RECORD} is missing).')
     results = read_json(path)
     if not isinstance(results, dict) or not {'settings', 'grids'} <= set(results):
-        raise InputError('{} is not the record of a registration.'.format(path))
+        raise InputError(f'{path} is not the record of a registration.')
     names = [results['settings'][role] for role in ('fixed', 'moving')]
     for name in names:
         if not os.path.exists(name):
-            raise MissingFileError('{} names the image {}, which is not there; call this from the folder '
-                                   'that the registration was called from.'.format(path, name))
+            raise MissingFileError(
+                f'{path} names the image {name}, which is not there; call this from the folder '
+                'that the registration was called from.'
+            )
     dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
     fixed, fixed_lung = read_chest(names[0], Geometry.of(dvf))
     moving, moving_lung = read_chest(names[1])
     images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
-    points = None if landmarks is None else [
-        read_points(path, _grid(results, role)).points for path, role in zip(landmarks, ('fixed', 'moving'))]
-    record = measure('RegNet', [{'name': os.path.basename(os.path.normpath(name))} for name in names], dvf,
-                     images, points, protocol=protocol)
+    points = (
+        None
+        if landmarks is None
+        else [read_points(path, _grid(results, role)).points for path, role in zip(landmarks, ('fixed', 'moving'))]
+    )
+    record = measure(
+        'RegNet',
+        [{'name': os.path.basename(os.path.normpath(name))} for name in names],
+        dvf,
+        images,
+        points,
+        protocol=protocol,
+    )
     write_record(os.path.join(folder, file_name(record)), record)
     page = os.path.join(folder, 'report.html')
     registration_report(page, record, images, dvf, source=_source(folder, results))
@@ -59,13 +71,19 @@ def _grid(results, role):
 def _source(folder, results):
     settings = results['settings']
     facts = [('result', os.path.abspath(folder))]
-    facts += [(name, _text(settings[name])) for name in ('fixed', 'moving', 'stages', 'affine', 'input_mask',
-                                                         'composition', 'grid') if name in settings]
+    facts += [
+        (name, _text(settings[name]))
+        for name in ('fixed', 'moving', 'stages', 'affine', 'input_mask', 'composition', 'grid')
+        if name in settings
+    ]
     used, seconds = (sorted((results.get(name) or {}).items()) for name in ('versions', 'seconds'))
-    facts += [('registered with', ', '.join('{} {}'.format(*item) for item in used)),
-              ('seconds', ', '.join('{} {:.1f}'.format(*item) for item in seconds))]
-    return Source([fact for fact in facts if fact[1]] + versions(),
-                  [(_RECORD, json.dumps(results, indent=2, sort_keys=True))], [])
+    facts += [
+        ('registered with', ', '.join('{} {}'.format(*item) for item in used)),
+        ('seconds', ', '.join('{} {:.1f}'.format(*item) for item in seconds)),
+    ]
+    return Source(
+        [fact for fact in facts if fact[1]] + versions(), [(_RECORD, json.dumps(results, indent=2, sort_keys=True))], []
+    )
 
 
 def _text(value):

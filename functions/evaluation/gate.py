@@ -10,6 +10,7 @@ Two questions are asked of every pair, before anything is registered.
    of the same numbers fits the images clearly better, the one used is wrong. This needs prepared images and
    masks.
 """
+
 import collections
 
 import numpy as np
@@ -26,10 +27,10 @@ from functions.setting import setting_utils as su
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
-TOLERANCE = 0.05         # mm
-NEAR = 3.0               # mm: a landmark this near to the lung mask counts as inside
-INSIDE, BETTER = 90.0, 10.0    # per cent: fewer landmarks inside are suspicious; so many more convince
-BRIGHTER, SURE = 20.0, 5.0     # HU and standard errors: how much more like vessels another reading must be
+TOLERANCE = 0.05  # mm
+NEAR = 3.0  # mm: a landmark this near to the lung mask counts as inside
+INSIDE, BETTER = 90.0, 10.0  # per cent: fewer landmarks inside are suspicious; so many more convince
+BRIGHTER, SURE = 20.0, 5.0  # HU and standard errors: how much more like vessels another reading must be
 
 _STEPS = ('voxels counted from 0 instead of 1 (DIR-Lab)', 'voxels counted from 1 instead of 0')
 
@@ -38,7 +39,7 @@ _STEPS = ('voxels counted from 0 instead of 1 (DIR-Lab)', 'voxels counted from 1
 Row = collections.namedtuple('Row', 'data cn types n tre std expected inside note problem')
 
 
-class Gate(object):
+class Gate:
     """What :func:`before_registration` found; print :meth:`table`, then call :meth:`require`."""
 
     def __init__(self, rows):
@@ -46,15 +47,29 @@ class Gate(object):
 
     def table(self):
         """The TRE before registration of every pair, as text."""
-        return format_table([collections.OrderedDict([
-            ('data', row.data), ('case', row.cn), ('pair', '{}-{}'.format(*row.types)), ('n', row.n),
-            ('TRE before mm', row.tre), ('std', row.std), ('expected', row.expected),
-            ('in lungs %', row.inside), ('', ('WRONG: see below' if row.problem else row.note) or 'right')])
-            for row in self.rows], digits={'in lungs %': 0})
+        return format_table(
+            [
+                collections.OrderedDict(
+                    [
+                        ('data', row.data),
+                        ('case', row.cn),
+                        ('pair', '{}-{}'.format(*row.types)),
+                        ('n', row.n),
+                        ('TRE before mm', row.tre),
+                        ('std', row.std),
+                        ('expected', row.expected),
+                        ('in lungs %', row.inside),
+                        ('', ('WRONG: see below' if row.problem else row.note) or 'right'),
+                    ]
+                )
+                for row in self.rows
+            ],
+            digits={'in lungs %': 0},
+        )
 
     def problems(self):
         """Explanations, one for each pair that must not be used."""
-        return ['{} case {}: {}'.format(row.data, row.cn, row.problem) for row in self.rows if row.problem]
+        return [f'{row.data} case {row.cn}: {row.problem}' for row in self.rows if row.problem]
 
     def require(self):
         """Stop unless every pair passes.
@@ -72,8 +87,10 @@ def usual_pairs(setting, data, cases=None):
     """
     record = get_data_set(data, setting)
     types = record.expected_tre_pair or (0, 1)
-    return [[{'data': record.key, 'cn': cn, 'type_im': type_im, 'spacing': 'RS1'} for type_im in types]
-            for cn in (record.CNList if cases is None else cases)]
+    return [
+        [{'data': record.key, 'cn': cn, 'type_im': type_im, 'spacing': 'RS1'} for type_im in types]
+        for cn in (record.CNList if cases is None else cases)
+    ]
 
 
 def before_registration(setting, pairs, tolerance=TOLERANCE, images=True, n_workers=1):
@@ -89,8 +106,11 @@ def before_registration(setting, pairs, tolerance=TOLERANCE, images=True, n_work
     n_workers = max(1, min(int(n_workers), len(pairs)))
     if n_workers == 1:
         return Gate([_look(setting, pair, tolerance, images) for pair in pairs])
-    return Gate(Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-        delayed(_look)(setting, pair, tolerance, images) for pair in pairs))
+    return Gate(
+        Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
+            delayed(_look)(setting, pair, tolerance, images) for pair in pairs
+        )
+    )
 
 
 def _look(setting, pair, tolerance, images):
@@ -101,7 +121,7 @@ def _look(setting, pair, tolerance, images):
     try:
         points = read_landmarks(setting, pair)
     except (MissingFileError, UnknownNameError) as error:
-        return row._replace(note='no landmarks: {}'.format(error))
+        return row._replace(note=f'no landmarks: {error}')
     except InputError as error:
         return row._replace(problem=str(error))
     errors = tre.error_vectors(*points)
@@ -114,8 +134,7 @@ def _look(setting, pair, tolerance, images):
     try:
         tre.check_expected(errors, expected, tolerance)
     except InputError as error:
-        return row._replace(problem='{}{}'.format(
-            error, _explanation(points, expected, tolerance, readings)))
+        return row._replace(problem=f'{error}{_explanation(points, expected, tolerance, readings)}')
     if not images:
         return row
     return _compare_with_images(setting, pair, points, row, readings)
@@ -141,26 +160,33 @@ def other_readings(geometry):
 
     def flipped(axis):
         return by_index(lambda index: np.where(np.arange(3) == axis, last - index, index))
-    return collections.OrderedDict([
-        ('z counted from the other end', flipped(2)), ('y counted from the other end', flipped(1)),
-        ('x counted from the other end', flipped(0)),
-        ('x and y swapped', by_index(lambda index: index[:, [1, 0, 2]])),
-        ('x and z swapped', by_index(lambda index: index[:, [2, 1, 0]])),
-        # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
-        (_STEPS[0], by_index(lambda index: index + [1, 1, -1])),
-        (_STEPS[1], by_index(lambda index: index - 1)),
-        ('voxel numbers taken for millimetres', geometry.index_to_world)])
+
+    return collections.OrderedDict(
+        [
+            ('z counted from the other end', flipped(2)),
+            ('y counted from the other end', flipped(1)),
+            ('x counted from the other end', flipped(0)),
+            ('x and y swapped', by_index(lambda index: index[:, [1, 0, 2]])),
+            ('x and z swapped', by_index(lambda index: index[:, [2, 1, 0]])),
+            # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
+            (_STEPS[0], by_index(lambda index: index + [1, 1, -1])),
+            (_STEPS[1], by_index(lambda index: index - 1)),
+            ('voxel numbers taken for millimetres', geometry.index_to_world),
+        ]
+    )
 
 
 def _explanation(points, expected, tolerance, readings):
     """Which misreading of one list or both gives the expected distance; '' when none does."""
     found = []
     for name, change in readings.items():
-        for which, pair in (('the fixed landmarks', (change(points[0]), points[1])),
-                            ('the moving landmarks', (points[0], change(points[1]))),
-                            ('both', (change(points[0]), change(points[1])))):
+        for which, pair in (
+            ('the fixed landmarks', (change(points[0]), points[1])),
+            ('the moving landmarks', (points[0], change(points[1]))),
+            ('both', (change(points[0]), change(points[1]))),
+        ):
             if abs(tre.summary(tre.error_vectors(*pair))['mean'] - expected) <= tolerance:
-                found.append('{} in {}'.format(name, which))
+                found.append(f'{name} in {which}')
     return ' It would be right with: {}.'.format('; '.join(found)) if found else ''
 
 
@@ -169,23 +195,29 @@ def _compare_with_images(setting, pair, points, row, readings):
         images = [read_image(_address(setting, 'OriginalIm', im_info)) for im_info in pair]
         lungs = [read_mask(_address(setting, 'OriginalLung', im_info)) for im_info in pair]
     except MissingFileError as error:
-        return row._replace(note='; '.join(filter(None, [row.note, 'not compared: {}'.format(error)])))
+        return row._replace(note='; '.join(filter(None, [row.note, f'not compared: {error}'])))
     inside = _inside(points, lungs)
     row = row._replace(inside=inside)
     shares = {name: _inside([change(p) for p in points], lungs) for name, change in readings.items()}
     best = max(shares, key=lambda name: shares[name])
     if inside < INSIDE:
         if shares[best] >= inside + BETTER:
-            return row._replace(problem=(
-                'only {:.0f} % of the landmarks lie in the lungs; {:.0f} % would with {}. Axis, direction or '
-                'counting of the landmarks is not that of the images.'.format(inside, shares[best], best)))
+            return row._replace(
+                problem=(
+                    f'only {inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. Axis, direction or '
+                    'counting of the landmarks is not that of the images.'
+                )
+            )
         row = row._replace(note='; '.join(filter(None, [row.note, 'landmarks outside the lungs'])))
     for name, change in readings.items():
         gains = [_gain(p, change(p), image, name in _STEPS) for p, image in zip(points, images)]
         if shares[name] >= inside and min(gains) > BRIGHTER:
-            return row._replace(problem=(
-                'the images are {:.0f} and {:.0f} HU brighter (vessels, where landmarks are set) where the '
-                'landmarks would lie with {}.'.format(gains[0], gains[1], name)))
+            return row._replace(
+                problem=(
+                    f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are set) where the '
+                    f'landmarks would lie with {name}.'
+                )
+            )
     return row
 
 
@@ -204,8 +236,7 @@ def _gain(points, others, image, step):
 def _inside(points, lungs):
     """Per cent of the landmarks of both images that lie in the lungs or within 3 mm of them."""
     steps = np.arange(-2, 3) * (NEAR / 2)
-    ball = np.array([(x, y, z) for x in steps for y in steps for z in steps
-                     if x * x + y * y + z * z <= NEAR ** 2 + 1e-6])
+    ball = np.array([(x, y, z) for x in steps for y in steps for z in steps if x * x + y * y + z * z <= NEAR**2 + 1e-6])
     near = []
     for p, lung in zip(points, lungs):
         array, geometry = array_view(lung), Geometry.of(lung)
@@ -224,5 +255,6 @@ def _brightness(points, image):
 
 
 def _address(setting, request, im_info):
-    return su.address_generator(setting, request, data=im_info['data'], cn=im_info['cn'],
-                                type_im=im_info['type_im'], stage=1)
+    return su.address_generator(
+        setting, request, data=im_info['data'], cn=im_info['cn'], type_im=im_info['type_im'], stage=1
+    )

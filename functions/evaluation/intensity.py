@@ -1,4 +1,5 @@
 """Intensity similarity of two images on one grid, inside a mask."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -37,16 +38,19 @@ def summary(first, second, mask=None):
 
 def _inside(first, second, mask):
     """Float64 values (n,) of both images inside the mask."""
-    given = [('the first image', first), ('the second image', second)] + \
-              ([] if mask is None else [('the mask', mask)])
+    given = [('the first image', first), ('the second image', second)] + ([] if mask is None else [('the mask', mask)])
     images = [pair for pair in given if isinstance(pair[1], sitk.Image)]
     for name, image in images[1:]:
         require_same_grid(images[0][1], image, images[0][0], name)
-    arrays = [sitk.GetArrayViewFromImage(item) if isinstance(item, sitk.Image) else np.asarray(item)
-              for _, item in given]
+    arrays = [
+        sitk.GetArrayViewFromImage(item) if isinstance(item, sitk.Image) else np.asarray(item) for _, item in given
+    ]
     if len({array.shape for array in arrays}) > 1:
-        raise InputError('Images and mask must have the same shape; got {}.'.format(
-            ' and '.join(str(array.shape) for array in arrays)))
+        raise InputError(
+            'Images and mask must have the same shape; got {}.'.format(
+                ' and '.join(str(array.shape) for array in arrays)
+            )
+        )
     if mask is None:
         a, b = (array.ravel().astype(np.float64) for array in arrays)
     else:

@@ -14,6 +14,7 @@ Request                Content of a row
 Lines starting with `#` are comments; the two header lines of elastix (`point` or `index`, then the count) are
 understood and checked.
 """
+
 import os
 
 import numpy as np
@@ -28,8 +29,12 @@ from functions.setting.seeds import random_state
 
 _ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
 #: Request -> format of its rows, of :data:`functions.image.point_files.FORMATS`.
-_FORMATS = {'LandmarkPointExact': 'elastix_point', 'LandmarkPoint_tr': 'elastix_point',
-            'LandmarkIndex_tr': 'elastix_index', 'LandmarkIndex': 'dirlab'}
+_FORMATS = {
+    'LandmarkPointExact': 'elastix_point',
+    'LandmarkPoint_tr': 'elastix_point',
+    'LandmarkIndex_tr': 'elastix_index',
+    'LandmarkIndex': 'dirlab',
+}
 
 
 def read_landmarks(setting, pair_info, exact=True, check_inside=True):
@@ -45,14 +50,15 @@ def read_landmarks(setting, pair_info, exact=True, check_inside=True):
     :raises InputError: a file that is not points, counts that differ, or points outside the image.
     """
     if len(pair_info) != 2:
-        raise InputError('A pair is [fixed, moving]; got {} images.'.format(len(pair_info)))
+        raise InputError(f'A pair is [fixed, moving]; got {len(pair_info)} images.')
     # First of all, so that an unknown data set, type or case is reported as what it is.
     image_paths = [_address(setting, 'OriginalIm', im_info) for im_info in pair_info]
     request, paths = _find(setting, pair_info, exact)
     points = [_read_as_world(setting, request, path, pair_info[k]) for k, path in enumerate(paths)]
     if len(points[0]) != len(points[1]):
-        raise InputError('The landmarks of a pair must correspond: {} has {}, {} has {}.'.format(
-            paths[0], len(points[0]), paths[1], len(points[1])))
+        raise InputError(
+            f'The landmarks of a pair must correspond: {paths[0]} has {len(points[0])}, {paths[1]} has {len(points[1])}.'
+        )
     if check_inside:
         for k, path in enumerate(paths):
             require_inside(points[k], image_geometry(image_paths[k]), path, image_paths[k])
@@ -67,15 +73,15 @@ def image_geometry(path):
     :raises InputError: not an image, or not a 3D one.
     """
     if not os.path.isfile(path):
-        raise MissingFileError('The image {} does not exist.'.format(path))
+        raise MissingFileError(f'The image {path} does not exist.')
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError('{} is not an image SimpleITK can read.'.format(path)) from error
+        raise InputError(f'{path} is not an image SimpleITK can read.') from error
     if reader.GetDimension() != 3:
-        raise InputError('{} has {} dimensions; 3 are needed.'.format(path, reader.GetDimension()))
+        raise InputError(f'{path} has {reader.GetDimension()} dimensions; 3 are needed.')
     return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
@@ -89,17 +95,32 @@ def require_inside(points, geometry, points_name, image_name):
             '{} of the {} landmarks of {} lie outside the image {}; the first is number {} at ({}) mm, voxel '
             '({}) of {}. Are these voxel numbers taken for millimetres, counted from 0 instead of 1, with '
             'axes swapped or flipped, or points of another image?'.format(
-                int(outside.sum()), len(points), points_name, image_name, first + 1, _text(points[first]),
-                _text(index[first]), ' x '.join(str(n) for n in geometry.size)))
+                int(outside.sum()),
+                len(points),
+                points_name,
+                image_name,
+                first + 1,
+                _text(points[first]),
+                _text(index[first]),
+                ' x '.join(str(n) for n in geometry.size),
+            )
+        )
 
 
 def _text(values):
-    return ', '.join('{:.1f}'.format(value) for value in values)
+    return ', '.join(f'{value:.1f}' for value in values)
 
 
 def _address(setting, request, im_info, pair_info=None):
-    return su.address_generator(setting, request, data=im_info['data'], cn=im_info['cn'],
-                                type_im=im_info['type_im'], pair_info=pair_info, stage=1)
+    return su.address_generator(
+        setting,
+        request,
+        data=im_info['data'],
+        cn=im_info['cn'],
+        type_im=im_info['type_im'],
+        pair_info=pair_info,
+        stage=1,
+    )
 
 
 def _find(setting, pair_info, exact):
@@ -109,8 +130,11 @@ def _find(setting, pair_info, exact):
         if paths:
             missing = [path for path in paths if not os.path.isfile(path)]
             if missing:
-                raise MissingFileError('The exact landmarks {} do not exist; make the data set again, or ask '
-                                       'for the rounded ones.'.format(' and '.join(missing)))
+                raise MissingFileError(
+                    'The exact landmarks {} do not exist; make the data set again, or ask for the rounded ones.'.format(
+                        ' and '.join(missing)
+                    )
+                )
             return 'LandmarkPointExact', paths
     tried = []
     for request in _ROUNDED:
@@ -118,8 +142,11 @@ def _find(setting, pair_info, exact):
         if paths and all(os.path.isfile(path) for path in paths):
             return request, paths
         tried.extend(paths or [])
-    raise MissingFileError('No landmarks of {} cn {}: none of these pairs of files is complete: {}.'.format(
-        pair_info[0]['data'], pair_info[0]['cn'], ', '.join(tried) or '(this data set has no landmarks)'))
+    raise MissingFileError(
+        'No landmarks of {} cn {}: none of these pairs of files is complete: {}.'.format(
+            pair_info[0]['data'], pair_info[0]['cn'], ', '.join(tried) or '(this data set has no landmarks)'
+        )
+    )
 
 
 def _paths(setting, request, pair_info):
@@ -152,8 +179,11 @@ def source_geometry(setting, im_info):
                 return image_geometry(path)
             if path not in tried:
                 tried.append(path)
-    raise MissingFileError('Landmarks given as voxel numbers need the image they were marked on: {}.'.format(
-        ' or '.join(tried) or 'this data set has no address for it'))
+    raise MissingFileError(
+        'Landmarks given as voxel numbers need the image they were marked on: {}.'.format(
+            ' or '.join(tried) or 'this data set has no address for it'
+        )
+    )
 
 
 def _certain_points(setting, pair_info, count):
@@ -163,13 +193,13 @@ def _certain_points(setting, pair_info, count):
     except KeyError:
         return np.ones(count, dtype=bool)
     if not os.path.isfile(path):
-        raise MissingFileError('{} does not exist; it says which landmarks to leave out.'.format(path))
+        raise MissingFileError(f'{path} does not exist; it says which landmarks to leave out.')
     try:
         values = np.loadtxt(path, dtype=np.float64, ndmin=1).ravel()
     except ValueError as error:
-        raise InputError('{} must hold one number per landmark ({}).'.format(path, error)) from error
+        raise InputError(f'{path} must hold one number per landmark ({error}).') from error
     if len(values) != count:
-        raise InputError('{} holds {} values for {} landmarks.'.format(path, len(values), count))
+        raise InputError(f'{path} holds {len(values)} values for {count} landmarks.')
     return values == 0
 
 

@@ -3,6 +3,7 @@
 Tables, statistics and figures (:mod:`functions.evaluation.comparison` and its neighbours) are made from such
 records alone, so that a method is anything that leaves records: RegNet, an affine registration, elastix.
 """
+
 import collections
 import re
 
@@ -16,16 +17,26 @@ from functions.image.transforms import as_affine, total_dvf
 from functions.setting.atomic import read_json, write_json
 from functions.setting.errors import InputError
 
-_AIR = -1000.
-FORMAT = 1    # of the record; raised by hand when its keys change their meaning
+_AIR = -1000.0
+FORMAT = 1  # of the record; raised by hand when its keys change their meaning
 
 #: Images of a pair: fixed and moving in HU; moved is the moving one on the grid of the fixed one, registered
 #: (None: it is warped here); fixed_mask, moving_mask: lungs or labels on the grids of their images, or None.
 Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask')
 
 
-def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, labels=None, protocol='dirlab',
-            jacobian=None, seconds=None):
+def measure(
+    method,
+    pair,
+    dvf=None,
+    images=None,
+    landmarks=None,
+    affine=None,
+    labels=None,
+    protocol='dirlab',
+    jacobian=None,
+    seconds=None,
+):
     """Measure one registration.
 
     :param method: name of the method or experiment.
@@ -47,15 +58,19 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, la
     """
     convention = get_protocol(protocol)
     affine = None if affine is None else as_affine(affine)
-    record = {'format': FORMAT, 'method': str(method), 'pair': [dict(im_info) for im_info in pair],
-              'protocol': convention.name, 'protocol_text': convention.text,
-              'seconds': None if seconds is None else float(seconds)}
+    record = {
+        'format': FORMAT,
+        'method': str(method),
+        'pair': [dict(im_info) for im_info in pair],
+        'protocol': convention.name,
+        'protocol_text': convention.text,
+        'seconds': None if seconds is None else float(seconds),
+    }
     if landmarks is not None:
         snap_to = None
         if convention.snap:
             if images is None:
-                raise InputError('Protocol {} needs the moving image, to whose voxels positions are moved.'
-                                 .format(protocol))
+                raise InputError(f'Protocol {protocol} needs the moving image, to whose voxels positions are moved.')
             snap_to = images.moving
         record.update(_landmarks(landmarks, dvf, affine, convention.interpolation, snap_to))
     if images is not None:
@@ -69,9 +84,12 @@ def _landmarks(landmarks, dvf, affine, interpolation, snap_to):
     base = tre.error_vectors(fixed, moving, snap_to=snap_to, after=affine)
     error = tre.error_vectors(fixed, moving, dvf, interpolation, snap_to, affine)
     lists = {'fixed': fixed, 'true': before, 'estimated': before - error, 'error': error, 'error_base': base}
-    return {'landmarks': dict({name: np.round(values, 4).tolist() for name, values in lists.items()},
-                              n=len(fixed)),
-            'tre_before': tre.summary(before), 'tre_base': tre.summary(base), 'tre': tre.summary(error)}
+    return {
+        'landmarks': dict({name: np.round(values, 4).tolist() for name, values in lists.items()}, n=len(fixed)),
+        'tre_before': tre.summary(before),
+        'tre_base': tre.summary(base),
+        'tre': tre.summary(error),
+    }
 
 
 def _from_images(images, dvf, affine, labels, protocol, jacobian):
@@ -89,11 +107,11 @@ def _from_images(images, dvf, affine, labels, protocol, jacobian):
         moved = warp(images.moving, total, 'linear', _AIR) if images.moved is None else images.moved
         found['intensity']['after'] = intensity.summary(fixed, moved, mask)
     if images.moving_mask is not None:
-        found['overlap'] = {'before': overlap.summary(
-            mask, resample_to(images.moving_mask, fixed, 'nearest', 0), labels)}
+        found['overlap'] = {
+            'before': overlap.summary(mask, resample_to(images.moving_mask, fixed, 'nearest', 0), labels)
+        }
         if registered:
-            found['overlap']['after'] = overlap.summary(mask, warp(images.moving_mask, total, 'nearest', 0),
-                                                        labels)
+            found['overlap']['after'] = overlap.summary(mask, warp(images.moving_mask, total, 'nearest', 0), labels)
     return found
 
 
@@ -109,8 +127,10 @@ def pair_name(pair):
 
 def pair_key(record):
     """What makes two records speak of the same pair: a tuple that sorts by data and case."""
-    return tuple((image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1)))
-                 for image in record['pair'])
+    return tuple(
+        (image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1)))
+        for image in record['pair']
+    )
 
 
 def write_record(path, record):
@@ -126,10 +146,11 @@ def read_record(path):
     """
     record = read_json(path)
     if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
-        raise InputError('{} does not hold the measures of a registration.'.format(path))
+        raise InputError(f'{path} does not hold the measures of a registration.')
     if record.get('format') != FORMAT:
-        raise InputError('{} has format {} of measures; {} is needed: evaluate again.'.format(
-            path, record.get('format'), FORMAT))
+        raise InputError(
+            '{} has format {} of measures; {} is needed: evaluate again.'.format(path, record.get('format'), FORMAT)
+        )
     return record
 
 

@@ -4,6 +4,7 @@ The surface of a label is the set of its voxels that have a face neighbour outsi
 counts as outside). Distances are in mm between voxel centres, from every surface voxel of one label to the
 nearest surface voxel of the other; both directions are pooled.
 """
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -35,7 +36,7 @@ def surface_distances(first, second, label=None):
     a, b = _labelled(first, second, label)
     for name, mask in (('first', a), ('second', b)):
         if not mask.any():
-            raise InputError('{} is not in the {} image; it has no surface there.'.format(_name(label), name))
+            raise InputError(f'{_name(label)} is not in the {name} image; it has no surface there.')
     # Only the box around both labels matters; one voxel more keeps their outside in it.
     box = ndimage.find_objects((a | b).astype(np.uint8))[0]
     a, b = (np.pad(mask[box], 1, mode='constant') for mask in (a, b))
@@ -44,9 +45,14 @@ def surface_distances(first, second, label=None):
     from_a = ndimage.distance_transform_edt(~surface_b, sampling=sampling)[surface_a]
     from_b = ndimage.distance_transform_edt(~surface_a, sampling=sampling)[surface_b]
     pooled = np.concatenate([from_a, from_b])
-    return {'mean': float(pooled.mean()), 'rms': float(np.sqrt(np.mean(pooled ** 2))),
-            'p95': float(np.percentile(pooled, 95)), 'max': float(pooled.max()),
-            'mean_first': float(from_a.mean()), 'mean_second': float(from_b.mean())}
+    return {
+        'mean': float(pooled.mean()),
+        'rms': float(np.sqrt(np.mean(pooled**2))),
+        'p95': float(np.percentile(pooled, 95)),
+        'max': float(pooled.max()),
+        'mean_first': float(from_a.mean()),
+        'mean_second': float(from_b.mean()),
+    }
 
 
 def summary(first, second, labels=None):
@@ -76,9 +82,9 @@ def _labelled(first, second, label):
     a, b = (sitk.GetArrayViewFromImage(image) for image in (first, second))
     a, b = (array != 0 if label is None else array == label for array in (a, b))
     if not a.any() and not b.any():
-        raise InputError('{} is in neither image; overlap is not defined.'.format(_name(label)))
+        raise InputError(f'{_name(label)} is in neither image; overlap is not defined.')
     return a, b
 
 
 def _name(label):
-    return 'The mask' if label is None else 'Label {}'.format(label)
+    return 'The mask' if label is None else f'Label {label}'

@@ -1,4 +1,5 @@
 """Pieces of an HTML page that needs nothing but itself: no network, no other file, no script."""
+
 import base64
 import html
 import numbers
@@ -50,10 +51,13 @@ def write_page(path, title, parts):
 
     :param parts: pieces of HTML, as made by the functions of this module.
     """
-    write_text(path, '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-                     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-                     '<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n{}\n</main>\n</body>\n'
-                     '</html>\n'.format(escape(title), _STYLE, '\n'.join(part for part in parts if part)))
+    write_text(
+        path,
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n{}\n</main>\n</body>\n'
+        '</html>\n'.format(escape(title), _STYLE, '\n'.join(part for part in parts if part)),
+    )
 
 
 def escape(text):
@@ -66,24 +70,24 @@ def heading(title, subtitle, cards=()):
     box = '<div class="card"><span class="soft">{}</span><b>{}</b></div>'
     boxes = ''.join(box.format(escape(label), value) for label, value in cards)
     return '<header>\n<h1>{}</h1>\n<div class="soft">{}</div>\n{}</header>'.format(
-        escape(title), escape(subtitle), '<div class="cards">{}</div>\n'.format(boxes) if boxes else '')
+        escape(title), escape(subtitle), f'<div class="cards">{boxes}</div>\n' if boxes else ''
+    )
 
 
 def section(title, *parts):
     """A titled box; '' when nothing is in it."""
     inside = '\n'.join(part for part in parts if part)
-    return '<section>\n<h2>{}</h2>\n{}\n</section>'.format(escape(title), inside) if inside else ''
+    return f'<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>' if inside else ''
 
 
 def paragraph(text, kind='soft'):
     """A paragraph of plain text."""
-    return '<p class="{}">{}</p>'.format(kind, escape(text)) if text else ''
+    return f'<p class="{kind}">{escape(text)}</p>' if text else ''
 
 
 def side_by_side(*parts):
     """Pieces beside each other where there is room."""
-    return '<div class="side">{}</div>'.format(''.join('<div>{}</div>'.format(part)
-                                                       for part in parts if part))
+    return '<div class="side">{}</div>'.format(''.join(f'<div>{part}</div>' for part in parts if part))
 
 
 def gallery(*figures):
@@ -98,9 +102,12 @@ def figure(png, caption, strong=''):
     """
     if png is None:
         return ''
-    return ('<figure>\n<figcaption><b>{}</b> {}</figcaption>\n<img alt="{}" src="data:image/png;base64,{}">\n'
-            '</figure>'.format(escape(strong), escape(caption), escape(strong or caption),
-                               base64.b64encode(png).decode('ascii')))
+    return (
+        '<figure>\n<figcaption><b>{}</b> {}</figcaption>\n<img alt="{}" src="data:image/png;base64,{}">\n'
+        '</figure>'.format(
+            escape(strong), escape(caption), escape(strong or caption), base64.b64encode(png).decode('ascii')
+        )
+    )
 
 
 def number(key, value, digits=2, unit=''):
@@ -109,7 +116,7 @@ def number(key, value, digits=2, unit=''):
         return '–'
     exact = repr(float(value)) if isinstance(value, float) else str(value)
     shown = '{:.{}f}'.format(value, digits) if isinstance(value, float) else str(value)
-    return '<data data-key="{}" value="{}">{}</data>{}'.format(escape(key), exact, shown, escape(unit))
+    return f'<data data-key="{escape(key)}" value="{exact}">{shown}</data>{escape(unit)}'
 
 
 def is_number(value):
@@ -127,23 +134,33 @@ def table(titles, rows, numeric=(), classes=None):
     def cell(tag, k, text, row=None):
         names = [name for name in ('n' if k in numeric else '', classes.get((row, k), '')) if name]
         return '<{0}{1}>{2}</{0}>'.format(tag, ' class="{}"'.format(' '.join(names)) if names else '', text)
+
     head = ''.join(cell('th', k, escape(title)) for k, title in enumerate(titles))
-    body = ''.join('<tr>{}</tr>\n'.format(''.join(cell('td', k, text, row) for k, text in enumerate(line)))
-                   for row, line in enumerate(rows))
-    return '<div class="wide"><table>\n<tr>{}</tr>\n{}</table></div>'.format(head, body)
+    body = ''.join(
+        '<tr>{}</tr>\n'.format(''.join(cell('td', k, text, row) for k, text in enumerate(line)))
+        for row, line in enumerate(rows)
+    )
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>'
 
 
 def facts(pairs):
     """A table of names and plain texts."""
-    return table(('', ''), [('<b>{}</b>'.format(escape(name)), escape(text)) for name, text in pairs],
-                 classes={(row, 1): 'text' for row in range(len(pairs))}) if pairs else ''
+    return (
+        table(
+            ('', ''),
+            [(f'<b>{escape(name)}</b>', escape(text)) for name, text in pairs],
+            classes={(row, 1): 'text' for row in range(len(pairs))},
+        )
+        if pairs
+        else ''
+    )
 
 
 def folded(title, inside):
     """A piece that opens when its title is clicked."""
-    return '<details>\n<summary>{}</summary>\n{}\n</details>'.format(escape(title), inside) if inside else ''
+    return f'<details>\n<summary>{escape(title)}</summary>\n{inside}\n</details>' if inside else ''
 
 
 def verbatim(text):
     """Plain text, line by line."""
-    return '<pre>{}</pre>'.format(escape(text))
+    return f'<pre>{escape(text)}</pre>'

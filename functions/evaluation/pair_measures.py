@@ -1,4 +1,5 @@
 """Everything that is measured on one registered pair: the rows of its table."""
+
 from functions.evaluation import regularity, tre
 from functions.image.masks import read_mask
 from functions.image.volume_io import read_image
@@ -18,19 +19,37 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
         leaves the row out.
     :return: list of dictionaries with 'method', 'n' and :data:`COLUMNS` (None where a column does not apply).
     """
-    errors = [('before registration', tre.error_vectors(fixed_points, moving_points), {}),
-              ('best constant shift', tre.best_constant_shift(fixed_points, moving_points, 'median'), {})]
+    errors = [
+        ('before registration', tre.error_vectors(fixed_points, moving_points), {}),
+        ('best constant shift', tre.best_constant_shift(fixed_points, moving_points, 'median'), {}),
+    ]
     if training_fields is not None:
-        errors.append(('mean field of the training set', tre.mean_field(
-            fixed_points, moving_points, training_fields, tre.mask_box(lung)), {}))
-    errors.append(('RegNet', tre.error_vectors(fixed_points, moving_points, dvf),
-                   {'folding %': regularity.folding(jacobian, lung), 'seconds': seconds}))
+        errors.append(
+            (
+                'mean field of the training set',
+                tre.mean_field(fixed_points, moving_points, training_fields, tre.mask_box(lung)),
+                {},
+            )
+        )
+    errors.append(
+        (
+            'RegNet',
+            tre.error_vectors(fixed_points, moving_points, dvf),
+            {'folding %': regularity.folding(jacobian, lung), 'seconds': seconds},
+        )
+    )
     return [_row(name, tre.summary(error), extra) for name, error, extra in errors]
 
 
 def _row(name, numbers, extra):
-    row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean'], 'std': numbers['std'],
-           'median': numbers['median'], 'p95': numbers['p95']}
+    row = {
+        'method': name,
+        'n': numbers['n'],
+        'TRE mm': numbers['mean'],
+        'std': numbers['std'],
+        'median': numbers['median'],
+        'p95': numbers['p95'],
+    }
     row.update(extra)
     return row
 

@@ -4,6 +4,7 @@ Nine pairs of sections (coronal and sagittal, through the lungs, superior up): t
 before and after, the landmark errors, and the deformation: as a grid, as displacements and as change of
 volume.
 """
+
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -42,7 +43,7 @@ def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landma
     """The same as a matplotlib Figure (with an Agg canvas of its own, outside pyplot's global state)."""
     for name, image in (('fixed', fixed), ('moving', moving), ('moved', moved), ('lung', lung)):
         if image is not None and (image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1):
-            raise InputError('The {} image of a picture must be 3D, one value per voxel.'.format(name))
+            raise InputError(f'The {name} image of a picture must be 3D, one value per voxel.')
     dvf = require_dvf(dvf, 'The DVF of a picture')
     sections = pl.choose_planes(fixed, lung)
     fixed_points = moving_points = before = after = None
@@ -71,9 +72,11 @@ def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landma
     cells.volume_change(2, 2, jacobian)
 
     left = EDGE / layout.width
-    lines = ((0.33, title or 'Registration', {'fontsize': 16, 'fontweight': 'bold'}),
-             (0.61, _numbers(before, after, dvf, jacobian, lung), {'fontsize': 12}),
-             (0.84, _note(sections, lung, landmarks), {'fontsize': 10, 'color': '0.35'}))
+    lines = (
+        (0.33, title or 'Registration', {'fontsize': 16, 'fontweight': 'bold'}),
+        (0.61, _numbers(before, after, dvf, jacobian, lung), {'fontsize': 12}),
+        (0.84, _note(sections, lung, landmarks), {'fontsize': 10, 'color': '0.35'}),
+    )
     for from_top, text, style in lines:
         figure.text(left, 1 - from_top / layout.height, text, va='center', **style)
     return figure
@@ -84,13 +87,15 @@ def _numbers(before, after, dvf, jacobian, lung):
     parts = []
     if before is not None:
         numbers = tre.summary(before), tre.summary(after)
-        parts.append('TRE {:.2f} ± {:.2f} → {:.2f} ± {:.2f} mm ({} landmarks)'.format(
-            numbers[0]['mean'], numbers[0]['std'], numbers[1]['mean'], numbers[1]['std'], numbers[0]['n']))
+        parts.append(
+            'TRE {:.2f} ± {:.2f} → {:.2f} ± {:.2f} mm ({} landmarks)'.format(
+                numbers[0]['mean'], numbers[0]['std'], numbers[1]['mean'], numbers[1]['std'], numbers[0]['n']
+            )
+        )
     if lung is not None and Geometry.of(lung).matches(dvf):
         inside = sitk.GetArrayViewFromImage(lung) != 0
         length = np.linalg.norm(sitk.GetArrayViewFromImage(dvf)[inside], axis=-1)
-        parts.append('displacement in the lungs {:.1f} mm (mean), {:.1f} mm (max)'.format(
-            length.mean(), length.max()))
+        parts.append(f'displacement in the lungs {length.mean():.1f} mm (mean), {length.max():.1f} mm (max)')
         numbers = regularity.summary(jacobian, lung)
         parts.append('folding {:.2f} %, std of Jacobian {:.2f}'.format(numbers['folding'], numbers['std']))
     return '     '.join(parts)
@@ -98,8 +103,7 @@ def _numbers(before, after, dvf, jacobian, lung):
 
 def _note(sections, lung, landmarks):
     """The third line: what is where."""
-    note = 'coronal at y = {:.0f} mm, sagittal at x = {:.0f} mm'.format(
-        sections[0].position, sections[1].position)
+    note = f'coronal at y = {sections[0].position:.0f} mm, sagittal at x = {sections[1].position:.0f} mm'
     if lung is not None:
         note += '; blue line: lungs of the fixed image'
     if landmarks is not None:

@@ -6,6 +6,7 @@ inferior one: shown with the origin at the bottom, superior is up; a coronal sec
 on the left, a sagittal one anterior on the left. Row 0 of an axial section is the anterior one: its vertical
 axis is shown downwards.
 """
+
 from collections import namedtuple
 
 import numpy as np
@@ -33,8 +34,12 @@ def orientation_letters(plane):
 def extent(plane):
     """Outer edges of the pixels in mm, (left, right, bottom, top)."""
     half = plane.step / 2.0
-    return (plane.lower[0] - half, plane.lower[0] + (plane.size[0] - 0.5) * plane.step,
-            plane.lower[1] - half, plane.lower[1] + (plane.size[1] - 0.5) * plane.step)
+    return (
+        plane.lower[0] - half,
+        plane.lower[0] + (plane.size[0] - 0.5) * plane.step,
+        plane.lower[1] - half,
+        plane.lower[1] + (plane.size[1] - 0.5) * plane.step,
+    )
 
 
 def pixel_positions(plane):
@@ -55,9 +60,17 @@ def sample(image, plane, interpolator=sitk.sitkLinear, default=0.0):
     size[plane.horizontal], size[plane.vertical] = plane.size
     vector = image.GetNumberOfComponentsPerPixel() > 1
     image = _cropped(image, origin, size, plane.step)
-    section = sitk.Resample(image, [int(n) for n in size], sitk.Transform(3, sitk.sitkIdentity), interpolator,
-                            origin, [plane.step] * 3, np.eye(3).ravel().tolist(), float(default),
-                            sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32)
+    section = sitk.Resample(
+        image,
+        [int(n) for n in size],
+        sitk.Transform(3, sitk.sitkIdentity),
+        interpolator,
+        origin,
+        [plane.step] * 3,
+        np.eye(3).ravel().tolist(),
+        float(default),
+        sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32,
+    )
     array = sitk.GetArrayFromImage(section)
     return np.take(array, 0, axis=2 - plane.normal)
 
@@ -95,8 +108,17 @@ def choose_views(fixed, lung=None, margin=25.0):
 
     def plane(name, normal, horizontal, vertical):
         corner = (float(lower[horizontal]), float(lower[vertical]))
-        return Plane(name, normal, horizontal, vertical, float(centre[normal]), corner, float(step),
-                     (int(count[horizontal]), int(count[vertical])))
+        return Plane(
+            name,
+            normal,
+            horizontal,
+            vertical,
+            float(centre[normal]),
+            corner,
+            float(step),
+            (int(count[horizontal]), int(count[vertical])),
+        )
+
     return plane('coronal', 1, 0, 2), plane('sagittal', 0, 1, 2), plane('axial', 2, 0, 1)
 
 
@@ -112,8 +134,9 @@ def in_plane(plane, vectors):
 
 def _cropped(image, origin, size, step):
     """The part of the image around the section: what Resample copies of a vector image is then small."""
-    corners = np.array([[origin[axis] + step * (size[axis] - 1) * (corner >> axis & 1) for axis in range(3)]
-                        for corner in range(8)])
+    corners = np.array(
+        [[origin[axis] + step * (size[axis] - 1) * (corner >> axis & 1) for axis in range(3)] for corner in range(8)]
+    )
     index = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
     extent_of_image = np.array(image.GetSize())
     low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, extent_of_image - 1)
@@ -138,7 +161,7 @@ def _lung_points(fixed, lung):
         if not array.any():
             raise InputError('The lung mask is empty.')
     inside = np.flatnonzero(array)
-    inside = inside[::max(1, len(inside) // 100000)]
+    inside = inside[:: max(1, len(inside) // 100000)]
     z, y, x = np.unravel_index(inside, array.shape)
     return index_to_world(np.column_stack([x, y, z]).astype(np.float64), image)
 
@@ -151,9 +174,19 @@ def _air_in_body(image, step=4.0):
     lower, upper = _bounds(image)
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / step), 1)]
     coarse = Geometry.identity(size, [step] * 3, lower + step / 2)
-    array = sitk.GetArrayFromImage(sitk.Resample(
-        image, coarse.size, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, coarse.origin,
-        coarse.spacing, coarse.direction, -2048.0, sitk.sitkFloat32))
+    array = sitk.GetArrayFromImage(
+        sitk.Resample(
+            image,
+            coarse.size,
+            sitk.Transform(3, sitk.sitkIdentity),
+            sitk.sitkLinear,
+            coarse.origin,
+            coarse.spacing,
+            coarse.direction,
+            -2048.0,
+            sitk.sitkFloat32,
+        )
+    )
     pieces, count = ndimage.label(array > -300)
     if count == 0:
         return np.zeros(array.shape, dtype=bool), coarse

@@ -1,4 +1,5 @@
 """Figures of a comparison: notched box plots of a measure, true against estimated displacement."""
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -7,10 +8,12 @@ from functions.setting.atomic import publish
 from functions.setting.errors import InputError, unknown_name
 
 #: measure -> (label of the axis, function of error vectors (n, 3)).
-MEASURES = {'TRE': ('target registration error (mm)', lambda error: np.linalg.norm(error, axis=1)),
-            'x': ('error along x, right-left (mm)', lambda error: error[:, 0]),
-            'y': ('error along y, anterior-posterior (mm)', lambda error: error[:, 1]),
-            'z': ('error along z, inferior-superior (mm)', lambda error: error[:, 2])}
+MEASURES = {
+    'TRE': ('target registration error (mm)', lambda error: np.linalg.norm(error, axis=1)),
+    'x': ('error along x, right-left (mm)', lambda error: error[:, 0]),
+    'y': ('error along y, anterior-posterior (mm)', lambda error: error[:, 1]),
+    'z': ('error along z, inferior-superior (mm)', lambda error: error[:, 2]),
+}
 COLOURS = ('#1f6fb4', '#3aa655', '#e08e0b', '#8e44ad', '#16a2b8', '#c0392b', '#7f8c8d', '#a0522d')
 _DPI = 150
 
@@ -35,7 +38,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False, before=True):
     names = comparison.names(landmarks=True)
     if not names:
         raise InputError('The compared results have no landmarks to draw.')
-    groups = names if per_pair else ['all {} pairs'.format(len(names))]
+    groups = names if per_pair else [f'all {len(names)} pairs']
     shown = {group: {} for group in groups}
     figure = _figure(max(5.0, 1.5 + 0.45 * len(boxes) * len(groups)), 5.0)
     axes = figure.add_subplot(111)
@@ -46,9 +49,17 @@ def box_plot(path, comparison, measure='TRE', per_pair=False, before=True):
             shown[group][name] = shown_here[group]
         colour = '0.75' if before and k == 0 else COLOURS[(k - before) % len(COLOURS)]
         places = np.arange(len(groups)) * (len(boxes) + 1.0) + k
-        axes.boxplot(values, notch=True, positions=places, widths=0.7, patch_artist=True, manage_ticks=False,
-                     boxprops={'facecolor': colour, 'edgecolor': 'black', 'linewidth': 0.8},
-                     medianprops={'color': 'black'}, flierprops={'marker': '.', 'markersize': 3})
+        axes.boxplot(
+            values,
+            notch=True,
+            positions=places,
+            widths=0.7,
+            patch_artist=True,
+            manage_ticks=False,
+            boxprops={'facecolor': colour, 'edgecolor': 'black', 'linewidth': 0.8},
+            medianprops={'color': 'black'},
+            flierprops={'marker': '.', 'markersize': 3},
+        )
         axes.plot([], [], 's', color=colour, markersize=9, label=name)
     middle = np.arange(len(groups)) * (len(boxes) + 1.0) + 0.5 * (len(boxes) - 1)
     axes.set_xticks(middle)
@@ -86,11 +97,11 @@ def scatter_plot(path, comparison, method):
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
         axes.set_aspect('equal')
-        axes.set_xlabel('true displacement along {} (mm)'.format(name))
+        axes.set_xlabel(f'true displacement along {name} (mm)')
         axes.set_ylabel('estimated (mm)')
         axes.grid(True, color='0.9')
         axes.set_axisbelow(True)
-    figure.suptitle('{}: {} landmarks'.format(method, len(true)))
+    figure.suptitle(f'{method}: {len(true)} landmarks')
     _save(figure, path)
     return true, estimated
 

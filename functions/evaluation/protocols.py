@@ -1,4 +1,5 @@
 """The conventions numbers are given by; which one was used stands beside every result."""
+
 import collections
 
 from functions.setting.errors import unknown_name
@@ -11,15 +12,47 @@ Protocol = collections.namedtuple('Protocol', 'name text interpolation snap log_
 _EXACT = 'TRE: DVF read linearly at the landmark, positions not rounded. '
 _FOLDING = 'folding: Jacobian determinant J <= 0; '
 
-PROTOCOLS = collections.OrderedDict((protocol.name, protocol) for protocol in [
-    Protocol('dirlab', _EXACT + 'Regularity, inside the lung mask: ' + _FOLDING
-             + 'std of log J, J clipped at 1e-9.', 'linear', False, 0.0, 0),
-    Protocol('dirlab-snap', 'As dirlab, but estimated positions are moved to the nearest voxel centre of the '
-             'moving image, as in tables made by displaying voxels.', 'linear', True, 0.0, 0),
-    Protocol('dirlab-nearest', 'As dirlab, but the DVF is read at the voxel nearest to the landmark, as the '
-             'published code does.', 'nearest', False, 0.0, 0),
-    Protocol('learn2reg', _EXACT + 'Regularity, inside the mask without two voxels at each side of the grid: '
-             + _FOLDING + 'std of log(J + 3), clipped to [1e-9, 1e9].', 'linear', False, 3.0, 2)])
+PROTOCOLS = collections.OrderedDict(
+    (protocol.name, protocol)
+    for protocol in [
+        Protocol(
+            'dirlab',
+            _EXACT + 'Regularity, inside the lung mask: ' + _FOLDING + 'std of log J, J clipped at 1e-9.',
+            'linear',
+            False,
+            0.0,
+            0,
+        ),
+        Protocol(
+            'dirlab-snap',
+            'As dirlab, but estimated positions are moved to the nearest voxel centre of the '
+            'moving image, as in tables made by displaying voxels.',
+            'linear',
+            True,
+            0.0,
+            0,
+        ),
+        Protocol(
+            'dirlab-nearest',
+            'As dirlab, but the DVF is read at the voxel nearest to the landmark, as the published code does.',
+            'nearest',
+            False,
+            0.0,
+            0,
+        ),
+        Protocol(
+            'learn2reg',
+            _EXACT
+            + 'Regularity, inside the mask without two voxels at each side of the grid: '
+            + _FOLDING
+            + 'std of log(J + 3), clipped to [1e-9, 1e9].',
+            'linear',
+            False,
+            3.0,
+            2,
+        ),
+    ]
+)
 
 
 def get_protocol(name):

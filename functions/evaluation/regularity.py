@@ -13,6 +13,7 @@ std_log                   population standard deviation of log(clip(J + offset, 
 J is that of the physical mapping, whatever the direction of the grid
 (:func:`functions.image.dvf.jacobian_determinant`); ITK's own filter ignores direction and is not used.
 """
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -41,9 +42,16 @@ def summary(jacobian, mask, protocol='dirlab'):
     values = _inside(jacobian, mask, protocol.border)
     folded = int(np.count_nonzero(values <= 0))
     logarithm = np.log(np.clip(values + protocol.log_offset, 1e-9, 1e9))
-    return {'n': int(values.size), 'folded': folded, 'folding': 100.0 * folded / values.size,
-            'mean': float(values.mean()), 'std': float(values.std()), 'std_log': float(logarithm.std()),
-            'min': float(values.min()), 'max': float(values.max())}
+    return {
+        'n': int(values.size),
+        'folded': folded,
+        'folding': 100.0 * folded / values.size,
+        'mean': float(values.mean()),
+        'std': float(values.std()),
+        'std_log': float(logarithm.std()),
+        'min': float(values.min()),
+        'max': float(values.max()),
+    }
 
 
 def dvf_summary(dvf, mask, protocol='dirlab'):
@@ -58,16 +66,14 @@ def _inside(jacobian, mask, border=0):
         require_same_grid(jacobian, mask, 'the Jacobian', 'the mask')
     jacobian, mask = _array(jacobian), _array(mask)
     if jacobian.shape != mask.shape:
-        raise InputError('The Jacobian {} and the mask {} must have the same shape.'.format(
-            jacobian.shape, mask.shape))
+        raise InputError(f'The Jacobian {jacobian.shape} and the mask {mask.shape} must have the same shape.')
     if border and min(mask.shape) > 2 * border:
         jacobian, mask = (array[(slice(border, -border),) * 3] for array in (jacobian, mask))
     values = jacobian[mask != 0].astype(np.float64)
     if values.size == 0:
         raise InputError('The mask is empty; regularity is measured inside it.')
     if not np.all(np.isfinite(values)):
-        raise InputError('{} values of the Jacobian are not finite.'.format(
-            int(np.sum(~np.isfinite(values)))))
+        raise InputError(f'{int(np.sum(~np.isfinite(values)))} values of the Jacobian are not finite.')
     return values
 
 

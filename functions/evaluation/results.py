@@ -1,4 +1,5 @@
 """The finished registrations of experiments, found at their addresses."""
+
 import collections
 import logging
 import os
@@ -39,18 +40,23 @@ def open_experiment(setting, name, own_settings=True):
         known = dict(setting, current_experiment=name)
     else:
         # Folders may have moved since, or lie elsewhere on this machine.
-        known = dict(su.read_setting(setting, name, number), current_experiment=name,
-                     **{key: setting[key] for key in _PLACES if key in setting})
+        known = dict(
+            su.read_setting(setting, name, number),
+            current_experiment=name,
+            **{key: setting[key] for key in _PLACES if key in setting},
+        )
     pairs = su.get_im_info_list_from_train_mode(known, 'Testing', load_mode='Pair', stage=1)
     if not pairs:
-        raise InputError('The settings of {} name no pair to register (TestingCNList, TestingPairList); give '
-                         'some by --setting FILE.'.format(name))
+        raise InputError(
+            f'The settings of {name} name no pair to register (TestingCNList, TestingPairList); give '
+            'some by --setting FILE.'
+        )
     step = _step(known, name, pairs)
     tasks, missing = [], []
     for pair in pairs:
         task = None if step is None else find_task(known, name, pair, step)
         if task is None:
-            missing.append('{} has no result for {}'.format(name, pair_name(pair)))
+            missing.append(f'{name} has no result for {pair_name(pair)}')
         else:
             tasks.append(task)
     return Experiment(name, known, pairs, step, tasks, missing)
@@ -69,8 +75,7 @@ def find_task(setting, name, pair, step):
     dvf, moved = (result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm'))
     if not os.path.isfile(dvf):
         return None
-    return Task(name, pair, dvf, None, moved if os.path.isfile(moved) else None,
-                result_facts(dvf).get('seconds'))
+    return Task(name, pair, dvf, None, moved if os.path.isfile(moved) else None, result_facts(dvf).get('seconds'))
 
 
 def result_facts(dvf_path):
@@ -78,7 +83,7 @@ def result_facts(dvf_path):
     path = os.path.join(os.path.dirname(dvf_path), 'registration.json')
     facts = read_json(path) if os.path.isfile(path) else {}
     if not isinstance(facts, dict):
-        raise InputError('{} does not hold one JSON object.'.format(path))
+        raise InputError(f'{path} does not hold one JSON object.')
     return facts
 
 
@@ -86,18 +91,16 @@ def _step(setting, name, pairs):
     """Step of the checkpoint of the last stage: the one the settings ask for where it has results, else the
     newest that has."""
     stage = setting['stage_list'][-1]
-    entry = setting.get('network_dict', {}).get('stage{}'.format(stage)) or {}
+    entry = setting.get('network_dict', {}).get(f'stage{stage}') or {}
     wanted = None
     try:
-        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'),
-                                    entry.get('NetworkLoad') or name)
+        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
     except RegNetError as error:
         LOGGER.info('%s: %s Any results there are will do.', name, error)
     for step in ([] if wanted is None else [wanted]) + _steps_on_disk(setting, pairs):
         if any(os.path.isfile(result_address(setting, 'dvf_s0', pair, step)) for pair in pairs):
             if wanted not in (None, step):
-                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted,
-                               step)
+                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted, step)
             return step
     return None
 
@@ -108,7 +111,9 @@ def _steps_on_disk(setting, pairs):
     for data in {pair[0]['data'] for pair in pairs}:
         address = su.address_generator(setting, 'result_step_folder', data=data, step='0')
         folder, name = os.path.split(address.rstrip('/'))
-        match = [re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
-                 for entry in (os.listdir(folder) if os.path.isdir(folder) else [])]
+        match = [
+            re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
+            for entry in (os.listdir(folder) if os.path.isdir(folder) else [])
+        ]
         found.update(int(m.group(1)) for m in match if m)
     return [str(step) for step in sorted(found, reverse=True)]

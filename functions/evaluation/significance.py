@@ -1,4 +1,5 @@
 """Is the difference of two methods on the same landmarks or cases more than chance?"""
+
 import numpy as np
 from scipy import stats
 
@@ -18,7 +19,7 @@ def paired_wilcoxon(first, second):
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise InputError('Paired numbers are needed; got {} and {}.'.format(first.shape, second.shape))
+        raise InputError(f'Paired numbers are needed; got {first.shape} and {second.shape}.')
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise InputError('Paired numbers must be finite.')
     if np.array_equal(first, second):

@@ -1,4 +1,5 @@
 """Where a result comes from, for its report: settings, versions, training."""
+
 import collections
 import json
 import os
@@ -28,25 +29,25 @@ def experiment_source(experiment):
     facts.append(('experiment', experiment.name))
     stages = setting.get('stage_list', [])
     facts.append(('pyramid', ', '.join(str(stage) for stage in stages)))
-    facts.append(('checkpoint', 'step {}'.format(experiment.step)))
+    facts.append(('checkpoint', f'step {experiment.step}'))
     facts.append(('affine registration before', setting.get('BaseReg', 'none')))
     networks = collections.OrderedDict()
     for stage in stages:
-        entry = setting.get('network_dict', {}).get('stage{}'.format(stage)) or {}
+        entry = setting.get('network_dict', {}).get(f'stage{stage}') or {}
         network = entry.get('NetworkLoad') or experiment.name
         networks.setdefault(network, []).append(stage)
-        facts.append(('network of stage {}'.format(stage), '{}, {}'.format(
-            network, entry.get('NetworkDesign', 'design as trained'))))
+        facts.append(
+            (f'network of stage {stage}', '{}, {}'.format(network, entry.get('NetworkDesign', 'design as trained')))
+        )
     for network in networks:
         folder = su.address_generator(setting, 'ModelFolder', current_experiment=network)
-        facts += [('{}: {}'.format(network, name), text) for name, text in _about(folder)]
+        facts += [(f'{network}: {name}', text) for name, text in _about(folder)]
         lines = journal_lines(os.path.join(folder, 'log.jsonl'))
         if lines:
             curves.append((network, lines))
         number = settings_number(setting, network)
         if number is not None:
-            texts.append(('All settings of {}'.format(network),
-                          _json(su.read_setting(setting, network, number))))
+            texts.append((f'All settings of {network}', _json(su.read_setting(setting, network, number))))
     return Source(facts + versions(), texts, curves)
 
 
@@ -56,8 +57,11 @@ def result_source(source, task):
     path = task.dvf or task.affine
     facts = result_facts(path) if path else {}
     first = [('result', path)] + ([('affine transform', task.affine)] if task.affine and task.dvf else [])
-    first += [(name, str(value)) for name, value in sorted(facts.items())
-              if name in ('method', 'masks', 'parameters', 'stages', 'InputMask') and value is not None]
+    first += [
+        (name, str(value))
+        for name, value in sorted(facts.items())
+        if name in ('method', 'masks', 'parameters', 'stages', 'InputMask') and value is not None
+    ]
     known = source or Source(versions(), [], [])
     texts = [('registration.json', _json(facts))] if facts else []
     return Source([fact for fact in first if fact[1]] + known.facts, known.texts + texts, known.curves)
@@ -65,9 +69,12 @@ def result_source(source, task):
 
 def versions():
     """What the report was made with: list of (name, text)."""
-    return [('evaluated with', 'Python {}, NumPy {}, SciPy {}, SimpleITK {}, matplotlib {}'.format(
-        platform.python_version(), np.__version__, scipy.__version__, sitk.Version.VersionString(),
-        matplotlib.__version__))]
+    return [
+        (
+            'evaluated with',
+            f'Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, SimpleITK {sitk.Version.VersionString()}, matplotlib {matplotlib.__version__}',
+        )
+    ]
 
 
 def journal_lines(path):
@@ -82,14 +89,23 @@ def _about(folder):
     number = newest_number(folder, 'about', '.json')
     if number is None:
         return []
-    about = read_json(os.path.join(folder, 'about{}.json'.format(number)))
+    about = read_json(os.path.join(folder, f'about{number}.json'))
     code, packages = about.get('code') or {}, about.get('packages') or {}
-    found = [('trained', about.get('started')), ('command line', ' '.join(about.get('command_line') or [])),
-             ('Python', about.get('python')), ('system', about.get('system')),
-             ('packages', ', '.join('{} {}'.format(*item) for item in sorted(packages.items()))),
-             ('code', '{}{}, checksum {}'.format(code.get('commit') or 'no commit',
-                                                 ' with changes' if code.get('changed') else '',
-                                                 code.get('checksum')) if code else None)]
+    found = [
+        ('trained', about.get('started')),
+        ('command line', ' '.join(about.get('command_line') or [])),
+        ('Python', about.get('python')),
+        ('system', about.get('system')),
+        ('packages', ', '.join('{} {}'.format(*item) for item in sorted(packages.items()))),
+        (
+            'code',
+            '{}{}, checksum {}'.format(
+                code.get('commit') or 'no commit', ' with changes' if code.get('changed') else '', code.get('checksum')
+            )
+            if code
+            else None,
+        ),
+    ]
     return [(name, str(text)) for name, text in found if text]
 
 

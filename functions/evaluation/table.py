@@ -1,4 +1,5 @@
 """Rows of results as aligned text, Markdown, LaTeX or CSV."""
+
 import csv
 import io
 import numbers
@@ -7,12 +8,29 @@ from functions.setting.errors import InputError, unknown_name
 
 STYLES = ('text', 'markdown', 'csv', 'latex')
 #: style -> mark -> what a cell becomes.
-_MARKS = {'text': {'best': '{}*', 'second': '{} ', 'dagger': '{}†'},
-          'markdown': {'best': '**{}**', 'second': '*{}*', 'dagger': '{}†'},
-          'latex': {'best': '\\textbf{{{}}}', 'second': '\\underline{{{}}}', 'dagger': '{}$^\\dagger$'}}
-_LATEX = {'\\': '\\textbackslash{}', '&': '\\&', '%': '\\%', '$': '\\$', '#': '\\#', '_': '\\_', '{': '\\{',
-          '}': '\\}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}', '<': '$<$', '>': '$>$',
-          '|': '$|$', '±': '$\\pm$', '†': '$\\dagger$', '→': '$\\to$'}
+_MARKS = {
+    'text': {'best': '{}*', 'second': '{} ', 'dagger': '{}†'},
+    'markdown': {'best': '**{}**', 'second': '*{}*', 'dagger': '{}†'},
+    'latex': {'best': '\\textbf{{{}}}', 'second': '\\underline{{{}}}', 'dagger': '{}$^\\dagger$'},
+}
+_LATEX = {
+    '\\': '\\textbackslash{}',
+    '&': '\\&',
+    '%': '\\%',
+    '$': '\\$',
+    '#': '\\#',
+    '_': '\\_',
+    '{': '\\{',
+    '}': '\\}',
+    '~': '\\textasciitilde{}',
+    '^': '\\textasciicircum{}',
+    '<': '$<$',
+    '>': '$>$',
+    '|': '$|$',
+    '±': '$\\pm$',
+    '†': '$\\dagger$',
+    '→': '$\\to$',
+}
 
 
 def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
@@ -45,8 +63,7 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
         return _csv(rows, columns)
     decimals = {column: digits.get(column, 2) if isinstance(digits, dict) else digits for column in columns}
     cells = [[_cell(row.get(column), decimals[column]) for column in columns] for row in rows]
-    right = [all(row.get(column) is None or _is_number(row.get(column))
-                 for row in rows) for column in columns]
+    right = [all(row.get(column) is None or _is_number(row.get(column)) for row in rows) for column in columns]
     titles = [str(column) for column in columns]
     if style in ('markdown', 'latex'):
         titles = [_escaped(title, style) for title in titles]
@@ -57,8 +74,13 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
     width = [max(len(titles[k]), 3, *(len(line[k]) for line in cells)) for k in range(len(columns))]
     lines = [_aligned(line, width, right) for line in [titles] + cells]
     if style == 'text':
-        return '\n'.join(['  '.join(lines[0]).rstrip(), '  '.join('-' * w for w in width)]
-                         + ['  '.join(line).rstrip() for line in lines[1:]]) + '\n'
+        return (
+            '\n'.join(
+                ['  '.join(lines[0]).rstrip(), '  '.join('-' * w for w in width)]
+                + ['  '.join(line).rstrip() for line in lines[1:]]
+            )
+            + '\n'
+        )
     rule = ['-' * (w - 1) + ':' if to_right else '-' * w for w, to_right in zip(width, right)]
     return '\n'.join('| {} |'.format(' | '.join(line)) for line in [lines[0], rule] + lines[1:]) + '\n'
 
@@ -89,10 +111,13 @@ def _mark(cells, columns, patterns, marks, daggers):
 
 
 def _latex(titles, cells, right):
-    lines = ['\\begin{{tabular}}{{{}}}'.format(''.join('r' if to_right else 'l' for to_right in right)),
-             '\\toprule', ' & '.join(titles) + ' \\\\', '\\midrule']
-    return '\n'.join(lines + [' & '.join(line) + ' \\\\' for line in cells]
-                     + ['\\bottomrule', '\\end{tabular}']) + '\n'
+    lines = [
+        '\\begin{{tabular}}{{{}}}'.format(''.join('r' if to_right else 'l' for to_right in right)),
+        '\\toprule',
+        ' & '.join(titles) + ' \\\\',
+        '\\midrule',
+    ]
+    return '\n'.join(lines + [' & '.join(line) + ' \\\\' for line in cells] + ['\\bottomrule', '\\end{tabular}']) + '\n'
 
 
 def _is_number(value):
@@ -117,7 +142,14 @@ def _csv(rows, columns):
     writer.writerow(columns)
     for row in rows:
         values = [row.get(column) for column in columns]
-        writer.writerow(['' if value is None
-                         else float(value) if _is_number(value) and not isinstance(value, numbers.Integral)
-                         else value for value in values])
+        writer.writerow(
+            [
+                ''
+                if value is None
+                else float(value)
+                if _is_number(value) and not isinstance(value, numbers.Integral)
+                else value
+                for value in values
+            ]
+        )
     return stream.getvalue()

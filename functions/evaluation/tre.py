@@ -4,6 +4,7 @@ The error vector of landmark k is `moving_k - (fixed_k + u(fixed_k))` in mm, its
 deviations are those of the population (ddof 0), success rates are per cent of landmarks strictly below the
 threshold.
 """
+
 import itertools
 
 import numpy as np
@@ -58,20 +59,26 @@ def summary(errors):
     """
     errors = np.asarray(errors, dtype=np.float64)
     if errors.ndim not in (1, 2) or (errors.ndim == 2 and errors.shape[1] != 3) or errors.size == 0:
-        raise InputError('TRE needs at least one landmark, errors of shape (n,) or (n, 3); got {}.'.format(
-            errors.shape))
+        raise InputError(f'TRE needs at least one landmark, errors of shape (n,) or (n, 3); got {errors.shape}.')
     if not np.all(np.isfinite(errors)):
-        raise InputError('The errors of {} landmarks are not finite.'.format(
-            int(np.sum(~np.isfinite(errors).reshape(len(errors), -1).all(axis=1)))))
+        raise InputError(
+            f'The errors of {int(np.sum(~np.isfinite(errors).reshape(len(errors), -1).all(axis=1)))} landmarks are not finite.'
+        )
     length = np.linalg.norm(errors, axis=1) if errors.ndim == 2 else errors
     if np.any(length < 0):
         raise InputError('TRE is a length and cannot be negative; give vectors as (n, 3).')
-    numbers = {'n': int(len(length)), 'mean': float(length.mean()), 'std': float(length.std()),
-               'median': float(np.median(length)), 'min': float(length.min()), 'max': float(length.max())}
+    numbers = {
+        'n': int(len(length)),
+        'mean': float(length.mean()),
+        'std': float(length.std()),
+        'median': float(np.median(length)),
+        'min': float(length.min()),
+        'max': float(length.max()),
+    }
     for percent in PERCENTILES:
-        numbers['p{}'.format(percent)] = float(np.percentile(length, percent))
+        numbers[f'p{percent}'] = float(np.percentile(length, percent))
     for threshold in THRESHOLDS:
-        numbers['below_{}'.format(threshold)] = float(100.0 * np.mean(length < threshold))
+        numbers[f'below_{threshold}'] = float(100.0 * np.mean(length < threshold))
     if errors.ndim == 2:
         for axis, name in enumerate('xyz'):
             absolute = np.abs(errors[:, axis])
@@ -95,9 +102,15 @@ def merged_summary(errors_per_case):
         raise InputError('Cases to be merged must all be error vectors (n, 3) or all be lengths (n,).')
     if len(means) == 0:
         raise InputError('No case to merge.')
-    return {'pooled': summary(np.concatenate(errors_per_case)),
-            'over_cases': {'n': int(len(means)), 'mean': float(means.mean()), 'std': float(means.std()),
-                           'median': float(np.median(means))}}
+    return {
+        'pooled': summary(np.concatenate(errors_per_case)),
+        'over_cases': {
+            'n': int(len(means)),
+            'mean': float(means.mean()),
+            'std': float(means.std()),
+            'median': float(np.median(means)),
+        },
+    }
 
 
 def best_constant_shift(fixed_points, moving_points, criterion='mean'):
@@ -179,10 +192,10 @@ def check_expected(errors, expected, tolerance=0.05, name='this pair'):
     found = summary(errors)['mean']
     if abs(found - expected) > tolerance:
         raise InputError(
-            'The TRE of {} before registration is {:.2f} mm and should be {:.2f} ± {:.2f} mm. Look for '
+            f'The TRE of {name} before registration is {found:.2f} mm and should be {expected:.2f} ± {tolerance:.2f} mm. Look for '
             'voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped '
-            'or swapped axis, or the landmarks of another case.'.format(
-                name, found, expected, tolerance))
+            'or swapped axis, or the landmarks of another case.'
+        )
 
 
 def _corresponding(fixed_points, moving_points):
@@ -190,11 +203,9 @@ def _corresponding(fixed_points, moving_points):
     moving_points = np.asarray(moving_points, dtype=np.float64)
     for points in (fixed_points, moving_points):
         if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or not np.all(np.isfinite(points)):
-            raise InputError('Landmarks are (n, 3) finite numbers, n at least 1; got shape {}.'.format(
-                points.shape))
+            raise InputError(f'Landmarks are (n, 3) finite numbers, n at least 1; got shape {points.shape}.')
     if fixed_points.shape != moving_points.shape:
-        raise InputError('Landmarks must correspond: {} fixed and {} moving ones.'.format(
-            len(fixed_points), len(moving_points)))
+        raise InputError(f'Landmarks must correspond: {len(fixed_points)} fixed and {len(moving_points)} moving ones.')
     return fixed_points, moving_points
 
 

@@ -1,5 +1,6 @@
 """To look through volumes: one slice, the mouse wheel turns the pages; two volumes beside each other or
 blended, and a DVF as arrows."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -10,7 +11,7 @@ from functions.setting.errors import InputError, unknown_name
 MODES = ('side', 'blend')
 #: by slice_axis: array axes of the rows and of the columns of a slice
 _AXES = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
-_ARROWS = 24    # about as many along the longer side of a slice
+_ARROWS = 24  # about as many along the longer side of a slice
 
 
 def slice_aspect(spacing, slice_axis):
@@ -20,14 +21,14 @@ def slice_aspect(spacing, slice_axis):
     :raises InputError: another axis.
     """
     if slice_axis not in _AXES:
-        raise InputError('slice_axis must be 0 (axial), 1 (coronal) or 2 (sagittal); got {!r}.'.format(
-            slice_axis))
+        raise InputError(f'slice_axis must be 0 (axial), 1 (coronal) or 2 (sagittal); got {slice_axis!r}.')
     rows, columns = _AXES[slice_axis]
     return float(spacing[2 - rows]) / float(spacing[2 - columns])
 
 
-def view3d_image(im, cmap='gray', title=None, spacing=None, slice_axis=0, other=None, mode='side', dvf=None,
-                 window=None):
+def view3d_image(
+    im, cmap='gray', title=None, spacing=None, slice_axis=0, other=None, mode='side', dvf=None, window=None
+):
     """Open a window on a volume; scrolling shows the next or the previous slice, around the end.
 
     :param im: SimpleITK image, or array [z, y, x].
@@ -44,20 +45,32 @@ def view3d_image(im, cmap='gray', title=None, spacing=None, slice_axis=0, other=
     """
     # Only here, because pyplot picks a display when it is imported.
     from matplotlib import pyplot
+
     viewer = SliceViewer(pyplot.figure(), im, cmap, title, spacing, slice_axis, other, mode, dvf, window)
     pyplot.show()
     return viewer
 
 
-class SliceViewer(object):
+class SliceViewer:
     """Slices of a volume in a figure; `show(k)` turns to one, the mouse wheel to the neighbours.
 
     Coronal and sagittal slices are shown with the last z at the top (superior, for an identity direction).
     ``pictures`` and ``panels`` are the shown images and their axes, one or two.
     """
 
-    def __init__(self, figure, im, cmap='gray', title=None, spacing=None, slice_axis=0, other=None,
-                 mode='side', dvf=None, window=None):
+    def __init__(
+        self,
+        figure,
+        im,
+        cmap='gray',
+        title=None,
+        spacing=None,
+        slice_axis=0,
+        other=None,
+        mode='side',
+        dvf=None,
+        window=None,
+    ):
         if mode not in MODES:
             raise unknown_name('mode of two volumes', mode, MODES)
         if spacing is None:
@@ -66,21 +79,34 @@ class SliceViewer(object):
         self.aspect = slice_aspect(spacing, slice_axis)
         self.volumes = [_volume(volume) for volume in ([im] if other is None else [im, other])]
         if len({volume.shape for volume in self.volumes}) > 1:
-            raise InputError('Two volumes to look at together must have one shape; got {} and {}.'.format(
-                *[volume.shape for volume in self.volumes]))
+            raise InputError(
+                'Two volumes to look at together must have one shape; got {} and {}.'.format(
+                    *[volume.shape for volume in self.volumes]
+                )
+            )
         for volume, name in ((other, 'The second volume'), (dvf, 'The DVF')):
             if isinstance(im, sitk.Image) and isinstance(volume, sitk.Image):
                 require_same_grid(im, volume, 'The first volume', name)
         self.arrows = None if dvf is None else _along_axes(dvf, self.volumes[0].shape)
-        self.window = window or (min(float(volume.min()) for volume in self.volumes),
-                                 max(float(volume.max()) for volume in self.volumes))
+        self.window = window or (
+            min(float(volume.min()) for volume in self.volumes),
+            max(float(volume.max()) for volume in self.volumes),
+        )
         self.blended = len(self.volumes) == 2 and mode == 'blend'
         self.index = self.volumes[0].shape[slice_axis] // 2
         count = 1 if self.blended else len(self.volumes)
         self.panels = [figure.add_subplot(1, count, 1 + k) for k in range(count)]
-        self.pictures = [axes.imshow(section, cmap=cmap, aspect=self.aspect, vmin=self.window[0],
-                                     vmax=self.window[1], origin='upper' if slice_axis == 0 else 'lower')
-                         for axes, section in zip(self.panels, self._sections())]
+        self.pictures = [
+            axes.imshow(
+                section,
+                cmap=cmap,
+                aspect=self.aspect,
+                vmin=self.window[0],
+                vmax=self.window[1],
+                origin='upper' if slice_axis == 0 else 'lower',
+            )
+            for axes, section in zip(self.panels, self._sections())
+        ]
         if title:
             (self.panels[0].set_title if count == 1 else figure.suptitle)(title)
         self.quivers = [] if dvf is None else [self._quiver(axes) for axes in self.panels]
@@ -109,7 +135,7 @@ class SliceViewer(object):
         for quiver in self.quivers:
             quiver.set_UVC(*self._in_plane())
         for axes in self.panels:
-            axes.set_xlabel('slice {}'.format(self.index))
+            axes.set_xlabel(f'slice {self.index}')
         self.axes.figure.canvas.draw_idle()
 
     def _sections(self):
@@ -145,7 +171,7 @@ class SliceViewer(object):
 def _volume(im):
     array = np.asarray(sitk.GetArrayFromImage(im) if isinstance(im, sitk.Image) else im)
     if array.ndim != 3 or array.size == 0:
-        raise InputError('A volume of three axes is needed to look at; got shape {}.'.format(array.shape))
+        raise InputError(f'A volume of three axes is needed to look at; got shape {array.shape}.')
     return array
 
 
@@ -158,5 +184,5 @@ def _along_axes(dvf, shape):
         dvf = sitk.GetArrayFromImage(dvf) @ turn.astype(np.float32)
     dvf = np.asarray(dvf)
     if dvf.shape != shape + (3,):
-        raise InputError('The DVF has the shape {}; it needs {}.'.format(dvf.shape, shape + (3,)))
+        raise InputError(f'The DVF has the shape {dvf.shape}; it needs {shape + (3,)}.')
     return dvf

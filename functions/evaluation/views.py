@@ -1,5 +1,6 @@
 """Pictures of a report: a coronal, a sagittal and an axial section of one thing beside each other, as PNG in
 memory."""
+
 import io
 
 import numpy as np
@@ -13,8 +14,8 @@ from PIL import Image
 from functions.evaluation import planes as pl
 from functions.evaluation.cells import DPI, PADDING, Cells, draw_arrows, draw_success
 
-WIDTH = 11.0            # inches of every picture
-TILE = 20.0             # mm: side of the squares of a checkerboard
+WIDTH = 11.0  # inches of every picture
+TILE = 20.0  # mm: side of the squares of a checkerboard
 _GAP, _BAR, _MARGIN, _TALLEST = 0.06, 1.0, 0.02, 4.6
 
 
@@ -29,8 +30,9 @@ class Views(Cells):
         edges = [pl.extent(plane) for plane in sections]
         self._sizes = [(edge[1] - edge[0], edge[3] - edge[2]) for edge in edges]
         across = WIDTH - _BAR - _MARGIN - 2 * _GAP
-        self._scale = min(across / sum(size[0] for size in self._sizes),
-                          _TALLEST / max(size[1] for size in self._sizes))
+        self._scale = min(
+            across / sum(size[0] for size in self._sizes), _TALLEST / max(size[1] for size in self._sizes)
+        )
         Cells.__init__(self, None, None, sections, fixed, lung)
 
     def png(self, draw, reduced=False):
@@ -73,8 +75,7 @@ class Views(Cells):
         for axes, plane, fixed, field in zip(cell, self.sections, self.fixed_sections, fields):
             length = np.linalg.norm(field, axis=-1)
             self._anatomy(axes, plane, fixed)
-            self._show(axes, plane, length, cmap='turbo', vmin=0, vmax=largest, alpha=0.45,
-                       interpolation='bilinear')
+            self._show(axes, plane, length, cmap='turbo', vmin=0, vmax=largest, alpha=0.45, interpolation='bilinear')
             draw_arrows(axes, plane, field)
         self._bar(0, 0, ScalarMappable(Normalize(0, largest), 'turbo'), 'displacement (mm)', extend='max')
 
@@ -87,9 +88,16 @@ class Views(Cells):
         few = len(folded) <= 100
         for axes, plane in zip(self.volume_change(0, 0, jacobian), self.sections):
             points = pl.in_plane(plane, folded)
-            axes.scatter(points[:, 0], points[:, 1], s=22 if few else 3, edgecolors='#e3140b', zorder=6,
-                         facecolors='none' if few else '#e3140b', linewidths=0.9 if few else 0,
-                         alpha=1.0 if few else 0.5)
+            axes.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=22 if few else 3,
+                edgecolors='#e3140b',
+                zorder=6,
+                facecolors='none' if few else '#e3140b',
+                linewidths=0.9 if few else 0,
+                alpha=1.0 if few else 0.5,
+            )
 
     def errors(self, points, vectors, largest):
         """All landmarks, projected onto the sections, with a line along the error of each.
@@ -105,12 +113,13 @@ class Views(Cells):
             shown = LineCollection(lines, array=lengths, cmap='plasma', linewidths=1.5, zorder=5)
             shown.set_clim(0, largest)
             axes.add_collection(shown)
-            axes.scatter(start[:, 0], start[:, 1], c=lengths, s=6, cmap='plasma', vmin=0, vmax=largest,
-                         zorder=6, linewidths=0)
+            axes.scatter(
+                start[:, 0], start[:, 1], c=lengths, s=6, cmap='plasma', vmin=0, vmax=largest, zorder=6, linewidths=0
+            )
         self._bar(0, 0, shown, 'landmark error (mm)', extend='max')
 
 
-class _Page(object):
+class _Page:
     """Size of a picture in inches, as :class:`Cells` asks for it."""
 
     def __init__(self, width, height):
@@ -134,11 +143,15 @@ def curves_png(lines):
     figure, drawn = _figure(WIDTH, 3.4), False
     for place, (key, label) in enumerate((('loss', 'loss'), ('error_mm', 'mean error of the DVF (mm)'))):
         axes = figure.add_axes([0.07 + 0.5 * place, 0.15, 0.41, 0.8])
-        for kind, style in (('train', {'linewidth': 1.0, 'color': '#7fa8d1'}),
-                            ('validation', {'linewidth': 2.0, 'color': '#c0392b', 'marker': 'o',
-                                            'markersize': 3})):
-            points = [(line['iteration'], line[key]) for line in lines
-                      if line.get('kind') == kind and line.get(key) is not None]
+        for kind, style in (
+            ('train', {'linewidth': 1.0, 'color': '#7fa8d1'}),
+            ('validation', {'linewidth': 2.0, 'color': '#c0392b', 'marker': 'o', 'markersize': 3}),
+        ):
+            points = [
+                (line['iteration'], line[key])
+                for line in lines
+                if line.get('kind') == kind and line.get(key) is not None
+            ]
             if points:
                 axes.plot([x for x, _ in points], [y for _, y in points], label=kind, **style)
                 drawn = True

@@ -5,6 +5,7 @@ process of this machine is taken over at once; one of another machine when its h
 modification time) is older than the deadline. Losing a race is harmless, since results are deterministic and
 files are replaced whole.
 """
+
 import contextlib
 import json
 import logging
@@ -18,14 +19,14 @@ from functions.setting.errors import DiskError
 
 try:
     import fcntl
-except ImportError:    # not on Windows
+except ImportError:  # not on Windows
     fcntl = None
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def claim(lock_path, deadline_s=600.):
+def claim(lock_path, deadline_s=600.0):
     """Yield True when the work guarded by ``lock_path`` is ours, False when somebody alive holds it.
 
     :param lock_path: the lock file; its folder is made when missing. It is gone when the ``with`` block ends.
@@ -33,13 +34,14 @@ def claim(lock_path, deadline_s=600.):
     :raises DiskError: the folder cannot be written.
     """
     lock_path = os.path.abspath(lock_path)
-    text = json.dumps({'host': _host(), 'pid': os.getpid(), 'started': _start_time(os.getpid()),
-                       'token': uuid.uuid4().hex})
+    text = json.dumps(
+        {'host': _host(), 'pid': os.getpid(), 'started': _start_time(os.getpid()), 'token': uuid.uuid4().hex}
+    )
     if not _acquire(lock_path, text, deadline_s):
         yield False
         return
     done = threading.Event()
-    interval = min(deadline_s / 4., 30.)
+    interval = min(deadline_s / 4.0, 30.0)
     beat = threading.Thread(target=_beat, args=(lock_path, text, done, interval), daemon=True)
     beat.start()
     try:
@@ -74,10 +76,9 @@ def _acquire(lock_path, text, deadline_s):
             return _create(temporary, lock_path, text)
         return _is_void(lock_path, found, now, deadline_s) and _take_over(temporary, lock_path, found)
     except FileNotFoundError:
-        return False    # its owner has just let go; looked at again later
+        return False  # its owner has just let go; looked at again later
     except OSError as error:
-        raise DiskError('Cannot make the lock file {}: {}.'
-                        .format(lock_path, error.strerror or error)) from error
+        raise DiskError(f'Cannot make the lock file {lock_path}: {error.strerror or error}.') from error
     finally:
         with contextlib.suppress(OSError):
             os.remove(temporary)
@@ -114,7 +115,7 @@ def _take_over(temporary, lock_path, found):
             except BlockingIOError:
                 return False
             except OSError:
-                pass    # a file system without locks
+                pass  # a file system without locks
         if void.read() != found or not os.path.samestat(os.fstat(void.fileno()), os.stat(lock_path)):
             return False
         os.replace(temporary, lock_path)
@@ -181,7 +182,7 @@ def _start_time(pid):
 def _status(pid):
     """Fields of /proc/<pid>/stat from the state on (19: start time); None where there is no such file."""
     try:
-        with open('/proc/{}/stat'.format(pid)) as stream:
+        with open(f'/proc/{pid}/stat') as stream:
             fields = stream.read().rpartition(')')[2].split()
     except OSError:
         return None

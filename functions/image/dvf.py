@@ -3,6 +3,7 @@
 A field maps fixed to moving in physical space: ``moving_point = p + u(p)``, in mm. Outside its grid a field
 keeps the value at its edge ("edge clamped"): motion does not end where an image does.
 """
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -11,9 +12,9 @@ from functions.image.threads import limit
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
-IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
-_POINTS_AT_A_TIME = 2 ** 18
-_SHORTEST_STEP = 0.25    # of a fixed-point iteration
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_POINTS_AT_A_TIME = 2**18
+_SHORTEST_STEP = 0.25  # of a fixed-point iteration
 
 
 def require_dvf(dvf, name='The displacement field'):
@@ -22,13 +23,14 @@ def require_dvf(dvf, name='The displacement field'):
     :raises InputError: not a 3D image with three components.
     """
     if not isinstance(dvf, sitk.Image) or dvf.GetDimension() != 3 or dvf.GetNumberOfComponentsPerPixel() != 3:
-        raise InputError('{} must be a 3D image with three values (x, y, z in mm) per voxel.'.format(name))
+        raise InputError(f'{name} must be a 3D image with three values (x, y, z in mm) per voxel.')
     if dvf.GetPixelID() != sitk.sitkVectorFloat32:
         dvf = sitk.Cast(dvf, sitk.sitkVectorFloat32)
     return dvf
 
 
 # ---- Jacobian
+
 
 def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     """Determinant of the Jacobian of the physical mapping p + u(p).
@@ -46,10 +48,10 @@ def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     """
     dvf_array = np.asarray(dvf_array)
     if dvf_array.ndim != 4 or dvf_array.shape[3] != 3:
-        raise InputError('A displacement array must be [z, y, x, 3]; got shape {}.'.format(dvf_array.shape))
+        raise InputError(f'A displacement array must be [z, y, x, 3]; got shape {dvf_array.shape}.')
     cosines = np.array(direction, dtype=np.float64).reshape(3, 3)
     if not np.allclose(cosines @ cosines.T, np.eye(3), atol=1e-3):
-        raise InputError('The direction {} is not orthonormal.'.format(tuple(direction)))
+        raise InputError(f'The direction {tuple(direction)} is not orthonormal.')
     nz = dvf_array.shape[0]
     result = np.empty(dvf_array.shape[:3], np.float32)
     factors = [np.float32(1 / s) for s in spacing]
@@ -117,12 +119,12 @@ def _determinant(m, work, out):
 def jacobian_determinant_of(dvf_image):
     """:func:`jacobian_determinant` of a displacement field image, as an image on its grid (float32)."""
     dvf_image = require_dvf(dvf_image)
-    determinant = jacobian_determinant(array_view(dvf_image), dvf_image.GetSpacing(),
-                                       dvf_image.GetDirection())
+    determinant = jacobian_determinant(array_view(dvf_image), dvf_image.GetSpacing(), dvf_image.GetDirection())
     return image_from_array(determinant, dvf_image)
 
 
 # ---- sampling
+
 
 def sample_dvf(dvf, points):
     """Displacement at physical points: linear interpolation, edge clamped.
@@ -133,8 +135,7 @@ def sample_dvf(dvf, points):
     dvf = require_dvf(dvf)
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError('Points must be an array (n, 3) of x, y, z in mm; got shape {}.'
-                         .format(points.shape))
+        raise InputError(f'Points must be an array (n, 3) of x, y, z in mm; got shape {points.shape}.')
     array, geometry = array_view(dvf), Geometry.of(dvf)
     result = np.empty(points.shape, np.float64)
     for start in range(0, len(points), _POINTS_AT_A_TIME):
@@ -151,11 +152,11 @@ def _trilinear(array, index):
     low = np.minimum(index.astype(np.intp), np.maximum(last - 1, 0))
     high = np.minimum(low + 1, last)
     fraction = index - low
-    result = 0.
+    result = 0.0
     for corner in range(8):
         upper = [bool(corner >> axis & 1) for axis in range(3)]
         x, y, z = [(high if up else low)[:, axis] for axis, up in enumerate(upper)]
-        weight = 1.
+        weight = 1.0
         for axis, up in enumerate(upper):
             weight = weight * (fraction[:, axis] if up else 1 - fraction[:, axis])
         result = result + weight[:, None] * array[z, y, x]
@@ -191,6 +192,7 @@ def _fill_outside(array, marker, geometry, value):
 
 # ---- composition
 
+
 def field_warper(dvf, threads=None):
     """A WarpImageFilter whose output grid is that of the field ``dvf``."""
     warper = limit(sitk.WarpImageFilter(), threads)
@@ -210,8 +212,7 @@ def _read_at_displaced(total, displacement, threads=None):
     warper.SetInterpolator(sitk.sitkLinear)
     warper.SetEdgePaddingValue(float('nan'))
     result = sitk.GetArrayFromImage(warper.Execute(total, displacement))
-    _fill_outside(result, result[..., 0], geometry,
-                  lambda points, index: sample_dvf(total, points + moves[index]))
+    _fill_outside(result, result[..., 0], geometry, lambda points, index: sample_dvf(total, points + moves[index]))
     return result
 
 
@@ -239,7 +240,7 @@ def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
         mm.
     """
     dvf = require_dvf(dvf)
-    inverse, step, last = image_from_array(-array_view(dvf), dvf), 1., np.inf
+    inverse, step, last = image_from_array(-array_view(dvf), dvf), 1.0, np.inf
     for left in range(max(int(iterations), 0), -1, -1):
         reached = _read_at_displaced(dvf, inverse, threads)
         residual = _largest_norm(array_view(inverse), reached)
@@ -253,6 +254,7 @@ def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
         if step < 1:
             reached += (1 - step) * array_view(inverse)
         inverse = image_from_array(reached, dvf)
+    return None
 
 
 def _largest_norm(a, b):

@@ -5,6 +5,7 @@ The bytes present are compared with what the file's own header implies, for Meta
 NRRD; other formats are left to their readers. Compressed data are decompressed once as a stream (no memory),
 to count them and to check the checksum they carry: a flipped bit in them silently spoils all that follows.
 """
+
 import gzip
 import os
 import re
@@ -13,18 +14,34 @@ import zlib
 
 from functions.setting.errors import InputError
 
-_MET_BYTES = {'CHAR': 1, 'UCHAR': 1, 'SHORT': 2, 'USHORT': 2, 'INT': 4, 'UINT': 4, 'LONG': 4, 'ULONG': 4,
-              'LONG_LONG': 8, 'ULONG_LONG': 8, 'FLOAT': 4, 'DOUBLE': 8}
-_NRRD_BYTES = {name: size for size, names in {
-    1: 'signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t',
-    2: 'short|short int|signed short|signed short int|int16|int16_t'
-       '|ushort|unsigned short|unsigned short int|uint16|uint16_t',
-    4: 'int|signed int|int32|int32_t|uint|unsigned int|uint32|uint32_t|float',
-    8: 'double|longlong|long long|long long int|signed long long|signed long long int|int64|int64_t'
-       '|ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t',
-}.items() for name in names.split('|')}
-_HEADER_LIMIT = 2 ** 16
-_BLOCK = 2 ** 15
+_MET_BYTES = {
+    'CHAR': 1,
+    'UCHAR': 1,
+    'SHORT': 2,
+    'USHORT': 2,
+    'INT': 4,
+    'UINT': 4,
+    'LONG': 4,
+    'ULONG': 4,
+    'LONG_LONG': 8,
+    'ULONG_LONG': 8,
+    'FLOAT': 4,
+    'DOUBLE': 8,
+}
+_NRRD_BYTES = {
+    name: size
+    for size, names in {
+        1: 'signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t',
+        2: 'short|short int|signed short|signed short int|int16|int16_t'
+        '|ushort|unsigned short|unsigned short int|uint16|uint16_t',
+        4: 'int|signed int|int32|int32_t|uint|unsigned int|uint32|uint32_t|float',
+        8: 'double|longlong|long long|long long int|signed long long|signed long long int|int64|int64_t'
+        '|ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t',
+    }.items()
+    for name in names.split('|')
+}
+_HEADER_LIMIT = 2**16
+_BLOCK = 2**15
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
@@ -35,7 +52,7 @@ def check_whole(path):
     """
     name = path.lower()
     if os.path.getsize(path) == 0:
-        raise InputError('{} is empty (0 bytes).'.format(path))
+        raise InputError(f'{path} is empty (0 bytes).')
     if name.endswith(('.mha', '.mhd')):
         _check_metaimage(path)
     elif name.endswith(('.nii', '.nii.gz')):
@@ -51,17 +68,19 @@ def check_whole(path):
 
 
 def _truncated(path, present, expected, how=''):
-    return InputError('{} is cut short or damaged: its header implies {} bytes{}, {} are there. '
-                      'Copy or make it again.'.format(path, expected, how, present))
+    return InputError(
+        f'{path} is cut short or damaged: its header implies {expected} bytes{how}, {present} are there. '
+        'Copy or make it again.'
+    )
 
 
 def _unreadable(path, what):
-    return InputError('{} is not a readable image: {}.'.format(path, what))
+    return InputError(f'{path} is not a readable image: {what}.')
 
 
 def _require_file(path, header):
     if not os.path.isfile(path):
-        raise InputError('{} refers to {}, which does not exist.'.format(header, path))
+        raise InputError(f'{header} refers to {path}, which does not exist.')
 
 
 def _require_bytes(path, present, expected):
@@ -89,27 +108,27 @@ def _require_inflated(path, start, expected):
                 while block and not (whole and count >= expected):
                     count += len(inflate.decompress(block))
                     block, whole = inflate.unused_data, inflate.eof
-                    if whole:    # a gzip file may hold several streams one after the other
+                    if whole:  # a gzip file may hold several streams one after the other
                         inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
         except zlib.error:
             whole = False
     if count < expected:
         raise _truncated(path, count, expected, ' after decompression')
     if not whole:
-        raise InputError('{} is damaged: its checksum does not fit what is in it. Copy or make it again.'
-                         .format(path))
+        raise InputError(f'{path} is damaged: its checksum does not fit what is in it. Copy or make it again.')
 
 
 # ---- MetaImage
 
+
 def _check_metaimage(path):
     with open(path, 'rb') as stream:
         head = stream.read(_HEADER_LIMIT)
-    match = re.search(br'^\s*ElementDataFile\s*=\s*([^\r\n]*)\r?\n', head, re.MULTILINE)
+    match = re.search(rb'^\s*ElementDataFile\s*=\s*([^\r\n]*)\r?\n', head, re.MULTILINE)
     if match is None:
         raise _unreadable(path, 'its header ends before ElementDataFile')
     fields = {}
-    for line in head[:match.start()].decode('latin-1').splitlines():
+    for line in head[: match.start()].decode('latin-1').splitlines():
         key, _, value = line.partition('=')
         fields[key.strip()] = value.strip()
     data_name = match.group(1).decode('latin-1').strip()
@@ -117,13 +136,16 @@ def _check_metaimage(path):
     if fields.get('BinaryData', 'True').lower() != 'true' or data_name == 'LIST' or '%' in data_name:
         return
     try:
-        expected = (_product(fields['DimSize'].split()) * int(fields.get('ElementNumberOfChannels', 1))
-                    * _MET_BYTES[re.sub('_ARRAY$', '', fields['ElementType'].replace('MET_', '', 1))])
+        expected = (
+            _product(fields['DimSize'].split())
+            * int(fields.get('ElementNumberOfChannels', 1))
+            * _MET_BYTES[re.sub('_ARRAY$', '', fields['ElementType'].replace('MET_', '', 1))]
+        )
         header_size = int(fields.get('HeaderSize', 0))
         compressed = fields.get('CompressedData', 'False').lower() == 'true'
         compressed_size = int(fields.get('CompressedDataSize', 0))
     except (KeyError, ValueError) as error:
-        raise _unreadable(path, 'its header lacks or garbles {}'.format(error)) from error
+        raise _unreadable(path, f'its header lacks or garbles {error}') from error
     local = data_name.upper() == 'LOCAL'
     data = path if local else os.path.join(os.path.dirname(path), data_name)
     _require_file(data, path)
@@ -138,32 +160,33 @@ def _check_metaimage(path):
 
 # ---- NIfTI, Analyze
 
+
 def _check_nifti(header_path, data_path):
     try:
         opener = gzip.open if header_path.lower().endswith('.gz') else open
         with opener(header_path, 'rb') as stream:
             head = stream.read(540)
     except (EOFError, OSError, zlib.error) as error:
-        raise _unreadable(header_path, 'its header cannot be decompressed ({})'.format(error)) from error
+        raise _unreadable(header_path, f'its header cannot be decompressed ({error})') from error
     if len(head) < 348:
         raise _unreadable(header_path, 'its header is cut short')
     for order in '<>':
-        head_size, = struct.unpack_from(order + 'i', head)
+        (head_size,) = struct.unpack_from(order + 'i', head)
         if head_size == 348:
             dim = struct.unpack_from(order + '8h', head, 40)
-            bits, = struct.unpack_from(order + 'h', head, 72)
+            (bits,) = struct.unpack_from(order + 'h', head, 72)
             offset = int(struct.unpack_from(order + 'f', head, 108)[0])
             break
         if head_size == 540 and len(head) == 540:
             dim = struct.unpack_from(order + '8q', head, 16)
-            bits, = struct.unpack_from(order + 'h', head, 14)
-            offset, = struct.unpack_from(order + 'q', head, 168)
+            (bits,) = struct.unpack_from(order + 'h', head, 14)
+            (offset,) = struct.unpack_from(order + 'q', head, 168)
             break
     else:
         raise _unreadable(header_path, 'it has no NIfTI header')
-    if not 1 <= dim[0] <= 7 or min(dim[1:dim[0] + 1]) < 1 or bits < 1:
-        raise _unreadable(header_path, 'its header gives the size {}'.format(tuple(dim)))
-    expected = max(offset, 0) + _product(dim[1:dim[0] + 1]) * bits // 8
+    if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1 or bits < 1:
+        raise _unreadable(header_path, f'its header gives the size {tuple(dim)}')
+    expected = max(offset, 0) + _product(dim[1 : dim[0] + 1]) * bits // 8
     if data_path.lower().endswith('.gz'):
         _require_inflated(data_path, 0, expected)
     else:
@@ -172,13 +195,14 @@ def _check_nifti(header_path, data_path):
 
 # ---- NRRD
 
+
 def _check_nrrd(path):
     with open(path, 'rb') as stream:
         head = stream.read(_HEADER_LIMIT)
     if not head.startswith(b'NRRD'):
         raise _unreadable(path, 'it has no NRRD header')
-    end = re.search(br'\r?\n\r?\n', head)
-    text = (head[:end.start()] if end else head).decode('latin-1')
+    end = re.search(rb'\r?\n\r?\n', head)
+    text = (head[: end.start()] if end else head).decode('latin-1')
     fields = {}
     for line in text.splitlines()[1:]:
         key, colon, value = line.partition(':')
@@ -188,14 +212,17 @@ def _check_nrrd(path):
     if end is None and data_name is None:
         raise _unreadable(path, 'its header is cut short')
     encoding = fields.get('encoding', '').lower()
-    if (encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0'
-            or (data_name and (data_name.startswith('LIST') or '%' in data_name))):
+    if (
+        encoding not in ('raw', 'gzip', 'gz')
+        or fields.get('line skip', '0') != '0'
+        or (data_name and (data_name.startswith('LIST') or '%' in data_name))
+    ):
         return
     try:
         expected = _product(fields['sizes'].split()) * _NRRD_BYTES[fields['type'].lower()]
         skip = int(fields.get('byte skip', fields.get('byteskip', 0)))
     except (KeyError, ValueError) as error:
-        raise _unreadable(path, 'its header lacks or garbles {}'.format(error)) from error
+        raise _unreadable(path, f'its header lacks or garbles {error}') from error
     data, start = path, end.end() if end else 0
     if data_name:
         data, start = os.path.join(os.path.dirname(path), data_name), 0

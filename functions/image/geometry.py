@@ -1,4 +1,5 @@
 """Where the voxels of an image lie in physical space, and the way between voxel indices and millimetres."""
+
 import collections
 import itertools
 
@@ -24,16 +25,20 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         if isinstance(image, cls):
             return image
         if not isinstance(image, sitk.Image):
-            raise InputError('An image or its Geometry is needed to know the grid; got {}.'
-                             .format(type(image).__name__))
-        return cls(tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()),
-                   tuple(image.GetDirection()))
+            raise InputError(f'An image or its Geometry is needed to know the grid; got {type(image).__name__}.')
+        return cls(
+            tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()), tuple(image.GetDirection())
+        )
 
     @classmethod
-    def identity(cls, size, spacing=(1., 1., 1.), origin=(0., 0., 0.)):
+    def identity(cls, size, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):
         """Grid with identity direction (x to the left, y posterior, z superior)."""
-        return cls(tuple(int(n) for n in size), tuple(float(s) for s in spacing),
-                   tuple(float(o) for o in origin), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
+        return cls(
+            tuple(int(n) for n in size),
+            tuple(float(s) for s in spacing),
+            tuple(float(o) for o in origin),
+            (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+        )
 
     @property
     def matrix(self):
@@ -80,9 +85,7 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return image
 
     def __str__(self):
-        return 'size {}, spacing {}, origin {}'.format(
-            tuple(self.size), tuple(round(v, 4) for v in self.spacing),
-            tuple(round(v, 3) for v in self.origin))
+        return f'size {tuple(self.size)}, spacing {tuple(round(v, 4) for v in self.spacing)}, origin {tuple(round(v, 3) for v in self.origin)}'
 
 
 def grid_resampler(geometry, threads=None):
@@ -100,6 +103,8 @@ def require_same_grid(a, b, name_a, name_b):
     grid."""
     a, b = Geometry.of(a), Geometry.of(b)
     if not a.matches(b):
-        raise InputError('{} and {} must have the same grid: {} has {}; {} has {}{}.'.format(
-            name_a, name_b, name_a, a, name_b, b,
-            '' if str(a) != str(b) else ' (their directions differ)'))
+        raise InputError(
+            '{} and {} must have the same grid: {} has {}; {} has {}{}.'.format(
+                name_a, name_b, name_a, a, name_b, b, '' if str(a) != str(b) else ' (their directions differ)'
+            )
+        )

@@ -4,6 +4,7 @@ It lists what the work was made from, the format number of its maker and its out
 time and a checksum of their content. Work is skipped only when all of that holds; that a file exists never
 means anything.
 """
+
 import functools
 import hashlib
 import json
@@ -30,7 +31,7 @@ def array_checksum(image_or_array):
     if array.dtype.byteorder == '>':
         array = array.astype(array.dtype.newbyteorder('<'))
     digest = hashlib.blake2b(digest_size=16)
-    digest.update('{}{} '.format(array.dtype.kind, array.dtype.itemsize).encode())
+    digest.update(f'{array.dtype.kind}{array.dtype.itemsize} '.encode())
     digest.update(repr(tuple(int(n) for n in array.shape)).encode())
     digest.update(array.reshape(-1).view(np.uint8))
     return digest.hexdigest()
@@ -50,7 +51,7 @@ def voxel_checksum(path, fresh=False):
         else:
             digest = hashlib.blake2b(digest_size=16)
             with open(path, 'rb') as stream:
-                for block in iter(lambda: stream.read(2 ** 20), b''):
+                for block in iter(lambda: stream.read(2**20), b''):
                     digest.update(block)
             value = digest.hexdigest()
         _known_checksums[key] = value
@@ -61,7 +62,7 @@ def _stat(path):
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError('{} does not exist.'.format(path)) from error
+        raise MissingFileError(f'{path} does not exist.') from error
     return status.st_size, status.st_mtime_ns
 
 
@@ -88,8 +89,9 @@ def write_manifest(path, made_from, format_number, outputs):
     :param format_number: integer, raised by hand when the maker's output changes; compared.
     :param outputs: list of :func:`record_output` dictionaries (recorded relative to the folder of ``path``).
     """
-    write_json(path, {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs),
-                      'commit': _commit()})
+    write_json(
+        path, {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': _commit()}
+    )
 
 
 def check_manifest(path, made_from, format_number, verify=False):
@@ -110,9 +112,10 @@ def check_manifest(path, made_from, format_number, verify=False):
     try:
         if manifest['format_number'] != format_number:
             return False, '{} was made by format {} of its maker, now {}'.format(
-                path, manifest['format_number'], format_number)
+                path, manifest['format_number'], format_number
+            )
         if manifest['made_from'] != json.loads(json.dumps(made_from)):
-            return False, '{} was made from other inputs or settings'.format(path)
+            return False, f'{path} was made from other inputs or settings'
         touched = False
         for output in manifest['outputs']:
             reason, changed = _check_output(os.path.dirname(os.path.abspath(path)), output, verify)
@@ -120,12 +123,12 @@ def check_manifest(path, made_from, format_number, verify=False):
                 return False, reason
             touched = touched or changed
     except (KeyError, TypeError) as error:
-        return False, '{} is not a manifest ({})'.format(path, error)
+        return False, f'{path} is not a manifest ({error})'
     if touched:
         try:
             write_json(path, manifest)
         except DiskError:
-            pass    # a read-only tree: checked by its checksums each time
+            pass  # a read-only tree: checked by its checksums each time
     return True, ''
 
 
@@ -138,7 +141,7 @@ def _check_output(folder, output, verify):
         if same and not verify:
             return '', False
         if voxel_checksum(path, fresh=True) != output['checksum']:
-            return '{} is not what was written'.format(path), False
+            return f'{path} is not what was written', False
     except RegNetError as error:
         return str(error), False
     output['bytes'], output['mtime_ns'] = found

@@ -1,4 +1,5 @@
 """Masks: uint8 images, 0 outside and 1 inside."""
+
 import numpy as np
 
 from functions.image.geometry import require_same_grid
@@ -16,10 +17,10 @@ def read_mask(path, like=None, required=True):
     """
     image = read_image(path)
     if like is not None:
-        require_same_grid(image, like, 'The mask {}'.format(path), 'its image')
+        require_same_grid(image, like, f'The mask {path}', 'its image')
     mask = image_from_array((array_view(image) != 0).view(np.uint8), image)
     if required:
-        require_nonempty(mask, 'The mask {}'.format(path))
+        require_nonempty(mask, f'The mask {path}')
     return mask
 
 
@@ -27,7 +28,7 @@ def require_nonempty(mask, name):
     """Raise :class:`InputError` when ``mask`` (image or array) has no voxel inside; otherwise return it."""
     array = mask if isinstance(mask, np.ndarray) else array_view(mask)
     if not array.any():
-        raise InputError('{} is empty: no voxel is inside. Make or give another one.'.format(name))
+        raise InputError(f'{name} is empty: no voxel is inside. Make or give another one.')
     return mask
 
 
@@ -55,8 +56,9 @@ def apply_mask(array, mask, value):
     """
     array, mask = np.asarray(array), np.asarray(mask)
     if array.shape[:3] != mask.shape:
-        raise InputError('The mask has the shape {} and the image {} (z, y, x); they must be equal.'
-                         .format(mask.shape, array.shape[:3]))
+        raise InputError(
+            f'The mask has the shape {mask.shape} and the image {array.shape[:3]} (z, y, x); they must be equal.'
+        )
     result = array.copy()
     result[mask == 0] = value
     return result

@@ -8,9 +8,7 @@ def available_memory():
     candidates = [
         _machine(),
         _control_group('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
-        _control_group(
-            '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'
-        ),
+        _control_group('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'),
     ]
     candidates = [value for value in candidates if value is not None]
     return min(candidates) if candidates else None

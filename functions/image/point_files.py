@@ -16,6 +16,7 @@ Format            Content
 `mrk.json`        3D Slicer from 5 on; one list of points, RAS or LPS as it says
 ================  ============================================================================================
 """
+
 import collections
 import csv
 import logging
@@ -25,8 +26,7 @@ import re
 import numpy as np
 
 from functions.image.geometry import Geometry
-from functions.image.point_rows import (array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of,
-                                        parse_rows)
+from functions.image.point_rows import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
 from functions.setting.atomic import publish, write_json, write_text
 from functions.setting.errors import InputError, MissingFileError, unknown_name
@@ -78,24 +78,23 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
     """
     path, points = os.fspath(path), np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise InputError('Points must be finite numbers (n, 3), x, y, z in mm; got shape {}.'
-                         .format(points.shape))
+        raise InputError(f'Points must be finite numbers (n, 3), x, y, z in mm; got shape {points.shape}.')
     if labels is not None and len(labels) != len(points):
-        raise InputError('{} labels for {} points.'.format(len(labels), len(points)))
+        raise InputError(f'{len(labels)} labels for {len(points)} points.')
     file_format = _check_format(file_format) if file_format else _format_by_name(path) or 'elastix_point'
     if file_format in _INDEX_FORMATS:
         write_text(path, _index_text(path, points, file_format, grid))
     elif file_format == 'elastix_point':
-        write_text(path, 'point\n{}\n'.format(len(points)) + ''.join(_line(p, ' ') for p in points))
+        write_text(path, f'point\n{len(points)}\n' + ''.join(_line(p, ' ') for p in points))
     elif file_format == 'mrk.json':
         write_json(path, markups(points, labels))
     else:
-        with publish(path) as temporary:
-            with open(temporary, 'w', encoding='utf-8', newline='') as stream:
-                (write_fcsv if file_format == 'fcsv' else _write_csv)(stream, points, labels)
+        with publish(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as stream:
+            (write_fcsv if file_format == 'fcsv' else _write_csv)(stream, points, labels)
 
 
 # ---- which format
+
 
 def _check_format(name):
     if name not in FORMATS:
@@ -122,28 +121,30 @@ def _detect(path, text):
         return 'elastix_point'
     if _DIRLAB_NAME.search(path):
         return 'dirlab'
-    raise InputError("{} holds whole numbers and does not say whether they are DIR-Lab's voxel numbers, "
-                     '0-based indices or millimetres; name the format: one of {}.'.format(
-                         path, ', '.join(FORMATS)))
+    raise InputError(
+        "{} holds whole numbers and does not say whether they are DIR-Lab's voxel numbers, "
+        '0-based indices or millimetres; name the format: one of {}.'.format(path, ', '.join(FORMATS))
+    )
 
 
 def _text_of(path):
     try:
-        with open(path, 'r', encoding='utf-8-sig', newline='') as stream:
+        with open(path, encoding='utf-8-sig', newline='') as stream:
             return stream.read()
     except FileNotFoundError as error:
-        raise MissingFileError('The points {} do not exist.'.format(path)) from error
+        raise MissingFileError(f'The points {path} do not exist.') from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError('{} is not a text file of points.'.format(path)) from error
+        raise InputError(f'{path} is not a text file of points.') from error
 
 
 # ---- voxel numbers
 
+
 def _grid(path, grid, file_format):
     if grid is None:
-        raise InputError('{} is of format {}, voxel numbers: the image they were counted on is needed as '
-                         'well.'
-                         .format(path, file_format))
+        raise InputError(
+            f'{path} is of format {file_format}, voxel numbers: the image they were counted on is needed as well.'
+        )
     return Geometry.of(grid)
 
 
@@ -159,12 +160,15 @@ def _index_text(path, points, file_format, grid):
     index = grid.world_to_index(points)
     rounded = nearest(index)
     if len(points):
-        LOGGER.info('%s: whole voxel numbers, up to %.2f mm from the points', path,
-                    np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max())
+        LOGGER.info(
+            '%s: whole voxel numbers, up to %.2f mm from the points',
+            path,
+            np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max(),
+        )
     if file_format == 'dirlab':
         rows, header = index_to_dirlab(rounded, grid.size[2]), ''
     else:
-        rows, header = rounded, 'index\n{}\n'.format(len(points))
+        rows, header = rounded, f'index\n{len(points)}\n'
     return header + ''.join(' '.join(str(value) for value in row) + '\n' for row in rows.tolist())
 
 
@@ -174,6 +178,7 @@ def _line(point, separator):
 
 # ---- comma-separated
 
+
 def _parse_csv(path, text):
     rows = [(k, [cell.strip() for cell in row]) for k, row in enumerate(csv.reader(text.splitlines()), 1)]
     rows = [(k, row) for k, row in rows if any(row) and not row[0].startswith('#')]
@@ -181,16 +186,18 @@ def _parse_csv(path, text):
     if rows and not all(_is_number(cell) for cell in rows[0][1]):
         names = [re.sub(r'[\s_]*[\[(]?mm[\])]?$', '', name.lower()) for name in rows[0][1]]
         if any(names.count(axis) != 1 for axis in 'xyz'):
-            raise InputError('{}: the header must name the columns x, y and z (mm) once each; found '
-                             '{}.'.format(
-                path, ', '.join(rows[0][1])))
+            raise InputError(
+                '{}: the header must name the columns x, y and z (mm) once each; found {}.'.format(
+                    path, ', '.join(rows[0][1])
+                )
+            )
         columns = [names.index(axis) for axis in 'xyz']
         label = names.index('label') if 'label' in names else None
         rows = rows[1:]
     elif any(len(row) != 3 for _, row in rows):
-        raise InputError('{} has no header line and not three columns; name the columns x, y, z in its '
-                         'first line.'
-                         .format(path))
+        raise InputError(
+            f'{path} has no header line and not three columns; name the columns x, y, z in its first line.'
+        )
     points = [numbers_of(path, k, [row[c] for c in columns if c < len(row)]) for k, row in rows]
     labels = None if label is None else [row[label] if label < len(row) else '' for _, row in rows]
     return array_of(path, points), labels

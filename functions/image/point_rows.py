@@ -1,4 +1,5 @@
 """Rows of three numbers in text files: points in mm or voxel numbers, as elastix and DIR-Lab write them."""
+
 import numpy as np
 
 from functions.setting.errors import InputError
@@ -17,14 +18,13 @@ def parse_rows(path, text, kind='point'):
     if numbered and numbered[0][1][0].lower() in ('point', 'index'):
         found = numbered[0][1][0].lower()
         if found != kind:
-            raise InputError('{} says it holds {} coordinates; {} coordinates are needed here.'.format(
-                path, found, kind))
+            raise InputError(f'{path} says it holds {found} coordinates; {kind} coordinates are needed here.')
         if len(numbered) < 2 or len(numbered[1][1]) != 1 or not numbered[1][1][0].isdigit():
-            raise InputError('{}: the second line of an elastix file of points is their number.'.format(path))
+            raise InputError(f'{path}: the second line of an elastix file of points is their number.')
         declared, numbered = int(numbered[1][1][0]), numbered[2:]
     rows = [numbers_of(path, k, words) for k, words in numbered]
     if declared is not None and declared != len(rows):
-        raise InputError('{} announces {} points and holds {}.'.format(path, declared, len(rows)))
+        raise InputError(f'{path} announces {declared} points and holds {len(rows)}.')
     return array_of(path, rows)
 
 
@@ -35,15 +35,18 @@ def numbers_of(path, line, words):
     except (TypeError, ValueError):
         values = []
     if len(values) != 3 or not np.all(np.isfinite(values)):
-        raise InputError('{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
-            path, line, ' '.join(str(word) for word in words)[:80]))
+        raise InputError(
+            '{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
+                path, line, ' '.join(str(word) for word in words)[:80]
+            )
+        )
     return values
 
 
 def array_of(path, rows):
     """Rows as float64 ``(n, 3)``; no row at all is an InputError."""
     if not rows:
-        raise InputError('{} holds no points; rows of three numbers (x y z) are needed.'.format(path))
+        raise InputError(f'{path} holds no points; rows of three numbers (x y z) are needed.')
     return np.array(rows, dtype=np.float64)
 
 

@@ -1,4 +1,5 @@
 """Points in physical space: conversion to and from voxel indices, transformation, registration error."""
+
 import numpy as np
 
 from functions.image.dvf import sample_dvf
@@ -9,8 +10,7 @@ from functions.setting.errors import InputError
 def _points(points, name='points'):
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError('{} must be an array (n, 3) in x, y, z order; got shape {}.'
-                         .format(name, points.shape))
+        raise InputError(f'{name} must be an array (n, 3) in x, y, z order; got shape {points.shape}.')
     return points
 
 
@@ -44,7 +44,8 @@ def registration_error(fixed_points, moving_points, dvf=None):
     fixed_points = _points(fixed_points, 'fixed_points')
     moving_points = _points(moving_points, 'moving_points')
     if fixed_points.shape != moving_points.shape:
-        raise InputError('There are {} fixed and {} moving points; they must correspond one to one.'
-                         .format(len(fixed_points), len(moving_points)))
+        raise InputError(
+            f'There are {len(fixed_points)} fixed and {len(moving_points)} moving points; they must correspond one to one.'
+        )
     reached = fixed_points if dvf is None else transform_points(fixed_points, dvf)
     return np.linalg.norm(reached - moving_points, axis=1)

@@ -5,6 +5,7 @@ buffer (half a voxel around the outermost centres) get the default value, exactl
 through a displacement field transform. ITK truncates towards zero when it writes integers; here they are
 rounded to the nearest and clipped.
 """
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -17,7 +18,7 @@ INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'neares
 STAGES = (1, 2, 4)
 
 
-def warp(image, dvf, interpolator='bspline', default=-2048., threads=None):
+def warp(image, dvf, interpolator='bspline', default=-2048.0, threads=None):
     """Warp a scalar image with a displacement field in mm: ``warped(p) = image(p + dvf(p))``.
 
     :param image: sitk.Image, one component, any grid.
@@ -33,11 +34,12 @@ def warp(image, dvf, interpolator='bspline', default=-2048., threads=None):
     _require_scalar(image)
     warper = field_warper(dvf, threads)
     warper.SetInterpolator(code)
-    return _in_float(image, interpolator, default, warper.SetEdgePaddingValue,
-                     lambda source: warper.Execute(source, dvf))
+    return _in_float(
+        image, interpolator, default, warper.SetEdgePaddingValue, lambda source: warper.Execute(source, dvf)
+    )
 
 
-def resample_to(image, geometry, interpolator='linear', default=-2048., threads=None, transform=None):
+def resample_to(image, geometry, interpolator='linear', default=-2048.0, threads=None, transform=None):
     """Resample a scalar image on another grid in physical space.
 
     :param geometry: :class:`Geometry` or image that gives the grid. Other parameters and errors as
@@ -60,8 +62,7 @@ def _interpolator(name):
 
 
 def _require_scalar(image):
-    if (not isinstance(image, sitk.Image) or image.GetDimension() != 3
-            or image.GetNumberOfComponentsPerPixel() != 1):
+    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError('A 3D image with one value per voxel is needed.')
 
 
@@ -70,8 +71,9 @@ def _in_float(image, interpolator, default, set_default, execute):
     clipped."""
     dtype = array_view(image).dtype
     if dtype.kind in 'iu' and not np.iinfo(dtype).min <= default <= np.iinfo(dtype).max:
-        raise InputError('The value {} for voxels outside does not fit the pixel type {} of the image; '
-                         'use 0 for masks.'.format(default, dtype))
+        raise InputError(
+            f'The value {default} for voxels outside does not fit the pixel type {dtype} of the image; use 0 for masks.'
+        )
     set_default(float(default))
     if dtype.kind == 'f' or interpolator == 'nearest':
         return execute(image)
@@ -93,6 +95,7 @@ def _rounded(array, dtype):
 
 
 # ---- the pyramid
+
 
 def downsample(image, stage):
     """Down-sample an image by ``stage``: the one rule of training and registration.
@@ -124,20 +127,23 @@ def downsample(image, stage):
             padded = np.pad(plane, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode='edge')
             padded = padded.T if axis else padded
             count = len(kept[1 + axis])
-            rows = [padded[i:i + stage * (count - 1) + 1:stage] for i in range(2 * reach + 1)]
+            rows = [padded[i : i + stage * (count - 1) + 1 : stage] for i in range(2 * reach + 1)]
             plane = _filtered(rows, taps)
             plane = plane.T if axis else plane
         result[k] = _rounded(plane[None], dtype)[0]
     geometry = Geometry.of(image)
-    return image_from_array(result, Geometry(result.shape[::-1], tuple(s * stage for s in geometry.spacing),
-                                             geometry.origin, geometry.direction), dtype)
+    return image_from_array(
+        result,
+        Geometry(result.shape[::-1], tuple(s * stage for s in geometry.spacing), geometry.origin, geometry.direction),
+        dtype,
+    )
 
 
 def low_pass(stage):
     """Right half of the low-pass kernel: float32 weights of the offsets 0 … 2 * stage - 1, the whole summing
     to one."""
     t = np.arange(2 * stage, dtype=np.float64) / stage
-    weights = np.where(t < 1, t ** 3 / 2 - t ** 2 + 2 / 3, (2 - t) ** 3 / 6)
+    weights = np.where(t < 1, t**3 / 2 - t**2 + 2 / 3, (2 - t) ** 3 / 6)
     return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
 
 
@@ -167,7 +173,7 @@ def _stage(stage):
     return int(stage)
 
 
-def pad_to(image, size_or_side, value=-2048.):
+def pad_to(image, size_or_side, value=-2048.0):
     """Pad to a size: floor(extra / 2) voxels before, the rest after; the physical place of every voxel stays.
 
     :param size_or_side: size ``(x, y, z)`` or one side for all axes, in voxels.
@@ -177,7 +183,6 @@ def pad_to(image, size_or_side, value=-2048.):
     wanted = (int(size_or_side),) * 3 if np.ndim(size_or_side) == 0 else tuple(int(n) for n in size_or_side)
     extra = [w - n for w, n in zip(wanted, size)]
     if len(wanted) != 3 or min(extra) < 0:
-        raise InputError('An image of size {} cannot be padded to {}; choose at least its own size.'
-                         .format(size, wanted))
+        raise InputError(f'An image of size {size} cannot be padded to {wanted}; choose at least its own size.')
     before = [e // 2 for e in extra]
     return sitk.ConstantPad(image, before, [e - b for e, b in zip(extra, before)], float(value))

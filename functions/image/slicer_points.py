@@ -1,4 +1,5 @@
 """Points of 3D Slicer: ``.fcsv`` (up to version 4) and ``.mrk.json`` (from 5 on), RAS or LPS as each says."""
+
 import csv
 import json
 import re
@@ -8,15 +9,14 @@ import numpy as np
 from functions.image.point_rows import array_of, numbers_of
 from functions.setting.errors import InputError
 
-_FLIP = np.array([-1., -1., 1.])
-_SYSTEMS = {'LPS': 1., '1': 1., 'RAS': _FLIP, '0': _FLIP}
+_FLIP = np.array([-1.0, -1.0, 1.0])
+_SYSTEMS = {'LPS': 1.0, '1': 1.0, 'RAS': _FLIP, '0': _FLIP}
 _FCSV_COLUMNS = 'id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID'
 
 
 def _to_lps(path, points, system):
     if str(system).upper() not in _SYSTEMS:
-        raise InputError('{}: the coordinate system {!r} is not understood; accepted: LPS, RAS.'
-                         .format(path, system))
+        raise InputError(f'{path}: the coordinate system {system!r} is not understood; accepted: LPS, RAS.')
     return points * _SYSTEMS[str(system).upper()]
 
 
@@ -29,11 +29,12 @@ def parse_fcsv(path, text):
         if match:
             header[match.group(1).lower()] = match.group(2).rstrip(',')
     if 'coordinatesystem' not in header:
-        raise InputError('{} does not say whether its points are RAS or LPS; add the line '
-                         "'# CoordinateSystem = LPS' (or RAS).".format(path))
+        raise InputError(
+            f"{path} does not say whether its points are RAS or LPS; add the line '# CoordinateSystem = LPS' (or RAS)."
+        )
     names = [name.strip() for name in header.get('columns', _FCSV_COLUMNS).split(',')]
     if any(axis not in names for axis in 'xyz'):
-        raise InputError('{}: its columns do not hold x, y and z.'.format(path))
+        raise InputError(f'{path}: its columns do not hold x, y and z.')
     columns = [names.index(axis) for axis in 'xyz']
     label = names.index('label') if 'label' in names else None
     points, labels = [], []
@@ -46,11 +47,10 @@ def parse_fcsv(path, text):
 
 def write_fcsv(stream, points, labels):
     """Write a ``.fcsv`` in LPS to an open text stream."""
-    stream.write('# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n# columns = {}\n'.format(
-        _FCSV_COLUMNS))
+    stream.write(f'# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n# columns = {_FCSV_COLUMNS}\n')
     writer = csv.writer(stream, lineterminator='\n')
     for k, point in enumerate(points):
-        label = 'P-{}'.format(k + 1) if labels is None else labels[k]
+        label = f'P-{k + 1}' if labels is None else labels[k]
         writer.writerow([k + 1] + [repr(float(v)) for v in point] + [0, 0, 0, 1, 1, 1, 0, label, '', ''])
 
 
@@ -59,34 +59,43 @@ def parse_markups(path, text):
     try:
         lists = json.loads(text)['markups']
         if len(lists) != 1:
-            raise InputError('{} holds {} lists of markups; one list of points is needed.'.format(
-                path, len(lists)))
+            raise InputError(f'{path} holds {len(lists)} lists of markups; one list of points is needed.')
         content = lists[0]
         controls = content['controlPoints']
         units = content.get('coordinateUnits', 'mm')
         if any(unit != 'mm' for unit in ([units] if isinstance(units, str) else units)):
-            raise InputError('{} gives its points in {!r}; mm are needed.'.format(path, units))
+            raise InputError(f'{path} gives its points in {units!r}; mm are needed.')
         unplaced = [p for p in controls if p.get('positionStatus', 'defined') != 'defined']
         if unplaced:
-            raise InputError('{}: {} of its {} points are not placed (positionStatus).'.format(
-                path, len(unplaced), len(controls)))
+            raise InputError(f'{path}: {len(unplaced)} of its {len(controls)} points are not placed (positionStatus).')
         points = [numbers_of(path, k, p['position']) for k, p in enumerate(controls, 1)]
         labels = [str(p.get('label', '')) for p in controls]
         system = content.get('coordinateSystem', '(none)')
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError("{} is not a file of 3D Slicer's markups (.mrk.json): {!r}.".format(
-            path, error)) from error
+        raise InputError(f"{path} is not a file of 3D Slicer's markups (.mrk.json): {error!r}.") from error
     return _to_lps(path, array_of(path, points), system), labels
 
 
 def markups(points, labels):
     """Content of a ``.mrk.json`` in LPS."""
-    controls = [{'id': str(k + 1), 'label': 'P-{}'.format(k + 1) if labels is None else str(labels[k]),
-                 'position': [float(v) for v in point], 'selected': True, 'locked': False, 'visibility': True,
-                 'positionStatus': 'defined'} for k, point in enumerate(points)]
-    return {'@schema': 'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/'
-                       'Resources/Schema/markups-schema-v1.0.3.json#',
-            'markups': [{'type': 'Fiducial', 'coordinateSystem': 'LPS', 'coordinateUnits': 'mm',
-                         'controlPoints': controls}]}
+    controls = [
+        {
+            'id': str(k + 1),
+            'label': f'P-{k + 1}' if labels is None else str(labels[k]),
+            'position': [float(v) for v in point],
+            'selected': True,
+            'locked': False,
+            'visibility': True,
+            'positionStatus': 'defined',
+        }
+        for k, point in enumerate(points)
+    ]
+    return {
+        '@schema': 'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/'
+        'Resources/Schema/markups-schema-v1.0.3.json#',
+        'markups': [
+            {'type': 'Fiducial', 'coordinateSystem': 'LPS', 'coordinateUnits': 'mm', 'controlPoints': controls}
+        ],
+    }

@@ -1,4 +1,5 @@
 """How many threads ITK may use, asked per call or for a stretch of code; importing this changes nothing."""
+
 import contextlib
 
 import SimpleITK as sitk

@@ -4,6 +4,7 @@ The field u is found between the fixed image and the affinely moved one, ``moved
 from the fixed to the moving image is therefore first u, then A. Files are those every ITK program reads:
 ``.tfm``, ``.txt`` or ``.h5`` for an affine transform, ``.h5`` for a composite one.
 """
+
 import os
 
 import h5py
@@ -22,7 +23,8 @@ _FIELD_TYPE = b'DisplacementFieldTransform_float_3_3'
 
 # ---- affine transforms
 
-def affine_from_matrix(matrix, offset=(0., 0., 0.), centre=(0., 0., 0.)):
+
+def affine_from_matrix(matrix, offset=(0.0, 0.0, 0.0), centre=(0.0, 0.0, 0.0)):
     """sitk.AffineTransform of ``p -> matrix @ p + offset`` (x, y, z, mm), written about ``centre``.
 
     The centre changes the stored translation, not the mapping (up to rounding).
@@ -55,15 +57,17 @@ def as_affine(transform):
     :raises InputError: the transform is not linear, not 3D, or holds values that are no numbers.
     """
     if not isinstance(transform, sitk.Transform):
-        raise InputError('A SimpleITK transform is needed; got {}.'.format(type(transform).__name__))
+        raise InputError(f'A SimpleITK transform is needed; got {type(transform).__name__}.')
     if transform.GetDimension() != 3:
-        raise InputError('The transform is {}D; a 3D one is needed.'.format(transform.GetDimension()))
+        raise InputError(f'The transform is {transform.GetDimension()}D; a 3D one is needed.')
     if not transform.IsLinear():
-        raise InputError('The transform ({}) is not linear; an affine, similarity, rigid or translation '
-                         'transform is needed.'.format(transform.GetName()))
+        raise InputError(
+            f'The transform ({transform.GetName()}) is not linear; an affine, similarity, rigid or translation '
+            'transform is needed.'
+        )
     affine = _only_affine(transform)
     if affine is None:
-        offset = np.array(transform.TransformPoint((0., 0., 0.)))
+        offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
         columns = [np.array(transform.TransformPoint(unit)) - offset for unit in np.eye(3).tolist()]
         affine = affine_from_matrix(np.column_stack(columns), offset)
     if not np.isfinite(affine.GetParameters() + affine.GetFixedParameters()).all():
@@ -84,11 +88,13 @@ def compose_affine(outer, inner):
     """``p -> outer(inner(p))`` of two sitk.AffineTransforms, written about the centre of ``inner``."""
     outer_matrix, outer_offset = matrix_and_offset(outer)
     inner_matrix, inner_offset = matrix_and_offset(inner)
-    return affine_from_matrix(outer_matrix @ inner_matrix, outer_matrix @ inner_offset + outer_offset,
-                              inner.GetCenter())
+    return affine_from_matrix(
+        outer_matrix @ inner_matrix, outer_matrix @ inner_offset + outer_offset, inner.GetCenter()
+    )
 
 
 # ---- affine after nonrigid
+
 
 def total_dvf(affine, dvf, geometry=None):
     """Displacement field of T(p) = A(p + u(p)): float32, mm.
@@ -175,6 +181,7 @@ def apply_inverse_to_points(points, affine=None, dvf=None, iterations=100, toler
 
 # ---- files
 
+
 def read_transform(path):
     """Read an ITK transform file (.tfm, .txt, .h5, .mat ...).
 
@@ -182,15 +189,16 @@ def read_transform(path):
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise MissingFileError('The transform file {} does not exist.'.format(path))
+        raise MissingFileError(f'The transform file {path} does not exist.')
     try:
         transform = sitk.ReadTransform(path)
     except RuntimeError as error:
-        raise InputError('{} is not a transform that SimpleITK can read (.tfm, .txt, .h5): it is damaged, '
-                         'cut short or something else.'.format(path)) from error
+        raise InputError(
+            f'{path} is not a transform that SimpleITK can read (.tfm, .txt, .h5): it is damaged, '
+            'cut short or something else.'
+        ) from error
     if transform.GetDimension() != 3:
-        raise InputError('{} holds a {}D transform; a 3D one is needed.'.format(
-            path, transform.GetDimension()))
+        raise InputError(f'{path} holds a {transform.GetDimension()}D transform; a 3D one is needed.')
     return transform
 
 
@@ -201,8 +209,9 @@ def write_affine(affine, path):
     """
     path = os.fspath(path)
     if not path.lower().endswith(AFFINE_FILES):
-        raise InputError('Cannot write the transform {}: the name must end in one of {}.'.format(
-            path, ', '.join(AFFINE_FILES)))
+        raise InputError(
+            'Cannot write the transform {}: the name must end in one of {}.'.format(path, ', '.join(AFFINE_FILES))
+        )
     with publish(path) as temporary:
         sitk.WriteTransform(affine, temporary)
 
@@ -218,27 +227,26 @@ def write_total_transform(affine, dvf, path):
     """
     path = os.fspath(path)
     if not path.lower().endswith('.h5'):
-        raise InputError('Cannot write the transform {}: the name must end in .h5.'.format(path))
+        raise InputError(f'Cannot write the transform {path}: the name must end in .h5.')
     dvf = require_dvf(dvf)
     affine = sitk.AffineTransform(3) if affine is None else affine
     geometry, field = Geometry.of(dvf), array_view(dvf)
     grid = np.array(geometry.size + geometry.origin + geometry.spacing + geometry.direction, dtype=np.float64)
-    with publish(path) as temporary:
-        with h5py.File(temporary, 'w') as stream:
-            _write_text(stream, 'ITKVersion', sitk.Version.ITKVersionString().encode())
-            group = stream.create_group('TransformGroup/0')
-            _write_text(group, 'TransformType', b'CompositeTransform_double_3_3')
-            group = stream.create_group('TransformGroup/1')
-            _write_text(group, 'TransformType', b'AffineTransform_double_3_3')
-            group['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
-            group['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
-            group = stream.create_group('TransformGroup/2')
-            _write_text(group, 'TransformType', _FIELD_TYPE)
-            group['TransformFixedParameters'] = grid
-            data = group.create_dataset('TransformParameters', (field.size,), np.float32)
-            slab = field[0].size
-            for z, plane in enumerate(field):
-                data[z * slab:(z + 1) * slab] = plane.ravel()
+    with publish(path) as temporary, h5py.File(temporary, 'w') as stream:
+        _write_text(stream, 'ITKVersion', sitk.Version.ITKVersionString().encode())
+        group = stream.create_group('TransformGroup/0')
+        _write_text(group, 'TransformType', b'CompositeTransform_double_3_3')
+        group = stream.create_group('TransformGroup/1')
+        _write_text(group, 'TransformType', b'AffineTransform_double_3_3')
+        group['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
+        group['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
+        group = stream.create_group('TransformGroup/2')
+        _write_text(group, 'TransformType', _FIELD_TYPE)
+        group['TransformFixedParameters'] = grid
+        data = group.create_dataset('TransformParameters', (field.size,), np.float32)
+        slab = field[0].size
+        for z, plane in enumerate(field):
+            data[z * slab : (z + 1) * slab] = plane.ravel()
 
 
 def _write_text(group, name, text):

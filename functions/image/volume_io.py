@@ -2,6 +2,7 @@
 
 Volumes travel as SimpleITK images; computing is done on NumPy arrays ``[z, y, x]`` (components last).
 """
+
 import errno
 import os
 
@@ -34,29 +35,34 @@ def read_image(path, expect='scalar', dim=3):
         raise InputError('expect must be one of {}; got {!r}.'.format(', '.join(_EXPECTATIONS), expect))
     path = os.fspath(path)
     if not os.path.exists(path):
-        raise MissingFileError('Image {} does not exist.'.format(path))
+        raise MissingFileError(f'Image {path} does not exist.')
     if os.path.isdir(path):
-        raise InputError('{} is a folder; an image file is needed (a folder with a DICOM series is read by '
-                         'functions.preprocessing).'.format(path))
+        raise InputError(
+            f'{path} is a folder; an image file is needed (a folder with a DICOM series is read by '
+            'functions.preprocessing).'
+        )
     check_whole(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError('{} is not a readable image: {}'.format(path, _reason(error))) from error
+        raise InputError(f'{path} is not a readable image: {_reason(error)}') from error
     size = tuple(reader.GetSize())
     spare = size[dim:] if dim is not None else ()
     if dim is not None and (len(size) < dim or any(n != 1 for n in spare)):
-        raise InputError('{} has {} dimensions (size {}); an image of {} dimensions is needed.'
-                         .format(path, len(size), ' x '.join(str(n) for n in size), dim))
+        raise InputError(
+            '{} has {} dimensions (size {}); an image of {} dimensions is needed.'.format(
+                path, len(size), ' x '.join(str(n) for n in size), dim
+            )
+        )
     _check_components(path, reader, expect, dim)
     try:
         image = reader.Execute()
         if spare:
             image = sitk.Extract(image, list(size[:dim]) + [0] * len(spare))
     except RuntimeError as error:
-        raise InputError('{} cannot be read: {}'.format(path, _reason(error))) from error
+        raise InputError(f'{path} cannot be read: {_reason(error)}') from error
     if expect == 'vector' and image.GetPixelID() != sitk.sitkVectorFloat32:
         image = sitk.Cast(image, sitk.sitkVectorFloat32)
     _require_finite(path, image)
@@ -72,13 +78,13 @@ def _reason(error):
 def _check_components(path, reader, expect, dim):
     components = reader.GetNumberOfComponents()
     if 'complex' in sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()).lower():
-        raise InputError('{} holds complex numbers; real values are needed.'.format(path))
+        raise InputError(f'{path} holds complex numbers; real values are needed.')
     if expect == 'scalar' and components != 1:
-        raise InputError('{} has {} values per voxel (colour or vector image); one value per voxel is needed.'
-                         .format(path, components))
+        raise InputError(
+            f'{path} has {components} values per voxel (colour or vector image); one value per voxel is needed.'
+        )
     if expect == 'vector' and components != (dim or components):
-        raise InputError('{} has {} values per voxel; a displacement field with {} is needed.'
-                         .format(path, components, dim))
+        raise InputError(f'{path} has {components} values per voxel; a displacement field with {dim} is needed.')
 
 
 def _require_finite(path, image):
@@ -87,8 +93,7 @@ def _require_finite(path, image):
         return
     bad = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in array)
     if bad:
-        raise InputError('{} holds {} values that are NaN or infinite; replace them before using the image.'
-                         .format(path, bad))
+        raise InputError(f'{path} holds {bad} values that are NaN or infinite; replace them before using the image.')
 
 
 def write_image(image, path, compress=False):
@@ -124,8 +129,7 @@ def image_from_array(array, reference, dtype=None):
     array = np.asarray(array)
     geometry = Geometry.of(reference)
     if array.ndim not in (3, 4) or array.shape[:3] != geometry.shape:
-        raise InputError('An array of shape {} does not fit a grid of size (x, y, z) {}.'
-                         .format(array.shape, geometry.size))
+        raise InputError(f'An array of shape {array.shape} does not fit a grid of size (x, y, z) {geometry.size}.')
     if dtype is None:
         dtype = {'b': np.uint8, 'f': np.float32}.get(array.dtype.kind, array.dtype)
     array = np.ascontiguousarray(array, dtype=dtype)

@@ -1,4 +1,5 @@
 """From a network's table to its TensorFlow graph."""
+
 import collections
 
 from functions.network.description import INPUT, stride
@@ -23,8 +24,10 @@ def build(description, images, bn_training, detailed_summary=False, use_keras=Fa
     :raises ValueError: ``use_keras``, or a known side that the geometry does not allow.
     """
     if use_keras:
-        raise ValueError("use_keras=True is not supported: Keras layers name their variables differently on each "
-                         "TensorFlow, so checkpoints would not restore. Accepted: False.")
+        raise ValueError(
+            'use_keras=True is not supported: Keras layers name their variables differently on each '
+            'TensorFlow, so checkpoints would not restore. Accepted: False.'
+        )
     if bn_training is not False:
         with tf.variable_scope('AdditiveNoise'):
             images = layers.additive_noise(images, bn_training, _noise_key() if noise_key is None else noise_key)
@@ -43,20 +46,21 @@ def build(description, images, bn_training, detailed_summary=False, use_keras=Fa
 
 def network_function(description):
     """The function ``network(images, bn_training, detailed_summary=False, use_keras=False, **options)`` of a table."""
+
     def network(images, bn_training, detailed_summary=False, use_keras=False, **options):
         return build(description, images, bn_training, detailed_summary, use_keras, **options).dvf
 
-    network.__doc__ = """The DVF of a pair of images, by ``{0.name}``.
+    network.__doc__ = f"""The DVF of a pair of images, by ``{description.name}``.
 
     :param images: [n, z, y, x, 2] float32 in HU, channel 0 moving, channel 1 fixed; every side is
-        {0.size_unit} k + {0.size_offset}, at least {1}.
+        {description.size_unit} k + {description.size_offset}, at least {description.smallest_valid_size(1)}.
     :param bn_training: Python bool or boolean tensor.
     :param detailed_summary: also write slice images of the feature maps.
     :param use_keras: refused with a ValueError when true.
     :param options: ``normalise`` and ``noise_key`` of :func:`functions.network.builder.build`.
-    :return: [n, z', y', x', 3] float32, the displacement in (x, y, z); {0.offset} voxels smaller than the images at each
+    :return: [n, z', y', x', 3] float32, the displacement in (x, y, z); {description.offset} voxels smaller than the images at each
         end of each axis.
-    """.format(description, description.smallest_valid_size(1))
+    """
     return network
 
 
@@ -67,16 +71,26 @@ def _noise_key():
 
 
 def _conv(layer, name, inputs, bn_training):
-    return layers.conv3d(inputs[0], layer.filters, layer.kernel, name, padding=layer.padding, dilation=layer.dilation,
-                         activation=layer.activation, training=bn_training if layer.normalise else None)
+    return layers.conv3d(
+        inputs[0],
+        layer.filters,
+        layer.kernel,
+        name,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        activation=layer.activation,
+        training=bn_training if layer.normalise else None,
+    )
 
 
 def _named(operation):
     """Builder of a layer without variables: ``operation(layer, input)`` in the name scope of the layer."""
+
     def make(layer, name, inputs, bn_training):
         del bn_training
         with tf.name_scope(name):
             return operation(layer, inputs[0])
+
     return make
 
 
@@ -91,10 +105,13 @@ def _concat(layer, name, inputs, bn_training):
 
 
 _BUILDERS = {
-    'conv': _conv, 'up': _up, 'concat': _concat,
+    'conv': _conv,
+    'up': _up,
+    'concat': _concat,
     'pool': _named(lambda layer, images: layers.max_pool3d(images, layer.padding)),
     'crop': _named(lambda layer, images: layers.crop3d(images, layer.margin)),
-    'down': _named(lambda layer, images: layers.downsample3d(images, stride(layer)))}
+    'down': _named(lambda layer, images: layers.downsample3d(images, stride(layer))),
+}
 
 
 def _static_shape(description, layer, images, tensor):
@@ -106,8 +123,9 @@ def _static_shape(description, layer, images, tensor):
             try:
                 shape[axis] = description.sizes(side)[layer.name]
             except ValueError as error:
-                raise ValueError('{} Valid sides are {} * k + {}, at least {}.'.format(
-                    error, description.size_unit, description.size_offset, description.smallest_valid_size(1))) from None
+                raise ValueError(
+                    f'{error} Valid sides are {description.size_unit} * k + {description.size_offset}, at least {description.smallest_valid_size(1)}.'
+                ) from None
     return shape
 
 

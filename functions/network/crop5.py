@@ -1,4 +1,5 @@
 """``crop5``: ``unet1`` with ReLU instead of ELU in its last layer but one, published for stage 4."""
+
 from functions.network.builder import network_function
 from functions.network.description import CROP5
 

@@ -6,6 +6,7 @@ the parameter count are computed from the table, never typed a second time.
 
 Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net advanced).
 """
+
 import collections
 
 Layer = collections.namedtuple('Layer', 'name kind inputs filters kernel padding dilation activation normalise margin')
@@ -45,7 +46,7 @@ def concat(name, *sources):
     return Layer(name, 'concat', tuple(sources), None, None, None, 1, None, False, 0)
 
 
-class NetworkDescription(object):
+class NetworkDescription:
     """A network's table and what follows from it.
 
     :ivar name: key under which settings name the network.
@@ -80,12 +81,14 @@ class NetworkDescription(object):
         for layer in self.layers:
             inputs = {sides[source] for source in layer.inputs}
             if len(inputs) != 1:
-                raise ValueError('{}: an input side of {} makes {} join sides {}.'.format(
-                    self.name, side, layer.name, sorted(inputs)))
+                raise ValueError(
+                    f'{self.name}: an input side of {side} makes {layer.name} join sides {sorted(inputs)}.'
+                )
             sides[layer.name] = _output_side(layer, inputs.pop())
             if sides[layer.name] < 1:
-                raise ValueError('{}: an input side of {} is too small; nothing is left after {}.'.format(
-                    self.name, side, layer.name))
+                raise ValueError(
+                    f'{self.name}: an input side of {side} is too small; nothing is left after {layer.name}.'
+                )
         return sides
 
     def output_size(self, side):
@@ -122,12 +125,12 @@ class NetworkDescription(object):
         trainable, fixed = 0, 0
         for layer in self.layers:
             if layer.kind == 'conv':
-                trainable += layer.kernel ** 3 * channels[layer.inputs[0]] * layer.filters + layer.filters
+                trainable += layer.kernel**3 * channels[layer.inputs[0]] * layer.filters + layer.filters
                 if layer.normalise:
                     trainable += 2 * layer.filters
                     fixed += 2 * layer.filters
             elif layer.kind == 'up':
-                fixed += layer.kernel ** 3
+                fixed += layer.kernel**3
         return trainable, trainable + fixed
 
     def receptive_interval(self, begin, end):
@@ -206,7 +209,7 @@ class NetworkDescription(object):
         valid = [side for side in range(1, 220) if self.is_valid_size(side)]
         unit = valid[1] - valid[0]
         if any(b - a != unit for a, b in zip(valid, valid[1:])):
-            raise ValueError('{}: the valid sides {} are not evenly spaced.'.format(self.name, valid))
+            raise ValueError(f'{self.name}: the valid sides {valid} are not evenly spaced.')
         return unit, valid[0] % unit
 
 
@@ -273,104 +276,135 @@ def _faithful(layer, first, last, side):
 
 def _branch_r1(source):
     """The full-resolution branch of crop4 and decimation4 after its first convolution."""
-    return (conv('R1/conv2_R1', source, 20),
-            conv('R1/conv3_R1', 'R1/conv2_R1', 24),
-            conv('R1/conv4_R1', 'R1/conv3_R1', 28),
-            conv('R1/conv5_R1', 'R1/conv4_R1', 32),
-            conv('R1/conv6_R1', 'R1/conv5_R1', 32),
-            conv('R1/conv7_R1', 'R1/conv6_R1', 32))
+    return (
+        conv('R1/conv2_R1', source, 20),
+        conv('R1/conv3_R1', 'R1/conv2_R1', 24),
+        conv('R1/conv4_R1', 'R1/conv3_R1', 28),
+        conv('R1/conv5_R1', 'R1/conv4_R1', 32),
+        conv('R1/conv6_R1', 'R1/conv5_R1', 32),
+        conv('R1/conv7_R1', 'R1/conv6_R1', 32),
+    )
 
 
 def _branch_r2(source):
     """Their branch of half the resolution, back at full resolution beside ``R1/connection_R1``."""
-    return (conv('R2/conv2_R2', source, 30),
-            conv('R2/conv3_R2', 'R2/conv2_R2', 32, dilation=2),
-            conv('R2/conv4_R2', 'R2/conv3_R2', 34, dilation=2),
-            conv('R2/conv5_R2', 'R2/conv4_R2', 36, dilation=2),
-            conv('R2/conv6_R2', 'R2/conv5_R2', 38, dilation=2),
-            up('R2/conv7_R2', 'R2/conv6_R2'),
-            concat('R2/concat_R2', 'R2/conv7_R2', 'R1/connection_R1'),
-            conv('R2/conv8_R2', 'R2/concat_R2', 40))
+    return (
+        conv('R2/conv2_R2', source, 30),
+        conv('R2/conv3_R2', 'R2/conv2_R2', 32, dilation=2),
+        conv('R2/conv4_R2', 'R2/conv3_R2', 34, dilation=2),
+        conv('R2/conv5_R2', 'R2/conv4_R2', 36, dilation=2),
+        conv('R2/conv6_R2', 'R2/conv5_R2', 38, dilation=2),
+        up('R2/conv7_R2', 'R2/conv6_R2'),
+        concat('R2/concat_R2', 'R2/conv7_R2', 'R1/connection_R1'),
+        conv('R2/conv8_R2', 'R2/concat_R2', 40),
+    )
 
 
 def _branch_r4(source):
     """Their branch of a quarter of the resolution, back at full resolution beside ``R1/connection_R1``."""
-    return (conv('R4/conv2_R4', source, 40),
-            conv('R4/conv3_R4', 'R4/conv2_R4', 42, dilation=2),
-            conv('R4/conv4_R4', 'R4/conv3_R4', 44, dilation=2),
-            conv('R4/conv5_R4', 'R4/conv4_R4', 46, dilation=2),
-            up('R4/conv6_R4', 'R4/conv5_R4'),
-            crop('R4/connection_R2', 'R2/conv5_R2', 1),
-            concat('R4/concat1_R4', 'R4/conv6_R4', 'R4/connection_R2'),
-            conv('R4/conv7_R4', 'R4/concat1_R4', 46),
-            up('R4/conv8_R4', 'R4/conv7_R4'),
-            concat('R4/concat2_R4', 'R4/conv8_R4', 'R1/connection_R1'),
-            conv('R4/conv9_R4', 'R4/concat2_R4', 40))
+    return (
+        conv('R4/conv2_R4', source, 40),
+        conv('R4/conv3_R4', 'R4/conv2_R4', 42, dilation=2),
+        conv('R4/conv4_R4', 'R4/conv3_R4', 44, dilation=2),
+        conv('R4/conv5_R4', 'R4/conv4_R4', 46, dilation=2),
+        up('R4/conv6_R4', 'R4/conv5_R4'),
+        crop('R4/connection_R2', 'R2/conv5_R2', 1),
+        concat('R4/concat1_R4', 'R4/conv6_R4', 'R4/connection_R2'),
+        conv('R4/conv7_R4', 'R4/concat1_R4', 46),
+        up('R4/conv8_R4', 'R4/conv7_R4'),
+        concat('R4/concat2_R4', 'R4/conv8_R4', 'R1/connection_R1'),
+        conv('R4/conv9_R4', 'R4/concat2_R4', 40),
+    )
 
 
 def _head(*branches):
     """Rows that join the branches of a multi-resolution network and give the DVF."""
-    return (concat('Merged/concat', *branches),
-            conv('FullyConnected/conv1_FC', 'Merged/concat', 120, activation='elu'),
-            conv('FullyConnected/conv2_FC', 'FullyConnected/conv1_FC', 50, activation='elu'),
-            conv('DVF/DVF_RegNet', 'FullyConnected/conv2_FC', 3, kernel=1, activation=None, normalise=False))
+    return (
+        concat('Merged/concat', *branches),
+        conv('FullyConnected/conv1_FC', 'Merged/concat', 120, activation='elu'),
+        conv('FullyConnected/conv2_FC', 'FullyConnected/conv1_FC', 50, activation='elu'),
+        conv('DVF/DVF_RegNet', 'FullyConnected/conv2_FC', 3, kernel=1, activation=None, normalise=False),
+    )
 
 
-UNET1 = NetworkDescription('unet1', radius_train=(62, 62), pad_to=125, full_image=True, layers=(
-    conv('R1/conv1_R1', INPUT, 12, padding='same'),
-    pool('R2/max_R2', 'R1/conv1_R1', padding='same'),
-    conv('R2/conv1_R2', 'R2/max_R2', 24),
-    pool('R3/max_R3', 'R2/conv1_R2', padding='same'),
-    conv('R3/conv1_R3', 'R3/max_R3', 28),
-    pool('R4/max_R4', 'R3/conv1_R3'),
-    conv('R4/conv1_R4', 'R4/max_R4', 32, padding='same'),
-    conv('R4/conv2_R4', 'R4/conv1_R4', 40, padding='same'),
-    conv('R4/conv3_R4', 'R4/conv2_R4', 44, padding='same'),
-    up('R3_Up/conv1_R3_Up', 'R4/conv3_R4'),
-    concat('R3_Up/concat_R3_Up', 'R3_Up/conv1_R3_Up', 'R3/conv1_R3'),
-    conv('R3_Up/conv2_R3_Up', 'R3_Up/concat_R3_Up', 32, padding='same'),
-    up('R2_Up/conv1_R2_Up', 'R3_Up/conv2_R3_Up', margin=1),
-    concat('R2_Up/concat_R2_Up', 'R2_Up/conv1_R2_Up', 'R2/conv1_R2'),
-    conv('R2_Up/conv2_R2_Up', 'R2_Up/concat_R2_Up', 18, padding='same'),
-    up('R1_Up/conv1_R1_Up', 'R2_Up/conv2_R2_Up', margin=1),
-    concat('R1_Up/concat_R1_Up', 'R1_Up/conv1_R1_Up', 'R1/conv1_R1'),
-    # Named conv1_R2_Up inside R1_Up by the published code; kept so that its checkpoints restore.
-    conv('R1_Up/conv1_R2_Up', 'R1_Up/concat_R1_Up', 12, padding='same', activation='elu'),
-    conv('DVF/DVF_RegNet', 'R1_Up/conv1_R2_Up', 3, kernel=1, activation=None, normalise=False),
-))
+UNET1 = NetworkDescription(
+    'unet1',
+    radius_train=(62, 62),
+    pad_to=125,
+    full_image=True,
+    layers=(
+        conv('R1/conv1_R1', INPUT, 12, padding='same'),
+        pool('R2/max_R2', 'R1/conv1_R1', padding='same'),
+        conv('R2/conv1_R2', 'R2/max_R2', 24),
+        pool('R3/max_R3', 'R2/conv1_R2', padding='same'),
+        conv('R3/conv1_R3', 'R3/max_R3', 28),
+        pool('R4/max_R4', 'R3/conv1_R3'),
+        conv('R4/conv1_R4', 'R4/max_R4', 32, padding='same'),
+        conv('R4/conv2_R4', 'R4/conv1_R4', 40, padding='same'),
+        conv('R4/conv3_R4', 'R4/conv2_R4', 44, padding='same'),
+        up('R3_Up/conv1_R3_Up', 'R4/conv3_R4'),
+        concat('R3_Up/concat_R3_Up', 'R3_Up/conv1_R3_Up', 'R3/conv1_R3'),
+        conv('R3_Up/conv2_R3_Up', 'R3_Up/concat_R3_Up', 32, padding='same'),
+        up('R2_Up/conv1_R2_Up', 'R3_Up/conv2_R3_Up', margin=1),
+        concat('R2_Up/concat_R2_Up', 'R2_Up/conv1_R2_Up', 'R2/conv1_R2'),
+        conv('R2_Up/conv2_R2_Up', 'R2_Up/concat_R2_Up', 18, padding='same'),
+        up('R1_Up/conv1_R1_Up', 'R2_Up/conv2_R2_Up', margin=1),
+        concat('R1_Up/concat_R1_Up', 'R1_Up/conv1_R1_Up', 'R1/conv1_R1'),
+        # Named conv1_R2_Up inside R1_Up by the published code; kept so that its checkpoints restore.
+        conv('R1_Up/conv1_R2_Up', 'R1_Up/concat_R1_Up', 12, padding='same', activation='elu'),
+        conv('DVF/DVF_RegNet', 'R1_Up/conv1_R2_Up', 3, kernel=1, activation=None, normalise=False),
+    ),
+)
 
 # As unet1 but for one activation; published for stage 4 only.
-CROP5 = NetworkDescription('crop5', radius_train=(62, 62), pad_to=125, full_image=True, layers=[
-    layer._replace(activation='relu') if layer.name == 'R1_Up/conv1_R2_Up' else layer for layer in UNET1.layers])
+CROP5 = NetworkDescription(
+    'crop5',
+    radius_train=(62, 62),
+    pad_to=125,
+    full_image=True,
+    layers=[
+        layer._replace(activation='relu') if layer.name == 'R1_Up/conv1_R2_Up' else layer for layer in UNET1.layers
+    ],
+)
 
-CROP4 = NetworkDescription('crop4', radius_train=(50, 10), layers=(
-    conv('R1/conv1_R1', INPUT, 16),
-    crop('R1/crop_R1', 'R1/conv1_R1', 31),
-    *_branch_r1('R1/crop_R1'),
-    crop('R1/connection_R1', 'R1/conv1_R1', 36),
-    pool('R2/max_R2', 'R1/conv1_R1'),
-    conv('R2/conv1_R2', 'R2/max_R2', 30),
-    crop('R2/crop_R2', 'R2/conv1_R2', 8),
-    *_branch_r2('R2/crop_R2'),
-    pool('R4/max_R4', 'R2/conv1_R2'),
-    conv('R4/conv1_R4', 'R4/max_R4', 40),
-    *_branch_r4('R4/conv1_R4'),
-    *_head('R1/conv7_R1', 'R2/conv8_R2', 'R4/conv9_R4')))
+CROP4 = NetworkDescription(
+    'crop4',
+    radius_train=(50, 10),
+    layers=(
+        conv('R1/conv1_R1', INPUT, 16),
+        crop('R1/crop_R1', 'R1/conv1_R1', 31),
+        *_branch_r1('R1/crop_R1'),
+        crop('R1/connection_R1', 'R1/conv1_R1', 36),
+        pool('R2/max_R2', 'R1/conv1_R1'),
+        conv('R2/conv1_R2', 'R2/max_R2', 30),
+        crop('R2/crop_R2', 'R2/conv1_R2', 8),
+        *_branch_r2('R2/crop_R2'),
+        pool('R4/max_R4', 'R2/conv1_R2'),
+        conv('R4/conv1_R4', 'R4/max_R4', 40),
+        *_branch_r4('R4/conv1_R4'),
+        *_head('R1/conv7_R1', 'R2/conv8_R2', 'R4/conv9_R4'),
+    ),
+)
 
-DECIMATION4 = NetworkDescription('decimation4', radius_train=(52, 10), layers=(
-    down('DownSampling_R4/images_R4', INPUT, 4),
-    crop('DownSampling_R2/crop_R2', INPUT, 19),
-    down('DownSampling_R2/images_R2', 'DownSampling_R2/crop_R2', 2),
-    crop('DownSampling_R1/images_R1', INPUT, 34),
-    conv('R1/conv1_R1', 'DownSampling_R1/images_R1', 16, padding='same'),
-    *_branch_r1('R1/conv1_R1'),
-    crop('R1/connection_R1', 'R1/conv1_R1', 5),
-    # Named conv2_R1 inside R2 by the published code; kept so that its checkpoints restore.
-    conv('R2/conv2_R1', 'DownSampling_R2/images_R2', 20, padding='same'),
-    *_branch_r2('R2/conv2_R1'),
-    conv('R4/conv1_R4', 'DownSampling_R4/images_R4', 30),
-    *_branch_r4('R4/conv1_R4'),
-    *_head('R1/conv7_R1', 'R2/conv8_R2', 'R4/conv9_R4')))
+DECIMATION4 = NetworkDescription(
+    'decimation4',
+    radius_train=(52, 10),
+    layers=(
+        down('DownSampling_R4/images_R4', INPUT, 4),
+        crop('DownSampling_R2/crop_R2', INPUT, 19),
+        down('DownSampling_R2/images_R2', 'DownSampling_R2/crop_R2', 2),
+        crop('DownSampling_R1/images_R1', INPUT, 34),
+        conv('R1/conv1_R1', 'DownSampling_R1/images_R1', 16, padding='same'),
+        *_branch_r1('R1/conv1_R1'),
+        crop('R1/connection_R1', 'R1/conv1_R1', 5),
+        # Named conv2_R1 inside R2 by the published code; kept so that its checkpoints restore.
+        conv('R2/conv2_R1', 'DownSampling_R2/images_R2', 20, padding='same'),
+        *_branch_r2('R2/conv2_R1'),
+        conv('R4/conv1_R4', 'DownSampling_R4/images_R4', 30),
+        *_branch_r4('R4/conv1_R4'),
+        *_head('R1/conv7_R1', 'R2/conv8_R2', 'R4/conv9_R4'),
+    ),
+)
 
 NETWORKS = {network.name: network for network in (UNET1, CROP4, CROP5, DECIMATION4)}
 # The published code's name of the same network.

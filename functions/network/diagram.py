@@ -1,4 +1,5 @@
 """Pages of boxes and arrows, in inches from the lower left corner, written as PNG files."""
+
 import os
 import uuid
 
@@ -14,7 +15,7 @@ DPI = 140
 TEXT, PALE = '#1f2328', '#4d5561'
 
 
-class Page(object):
+class Page:
     """A figure that is one sheet of boxes and arrows.
 
     :param width, height: inches.
@@ -41,13 +42,14 @@ class Page(object):
 
     def text(self, x, y, words, size, **style):
         """Text around a point; ``style`` as of matplotlib."""
-        style = dict(dict(ha='center', va='center', color=TEXT, zorder=5), **style)
+        style = dict({'ha': 'center', 'va': 'center', 'color': TEXT, 'zorder': 5}, **style)
         self.axes.text(x, y, words, fontsize=size, **style)
 
     def band(self, left, bottom, right, top, colour):
         """A coloured rectangle behind everything."""
-        self.axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, facecolor=colour,
-                                      edgecolor='none', zorder=0))
+        self.axes.add_patch(
+            Rectangle((left, bottom), right - left, top - bottom, facecolor=colour, edgecolor='none', zorder=0)
+        )
 
     def box(self, box, colour, fill, name, around=False):
         """An empty rounded box.
@@ -58,26 +60,55 @@ class Page(object):
         :param around: whether other boxes and arrows lie inside it.
         """
         corner = 0.05
-        self.axes.add_patch(FancyBboxPatch(
-            (box.x - box.width / 2 + corner, box.y - box.height / 2 + corner), box.width - 2 * corner,
-            box.height - 2 * corner, edgecolor=colour, facecolor=fill, linewidth=1.2, gid=name,
-            boxstyle='round,pad={}'.format(corner), zorder=1 if around else 3))
+        self.axes.add_patch(
+            FancyBboxPatch(
+                (box.x - box.width / 2 + corner, box.y - box.height / 2 + corner),
+                box.width - 2 * corner,
+                box.height - 2 * corner,
+                edgecolor=colour,
+                facecolor=fill,
+                linewidth=1.2,
+                gid=name,
+                boxstyle=f'round,pad={corner}',
+                zorder=1 if around else 3,
+            )
+        )
 
     def arrow(self, points, colour, name, both=False):
         """A line through points, with a head at the end (and, with ``both``, at the beginning)."""
         codes = [Path.MOVETO] + [Path.LINETO] * (len(points) - 1)
-        patch = FancyArrowPatch(path=Path(points, codes), arrowstyle='<|-|>' if both else '-|>',
-                                mutation_scale=8, color=colour, linewidth=1.4, zorder=2, shrinkA=0, shrinkB=0,
-                                joinstyle='miter', capstyle='butt', gid=name)
+        patch = FancyArrowPatch(
+            path=Path(points, codes),
+            arrowstyle='<|-|>' if both else '-|>',
+            mutation_scale=8,
+            color=colour,
+            linewidth=1.4,
+            zorder=2,
+            shrinkA=0,
+            shrinkB=0,
+            joinstyle='miter',
+            capstyle='butt',
+            gid=name,
+        )
         self.axes.add_patch(patch)
 
     def legend(self, entries, columns, bottom=0.06):
         """Names of arrow colours along the bottom of the page: ordered dictionary name -> colour."""
-        handles = [Line2D([], [], color=colour, linewidth=2.4, label=name)
-                   for name, colour in entries.items()]
-        self.axes.legend(handles=handles, loc='lower center', bbox_to_anchor=(0.5, bottom / self.height),
-                         ncol=columns, fontsize=9, frameon=False, handlelength=1.6, columnspacing=1.8,
-                         handletextpad=0.6, borderpad=0, borderaxespad=0, labelspacing=0.45)
+        handles = [Line2D([], [], color=colour, linewidth=2.4, label=name) for name, colour in entries.items()]
+        self.axes.legend(
+            handles=handles,
+            loc='lower center',
+            bbox_to_anchor=(0.5, bottom / self.height),
+            ncol=columns,
+            fontsize=9,
+            frameon=False,
+            handlelength=1.6,
+            columnspacing=1.8,
+            handletextpad=0.6,
+            borderpad=0,
+            borderaxespad=0,
+            labelspacing=0.45,
+        )
 
     def save(self, path):
         """Write a PNG, whole or not at all; its folder is made.
@@ -88,8 +119,9 @@ class Page(object):
         pixels = _with_palette(np.asarray(self.figure.canvas.buffer_rgba())[..., :3])
         folder, name = os.path.split(os.path.abspath(path))
         os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, '.{}.{}-{}.png'.format(
-            name.partition('.')[0], os.getpid(), uuid.uuid4().hex[:8]))
+        temporary = os.path.join(
+            folder, '.{}.{}-{}.png'.format(name.partition('.')[0], os.getpid(), uuid.uuid4().hex[:8])
+        )
         try:
             with open(temporary, 'wb') as stream:
                 pixels.save(stream, format='PNG', optimize=True, dpi=(DPI, DPI))

@@ -4,6 +4,7 @@ Rows are lanes: one or more per resolution, the finest on top. Columns follow th
 the right of the last of its inputs, and right below or above its input where it changes the resolution.
 Everything follows from the table of :mod:`functions.network.description`.
 """
+
 import collections
 
 from functions.network.description import INPUT
@@ -29,7 +30,7 @@ def places(description):
         for chain in [chain for chain in chains(description, strided) if strided[chain[0]] == resolution]:
             free = [lane for lane, end in enumerate(ends) if columns[chain[0]] > end]
             lane = free[0] if free else len(ends)
-            ends[lane:lane + 1] = [columns[chain[-1]]]
+            ends[lane : lane + 1] = [columns[chain[-1]]]
             lanes.update((name, first_lane + lane) for name in chain)
         first_lane += len(ends)
     return {name: Place(columns[name], lanes[name], strided[name]) for name in columns}
@@ -62,10 +63,17 @@ def chains(description, strided):
     # Chains that leave another one at its own resolution stand below it.
     inputs = {layer.name: layer.inputs[0] for layer in description.layers}
     position = {name: number for number, chain in enumerate(found) for name in chain}
-    branches = {number for number, chain in enumerate(found)
-                if chain[0] in inputs and strided[inputs[chain[0]]] == strided[chain[0]]}
-    order = sorted(range(len(found)), key=lambda number: (
-        (position[inputs[found[number][0]]], 1, number) if number in branches else (number, 0, number)))
+    branches = {
+        number
+        for number, chain in enumerate(found)
+        if chain[0] in inputs and strided[inputs[chain[0]]] == strided[chain[0]]
+    }
+    order = sorted(
+        range(len(found)),
+        key=lambda number: (
+            (position[inputs[found[number][0]]], 1, number) if number in branches else (number, 0, number)
+        ),
+    )
     return [found[number] for number in order]
 
 
@@ -80,8 +88,11 @@ def route(source, layer, placed, boxes, track):
     a, b = boxes[source], boxes[layer.name]
     # 1 where the arrow goes up the page.
     up = 1 if b.y > a.y else -1
-    between = [place for place in placed.values() if place.lane == start.lane and
-               start.column < place.column < end.column + (start.lane != end.lane)]
+    between = [
+        place
+        for place in placed.values()
+        if place.lane == start.lane and start.column < place.column < end.column + (start.lane != end.lane)
+    ]
     if start.column == end.column:
         return [(a.x, a.y + up * a.height / 2), (b.x, b.y - up * b.height / 2)]
     if start.lane == end.lane and not between:

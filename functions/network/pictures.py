@@ -2,6 +2,7 @@
 
 Every box, number and arrow of a network's figure comes from its table (:mod:`functions.network.description`).
 """
+
 import argparse
 import collections
 import os
@@ -14,16 +15,21 @@ from functions.network.diagram import PALE, Page
 from functions.network.layout import Box, places, route
 
 #: The networks of the documentation, by their names in the paper.
-TITLES = collections.OrderedDict([
-    ('unet1', 'U-Net'), ('decimation4', 'Multi-view'), ('crop4', 'U-Net advanced')])
+TITLES = collections.OrderedDict([('unet1', 'U-Net'), ('decimation4', 'Multi-view'), ('crop4', 'U-Net advanced')])
 ARCHITECTURE = 'software_architecture.png'
 
 #: Operation -> (colour of its arrows and borders, colour of its boxes).
 COLOURS = {
-    'convolution': ('#1f6fb4', '#dbeaf7'), 'dilated': ('#6a3fa0', '#e6dcf3'),
-    'pointwise': ('#0b3d6b', '#b9d3ec'), 'pool': ('#c2302e', '#f8dcdb'), 'up': ('#d98200', '#fdebcb'),
-    'crop': ('#6b7280', '#eceef1'), 'down': ('#8c4a1e', '#f0dfd2'), 'concat': ('#22883d', '#d9f0de'),
-    'input': ('#1f2328', '#ffffff')}
+    'convolution': ('#1f6fb4', '#dbeaf7'),
+    'dilated': ('#6a3fa0', '#e6dcf3'),
+    'pointwise': ('#0b3d6b', '#b9d3ec'),
+    'pool': ('#c2302e', '#f8dcdb'),
+    'up': ('#d98200', '#fdebcb'),
+    'crop': ('#6b7280', '#eceef1'),
+    'down': ('#8c4a1e', '#f0dfd2'),
+    'concat': ('#22883d', '#d9f0de'),
+    'input': ('#1f2328', '#ffffff'),
+}
 _ACTIVATIONS = {'relu': 'ReLU', 'elu': 'ELU'}
 _RESOLUTIONS = {1: 'full resolution', 2: 'half', 4: 'quarter', 8: 'eighth'}
 _BANDS = '#f4f6f8', '#e6eaef'
@@ -31,7 +37,7 @@ _BANDS = '#f4f6f8', '#e6eaef'
 # Inches: page, room at its left, at its right and for the legend; a lane and what lies between resolutions; a
 # box; an arrow over boxes; the scope's name beside the boxes.
 _WIDTH, _LEFT, _RIGHT, _FOOT = 12.5, 0.4, 0.04, 0.62
-_LANE, _BAND, _BOX_HEIGHT, _TRACK, _SCOPE = 1., 0.08, 0.64, 0.215, 0.09
+_LANE, _BAND, _BOX_HEIGHT, _TRACK, _SCOPE = 1.0, 0.08, 0.64, 0.215, 0.09
 # Characters: a line of the caption, a layer's name in one line, a scope no wider than a box.
 _LINE, _NAME, _SHORT = 160, 9, 9
 
@@ -46,23 +52,27 @@ def operation(layer):
 def operation_name(layer):
     """The operation in words, for the legend."""
     if layer.kind == 'conv':
-        name = 'convolution {}'.format(cube(layer.kernel))
-        return name if layer.dilation == 1 else '{}, dilation {}'.format(name, layer.dilation)
+        name = f'convolution {cube(layer.kernel)}'
+        return name if layer.dilation == 1 else f'{name}, dilation {layer.dilation}'
     if layer.kind == 'pool':
-        return 'max pooling {}'.format(cube(layer.kernel))
-    return {'crop': 'crop', 'concat': 'concatenation', 'up': 'trilinear up-sampling, n \u2192 2n + 1',
-            'down': 'fixed B-spline down-sampling'}[layer.kind]
+        return f'max pooling {cube(layer.kernel)}'
+    return {
+        'crop': 'crop',
+        'concat': 'concatenation',
+        'up': 'trilinear up-sampling, n \u2192 2n + 1',
+        'down': 'fixed B-spline down-sampling',
+    }[layer.kind]
 
 
 def short_name(name):
     """A layer's name without its scope, which stands beside the boxes."""
     scope, _, short = name.rpartition('/')
-    return short[:-len(scope) - 1] if scope and short.endswith('_' + scope) else short
+    return short[: -len(scope) - 1] if scope and short.endswith('_' + scope) else short
 
 
 def cube(side):
     """A side as the size of a cube: 125 with a raised 3."""
-    return '{}\u00b3'.format(side)
+    return f'{side}\u00b3'
 
 
 def network_page(description):
@@ -77,26 +87,30 @@ def network_page(description):
         page.band(0, bottom, _WIDTH, top, _BANDS[number % 2])
         page.text(0.2, (bottom + top) / 2, _RESOLUTIONS[resolution], 9, rotation=90, color=PALE)
     pitch = (_WIDTH - _LEFT - _RIGHT) / (1 + max(place.column for place in placed.values()))
-    boxes = {name: Box(_LEFT + (place.column + 0.5) * pitch, lanes[place.lane], min(0.85 * pitch, 0.72),
-                       _BOX_HEIGHT) for name, place in placed.items()}
+    boxes = {
+        name: Box(_LEFT + (place.column + 0.5) * pitch, lanes[place.lane], min(0.85 * pitch, 0.72), _BOX_HEIGHT)
+        for name, place in placed.items()
+    }
     kinds = dict({layer.name: operation(layer) for layer in description.layers}, **{INPUT: 'input'})
     for name, box in boxes.items():
         page.box(box, *COLOURS[kinds[name]], name=name)
-        _write(page, box, name, '{} ch\n{}'.format(channels[name], cube(sides[name])))
+        _write(page, box, name, f'{channels[name]} ch\n{cube(sides[name])}')
     for layer in description.layers:
         for source in layer.inputs:
-            page.arrow(route(source, layer, placed, boxes, _TRACK), COLOURS[kinds[layer.name]][0],
-                       '{} > {}'.format(source, layer.name))
+            page.arrow(
+                route(source, layer, placed, boxes, _TRACK), COLOURS[kinds[layer.name]][0], f'{source} > {layer.name}'
+            )
     _write_scopes(page, description, placed, boxes)
-    entries = collections.OrderedDict((operation_name(layer), COLOURS[operation(layer)][0])
-                                      for layer in description.layers)
+    entries = collections.OrderedDict(
+        (operation_name(layer), COLOURS[operation(layer)][0]) for layer in description.layers
+    )
     page.legend(entries, -(-len(entries) // 2))
     return page
 
 
 def _rows(placed, head):
     """(height of the page, dictionary lane -> y of its boxes, dictionary stride -> (bottom, top)), inches."""
-    strides = dict((place.lane, place.stride) for place in placed.values())
+    strides = {place.lane: place.stride for place in placed.values()}
     height = head + _FOOT + _LANE * len(strides) + 2 * _BAND * len(set(strides.values()))
     top, lanes, bands = height - head, {}, collections.OrderedDict()
     for stride in sorted(set(strides.values())):
@@ -115,15 +129,24 @@ def _write(page, box, name, numbers):
     short = short_name(name)
     if len(short) > _NAME:
         short = short.replace('_', '\n_', 1)
-    page.text(box.x, box.y + 0.165, short, 0.93 * size, linespacing=1.1, gid=name,
-              va='center' if '\n' in short else 'center_baseline')
+    page.text(
+        box.x,
+        box.y + 0.165,
+        short,
+        0.93 * size,
+        linespacing=1.1,
+        gid=name,
+        va='center' if '\n' in short else 'center_baseline',
+    )
     page.text(box.x, box.y - 0.13, numbers, size, linespacing=1.1, gid=name)
 
 
 def _write_scopes(page, description, placed, boxes):
     """The scope's name beside the first of the boxes that stand next to one another in it."""
-    scopes = {(placed[layer.name].lane, placed[layer.name].column): layer.name.rpartition('/')[0]
-              for layer in description.layers}
+    scopes = {
+        (placed[layer.name].lane, placed[layer.name].column): layer.name.rpartition('/')[0]
+        for layer in description.layers
+    }
     for layer in description.layers:
         place, box = placed[layer.name], boxes[layer.name]
         scope = scopes[place.lane, place.column]
@@ -131,28 +154,34 @@ def _write_scopes(page, description, placed, boxes):
         if before and scopes[place.lane, max(before)] == scope:
             continue
         # Away from the side where its arrow enters; to the left where the next box is another scope's.
-        below = any(placed[source].column == place.column and placed[source].lane < place.lane
-                    for source in layer.inputs)
+        below = any(
+            placed[source].column == place.column and placed[source].lane < place.lane for source in layer.inputs
+        )
         left = len(scope) > _SHORT and scopes.get((place.lane, place.column + 1), scope) != scope
-        page.text(box.x + (1 if left else -1) * box.width / 2,
-                  box.y + (-1 if below else 1) * (box.height / 2 + _SCOPE), scope, 7,
-                  ha='right' if left else 'left', style='italic', color=PALE)
+        page.text(
+            box.x + (1 if left else -1) * box.width / 2,
+            box.y + (-1 if below else 1) * (box.height / 2 + _SCOPE),
+            scope,
+            7,
+            ha='right' if left else 'left',
+            style='italic',
+            color=PALE,
+        )
 
 
 def _title(description):
     title = TITLES.get(description.name)
-    return '{} ({})'.format(title, description.name) if title else description.name
+    return f'{title} ({description.name})' if title else description.name
 
 
 def _notes(description, side):
     trainable, every = description.number_of_parameters()
     words = (
-        '{:,} trainable parameters ({:,} values with batch-norm statistics and fixed kernels). Input '
-        '{} \u00d7 2 channels (moving, fixed), DVF {} \u00d7 3; valid sides are {}k + {}, at least {}, each '
+        f'{trainable:,} trainable parameters ({every:,} values with batch-norm statistics and fixed kernels). Input '
+        f'{cube(side)} \u00d7 2 channels (moving, fixed), DVF {cube(description.output_size(side))} \u00d7 3; valid sides are {description.size_unit}k + {description.size_offset}, at least {description.smallest_valid_size(1)}, each '
         'axis its own. In a box: layer, channels and size of its output; beside the boxes, in italics, the '
-        'scope. {}').format(
-            trainable, every, cube(side), cube(description.output_size(side)), description.size_unit,
-            description.size_offset, description.smallest_valid_size(1), _convolutions(description))
+        f'scope. {_convolutions(description)}'
+    )
     return textwrap.wrap(words, _LINE)
 
 
@@ -164,10 +193,13 @@ def _convolutions(description):
         if layer.normalise:
             activations.setdefault(layer.activation, []).append(layer.name)
     usual = max(activations, key=lambda key: len(activations[key]))
-    words = ['Convolutions with bias, batch norm and {}'.format(_ACTIVATIONS[usual])]
-    words += ['{} after {}'.format(_ACTIVATIONS[key], ' and '.join(names))
-              for key, names in activations.items() if key != usual]
-    words += ['{} with bias only'.format(layer.name) for layer in convolutions if not layer.normalise]
+    words = [f'Convolutions with bias, batch norm and {_ACTIVATIONS[usual]}']
+    words += [
+        '{} after {}'.format(_ACTIVATIONS[key], ' and '.join(names))
+        for key, names in activations.items()
+        if key != usual
+    ]
+    words += [f'{layer.name} with bias only' for layer in convolutions if not layer.normalise]
     padded = [layer.name for layer in description.layers if layer.kind == 'up' and layer.margin]
     words += ['a margin of zeros around {}'.format(' and '.join(padded))] if padded else []
     return '; '.join(words) + '.'
@@ -182,8 +214,7 @@ def draw(output, network=None):
     :raises OSError: ``output`` cannot be written.
     """
     descriptions = [network_description(name) for name in (TITLES if network is None else [network])]
-    pages = [('network_{}.png'.format(description.name), network_page(description))
-             for description in descriptions]
+    pages = [(f'network_{description.name}.png', network_page(description)) for description in descriptions]
     if network is None:
         pages.append((ARCHITECTURE, architecture_page()))
     for name, page in pages:
@@ -193,17 +224,19 @@ def draw(output, network=None):
 
 def main(words=None):
     """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
-    parser = argparse.ArgumentParser(prog='python -m functions.network.pictures',
-                                     description='Draw the networks and the architecture of the software.')
+    parser = argparse.ArgumentParser(
+        prog='python -m functions.network.pictures',
+        description='Draw the networks and the architecture of the software.',
+    )
     parser.add_argument('--output', default='docs', metavar='FOLDER', help='where the PNG files go')
     parser.add_argument('--network', metavar='NAME', help='draw this network only')
     arguments = parser.parse_args(words)
     try:
         draw(arguments.output, arguments.network)
     except KeyError as error:
-        return '--network: {}'.format(error.args[0])
+        return f'--network: {error.args[0]}'
     except OSError as error:
-        return 'Cannot write to {}: {}.'.format(arguments.output, error.strerror or error)
+        return f'Cannot write to {arguments.output}: {error.strerror or error}.'
     return None
 
 

@@ -4,6 +4,7 @@ units.
 Distances are approximate (exact in sign, right to some 10 % in length near the surface); a tissue's share
 of a voxel is a ramp one voxel wide across its surface, so edges carry partial volume.
 """
+
 import numpy as np
 
 from functions.phantom.frame import smooth_max, smooth_step
@@ -29,7 +30,7 @@ def ellipse(x, y, rx, ry):
     return f * (f - 1.0) / np.sqrt(gx * gx + gy * gy + 1e-9)
 
 
-class Anatomy(object):
+class Anatomy:
     """Shapes of one patient. Points in mm from the centre of the box, arrays that broadcast.
 
     :param frame: :class:`functions.phantom.frame.Frame`.
@@ -90,10 +91,18 @@ class Anatomy(object):
         ax, ay = self.aorta_axis(z)
         aorta = np.sqrt((x - ax) ** 2 + (y - ay) ** 2) - 13.0 * p.scale
         aorta = np.maximum(aorta, z - (p.carina_z + 22.0 * p.scale))
-        arch = np.sqrt((x - 16.0 * sx) ** 2 + ((y - ay + 14.0 * sy) * 0.6) ** 2
-                       + (z - p.carina_z - 18.0 * p.scale) ** 2) - 17.0 * p.scale
-        hilum = np.sqrt((np.abs(x) - 26.0 * sx) ** 2 + (y - self.frame.spine(z) + 32.0 * sy) ** 2
-                        + ((z - p.carina_z + 20.0 * p.scale) * 0.7) ** 2) - 11.0 * p.scale
+        arch = (
+            np.sqrt((x - 16.0 * sx) ** 2 + ((y - ay + 14.0 * sy) * 0.6) ** 2 + (z - p.carina_z - 18.0 * p.scale) ** 2)
+            - 17.0 * p.scale
+        )
+        hilum = (
+            np.sqrt(
+                (np.abs(x) - 26.0 * sx) ** 2
+                + (y - self.frame.spine(z) + 32.0 * sy) ** 2
+                + ((z - p.carina_z + 20.0 * p.scale) * 0.7) ** 2
+            )
+            - 11.0 * p.scale
+        )
         joined = smooth_max(-slab, -heart, 8.0 * p.scale)
         joined = smooth_max(joined, -np.minimum(aorta, arch), 5.0 * p.scale)
         return -smooth_max(joined, -hilum, 8.0 * p.scale)
@@ -190,10 +199,13 @@ class Anatomy(object):
         body = smooth_max(column, gap, 2.0 * s)
         canal = np.sqrt(x * x + (v - 22.0 * s) ** 2 + 1e-6) - 8.0 * s
         arch = np.maximum(np.maximum(canal - 4.5 * s, -canal), np.abs(along) - 8.5 * s)
-        process = np.maximum(np.maximum(np.abs(x) - 2.6 * s, np.abs(v - 42.0 * s) - 14.0 * s),
-                             np.abs(along + 0.35 * (v - 30.0 * s)) - 5.0 * s)
-        transverse = np.maximum(np.abs(np.abs(x) - 22.0 * s) - 14.0 * s,
-                                np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s)
+        process = np.maximum(
+            np.maximum(np.abs(x) - 2.6 * s, np.abs(v - 42.0 * s) - 14.0 * s),
+            np.abs(along + 0.35 * (v - 30.0 * s)) - 5.0 * s,
+        )
+        transverse = np.maximum(
+            np.abs(np.abs(x) - 22.0 * s) - 14.0 * s, np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s
+        )
         transverse = np.maximum(transverse, np.abs(along) - 5.0 * s)
         bone = np.minimum(np.minimum(body, arch), np.minimum(process, transverse))
         return bone, column, canal
@@ -265,8 +277,11 @@ class Anatomy(object):
         hu = mix(hu, density, share(outside))
         bone, column, canal = self.spine_bones(x, y, z)
         hu = mix(hu, 85.0, share(column))
-        hu = mix(hu, mix(520.0, 175.0 + 22.0 * texture, share(bone + max(0.9, 1.7 * s), 1.6)),
-                 share(np.maximum(bone, body + p.skin)))
+        hu = mix(
+            hu,
+            mix(520.0, 175.0 + 22.0 * texture, share(bone + max(0.9, 1.7 * s), 1.6)),
+            share(np.maximum(bone, body + p.skin)),
+        )
         hu = mix(hu, 22.0, share(canal))
         front = wall - self.frame_gap - max(2.2, 4.5 * s)
         sternum = np.maximum(np.abs(x) - 15.0 * sx, np.abs(front) - max(2.2, 4.8 * s))
@@ -291,14 +306,17 @@ class Anatomy(object):
         above = self.below_diaphragm(xi, eta, z)
         crossing = xi - 0.12 - 0.25 * (eta + 0.4)
         organ = mix(LIVER + 3.0 * texture, fat, smooth_step((crossing + 0.06) * (1 / 0.12)))
-        stomach = ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s) \
+        stomach = (
+            ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s)
             + np.maximum(np.abs(z - p.recess_z + 6.0 * s) - 30.0 * s, 0) * 0.7
+        )
         gas = smooth_step(((p.dome_eta - 0.12 - eta) * p.chest_ry) * (1.0 / (2.0 * s)))
         content = mix(SPLEEN, mix(FLUID + 15.0, -960.0, gas), share(stomach + 3.5 * s))
         organ = mix(organ, content, share(stomach))
-        spleen = ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s) \
+        spleen = (
+            ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s)
             + np.maximum(np.abs(z - p.recess_z) - 38.0 * s, 0) * 0.7
+        )
         organ = mix(organ, SPLEEN + 3.0 * texture, share(spleen))
         organ = mix(organ, MUSCLE, share(-above - 2.5 * s, 2.0))
-        hu = mix(hu, organ, share(above, 2.0))
-        return hu
+        return mix(hu, organ, share(above, 2.0))

@@ -17,6 +17,7 @@ diaphragm.
 
 The density of the lung is conserved: ``rho_fixed(p) = rho_moving(p + u(p)) det(I + du/dp)``.
 """
+
 import math
 
 import numpy as np
@@ -33,12 +34,11 @@ def check_type(type_im):
     :raises InputError: not one of 0 (T00) ... 9 (T90).
     """
     if isinstance(type_im, (bool, float, str)) or type_im not in range(PHASES):
-        raise InputError('Phase type_im={!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).'
-                         .format(type_im))
+        raise InputError(f'Phase type_im={type_im!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).')
     return int(type_im)
 
 
-class Breathing(object):
+class Breathing:
     """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtype is
     kept.
 
@@ -96,7 +96,7 @@ class Breathing(object):
         p = self.patient
         rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
         rise = rise * self.rise
-        rise = rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25 ** 2)))
+        rise = rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25**2)))
         if sliding:
             rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / self.slide_width)))
             rise = rise * smooth_step(self.frame.beside_spine(xi, eta) / (6.0 * p.scale))
@@ -112,8 +112,9 @@ class Breathing(object):
         """Relative narrowing in x and in y at height z."""
         p = self.patient
         level = 0.35 + 0.65 * smooth_step((self.top - z) / (0.6 * p.size[2]))
-        return (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level, \
-            (amplitude * p.chest_motion[1] / p.chest_rx) * level
+        return (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level, (
+            amplitude * p.chest_motion[1] / p.chest_rx
+        ) * level
 
     def forward(self, x, y, z, type_im, sliding=True):
         """Where reference points are in a phase.
@@ -184,8 +185,12 @@ class Breathing(object):
     def transform(self, points, type_fixed, type_moving):
         """Where points (n, 3) of one phase are in another; mm from the centre of the box, float64."""
         x, y, z = np.asarray(points, dtype=np.float64).T
-        return np.stack(self.forward(*self.inverse(x, y, z, check_type(type_fixed), iterations=25),
-                                     type_im=check_type(type_moving)), axis=1)
+        return np.stack(
+            self.forward(
+                *self.inverse(x, y, z, check_type(type_fixed), iterations=25), type_im=check_type(type_moving)
+            ),
+            axis=1,
+        )
 
 
 def grid_slabs(size, below=0, thickness=4):

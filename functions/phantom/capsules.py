@@ -1,5 +1,6 @@
 """Drawing capsules (tapered tubes with round ends) into a volume, with partial volume, each in its own
 small box."""
+
 import numpy as np
 
 

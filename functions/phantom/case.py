@@ -1,5 +1,6 @@
 """One patient, made in memory: shapes, trees, breathing, and the images, masks and landmarks that follow
 from them."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -13,7 +14,7 @@ from functions.phantom.scanner import scan
 from functions.phantom.trees import Trees
 
 
-class Case(object):
+class Case:
     """Patient ``cn`` of the phantom.
 
     The trees and the reference volume are made on first use and kept; ``release`` forgets them.
@@ -60,9 +61,11 @@ class Case(object):
         :raises InputError: a phase that does not exist.
         """
         volumes = self.volumes(type_im)
-        return (self.to_image(scan(self.patient, volumes, type_im)),
-                self.to_image((volumes.lung > 0.5).astype(np.uint8)),
-                self.to_image((volumes.body > 0.5).astype(np.uint8)))
+        return (
+            self.to_image(scan(self.patient, volumes, type_im)),
+            self.to_image((volumes.lung > 0.5).astype(np.uint8)),
+            self.to_image((volumes.body > 0.5).astype(np.uint8)),
+        )
 
     def landmarks(self, type_im=0):
         """Vessel branchings inside the lungs in a phase, the most spread ones first.

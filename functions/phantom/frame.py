@@ -6,6 +6,7 @@ curve at every height. Tissue that moves up and down at constant (xi, eta) there
 wall: this is where the sliding of the pleura comes from (breathing.py), and why the lungs stay inside the
 ribs in every phase.
 """
+
 import numpy as np
 
 
@@ -21,7 +22,7 @@ def smooth_max(a, b, width):
     return np.maximum(a, b) + h * h * (0.25 / width)
 
 
-class Frame(object):
+class Frame:
     """Straightened coordinates of one patient. All methods take and return arrays that broadcast, any float
     dtype."""
 
@@ -66,5 +67,6 @@ class Frame(object):
         """Distance (mm) from the column of vertebrae and what lies behind it; negative inside."""
         p = self.patient
         sx, sy = p.scale_xyz[0], p.scale_xyz[1]
-        return smooth_max(np.abs(xi) * p.chest_rx - 19.0 * sx, (p.spine_eta - eta) * p.chest_ry - 16.0 * sy,
-                          4.0 * p.scale)
+        return smooth_max(
+            np.abs(xi) * p.chest_rx - 19.0 * sx, (p.spine_eta - eta) * p.chest_ry - 16.0 * sy, 4.0 * p.scale
+        )

@@ -1,4 +1,5 @@
 """Landmarks at vessel branchings, and the text files they are kept in."""
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -56,10 +57,11 @@ def choose_landmarks(case):
     count = case.options['Landmarks']
     points = candidates(case)
     if len(points) < count:
-        raise InputError('Case {} of the phantom has {} vessel branchings inside its lungs, '
-                         "setting['Phantom']['Landmarks'] asks for {}; ask for fewer or enlarge Size {}."
-                         .format(case.patient.cn, len(points), count, list(case.patient.size)))
-    points = points[:CHOICE * count]
+        raise InputError(
+            f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs, '
+            f"setting['Phantom']['Landmarks'] asks for {count}; ask for fewer or enlarge Size {list(case.patient.size)}."
+        )
+    points = points[: CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
     return points[farthest_first(points, count, start)]
 
@@ -83,11 +85,13 @@ def landmark_texts(points, size, origin):
         return ''.join(separator.join(pattern % value for value in row).rstrip() + '\n' for row in table)
 
     def elastix(kind, text):
-        return '{}\n{}\n{}'.format(kind, len(index), text)
+        return f'{kind}\n{len(index)}\n{text}'
 
-    return [('LandmarkPointExact', '# x y z in mm\n' + rows(points, '%.9f', ' ')),
-            ('LandmarkIndex', rows(dirlab, '%d')),
-            ('LandmarkIndex_tr', rows(index, '%d')),
-            ('LandmarkIndex_elx', elastix('index', rows(index, '%d'))),
-            ('LandmarkPoint_tr', rows(world, '%-9.3f')),
-            ('LandmarkPoint_elx', elastix('point', rows(world, '%-9.3f')))]
+    return [
+        ('LandmarkPointExact', '# x y z in mm\n' + rows(points, '%.9f', ' ')),
+        ('LandmarkIndex', rows(dirlab, '%d')),
+        ('LandmarkIndex_tr', rows(index, '%d')),
+        ('LandmarkIndex_elx', elastix('index', rows(index, '%d'))),
+        ('LandmarkPoint_tr', rows(world, '%-9.3f')),
+        ('LandmarkPoint_elx', elastix('point', rows(world, '%-9.3f'))),
+    ]

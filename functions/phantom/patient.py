@@ -3,6 +3,7 @@
 Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written
 for a box of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
 """
+
 import numbers
 
 import numpy as np
@@ -16,23 +17,29 @@ PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
 
 #: ``setting['Phantom']``: what may be set, and its default. A pair is a range from which each patient draws.
 DEFAULT_OPTIONS = {
-    'Size': list(FULL_SIZE),             # voxels in x, y, z at 1 mm
-    'Landmarks': 300,                    # vessel branchings for T00 and T50
-    'LandmarksAllPhases': 75,            # the first of them, for every phase
-    'Descent': [10.0, 27.0],             # of the right dome, mm in the full box (at least 10 mm in any)
-    'ChestExpansion': [2.0, 6.0],        # of the sternum, mm in the full box
-    'Anatomy': 1.0,                      # how far patients differ in shape; 0 makes every body the same
-    'Pathology': list(PATHOLOGIES),      # each patient has one of these
-    'LungHU': [-905.0, -865.0],          # parenchyma at maximum inhale
-    'Contrast': [0.0, 60.0],            # enhancement of blood above 40 HU
-    'Noise': [8.0, 22.0],                # standard deviation, HU
-    'SliceThickness': [1.0, 1.0],        # mm; thicker slices are averaged and interpolated back to 1 mm
-    'FieldOfView': None,                 # or a range: diameter of the scanned circle / width of the image
-    'Table': True,                       # the scanner's table below the back
+    'Size': list(FULL_SIZE),  # voxels in x, y, z at 1 mm
+    'Landmarks': 300,  # vessel branchings for T00 and T50
+    'LandmarksAllPhases': 75,  # the first of them, for every phase
+    'Descent': [10.0, 27.0],  # of the right dome, mm in the full box (at least 10 mm in any)
+    'ChestExpansion': [2.0, 6.0],  # of the sternum, mm in the full box
+    'Anatomy': 1.0,  # how far patients differ in shape; 0 makes every body the same
+    'Pathology': list(PATHOLOGIES),  # each patient has one of these
+    'LungHU': [-905.0, -865.0],  # parenchyma at maximum inhale
+    'Contrast': [0.0, 60.0],  # enhancement of blood above 40 HU
+    'Noise': [8.0, 22.0],  # standard deviation, HU
+    'SliceThickness': [1.0, 1.0],  # mm; thicker slices are averaged and interpolated back to 1 mm
+    'FieldOfView': None,  # or a range: diameter of the scanned circle / width of the image
+    'Table': True,  # the scanner's table below the back
 }
-_RANGES = {'Descent': (1.0, 40.0), 'ChestExpansion': (0.0, 12.0), 'LungHU': (-980.0, -600.0),
-           'Contrast': (-30.0, 400.0), 'Noise': (0.0, 200.0), 'SliceThickness': (1.0, 10.0),
-           'FieldOfView': (0.5, 2.0)}
+_RANGES = {
+    'Descent': (1.0, 40.0),
+    'ChestExpansion': (0.0, 12.0),
+    'LungHU': (-980.0, -600.0),
+    'Contrast': (-30.0, 400.0),
+    'Noise': (0.0, 200.0),
+    'SliceThickness': (1.0, 10.0),
+    'FieldOfView': (0.5, 2.0),
+}
 
 
 def _is_number(value):
@@ -40,7 +47,7 @@ def _is_number(value):
 
 
 def _wrong(key, value, accepted):
-    return InputError("setting['Phantom'][{!r}] is {!r}; accepted: {}.".format(key, value, accepted))
+    return InputError(f"setting['Phantom'][{key!r}] is {value!r}; accepted: {accepted}.")
 
 
 def check_options(options=None):
@@ -52,17 +59,20 @@ def check_options(options=None):
     :raises InputError: a value of the wrong type or out of its range.
     """
     if options is not None and not isinstance(options, dict):
-        raise InputError("setting['Phantom'] is {!r}; accepted: a dictionary.".format(options))
+        raise InputError(f"setting['Phantom'] is {options!r}; accepted: a dictionary.")
     full = {key: list(value) if isinstance(value, list) else value for key, value in DEFAULT_OPTIONS.items()}
     for key, value in (options or {}).items():
         if key not in full:
             raise unknown_name("key of setting['Phantom']", key, DEFAULT_OPTIONS)
         full[key] = value
     size = full['Size']
-    if (not isinstance(size, (list, tuple)) or len(size) != 3
-            or not all(_is_number(side) and side == int(side) for side in size) or min(size) < SMALLEST_SIDE):
-        raise _wrong('Size', size, 'three whole numbers [x, y, z] of voxels (= mm), each at least {}'.format(
-            SMALLEST_SIDE))
+    if (
+        not isinstance(size, (list, tuple))
+        or len(size) != 3
+        or not all(_is_number(side) and side == int(side) for side in size)
+        or min(size) < SMALLEST_SIDE
+    ):
+        raise _wrong('Size', size, f'three whole numbers [x, y, z] of voxels (= mm), each at least {SMALLEST_SIDE}')
     full['Size'] = [int(side) for side in size]
     for key in ('Landmarks', 'LandmarksAllPhases'):
         if not _is_number(full[key]) or full[key] != int(full[key]) or full[key] < 1:
@@ -73,10 +83,13 @@ def check_options(options=None):
         value = full[key]
         if value is None and DEFAULT_OPTIONS[key] is None:
             continue
-        if (not isinstance(value, (list, tuple)) or len(value) != 2
-                or not all(_is_number(bound) for bound in value)
-                or not lowest <= value[0] <= value[1] <= highest):
-            raise _wrong(key, value, 'a range [from, to] within [{}, {}]'.format(lowest, highest))
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != 2
+            or not all(_is_number(bound) for bound in value)
+            or not lowest <= value[0] <= value[1] <= highest
+        ):
+            raise _wrong(key, value, f'a range [from, to] within [{lowest}, {highest}]')
         full[key] = [float(bound) for bound in value]
     if not _is_number(full['Anatomy']) or not 0 <= full['Anatomy'] <= 1.5:
         raise _wrong('Anatomy', full['Anatomy'], 'a number from 0 to 1.5')
@@ -92,7 +105,7 @@ def check_options(options=None):
     return full
 
 
-class Patient(object):
+class Patient:
     """The drawn numbers of one case: lengths in mm of the box asked for, HU, and seeds for what is drawn
     later.
 
@@ -106,8 +119,7 @@ class Patient(object):
 
     def __init__(self, cn, options):
         if not _is_number(cn) or cn != int(cn) or cn < 1:
-            raise InputError('Case number cn={!r} of the phantom; accepted: a whole number from 1.'
-                             .format(cn))
+            raise InputError(f'Case number cn={cn!r} of the phantom; accepted: a whole number from 1.')
         self.cn, self.options = int(cn), options
         self.size = tuple(options['Size'])
         sx, sy, sz = [side / float(full) for side, full in zip(self.size, FULL_SIZE)]
@@ -144,12 +156,10 @@ class Patient(object):
         self.dome_height = {'right': sz * vary(47, 8), 'left': sz * vary(44, 8)}
         self.left_drop = sz * vary(9, 5)
         self.dome_eta = vary(-0.15, 0.08)
-        self.oblique = {'right': (sz * vary(-22, 10), vary(1.15, 0.2)),
-                        'left': (sz * vary(-12, 10), vary(1.2, 0.2))}
+        self.oblique = {'right': (sz * vary(-22, 10), vary(1.15, 0.2)), 'left': (sz * vary(-12, 10), vary(1.2, 0.2))}
         self.horizontal_z = sz * vary(-8, 10)
         # Heart and vessels.
-        self.heart = (sx * vary(19, 5), sy * vary(-30, 4),
-                      sx * vary(55, 5), sy * vary(37, 3), sz * vary(44, 5))
+        self.heart = (sx * vary(19, 5), sy * vary(-30, 4), sx * vary(55, 5), sy * vary(37, 3), sz * vary(44, 5))
         self.heart_turn = vary(0.55, 0.15)
         self.carina_z = sz * vary(32, 7)
         self.mediastinum = sx * vary(24, 3)
@@ -176,8 +186,9 @@ class Patient(object):
         self.slice_thickness = draw('SliceThickness')
         self.field_of_view = draw('FieldOfView') if options['FieldOfView'] is not None else None
         self.pathology = options['Pathology'][rng.randint(len(options['Pathology']))]
-        self.centre = tuple(round(float(rng.uniform(low, high)), 1)
-                            for low, high in ((-25, 25), (-190, -120), (-700, -200)))
+        self.centre = tuple(
+            round(float(rng.uniform(low, high)), 1) for low, high in ((-25, 25), (-190, -120), (-700, -200))
+        )
 
     def random_state(self, *purpose):
         """Generator of this patient for one purpose, e.g. ``('noise', 5)``."""

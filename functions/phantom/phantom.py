@@ -5,6 +5,7 @@ data set.
 number says which patient. The same case comes out whoever makes it, whenever; a case that its manifest says
 is done is not made again, and phases made earlier stay when others are asked for.
 """
+
 import logging
 import os
 
@@ -98,8 +99,7 @@ def make_case(setting, cn, types=(0, 5), size=None):
     for path, text in _landmark_files(case, address):
         write_text(path, text)
         outputs[path] = record_output(path, folder=folder)
-    write_manifest(manifest, dict(made_from, types=present), FORMAT_NUMBER,
-                   [outputs[path] for path in sorted(outputs)])
+    write_manifest(manifest, dict(made_from, types=present), FORMAT_NUMBER, [outputs[path] for path in sorted(outputs)])
     return missing
 
 
@@ -159,7 +159,8 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
         made = [_make(setting, cn, types, size, None) for cn in bar]
     else:
         made = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_make)(setting, cn, types, size, 1) for cn in bar)
+            delayed(_make)(setting, cn, types, size, 1) for cn in bar
+        )
     return dict(zip(cn_list, made))
 
 
@@ -171,4 +172,4 @@ def _make(setting, cn, types, size, threads):
         except RegNetError:
             raise
         except Exception as error:
-            raise RuntimeError('Phantom case {} could not be made: {}'.format(cn, error)) from error
+            raise RuntimeError(f'Phantom case {cn} could not be made: {error}') from error

@@ -1,4 +1,5 @@
 """From shapes to Hounsfield units: the noise-free reference volume, and each phase pulled back from it."""
+
 import collections
 
 import numpy as np
@@ -90,7 +91,7 @@ def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
     return hu + 130.0 * share(np.abs(horizontal) - 0.3, 1.3) * (oblique > 0)
 
 
-class Disease(object):
+class Disease:
     """What is wrong with this patient's lungs: holes (emphysema), a nodule, a patch of higher density, or
     nothing."""
 
@@ -158,8 +159,9 @@ def pull_back(breathing, reference, below, type_im):
     def warped(volume, interpolator, outside):
         image = sitk.GetImageFromArray(volume)
         image.SetOrigin((0.0, 0.0, -float(below)))
-        result = sitk.Warp(image, field, interpolator, size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0),
-                           field.GetDirection(), float(outside))
+        result = sitk.Warp(
+            image, field, interpolator, size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), field.GetDirection(), float(outside)
+        )
         return sitk.GetArrayFromImage(result)
 
     hu = warped(reference.hu, sitk.sitkBSpline, -1000.0)

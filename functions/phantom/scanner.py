@@ -1,4 +1,5 @@
 """What the scanner makes of a phase: table, noise, slice thickness, field of view."""
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -25,8 +26,9 @@ def slice_profile(count, thickness):
     """Matrix (count, count) that averages 1 mm slices over ``thickness`` mm, keeps one slice per
     ``thickness`` mm and interpolates linearly back to 1 mm."""
     kept = np.arange(0.0, count - 1 + thickness, thickness)
-    overlap = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness) \
-        - np.maximum(np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness)
+    overlap = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness) - np.maximum(
+        np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness
+    )
     average = np.maximum(overlap, 0.0)
     kept, average = kept[average.sum(axis=1) > 0], average[average.sum(axis=1) > 0]
     average /= average.sum(axis=1, keepdims=True)

@@ -5,6 +5,7 @@ splits them in two by a plane across their longest extent and goes on in each ha
 a tree that fills its lobe (the volume-filling idea of Kitaoka 1999 and Tawhai 2000). Radii follow Murray's
 law from the ends upwards. Arteries run beside the airways; veins have points of their own, between them.
 """
+
 import collections
 
 import numpy as np
@@ -176,7 +177,7 @@ def branchings(tree):
     return index, np.array([second[i] for i in index])
 
 
-class DepthMap(object):
+class DepthMap:
     """Signed distance to the lungs on a lattice of a few mm, looked up at the nearest point."""
 
     def __init__(self, anatomy, step):
@@ -188,12 +189,13 @@ class DepthMap(object):
         self._last = [n - 1 for n in self._depth.shape[::-1]]
 
     def __call__(self, position):
-        x, y, z = [min(max(int((c - f) / self._step + 0.5), 0), last)
-                   for c, f, last in zip(position, self._first, self._last)]
+        x, y, z = [
+            min(max(int((c - f) / self._step + 0.5), 0), last) for c, f, last in zip(position, self._first, self._last)
+        ]
         return self._depth[z, y, x]
 
 
-class Trees(object):
+class Trees:
     """All trees of one patient.
 
     Attributes: ``arteries`` and ``veins`` (lists of :class:`Tree`, one per lung), and the capsules to draw:
@@ -206,12 +208,11 @@ class Trees(object):
         sx, sy, _ = p.scale_xyz
         s = p.scale
         rng = p.random_state('trees')
-        spacing = max(4.2, 9.0 * s ** 0.55)
+        spacing = max(4.2, 9.0 * s**0.55)
         depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
         depth = max(1.5, 2.5 * s)
         thinnest = 0.45
-        points = {'artery': scatter(anatomy, spacing, depth, rng),
-                  'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
+        points = {'artery': scatter(anatomy, spacing, depth, rng), 'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
         spine = float(anatomy.frame.spine(p.carina_z))
         self.carina = np.array([0.0, spine - 27.0 * sy, p.carina_z])
         left_atrium = np.array([4.0 * sx, spine - 36.0 * sy, p.carina_z - 44.0 * s])
@@ -223,12 +224,10 @@ class Trees(object):
         top = np.array([0.0, float(anatomy.frame.spine(0.5 * p.size[2])) - 30.0 * sy, 0.55 * p.size[2]])
         lumen.append(polyline([top, self.carina], [airway_radius, airway_radius]))
         for sign in (-1, 1):
-            hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy,
-                              p.carina_z - (16.0 if sign < 0 else 22.0) * s])
+            hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy, p.carina_z - (16.0 if sign < 0 else 22.0) * s])
             inward = np.array([sign * 0.8, 0.0, -0.6])
             own = {kind: set_[set_[:, 0] * sign > 0] for kind, set_ in points.items()}
-            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)]
-                     for kind, set_ in own.items()}
+            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)] for kind, set_ in own.items()}
             nodes, parent = grow(hilum, inward, lobes['artery'], rng, 2.2, depth_map)
             artery = Tree(nodes, parent, murray(parent, thinnest, rng))
             air = self._beside(artery, airway_radius * 0.68)
@@ -237,9 +236,12 @@ class Trees(object):
             vein = Tree(nodes, parent, murray(parent, thinnest, rng))
             self.arteries.append(artery)
             self.veins.append(vein)
-            blood += [segments(artery), segments(vein),
-                      polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]),
-                      polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]])]
+            blood += [
+                segments(artery),
+                segments(vein),
+                polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]),
+                polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]]),
+            ]
             open_ = segments(air)
             visible = open_.radius_end >= 0.85
             open_ = Capsules(*[part[visible] for part in open_])
@@ -283,13 +285,23 @@ class Trees(object):
         vessels = [polyline(aorta, np.linspace(1.15 * radius, 0.9 * radius, len(aorta)))]
         cava_top = np.array([-17.0 * sx, rising[1] + 8.0 * sy, p.carina_z + 30.0 * s])
         neck = float(anatomy.frame.spine(0.5 * p.size[2])) - 34.0 * sy
-        vessels.append(polyline([[-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s], cava_top,
-                                 [-20.0 * sx, neck, 0.55 * p.size[2]]],
-                                [0.75 * radius, 0.7 * radius, 0.5 * radius]))
+        vessels.append(
+            polyline(
+                [
+                    [-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s],
+                    cava_top,
+                    [-20.0 * sx, neck, 0.55 * p.size[2]],
+                ],
+                [0.75 * radius, 0.7 * radius, 0.5 * radius],
+            )
+        )
         for offset in (-0.15, 0.5, 0.9):
             base = middle + np.array([offset * 14.0 * sx, offset * 12.0 * sy, 19.0 * s])
-            vessels.append(polyline([base, [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]],
-                                    [0.42 * radius, 0.36 * radius]))
+            vessels.append(
+                polyline(
+                    [base, [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]], [0.42 * radius, 0.36 * radius]
+                )
+            )
         below = trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s])
         vessels.append(polyline([below, trunk], [1.05 * radius, radius]))
         aside = np.array([10.0 * sx, 0, 0])

@@ -2,6 +2,7 @@
 
 All functions work on float or integer arrays ``[z, y, x]`` in HU, z upwards, x to the patient's left.
 """
+
 import logging
 
 import numpy as np
@@ -14,11 +15,11 @@ from functions.setting.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-TISSUE = -300.    # HU: skin, fat and all that is denser
-LUNG = -400.    # HU: half-way between lung and soft tissue
-AIR = -880.    # HU: hollow
-GAS = -940.    # HU: the median of a hollow without parenchyma lies below
-_ML = 1000.    # mm³
+TISSUE = -300.0  # HU: skin, fat and all that is denser
+LUNG = -400.0  # HU: half-way between lung and soft tissue
+AIR = -880.0  # HU: hollow
+GAS = -940.0  # HU: the median of a hollow without parenchyma lies below
+_ML = 1000.0  # mm³
 
 
 def torso(hu, spacing):
@@ -31,13 +32,12 @@ def torso(hu, spacing):
     """
     tissue = hu > TISSUE
     if not tissue.any():
-        raise InputError('No body in the image: no voxel is above {:g} HU. The values must be in HU.'
-                         .format(TISSUE))
+        raise InputError(f'No body in the image: no voxel is above {TISSUE:g} HU. The values must be in HU.')
     # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
-    core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6., spacing))
+    core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6.0, spacing))
     if not core.any():
-        raise InputError('No body in the image: nothing thicker than 12 mm is above {:g} HU.'.format(TISSUE))
-    body = mo.within(core, 7., spacing) & mo.without_holes_in_slices(tissue)
+        raise InputError(f'No body in the image: nothing thicker than 12 mm is above {TISSUE:g} HU.')
+    body = mo.within(core, 7.0, spacing) & mo.without_holes_in_slices(tissue)
     return mo.without_holes_in_slices(mo.largest_component(body))
 
 
@@ -58,10 +58,10 @@ def airway(hu, inside, spacing):
     box = bounding_box(inside)
     image = sitk.GetImageFromArray(np.where(inside, hu, 0)[box].astype(np.float32))
     start = [int(s - b.start) for s, b in zip(seed, box)][::-1]
-    grown, volume = None, 0.
+    grown, volume = None, 0.0
     for threshold in range(-980, -840, 10):
         region = sitk.GetArrayFromImage(sitk.ConnectedThreshold(image, [start], -5000, threshold)).view(bool)
-        new = region.sum() * spacing ** 3 / _ML
+        new = region.sum() * spacing**3 / _ML
         # The whole tree down to the segments holds less than 150 ml.
         if new > 150 or (volume > 10 and new > 1.6 * volume):
             break
@@ -75,21 +75,22 @@ def _trachea_seed(hu, inside, spacing):
     """Index (z, y, x) of a voxel in the trachea: the longest upright tube of air near the middle, high up."""
     hollow = (hu < AIR) & inside
     labels, sizes = mo.components(hollow, mo.IN_PLANE)
-    area = sizes * spacing ** 2
+    area = sizes * spacing**2
     boxes = ndimage.find_objects(labels)
     fits = (area >= 50) & (area <= 900)
     for label in np.nonzero(fits)[0]:
         _, y, x = boxes[label - 1]
         tall, wide = (y.stop - y.start) * spacing, (x.stop - x.start) * spacing
-        fits[label] = max(tall, wide) <= 40 and max(tall, wide) <= 3 * min(tall, wide) \
-            and area[label] >= 0.5 * tall * wide
+        fits[label] = (
+            max(tall, wide) <= 40 and max(tall, wide) <= 3 * min(tall, wide) and area[label] >= 0.5 * tall * wide
+        )
     tubes, sizes = mo.components(fits[labels] & hollow)
     middle = ndimage.center_of_mass(inside)[2]
-    half = np.ptp(np.nonzero(inside.any(axis=(0, 1)))[0]) / 2.
-    best, best_score = None, 0.
+    half = np.ptp(np.nonzero(inside.any(axis=(0, 1)))[0]) / 2.0
+    best, best_score = None, 0.0
     for label, box in enumerate(ndimage.find_objects(tubes), start=1):
         length = (box[0].stop - box[0].start) * spacing
-        x = (box[2].start + box[2].stop - 1) / 2.
+        x = (box[2].start + box[2].stop - 1) / 2.0
         # A scan may begin just above the carina; elsewhere a short tube is gas in the gut.
         if length < (5 if box[0].stop == hu.shape[0] else 10) or abs(x - middle) > 0.35 * half:
             continue
@@ -114,11 +115,11 @@ def lungs(hu, inside, spacing):
     wall = mo.within(tree, spacing, spacing)
     aerated = (hu < LUNG) & inside & ~wall
     right, left = _two(hu, _lung_parts(hu, aerated, spacing), spacing)
-    trunk = mo.within(mo.opened(tree, 4., spacing), 2 * spacing, spacing)
+    trunk = mo.within(mo.opened(tree, 4.0, spacing), 2 * spacing, spacing)
     result = np.zeros(hu.shape, np.uint8)
     for label, lung, other in ((1, right, left), (2, left, right)):
         if lung.any():
-            filled = mo.without_holes(mo.closed(lung, 8., spacing)) & ~other & ~trunk & inside
+            filled = mo.without_holes(mo.closed(lung, 8.0, spacing)) & ~other & ~trunk & inside
             result[filled & (result == 0)] = label
     return result
 
@@ -127,18 +128,20 @@ def _lung_parts(hu, aerated, spacing):
     """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest
     first."""
     labels, sizes = mo.components(aerated)
-    volume = sizes * spacing ** 3 / _ML
+    volume = sizes * spacing**3 / _ML
     if volume.max() < 20:
-        raise InputError('No lung in the image: no connected part of the body of 20 ml or more is below {:g} '
-                         'HU. The values must be in HU and the scan must show the chest.'.format(LUNG))
+        raise InputError(
+            f'No lung in the image: no connected part of the body of 20 ml or more is below {LUNG:g} '
+            'HU. The values must be in HU and the scan must show the chest.'
+        )
     parts = []
     for label in np.argsort(-volume):
-        if volume[label] < max(20., 0.02 * volume.max()):
+        if volume[label] < max(20.0, 0.02 * volume.max()):
             break
         part = labels == label
         core = mo.deeper_than(part, 1.5 * spacing, spacing)
         # Gas in the gut is air and nothing else; no lung is, but one that is nothing but emphysema is large.
-        if np.median(hu[core if core.any() else part]) > GAS or volume[label] > max(500., 0.3 * volume.max()):
+        if np.median(hu[core if core.any() else part]) > GAS or volume[label] > max(500.0, 0.3 * volume.max()):
             parts.append(part)
     if not parts:
         raise InputError('No lung in the image: the hollows of the body hold air and no parenchyma.')
@@ -158,9 +161,11 @@ def _two(hu, parts, spacing):
         seeds, rest = parts[:2], parts[2:]
     seeds.sort(key=lambda part: ndimage.center_of_mass(part)[2])
     right, left = seeds
-    for part in rest:    # lobes cut off by fluid or tumour go to the nearer lung
-        distance = [np.linalg.norm(np.subtract(ndimage.center_of_mass(part), ndimage.center_of_mass(lung)))
-                    for lung in (right, left)]
+    for part in rest:  # lobes cut off by fluid or tumour go to the nearer lung
+        distance = [
+            np.linalg.norm(np.subtract(ndimage.center_of_mass(part), ndimage.center_of_mass(lung)))
+            for lung in (right, left)
+        ]
         if distance[0] < distance[1]:
             right = right | part
         else:
@@ -176,8 +181,7 @@ def _cut(mask, spacing):
     for radius in np.arange(spacing / 2, 30, spacing / 2):
         labels, sizes = mo.components(depth > radius)
         order = np.argsort(-sizes)[:2]
-        if (len(sizes) < 3 or sizes[order[1]] < 0.2 * sizes[order[0]]
-                or sizes[order].sum() < 0.05 * part.sum()):
+        if len(sizes) < 3 or sizes[order[1]] < 0.2 * sizes[order[0]] or sizes[order].sum() < 0.05 * part.sum():
             continue
         centres = ndimage.center_of_mass(labels > 0, labels, order)
         if abs(centres[0][2] - centres[1][2]) * spacing < 50:
@@ -186,8 +190,11 @@ def _cut(mask, spacing):
         markers[labels == order[0]] = 1
         markers[labels == order[1]] = 2
         markers[~part] = 3
-        basins = sitk.GetArrayFromImage(sitk.MorphologicalWatershedFromMarkers(
-            sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), False))
+        basins = sitk.GetArrayFromImage(
+            sitk.MorphologicalWatershedFromMarkers(
+                sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), False
+            )
+        )
         result = []
         for label in (1, 2):
             lung = np.zeros_like(mask)

@@ -4,6 +4,7 @@ Size and spacing are not in the file; they come from the record of the data set.
 but zeros was never scanned (COPDgene fills up both phases of a case to one number of slices); such slices at
 either end are left out, and the origin keeps every other slice where it is.
 """
+
 import os
 
 import numpy as np
@@ -13,7 +14,7 @@ from functions.image.volume_io import image_from_array
 from functions.setting.errors import InputError
 
 STORED_OFFSET = 1024
-UNSEEN_STORED = -2000    # outside the scanned circle; no tissue is stored as low
+UNSEEN_STORED = -2000  # outside the scanned circle; no tissue is stored as low
 _VOXEL = np.dtype('<i2')
 
 
@@ -30,8 +31,10 @@ def raw_problem(path, grid):
     expected, present = int(np.prod(grid[0])) * _VOXEL.itemsize, os.path.getsize(path)
     if present == expected:
         return None
-    return '{} has {} bytes; {} voxels of int16 (x y z of this case) are {} bytes. Download or unpack it ' \
-           'again.'.format(path, present, grid_text(grid), expected)
+    return (
+        f'{path} has {present} bytes; {grid_text(grid)} voxels of int16 (x y z of this case) are {expected} bytes. Download or unpack it '
+        'again.'
+    )
 
 
 def read_raw(path, grid, unseen):
@@ -51,8 +54,8 @@ def read_raw(path, grid, unseen):
     stored = np.fromfile(path, _VOXEL).reshape(size[::-1])[::-1]
     scanned = np.flatnonzero(stored.any(axis=(1, 2)))
     if not len(scanned):
-        raise InputError('{} holds nothing but zeros.'.format(path))
-    stored = stored[scanned[0]:scanned[-1] + 1]
+        raise InputError(f'{path} holds nothing but zeros.')
+    stored = stored[scanned[0] : scanned[-1] + 1]
     image = stored.astype(np.int16) - np.int16(STORED_OFFSET)
     # What would wrap around below the range of int16 is among them.
     image[stored <= UNSEEN_STORED] = unseen

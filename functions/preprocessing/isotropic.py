@@ -1,4 +1,5 @@
 """Any CT to isotropic voxels with identity direction: x to the patient's left, y posterior, z superior."""
+
 import itertools
 
 import numpy as np
@@ -9,13 +10,13 @@ from functions.image.geometry import Geometry, grid_resampler
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
-AIR = -1024.
-FULL = 200    # what is wholly inside in a soft mask (uint8)
+AIR = -1024.0
+FULL = 200  # what is wholly inside in a soft mask (uint8)
 _FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
-_ROUNDING = 1e-4    # voxels; a direction that stays within it over the whole image counts as along the axes
+_ROUNDING = 1e-4  # voxels; a direction that stays within it over the whole image counts as along the axes
 
 
-def to_isotropic(image, spacing=1., default=AIR):
+def to_isotropic(image, spacing=1.0, default=AIR):
     """Resample to isotropic voxels and identity direction on a grid that covers the whole image.
 
     Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for
@@ -48,7 +49,7 @@ def to_isotropic(image, spacing=1., default=AIR):
     return image_from_array(_as_type(array, array_view(image).dtype), target)
 
 
-def mask_to_isotropic(mask, spacing=1.):
+def mask_to_isotropic(mask, spacing=1.0):
     """A mask on the grid that :func:`to_isotropic` gives: its indicator read linearly, cut at one half.
 
     Between thick slices this leaves a slope where nearest neighbour would leave stairs.
@@ -85,12 +86,10 @@ def along_axes(image):
 
     A direction that then is the identity but for rounding is set to it exactly.
     """
-    if (not isinstance(image, sitk.Image) or image.GetDimension() != 3
-            or image.GetNumberOfComponentsPerPixel() != 1):
+    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError('A 3D image with one value per voxel is needed.')
     direction = np.array(image.GetDirection()).reshape(3, 3)
-    order = max(itertools.permutations(range(3)),
-                key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
+    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
     if order != (0, 1, 2):
         image = sitk.PermuteAxes(image, list(order))
     flips = [bool(direction[i, order[i]] < 0) for i in range(3)]
@@ -104,7 +103,7 @@ def along_axes(image):
     return image
 
 
-def covering_grid(geometry, spacing=1.):
+def covering_grid(geometry, spacing=1.0):
     """Identity-direction grid from the smallest to the largest x, y, z of the voxel centres of
     ``geometry``."""
     corners = geometry.corners()
@@ -127,7 +126,7 @@ def _as_type(array, dtype):
 def _smoothing(old, new):
     """Standard deviation, in old voxels, of the Gaussian that prepares for coarser voxels; 0 for finer
     ones."""
-    return np.sqrt(max((new / old) ** 2 - 1, 0.)) * _FWHM
+    return np.sqrt(max((new / old) ** 2 - 1, 0.0)) * _FWHM
 
 
 def _operator(old_size, old_spacing, new_size, new_spacing):
@@ -145,7 +144,7 @@ def _operator(old_size, old_spacing, new_size, new_spacing):
     period = max(2 * (old_size - 1), 1)
     for tap in range(-1, 3):
         t = np.abs(place - base - tap)
-        weight = np.where(t < 1, t ** 3 / 2 - t ** 2 + 2 / 3, np.maximum(2 - t, 0) ** 3 / 6)
+        weight = np.where(t < 1, t**3 / 2 - t**2 + 2 / 3, np.maximum(2 - t, 0) ** 3 / 6)
         mirrored = np.abs(base + tap) % period
         np.add.at(rows, (np.arange(new_size), np.minimum(mirrored, period - mirrored)), weight)
     return (rows @ operator).astype(np.float32) if old_size > 1 else np.ones((new_size, 1), np.float32)
@@ -157,7 +156,7 @@ def _apply(operator, array, axis, block=64):
     shape[axis] = len(operator)
     result = np.empty(shape, np.float32)
     for start in range(0, len(operator), block):
-        rows = operator[start:start + block]
+        rows = operator[start : start + block]
         used = np.nonzero(np.abs(rows).max(axis=0) > 1e-7)[0]
         part = slice(used[0], used[-1] + 1)
         rows = np.ascontiguousarray(rows[:, part])
@@ -166,8 +165,8 @@ def _apply(operator, array, axis, block=64):
             flat = array[part].reshape(part.stop - part.start, -1)
             # column by column, so that the float32 copy of an integer image stays small
             wide = result.reshape(len(operator), -1)
-            for column in range(0, flat.shape[1], 2 ** 16):
-                columns = slice(column, column + 2 ** 16)
+            for column in range(0, flat.shape[1], 2**16):
+                columns = slice(column, column + 2**16)
                 wide[target, columns] = rows @ flat[:, columns].astype(np.float32, copy=False)
         else:
             for plane, out in zip(array, result):

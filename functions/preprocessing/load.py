@@ -1,4 +1,5 @@
 """Any CT that people have, file or DICOM folder, as an int16 image in HU on its own grid."""
+
 import logging
 import os
 
@@ -11,7 +12,7 @@ from functions.setting.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-LOWEST = -1024    # HU; scanners mark what they have not seen with -2000, -3024, …
+LOWEST = -1024  # HU; scanners mark what they have not seen with -2000, -3024, …
 STORED_OFFSET = 1024
 
 
@@ -48,8 +49,10 @@ def as_hu(image, name):
         offset = STORED_OFFSET
         _log.warning('%s has no negative value (%g to %g): taken for HU + %d.', name, low, high, offset)
     else:
-        raise InputError('{} has values from {:g} to {:g}; CT in HU is needed (air near -1000, soft tissue '
-                         'near 0), or the same plus 1024.'.format(name, low, high))
+        raise InputError(
+            f'{name} has values from {low:g} to {high:g}; CT in HU is needed (air near -1000, soft tissue '
+            'near 0), or the same plus 1024.'
+        )
     if array.dtype == np.int16 and not offset and low >= LOWEST:
         return image
     result = np.empty(array.shape, np.int16)

@@ -1,4 +1,5 @@
 """Ball-shaped morphology on binary arrays by distance transforms: its cost does not grow with the radius."""
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage

@@ -1,4 +1,5 @@
 """All images that the setting ``OwnImages`` lists, prepared where their data sets expect them."""
+
 import os
 
 from functions.preprocessing.own_images import prepare_image
@@ -20,6 +21,10 @@ def prepare_own_images(setting):
     errors = own_image_errors(setting)
     if errors:
         raise errors[0]
-    return [prepare_image(os.path.expanduser(path), setting, data, int(cn), type_im, margin=MARGIN)
-            for data, cases in setting.get('OwnImages', {}).items() for cn, paths in cases.items()
-            for type_im, path in enumerate(paths) if path is not None]
+    return [
+        prepare_image(os.path.expanduser(path), setting, data, int(cn), type_im, margin=MARGIN)
+        for data, cases in setting.get('OwnImages', {}).items()
+        for cn, paths in cases.items()
+        for type_im, path in enumerate(paths)
+        if path is not None
+    ]

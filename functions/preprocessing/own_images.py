@@ -1,5 +1,6 @@
 """A person's own chest CT into a data set: isotropic image, lung and torso mask, at the addresses of that
 data set."""
+
 import collections
 import logging
 import os
@@ -20,14 +21,13 @@ from functions.setting.setting_utils import address_generator
 
 _log = logging.getLogger(__name__)
 
-FORMAT_NUMBER = 1    # raise by hand when the same source gives another result
-SPACING = 1.    # mm
+FORMAT_NUMBER = 1  # raise by hand when the same source gives another result
+SPACING = 1.0  # mm
 
 Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
 
 
-def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None,
-                  margin=None):
+def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
     """Write the isotropic image and the masks of one CT where the data set expects them.
 
     The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z
@@ -49,9 +49,16 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
     """
     im, lung_address, torso_address = [
         address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
-        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
-    made_from = {'source': fingerprint(source), 'series': series, 'spacing': SPACING, 'margin': margin,
-                 'lung': fingerprint(lung), 'torso': fingerprint(torso)}
+        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')
+    ]
+    made_from = {
+        'source': fingerprint(source),
+        'series': series,
+        'spacing': SPACING,
+        'margin': margin,
+        'lung': fingerprint(lung),
+        'torso': fingerprint(torso),
+    }
     manifest = manifest_address(im)
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
     if done:
@@ -69,8 +76,9 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
 def prepare(source, lung=None, torso=None, series=None, margin=None):
     """What :func:`prepare_image` writes, in memory: (image, (lung, torso)), int16 and uint8 at 1 mm."""
     image = load_ct(source, series)
-    given = [None if mask is None else _given_mask(mask, image, name)
-             for mask, name in ((lung, 'lung'), (torso, 'torso'))]
+    given = [
+        None if mask is None else _given_mask(mask, image, name) for mask, name in ((lung, 'lung'), (torso, 'torso'))
+    ]
     image = to_isotropic(image, SPACING)
     masks = [None if mask is None else mask_to_isotropic(mask, SPACING) for mask in given]
     if masks[0] is None:
@@ -79,19 +87,19 @@ def prepare(source, lung=None, torso=None, series=None, margin=None):
     elif masks[1] is None:
         masks[1] = torso_mask(image)
     for mask, name in zip(masks, ('lung', 'torso')):
-        require_nonempty(mask, 'The {} mask of {}'.format(name, source))
+        require_nonempty(mask, f'The {name} mask of {source}')
     if margin is not None:
         box = bounding_box(array_view(masks[1]) > 0, int(round(margin / SPACING)))
         image, masks[0], masks[1] = [volume[box[2], box[1], box[0]] for volume in [image] + masks]
-        require_nonempty(masks[0], 'The lung mask of {} inside the torso'.format(source))
+        require_nonempty(masks[0], f'The lung mask of {source} inside the torso')
     return image, tuple(masks)
 
 
 def _given_mask(mask, image, name):
     if not isinstance(mask, sitk.Image):
         return read_mask(mask, like=image)
-    require_same_grid(mask, image, 'The {} mask'.format(name), 'its image')
-    require_nonempty(mask, 'The {} mask'.format(name))
+    require_same_grid(mask, image, f'The {name} mask', 'its image')
+    require_nonempty(mask, f'The {name} mask')
     return image_from_array((array_view(mask) != 0).astype('uint8'), mask)
 
 
@@ -128,11 +136,10 @@ def fingerprint(source):
         return {'checksum': array_checksum(source), 'grid': list(grid)}
     path = os.path.abspath(os.fspath(source))
     if not os.path.exists(path):
-        raise MissingFileError('Image {} does not exist.'.format(source))
+        raise MissingFileError(f'Image {source} does not exist.')
     names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else [path]
     if path.lower().endswith('.mhd'):
         # Its voxels are in another file, mostly of the same name.
         stem, folder = os.path.basename(path)[:-3], os.path.dirname(path)
         names = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(stem))
-    return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns]
-            for n in names if os.path.isfile(n)]
+    return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns] for n in names if os.path.isfile(n)]

@@ -3,6 +3,7 @@
 DIR-Lab counts voxels from 1 and slices from the top of the volume: x - 1, y - 1, nz - z is the 0-based index
 in an image whose z goes upwards. SPREAD's points are millimetres, with the two header lines of elastix.
 """
+
 import numpy as np
 
 from functions.image.point_rows import dirlab_to_index, parse_rows
@@ -23,11 +24,11 @@ def read_values(path):
     try:
         return np.array([float(word) for word in _text(path).split()])
     except ValueError as error:
-        raise InputError('{} must hold one number per landmark ({}).'.format(path, error)) from error
+        raise InputError(f'{path} must hold one number per landmark ({error}).') from error
 
 
 def _text(path):
-    with open(path, 'r', encoding='utf-8', errors='replace') as stream:
+    with open(path, encoding='utf-8', errors='replace') as stream:
         return stream.read()
 
 
@@ -39,16 +40,23 @@ def read_dirlab(path, grid):
     """
     rows = read_rows(path)
     if np.any(rows != np.rint(rows)):
-        raise InputError('{} must hold whole voxel numbers; row {} does not (millimetres?).'.format(
-            path, 1 + int(np.flatnonzero((rows != np.rint(rows)).any(axis=1))[0])))
+        raise InputError(
+            f'{path} must hold whole voxel numbers; row {1 + int(np.flatnonzero((rows != np.rint(rows)).any(axis=1))[0])} does not (millimetres?).'
+        )
     outside = np.flatnonzero(((rows < 1) | (rows > np.array(grid[0]))).any(axis=1))
     if len(outside):
         raise InputError(
             '{}: {} of {} landmarks lie outside the volume of {} voxels, counted from 1; the first is row '
             '{}, {}. Are they counted from 0, or are the columns in another order, or is it another '
             'case?'.format(
-                path, len(outside), len(rows), grid_text(grid), outside[0] + 1,
-                ' '.join('{:g}'.format(value) for value in rows[outside[0]])))
+                path,
+                len(outside),
+                len(rows),
+                grid_text(grid),
+                outside[0] + 1,
+                ' '.join(f'{value:g}' for value in rows[outside[0]]),
+            )
+        )
     return rows.astype(int)
 
 
@@ -69,12 +77,17 @@ def dirlab_texts(numbers, grid, geometry):
     index = np.rint(geometry.world_to_index(points)).astype(int)
     outside = np.flatnonzero(((index < 0) | (index >= np.array(geometry.size))).any(axis=1))
     if len(outside):
-        raise InputError('{} of the landmarks lie in slices that are empty; the first is row {}.'.format(
-            len(outside), outside[0] + 1))
+        raise InputError(
+            f'{len(outside)} of the landmarks lie in slices that are empty; the first is row {outside[0] + 1}.'
+        )
     index, points = _rows(index, '%d'), _rows(points, '%-9.3f')
-    return [('LandmarkIndex', _rows(numbers, '%d')), ('LandmarkIndex_tr', index),
-            ('LandmarkIndex_elx', _with_header('index', len(numbers), index)),
-            ('LandmarkPoint_tr', points), ('LandmarkPoint_elx', _with_header('point', len(numbers), points))]
+    return [
+        ('LandmarkIndex', _rows(numbers, '%d')),
+        ('LandmarkIndex_tr', index),
+        ('LandmarkIndex_elx', _with_header('index', len(numbers), index)),
+        ('LandmarkPoint_tr', points),
+        ('LandmarkPoint_elx', _with_header('point', len(numbers), points)),
+    ]
 
 
 def spread_texts(points):
@@ -88,4 +101,4 @@ def _rows(table, pattern):
 
 
 def _with_header(kind, count, text):
-    return '{}\n{}\n{}'.format(kind, count, text)
+    return f'{kind}\n{count}\n{text}'

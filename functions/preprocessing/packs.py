@@ -4,6 +4,7 @@ Each layout is a function that finds the files of one case; a new one is one fun
 :data:`LAYOUTS`. Names are found whatever their upper and lower case, since packs on the web and their copies
 differ in it, and one level deeper, where an archive was unpacked into a folder of its own name.
 """
+
 import collections
 import os
 
@@ -47,8 +48,13 @@ def pack_folder(source, name):
 def _file(folder, type_im, *alternatives, **more):
     """The first of the alternatives that is there."""
     found = [path for path in (find_below(folder, relative) for relative in alternatives) if path]
-    return File(type_im, found[0] if found else None, os.path.join(folder, *alternatives[0].split('/')),
-                more.get('set_name'), more.get('other'))
+    return File(
+        type_im,
+        found[0] if found else None,
+        os.path.join(folder, *alternatives[0].split('/')),
+        more.get('set_name'),
+        more.get('other'),
+    )
 
 
 def dirlab_4dct(source, record, cn, setting):
@@ -64,23 +70,27 @@ def dirlab_4dct(source, record, cn, setting):
 
     def names(patterns, phase):
         return [pattern.format(cn, phase) for pattern in patterns]
+
     images = [_file(folder, k, *names(image, phase)) for k, phase in enumerate(record.types)]
-    points = [_file(folder, k, 'Sampled4D/case{}_4D-75_{}.txt'.format(cn, record.types[k]),
-                    set_name='4D-75', other=1 if k != 1 else 2) for k in range(6)]
-    points += [_file(folder, k, *names(extreme, record.types[k]), set_name='300', other=5 - k)
-               for k in (0, 5)]
+    points = [
+        _file(folder, k, f'Sampled4D/case{cn}_4D-75_{record.types[k]}.txt', set_name='4D-75', other=1 if k != 1 else 2)
+        for k in range(6)
+    ]
+    points += [_file(folder, k, *names(extreme, record.types[k]), set_name='300', other=5 - k) for k in (0, 5)]
     return Pack(cn, folder, images, points, {})
 
 
 def dirlab_copdgene(source, record, cn, setting):
     """COPDgene: inhale and exhale breath hold, 300 points each."""
-    folder = pack_folder(source, 'copd{}'.format(cn))
+    folder = pack_folder(source, f'copd{cn}')
     if folder is None:
         return None
     name = 'copd{}_{}'.format(cn, '{}')
     images = [_file(folder, k, name.format(type_) + '.img') for k, type_ in enumerate(record.types)]
-    points = [_file(folder, k, name.format('300_{}_xyz_r1.txt'.format(type_[:3])), set_name='300',
-                    other=1 - k) for k, type_ in enumerate(record.types)]
+    points = [
+        _file(folder, k, name.format(f'300_{type_[:3]}_xyz_r1.txt'), set_name='300', other=1 - k)
+        for k, type_ in enumerate(record.types)
+    ]
     return Pack(cn, folder, images, points, {})
 
 
@@ -89,19 +99,21 @@ def spread(source, record, cn, setting):
     observers."""
     patients = setting.get('SPREAD_Patients') or record.patients
     if len(set(patients)) < len(patients):
-        raise InputError("SPREAD's patient codes are not public: list them, case 1 first, in "
-                         "setting['SPREAD_Patients']; it has {}, {} of them different.".format(
-                             len(patients), len(set(patients))))
+        raise InputError(
+            "SPREAD's patient codes are not public: list them, case 1 first, in "
+            f"setting['SPREAD_Patients']; it has {len(patients)}, {len(set(patients))} of them different."
+        )
     patient = patients[cn - 1] if cn <= len(patients) else None
     folder = pack_folder(source, patient) if patient else None
     if folder is None:
         return None
-    images = [_file(folder, k, name + '.mhd', name + '.mha')
-              for k, name in enumerate(('baseline_1', 'followup_1'))]
+    images = [_file(folder, k, name + '.mhd', name + '.mha') for k, name in enumerate(('baseline_1', 'followup_1'))]
     source = os.path.dirname(folder) if find_below(source, 'SPREADgroundTruth') is None else source
-    consensus = 'SPREADgroundTruth/Consensus/{}_b1f1_'.format(patient[:4])
-    points = [_file(source, k, name, set_name='all', other=1 - k) for k, name in enumerate((
-        'SPREADgroundTruth/{}_baseline_1_Cropped_point.txt'.format(patient), consensus + 'point.txt'))]
+    consensus = f'SPREADgroundTruth/Consensus/{patient[:4]}_b1f1_'
+    points = [
+        _file(source, k, name, set_name='all', other=1 - k)
+        for k, name in enumerate((f'SPREADgroundTruth/{patient}_baseline_1_Cropped_point.txt', consensus + 'point.txt'))
+    ]
     return Pack(cn, folder, images, points, {'UnsurePoints': _file(source, 0, consensus + 'unsure.txt')})
 
 
@@ -120,28 +132,43 @@ def find_packs(source, record, cases, setting):
     :raises InputError: a case that the data set does not have, or a data set that is not downloaded.
     """
     if record.layout is None:
-        raise InputError('{} is not a data set to be downloaded and converted; those are {}.'.format(
-            record.key, 'of the layouts ' + ', '.join(sorted(LAYOUTS))))
+        raise InputError(
+            '{} is not a data set to be downloaded and converted; those are {}.'.format(
+                record.key, 'of the layouts ' + ', '.join(sorted(LAYOUTS))
+            )
+        )
     if record.layout not in LAYOUTS:
-        raise unknown_name('layout of data set {}'.format(record.key), record.layout, sorted(LAYOUTS))
+        raise unknown_name(f'layout of data set {record.key}', record.layout, sorted(LAYOUTS))
     if not os.path.isdir(source):
-        raise MissingFileError('The folder {} does not exist; the unpacked archives of {} are needed there.'
-                               .format(source, record.key))
+        raise MissingFileError(
+            f'The folder {source} does not exist; the unpacked archives of {record.key} are needed there.'
+        )
     wanted = record.CNList if cases is None else list(cases)
     wrong = [cn for cn in wanted if cn not in record.CNList]
     if wrong:
-        raise InputError('{} has no case {}; it has {} to {}.'.format(
-            record.key, ', '.join(str(cn) for cn in wrong), min(record.CNList), max(record.CNList)))
+        raise InputError(
+            '{} has no case {}; it has {} to {}.'.format(
+                record.key, ', '.join(str(cn) for cn in wrong), min(record.CNList), max(record.CNList)
+            )
+        )
     packs = {cn: LAYOUTS[record.layout](source, record, cn, setting) for cn in wanted}
     absent = [cn for cn in wanted if packs[cn] is None]
     if len(absent) == len(wanted) or (absent and cases is not None):
-        raise MissingFileError('{} holds no pack of {} for case {}.'.format(
-            source, record.key, ', '.join(str(cn) for cn in absent)))
+        raise MissingFileError(
+            '{} holds no pack of {} for case {}.'.format(source, record.key, ', '.join(str(cn) for cn in absent))
+        )
     packs = [packs[cn] for cn in wanted if packs[cn] is not None]
-    missing = ['case {}: {}'.format(pack.cn, file.expected) for pack in packs
-               for file in pack.images + pack.points + list(pack.extra.values()) if file.path is None]
+    missing = [
+        f'case {pack.cn}: {file.expected}'
+        for pack in packs
+        for file in pack.images + pack.points + list(pack.extra.values())
+        if file.path is None
+    ]
     if missing:
-        more = ' and {} more'.format(len(missing) - 10) if len(missing) > 10 else ''
-        raise MissingFileError('{} of the files of {} are missing: {}{}. Unpack the archives again.'.format(
-            len(missing), record.key, '; '.join(missing[:10]), more))
+        more = f' and {len(missing) - 10} more' if len(missing) > 10 else ''
+        raise MissingFileError(
+            '{} of the files of {} are missing: {}{}. Unpack the archives again.'.format(
+                len(missing), record.key, '; '.join(missing[:10]), more
+            )
+        )
     return packs

@@ -3,6 +3,7 @@
 What is what is decided at 2 mm (:mod:`functions.preprocessing.anatomy`), in an upright isotropic copy; the
 masks are then brought to the image's grid, where the image itself draws the border of the lung.
 """
+
 import collections
 
 import numpy as np
@@ -13,7 +14,7 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.preprocessing import anatomy
 from functions.preprocessing.isotropic import FULL, resample_soft, to_isotropic
 
-COARSE = 2.    # mm
+COARSE = 2.0  # mm
 
 ChestMasks = collections.namedtuple('ChestMasks', ('lung', 'torso'))
 
@@ -48,8 +49,7 @@ def lung_labels(image):
     coarse, torso = _coarse_torso(image)
     labels = anatomy.lungs(array_view(coarse), torso, COARSE)
     lung = array_view(_fine_lung(image, coarse, labels > 0))
-    share = [array_view(resample_soft(_soft(labels == label, coarse), Geometry.of(image)))
-             for label in (1, 2)]
+    share = [array_view(resample_soft(_soft(labels == label, coarse), Geometry.of(image))) for label in (1, 2)]
     return image_from_array(np.where(lung > 0, 1 + (share[1] > share[0]), 0).astype(np.uint8), image)
 
 

@@ -80,11 +80,7 @@ class Channel:
                 remaining = self._remaining(began, timeout)
                 if remaining is not None and remaining <= 0:
                     raise ReaderTimeout(
-                        'No batch within {:.3g} s; the reader is {} since {:.1f} s.'.format(
-                            self.patience if timeout is None else timeout,
-                            self._doing,
-                            time.monotonic() - self._last_sign,
-                        )
+                        f'No batch within {self.patience if timeout is None else timeout:.3g} s; the reader is {self._doing} since {time.monotonic() - self._last_sign:.1f} s.'
                     )
                 self._changed.wait(remaining)
             thing = self._things.popleft()

@@ -71,9 +71,7 @@ class Chunk:
         rows = self.rows[first : first + batch_size]
         if len(rows) == 0:
             raise InputError(
-                'Chunk {} of semi-epoch {} has {} samples; sample {} does not exist.'.format(
-                    self.chunk, self.semi_epoch, self.n_samples, first
-                )
+                f'Chunk {self.chunk} of semi-epoch {self.semi_epoch} has {self.n_samples} samples; sample {first} does not exist.'
             )
         chosen = [self.held[row[1]] for row in rows]
         images, dvf, weight = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
@@ -92,14 +90,7 @@ class Chunk:
         for n, (item, row) in enumerate(zip(chosen, rows)):
             centre = np.unravel_index(row[0], item.dvf.shape[:3])
             patches.cut_patch(
-                arrays[0][n],
-                arrays[1][n],
-                arrays[2][n],
-                item,
-                centre,
-                radius_in,
-                radius_out,
-                self._weight_table,
+                arrays[0][n], arrays[1][n], arrays[2][n], item, centre, radius_in, radius_out, self._weight_table
             )
         return arrays
 
@@ -216,9 +207,7 @@ class ChunkLoader:
 
     def _balanced_rows(self, chunk):
         options = self.options
-        wanted = sampling.wanted_per_class(
-            options.samples_per_image, len(chunk.held), len(options.class_limits)
-        )
+        wanted = sampling.wanted_per_class(options.samples_per_image, len(chunk.held), len(options.class_limits))
         rows, given = sampling.draw_samples(
             [item.indices for item in chunk.held],
             wanted,
@@ -226,11 +215,9 @@ class ChunkLoader:
             options.replacement,
             options.compensate,
         )
-        where = '{} S{} semi-epoch {} chunk {}'.format(
-            options.train_mode, options.stage, chunk.semi_epoch, chunk.chunk
-        )
+        where = f'{options.train_mode} S{options.stage} semi-epoch {chunk.semi_epoch} chunk {chunk.chunk}'
         if len(rows) == 0:
-            sizes = sorted(set(item.dvf.shape[:3] for item in chunk.held))
+            sizes = sorted({item.dvf.shape[:3] for item in chunk.held})
             raise InputError(
                 '{}: no patch centre in {} (sizes {}, z y x): the mask is empty or Margin {} leaves '
                 'nothing; use a smaller R, Ry or Margin.'.format(

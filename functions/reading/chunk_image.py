@@ -61,10 +61,7 @@ class Images:
         self.class_mode = class_mode
         self.im_info_list_full = self._list(setting, im_info_list_full)
         self.order = ChunkOrder(
-            len(self.im_info_list_full),
-            self.options.images_per_chunk,
-            self.options.randomness,
-            self.options.seed,
+            len(self.im_info_list_full), self.options.images_per_chunk, self.options.randomness, self.options.seed
         )
         self.made_of = fingerprint(self.im_info_list_full, self.options)
         if chunk is None:
@@ -87,11 +84,7 @@ class Images:
         from functions.setting import setting_utils as su
 
         return su.get_im_info_list_from_train_mode(
-            setting,
-            self.options.train_mode,
-            load_mode='Single',
-            read_pair_mode='Synthetic',
-            stage=self.options.stage,
+            setting, self.options.train_mode, load_mode='Single', read_pair_mode='Synthetic', stage=self.options.stage
         )
 
     def _image_sizes(self, setting, make_item, image_size):
@@ -127,9 +120,7 @@ class Images:
         needed = self.memory_needed(n_chunks_held, n_batches)
         if needed is not None and not self.loader.holds_all:  # what is held already needs no room
             available = memory.available_memory() if available is None else available
-            memory.require_memory(
-                needed, None if available is None else max(0, available - beside), self.options
-            )
+            memory.require_memory(needed, None if available is None else max(0, available - beside), self.options)
 
     @property
     def number_of_chunks(self):
@@ -179,9 +170,7 @@ class Images:
         :return: :class:`functions.reading.chunk.Batch`.
         """
         if self.class_mode == '1stEpoch':
-            raise InputError(
-                "A reader in the mode '1stEpoch' only has images made; use 'Direct' to get batches."
-            )
+            raise InputError("A reader in the mode '1stEpoch' only has images made; use 'Direct' to get batches.")
         while self._filled is None or self.chunks_completed:
             self.fill()
             # A lead-in may have no sample at all.
@@ -220,9 +209,6 @@ def cut_batch(reader, chunk, sample, batch_size, complete):
     images, dvf, weight, names = chunk.cut(sample, batch_size)
     following = sample + len(names)
     position = position_after(
-        reader,
-        (chunk.semi_epoch, chunk.chunk, chunk.lead_in),
-        following,
-        complete and following >= chunk.n_samples,
+        reader, (chunk.semi_epoch, chunk.chunk, chunk.lead_in), following, complete and following >= chunk.n_samples
     )
     return Batch(images, dvf, weight, names, chunk.semi_epoch, chunk.chunk, position), following

@@ -33,9 +33,8 @@ def append_chunk(address, chunk):
 
 def save_array(address, array):
     """Write a .npy file whole or not at all."""
-    with atomic.publish(address) as temporary:
-        with open(temporary, 'wb') as stream:
-            np.save(stream, array)
+    with atomic.publish(address) as temporary, open(temporary, 'wb') as stream:
+        np.save(stream, array)
 
 
 def write_chunk(setting, options, im_infos, im_info_list_full, held, rows, semi_epoch, chunk):
@@ -49,11 +48,7 @@ def write_chunk(setting, options, im_infos, im_info_list_full, held, rows, semi_
 
     if not options.full_image:
         for im_info, item in zip(im_infos, held):
-            keys = {
-                key: im_info[key]
-                for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth')
-                if key in im_info
-            }
+            keys = {key: im_info[key] for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth') if key in im_info}
             ends = np.cumsum(item.indices.counts)
             for number, (end, count) in enumerate(zip(ends, item.indices.counts)):
                 save_array(

@@ -29,14 +29,8 @@ class ItemError(RegNetError, RuntimeError):
 def item_name(im_info):
     """Short unique name of an item, for messages and batches."""
     parts = [
-        '{}{}'.format(prefix, im_info[key])
-        for prefix, key in (
-            ('', 'data'),
-            ('type', 'type_im'),
-            ('cn', 'cn'),
-            ('', 'deform_exp'),
-            ('Dsmooth', 'dsmooth'),
-        )
+        f'{prefix}{im_info[key]}'
+        for prefix, key in (('', 'data'), ('type', 'type_im'), ('cn', 'cn'), ('', 'deform_exp'), ('Dsmooth', 'dsmooth'))
         if key in im_info
     ]
     if 'deform_method' in im_info:
@@ -70,7 +64,7 @@ def image_size_from_header(setting, im_info):
     where = {key: im_info[key] for key in ('data', 'type_im', 'cn')}
     address = su.address_generator(setting, 'OriginalIm', stage=1, **where)
     if not os.path.isfile(address):
-        raise MissingFileError('The image {} of {} does not exist.'.format(address, item_name(im_info)))
+        raise MissingFileError(f'The image {address} of {item_name(im_info)} does not exist.')
     reader = sitk.ImageFileReader()
     reader.SetFileName(address)
     reader.ReadImageInformation()
@@ -101,9 +95,7 @@ def require_files(setting, im_info_list):
                 break
     if missing:
         raise MissingFileError(
-            'never_generate_image is set and {} of {} items are not on disk; the first is {} ({}).'.format(
-                total, len(im_info_list), missing[0], missing[1]
-            )
+            f'never_generate_image is set and {total} of {len(im_info_list)} items are not on disk; the first is {missing[0]} ({missing[1]}).'
         )
 
 
@@ -121,23 +113,19 @@ def hold_item(setting, im_info, make_item, options):
         _check(item, options)
         record = setting.get('data', {}).get(im_info.get('data'), {})
         default = (
-            record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE)
-            if isinstance(record, dict)
-            else FALLBACK_PIXEL_VALUE
+            record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE) if isinstance(record, dict) else FALLBACK_PIXEL_VALUE
         )
         indices = None
         if not options.full_image:
             mask = item.lung if options.sample_inside == 'lung' else item.mask
-            indices = sampling.class_indices(
-                item.dvf, mask, options.class_limits, options.margin, options.class_rule
-            )
+            indices = sampling.class_indices(item.dvf, mask, options.class_limits, options.margin, options.class_rule)
         pair = np.empty(item.im.shape + (2,), dtype=np.int16)
         pair[..., 0] = item.im
         pair[..., 1] = item.deformed_im
         lung = None if options.lung_weight == 1 else (item.lung != 0).view(np.uint8)
         return HeldItem(name, pair, np.ascontiguousarray(item.dvf, dtype=np.float32), lung, default, indices)
     except Exception as error:
-        raise ItemError('{}: {}: {}'.format(name, type(error).__name__, error)) from error
+        raise ItemError(f'{name}: {type(error).__name__}: {error}') from error
 
 
 def _check(item, options):
@@ -149,8 +137,6 @@ def _check(item, options):
         others.append(('lung mask', item.lung.shape))
     for what, size in others:
         if size != shape:
-            raise InputError('the {} has the size {} but the image {} (z, y, x)'.format(what, size, shape))
+            raise InputError(f'the {what} has the size {size} but the image {shape} (z, y, x)')
     if len(shape) != 3 or item.dvf.shape[3:] != (3,):
-        raise InputError(
-            'a 3D image and a DVF of three components are needed, not {} and {}'.format(shape, item.dvf.shape)
-        )
+        raise InputError(f'a 3D image and a DVF of three components are needed, not {shape} and {item.dvf.shape}')

@@ -54,11 +54,7 @@ def _batch_bytes(sizes, options):
     if options.full_image:
         z, y, x = common_size(sizes, options.size_unit, options.size_offset)
         return options.batch_size * z * y * x * 4 * (2 + 3 + 1)
-    return (
-        options.batch_size
-        * 4
-        * (2 * (2 * options.radius_image + 1) ** 3 + 4 * (2 * options.radius_dvf + 1) ** 3)
-    )
+    return options.batch_size * 4 * (2 * (2 * options.radius_image + 1) ** 3 + 4 * (2 * options.radius_dvf + 1) ** 3)
 
 
 def require_memory(needed, available, options):
@@ -70,22 +66,9 @@ def require_memory(needed, available, options):
     if available is None or needed.total <= available:
         return
     raise InputError(
-        '{} needs {:.2f} GiB but {:.2f} GiB are available: {:.2f} GiB for chunks of '
-        'NumberOfImagesPerChunk={} images ({:.2f} GiB each), {:.2f} GiB for the patch centres, '
-        '{:.2f} GiB for an image being made, '
-        '{:.2f} GiB for batches (MaxQueueSize={}, BatchSize={}, {:.3f} GiB each). '
-        'Reduce these settings or R.'.format(
-            options.train_mode,
-            needed.total / GIB,
-            available / GIB,
-            needed.chunks / GIB,
-            options.images_per_chunk,
-            needed.chunk / GIB,
-            needed.index / GIB,
-            needed.item / GIB,
-            needed.batches / GIB,
-            options.queue_size,
-            options.batch_size,
-            needed.batch / GIB,
-        )
+        f'{options.train_mode} needs {needed.total / GIB:.2f} GiB but {available / GIB:.2f} GiB are available: {needed.chunks / GIB:.2f} GiB for chunks of '
+        f'NumberOfImagesPerChunk={options.images_per_chunk} images ({needed.chunk / GIB:.2f} GiB each), {needed.index / GIB:.2f} GiB for the patch centres, '
+        f'{needed.item / GIB:.2f} GiB for an image being made, '
+        f'{needed.batches / GIB:.2f} GiB for batches (MaxQueueSize={options.queue_size}, BatchSize={options.batch_size}, {needed.batch / GIB:.3f} GiB each). '
+        'Reduce these settings or R.'
     )

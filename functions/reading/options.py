@@ -43,9 +43,7 @@ ReaderOptions = namedtuple(
 )
 
 
-def read_options(
-    setting, train_mode, images_per_chunk=None, samples_per_image=None, stage=None, full_image=None
-):
+def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=None, stage=None, full_image=None):
     """Collect the reader's part of ``setting``.
 
     Top-level keys: stage, R, Ry, Margin (default Ry + 1), ClassBalanced [mm], ClassRule ('largest_component'
@@ -71,9 +69,7 @@ def read_options(
         train_mode=train_mode,
         stage=reader.whole('stage', 1, 1, given=stage),
         images_per_chunk=reader.whole('NumberOfImagesPerChunk', None, 1, network, images_per_chunk),
-        samples_per_image=(
-            1 if is_full else reader.whole('SamplesPerImage', None, 1, network, samples_per_image)
-        ),
+        samples_per_image=(1 if is_full else reader.whole('SamplesPerImage', None, 1, network, samples_per_image)),
         batch_size=reader.whole('BatchSize', None, 1, network),
         queue_size=reader.whole('MaxQueueSize', 20 if train_mode == 'Training' else 10, 1, network),
         class_limits=() if is_full else reader.limits('ClassBalanced'),
@@ -100,13 +96,9 @@ def read_options(
         lead_in=reader.flag('LeadIn', True) and train_mode == 'Training' and not is_full,
     )
     if not reader.problems and options.radius_image < options.radius_dvf:
-        reader.problems.append(
-            'R ({}) must not be smaller than Ry ({})'.format(options.radius_image, options.radius_dvf)
-        )
-    if setting.get('DVFPad_S{}'.format(options.stage), 0) not in (0, None):
-        reader.problems.append(
-            'DVFPad_S{} must be 0: the DVF lies on the grid of the image'.format(options.stage)
-        )
+        reader.problems.append(f'R ({options.radius_image}) must not be smaller than Ry ({options.radius_dvf})')
+    if setting.get(f'DVFPad_S{options.stage}', 0) not in (0, None):
+        reader.problems.append(f'DVFPad_S{options.stage} must be 0: the DVF lies on the grid of the image')
     if reader.problems:
         raise InputError('The reader cannot use these settings: {}.'.format('; '.join(reader.problems)))
     return options
@@ -122,7 +114,7 @@ class _Reader:
     def section(self, name):
         value = self.setting.get(name, {})
         if not isinstance(value, dict):
-            self.problems.append('{} must be a dictionary, not {!r}'.format(name, value))
+            self.problems.append(f'{name} must be a dictionary, not {value!r}')
             return {}
         return value
 
@@ -132,15 +124,15 @@ class _Reader:
     def whole(self, key, default, least, where=None, given=None):
         value = self._get(key, default, where, given)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-            shown = 'is missing' if value is None else 'is {!r}'.format(value)
-            self.problems.append('{} {}; a whole number of at least {} is needed'.format(key, shown, least))
+            shown = 'is missing' if value is None else f'is {value!r}'
+            self.problems.append(f'{key} {shown}; a whole number of at least {least} is needed')
             return least
         return int(value)
 
     def positive(self, key, default, where):
         value = self._get(key, default, where)
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float('inf'):
-            self.problems.append('{} is {!r}; a number above 0 is needed'.format(key, value))
+            self.problems.append(f'{key} is {value!r}; a number above 0 is needed')
             return default
         return float(value)
 
@@ -148,7 +140,7 @@ class _Reader:
         value = self.setting.get(key)
         value = default if value is None else value
         if not isinstance(value, bool):
-            self.problems.append('{} is {!r}; True or False is needed'.format(key, value))
+            self.problems.append(f'{key} is {value!r}; True or False is needed')
             return default
         return value
 
@@ -167,8 +159,6 @@ class _Reader:
             and all(isinstance(v, numbers.Real) and not isinstance(v, bool) and v > 0 for v in value)
         )
         if not good or any(b <= a for a, b in zip(value, value[1:])) or len(value) > 250:
-            self.problems.append(
-                '{} is {!r}; increasing limits in mm are needed, for example [2, 7]'.format(key, value)
-            )
+            self.problems.append(f'{key} is {value!r}; increasing limits in mm are needed, for example [2, 7]')
             return (1.0,)
         return tuple(float(v) for v in value)

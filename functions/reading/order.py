@@ -30,8 +30,7 @@ class ChunkOrder:
     def __init__(self, n_items, images_per_chunk, randomness=True, seed=0):
         if n_items < 1:
             raise InputError(
-                'The list of images to read is empty: check the case, type and dsmooth lists of the data '
-                'dictionaries.'
+                'The list of images to read is empty: check the case, type and dsmooth lists of the data dictionaries.'
             )
         self.n_items = n_items
         self.images_per_chunk = images_per_chunk
@@ -47,15 +46,11 @@ class ChunkOrder:
         """Positions in the full list of the items of a chunk, in reading order."""
         if not 0 <= chunk < self.number_of_chunks:
             raise InputError(
-                'Chunk {} does not exist: {} items in chunks of {} give chunks 0 to {} (start_chunk).'.format(
-                    chunk, self.n_items, self.images_per_chunk, self.number_of_chunks - 1
-                )
+                f'Chunk {chunk} does not exist: {self.n_items} items in chunks of {self.images_per_chunk} give chunks 0 to {self.number_of_chunks - 1} (start_chunk).'
             )
         if self.randomness:
             state = (
-                seeds.random_state('chunks', self.seed, semi_epoch)
-                if self.seed
-                else np.random.RandomState(semi_epoch)
+                seeds.random_state('chunks', self.seed, semi_epoch) if self.seed else np.random.RandomState(semi_epoch)
             )
             order = state.permutation(self.n_items)
         else:
@@ -97,7 +92,7 @@ def fingerprint(im_info_list, options):
         options.seed,
     ]
     words = seeds.seed_words('reading', [item_name(im_info) for im_info in im_info_list], decisive)
-    return ''.join('{:08x}'.format(word) for word in words)
+    return ''.join(f'{word:08x}' for word in words)
 
 
 def start_of(position, order, made_of, first=(0, 0), lead_in=False):
@@ -119,12 +114,10 @@ def start_of(position, order, made_of, first=(0, 0), lead_in=False):
         same = position['made_of'] == made_of
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(
-            '{!r} is not a position of the reader; it has semi_epoch, chunk, sample and made_of.'.format(
-                position
-            )
+            f'{position!r} is not a position of the reader; it has semi_epoch, chunk, sample and made_of.'
         ) from error
     if semi_epoch < 0 or chunk < 0 or sample < 0:
-        raise InputError('{!r} is not a position of the reader: negative numbers.'.format(position))
+        raise InputError(f'{position!r} is not a position of the reader: negative numbers.')
     if not same:
         logger.warning(
             'The list of images or the sampling settings changed since the position was stored; '

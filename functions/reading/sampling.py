@@ -45,16 +45,13 @@ def class_indices(dvf, mask, limits, margin, rule='largest_component'):
         raise unknown_name('ClassRule', rule, ('largest_component', 'all_components'))
     shape = dvf.shape[:3]
     if mask is not None and mask.shape != shape:
-        raise InputError(
-            'The sampling mask has the size {} but the DVF {} (z, y, x).'.format(mask.shape, shape)
-        )
+        raise InputError(f'The sampling mask has the size {mask.shape} but the DVF {shape} (z, y, x).')
     if shape[0] * shape[1] * shape[2] >= 2**31:
-        raise InputError('An image of {} voxels is too large to be indexed with 32 bits.'.format(shape))
+        raise InputError(f'An image of {shape} voxels is too large to be indexed with 32 bits.')
     code = _class_of_voxels(dvf, mask, limits, margin, rule)
     slabs = _slabs(code[0].size, len(code))
     counts = np.array(
-        [[np.count_nonzero(code[slab] == number) for slab in slabs] for number in range(len(limits))],
-        dtype=np.int64,
+        [[np.count_nonzero(code[slab] == number) for slab in slabs] for number in range(len(limits))], dtype=np.int64
     )
     # Filled in place: collecting and joining the parts would touch twice the memory.
     indices = np.empty(int(counts.sum()), dtype=np.int32)

@@ -45,7 +45,7 @@ def read_synthetic_pair(reader):
     held = hold_item(reader.loader.setting, im_info, look_at_masks, options)
     random = seeds.random_state('synthetic pair', item_name(im_info))
     if inside[0].size == 0:
-        raise InputError('{}: neither lung nor mask has a voxel for the synthetic pair.'.format(held.name))
+        raise InputError(f'{held.name}: neither lung nor mask has a voxel for the synthetic pair.')
     chunk = Chunk(0, 0, options)
     if options.full_image:
         rows = np.zeros((1, 3), dtype=np.int32)

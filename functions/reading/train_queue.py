@@ -69,9 +69,7 @@ class BatchQueue:
         try:
             batch = self._batches.get(timeout)
         except Closed:
-            raise InputError(
-                'The queue of {} batches has been closed.'.format(self.reader.options.train_mode)
-            ) from None
+            raise InputError(f'The queue of {self.reader.options.train_mode} batches has been closed.') from None
         if batch is _END:
             self._ended = True
             return None
@@ -116,9 +114,7 @@ class BatchQueue:
         except (Closed, ReaderFailure):
             pass  # closed on purpose, or the other thread has already told
         except BaseException as error:  # whatever it is, the training must hear of it
-            text = '{}\n\nTraceback of the reading thread:\n{}'.format(
-                error or type(error).__name__, traceback.format_exc()
-            )
+            text = f'{error or type(error).__name__}\n\nTraceback of the reading thread:\n{traceback.format_exc()}'
             for channel in (self._batches, self._chunks, self._permits):
                 channel.fail(text)
 
@@ -138,7 +134,7 @@ class BatchQueue:
         self._chunks.put(_END)
 
     def _watch(self, im_info):
-        self._batches.alive('reading {}'.format(item_name(im_info)))
+        self._batches.alive(f'reading {item_name(im_info)}')
 
     def _cut(self):
         sample, size = self.reader.sample, self.reader.options.batch_size
@@ -200,8 +196,6 @@ def training_memory(setting, im_info_list_full=None, make_item=None, image_size=
 
     Arguments as :class:`TrainingQueue`.
     """
-    reader = Images(
-        setting, 'Thread', im_info_list_full=im_info_list_full, make_item=make_item, image_size=image_size
-    )
+    reader = Images(setting, 'Thread', im_info_list_full=im_info_list_full, make_item=make_item, image_size=image_size)
     needed = reader.memory_needed(n_chunks_held=2, n_batches=None)
     return 0 if needed is None else needed.total

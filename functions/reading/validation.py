@@ -14,13 +14,7 @@ class ValidationSet:
     """
 
     def __init__(
-        self,
-        setting,
-        im_info_list_full=None,
-        make_item=None,
-        image_size=None,
-        patience=PATIENCE_S,
-        memory_beside=0,
+        self, setting, im_info_list_full=None, make_item=None, image_size=None, patience=PATIENCE_S, memory_beside=0
     ):
         self.reader = Images(
             setting,
@@ -41,8 +35,7 @@ class ValidationSet:
         """
         try:
             with BatchQueue(self.reader, one_semi_epoch=True, patience=self._patience) as self._queue:
-                for batch in self._queue:
-                    yield batch
+                yield from self._queue
         finally:
             self.reader.loader.forget_buffers()
 

@@ -6,5 +6,6 @@ def __getattr__(name):
     # What needs TensorFlow is loaded when it is asked for: the affine registration does without.
     if name in ('register', 'open_model'):
         from functions.registration import model_folder, single_pair
+
         return {'register': single_pair.register, 'open_model': model_folder.open_model}[name]
-    raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -4,6 +4,7 @@ Whoever does it, it begins from the best of a few translations (none, image cent
 body centre to the same), and its result is judged: no overlap and degenerate matrices are errors, a
 similarity that did not rise is said.
 """
+
 import collections
 import logging
 import os
@@ -33,7 +34,7 @@ there is none), what is outside the moving image counting as air, without and wi
 wall time."""
 
 #: Accepted determinants: how much larger or smaller the moving person may be.
-_VOLUMES = (0.2, 5.)
+_VOLUMES = (0.2, 5.0)
 #: No direction may be stretched or shrunk by more than this.
 _STRETCH = 2.5
 
@@ -43,8 +44,17 @@ def affine(fixed, moving, method=None, fixed_mask=None, moving_mask=None, thread
     return register_affine(fixed, moving, method, fixed_mask, moving_mask, threads, folder).transform
 
 
-def register_affine(fixed, moving, method=None, fixed_mask=None, moving_mask=None, threads=None, folder=None,
-                    program_folder=None, parameter_file=by_elastix.AFFINE_FILE):
+def register_affine(
+    fixed,
+    moving,
+    method=None,
+    fixed_mask=None,
+    moving_mask=None,
+    threads=None,
+    folder=None,
+    program_folder=None,
+    parameter_file=by_elastix.AFFINE_FILE,
+):
     """Affine registration of two CT images of any grids.
 
     :param fixed, moving: scalar sitk images; what is below -1024 HU counts as air.
@@ -68,16 +78,26 @@ def register_affine(fixed, moving, method=None, fixed_mask=None, moving_mask=Non
         _check_image(name, image, mask)
     require_overlap(fixed, moving)
     small_fixed, small_moving = affine_sitk.small_image(fixed), affine_sitk.small_image(moving)
-    inside, moving_inside = [None if mask is None else affine_sitk.small_mask(mask)
-                             for mask in (fixed_mask, moving_mask)]
+    inside, moving_inside = [
+        None if mask is None else affine_sitk.small_mask(mask) for mask in (fixed_mask, moving_mask)
+    ]
     before = affine_sitk.correlation(small_fixed, small_moving, None, inside)
     if method == 'none':
         return AffineResult(sitk.AffineTransform(3), method, before, before, time.time() - start)
     if method == 'elastix':
         images = [affine_sitk.without_less_than_air(image) for image in (fixed, moving)]
         initial = affine_sitk.initial_translation(small_fixed, small_moving, inside, moving_inside)
-        transform = by_elastix.affine(images[0], images[1], fixed_mask, moving_mask, initial, parameter_file,
-                                      threads, folder, program_folder=program_folder)
+        transform = by_elastix.affine(
+            images[0],
+            images[1],
+            fixed_mask,
+            moving_mask,
+            initial,
+            parameter_file,
+            threads,
+            folder,
+            program_folder=program_folder,
+        )
     elif method == 'sitk':
         initial = affine_sitk.initial_translation(small_fixed, small_moving, inside, moving_inside)
         transform = affine_sitk.affine(small_fixed, small_moving, inside, moving_inside, initial)
@@ -89,9 +109,13 @@ def register_affine(fixed, moving, method=None, fixed_mask=None, moving_mask=Non
     result = AffineResult(transform, method, before, after, time.time() - start)
     LOGGER.info('Affine registration (%s): correlation %.4f before, %.4f after, %.1f s', *result[1:])
     if not after > before:
-        LOGGER.warning('The affine registration (%s) has not made the images more alike: correlation %.4f '
-                       'before, %.4f after. Look at the moved image, or go on without this registration.',
-                       method, before, after)
+        LOGGER.warning(
+            'The affine registration (%s) has not made the images more alike: correlation %.4f '
+            'before, %.4f after. Look at the moved image, or go on without this registration.',
+            method,
+            before,
+            after,
+        )
     return result
 
 
@@ -103,18 +127,21 @@ def read_affine(path):
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise MissingFileError('The affine transform {} does not exist; give a transform file, or one of {}.'
-                               .format(path, ', '.join(METHODS)))
+        raise MissingFileError(
+            'The affine transform {} does not exist; give a transform file, or one of {}.'.format(
+                path, ', '.join(METHODS)
+            )
+        )
     with open(path, 'rb') as stream:
         head = stream.read(4096)
-    if re.search(br'^\s*\(\s*Transform\s', head, re.MULTILINE):
+    if re.search(rb'^\s*\(\s*Transform\s', head, re.MULTILINE):
         return read_linear_transform(path)
     try:
         return as_affine(read_transform(path))
     except MissingFileError:
         raise
     except InputError as error:
-        raise InputError('{}: {}'.format(path, error)) from error
+        raise InputError(f'{path}: {error}') from error
 
 
 def _method(method, program_folder):
@@ -134,15 +161,14 @@ def _method(method, program_folder):
 
 
 def _check_image(name, image, mask):
-    if (not isinstance(image, sitk.Image) or image.GetDimension() != 3
-            or image.GetNumberOfComponentsPerPixel() != 1):
-        raise InputError('The {} image must be 3D with one value per voxel.'.format(name))
+    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(f'The {name} image must be 3D with one value per voxel.')
     array = array_view(image)
     if array.dtype.kind == 'f' and not all(np.isfinite(plane).all() for plane in array):
-        raise InputError('The {} image holds values that are NaN or infinite.'.format(name))
+        raise InputError(f'The {name} image holds values that are NaN or infinite.')
     if mask is not None:
-        require_same_grid(mask, image, 'the mask of the {} image'.format(name), 'the {} image'.format(name))
-        require_nonempty(mask, 'The mask of the {} image'.format(name))
+        require_same_grid(mask, image, f'the mask of the {name} image', f'the {name} image')
+        require_nonempty(mask, f'The mask of the {name} image')
 
 
 def require_overlap(fixed, moving, transform=None):
@@ -152,9 +178,12 @@ def require_overlap(fixed, moving, transform=None):
     there = _inside(_lattice(fixed) @ matrix.T + offset, moving)
     back = _inside(np.linalg.solve(matrix, (_lattice(moving) - offset).T).T, fixed)
     if not there and not back:
-        raise InputError('The moving image does not overlap the fixed one{}: fixed {}; moving {}. Are they '
-                         'of the same patient position, and their origins right?'.format(
-                             '' if transform is None else ' after the affine transform', fixed, moving))
+        raise InputError(
+            'The moving image does not overlap the fixed one{}: fixed {}; moving {}. Are they '
+            'of the same patient position, and their origins right?'.format(
+                '' if transform is None else ' after the affine transform', fixed, moving
+            )
+        )
 
 
 def _lattice(geometry):
@@ -172,11 +201,11 @@ def _check_transform(transform, method):
     """Raise unless a transform could be that of a person: not folded, not stretched beyond reason."""
     matrix, offset = matrix_and_offset(transform)
     if not np.isfinite(matrix).all() or not np.isfinite(offset).all():
-        raise InputError('The affine transform ({}) holds values that are no numbers.'.format(method))
+        raise InputError(f'The affine transform ({method}) holds values that are no numbers.')
     volume, stretch = np.linalg.det(matrix), np.linalg.svd(matrix, compute_uv=False)
-    if not (_VOLUMES[0] <= volume <= _VOLUMES[1]
-            and 1 / _STRETCH <= stretch.min() and stretch.max() <= _STRETCH):
-        raise InputError('The affine transform ({}) is degenerate: it changes volumes by a factor of {:.3g} '
-                         'and lengths by {:.3g} to {:.3g}. Accepted: {} to {} and {:.2g} to {}. Give masks, '
-                         'another method, or none.'.format(method, volume, stretch.min(), stretch.max(),
-                                                           _VOLUMES[0], _VOLUMES[1], 1 / _STRETCH, _STRETCH))
+    if not (_VOLUMES[0] <= volume <= _VOLUMES[1] and stretch.min() >= 1 / _STRETCH and stretch.max() <= _STRETCH):
+        raise InputError(
+            f'The affine transform ({method}) is degenerate: it changes volumes by a factor of {volume:.3g} '
+            f'and lengths by {stretch.min():.3g} to {stretch.max():.3g}. Accepted: {_VOLUMES[0]} to {_VOLUMES[1]} and {1 / _STRETCH:.2g} to {_STRETCH}. Give masks, '
+            'another method, or none.'
+        )

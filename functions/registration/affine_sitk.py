@@ -2,6 +2,7 @@
 
 All of it works on images of about 2 mm with everything below air set to air.
 """
+
 import logging
 
 import numpy as np
@@ -16,9 +17,9 @@ from functions.setting.seeds import random_state
 
 LOGGER = logging.getLogger(__name__)
 
-AIR = -1024.
-_BODY = -300.
-_SMALL = 2.    # mm
+AIR = -1024.0
+_BODY = -300.0
+_SMALL = 2.0  # mm
 _SAMPLES = 30000
 _ITERATIONS = 200
 # Fewer bins, or a step that shrinks faster, end short of the optimum.
@@ -30,9 +31,12 @@ _LEAST_SIDE = 12
 
 # ---- coarse images
 
+
 def _factors(image, spacing):
-    return [min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE))
-            for s, n in zip(image.GetSpacing(), image.GetSize())]
+    return [
+        min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE))
+        for s, n in zip(image.GetSpacing(), image.GetSize())
+    ]
 
 
 def without_less_than_air(image):
@@ -71,11 +75,12 @@ def correlation(fixed, moving, transform=None, mask=None):
         inside = array_view(mask) != 0
         moved, still = moved[inside], still[inside]
     moved, still = [a - a.mean(dtype=np.float64) for a in (moved, still)]
-    norm = np.sqrt((moved ** 2).sum() * (still ** 2).sum())
-    return float((moved * still).sum() / norm) if norm > 0 else 0.
+    norm = np.sqrt((moved**2).sum() * (still**2).sum())
+    return float((moved * still).sum() / norm) if norm > 0 else 0.0
 
 
 # ---- where to begin
+
 
 def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
     """The best of a few translations: none, image centres, centres of the masks or else of the bodies.
@@ -88,8 +93,9 @@ def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
     if coarse_mask is not None and not array_view(coarse_mask).any():
         coarse_mask = None
     middles = [_middle(image) for image in (fixed, moving)]
-    centres = [_centre(image > _BODY if mask is None else mask)
-               for image, mask in ((fixed, fixed_mask), (moving, moving_mask))]
+    centres = [
+        _centre(image > _BODY if mask is None else mask) for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
+    ]
     candidates = [np.zeros(3), middles[1] - middles[0]]
     if centres[0] is not None and centres[1] is not None and (fixed_mask is None) == (moving_mask is None):
         candidates.append(centres[1] - centres[0])
@@ -97,14 +103,17 @@ def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
     transforms = [affine_from_matrix(np.eye(3), shift, centre) for shift in candidates]
     scores = [correlation(coarse_fixed, coarse_moving, transform, coarse_mask) for transform in transforms]
     best = int(np.argmax(scores))
-    LOGGER.info('Affine registration begins with the translation %s mm (correlation %.3f)',
-                np.round(candidates[best], 1).tolist(), scores[best])
+    LOGGER.info(
+        'Affine registration begins with the translation %s mm (correlation %.3f)',
+        np.round(candidates[best], 1).tolist(),
+        scores[best],
+    )
     return transforms[best]
 
 
 def _middle(image):
     geometry = Geometry.of(image)
-    return geometry.index_to_world((np.array(geometry.size) - 1) / 2.)
+    return geometry.index_to_world((np.array(geometry.size) - 1) / 2.0)
 
 
 def _centre(mask):
@@ -112,12 +121,14 @@ def _centre(mask):
     inside = array_view(mask) != 0
     if not inside.any():
         return None
-    index = [np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis})))
-             for axis in (2, 1, 0)]
+    index = [
+        np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)
+    ]
     return Geometry.of(mask).index_to_world(index)
 
 
 # ---- SimpleITK
+
 
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
     """Affine registration by SimpleITK: mutual information, coarse to fine, regular step gradient descent.
@@ -138,8 +149,9 @@ def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
             method.Execute(fixed, moving)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise InputError('The affine registration by SimpleITK failed: {} Do the images and masks show the '
-                         'same region?'.format(reason)) from error
+        raise InputError(
+            f'The affine registration by SimpleITK failed: {reason} Do the images and masks show the same region?'
+        ) from error
     LOGGER.debug('SimpleITK: %s', method.GetOptimizerStopConditionDescription())
     return transform
 
@@ -153,17 +165,22 @@ def _method(fixed, fixed_mask, moving_mask):
     if moving_mask is not None:
         method.SetMetricMovingMask(moving_mask)
     shrink = [f for f in (4, 2, 1) if min(fixed.GetSize()) // f >= _LEAST_SIDE] or [1]
-    inside = 1. if fixed_mask is None else max(float(array_view(fixed_mask).mean()), 1e-3)
+    inside = 1.0 if fixed_mask is None else max(float(array_view(fixed_mask).mean()), 1e-3)
     voxels = np.prod(fixed.GetSize(), dtype=float) * inside
-    share = [min(1., _SAMPLES * f ** 3 / voxels) for f in shrink]
-    seed = int(random_state('affine registration').randint(1, 2 ** 31 - 1))
+    share = [min(1.0, _SAMPLES * f**3 / voxels) for f in shrink]
+    seed = int(random_state('affine registration').randint(1, 2**31 - 1))
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentagePerLevel(share, seed)
     method.SetShrinkFactorsPerLevel(shrink)
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    method.SetSmoothingSigmasPerLevel([f / 2. if f > 1 else 0. for f in shrink])
+    method.SetSmoothingSigmasPerLevel([f / 2.0 if f > 1 else 0.0 for f in shrink])
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2., minStep=1e-3, numberOfIterations=_ITERATIONS, relaxationFactor=_RELAXATION,
-        gradientMagnitudeTolerance=1e-7, estimateLearningRate=method.Never)
+        learningRate=2.0,
+        minStep=1e-3,
+        numberOfIterations=_ITERATIONS,
+        relaxationFactor=_RELAXATION,
+        gradientMagnitudeTolerance=1e-7,
+        estimateLearningRate=method.Never,
+    )
     method.SetOptimizerScalesFromPhysicalShift()
     return method

@@ -1,4 +1,5 @@
 """Results of a registration applied to other things: images, labels, points both ways."""
+
 import logging
 import os
 
@@ -19,13 +20,7 @@ _EXTENSIONS = WRITABLE + ('.txt', '.csv', '.fcsv', '.json')
 DIRECTIONS = ('fixed_to_moving', 'moving_to_fixed')
 
 
-def apply_to_image(results,
-                   image,
-                   output=None,
-                   interpolator='linear',
-                   default=None,
-                   inverse=False,
-                   overwrite=False):
+def apply_to_image(results, image, output=None, interpolator='linear', default=None, inverse=False, overwrite=False):
     """Bring an image of the moving scan to the fixed one (or back, where the inverse field was written).
 
     :param results: folder of the results.
@@ -56,12 +51,7 @@ def apply_to_labels(results, labels, output=None, inverse=False, overwrite=False
     return apply_to_image(results, labels, output, 'nearest', 0, inverse, overwrite)
 
 
-def apply_to_points(results,
-                    points,
-                    output=None,
-                    direction='fixed_to_moving',
-                    file_format=None,
-                    overwrite=False):
+def apply_to_points(results, points, output=None, direction='fixed_to_moving', file_format=None, overwrite=False):
     """Where points of one image lie in the other.
 
     Voxel numbers (DIR-Lab, elastix index) are counted on the image that the points lie in: read on the one,
@@ -87,12 +77,13 @@ def apply_to_points(results,
     given = read_points(points, here, file_format)
     _require_inside(given.points, here, points, 'moving' if back else 'fixed')
     field = read_field(results)
-    residual = 0.
+    residual = 0.0
     if back:
         moved, residuals = apply_inverse_to_points(given.points, None, field)
-        residual = float(residuals.max()) if len(residuals) else 0.
+        residual = float(residuals.max()) if len(residuals) else 0.0
         (LOGGER.warning if residual > 0.5 else LOGGER.info)(
-            'The way back of the points misses by %.3g mm at most', residual)
+            'The way back of the points misses by %.3g mm at most', residual
+        )
     else:
         moved = points_of.transform_points(given.points, field)
     write_points(written, moved, there, given.file_format if output is None else None, given.labels)
@@ -105,16 +96,16 @@ def _output(results, source, output, back, overwrite):
     if output is None:
         name = os.path.basename(os.path.normpath(os.fspath(source)))
         stem, dot, extension = name.partition('.')
-        output = os.path.join(results.folder, '{}_{}{}{}'.format(stem, 'back' if back else 'moved', dot,
-                                                                 extension))
+        output = os.path.join(results.folder, '{}_{}{}{}'.format(stem, 'back' if back else 'moved', dot, extension))
         if not output.lower().endswith(_EXTENSIONS):
             output += '.mha'
     output = os.fspath(output)
     if os.path.exists(output) and os.path.exists(source) and os.path.samefile(output, source):
-        raise InputError('{} would be replaced by what is made of it; give another --output.'.format(source))
+        raise InputError(f'{source} would be replaced by what is made of it; give another --output.')
     if os.path.exists(output) and not overwrite:
-        raise InputError('{} is there already, and nothing is overwritten unasked: give another --output, or '
-                         '--overwrite.'.format(output))
+        raise InputError(
+            f'{output} is there already, and nothing is overwritten unasked: give another --output, or --overwrite.'
+        )
     return output
 
 
@@ -127,16 +118,19 @@ def _require_inside(points, geometry, name, role):
     index = geometry.world_to_index(points)
     outside = ((index < -0.5) | (index > np.array(geometry.size) - 0.5)).any(axis=1)
     if outside.any():
-        raise InputError('{}: {} of {} points lie outside the {} image (the first: {} mm; the image: {}). '
-                         'Are they in mm, '
-                         'of this image, and is the direction right?'.format(
-                             name, int(outside.sum()), len(points), role,
-                             np.round(points[np.argmax(outside)], 2).tolist(), geometry))
+        raise InputError(
+            f'{name}: {int(outside.sum())} of {len(points)} points lie outside the {role} image (the first: {np.round(points[np.argmax(outside)], 2).tolist()} mm; the image: {geometry}). '
+            'Are they in mm, '
+            'of this image, and is the direction right?'
+        )
 
 
 def _require_something(moved, source, name):
-    if float(array_view(moved).max()) == float(array_view(moved).min()) and \
-            float(array_view(source).max()) > float(array_view(source).min()):
-        raise InputError('{} does not overlap the other image after the registration: nothing of it would '
-                         'be left. Does it lie '
-                         'in the space of the right image (--inverse is for the fixed one)?'.format(name))
+    if float(array_view(moved).max()) == float(array_view(moved).min()) and float(array_view(source).max()) > float(
+        array_view(source).min()
+    ):
+        raise InputError(
+            f'{name} does not overlap the other image after the registration: nothing of it would '
+            'be left. Does it lie '
+            'in the space of the right image (--inverse is for the fixed one)?'
+        )

@@ -5,6 +5,7 @@ What lies outside says nothing to such a network, so nothing outside is resample
 field of the box is continued outside by the values at its faces, which fade out: motion neither stops at a
 face nor goes on for ever.
 """
+
 import numpy as np
 
 from functions.image.dvf import require_dvf
@@ -14,9 +15,9 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
 #: mm over which the field fades out beyond the box, at least.
-FADE = 60.
+FADE = 60.0
 # The fading adds at most pi / 2 / _GENTLE to the gradient of the field: it folds nothing by itself.
-_GENTLE = 3.
+_GENTLE = 3.0
 
 
 def margins_of(networks, stages):
@@ -41,8 +42,12 @@ def box_of(masks, margin):
     boxes = [bounding_box(array_view(mask), wide) for mask in masks]
     low = [min(part.start for part in parts) for parts in zip(*boxes)][::-1]
     high = [max(part.stop for part in parts) for parts in zip(*boxes)][::-1]
-    return Geometry(tuple(b - a for a, b in zip(low, high)), geometry.spacing,
-                    tuple(float(c) for c in geometry.index_to_world(low)), geometry.direction)
+    return Geometry(
+        tuple(b - a for a, b in zip(low, high)),
+        geometry.spacing,
+        tuple(float(c) for c in geometry.index_to_world(low)),
+        geometry.direction,
+    )
 
 
 def cut(image, box):
@@ -73,8 +78,8 @@ def continued(dvf, grid):
         step = grid.spacing[2 - axis]
         reach = int(np.ceil(fade / step)) - 1
         weight = (0.5 + 0.5 * np.cos(np.pi * step * np.arange(1, reach + 1) / fade)).astype(np.float32)
-        before.append(weight[:low[axis]][::-1])
-        after.append(weight[:grid.shape[axis] - inside[axis].stop])
+        before.append(weight[: low[axis]][::-1])
+        after.append(weight[: grid.shape[axis] - inside[axis].stop])
     for plane, source in zip(result[inside[0]], field):
         plane[inside[1], inside[2]] = source
         _continue(np.moveaxis(plane, 1, 0)[:, inside[1]], inside[2], before[2], after[2])
@@ -96,5 +101,5 @@ def _corner(grid, box):
     index = grid.world_to_index(box.origin)
     low = np.rint(index).astype(int)
     if np.abs(index - low).max() > 1e-3 or (low < 0).any() or (low + box.size > np.array(grid.size)).any():
-        raise InputError('The box ({}) is no part of the grid ({}).'.format(box, grid))
+        raise InputError(f'The box ({box}) is no part of the grid ({grid}).')
     return [int(i) for i in low]

@@ -1,5 +1,6 @@
 """Many pairs in one process: the networks are opened once, finished pairs are passed over, a failing one
 costs only itself."""
+
 import collections
 import csv
 import logging
@@ -40,39 +41,36 @@ def read_pairs(path):
         with open(path, encoding='utf-8-sig', newline='') as stream:
             rows = [[cell.strip() for cell in row] for row in csv.reader(stream)]
     except FileNotFoundError as error:
-        raise MissingFileError('The list of pairs {} does not exist.'.format(path)) from error
+        raise MissingFileError(f'The list of pairs {path} does not exist.') from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError('{} is not a list of pairs (CSV).'.format(path)) from error
+        raise InputError(f'{path} is not a list of pairs (CSV).') from error
     header = [name.lower() for name in rows[0]] if rows else []
     wrong = [name for name in header if name not in COLUMNS]
     if wrong or any(header.count(name) != 1 for name in REQUIRED):
-        raise InputError('{}: its first line must name the columns fixed and moving, and may name {}; it '
-                         'has {}.'.format(path, ', '.join(name for name in COLUMNS if name not in REQUIRED),
-                                          ', '.join(header) or 'nothing'))
+        raise InputError(
+            '{}: its first line must name the columns fixed and moving, and may name {}; it has {}.'.format(
+                path, ', '.join(name for name in COLUMNS if name not in REQUIRED), ', '.join(header) or 'nothing'
+            )
+        )
     pairs, names = [], {}
     for number, row in enumerate(rows[1:], 2):
         if any(row):
             pair = _pair(path, number, dict(zip(header, row)))
             if pair.name in names:
-                raise InputError('{}: lines {} and {} are both called {!r}; give each a name of its '
-                                 'own.'.format(
-                    path, names[pair.name], number, pair.name))
+                raise InputError(
+                    f'{path}: lines {names[pair.name]} and {number} are both called {pair.name!r}; give each a name of its '
+                    'own.'
+                )
             names[pair.name] = number
             pairs.append(pair)
     if not pairs:
-        raise InputError('{} names no pair.'.format(path))
+        raise InputError(f'{path} names no pair.')
     return pairs
 
 
-def register_pairs(pairs,
-                   output,
-                   model,
-                   stages=None,
-                   threads=None,
-                   memory=None,
-                   inverse=False,
-                   overwrite=False,
-                   **options):
+def register_pairs(
+    pairs, output, model, stages=None, threads=None, memory=None, inverse=False, overwrite=False, **options
+):
     """Register a list of pairs, each into its own folder below ``output``.
 
     Pairs whose results are there, whole and made from the same files and settings, are passed over.
@@ -89,25 +87,19 @@ def register_pairs(pairs,
     with open_model(model, stages, threads, memory) as opened:
         for number, pair in enumerate(pairs, 1):
             LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
-            outcomes.append(
-                _one(pair, os.path.join(output, pair.name), opened, threads, inverse, overwrite, options))
+            outcomes.append(_one(pair, os.path.join(output, pair.name), opened, threads, inverse, overwrite, options))
             write_json(os.path.join(output, SUMMARY), [_row(outcome, output) for outcome in outcomes])
     failed = [outcome for outcome in outcomes if outcome.state == 'failed']
-    LOGGER.info('%d pairs registered, %d were done before, %d failed',
-                sum(o.state == 'done' for o in outcomes), sum(o.state == 'was done' for o in outcomes),
-                len(failed))
+    LOGGER.info(
+        '%d pairs registered, %d were done before, %d failed',
+        sum(o.state == 'done' for o in outcomes),
+        sum(o.state == 'was done' for o in outcomes),
+        len(failed),
+    )
     return outcomes
 
 
-def register_into(folder,
-                  fixed,
-                  moving,
-                  model,
-                  masks=None,
-                  inverse=False,
-                  overwrite=False,
-                  threads=None,
-                  **options):
+def register_into(folder, fixed, moving, model, masks=None, inverse=False, overwrite=False, threads=None, **options):
     """Register one pair of files and write its results.
 
     :param masks: dictionary of the columns fixed_lung ... moving_torso -> file.
@@ -115,20 +107,21 @@ def register_into(folder,
         ``folder`` holds the results of just this already.
     """
     masks = dict(masks or {})
-    made_from = inputs_of(fixed,
-                          moving, [masks.get(name) for name in MASKS],
-                          inverse=bool(inverse),
-                          networks=model.describe(),
-                          stages=model.stages,
-                          **{
-                              key: str(value)
-                              for key, value in options.items()
-                          })
+    made_from = inputs_of(
+        fixed,
+        moving,
+        [masks.get(name) for name in MASKS],
+        inverse=bool(inverse),
+        networks=model.describe(),
+        stages=model.stages,
+        **{key: str(value) for key, value in options.items()},
+    )
     if not overwrite and is_done(folder, made_from):
         return None, read_results(folder).record
     with Draft(folder, overwrite) as draft:
-        registration = register(fixed, moving, model, threads=threads, on_fields=draft.write_fields,
-                                **dict(masks, **options))
+        registration = register(
+            fixed, moving, model, threads=threads, on_fields=draft.write_fields, **dict(masks, **options)
+        )
         return registration, draft.finish(registration, inverse, made_from)
 
 
@@ -136,15 +129,16 @@ def _one(pair, folder, model, threads, inverse, overwrite, options):
     start = time.time()
     try:
         masks = {key: value for key, value in pair.files.items() if key in MASKS}
-        found, _ = register_into(folder, pair.files['fixed'], pair.files['moving'], model, masks, inverse,
-                                 overwrite, threads, **options)
+        found, _ = register_into(
+            folder, pair.files['fixed'], pair.files['moving'], model, masks, inverse, overwrite, threads, **options
+        )
     except RegNetError as error:
         LOGGER.error('%s failed: %s', pair.name, error)
         return Outcome(pair.name, 'failed', time.time() - start, str(error))
     except (RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
         # What ITK, TensorFlow or NumPy raise for one pair must not cost the others.
         LOGGER.exception('%s failed', pair.name)
-        return Outcome(pair.name, 'failed', time.time() - start, '{}: {}'.format(type(error).__name__, error))
+        return Outcome(pair.name, 'failed', time.time() - start, f'{type(error).__name__}: {error}')
     return Outcome(pair.name, 'was done' if found is None else 'done', time.time() - start, None)
 
 
@@ -163,9 +157,9 @@ def _pair(path, number, cells):
     files = {key: os.path.join(folder, value) for key, value in cells.items() if key != 'name' and value}
     name = cells.get('name') or '{}_to_{}'.format(*[_stem(files[key]) for key in ('moving', 'fixed')])
     if not re.match(r'^\w[\w.+-]*$', name):
-        raise InputError('{}, line {}: {!r} cannot be the name of a folder; use letters, digits, _ . + '
-                         '-'.format(
-            path, number, name))
+        raise InputError(
+            f'{path}, line {number}: {name!r} cannot be the name of a folder; use letters, digits, _ . + -'
+        )
     return Pair(name, files)
 
 

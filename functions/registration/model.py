@@ -1,5 +1,6 @@
 """A trained network, used from its experiment's folder alone: settings, checkpoint, graph, session,
 prediction."""
+
 import logging
 
 import numpy as np
@@ -32,13 +33,16 @@ def read_model_setting(setting, experiment):
     """
     number = settings_number(setting, experiment)
     if number is None:
-        raise MissingFileError('{} holds no settings file (setting0.txt, ...): it is not the folder of a '
-                               'trained model, or the training never started.'.format(
-                                   su.address_generator(setting, 'ModelFolder', current_experiment=experiment)))
+        raise MissingFileError(
+            '{} holds no settings file (setting0.txt, ...): it is not the folder of a '
+            'trained model, or the training never started.'.format(
+                su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
+            )
+        )
     return su.read_setting(setting, experiment, number)
 
 
-class TrainedNetwork(object):
+class TrainedNetwork:
     """A network with its weights, built and restored once and used for any number of pairs and sizes.
 
     :param checkpoint: TensorFlow's path prefix of a checkpoint, ending in ``-<step>``.
@@ -58,10 +62,15 @@ class TrainedNetwork(object):
         self._memory = memory
         graph = tf.Graph()
         with graph.as_default():
-            self._images = tf.placeholder(tf.float32, [1, None, None, None, self.description.input_channels],
-                                          name='Images')
-            self._dvf = build(self.description, self._images, False,
-                              normalise=normalisation(model_setting.get('normalization'))).dvf * self._unit
+            self._images = tf.placeholder(
+                tf.float32, [1, None, None, None, self.description.input_channels], name='Images'
+            )
+            self._dvf = (
+                build(
+                    self.description, self._images, False, normalise=normalisation(model_setting.get('normalization'))
+                ).dvf
+                * self._unit
+            )
             saver = tf.train.Saver(tf.global_variables())
         graph.finalize()
         self._session = open_session(graph, threads, xla)
@@ -69,8 +78,9 @@ class TrainedNetwork(object):
             saver.restore(self._session, checkpoint)
         except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError) as error:
             self._session.close()
-            raise InputError('{} cannot be restored into {}: {}'.format(
-                checkpoint, self.description.name, str(error).splitlines()[0])) from error
+            raise InputError(
+                f'{checkpoint} cannot be restored into {self.description.name}: {str(error).splitlines()[0]}'
+            ) from error
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
 
     def predict(self, moving, fixed, default=-2048):
@@ -82,13 +92,17 @@ class TrainedNetwork(object):
         :return: [z, y, x, 3] float32, mm.
         :raises InputError: shapes differ, or the network returns something that is no number.
         """
+
         def run(images, corner):
             return self._session.run(self._dvf, {self._images: images})[0]
+
         dvf = sweep(self.description, run, moving, fixed, default, self._memory or self._free_memory())
         if not np.isfinite(dvf).all():
-            raise InputError('The network of stage {} returned values that are no numbers; its weights are '
-                             'damaged or its '
-                             'intensities are far from HU.'.format(self.stage))
+            raise InputError(
+                f'The network of stage {self.stage} returned values that are no numbers; its weights are '
+                'damaged or its '
+                'intensities are far from HU.'
+            )
         return dvf
 
     def _free_memory(self):

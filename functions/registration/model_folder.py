@@ -1,4 +1,5 @@
 """Trained networks from the folders of their experiments, opened once and used for any number of pairs."""
+
 import collections
 import logging
 import os
@@ -27,7 +28,7 @@ NamedSet = collections.namedtuple('NamedSet', 'folders stages')
 """``folders``: dictionary stage -> folder; ``stages``: the passes it is meant to be used with."""
 
 
-class Model(object):
+class Model:
     """The networks of a pyramid (a context manager; :meth:`close` gives their sessions back).
 
     :param networks: dictionary stage -> network with ``predict(moving, fixed, default)`` (mm), ``setting``
@@ -48,13 +49,14 @@ class Model(object):
         check_stages(self.stages)
         missing = [stage for stage in self.stages if stage not in self.networks]
         if missing:
-            raise InputError('There is no network for stage {} (stages asked for: {}); there are networks '
-                             'for {}.'.format(', '.join(map(str, missing)), self.stages,
-                                              ', '.join(map(str, sorted(self.networks))) or 'none'))
+            raise InputError(
+                'There is no network for stage {} (stages asked for: {}); there are networks for {}.'.format(
+                    ', '.join(map(str, missing)), self.stages, ', '.join(map(str, sorted(self.networks))) or 'none'
+                )
+            )
         used = {stage: self.networks[stage] for stage in self.stages}
         for stage, network in used.items():
-            check_model_setting(network.setting,
-                                self.folders.get(stage, 'The network of stage {}'.format(stage)), stage)
+            check_model_setting(network.setting, self.folders.get(stage, f'The network of stage {stage}'), stage)
         self.mask = input_mask(used)
         self.default = _default_value(used)
         self.margins = margins_of(used, self.stages)
@@ -63,11 +65,11 @@ class Model(object):
         """JSON-able description: per stage folder, step, design and intensity treatment."""
         keys = ('NetworkDesign', 'normalization', 'DVFUnit', 'DownSampling')
         return {
-            str(stage):
-            dict({key: self.networks[stage].setting[key]
-                  for key in keys},
-                 step=self.networks[stage].step,
-                 folder=self.folders.get(stage))
+            str(stage): dict(
+                {key: self.networks[stage].setting[key] for key in keys},
+                step=self.networks[stage].step,
+                folder=self.folders.get(stage),
+            )
             for stage in self.stages
         }
 
@@ -96,7 +98,7 @@ def open_model(model, stages=None, threads=None, memory=None):
         the network was trained, a network of another stage.
     """
     if isinstance(model, (list, tuple)) and len(model) == 1:
-        model = model[0]    # as command lines give it; it may be the name of a set
+        model = model[0]  # as command lines give it; it may be the name of a set
     if isinstance(model, str) and not os.path.isdir(model):
         shipped = named_set(model)
         if shipped is not None:
@@ -134,16 +136,21 @@ def check_model_setting(setting, name, stage):
     stage."""
     missing = [key for key in REQUIRED if key not in setting]
     if missing:
-        raise InputError("{}: its settings do not say {}; without that the images cannot be prepared as in "
-                         "its training. Add the "
-                         'missing lines to the newest setting<k>.txt of its train/Model folder.'.format(
-                             name, ', '.join(map(repr, missing))))
+        raise InputError(
+            '{}: its settings do not say {}; without that the images cannot be prepared as in '
+            'its training. Add the '
+            'missing lines to the newest setting<k>.txt of its train/Model folder.'.format(
+                name, ', '.join(map(repr, missing))
+            )
+        )
     if setting['DownSampling'] != 'bspline':
-        raise InputError("{} was trained with DownSampling {!r}; accepted: 'bspline'.".format(
-            name, setting['DownSampling']))
+        raise InputError(
+            "{} was trained with DownSampling {!r}; accepted: 'bspline'.".format(name, setting['DownSampling'])
+        )
     if int(setting['stage']) != stage:
-        raise InputError('{} was trained for stage {} and cannot be used at stage {}.'.format(
-            name, setting['stage'], stage))
+        raise InputError(
+            '{} was trained for stage {} and cannot be used at stage {}.'.format(name, setting['stage'], stage)
+        )
 
 
 def named_set(name):
@@ -151,12 +158,13 @@ def named_set(name):
 
     :return: :class:`NamedSet`, or None where there is no such set.
     """
-    path = os.path.join(SETS, '{}.json'.format(name))
+    path = os.path.join(SETS, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
     content = read_json(path)
-    return NamedSet({int(stage): os.path.join(SETS, folder) for stage, folder in content['networks'].items()},
-                    content['stages'])
+    return NamedSet(
+        {int(stage): os.path.join(SETS, folder) for stage, folder in content['networks'].items()}, content['stages']
+    )
 
 
 def _folders(model):
@@ -164,32 +172,32 @@ def _folders(model):
     if isinstance(model, dict):
         for stage in model:
             if [stage] not in STAGE_LISTS:
-                raise InputError('A model for stage {!r} is not possible; accepted: 4, 2, 1.'.format(stage))
+                raise InputError(f'A model for stage {stage!r} is not possible; accepted: 4, 2, 1.')
         return {stage: os.fspath(folder) for stage, folder in model.items()}
     folders = {}
     for folder in model if isinstance(model, (list, tuple)) else [model]:
         folder = os.fspath(folder)
         stage = _stage_of(folder)
         if stage in folders:
-            raise InputError('{} and {} were both trained for stage {}; give one of them.'.format(
-                folders[stage], folder, stage))
+            raise InputError(f'{folders[stage]} and {folder} were both trained for stage {stage}; give one of them.')
         folders[stage] = folder
     return folders
 
 
 def _settings_of(folder):
     if not os.path.isdir(folder):
-        raise MissingFileError('The model folder {} does not exist; give the folder of a trained '
-                               'experiment, such as '
-                               'Experiments/RegNet/my_experiment.'.format(folder))
+        raise MissingFileError(
+            f'The model folder {folder} does not exist; give the folder of a trained '
+            'experiment, such as '
+            'Experiments/RegNet/my_experiment.'
+        )
     return read_model_setting(*su.address_of_folder(folder))
 
 
 def _stage_of(folder):
     setting = _settings_of(folder)
     if [setting.get('stage')] not in STAGE_LISTS:
-        raise InputError('{}: its settings name stage {!r}; accepted: 4, 2, 1.'.format(
-            folder, setting.get('stage')))
+        raise InputError('{}: its settings name stage {!r}; accepted: 4, 2, 1.'.format(folder, setting.get('stage')))
     return setting['stage']
 
 
@@ -204,30 +212,31 @@ def _newest_checkpoint(folder):
     setting, experiment = su.address_of_folder(folder)
     problems = []
     for step in reversed(su.saved_steps(setting, experiment, recorded=True)):
-        problem = record_problem(su.address_generator(setting, 'saved_state_with_step', step=str(step),
-                                                      current_experiment=experiment))
+        problem = record_problem(
+            su.address_generator(setting, 'saved_state_with_step', step=str(step), current_experiment=experiment)
+        )
         if problem is None:
-            return su.address_generator(setting,
-                                        'saved_model_with_step',
-                                        step=str(step),
-                                        current_experiment=experiment)
-        problems.append('step {}: {}'.format(step, problem))
-        LOGGER.warning('%s, checkpoint of step %d cannot be used (%s); falling back to the one before.',
-                       folder, step, problem)
-    raise MissingFileError('{} holds no weights that can be used ({}); train it, or copy its folder again '
-                           'as a whole.'.format(
-        folder, '; '.join(problems) or 'no checkpoint with its record in train/Model/Saved'))
+            return su.address_generator(setting, 'saved_model_with_step', step=str(step), current_experiment=experiment)
+        problems.append(f'step {step}: {problem}')
+        LOGGER.warning(
+            '%s, checkpoint of step %d cannot be used (%s); falling back to the one before.', folder, step, problem
+        )
+    raise MissingFileError(
+        '{} holds no weights that can be used ({}); train it, or copy its folder again as a whole.'.format(
+            folder, '; '.join(problems) or 'no checkpoint with its record in train/Model/Saved'
+        )
+    )
 
 
 def _default_value(networks):
     """DefaultPixelValue of the data the networks were trained on."""
     values = {
-        record.get('DefaultPixelValue')
-        for network in networks.values()
-        for record in network.setting['data'].values()
+        record.get('DefaultPixelValue') for network in networks.values() for record in network.setting['data'].values()
     }
     if len(values) != 1 or None in values:
-        raise InputError("The settings the networks were trained with do not name one 'DefaultPixelValue' "
-                         "of their data: {}."
-                         .format(', '.join(sorted(map(str, values))) or 'none at all'))
+        raise InputError(
+            "The settings the networks were trained with do not name one 'DefaultPixelValue' of their data: {}.".format(
+                ', '.join(sorted(map(str, values))) or 'none at all'
+            )
+        )
     return float(values.pop())

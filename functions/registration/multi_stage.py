@@ -1,5 +1,6 @@
 """Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed
 exactly."""
+
 import collections
 import itertools
 import logging
@@ -17,7 +18,7 @@ from functions.setting.schema import STAGE_LISTS
 
 LOGGER = logging.getLogger(__name__)
 #: mm; what moves further in a chest was not lain down in the same way, and no network here is trained for it.
-LARGEST = 100.
+LARGEST = 100.0
 #: mm that lead out of any image: nothing is interpolated there.
 _AWAY = 1e6
 
@@ -32,21 +33,25 @@ def check_stages(stages):
 
     :raises InputError: not one of the pyramids a network can be run through."""
     if [stage for stage, _ in itertools.groupby(stages)] not in STAGE_LISTS:
-        raise InputError("The stage list {} is not possible (setting 'stage_list'). Accepted: {}, each stage once or "
-                         "several times in a row.".format(list(stages), ', '.join(str(item) for item in STAGE_LISTS)))
+        raise InputError(
+            "The stage list {} is not possible (setting 'stage_list'). Accepted: {}, each stage once or "
+            'several times in a row.'.format(list(stages), ', '.join(str(item) for item in STAGE_LISTS))
+        )
 
 
-def register_images(fixed,
-                    moving,
-                    predict,
-                    stages,
-                    fixed_mask=None,
-                    moving_mask=None,
-                    default=-2048.,
-                    composition='exact',
-                    with_moved=True,
-                    original=None,
-                    margins=None):
+def register_images(
+    fixed,
+    moving,
+    predict,
+    stages,
+    fixed_mask=None,
+    moving_mask=None,
+    default=-2048.0,
+    composition='exact',
+    with_moved=True,
+    original=None,
+    margins=None,
+):
     """Register two images on one working grid (identity direction).
 
     At every stage both images are down-sampled by the one rule of the project, the moving one is warped by
@@ -70,14 +75,14 @@ def register_images(fixed,
     check_stages(stages)
     missing = [stage for stage in stages if stage not in predict]
     if missing:
-        raise InputError('No network was given for stage(s) {}.'.format(missing))
+        raise InputError(f'No network was given for stage(s) {missing}.')
     if composition not in ('exact', 'additive'):
-        raise InputError("composition {!r} is unknown. Accepted: 'exact', 'additive'.".format(composition))
+        raise InputError(f"composition {composition!r} is unknown. Accepted: 'exact', 'additive'.")
     require_same_grid(fixed, moving, 'the fixed image', 'the moving image')
     for mask, image, name in ((fixed_mask, fixed, 'fixed'), (moving_mask, moving, 'moving')):
         if mask is not None:
-            require_same_grid(image, mask, 'the {} image'.format(name), 'the {} mask'.format(name))
-            masks.require_nonempty(mask, 'the {} mask'.format(name))
+            require_same_grid(image, mask, f'the {name} image', f'the {name} mask')
+            masks.require_nonempty(mask, f'the {name} mask')
     start = time.time()
     total, stage_dvfs = None, collections.OrderedDict()
     for stage in stages:
@@ -85,8 +90,10 @@ def register_images(fixed,
         if margins is not None and fixed_mask is not None and moving_mask is not None:
             box = box_of([fixed_mask, moving_mask], margins[stage])
         fixed_s, moving_s = [resample.downsample(cut(image, box), stage) for image in (fixed, moving)]
-        fixed_mask_s, moving_mask_s = [None if mask is None else resample.downsample_mask(cut(mask, box), stage)
-                                       for mask in (fixed_mask, moving_mask)]
+        fixed_mask_s, moving_mask_s = [
+            None if mask is None else resample.downsample_mask(cut(mask, box), stage)
+            for mask in (fixed_mask, moving_mask)
+        ]
         fixed_array = array_view(fixed_s)
         if fixed_mask_s is not None:
             fixed_array = masks.apply_mask(fixed_array, array_view(fixed_mask_s), default)
@@ -94,8 +101,7 @@ def register_images(fixed,
             total = dvf_algebra.resample_dvf(total, Geometry.of(moving_s))
             moving_mask_s = None if moving_mask_s is None else resample.warp(moving_mask_s, total, 'nearest', 0)
             source, affine = (moving_s, None) if stage > 1 or original is None else original
-            moving_s = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask_s,
-                               default)
+            moving_s = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask_s, default)
         moving_array = array_view(moving_s)
         if moving_mask_s is not None:
             moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
@@ -136,13 +142,15 @@ def check_field(field, stage):
     # NumPy's maximum of something with NaN is NaN, Python's need not be.
     largest = float(np.max([np.abs(plane).max() for plane in field]))
     if largest == 0:
-        raise InputError('The network of stage {} returned a field that is zero everywhere: its weights are '
-                         'those of no trained '
-                         'network. Train it, or name another model.'.format(stage))
+        raise InputError(
+            f'The network of stage {stage} returned a field that is zero everywhere: its weights are '
+            'those of no trained '
+            'network. Train it, or name another model.'
+        )
     if not largest <= LARGEST:
-        raise InputError('The network of stage {} returned displacements of {}; accepted are at most {:g} '
-                         'mm. Its weights are '
-                         'damaged or not trained, or the images are far from what it was trained on (HU? '
-                         'chest?).'.format(
-                             stage, 'no number' if np.isnan(largest) else 'up to {:.3g} mm'.format(largest),
-                             LARGEST))
+        raise InputError(
+            'The network of stage {} returned displacements of {}; accepted are at most {:g} '
+            'mm. Its weights are '
+            'damaged or not trained, or the images are far from what it was trained on (HU? '
+            'chest?).'.format(stage, 'no number' if np.isnan(largest) else f'up to {largest:.3g} mm', LARGEST)
+        )

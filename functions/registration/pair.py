@@ -1,4 +1,5 @@
 """Registering a pair that the settings name: from addresses to results at addresses."""
+
 import collections
 import logging
 import os
@@ -23,7 +24,8 @@ from functions.setting.errors import InputError
 LOGGER = logging.getLogger(__name__)
 
 PairImages = collections.namedtuple(
-    'PairImages', 'fixed moving fixed_mask moving_mask fixed_lung true_dvf affine original')
+    'PairImages', 'fixed moving fixed_mask moving_mask fixed_lung true_dvf affine original'
+)
 """What is registered (SimpleITK): images, masks outside which they are set to the default value (None without
 one), the lung of the fixed image, and the true DVF of a synthetic pair (else None). ``moving`` and its mask
 lie on the grid of ``fixed``, led there by ``affine`` (sitk.AffineTransform, None without one); ``original``
@@ -56,20 +58,23 @@ def open_networks(setting, checkpoint_of, threads=None):
     check_stages(setting['stage_list'])
     networks = {}
     try:
-        for stage in dict.fromkeys(setting['stage_list']):     # a repeated stage needs one network
-            entry = setting.get('network_dict', {}).get('stage{}'.format(stage))
+        for stage in dict.fromkeys(setting['stage_list']):  # a repeated stage needs one network
+            entry = setting.get('network_dict', {}).get(f'stage{stage}')
             if not entry or not entry.get('NetworkLoad'):
-                raise InputError("setting 'network_dict' has no network for 'stage{}'; give "
-                                 "{{'NetworkLoad': experiment}}."
-                                 .format(stage))
+                raise InputError(
+                    f"setting 'network_dict' has no network for 'stage{stage}'; give {{'NetworkLoad': experiment}}."
+                )
             model_setting = read_model_setting(setting, entry['NetworkLoad'])
             if int(model_setting['stage']) != stage:
-                raise InputError('The network {} was trained for stage {} and cannot be used at stage '
-                                 '{}.'.format(
-                    entry['NetworkLoad'], model_setting['stage'], stage))
+                raise InputError(
+                    'The network {} was trained for stage {} and cannot be used at stage {}.'.format(
+                        entry['NetworkLoad'], model_setting['stage'], stage
+                    )
+                )
             checkpoint = checkpoint_of(entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last'))
-            networks[stage] = TrainedNetwork(checkpoint, model_setting, threads, setting.get('MaximumMemory'),
-                                             setting.get('XLA', False))
+            networks[stage] = TrainedNetwork(
+                checkpoint, model_setting, threads, setting.get('MaximumMemory'), setting.get('XLA', False)
+            )
     except BaseException:
         for network in networks.values():
             network.close()
@@ -89,13 +94,17 @@ def input_mask(networks):
     names = set()
     for network in networks.values():
         experiments = network.setting.get('deform_exp', {}).values()
-        names.update([network.setting['InputMask']] if network.setting.get('InputMask') else
-                     [experiment.get('MaskToZero') for experiment in experiments])
+        names.update(
+            [network.setting['InputMask']]
+            if network.setting.get('InputMask')
+            else [experiment.get('MaskToZero') for experiment in experiments]
+        )
     if len(names) != 1:
-        raise InputError("The settings the networks were trained with do not name one mask ('InputMask', or "
-                         "'MaskToZero' of "
-                         'their deformation experiments): {}.'.format(', '.join(sorted(map(str, names)))
-                                                                      or 'none at all'))
+        raise InputError(
+            "The settings the networks were trained with do not name one mask ('InputMask', or "
+            "'MaskToZero' of "
+            'their deformation experiments): {}.'.format(', '.join(sorted(map(str, names))) or 'none at all')
+        )
     return names.pop()
 
 
@@ -114,13 +123,13 @@ def read_pair(setting, pair, mask_name, with_affine=False):
     synthetic = 'dsmooth' in pair[0]
 
     def path(request, info):
-        keys = ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth',
-                'deformed_im_ext') if synthetic else ('data', 'cn', 'type_im')
-        return su.address_generator(setting,
-                                    request,
-                                    stage=1,
-                                    **{key: info[key]
-                                       for key in keys if key in info})
+        keys = (
+            ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth', 'deformed_im_ext')
+            if synthetic
+            else ('data', 'cn', 'type_im')
+        )
+        return su.address_generator(setting, request, stage=1, **{key: info[key] for key in keys if key in info})
+
     fixed_prefix, moving_prefix = ('Deformed', '') if synthetic else ('Original', 'Original')
     fixed = read_image(path(fixed_prefix + 'Im', pair[0]))
     moving = read_image(path(moving_prefix + 'Im', pair[1]))
@@ -132,8 +141,10 @@ def read_pair(setting, pair, mask_name, with_affine=False):
     if setting.get('BaseReg') == 'Affine' and not synthetic:
         inside = [None, None]
         if setting.get('Reg_Affine_Mask'):
-            inside = [read_mask(path('Original' + setting['Reg_Affine_Mask'], info), like=image)
-                      for info, image in zip(pair, (fixed, moving))]
+            inside = [
+                read_mask(path('Original' + setting['Reg_Affine_Mask'], info), like=image)
+                for info, image in zip(pair, (fixed, moving))
+            ]
         affine = _affine(setting, pair, fixed, moving, inside) if with_affine else None
     if affine is not None or not grid.matches(Geometry.of(moving)):
         # Two scans of a person seldom share their grid; the DVF stays one from fixed to moving in
@@ -142,9 +153,12 @@ def read_pair(setting, pair, mask_name, with_affine=False):
         moving = resample_to(moving, grid, 'bspline', default, transform=affine)
         if moving_mask is not None:
             moving_mask = resample_to(moving_mask, grid, 'nearest', 0, transform=affine)
-            require_nonempty(moving_mask, '{}: the moving image does not overlap the fixed one; its {} mask '
-                                          'on the fixed grid'.format(
-                path(moving_prefix + 'Im', pair[1]), mask_name))
+            require_nonempty(
+                moving_mask,
+                '{}: the moving image does not overlap the fixed one; its {} mask on the fixed grid'.format(
+                    path(moving_prefix + 'Im', pair[1]), mask_name
+                ),
+            )
     lung = read_mask(path(fixed_prefix + 'Lung', pair[0]), like=fixed)
     truth = read_image(path('DeformedDVF', pair[0]), expect='vector') if synthetic else None
     return PairImages(fixed, moving, fixed_mask, moving_mask, lung, truth, affine, original)
@@ -153,17 +167,15 @@ def read_pair(setting, pair, mask_name, with_affine=False):
 def _affine(setting, pair, fixed, moving, masks):
     """The affine registration of a pair, by elastix where there is one; its files lie in
     ``BaseRegFolder``."""
-    folder = su.address_generator(setting,
-                                  'BaseRegFolder',
-                                  data=pair[0]['data'],
-                                  pair_info=pair,
-                                  base_reg='Affine')
+    folder = su.address_generator(setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Affine')
     parameters = su.address_generator(setting, 'ParameterFolder') + setting.get(
-        'Reg_Affine_Parameter', os.path.basename(AFFINE_FILE))
+        'Reg_Affine_Parameter', os.path.basename(AFFINE_FILE)
+    )
     if not os.path.isfile(parameters):
         parameters = os.path.join(PARAMETER_FOLDER, os.path.basename(parameters))
-    result = register_affine(fixed, moving, None, masks[0], masks[1], setting.get('NumberOfThreads'), folder,
-                             parameter_file=parameters)
+    result = register_affine(
+        fixed, moving, None, masks[0], masks[1], setting.get('NumberOfThreads'), folder, parameter_file=parameters
+    )
     write_affine(result.transform, os.path.join(folder, 'affine.tfm'))
     return result.transform
 
@@ -185,21 +197,20 @@ def register_pair(setting, pair, networks):
     default = setting['data'][pair[0]['data']]['DefaultPixelValue']
     mask_name = input_mask(networks)
     images = read_pair(setting, pair, mask_name, with_affine=True)
-    predict = {
-        stage: (lambda m, f, network=networks[stage]: network.predict(m, f, default))
-        for stage in stages
-    }
+    predict = {stage: (lambda m, f, network=networks[stage]: network.predict(m, f, default)) for stage in stages}
     start = time.time()
-    result = register_images(images.fixed,
-                             images.moving,
-                             predict,
-                             stages,
-                             images.fixed_mask,
-                             images.moving_mask,
-                             default,
-                             setting.get('Composition', 'exact'),
-                             with_moved=False,
-                             margins=margins_of(networks, stages))
+    result = register_images(
+        images.fixed,
+        images.moving,
+        predict,
+        stages,
+        images.fixed_mask,
+        images.moving_mask,
+        default,
+        setting.get('Composition', 'exact'),
+        with_moved=False,
+        margins=margins_of(networks, stages),
+    )
     dvf = result.dvf if images.affine is None else total_dvf(images.affine, result.dvf)
     moved = warp(images.original, dvf, 'bspline', default)
     seconds = time.time() - start
@@ -207,6 +218,7 @@ def register_pair(setting, pair, networks):
 
     def out(request, stage=0):
         return result_address(setting, request, pair, str(networks[stages[-1]].step), stage)
+
     write_image(dvf, out('dvf_s0'))
     write_image(moved, out('MovedIm'))
     write_image(jacobian, out('dvf_s0_jac'))
@@ -214,9 +226,16 @@ def register_pair(setting, pair, networks):
         for stage in stages[:-1]:
             write_image(result.stage_dvfs[stage], out('dvf_s_up', stage))
     folder = out('full_reg_folder')
-    write_json(os.path.join(folder, 'registration.json'), {
-        'pair': list(pair), 'stages': stages, 'seconds': seconds, 'InputMask': mask_name,
-        'BaseReg': 'Identity' if images.affine is None else 'Affine',
-        'networks': {str(stage): setting['network_dict']['stage{}'.format(stage)] for stage in stages}})
+    write_json(
+        os.path.join(folder, 'registration.json'),
+        {
+            'pair': list(pair),
+            'stages': stages,
+            'seconds': seconds,
+            'InputMask': mask_name,
+            'BaseReg': 'Identity' if images.affine is None else 'Affine',
+            'networks': {str(stage): setting['network_dict'][f'stage{stage}'] for stage in stages},
+        },
+    )
     LOGGER.info('Results in %s', folder)
     return PairResult(images, moved, dvf, jacobian, seconds, folder)

@@ -1,5 +1,6 @@
 """Folding taken out of a displacement field: a projection that leaves the field alone where it does not
 fold."""
+
 import logging
 
 import numpy as np
@@ -14,7 +15,7 @@ LOGGER = logging.getLogger(__name__)
 #: The smallest Jacobian determinant that is left.
 LEAST = 0.05
 _ROUNDS = 60
-_WIDTH = 1.5    # voxels, of the first smoothing
+_WIDTH = 1.5  # voxels, of the first smoothing
 _GROWTH = 1.1
 
 
@@ -41,29 +42,36 @@ def remove_folding(dvf, mask=None, least=LEAST):
     rounds, width = 0, _WIDTH
     while jacobian.min() < least:
         if rounds == _ROUNDS:
-            raise InputError('The field still folds after {} rounds of smoothing ({} voxels); this is no '
-                             'field of a trained '
-                             'network. Register without --diffeomorphic and look at it.'.format(
-                                 rounds, int(np.count_nonzero(jacobian <= 0))))
+            raise InputError(
+                f'The field still folds after {rounds} rounds of smoothing ({int(np.count_nonzero(jacobian <= 0))} voxels); this is no '
+                'field of a trained '
+                'network. Register without --diffeomorphic and look at it.'
+            )
         _smooth_at(field, jacobian < least, width)
         jacobian = jacobian_determinant(field, spacing, direction)
         rounds, width = rounds + 1, width * _GROWTH
     change = np.sqrt(np.square(field - first).sum(axis=-1))
     change = change if mask is None else change[array_view(mask) != 0]
-    report = {'folded_before': folded, 'folded_after': int(np.count_nonzero(jacobian <= 0)), 'rounds': rounds,
-              'mean_change_mm': float(change.mean()), 'max_change_mm': float(change.max())}
-    LOGGER.info('Folding removed: %(folded_before)d voxels before, %(folded_after)d after, %(rounds)d '
-                'rounds; the field changed by '
-                '%(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most', report)
+    report = {
+        'folded_before': folded,
+        'folded_after': int(np.count_nonzero(jacobian <= 0)),
+        'rounds': rounds,
+        'mean_change_mm': float(change.mean()),
+        'max_change_mm': float(change.max()),
+    }
+    LOGGER.info(
+        'Folding removed: %(folded_before)d voxels before, %(folded_after)d after, %(rounds)d '
+        'rounds; the field changed by '
+        '%(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most',
+        report,
+    )
     return image_from_array(field, dvf), report
 
 
 def _smooth_at(field, folded, width):
     """Blend ``field`` with its smoothed self around the ``folded`` voxels, in their bounding box only."""
     reach = int(np.ceil(8 * width))
-    box = tuple(
-        slice(max(places.min() - reach, 0),
-              places.max() + reach + 1) for places in np.nonzero(folded))
+    box = tuple(slice(max(places.min() - reach, 0), places.max() + reach + 1) for places in np.nonzero(folded))
     weight = ndimage.binary_dilation(folded[box], iterations=1 + int(width)).astype(np.float32)
     weight = ndimage.gaussian_filter(weight, width, mode='nearest')[..., None]
     part = field[box]

@@ -14,6 +14,7 @@ inverse.mha                displacement field of the way back, on the grid of th
 results.json               settings, networks, versions, timings, measures, grids; written last
 =========================  ================================================================================
 """
+
 import collections
 import os
 import platform
@@ -40,8 +41,7 @@ DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
 INVERSE, MOVED = 'inverse.mha', 'moved.mha'
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: Everything that may be in the folder, the record first: without it the rest does not count.
-NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha',
-         INVERSE) + _ELASTIX
+NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE) + _ELASTIX
 _PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'h5py')
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
@@ -52,11 +52,11 @@ of the moving image."""
 def require_free(folder, overwrite=False):
     """Raise :class:`InputError` when ``folder`` holds anything, unless it may be overwritten."""
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise InputError('{} is a file; the results need a folder.'.format(folder))
+        raise InputError(f'{folder} is a file; the results need a folder.')
     if not overwrite and os.path.isdir(folder) and os.listdir(folder):
-        raise InputError('{} is not empty, and nothing is overwritten unasked: give another folder, or '
-                         '--overwrite.'.format(
-            folder))
+        raise InputError(
+            f'{folder} is not empty, and nothing is overwritten unasked: give another folder, or --overwrite.'
+        )
 
 
 def write_results(registration, folder, inverse=False, overwrite=False, made_from=None):
@@ -74,7 +74,7 @@ def write_results(registration, folder, inverse=False, overwrite=False, made_fro
         return draft.finish(registration, inverse, made_from)
 
 
-class Draft(object):
+class Draft:
     """Results on their way to ``folder`` (a context manager; what is not finished in it is removed).
 
     The fields can be written before the rest is known: see :meth:`write_fields`.
@@ -93,11 +93,15 @@ class Draft(object):
         :param affine: sitk.AffineTransform, or None.
         :raises DiskError: it cannot be written.
         """
-        jobs = [(write_image, dvf, self._path(DISPLACEMENT)),
-                (transforms.write_total_transform, affine, nonrigid, self._path('transform.h5'))]
+        jobs = [
+            (write_image, dvf, self._path(DISPLACEMENT)),
+            (transforms.write_total_transform, affine, nonrigid, self._path('transform.h5')),
+        ]
         if affine is not None:
-            jobs += [(write_image, nonrigid, self._path(NONRIGID)),
-                     (transforms.write_affine, affine, self._path('affine.tfm'))]
+            jobs += [
+                (write_image, nonrigid, self._path(NONRIGID)),
+                (transforms.write_affine, affine, self._path('affine.tfm')),
+            ]
         _do(jobs)
         self._fields_written = True
 
@@ -108,8 +112,10 @@ class Draft(object):
         affine = _affine_of(registration)
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
-        jobs = [(write_image, registration.moved, self._path(MOVED)),
-                (write_image, registration.jacobian, self._path('jacobian.mha'))]
+        jobs = [
+            (write_image, registration.moved, self._path(MOVED)),
+            (write_image, registration.jacobian, self._path('jacobian.mha')),
+        ]
         residual = None
         if inverse:
             field, residual = registration.inverse()
@@ -133,10 +139,9 @@ class Draft(object):
             parent, base = os.path.split(self.folder)
             try:
                 os.makedirs(parent, exist_ok=True)
-                self._draft = tempfile.mkdtemp(prefix='.{}.'.format(base), dir=parent)
+                self._draft = tempfile.mkdtemp(prefix=f'.{base}.', dir=parent)
             except OSError as error:
-                raise DiskError('Cannot write to {}: {}. Choose another folder.'.format(
-                    parent, error.strerror)) from error
+                raise DiskError(f'Cannot write to {parent}: {error.strerror}. Choose another folder.') from error
         return os.path.join(self._draft, name)
 
     def __enter__(self):
@@ -154,14 +159,13 @@ def read_results(folder):
     """
     path = os.path.join(folder, RECORD)
     if not os.path.isfile(path):
-        raise MissingFileError('{} holds no finished registration ({} is missing); register first.'.format(
-            folder, RECORD))
+        raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
     record = read_json(path)
     if not isinstance(record, dict) or record.get('format') != FORMAT_NUMBER or 'grids' not in record:
-        raise InputError('{} is not the record of a registration that this version can use; register '
-                         'anew.'.format(path))
-    return Results(folder, record, geometry_of_record(record['grids']['results']),
-                   geometry_of_record(record['grids']['moving']))
+        raise InputError(f'{path} is not the record of a registration that this version can use; register anew.')
+    return Results(
+        folder, record, geometry_of_record(record['grids']['results']), geometry_of_record(record['grids']['moving'])
+    )
 
 
 def read_field(results, name=DISPLACEMENT):
@@ -171,10 +175,10 @@ def read_field(results, name=DISPLACEMENT):
     """
     path = os.path.join(results.folder, name)
     if name == INVERSE and not os.path.isfile(path):
-        raise MissingFileError('{} is not there: register with --inverse.'.format(path))
+        raise MissingFileError(f'{path} is not there: register with --inverse.')
     field = read_image(path, 'vector')
     if not Geometry.of(field).matches(results.moving if name == INVERSE else results.fixed):
-        raise InputError('{} has another grid than its record {} says; register anew.'.format(path, RECORD))
+        raise InputError(f'{path} has another grid than its record {RECORD} says; register anew.')
     return field
 
 
@@ -193,16 +197,13 @@ def inputs_of(fixed, moving, masks=(), **settings):
         'fixed': fingerprint(fixed),
         'moving': fingerprint(moving),
         'masks': [fingerprint(mask) for mask in masks],
-        'settings': settings
+        'settings': settings,
     }
 
 
 def versions():
     """Name -> version of what can change results."""
-    found = {
-        name: getattr(sys.modules[name], '__version__', None)
-        for name in _PACKAGES if name in sys.modules
-    }
+    found = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
     return dict(found, python=platform.python_version(), tensorflow=backend.version())
 
 
@@ -230,13 +231,13 @@ def _record(registration, transformix):
         'affine': {
             'method': registration.affine.method,
             'correlation_before': registration.affine.before,
-            'correlation_after': registration.affine.after
+            'correlation_after': registration.affine.after,
         },
         'grids': {
             'results': Geometry.of(registration.dvf)._asdict(),
             'fixed': Geometry.of(registration.fixed)._asdict(),
-            'moving': Geometry.of(registration.moving)._asdict()
-        }
+            'moving': Geometry.of(registration.moving)._asdict(),
+        },
     }
     if registration.affine.method == 'elastix':
         record['versions']['elastix'] = elastix_version()

@@ -1,4 +1,5 @@
 """A scan as a person brings it, and the copy of it that the networks see: 1 mm, identity direction, masks."""
+
 import collections
 import os
 
@@ -14,7 +15,7 @@ from functions.preprocessing.load import load_ct
 from functions.preprocessing.segmentation import chest_masks, torso_mask
 from functions.setting.errors import InputError
 
-SPACING = 1.    # mm, of the working grid
+SPACING = 1.0  # mm, of the working grid
 
 Raw = collections.namedtuple('Raw', 'name native given')
 """``name``: for messages and records; ``native``: int16 HU on the grid it came with; ``given``: {'Lung',
@@ -33,12 +34,14 @@ def read_scan(source, role, lung=None, torso=None):
     :return: :class:`Raw`.
     :raises MissingFileError, InputError: missing or damaged, no CT, masks of another grid or empty.
     """
-    name = 'The {} image'.format(role) if isinstance(source, sitk.Image) else os.fspath(source)
+    name = f'The {role} image' if isinstance(source, sitk.Image) else os.fspath(source)
     if isinstance(source, sitk.Image):
         _require_finite(source, name)
     native = load_ct(source)
-    given = {key: _given_mask(mask, native, '{} mask of the {} image'.format(key.lower(), role))
-             for key, mask in (('Lung', lung), ('Torso', torso))}
+    given = {
+        key: _given_mask(mask, native, f'{key.lower()} mask of the {role} image')
+        for key, mask in (('Lung', lung), ('Torso', torso))
+    }
     return Raw(name, native, given)
 
 
@@ -51,17 +54,14 @@ def isotropic_scan(raw, needed=None):
     :raises InputError: no body or no lung found.
     """
     image = to_isotropic(raw.native, SPACING)
-    masks = {
-        key: None if mask is None else mask_to_isotropic(mask, SPACING)
-        for key, mask in raw.given.items()
-    }
+    masks = {key: None if mask is None else mask_to_isotropic(mask, SPACING) for key, mask in raw.given.items()}
     if needed == 'Lung' and masks['Lung'] is None:
         found = chest_masks(image)
         masks['Lung'], masks['Torso'] = found.lung, found.torso if masks['Torso'] is None else masks['Torso']
     elif needed == 'Torso' and masks['Torso'] is None:
         masks['Torso'] = torso_mask(image)
     if needed is not None:
-        require_nonempty(masks[needed], 'The {} mask of {}'.format(needed.lower(), raw.name))
+        require_nonempty(masks[needed], f'The {needed.lower()} mask of {raw.name}')
     return Scan(*(tuple(raw) + (image, masks)))
 
 
@@ -89,4 +89,4 @@ def _require_finite(image, name):
     # Dimensions and components are looked at by load_ct.
     array = array_view(image)
     if array.dtype.kind == 'f' and not all(np.isfinite(plane).all() for plane in array):
-        raise InputError('{} holds values that are NaN or infinite; replace them first.'.format(name))
+        raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')

@@ -1,5 +1,6 @@
 """Registration of two scans as people bring them: any grids, masks given or made, results on the fixed
 grid."""
+
 import collections
 import contextlib
 import logging
@@ -35,7 +36,7 @@ BESIDE = 5e8
 OUTSIDE = float(LOWEST)
 
 
-class Registration(object):
+class Registration:
     """What came out of the registration of one pair. Images are SimpleITK images.
 
     :ivar dvf: total displacement field, float32 mm, fixed to moving, on the grid of the results: u(p) = A(p +
@@ -74,23 +75,25 @@ class Registration(object):
         return dvf_algebra.compose(total_dvf(back, None, Geometry.of(self.moving)), inverse), residual
 
 
-def register(fixed,
-             moving,
-             model,
-             stages=None,
-             fixed_lung=None,
-             fixed_torso=None,
-             moving_lung=None,
-             moving_torso=None,
-             affine=None,
-             input_mask='model',
-             grid='native',
-             composition='exact',
-             diffeomorphic=False,
-             threads=None,
-             memory=None,
-             affine_folder=None,
-             on_fields=None):
+def register(
+    fixed,
+    moving,
+    model,
+    stages=None,
+    fixed_lung=None,
+    fixed_torso=None,
+    moving_lung=None,
+    moving_torso=None,
+    affine=None,
+    input_mask='model',
+    grid='native',
+    composition='exact',
+    diffeomorphic=False,
+    threads=None,
+    memory=None,
+    affine_folder=None,
+    on_fields=None,
+):
     """Register two CT scans of a chest.
 
     The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought
@@ -125,20 +128,45 @@ def register(fixed,
     opened, ours = _opened(model, stages, threads, memory, clock)
     try:
         with itk_threads(threads):
-            return _register(opened, (fixed, fixed_lung, fixed_torso), (moving, moving_lung, moving_torso),
-                             affine, input_mask, grid, composition, diffeomorphic, threads, affine_folder,
-                             on_fields, clock)
+            return _register(
+                opened,
+                (fixed, fixed_lung, fixed_torso),
+                (moving, moving_lung, moving_torso),
+                affine,
+                input_mask,
+                grid,
+                composition,
+                diffeomorphic,
+                threads,
+                affine_folder,
+                on_fields,
+                clock,
+            )
     finally:
         if ours:
             opened.close()
 
 
-def _register(model, fixed, moving, affine_method, input_mask, grid, composition, diffeomorphic, threads,
-              affine_folder, on_fields, clock):
+def _register(
+    model,
+    fixed,
+    moving,
+    affine_method,
+    input_mask,
+    grid,
+    composition,
+    diffeomorphic,
+    threads,
+    affine_folder,
+    on_fields,
+    clock,
+):
     mask_name = {'model': model.mask, 'none': None}.get(input_mask, input_mask)
     with clock('reading'):
-        fixed, moving = [read_scan(source, role, lung, torso)
-                         for role, (source, lung, torso) in (('fixed', fixed), ('moving', moving))]
+        fixed, moving = [
+            read_scan(source, role, lung, torso)
+            for role, (source, lung, torso) in (('fixed', fixed), ('moving', moving))
+        ]
         require_overlap(fixed.native, moving.native)
     with clock('isotropic grid and masks'):
         fixed, moving = [isotropic_scan(raw, mask_name) for raw in (fixed, moving)]
@@ -146,8 +174,7 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
     with clock('affine'):
         torsos = [scan.masks['Torso'] for scan in (fixed, moving)]
         torsos = torsos if None not in torsos else [None, None]
-        affine = register_affine(fixed.image, moving.image, affine_method, torsos[0], torsos[1], threads,
-                                 affine_folder)
+        affine = register_affine(fixed.image, moving.image, affine_method, torsos[0], torsos[1], threads, affine_folder)
     linear = None if affine.method == 'none' else affine.transform
     with clock('moving image to the working grid'):
         # What coarser voxels show, or the next stage warps anew, hides the difference.
@@ -155,9 +182,7 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         fixed_image, masks, box, source = fixed.image, [None, None], work, moving.image
         if mask_name is not None:
             masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]
-            require_nonempty(
-                masks[1],
-                'The {} mask of {} on the grid of the fixed image'.format(mask_name.lower(), moving.name))
+            require_nonempty(masks[1], f'The {mask_name.lower()} mask of {moving.name} on the grid of the fixed image')
             if model.margins is not None:
                 margin = max(model.margins.values())
                 box = box_of(masks, margin)
@@ -166,20 +191,21 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         moving_image = _bring(source, box, linear, interpolator, model.default)
     with clock('networks'):
         predict = {
-            stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds)
-            for stage in model.stages
+            stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds) for stage in model.stages
         }
-        result = register_images(fixed_image,
-                                 moving_image,
-                                 predict,
-                                 model.stages,
-                                 masks[0],
-                                 masks[1],
-                                 model.default,
-                                 composition,
-                                 with_moved=False,
-                                 original=(source, linear),
-                                 margins=model.margins)
+        result = register_images(
+            fixed_image,
+            moving_image,
+            predict,
+            model.stages,
+            masks[0],
+            masks[1],
+            model.default,
+            composition,
+            with_moved=False,
+            original=(source, linear),
+            margins=model.margins,
+        )
     nonrigid, correction = continued(result.dvf, work), None
     if diffeomorphic:
         with clock('folding removed'):
@@ -190,6 +216,7 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
         work_field = nonrigid
         nonrigid = nonrigid if target == work else dvf_algebra.resample_dvf(nonrigid, target)
         dvf = nonrigid if linear is None else total_dvf(linear, nonrigid)
+
     def fields_finished():
         if on_fields is not None:
             on_fields(linear, nonrigid, dvf)
@@ -198,63 +225,61 @@ def _register(model, fixed, moving, affine_method, input_mask, grid, composition
     # What needs one core, or the disk, goes on beside the warp, unless the field is so large that memory
     # would be short.
     with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
-        beside = 12. * dvf.GetNumberOfPixels() <= BESIDE
+        beside = 12.0 * dvf.GetNumberOfPixels() <= BESIDE
         rest = pool.submit(fields_finished) if beside else None
         moved = warp(moving.native, dvf, 'bspline', OUTSIDE)
         jacobian = rest.result() if beside else fields_finished()
     with clock('measures'):
         inside_name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
         inside = None if inside_name is None else mask_on(fixed, inside_name, target)
-        registration = Registration(fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian,
-                                    inside, clock.seconds)
+        registration = Registration(
+            fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian, inside, clock.seconds
+        )
         shown = fixed.native if grid == 'native' else fixed.image
         found = measures.intensities(shown, moving.native, moved, inside, linear, OUTSIDE)
-        found.update(measures.regularity(jacobian, dvf, inside),
-                     measured_inside=inside_name or 'the whole fixed image')
+        found.update(measures.regularity(jacobian, dvf, inside), measured_inside=inside_name or 'the whole fixed image')
         if target != work:
             found['folding_percent_at_1_mm'] = measures.folding(
-                dvf_algebra.jacobian_determinant_of(work_field), fixed.masks.get(inside_name))
+                dvf_algebra.jacobian_determinant_of(work_field), fixed.masks.get(inside_name)
+            )
         if correction is not None:
             found['diffeomorphic'] = correction
     registration.measures = found
     registration.settings = {
-        'fixed':
-        fixed.name,
-        'moving':
-        moving.name,
-        'stages':
-        list(model.stages),
-        'networks':
-        model.describe(),
-        'affine':
-        affine.method,
-        'input_mask':
-        mask_name,
-        'input_mask_of_training':
-        model.mask,
-        'default_value':
-        model.default,
-        'grid':
-        grid,
-        'composition':
-        composition,
-        'diffeomorphic':
-        bool(diffeomorphic),
-        'threads':
-        threads,
-        'masks_given':
-        sorted('{} {}'.format(role, name.lower()) for role, scan in (('fixed', fixed), ('moving', moving))
-               for name, mask in scan.given.items() if mask is not None)
+        'fixed': fixed.name,
+        'moving': moving.name,
+        'stages': list(model.stages),
+        'networks': model.describe(),
+        'affine': affine.method,
+        'input_mask': mask_name,
+        'input_mask_of_training': model.mask,
+        'default_value': model.default,
+        'grid': grid,
+        'composition': composition,
+        'diffeomorphic': bool(diffeomorphic),
+        'threads': threads,
+        'masks_given': sorted(
+            f'{role} {name.lower()}'
+            for role, scan in (('fixed', fixed), ('moving', moving))
+            for name, mask in scan.given.items()
+            if mask is not None
+        ),
     }
     measures.say(found)
-    LOGGER.info('Registered in %.1f s: %s', sum(clock.seconds[key] for key in clock.outer), ', '.join(
-        '{} {:.1f}'.format(key, clock.seconds[key]) for key in clock.outer))
+    LOGGER.info(
+        'Registered in %.1f s: %s',
+        sum(clock.seconds[key] for key in clock.outer),
+        ', '.join(f'{key} {clock.seconds[key]:.1f}' for key in clock.outer),
+    )
     return registration
 
 
 def _check_choices(input_mask, grid, composition):
-    for kind, name, accepted in (('input mask', input_mask, INPUT_MASKS), ('grid', grid, GRIDS),
-                                 ('composition', composition, COMPOSITIONS)):
+    for kind, name, accepted in (
+        ('input mask', input_mask, INPUT_MASKS),
+        ('grid', grid, GRIDS),
+        ('composition', composition, COMPOSITIONS),
+    ):
         if name not in accepted:
             raise unknown_name(kind, name, accepted)
 
@@ -262,8 +287,9 @@ def _check_choices(input_mask, grid, composition):
 def _opened(model, stages, threads, memory, clock):
     """(Model, whether it is ours to close)."""
     if isinstance(model, Model):
-        return (model if stages is None or list(stages) == model.stages else Model(
-            model.networks, stages, model.folders)), False
+        return (
+            model if stages is None or list(stages) == model.stages else Model(model.networks, stages, model.folders)
+        ), False
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):
@@ -284,10 +310,11 @@ def _predictor(network, default, seconds):
         key = 'network of stage {}'.format(network.setting['stage'])
         seconds[key] = round(time.time() - start, 3)
         return field
+
     return predict
 
 
-class _Clock(object):
+class _Clock:
     """Wall time of named steps; ``outer`` lists those that add up to the whole."""
 
     def __init__(self):

@@ -1,5 +1,6 @@
 """One volume through a network: padded to a size that it takes, in one piece or in tiles, cut to the
 volume."""
+
 import logging
 
 import numpy as np
@@ -24,8 +25,7 @@ def sweep(description, run, moving, fixed, default, memory):
     :raises InputError: shapes differ, or there is too little memory.
     """
     if moving.shape != fixed.shape or fixed.ndim != 3:
-        raise InputError('predict takes two volumes on one grid; it was given {} and {}.'.format(
-            moving.shape, fixed.shape))
+        raise InputError(f'predict takes two volumes on one grid; it was given {moving.shape} and {fixed.shape}.')
     offset = description.offset
     shape = [description.smallest_valid_size(side + 2 * offset) for side in fixed.shape]
     before = [(padded - side) // 2 for padded, side in zip(shape, fixed.shape)]
@@ -34,9 +34,13 @@ def sweep(description, run, moving, fixed, default, memory):
     images[(0,) + inside + (0,)] = moving
     images[(0,) + inside + (1,)] = fixed
     tiles = choose_tiles(description, shape, memory)
-    LOGGER.info('%s: %s voxels in %d tile(s), %.2f GB estimated for one', description.name,
-                'x'.join(str(side) for side in shape), len(tiles),
-                description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9)
+    LOGGER.info(
+        '%s: %s voxels in %d tile(s), %.2f GB estimated for one',
+        description.name,
+        'x'.join(str(side) for side in shape),
+        len(tiles),
+        description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9,
+    )
     dvf = np.empty([description.output_size(side) for side in shape] + [3], np.float32)
     for spans in tiles:
         window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)

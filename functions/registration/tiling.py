@@ -4,6 +4,7 @@ piece.
 Per axis, tiles start at multiples of the network's pooling phase, overlap by no more than what the end of a
 tile changes, and each output voxel belongs to exactly one tile.
 """
+
 import collections
 import itertools
 
@@ -29,9 +30,10 @@ def axis_spans(description, size, tile):
     if tile >= size:
         return [Span(0, size, 0, output)]
     if not _can_be_joined(description, tile):
-        raise InputError('A tile of {} voxels leaves too little that its ends do not change; take at least '
-                         '{}.'.format(
-            tile, _smallest_tile(description)))
+        raise InputError(
+            f'A tile of {tile} voxels leaves too little that its ends do not change; take at least '
+            f'{_smallest_tile(description)}.'
+        )
     first, last = description.faithful(tile)
     spans, start, kept = [], 0, 0
     while start + tile < size:
@@ -63,10 +65,10 @@ def choose_tiles(description, shape, memory):
         if description.peak_bytes(tile) <= memory:
             return list(itertools.product(*[axis_spans(description, side, t) for side, t in zip(shape, tile)]))
     smallest = [min(side for _, side in of_axis) for of_axis in cuts]
-    raise InputError("{} needs {:.1f} GB for its smallest tile {}, and {:.1f} GB may be used; free memory or "
-                     "raise the setting 'MaximumMemory' (bytes).".format(
-                         description.name, description.peak_bytes(smallest) / 1e9, tuple(smallest),
-                         memory / 1e9))
+    raise InputError(
+        f'{description.name} needs {description.peak_bytes(smallest) / 1e9:.1f} GB for its smallest tile {tuple(smallest)}, and {memory / 1e9:.1f} GB may be used; free memory or '
+        "raise the setting 'MaximumMemory' (bytes)."
+    )
 
 
 def _cuts(description, size):

@@ -4,16 +4,20 @@ A pattern is a :meth:`str.format` text whose fields are the placeholders of
 :mod:`functions.setting.placeholders`; folders end in ``/``. The addresses of original images, masks and
 landmarks are in the records of :mod:`functions.setting.data_sets`.
 """
+
 _NEXT = '{AG_next}{type}/{p}/Dsmooth0/DNext{dsmooth}/'
 _DSMOOTH = '{AG}{type}/{p}/Dsmooth{dsmooth}/'
 _DEFORMED = _DSMOOTH + '{method}_D{num}/'
-_SHUFFLED = ('{root}Elastix/Artificial_Generation/IShuffled/IShuffled_{data_exps}/'
-             '{train_mode}_images{n_images}_S{stage}_exp{ishuffled_exp}/')
+_SHUFFLED = (
+    '{root}Elastix/Artificial_Generation/IShuffled/IShuffled_{data_exps}/'
+    '{train_mode}_images{n_images}_S{stage}_exp{ishuffled_exp}/'
+)
 _SHUFFLED_NAME = 'SemiEpoch{semi_epoch}_Chunk{chunk}.npy'
 _INDEX = '{AG}Index_S{stage}/'
 _ICLASS_NAME = (
     '{deform_exp}_{type}_cn{cn}_Dsmooth{dsmooth}_{method}_D{num}_M{Margin}_Z{dvf_pad}_Torso{torso}'
-    '_c{lo:.1f}_{hi:.1f}.npy')
+    '_c{lo:.1f}_{hi:.1f}.npy'
+)
 _PARAMETER = '{root}Elastix/Registration/Parameter/'
 _BASE_REG = '{root}Elastix/Registration/{base_reg}/{data}/{as}_{bs}/'
 _BSPLINE = '{root}Elastix/Registration/BSpline/{data}/{bspline_folder}/{as}_{bs}/'
@@ -115,8 +119,11 @@ RESULTS = {
 }
 
 #: request -> pattern, all groups together.
-PATTERNS = {request: pattern for group in (REGISTRATION, GENERATION, SAMPLING, EXPERIMENT, RESULTS)
-            for request, pattern in group.items()}
+PATTERNS = {
+    request: pattern
+    for group in (REGISTRATION, GENERATION, SAMPLING, EXPERIMENT, RESULTS)
+    for request, pattern in group.items()
+}
 
 #: The image or mask of an item: dsmooth 0 is the original one, any other its Next image.
 BY_DSMOOTH = {

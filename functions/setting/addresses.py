@@ -4,6 +4,7 @@ Requests and patterns are tables (:mod:`functions.setting.address_patterns`, rec
 :mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.placeholders`. Paths are plain strings
 with ``/``, folders end in ``/``, nothing is made on disk.
 """
+
 import os
 
 from functions.setting.address_patterns import BY_DSMOOTH, PATTERNS
@@ -21,12 +22,40 @@ def _requests(record):
     return sorted(set(PATTERNS) | set(record.addresses) | set(BY_DSMOOTH))
 
 
-def address_generator(setting, requested_address, data=None, deform_exp=None, type_im=0, cn=1, dsmooth=0,
-                      stage=None, stage_list=None, current_experiment=None, root_folder=None, dvf_pad=None,
-                      base_reg=None, bspline_folder=None, step=None, padto=None, spacing=None,
-                      deformed_im_ext=None, pair_info=None, im_list_info=None, ishuffled_exp=None,
-                      dvf_threshold_list=None, plot_mode=None, plot_itr=None, plot_i=None, train_mode='', c=0,
-                      semi_epoch=0, chunk=0, print_mode=False, deform_method=None, deform_number=None):
+def address_generator(
+    setting,
+    requested_address,
+    data=None,
+    deform_exp=None,
+    type_im=0,
+    cn=1,
+    dsmooth=0,
+    stage=None,
+    stage_list=None,
+    current_experiment=None,
+    root_folder=None,
+    dvf_pad=None,
+    base_reg=None,
+    bspline_folder=None,
+    step=None,
+    padto=None,
+    spacing=None,
+    deformed_im_ext=None,
+    pair_info=None,
+    im_list_info=None,
+    ishuffled_exp=None,
+    dvf_threshold_list=None,
+    plot_mode=None,
+    plot_itr=None,
+    plot_i=None,
+    train_mode='',
+    c=0,
+    semi_epoch=0,
+    chunk=0,
+    print_mode=False,
+    deform_method=None,
+    deform_number=None,
+):
     """Address of one file or folder; folders end in ``/``, nothing is made on disk.
 
     :param setting: the setting dictionary; it gives what is left out (first data set and deformation
@@ -54,17 +83,13 @@ def address_generator(setting, requested_address, data=None, deform_exp=None, ty
     arguments = Arguments(setting, locals())
     if requested_address in BY_DSMOOTH:
         original, following = BY_DSMOOTH[requested_address]
-        if arguments.dsmooth > 0:
-            requested_address = following
-        else:
-            requested_address = original + ('Raw' if spacing == 'Raw' else '')
+        requested_address = following if arguments.dsmooth > 0 else original + ('Raw' if spacing == 'Raw' else '')
     pattern = PATTERNS.get(requested_address)
     if pattern is None:
         record = arguments.record
         pattern = record.addresses.get(requested_address)
         if pattern is None:
-            raise unknown_name('address of data set {}'.format(record.key), requested_address,
-                               _requests(record))
+            raise unknown_name(f'address of data set {record.key}', requested_address, _requests(record))
     if isinstance(pattern, tuple):
         arguments.image_type(type_im)
         pattern = pattern[type_im]

@@ -4,6 +4,7 @@ Units: ``MaxDeform``, ``t0`` and grid spacings in mm (triples in x, y, z order);
 voxels of stage 1, of B-spline grids in grid points; intensities in HU. Entries that are lists have one value
 per deform_number D of their method.
 """
+
 import collections
 import copy
 
@@ -15,8 +16,7 @@ def _isotropic(*spacings):
 
 
 _BASE = {
-    'DeformMethods': (['respiratory_motion'] * 4 + ['single_frequency'] * 5 + ['mixed_frequency'] * 4 +
-                      ['zero']),
+    'DeformMethods': (['respiratory_motion'] * 4 + ['single_frequency'] * 5 + ['mixed_frequency'] * 4 + ['zero']),
     'MaxDeform': 20,
     'DVFNormalization': True,
     'MaskToZero': 'Torso',
@@ -95,16 +95,19 @@ _VISUALIZATION = dict(
     SingleFrequency_SetGridBorderToZero=[[1, 1, 1], [1, 1, 1], [2, 2, 2]],
     SingleFrequency_GridSmoothingSigma=[[0.8, 0.8, 0.8]] * 3,
     SingleFrequency_BackgroundSmoothingSigma=[8] * 3,
-    SingleFrequency_MaxDeformRatio=[1, 1, 1])
+    SingleFrequency_MaxDeformRatio=[1, 1, 1],
+)
 
 #: Name -> differences from the base.
-DEFORM_EXPERIMENTS = collections.OrderedDict([
-    ('3D_max7_D14_K', _MAX7),
-    ('3D_max15_D14_K', _MAX15),
-    ('3D_max20_D14_K', {}),
-    ('3D_max20_D14', {}),
-    ('3D_max15_SingleFrequency_Visualization', _VISUALIZATION),
-])
+DEFORM_EXPERIMENTS = collections.OrderedDict(
+    [
+        ('3D_max7_D14_K', _MAX7),
+        ('3D_max15_D14_K', _MAX15),
+        ('3D_max20_D14_K', {}),
+        ('3D_max20_D14', {}),
+        ('3D_max15_SingleFrequency_Visualization', _VISUALIZATION),
+    ]
+)
 
 
 def register_deform_exp(name, base='3D_max20_D14', **differences):
@@ -119,8 +122,7 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
         if key not in content:
             raise unknown_name('key of a deformation experiment', key, sorted(content))
     if not isinstance(name, str) or not name or '/' in name:
-        raise InputError(
-            'The name of a deformation experiment must be a plain folder name; got {!r}.'.format(name))
+        raise InputError(f'The name of a deformation experiment must be a plain folder name; got {name!r}.')
     content.update(copy.deepcopy(differences))
     DEFORM_EXPERIMENTS[name] = content
 

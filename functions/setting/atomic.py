@@ -4,6 +4,7 @@ A file is written under a temporary name in its own folder, flushed to disk and 
 reader sees the old file or the new one, never half of one, and a killed writer leaves only a temporary that
 the next start sweeps away.
 """
+
 import contextlib
 import errno
 import json
@@ -24,7 +25,7 @@ def temporary_path(path):
     SimpleITK's sake."""
     folder, name = os.path.split(os.path.abspath(path))
     stem, dot, extension = name.partition('.')
-    name = '.{}.{}-{}{}{}'.format(stem, os.getpid(), uuid.uuid4().hex[:8], dot, extension)
+    name = f'.{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension}'
     return os.path.join(folder, name)
 
 
@@ -57,8 +58,9 @@ def publish(path):
         with contextlib.suppress(OSError):
             os.remove(temporary)
         if reason:
-            raise DiskError('Cannot write {}: {}. Free some space or choose another folder; nothing made '
-                            'before is lost.'.format(path, reason)) from error
+            raise DiskError(
+                f'Cannot write {path}: {reason}. Free some space or choose another folder; nothing made before is lost.'
+            ) from error
         raise
 
 
@@ -75,7 +77,7 @@ def _disk_failure(error, path):
             status = os.statvfs(os.path.dirname(path))
         except (OSError, AttributeError):
             return None
-        return 'the disk is full' if status.f_bavail * status.f_frsize < 2 ** 20 else None
+        return 'the disk is full' if status.f_bavail * status.f_frsize < 2**20 else None
     return None
 
 
@@ -110,9 +112,8 @@ def _is_alive(pid):
 
 def write_text(path, text):
     """Write ``text`` (UTF-8) to ``path`` whole or not at all."""
-    with publish(path) as temporary:
-        with open(temporary, 'w', encoding='utf-8', newline='\n') as stream:
-            stream.write(text)
+    with publish(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='\n') as stream:
+        stream.write(text)
 
 
 def write_json(path, data):
@@ -123,7 +124,7 @@ def write_json(path, data):
 def read_json_lines(path):
     """The lines of a file of JSON lines; a line cut short by a crash is left out, with a warning."""
     lines = []
-    with open(path, 'r', encoding='utf-8') as stream:
+    with open(path, encoding='utf-8') as stream:
         for text in stream:
             try:
                 lines.append(json.loads(text))
@@ -139,11 +140,11 @@ def read_json(path):
     :raises InputError: it cannot be read or is not JSON (for example cut short).
     """
     try:
-        with open(path, 'r', encoding='utf-8') as stream:
+        with open(path, encoding='utf-8') as stream:
             return json.load(stream)
     except FileNotFoundError as error:
-        raise MissingFileError('{} does not exist.'.format(path)) from error
+        raise MissingFileError(f'{path} does not exist.') from error
     except OSError as error:
-        raise InputError('{} cannot be read as a JSON file: {}.'.format(path, error.strerror)) from error
+        raise InputError(f'{path} cannot be read as a JSON file: {error.strerror}.') from error
     except ValueError as error:
-        raise InputError('{} is not valid JSON: {}.'.format(path, error)) from error
+        raise InputError(f'{path} is not valid JSON: {error}.') from error

@@ -1,4 +1,5 @@
 """The small JSON record beside a checkpoint, which says which files it consists of and what must be in them."""
+
 import hashlib
 import os
 
@@ -31,7 +32,7 @@ def record_problem(record_path):
     for name, expected in record['files'].items():
         path = os.path.join(os.path.dirname(record_path), name)
         if not os.path.isfile(path):
-            return '{} is missing'.format(name)
+            return f'{name} is missing'
         if describe_file(path) != expected:
-            return '{} is not what was written'.format(name)
+            return f'{name} is not what was written'
     return None

@@ -4,6 +4,7 @@ A pattern is a :meth:`str.format` text; its fields are those of :mod:`functions.
 A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here, or none at all for a
 user's own images: :func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
 """
+
 import collections
 import copy
 import os
@@ -13,11 +14,38 @@ from functions.setting.errors import InputError, MissingFileError, unknown_name
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-_DATA_SET_FIELDS = ('key', 'types', 'expPrefix', 'CNList', 'addresses', 'ext', 'ImageByte',
-                    'DefaultPixelValue', 'VoxelSize', 'AffineRegistration', 'UnsureLandmarkAvailable',
-                    'expected_tre', 'expected_tre_pair', 'patients', 'layout', 'raw_grids')
-_DESCRIPTION_KEYS = ('types', 'CNList', 'cases', 'folder', 'expPrefix', 'ext', 'DefaultPixelValue',
-                     'VoxelSize', 'AffineRegistration', 'addresses', 'expected_tre', 'expected_tre_pair')
+_DATA_SET_FIELDS = (
+    'key',
+    'types',
+    'expPrefix',
+    'CNList',
+    'addresses',
+    'ext',
+    'ImageByte',
+    'DefaultPixelValue',
+    'VoxelSize',
+    'AffineRegistration',
+    'UnsureLandmarkAvailable',
+    'expected_tre',
+    'expected_tre_pair',
+    'patients',
+    'layout',
+    'raw_grids',
+)
+_DESCRIPTION_KEYS = (
+    'types',
+    'CNList',
+    'cases',
+    'folder',
+    'expPrefix',
+    'ext',
+    'DefaultPixelValue',
+    'VoxelSize',
+    'AffineRegistration',
+    'addresses',
+    'expected_tre',
+    'expected_tre_pair',
+)
 
 
 class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
@@ -37,23 +65,61 @@ class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
 
     def settings(self):
         """The keys that ``setting['data'][key]`` carries, as fresh objects."""
-        names = ('ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize',
-                 'AffineRegistration', 'UnsureLandmarkAvailable', 'CNList')
+        names = (
+            'ext',
+            'ImageByte',
+            'types',
+            'expPrefix',
+            'DefaultPixelValue',
+            'VoxelSize',
+            'AffineRegistration',
+            'UnsureLandmarkAvailable',
+            'CNList',
+        )
         values = self._asdict()
         return {name: copy.deepcopy(values[name]) for name in names}
 
 
-def _record(key, types, expPrefix, CNList, addresses, ext='.mha', ImageByte=2, DefaultPixelValue=-2048,
-            VoxelSize=(1, 1, 1), AffineRegistration=True, UnsureLandmarkAvailable=False, expected_tre=None,
-            expected_tre_pair=None, patients=(), layout=None, raw_grids=None):
-    return DataSet(key, list(types), expPrefix, list(CNList), dict(addresses), ext, ImageByte,
-                   DefaultPixelValue, list(VoxelSize), AffineRegistration, UnsureLandmarkAvailable,
-                   dict(expected_tre or {}), expected_tre_pair, tuple(patients), layout,
-                   dict(raw_grids or {}))
+def _record(
+    key,
+    types,
+    expPrefix,
+    CNList,
+    addresses,
+    ext='.mha',
+    ImageByte=2,
+    DefaultPixelValue=-2048,
+    VoxelSize=(1, 1, 1),
+    AffineRegistration=True,
+    UnsureLandmarkAvailable=False,
+    expected_tre=None,
+    expected_tre_pair=None,
+    patients=(),
+    layout=None,
+    raw_grids=None,
+):
+    return DataSet(
+        key,
+        list(types),
+        expPrefix,
+        list(CNList),
+        dict(addresses),
+        ext,
+        ImageByte,
+        DefaultPixelValue,
+        list(VoxelSize),
+        AffineRegistration,
+        UnsureLandmarkAvailable,
+        dict(expected_tre or {}),
+        expected_tre_pair,
+        tuple(patients),
+        layout,
+        dict(raw_grids or {}),
+    )
 
 
 def _by_case(values):
-    return {number: value for number, value in enumerate(values, start=1)}
+    return dict(enumerate(values, start=1))
 
 
 def image_addresses(root):
@@ -82,9 +148,13 @@ def landmark_addresses(folder, stem, index=True, exact=False):
     file of full precision.
     """
     xyz, world = folder + stem.replace('{kind}', 'xyz'), folder + stem.replace('{kind}', 'world')
-    patterns = {'OriginalLandmarkFolder': folder,
-                'LandmarkIndex_tr': xyz + '_tr.txt', 'LandmarkIndex_elx': xyz + '_elx.txt',
-                'LandmarkPoint_tr': world + '_tr.txt', 'LandmarkPoint_elx': world + '_elx.txt'}
+    patterns = {
+        'OriginalLandmarkFolder': folder,
+        'LandmarkIndex_tr': xyz + '_tr.txt',
+        'LandmarkIndex_elx': xyz + '_elx.txt',
+        'LandmarkPoint_tr': world + '_tr.txt',
+        'LandmarkPoint_elx': world + '_elx.txt',
+    }
     if index:
         patterns['LandmarkIndex'] = xyz + '.txt'
     if exact:
@@ -123,10 +193,30 @@ def _phantom_addresses():
 
 _PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
 #: Of the distributed images: voxels along x and y, slices, mm along x and y; slices are 2.5 mm apart.
-_4DCT_GRIDS = [(256, 94, 0.97), (256, 112, 1.16), (256, 104, 1.15), (256, 99, 1.13), (256, 106, 1.10),
-               (512, 128, 0.97), (512, 136, 0.97), (512, 128, 0.97), (512, 128, 0.97), (512, 120, 0.97)]
-_COPD_GRIDS = [(512, 121, 0.625), (512, 102, 0.645), (512, 126, 0.652), (512, 126, 0.590), (512, 131, 0.647),
-               (512, 119, 0.633), (512, 112, 0.625), (512, 115, 0.586), (512, 116, 0.644), (512, 135, 0.742)]
+_4DCT_GRIDS = [
+    (256, 94, 0.97),
+    (256, 112, 1.16),
+    (256, 104, 1.15),
+    (256, 99, 1.13),
+    (256, 106, 1.10),
+    (512, 128, 0.97),
+    (512, 136, 0.97),
+    (512, 128, 0.97),
+    (512, 128, 0.97),
+    (512, 120, 0.97),
+]
+_COPD_GRIDS = [
+    (512, 121, 0.625),
+    (512, 102, 0.645),
+    (512, 126, 0.652),
+    (512, 126, 0.590),
+    (512, 131, 0.647),
+    (512, 119, 0.633),
+    (512, 112, 0.625),
+    (512, 115, 0.586),
+    (512, 116, 0.644),
+    (512, 135, 0.742),
+]
 
 
 def _dirlab_grids(rows):
@@ -136,22 +226,48 @@ def _dirlab_grids(rows):
 _4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
 
 #: Every data set known to this process, by key.
-DATA_SETS = collections.OrderedDict((record.key, record) for record in [
-    _record('SPREAD', ['Fixed', 'Moving'], 'ExpLung', range(1, 21), _spread_addresses(),
-            UnsureLandmarkAvailable=True, patients=['NA'] * 21, expected_tre_pair=(0, 1),
-            layout='spread'),
-    _record('DIR-Lab_4D', _PHASES, 'case', range(1, 11),
-            dict(image_addresses(_4DCT),
-                 **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
+DATA_SETS = collections.OrderedDict(
+    (record.key, record)
+    for record in [
+        _record(
+            'SPREAD',
+            ['Fixed', 'Moving'],
+            'ExpLung',
+            range(1, 21),
+            _spread_addresses(),
+            UnsureLandmarkAvailable=True,
+            patients=['NA'] * 21,
+            expected_tre_pair=(0, 1),
+            layout='spread',
+        ),
+        _record(
+            'DIR-Lab_4D',
+            _PHASES,
+            'case',
+            range(1, 11),
+            dict(image_addresses(_4DCT), **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
             expected_tre=_by_case([3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30]),
-            expected_tre_pair=(0, 5), layout='dirlab_4dct', raw_grids=_dirlab_grids(_4DCT_GRIDS)),
-    _record('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', range(1, 11),
-            dict(image_addresses(_COPD),
-                 **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False)),
+            expected_tre_pair=(0, 5),
+            layout='dirlab_4dct',
+            raw_grids=_dirlab_grids(_4DCT_GRIDS),
+        ),
+        _record(
+            'DIR-Lab_COPD',
+            ['iBHCT', 'eBHCT'],
+            'copd',
+            range(1, 11),
+            dict(
+                image_addresses(_COPD),
+                **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False),
+            ),
             expected_tre=_by_case([26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81]),
-            expected_tre_pair=(0, 1), layout='dirlab_copdgene', raw_grids=_dirlab_grids(_COPD_GRIDS)),
-    _record('Phantom_4D', _PHASES, 'case', range(1, 201), _phantom_addresses(), expected_tre_pair=(0, 5)),
-])
+            expected_tre_pair=(0, 1),
+            layout='dirlab_copdgene',
+            raw_grids=_dirlab_grids(_COPD_GRIDS),
+        ),
+        _record('Phantom_4D', _PHASES, 'case', range(1, 201), _phantom_addresses(), expected_tre_pair=(0, 5)),
+    ]
+)
 #: Names a user's own data set cannot have.
 BUILT_IN = tuple(DATA_SETS)
 
@@ -177,41 +293,45 @@ def own_data_set(key, description):
         distance [mm] before registration) of the types ``expected_tre_pair`` ([fixed, moving]).
     :raises InputError: something is missing or of the wrong kind, UnknownNameError: a misspelt entry.
     """
-    where = 'Data set {!r}'.format(key)
+    where = f'Data set {key!r}'
     if key in BUILT_IN:
-        raise InputError('{}: this name is taken by a data set of RegNet; choose another one.'.format(where))
+        raise InputError(f'{where}: this name is taken by a data set of RegNet; choose another one.')
     if not isinstance(key, str) or not key or '/' in key or '\\' in key or key.startswith('.'):
-        raise InputError('{}: the name must be a plain folder name without slashes.'.format(where))
+        raise InputError(f'{where}: the name must be a plain folder name without slashes.')
     if not isinstance(description, dict):
         raise InputError('{}: expected a dictionary with {}.'.format(where, ', '.join(_DESCRIPTION_KEYS)))
     for name in description:
         if name not in _DESCRIPTION_KEYS:
-            raise unknown_name('entry of data set {!r}'.format(key), name, _DESCRIPTION_KEYS)
+            raise unknown_name(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
     types = description.get('types')
     named = isinstance(types, (list, tuple)) and all(isinstance(item, str) and item for item in types)
     if not named or not types:
-        raise InputError("{}: 'types' must be a list of names, such as ['Fixed', 'Moving'].".format(where))
+        raise InputError(f"{where}: 'types' must be a list of names, such as ['Fixed', 'Moving'].")
     if len(set(types)) != len(types):
-        raise InputError("{}: two of its 'types' have the same name.".format(where))
+        raise InputError(f"{where}: two of its 'types' have the same name.")
     cases = _case_numbers(where, description)
     for name in ('folder', 'expPrefix', 'ext'):
         if not isinstance(description.get(name, ''), str):
-            raise InputError('{}: {!r} must be text; got {!r}.'.format(where, name, description[name]))
+            raise InputError(f'{where}: {name!r} must be text; got {description[name]!r}.')
     if not isinstance(description.get('addresses') or {}, dict):
-        raise InputError("{}: 'addresses' must be a dictionary request -> pattern.".format(where))
+        raise InputError(f"{where}: 'addresses' must be a dictionary request -> pattern.")
     root = description.get('folder') or '{data_root}' + key + '/'
     root = root if root.endswith('/') else root + '/'
     patterns = image_addresses(root)
     patterns.update(landmark_addresses(root + 'points/{p}/', '{p}_{type}_{kind}', exact=True))
-    patterns.update({name: tuple(value) if isinstance(value, list) else value
-                     for name, value in (description.get('addresses') or {}).items()})
+    patterns.update(
+        {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in (description.get('addresses') or {}).items()
+        }
+    )
     for request, pattern in patterns.items():
         if isinstance(pattern, tuple) and len(pattern) != len(types):
-            raise InputError('{}: address {} has {} patterns for {} types.'.format(
-                where, request, len(pattern), len(types)))
+            raise InputError(f'{where}: address {request} has {len(pattern)} patterns for {len(types)} types.')
     options = {
         name: description[name]
-        for name in ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration') if name in description
+        for name in ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration')
+        if name in description
     }
     options.update(_expected(where, description, len(types)))
     return _record(key, types, description.get('expPrefix', 'case'), cases, patterns, **options)
@@ -227,10 +347,11 @@ def _expected(where, description, n_types):
         fixed, moving = description.get('expected_tre_pair', (0, 1))
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
-            "{}: 'expected_tre' must be a dictionary case -> mean landmark distance [mm], "
-            "'expected_tre_pair' two types [fixed, moving].".format(where)) from error
+            f"{where}: 'expected_tre' must be a dictionary case -> mean landmark distance [mm], "
+            "'expected_tre_pair' two types [fixed, moving]."
+        ) from error
     if not all(isinstance(t, int) and 0 <= t < n_types for t in (fixed, moving)):
-        raise InputError("{}: 'expected_tre_pair' names a type that does not exist.".format(where))
+        raise InputError(f"{where}: 'expected_tre_pair' names a type that does not exist.")
     return {'expected_tre': expected, 'expected_tre_pair': (fixed, moving)}
 
 
@@ -241,8 +362,7 @@ def _case_numbers(where, description):
     if isinstance(cases, (list, tuple)) and cases:
         if all(isinstance(item, int) and not isinstance(item, bool) and item >= 1 for item in cases):
             return list(cases)
-    raise InputError("{}: 'cases' must be how many there are, or a list of case numbers from 1; got {!r}."
-                     .format(where, cases))
+    raise InputError(f"{where}: 'cases' must be how many there are, or a list of case numbers from 1; got {cases!r}.")
 
 
 #: Descriptions given to :func:`register_own_images`; they travel to other processes in
@@ -264,8 +384,9 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
     :param description: further entries of :func:`own_data_set`.
     :return: the :class:`DataSet`.
     """
-    description = dict(description, types=list(types),
-                       cases=list(cases) if isinstance(cases, (tuple, range)) else cases)
+    description = dict(
+        description, types=list(types), cases=list(cases) if isinstance(cases, (tuple, range)) else cases
+    )
     if isinstance(description.get('expected_tre'), dict):
         description['expected_tre'] = {str(cn): value for cn, value in description['expected_tre'].items()}
     record = own_data_set(key, description)
@@ -292,12 +413,12 @@ def read_own_data_sets(data_root):
     except MissingFileError:
         return {}
     if not isinstance(descriptions, dict):
-        raise InputError('{} must be a dictionary: name of a data set -> its description.'.format(path))
+        raise InputError(f'{path} must be a dictionary: name of a data set -> its description.')
     for key, description in descriptions.items():
         try:
             own_data_set(key, description)
         except (InputError, KeyError) as error:
-            raise InputError('{}: {}'.format(path, error)) from error
+            raise InputError(f'{path}: {error}') from error
     return descriptions
 
 

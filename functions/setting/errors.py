@@ -3,6 +3,7 @@
 Every class derives from :class:`RegNetError`, so that the command line can turn any of them into one line,
 and from the built-in exception a Python programmer expects, so that notebooks can catch them the usual way.
 """
+
 import difflib
 
 
@@ -48,5 +49,6 @@ def unknown_name(kind, name, accepted):
     accepted = [str(item) for item in accepted]
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)
     hint = ' Did you mean {}?'.format(' or '.join(repr(item) for item in nearest)) if nearest else ''
-    return UnknownNameError('{!r} is not a known {}.{} Accepted: {}.'.format(
-        name, kind, hint, ', '.join(accepted) or 'none'))
+    return UnknownNameError(
+        '{!r} is not a known {}.{} Accepted: {}.'.format(name, kind, hint, ', '.join(accepted) or 'none')
+    )

@@ -1,5 +1,6 @@
 """What an experiment's folder says about itself: its settings, its checkpoints and where its training
 stands."""
+
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ def address_of_folder(folder):
     lies."""
     parent, name = os.path.split(os.path.abspath(folder))
     root, sub = os.path.split(parent)
-    return {'log_root_folder': root.rstrip('/') + '/'}, '{}/{}'.format(sub, name)
+    return {'log_root_folder': root.rstrip('/') + '/'}, f'{sub}/{name}'
 
 
 def plain(value, where='setting'):
@@ -33,22 +34,21 @@ def plain(value, where='setting'):
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise InputError('{}: the key {!r} is not text, so it cannot be written as JSON.'.format(
-                    where, key))
-        return {key: plain(item, '{}[{!r}]'.format(where, key)) for key, item in value.items()}
+                raise InputError(f'{where}: the key {key!r} is not text, so it cannot be written as JSON.')
+        return {key: plain(item, f'{where}[{key!r}]') for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return plain(value.tolist(), where)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (list, tuple, range)):
-        return [plain(item, '{}[{}]'.format(where, i)) for i, item in enumerate(value)]
+        return [plain(item, f'{where}[{i}]') for i, item in enumerate(value)]
     if isinstance(value, float) and (value != value or value in (float('inf'), float('-inf'))):
-        raise InputError('{} is {}, which JSON cannot carry.'.format(where, value))
+        raise InputError(f'{where} is {value}, which JSON cannot carry.')
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise InputError(
-        '{} is a {}; settings are texts, numbers, True, False, None, lists and dictionaries.'.format(
-            where, type(value).__name__))
+        f'{where} is a {type(value).__name__}; settings are texts, numbers, True, False, None, lists and dictionaries.'
+    )
 
 
 def write_setting(setting, setting_address=None):
@@ -66,7 +66,7 @@ def write_setting(setting, setting_address=None):
     folder = address_generator(setting, 'ModelFolder')
     number = 0
     while True:
-        address = '{}setting{}.txt'.format(folder, number)
+        address = f'{folder}setting{number}.txt'
         if _write_new(address, content):
             return address
         number += 1
@@ -102,7 +102,7 @@ def read_setting(setting, current_experiment=None, number=0):
     :raises MissingFileError: there is none.
     """
     folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
-    return read_json('{}setting{}.txt'.format(folder, number))
+    return read_json(f'{folder}setting{number}.txt')
 
 
 def newest_number(folder, stem, extension):
@@ -150,10 +150,8 @@ def get_global_step(setting, requested_global_step, current_experiment):
     if requested_global_step in ('Last', 'Best'):
         steps = saved_steps(setting, current_experiment)
         if not steps:
-            folder = os.path.dirname(
-                address_generator(setting, 'saved_model', current_experiment=current_experiment))
-            raise MissingFileError('{}/ holds no checkpoint; train {} first.'.format(
-                folder, current_experiment))
+            folder = os.path.dirname(address_generator(setting, 'saved_model', current_experiment=current_experiment))
+            raise MissingFileError(f'{folder}/ holds no checkpoint; train {current_experiment} first.')
         best = None
         if requested_global_step == 'Best':
             best = best_step(_recorded_state(setting, current_experiment, str(steps[-1])))
@@ -161,8 +159,8 @@ def get_global_step(setting, requested_global_step, current_experiment):
     text = str(requested_global_step)
     if isinstance(requested_global_step, bool) or not re.match(r'^\d+$', text):
         raise InputError(
-            "GlobalStepLoad {!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole number.".format(
-                requested_global_step))
+            f"GlobalStepLoad {requested_global_step!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole number."
+        )
     return text
 
 
@@ -184,8 +182,7 @@ def load_network(setting, loaded_network):
             raise unknown_name('key of the network to load', key, _NETWORK_KEYS)
     experiment = given.get('NetworkLoad')
     if experiment is None:
-        return {'NetworkLoad': None, 'GlobalStepLoad': None, 'BatchSize': None, 'itr_load': 0,
-                'semi_epoch_load': 0}
+        return {'NetworkLoad': None, 'GlobalStepLoad': None, 'BatchSize': None, 'itr_load': 0, 'semi_epoch_load': 0}
     step = get_global_step(setting, given.get('GlobalStepLoad', 'Last'), experiment)
     batch_size = _number(given, 'BatchSize')
     if batch_size is None:
@@ -198,8 +195,13 @@ def load_network(setting, loaded_network):
         if semi_epoch is None:
             position = recorded.get('position') or {}
             semi_epoch = position['semi_epoch'] + 1 if 'semi_epoch' in position else 0
-    return {'NetworkLoad': experiment, 'GlobalStepLoad': step, 'BatchSize': batch_size, 'itr_load': iteration,
-            'semi_epoch_load': semi_epoch}
+    return {
+        'NetworkLoad': experiment,
+        'GlobalStepLoad': step,
+        'BatchSize': batch_size,
+        'itr_load': iteration,
+        'semi_epoch_load': semi_epoch,
+    }
 
 
 def _number(given, key):
@@ -208,7 +210,7 @@ def _number(given, key):
         return None
     least = 1 if key == 'BatchSize' else 0
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError("{} {!r} is not possible; accepted: 'Auto' or a whole number.".format(key, value))
+        raise InputError(f"{key} {value!r} is not possible; accepted: 'Auto' or a whole number.")
     return value
 
 
@@ -223,6 +225,6 @@ def _recorded_state(setting, experiment, step):
         return read_json(address).get('state') or {}
     except MissingFileError:
         LOGGER.warning(
-            '%s does not exist, so where the sampling stood is not known; its semi-epochs begin at 0.',
-            address)
+            '%s does not exist, so where the sampling stood is not known; its semi-epochs begin at 0.', address
+        )
         return {}

@@ -1,10 +1,14 @@
 """Lists of items: which images with which deformations belong to training, validation and testing."""
+
 import copy
 
 import numpy as np
 
-from functions.setting.artificial_generation_setting import (deform_method_and_number, get_deform_exp,
-                                                             load_deform_exp_setting)
+from functions.setting.artificial_generation_setting import (
+    deform_method_and_number,
+    get_deform_exp,
+    load_deform_exp_setting,
+)
 from functions.setting.errors import InputError
 from functions.setting.schema import MODE_KEYS, TRAIN_MODES
 
@@ -26,8 +30,7 @@ def mode_entries(setting, train_mode):
     :raises InputError: another mode (ValueError).
     """
     if train_mode not in TRAIN_MODES:
-        raise InputError('train_mode {!r} is not known; accepted: {}.'.format(
-            train_mode, ', '.join(TRAIN_MODES)))
+        raise InputError('train_mode {!r} is not known; accepted: {}.'.format(train_mode, ', '.join(TRAIN_MODES)))
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     entries = []
@@ -51,14 +54,20 @@ def _single_list(setting, train_mode, stage):
         _need(entry, train_mode, 'CNList', 'TypeImList', 'DSmoothList', 'deform_exp')
         methods = get_deform_exp(setting, entry['deform_exp'])['DeformMethods']
         pad_to = setting.get('PadTo') or {}
-        stage_key = 'stage{}'.format(stage)
+        stage_key = f'stage{stage}'
         for cn in entry['CNList']:
             for type_im in entry['TypeImList']:
                 for dsmooth in entry['DSmoothList']:
                     method, number = deform_method_and_number(methods, dsmooth)
-                    item = {'data': entry['data'], 'type_im': type_im, 'cn': cn,
-                            'deform_exp': entry['deform_exp'], 'dsmooth': dsmooth, 'deform_method': method,
-                            'deform_number': number}
+                    item = {
+                        'data': entry['data'],
+                        'type_im': type_im,
+                        'cn': cn,
+                        'deform_exp': entry['deform_exp'],
+                        'dsmooth': dsmooth,
+                        'deform_method': method,
+                        'deform_number': number,
+                    }
                     if 'DeformedImExt' in entry:
                         item['deformed_im_ext'] = list(entry['DeformedImExt'])
                     item['stage'] = stage
@@ -81,8 +90,7 @@ def _real_pair_list(setting, train_mode):
     return pairs
 
 
-def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', read_pair_mode=None,
-                                     stage=None):
+def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', read_pair_mode=None, stage=None):
     """All items of a mode, in the order of data entries, cases, types (or pairs) and dsmooth.
 
     :param train_mode: 'Training', 'Validation' or 'Testing'.
@@ -98,18 +106,18 @@ def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', re
     if load_mode == 'Single':
         return _single_list(setting, train_mode, stage)
     if load_mode != 'Pair':
-        raise InputError("load_mode {!r} is not known; accepted: 'Single', 'Pair'.".format(load_mode))
+        raise InputError(f"load_mode {load_mode!r} is not known; accepted: 'Single', 'Pair'.")
     mode = str(read_pair_mode or setting.get('read_pair_mode') or 'real').lower()
     if mode == 'real':
         return _real_pair_list(setting, train_mode)
     if mode == 'synthetic':
         return [[item, copy.deepcopy(item)] for item in _single_list(setting, train_mode, stage)]
-    raise InputError(
-        "read_pair_mode {!r} is not known; accepted: 'real', 'synthetic'.".format(read_pair_mode))
+    raise InputError(f"read_pair_mode {read_pair_mode!r} is not known; accepted: 'real', 'synthetic'.")
 
 
-def get_random_im_info_list(setting, train_mode, load_mode='Pair', read_pair_mode=None, stage=None,
-                            reverse_order=False):
+def get_random_im_info_list(
+    setting, train_mode, load_mode='Pair', read_pair_mode=None, stage=None, reverse_order=False
+):
     """The items in the order in which registrations of synthetic pairs use them.
 
     Training and Validation are permuted (seed 0); Validation keeps the first
@@ -117,14 +125,17 @@ def get_random_im_info_list(setting, train_mode, load_mode='Pair', read_pair_mod
     order. ``reverse_order`` turns the list round.
     """
     if train_mode == 'Training+Validation':
-        items = [item for mode in ('Training', 'Validation')
-                 for item in get_random_im_info_list(setting, mode, load_mode, read_pair_mode, stage)]
+        items = [
+            item
+            for mode in ('Training', 'Validation')
+            for item in get_random_im_info_list(setting, mode, load_mode, read_pair_mode, stage)
+        ]
     else:
         items = get_im_info_list_from_train_mode(setting, train_mode, load_mode, read_pair_mode, stage)
         if train_mode != 'Testing':
             items = [items[i] for i in np.random.RandomState(0).permutation(len(items))]
         if train_mode == 'Validation':
-            items = items[:setting['NetworkValidation']['NumberOfImagesPerChunk']]
+            items = items[: setting['NetworkValidation']['NumberOfImagesPerChunk']]
     return items[::-1] if reverse_order else items
 
 

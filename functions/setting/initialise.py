@@ -1,4 +1,5 @@
 """The beginning of every script: folders, defaults, data sets and network of a setting."""
+
 import copy
 import os
 
@@ -34,7 +35,9 @@ def root_address_generator(where_to_run='Auto'):
         raise InputError(
             "where_to_run 'Cluster' needs the environment variables REGNET_ROOT (folder for everything made) "
             'and REGNET_DATA (folder of the images); missing: {}.'.format(
-                ', '.join(sorted(name for name, value in given.items() if not value))))
+                ', '.join(sorted(name for name, value in given.items() if not value))
+            )
+        )
     if where_to_run == 'Root':
         root, data = './', './' + DATA_FOLDER
     else:
@@ -88,7 +91,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
     loaded = {'data': {}, 'deform_exp': {}, 'DataList': [], 'DeformExpList': []}
     for number, entry in enumerate(entries):
         if 'data' not in entry:
-            raise InputError("Entry {} of data_exp_dict has no 'data' (name of a data set).".format(number))
+            raise InputError(f"Entry {number} of data_exp_dict has no 'data' (name of a data set).")
         data, deform_exp = entry['data'], entry.get('deform_exp')
         description = own_description(data)
         if description is not None:
@@ -114,14 +117,23 @@ def load_network_setting(setting, network_name):
     """
     # Here, because a notebook that only asks for addresses need not find the networks.
     from functions.network.description import NETWORKS, network_description
+
     if not isinstance(network_name, str) or network_name not in NETWORKS:
         raise unknown_name('network', network_name, sorted(NETWORKS))
     schema.require_stage(setting['stage'])
     description = network_description(network_name)
     radius, radius_out = description.radius_train
-    setting.update({'NetworkDesign': network_name, 'R': radius, 'Ry': radius_out,
-                    'ImPad_S{}'.format(setting['stage']): radius - radius_out, 'Margin': radius_out + 1,
-                    'SizeUnit': description.size_unit, 'SizeOffset': description.size_offset})
+    setting.update(
+        {
+            'NetworkDesign': network_name,
+            'R': radius,
+            'Ry': radius_out,
+            'ImPad_S{}'.format(setting['stage']): radius - radius_out,
+            'Margin': radius_out + 1,
+            'SizeUnit': description.size_unit,
+            'SizeOffset': description.size_offset,
+        }
+    )
     if setting.get('FullImage') is None:
         setting['FullImage'] = bool(description.full_image)
     return setting
@@ -136,12 +148,18 @@ def load_registration_setting(setting, stage_list=(4, 2, 1)):
     """
     stage_list = list(stage_list)
     if not schema.KEYS['stage_list'].kind.accepts(stage_list):
-        raise InputError('stage_list {} is not possible; accepted: {}.'.format(
-            stage_list, ', '.join(str(item) for item in schema.STAGE_LISTS)))
+        raise InputError(
+            'stage_list {} is not possible; accepted: {}.'.format(
+                stage_list, ', '.join(str(item) for item in schema.STAGE_LISTS)
+            )
+        )
     for key, value in schema.defaults('Registration').items():
         setting.setdefault(key, value)
-    setting.update(stage_list=stage_list, ImagePyramidSchedule=list(stage_list),
-                   Reg_BSpline_Folder='_'.join('S{}'.format(stage) for stage in stage_list))
+    setting.update(
+        stage_list=stage_list,
+        ImagePyramidSchedule=list(stage_list),
+        Reg_BSpline_Folder='_'.join(f'S{stage}' for stage in stage_list),
+    )
     return setting
 
 
@@ -159,6 +177,4 @@ def load_suggested_class_balanced(setting):
     for limit, lower in ((5, []), (7, [2]), (15, [1.5, 4]), (25, [1.5, 8])):
         if largest <= limit:
             return lower + [largest]
-    raise InputError(
-        'MaxDeform {} mm is beyond 25 mm; there is no suggestion, set ClassBalanced yourself.'.format(
-            largest))
+    raise InputError(f'MaxDeform {largest} mm is beyond 25 mm; there is no suggestion, set ClassBalanced yourself.')

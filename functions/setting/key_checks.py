@@ -1,18 +1,19 @@
 """Sentences about keys and values: what is misspelt, what is of the wrong kind, what is accepted."""
+
 import difflib
 
 
 def nearest_hint(name, accepted):
     """`` Did you mean 'x'?`` for the accepted name nearest to ``name``; empty where none is near."""
     nearest = difflib.get_close_matches(str(name), accepted, n=1, cutoff=0.6)
-    return ' Did you mean {!r}?'.format(nearest[0]) if nearest else ''
+    return f' Did you mean {nearest[0]!r}?' if nearest else ''
 
 
 def join_numbers(values):
     """Numbers for a message: '1, 3', or '1 to 10' where none is left out."""
     values = list(values)
     if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
-        return '{} to {}'.format(values[0], values[-1])
+        return f'{values[0]} to {values[-1]}'
     return ', '.join(str(value) for value in values)
 
 
@@ -27,15 +28,14 @@ def key_problems(values, keys, prefix=''):
     known = {key.name: key for key in keys}
     for name, value in values.items():
         if name not in known:
-            problems.append('{}{} is not a setting.{}'.format(
-                prefix, name, nearest_hint(name, list(known))))
+            problems.append(f'{prefix}{name} is not a setting.{nearest_hint(name, list(known))}')
             continue
         kind = known[name].kind
         if not isinstance(kind, list):
             if not kind.accepts(value):
-                problems.append('{}{} is {!r}; accepted: {}.'.format(prefix, name, value, kind.text))
+                problems.append(f'{prefix}{name} is {value!r}; accepted: {kind.text}.')
         elif not isinstance(value, dict):
-            problems.append('{}{} is {!r}; accepted: a dictionary.'.format(prefix, name, value))
+            problems.append(f'{prefix}{name} is {value!r}; accepted: a dictionary.')
         else:
             problems += key_problems(value, kind, prefix + name + '.')
     return problems

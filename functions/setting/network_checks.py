@@ -1,4 +1,5 @@
 """What is wrong with the networks that training begins from and that registration uses."""
+
 import os
 import re
 
@@ -12,9 +13,11 @@ from functions.setting.key_checks import join_numbers, key_problems, nearest_hin
 _BASE_REGISTRATIONS = ('Identity', 'Affine')
 _STAGES = {'stage1': 1, 'stage2': 2, 'stage4': 4}
 _STEP = schema.Kind(
-    lambda value: schema.whole(0).accepts(value)
-    or isinstance(value, str) and bool(re.match(r'(Last|Auto|Best|[0-9]+)\Z', value)),
-    "'Last', 'Auto', 'Best' or a whole number")
+    lambda value: (
+        schema.whole(0).accepts(value) or isinstance(value, str) and bool(re.match(r'(Last|Auto|Best|[0-9]+)\Z', value))
+    ),
+    "'Last', 'Auto', 'Best' or a whole number",
+)
 _RADIUS = schema.either(schema.choice('Auto'), schema.whole(0))
 
 
@@ -60,17 +63,27 @@ def registration_problems(setting):
         return []
     problems = []
     if setting.get('BaseReg') not in (None,) + _BASE_REGISTRATIONS:
-        problems.append('BaseReg is {!r}; accepted: {}.{}'.format(
-            setting['BaseReg'], ', '.join(map(repr, _BASE_REGISTRATIONS)),
-            nearest_hint(setting['BaseReg'], list(_BASE_REGISTRATIONS))))
+        problems.append(
+            'BaseReg is {!r}; accepted: {}.{}'.format(
+                setting['BaseReg'],
+                ', '.join(map(repr, _BASE_REGISTRATIONS)),
+                nearest_hint(setting['BaseReg'], list(_BASE_REGISTRATIONS)),
+            )
+        )
     stages = setting.get('stage_list', [])
-    problems += ['network_dict has no {!r}, which stage_list {} needs.'.format(key, stages)
-                 for key in ('stage{}'.format(stage) for stage in stages) if key not in networks]
+    problems += [
+        f'network_dict has no {key!r}, which stage_list {stages} needs.'
+        for key in (f'stage{stage}' for stage in stages)
+        if key not in networks
+    ]
     for key, entry in networks.items():
-        where = 'network_dict.{}'.format(key)
+        where = f'network_dict.{key}'
         if key not in _STAGES:
-            problems.append('{} is not a setting; accepted: {}.{}'.format(
-                where, ', '.join(sorted(_STAGES)), nearest_hint(key, list(_STAGES))))
+            problems.append(
+                '{} is not a setting; accepted: {}.{}'.format(
+                    where, ', '.join(sorted(_STAGES)), nearest_hint(key, list(_STAGES))
+                )
+            )
             continue
         # Stages that this registration leaves out need no checkpoint.
         problems += _entry_problems(setting, where, entry, NETWORK_KEYS, _STAGES[key] in stages)
@@ -80,25 +93,28 @@ def registration_problems(setting):
 
 def _entry_problems(setting, where, entry, keys, used=True):
     if not isinstance(entry, dict):
-        return ["{} is {!r}; accepted: a dictionary with 'NetworkLoad', the name of an experiment.".format(
-            where, entry)]
+        return [f"{where} is {entry!r}; accepted: a dictionary with 'NetworkLoad', the name of an experiment."]
     problems = key_problems(entry, keys, where + '.')
     if 'NetworkLoad' not in entry:
-        problems.append('{}.NetworkLoad is missing; it is the name of a trained experiment.'.format(where))
+        problems.append(f'{where}.NetworkLoad is missing; it is the name of a trained experiment.')
     return problems or (_checkpoint_problems(setting, where, entry) if used else [])
 
 
 def _stage_and_design(where, entry, stage):
     """Problems of the keys that repeat what a network's own settings say."""
     from functions.network.description import NETWORKS
+
     problems = []
     if isinstance(entry, dict):
         if schema.STAGE.accepts(entry.get('stage')) and entry['stage'] != stage:
             problems.append('{}.stage is {}; accepted: {}.'.format(where, entry['stage'], stage))
         design = entry.get('NetworkDesign')
         if schema.TEXT.accepts(design) and design not in NETWORKS:
-            problems.append('{}.NetworkDesign is {!r}; accepted: {}.{}'.format(
-                where, design, ', '.join(sorted(NETWORKS)), nearest_hint(design, list(NETWORKS))))
+            problems.append(
+                '{}.NetworkDesign is {!r}; accepted: {}.{}'.format(
+                    where, design, ', '.join(sorted(NETWORKS)), nearest_hint(design, list(NETWORKS))
+                )
+            )
     return problems
 
 
@@ -112,11 +128,11 @@ def _checkpoint_problems(setting, where, entry):
             return []
         steps = saved_steps(setting, experiment)
     except RegNetError as error:
-        return ['{}.NetworkLoad: {}'.format(where, error)]
+        return [f'{where}.NetworkLoad: {error}']
     if not steps:
-        return ['{}.NetworkLoad: {} has no checkpoint in {}.'.format(
-            where, experiment, os.path.dirname(prefix))]
+        return [f'{where}.NetworkLoad: {experiment} has no checkpoint in {os.path.dirname(prefix)}.']
     if step.isdigit() and int(step) not in steps:
-        return ['{}.GlobalStepLoad: {} has no checkpoint of step {} in {}; there is {}.'.format(
-            where, experiment, step, os.path.dirname(prefix), join_numbers(steps))]
+        return [
+            f'{where}.GlobalStepLoad: {experiment} has no checkpoint of step {step} in {os.path.dirname(prefix)}; there is {join_numbers(steps)}.'
+        ]
     return []

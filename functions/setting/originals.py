@@ -1,4 +1,5 @@
 """The original images and masks a setting needs, and whether they are there."""
+
 import os
 
 from functions.setting import schema
@@ -30,7 +31,7 @@ def missing_originals(setting, train_modes=schema.TRAIN_MODES):
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     wanted = set()
-    requests = ['Im'] + [mask for mask in schema.MASKS if setting.get('Use{}Mask'.format(mask))]
+    requests = ['Im'] + [mask for mask in schema.MASKS if setting.get(f'Use{mask}Mask')]
     for mode in train_modes:
         for item in single_items(setting, mode) + _images_of_pairs(setting, mode):
             where = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
@@ -46,7 +47,10 @@ def require_originals(setting, train_modes=schema.TRAIN_MODES):
     """
     missing = missing_originals(setting, train_modes)
     if missing:
-        more = ' and {} more'.format(len(missing) - 10) if len(missing) > 10 else ''
+        more = f' and {len(missing) - 10} more' if len(missing) > 10 else ''
         what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
-        raise MissingFileError('{} {} missing: {}{}. Make or prepare the data set first (README, "Your own '
-                               'images").'.format(len(missing), what, ', '.join(missing[:10]), more))
+        raise MissingFileError(
+            '{} {} missing: {}{}. Make or prepare the data set first (README, "Your own images").'.format(
+                len(missing), what, ', '.join(missing[:10]), more
+            )
+        )

@@ -1,4 +1,5 @@
 """What is wrong with ``OwnImages``, the files and DICOM folders that a user's data sets are made from."""
+
 import os
 import re
 
@@ -18,23 +19,21 @@ def own_image_errors(setting, files=True):
     """
     listed = setting.get('OwnImages', {})
     if not isinstance(listed, dict):
-        return [InputError('OwnImages is {!r}; accepted: a dictionary, data set -> case -> list of paths.'
-                           .format(listed))]
+        return [InputError(f'OwnImages is {listed!r}; accepted: a dictionary, data set -> case -> list of paths.')]
     errors = []
     for data, cases in listed.items():
         if data not in data_set_names(setting):
             error = unknown_name('data set', data, data_set_names(setting))
-            errors.append(type(error)('OwnImages: {}'.format(error)))
+            errors.append(type(error)(f'OwnImages: {error}'))
             continue
         try:
             record = get_data_set(data, setting)
         except RegNetError as error:
             errors.append(error)
             continue
-        where = 'OwnImages[{!r}]'.format(data)
+        where = f'OwnImages[{data!r}]'
         if not isinstance(cases, dict):
-            errors.append(InputError('{} is {!r}; accepted: a dictionary, case number -> list of paths.'
-                                     .format(where, cases)))
+            errors.append(InputError(f'{where} is {cases!r}; accepted: a dictionary, case number -> list of paths.'))
             continue
         for cn, paths in cases.items():
             errors += _case_errors(where, cn, paths, record, files)
@@ -44,19 +43,26 @@ def own_image_errors(setting, files=True):
 def _case_errors(where, cn, paths, record, files):
     is_number = not isinstance(cn, bool) and re.match(r'[1-9][0-9]*\Z', str(cn))
     if not is_number or int(cn) not in record.CNList:
-        return [InputError('{} has the case {!r}; {} has {}.'.format(
-            where, cn, record.key, join_numbers(record.CNList)))]
-    where = '{}[{!r}]'.format(where, cn)
+        return [InputError(f'{where} has the case {cn!r}; {record.key} has {join_numbers(record.CNList)}.')]
+    where = f'{where}[{cn!r}]'
     if not isinstance(paths, (list, tuple)) or len(paths) != len(record.types):
-        return [InputError('{} is {!r}; accepted: a list of {}, one path for each type ({}), None where the '
-                           'case lacks it.'.format(where, paths, len(record.types), ', '.join(record.types)))]
+        return [
+            InputError(
+                '{} is {!r}; accepted: a list of {}, one path for each type ({}), None where the case lacks it.'.format(
+                    where, paths, len(record.types), ', '.join(record.types)
+                )
+            )
+        ]
     errors = []
     for name, path in zip(record.types, paths):
         if path is None:
             continue
         if not isinstance(path, str) or not path:
-            errors.append(InputError('{} has {!r} for the type {}; accepted: the path of a file or folder, '
-                                     'or None.'.format(where, path, name)))
+            errors.append(
+                InputError(
+                    f'{where} has {path!r} for the type {name}; accepted: the path of a file or folder, or None.'
+                )
+            )
         elif files and not os.path.exists(os.path.expanduser(path)):
-            errors.append(MissingFileError('{}: {} does not exist.'.format(where, path)))
+            errors.append(MissingFileError(f'{where}: {path} does not exist.'))
     return errors

@@ -2,6 +2,7 @@
 
 A new placeholder is one line of ``_PLACEHOLDERS``.
 """
+
 import string
 
 from functions.setting import schema
@@ -22,7 +23,7 @@ def known_step(current_experiment):
 
 def _require(value, what, request_hint):
     if value is None:
-        raise InputError('This address needs {}: {}.'.format(what, request_hint))
+        raise InputError(f'This address needs {what}: {request_hint}.')
     return value
 
 
@@ -38,8 +39,11 @@ class Arguments:
 
     def __getitem__(self, name):
         if name not in _PLACEHOLDERS:
-            raise InputError('{{{}}} is not a placeholder of address patterns; accepted: {}.'.format(
-                name, ', '.join(PLACEHOLDER_NAMES)))
+            raise InputError(
+                '{{{}}} is not a placeholder of address patterns; accepted: {}.'.format(
+                    name, ', '.join(PLACEHOLDER_NAMES)
+                )
+            )
         return _PLACEHOLDERS[name](self)
 
     @property
@@ -82,19 +86,26 @@ class Arguments:
         """Name of type ``type_im`` of the data set."""
         types = self.record.types
         if not _is_whole(type_im) or not 0 <= type_im < len(types):
-            raise InputError('type_im {!r} does not exist in data set {}; accepted: {}.'.format(
-                type_im, self.data, ', '.join('{} ({})'.format(i, name) for i, name in enumerate(types))))
+            raise InputError(
+                'type_im {!r} does not exist in data set {}; accepted: {}.'.format(
+                    type_im, self.data, ', '.join(f'{i} ({name})' for i, name in enumerate(types))
+                )
+            )
         return types[type_im]
 
     def pair(self, position, key):
         """``key`` of the fixed (0) or moving (1) entry of ``pair_info``."""
         pair = self.given['pair_info']
         if pair is None or len(pair) != 2:
-            raise InputError('This address needs pair_info: [fixed, moving], two dictionaries with data, cn, '
-                             'type_im (and spacing).')
+            raise InputError(
+                'This address needs pair_info: [fixed, moving], two dictionaries with data, cn, type_im (and spacing).'
+            )
         if key not in pair[position]:
-            raise InputError('pair_info[{}] has no {!r}; it has {}.'.format(
-                position, key, ', '.join(sorted(pair[position])) or 'nothing'))
+            raise InputError(
+                'pair_info[{}] has no {!r}; it has {}.'.format(
+                    position, key, ', '.join(sorted(pair[position])) or 'nothing'
+                )
+            )
         return pair[position][key]
 
     def root(self, key, folder):
@@ -102,7 +113,7 @@ class Arguments:
         setting's."""
         own, root, given = self.setting.get(key), self.setting.get('RootFolder'), self.given['root_folder']
         if given is None:
-            return _require(own, 'the setting {!r}'.format(key), 'call initialize_setting first')
+            return _require(own, f'the setting {key!r}', 'call initialize_setting first')
         given = _slash(given)
         if own is None or own == root + folder:
             return given + folder
@@ -110,12 +121,16 @@ class Arguments:
 
     def class_bound(self, offset):
         """Lower (0) or upper (1) bound of magnitude class ``c`` [mm]."""
-        bounds = [0.] + list(_require(self.setting.get('ClassBalanced'), "the setting 'ClassBalanced'",
-                                      'for example [1.5, 8, 20]'))
+        bounds = [0.0] + list(
+            _require(self.setting.get('ClassBalanced'), "the setting 'ClassBalanced'", 'for example [1.5, 8, 20]')
+        )
         position = _whole_number('c', self.given['c'], 0) + offset
         if position >= len(bounds):
-            raise InputError('Class c = {} does not exist; ClassBalanced {} has {} classes, from 0.'.format(
-                self.given['c'], bounds[1:], len(bounds) - 1))
+            raise InputError(
+                'Class c = {} does not exist; ClassBalanced {} has {} classes, from 0.'.format(
+                    self.given['c'], bounds[1:], len(bounds) - 1
+                )
+            )
         return float(bounds[position])
 
 
@@ -126,15 +141,17 @@ def _is_whole(value):
 
 def _whole_number(name, value, least):
     if not _is_whole(value) or value < least:
-        raise UnknownNameError('{} must be a whole number from {}; got {!r}.'.format(name, least, value))
+        raise UnknownNameError(f'{name} must be a whole number from {least}; got {value!r}.')
     return value
 
 
 def _first(setting, key, argument):
     values = setting.get(key)
     if not values:
-        raise InputError('Neither the argument {!r} nor the setting {!r} says which one; call '
-                         'load_setting_from_data_dict first.'.format(argument, key))
+        raise InputError(
+            f'Neither the argument {argument!r} nor the setting {key!r} says which one; call '
+            'load_setting_from_data_dict first.'
+        )
     return values[0]
 
 
@@ -146,8 +163,9 @@ def _patient(arguments):
     patients = arguments.setting.get('SPREAD_Patients') or arguments.record.patients
     cn = _whole_number('cn', arguments.given['cn'], 1)
     if cn > len(patients):
-        raise InputError('Case {} of {} has no patient code; the setting SPREAD_Patients lists {}.'.format(
-            cn, arguments.data, len(patients)))
+        raise InputError(
+            f'Case {cn} of {arguments.data} has no patient code; the setting SPREAD_Patients lists {len(patients)}.'
+        )
     return patients[cn - 1]
 
 
@@ -155,26 +173,28 @@ def _experiment_parts(experiment):
     """Folder and name of an experiment: 'Sub/Name' -> ('Sub', 'Name'); 'Name' -> ('RegNet', 'Name')."""
     parts = experiment.split('/')
     if not experiment or any(part in ('', '.', '..') for part in parts):
-        raise InputError("current_experiment must be a name or Sub/Name without empty, '.' or '..' parts; "
-                         'got {!r}.'.format(experiment))
+        raise InputError(
+            f"current_experiment must be a name or Sub/Name without empty, '.' or '..' parts; got {experiment!r}."
+        )
     return (parts[0], '/'.join(parts[1:])) if len(parts) > 1 else ('RegNet', experiment)
 
 
 def _dvf_pad(arguments):
-    return arguments.given_or_set('dvf_pad', 'DVFPad_S{}'.format(arguments.stage))
+    return arguments.given_or_set('dvf_pad', f'DVFPad_S{arguments.stage}')
 
 
 def _stages(arguments):
-    stages = _require(arguments.given_or_set('stage_list', 'stage_list'), 'stage_list',
-                      'the pyramid, for example [4, 2, 1]')
-    return ''.join('S{}_'.format(stage) for stage in stages)
+    stages = _require(
+        arguments.given_or_set('stage_list', 'stage_list'), 'stage_list', 'the pyramid, for example [4, 2, 1]'
+    )
+    return ''.join(f'S{stage}_' for stage in stages)
 
 
 def _read_pair_mode(arguments):
     mode = arguments.setting.get('read_pair_mode') or 'real'
     if mode not in ('real', 'synthetic'):
         raise unknown_name('read_pair_mode', mode, ['real', 'synthetic'])
-    return '{}/{}/'.format(arguments.data, arguments.deform_exp) if mode == 'synthetic' else ''
+    return f'{arguments.data}/{arguments.deform_exp}/' if mode == 'synthetic' else ''
 
 
 def _image_extension(arguments):
@@ -185,13 +205,14 @@ def _image_extension(arguments):
 
 
 def _data_exps(arguments):
-    entries = _require(arguments.setting.get('DataExpDict'), "the setting 'DataExpDict'",
-                       'call load_setting_from_data_dict first')
+    entries = _require(
+        arguments.setting.get('DataExpDict'), "the setting 'DataExpDict'", 'call load_setting_from_data_dict first'
+    )
     return '_'.join('{}_{}'.format(entry['data'], entry.get('deform_exp', '')) for entry in entries)
 
 
 def _generation_root(arguments, end):
-    name = '{}/{}/'.format(arguments.deform_exp, arguments.data)
+    name = f'{arguments.deform_exp}/{arguments.data}/'
     if arguments.given['print_mode']:
         # Logged names of Next images have had a doubled slash from the beginning; it is kept.
         return name + end
@@ -236,7 +257,7 @@ _PLACEHOLDERS = {
     'patient4': lambda x: _patient(x)[:4],
     'K': _landmark_count,
     'stage': _stage,
-    'S': lambda x: '_s{}'.format(x.stage) if _stage(x) > 1 else '',
+    'S': lambda x: f'_s{x.stage}' if _stage(x) > 1 else '',
     'P': lambda x: '' if x.given['padto'] is None else '_p{}'.format(x.given['padto']),
     'dsmooth': lambda x: x.dsmooth,
     'method': lambda x: _method(x, 0),
@@ -245,7 +266,7 @@ _PLACEHOLDERS = {
     'AG_next': lambda x: _generation_root(x, '/'),
     'im_ext': _image_extension,
     'dvf_pad': _dvf_pad,
-    'thresholds': lambda x: ''.join('_{}'.format(t) for t in x.given['dvf_threshold_list'] or []),
+    'thresholds': lambda x: ''.join(f'_{t}' for t in x.given['dvf_threshold_list'] or []),
     'canny_lower': lambda x: x.deform_content['Canny_LowerThreshold'],
     'canny_upper': lambda x: x.deform_content['Canny_UpperThreshold'],
     'data_exps': _data_exps,
@@ -254,8 +275,7 @@ _PLACEHOLDERS = {
     'ishuffled_exp': lambda x: x.given['ishuffled_exp'],
     'semi_epoch': lambda x: x.given['semi_epoch'],
     'chunk': lambda x: x.given['chunk'],
-    'Margin': lambda x: _require(x.setting.get('Margin'), "the setting 'Margin'",
-                                 'call load_network_setting first'),
+    'Margin': lambda x: _require(x.setting.get('Margin'), "the setting 'Margin'", 'call load_network_setting first'),
     'torso': lambda x: int(bool(x.setting.get('UseTorsoMask'))),
     'lo': lambda x: x.class_bound(0),
     'hi': lambda x: x.class_bound(1),
@@ -267,9 +287,11 @@ _PLACEHOLDERS = {
     'plot_itr': lambda x: x.given['plot_itr'],
     'plot_i': lambda x: x.given['plot_i'],
     'base_reg': lambda x: x.given_or_set('base_reg', 'BaseReg') or '',
-    'bspline_folder': lambda x: _require(x.given_or_set('bspline_folder', 'Reg_BSpline_Folder'),
-                                         "bspline_folder or the setting 'Reg_BSpline_Folder'",
-                                         'for example S4_S2_S1'),
+    'bspline_folder': lambda x: _require(
+        x.given_or_set('bspline_folder', 'Reg_BSpline_Folder'),
+        "bspline_folder or the setting 'Reg_BSpline_Folder'",
+        'for example S4_S2_S1',
+    ),
     'mode': _read_pair_mode,
     'stages': _stages,
     'a': lambda x: _pair_name(x, 0, spacing=False),
@@ -291,13 +313,14 @@ PLACEHOLDER_NAMES = tuple(sorted(_PLACEHOLDERS))
 def pattern_problem(pattern):
     """What is wrong with a pattern of the user's own, as a sentence; None when it is fine."""
     if not isinstance(pattern, str):
-        return 'a pattern must be text, got {!r}'.format(pattern)
+        return f'a pattern must be text, got {pattern!r}'
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
     except ValueError as error:
-        return 'pattern {!r}: {}'.format(pattern, error)
+        return f'pattern {pattern!r}: {error}'
     unknown = [field for field in fields if field not in _PLACEHOLDERS]
     if unknown:
         return 'pattern {!r}: {{{}}} is not a placeholder; accepted: {}'.format(
-            pattern, unknown[0], ', '.join(PLACEHOLDER_NAMES))
+            pattern, unknown[0], ', '.join(PLACEHOLDER_NAMES)
+        )
     return None

@@ -4,6 +4,7 @@
     :mod:`functions.setting.checks` judges settings by it, and :func:`describe` prints it. A new setting is
     one line here.
 """
+
 import collections
 import copy
 import numbers
@@ -36,9 +37,11 @@ def whole(least=None, most=None):
 
 def number(least=None, most=None, above=None):
     """Numbers in a range; ``above`` excludes its end."""
-    text = 'a number' + (_range_text(least, most) if above is None else ' above {}'.format(above))
+    text = 'a number' + (_range_text(least, most) if above is None else f' above {above}')
+
     def accepts(value):
         return _is_number(value) and _within(value, least, most) and (above is None or value > above)
+
     return Kind(accepts, text)
 
 
@@ -48,14 +51,16 @@ def _within(value, least, most):
 
 def _range_text(least, most):
     if least is not None and most is not None:
-        return ' from {} to {}'.format(least, most)
-    return ' from {}'.format(least) if least is not None else ''
+        return f' from {least} to {most}'
+    return f' from {least}' if least is not None else ''
 
 
 def choice(*values):
     """One of ``values`` (texts, whole numbers, None or lists of them); True and 1.0 do not pass for 1."""
-    return Kind(lambda value: any(_same(value, other) for other in values),
-                'one of ' + ', '.join(repr(value) for value in values))
+    return Kind(
+        lambda value: any(_same(value, other) for other in values),
+        'one of ' + ', '.join(repr(value) for value in values),
+    )
 
 
 def _same(value, other):
@@ -73,11 +78,16 @@ def optional(kind):
 
 def list_of(kind, length=None, least=0):
     """A list whose items are all of ``kind``."""
-    text = 'a list of {}items, each {}'.format('{} '.format(length) if length else '', kind.text)
+    text = 'a list of {}items, each {}'.format(f'{length} ' if length else '', kind.text)
 
     def accepts(value):
-        return (isinstance(value, (list, tuple)) and len(value) >= least
-                and (length is None or len(value) == length) and all(kind.accepts(item) for item in value))
+        return (
+            isinstance(value, (list, tuple))
+            and len(value) >= least
+            and (length is None or len(value) == length)
+            and all(kind.accepts(item) for item in value)
+        )
+
     return Kind(accepts, text)
 
 
@@ -100,8 +110,12 @@ STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
 AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
 
 _GENERAL = [
-    Key('where_to_run', choice('Root', 'Auto', 'Cluster'), 'Auto',
-        'where the folders are: current folder, repository, or REGNET_ROOT and REGNET_DATA'),
+    Key(
+        'where_to_run',
+        choice('Root', 'Auto', 'Cluster'),
+        'Auto',
+        'where the folders are: current folder, repository, or REGNET_ROOT and REGNET_DATA',
+    ),
     Key('RootFolder', FOLDER, ABSENT, 'root of everything that is made'),
     Key('log_root_folder', FOLDER, ABSENT, 'experiments: checkpoints, logs, results'),
     Key('DataFolder', FOLDER, ABSENT, 'images'),
@@ -121,45 +135,71 @@ _GENERAL = [
     Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
     Key('verbose', FLAG, True, 'more logging'),
     Key('NumberOfThreads', optional(whole(1)), None, 'threads of TensorFlow; None: all cores'),
-    Key('MaximumMemory', optional(number(above=0)), None,
-        'bytes one forward pass may take; None: half of what is free'),
+    Key(
+        'MaximumMemory', optional(number(above=0)), None, 'bytes one forward pass may take; None: half of what is free'
+    ),
     Key('XLA', FLAG, False, 'let XLA compile the graphs; pays off on a GPU when sizes stay the same'),
-    Key('Composition', choice('exact', 'additive'), 'exact',
-        'how the fields of the stages are put together; additive as published'),
-    Key('normalization', choice(None, 'linear', 'lung'), None,
+    Key(
+        'Composition',
+        choice('exact', 'additive'),
+        'exact',
+        'how the fields of the stages are put together; additive as published',
+    ),
+    Key(
+        'normalization',
+        choice(None, 'linear', 'lung'),
+        None,
         "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = shifted and scaled "
-        "to about -1 .. 1"),
+        'to about -1 .. 1',
+    ),
     Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit in which the network predicts; results are always mm'),
-    Key('DownSampling', choice('bspline'), 'bspline',
-        'low-pass of the pyramid, one rule for training and registration'),
+    Key(
+        'DownSampling', choice('bspline'), 'bspline', 'low-pass of the pyramid, one rule for training and registration'
+    ),
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
-    Key('InputMask', optional(choice(*MASKS)), None, 'mask outside which a network sees the default value, '
-        'in training and registration; None: MaskToZero of the deformation experiment'),
-    Key('InputMargin', optional(number(0)), None, 'mm around the input masks of a pair beyond which nothing is '
-        'trained on or predicted; None: whole images. Registration lets the field fade out there'),
-    Key('SpongeModel', choice('published', 'physical'), 'published',
-        'how intensities follow the change of volume: HU divided by the determinant, or density multiplied '
-        'by it'),
-    Key('Phantom', [
-        Key('Size', list_of(whole(64), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
-        Key('Landmarks', whole(1), 300, 'landmarks of the pair T00, T50'),
-        Key('LandmarksAllPhases', whole(1), ABSENT, 'how many of them are known in every phase'),
-        Key('Descent', _RANGE, ABSENT, 'descent of the diaphragm [mm], a range patients are drawn from'),
-        Key('ChestExpansion', _RANGE, ABSENT, 'movement of the sternum [mm], a range'),
-        Key('Anatomy', number(0, 1.5), ABSENT, 'how far patients differ in shape'),
-        Key('Pathology', list_of(TEXT, least=1), ABSENT, 'each patient has one of these'),
-        Key('LungHU', _RANGE, ABSENT, 'parenchyma at maximum inhale [HU], a range'),
-        Key('Contrast', _RANGE, ABSENT, 'enhancement of blood [HU], a range'),
-        Key('Noise', _RANGE, ABSENT, 'standard deviation of the noise [HU], a range'),
-        Key('SliceThickness', _RANGE, ABSENT, 'slices [mm] that are averaged, a range'),
-        Key('FieldOfView', optional(_RANGE), ABSENT, 'scanned circle as a fraction of the width, a range'),
-        Key('Table', FLAG, ABSENT, 'the table below the back'),
-    ], ABSENT, 'the breathing thorax'),
-    Key('SPREAD_Patients', optional(list_of(TEXT)), None,
-        'folder codes of the SPREAD patients by case; NA when None'),
-    Key('OwnImages', MAPPING, {},
-        "files or DICOM folders of own data sets: data -> case -> one path per type"),
-    Key('OwnDataSets', MAPPING, {}, 'descriptions of data sets of the user\'s own, by name'),
+    Key(
+        'InputMask',
+        optional(choice(*MASKS)),
+        None,
+        'mask outside which a network sees the default value, '
+        'in training and registration; None: MaskToZero of the deformation experiment',
+    ),
+    Key(
+        'InputMargin',
+        optional(number(0)),
+        None,
+        'mm around the input masks of a pair beyond which nothing is '
+        'trained on or predicted; None: whole images. Registration lets the field fade out there',
+    ),
+    Key(
+        'SpongeModel',
+        choice('published', 'physical'),
+        'published',
+        'how intensities follow the change of volume: HU divided by the determinant, or density multiplied by it',
+    ),
+    Key(
+        'Phantom',
+        [
+            Key('Size', list_of(whole(64), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
+            Key('Landmarks', whole(1), 300, 'landmarks of the pair T00, T50'),
+            Key('LandmarksAllPhases', whole(1), ABSENT, 'how many of them are known in every phase'),
+            Key('Descent', _RANGE, ABSENT, 'descent of the diaphragm [mm], a range patients are drawn from'),
+            Key('ChestExpansion', _RANGE, ABSENT, 'movement of the sternum [mm], a range'),
+            Key('Anatomy', number(0, 1.5), ABSENT, 'how far patients differ in shape'),
+            Key('Pathology', list_of(TEXT, least=1), ABSENT, 'each patient has one of these'),
+            Key('LungHU', _RANGE, ABSENT, 'parenchyma at maximum inhale [HU], a range'),
+            Key('Contrast', _RANGE, ABSENT, 'enhancement of blood [HU], a range'),
+            Key('Noise', _RANGE, ABSENT, 'standard deviation of the noise [HU], a range'),
+            Key('SliceThickness', _RANGE, ABSENT, 'slices [mm] that are averaged, a range'),
+            Key('FieldOfView', optional(_RANGE), ABSENT, 'scanned circle as a fraction of the width, a range'),
+            Key('Table', FLAG, ABSENT, 'the table below the back'),
+        ],
+        ABSENT,
+        'the breathing thorax',
+    ),
+    Key('SPREAD_Patients', optional(list_of(TEXT)), None, 'folder codes of the SPREAD patients by case; NA when None'),
+    Key('OwnImages', MAPPING, {}, 'files or DICOM folders of own data sets: data -> case -> one path per type'),
+    Key('OwnDataSets', MAPPING, {}, "descriptions of data sets of the user's own, by name"),
 ]
 
 _LOADED = [
@@ -175,8 +215,13 @@ _LOADED = [
     Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
     Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
     Key('Margin', whole(0), ABSENT, 'least distance [voxel] of patch centres from the border, Ry + 1'),
-    Key('SizeUnit', whole(1), ABSENT, 'valid sides of the network are SizeUnit k + SizeOffset; a multiple of it pads '
-        'whole images to fewer different sizes'),
+    Key(
+        'SizeUnit',
+        whole(1),
+        ABSENT,
+        'valid sides of the network are SizeUnit k + SizeOffset; a multiple of it pads '
+        'whole images to fewer different sizes',
+    ),
     Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
 ]
 
@@ -190,18 +235,24 @@ _QUEUE_VALIDATION = [key._replace(default=default) for key, default in zip(_QUEU
 
 _TRAINING = [
     Key('AGMode', choice(*AG_MODES), 'Resp', 'which deformation categories are used'),
-    Key('ClassBalanced', list_of(number(above=0), least=1), ABSENT,
-        'upper bounds [mm] of the magnitude classes'),
-    Key('ClassRule', choice('largest_component', 'all_components'), 'largest_component',
-        'what of a displacement must lie in the class'),
-    Key('CompensateShortClasses', FLAG, False,
-        'fill up from the other classes where a class has too few voxels'),
+    Key('ClassBalanced', list_of(number(above=0), least=1), ABSENT, 'upper bounds [mm] of the magnitude classes'),
+    Key(
+        'ClassRule',
+        choice('largest_component', 'all_components'),
+        'largest_component',
+        'what of a displacement must lie in the class',
+    ),
+    Key('CompensateShortClasses', FLAG, False, 'fill up from the other classes where a class has too few voxels'),
     Key('SampleReplacement', FLAG, True, 'a voxel may be drawn again within a chunk'),
-    Key('SampleInside', choice('mask', 'lung'), 'mask',
-        'where patch centres lie: the MaskToZero mask, or the lung'),
+    Key('SampleInside', choice('mask', 'lung'), 'mask', 'where patch centres lie: the MaskToZero mask, or the lung'),
     Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
-    Key('LeadIn', FLAG, True, 'patch mode: a training from the beginning first gets SamplesPerImage patches '
-        'of every image of the first chunk as they come, then the chunk'),
+    Key(
+        'LeadIn',
+        FLAG,
+        True,
+        'patch mode: a training from the beginning first gets SamplesPerImage patches '
+        'of every image of the first chunk as they come, then the chunk',
+    ),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),
     Key('use_keras', FLAG, False, 'accepted for older scripts; layers need no Keras'),
@@ -213,37 +264,62 @@ _TRAINING = [
     Key('FullImage', optional(FLAG), None, 'train on whole images; None: as the network was designed'),
     Key('only_generate_image', FLAG, False, 'generate all images and end'),
     Key('never_generate_image', FLAG, False, 'use images that another process generates'),
-    Key('NetworkTraining', _QUEUE + [
-        Key('LungWeight', number(above=0), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
-        Key('LearningRate_Base', number(above=0), 1e-3, 'learning rate of Adam'),
-        Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant',
-            'course of the learning rate; constant obeys LearningRate_Decay'),
-        Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
-        Key('MaxIterations', whole(1), 10000000, 'steps'),
-        Key('FreezeStatistics', optional(number(0, 1)), None,
-            'share of MaxIterations after which batch normalisation trains with its stored statistics, those '
-            'of registration, instead of those of the batch; None: never'),
-        Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
-        Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
-        Key('MaxHours', optional(number(above=0)), None, 'time limit'),
-        Key('LossLimit', optional(number(above=1)), 100.0,
-            'a loss above this many times the 90 % quantile of the last 100 stops the training; None: never'),
-        Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
-        Key('inspecting_regularization_weight', FLAG, False,
-            'also log how strongly the Huber loss and the weighted bending energy pull at the weights'),
-        Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
-        Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
-    ], ABSENT, 'training'),
+    Key(
+        'NetworkTraining',
+        _QUEUE
+        + [
+            Key('LungWeight', number(above=0), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
+            Key('LearningRate_Base', number(above=0), 1e-3, 'learning rate of Adam'),
+            Key(
+                'LearningRate_Schedule',
+                choice('constant', 'cosine'),
+                'constant',
+                'course of the learning rate; constant obeys LearningRate_Decay',
+            ),
+            Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
+            Key('MaxIterations', whole(1), 10000000, 'steps'),
+            Key(
+                'FreezeStatistics',
+                optional(number(0, 1)),
+                None,
+                'share of MaxIterations after which batch normalisation trains with its stored statistics, those '
+                'of registration, instead of those of the batch; None: never',
+            ),
+            Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
+            Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
+            Key('MaxHours', optional(number(above=0)), None, 'time limit'),
+            Key(
+                'LossLimit',
+                optional(number(above=1)),
+                100.0,
+                'a loss above this many times the 90 % quantile of the last 100 stops the training; None: never',
+            ),
+            Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
+            Key(
+                'inspecting_regularization_weight',
+                FLAG,
+                False,
+                'also log how strongly the Huber loss and the weighted bending energy pull at the weights',
+            ),
+            Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
+            Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
+        ],
+        ABSENT,
+        'training',
+    ),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
-    Key('LoadedNetwork', optional(MAPPING), None,
+    Key(
+        'LoadedNetwork',
+        optional(MAPPING),
+        None,
         "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto', 'Best' or a "
-        "number, and 'itr_load', 'semi_epoch_load': 'Auto' to go on counting}"),
+        "number, and 'itr_load', 'semi_epoch_load': 'Auto' to go on counting}",
+    ),
 ]
 
 _REGISTRATION = [
     Key('BaseReg', TEXT, 'Affine', 'registration before the network'),
-    Key('read_pair_mode', choice('real', 'synthetic'), 'real',
-        'pairs of images, or images with their deformed selves'),
+    Key('read_pair_mode', choice('real', 'synthetic'), 'real', 'pairs of images, or images with their deformed selves'),
     Key('stage_list', choice(*STAGE_LISTS), [4, 2, 1], 'pyramid of the registration'),
     Key('ImagePyramidSchedule', choice(*STAGE_LISTS), [4, 2, 1], 'the same, under its older name'),
     Key('PaddingForDownSampling', choice('constant'), 'constant', 'accepted for older scripts'),
@@ -281,9 +357,15 @@ _CLUSTER = [
 ]
 
 #: Title -> keys, in the order they are documented.
-SECTIONS = collections.OrderedDict([
-    ('General', _GENERAL), ('Set by loading data and networks', _LOADED), ('Training', _TRAINING),
-    ('Registration', _REGISTRATION), ('Cluster', _CLUSTER)])
+SECTIONS = collections.OrderedDict(
+    [
+        ('General', _GENERAL),
+        ('Set by loading data and networks', _LOADED),
+        ('Training', _TRAINING),
+        ('Registration', _REGISTRATION),
+        ('Cluster', _CLUSTER),
+    ]
+)
 
 #: Every top-level key by name.
 KEYS = collections.OrderedDict((key.name, key) for keys in SECTIONS.values() for key in keys)
@@ -303,7 +385,7 @@ def require_stage(stage):
 
 def stage_error(stage):
     """The InputError for a stage that cannot be."""
-    return InputError('stage is {!r}; accepted: {}.'.format(stage, STAGE.text))
+    return InputError(f'stage is {stage!r}; accepted: {STAGE.text}.')
 
 
 def defaults(*titles):
@@ -329,11 +411,11 @@ def describe():
         for key in keys:
             nested = key.kind if isinstance(key.kind, list) else []
             lines.append(_row(key.name, key, 'a dictionary' if nested else key.kind.text))
-            lines += [_row('{}.{}'.format(key.name, inner.name), inner, inner.kind.text) for inner in nested]
+            lines += [_row(f'{key.name}.{inner.name}', inner, inner.kind.text) for inner in nested]
         lines.append('')
     return '\n'.join(lines)
 
 
 def _row(name, key, accepted):
-    default = '' if key.default is ABSENT else '`{!r}`'.format(key.default)
-    return '| `{}` | {} | {} | {} |'.format(name, default, accepted, key.meaning)
+    default = '' if key.default is ABSENT else f'`{key.default!r}`'
+    return f'| `{name}` | {default} | {accepted} | {key.meaning} |'

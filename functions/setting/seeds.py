@@ -1,4 +1,5 @@
 """Random numbers that depend on what is being made, never on time, worker or order."""
+
 import hashlib
 import json
 
@@ -13,7 +14,7 @@ def seed_words(*identity):
     """
     text = json.dumps(identity, sort_keys=True, separators=(',', ':'), ensure_ascii=True)
     digest = hashlib.sha256(text.encode('ascii')).digest()
-    return [int.from_bytes(digest[4 * i:4 * i + 4], 'little') for i in range(4)]
+    return [int.from_bytes(digest[4 * i : 4 * i + 4], 'little') for i in range(4)]
 
 
 def random_state(*identity):

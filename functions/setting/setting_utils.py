@@ -5,25 +5,62 @@
 
 Importing it loads neither TensorFlow nor SimpleITK.
 """
+
 from functions.setting.addresses import address_generator, address_requests
 from functions.setting.checks import check_setting, find_problems
 from functions.setting.data_sets import data_set_names, register_data_set, register_own_images
-from functions.setting.experiment_files import (address_of_folder, get_global_step, load_network,
-                                                read_setting, saved_steps, write_setting)
-from functions.setting.image_lists import (dsmoothlist_by_deform_exp, get_im_info_list_from_train_mode,
-                                           get_random_im_info_list, repeat_dsmooth_numbers)
-from functions.setting.initialise import (initialize_setting, load_data_setting, load_network_setting,
-                                          load_registration_setting, load_setting_from_data_dict,
-                                          load_suggested_class_balanced, root_address_generator)
+from functions.setting.experiment_files import (
+    address_of_folder,
+    get_global_step,
+    load_network,
+    read_setting,
+    saved_steps,
+    write_setting,
+)
+from functions.setting.image_lists import (
+    dsmoothlist_by_deform_exp,
+    get_im_info_list_from_train_mode,
+    get_random_im_info_list,
+    repeat_dsmooth_numbers,
+)
+from functions.setting.initialise import (
+    initialize_setting,
+    load_data_setting,
+    load_network_setting,
+    load_registration_setting,
+    load_setting_from_data_dict,
+    load_suggested_class_balanced,
+    root_address_generator,
+)
 from functions.setting.originals import missing_originals, require_originals
 from functions.setting.stage_rules import suggested_stage_setting
 
 __all__ = [
-    'address_generator', 'address_of_folder', 'address_requests', 'check_setting', 'data_set_names',
-    'dsmoothlist_by_deform_exp', 'find_problems', 'get_global_step', 'get_im_info_list_from_train_mode',
-    'get_random_im_info_list', 'initialize_setting', 'load_data_setting', 'load_network',
-    'load_network_setting', 'load_registration_setting', 'load_setting_from_data_dict',
-    'load_suggested_class_balanced', 'missing_originals', 'read_setting', 'register_data_set',
-    'register_own_images', 'repeat_dsmooth_numbers', 'require_originals', 'root_address_generator',
-    'saved_steps', 'suggested_stage_setting', 'write_setting'
+    'address_generator',
+    'address_of_folder',
+    'address_requests',
+    'check_setting',
+    'data_set_names',
+    'dsmoothlist_by_deform_exp',
+    'find_problems',
+    'get_global_step',
+    'get_im_info_list_from_train_mode',
+    'get_random_im_info_list',
+    'initialize_setting',
+    'load_data_setting',
+    'load_network',
+    'load_network_setting',
+    'load_registration_setting',
+    'load_setting_from_data_dict',
+    'load_suggested_class_balanced',
+    'missing_originals',
+    'read_setting',
+    'register_data_set',
+    'register_own_images',
+    'repeat_dsmooth_numbers',
+    'require_originals',
+    'root_address_generator',
+    'saved_steps',
+    'suggested_stage_setting',
+    'write_setting',
 ]

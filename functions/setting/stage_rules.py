@@ -1,19 +1,22 @@
 """What is suggested for training at a stage: deformations, how often they are repeated, sizes of chunks and
 batches."""
+
 import collections
 
 from functions.setting import schema
 from functions.setting.image_lists import dsmoothlist_by_deform_exp, repeat_dsmooth_numbers
 
 _Rule = collections.namedtuple(
-    '_Rule', 'deform_exp repeat repeat_other validation_repeat training validation class_balanced')
+    '_Rule', 'deform_exp repeat repeat_other validation_repeat training validation class_balanced'
+)
 
 #: Stage -> rule; ``repeat_other`` holds the AGModes that are repeated otherwise, sizes are
 #: (NumberOfImagesPerChunk, SamplesPerImage, BatchSize).
 _RULES = {
     1: _Rule('3D_max7_D14_K', 2, {'SingleOnly': 5}, 1, (16, 50, 15), (10, 500, 50), [2, 7]),
-    2: _Rule('3D_max15_D14_K', 2, {'Resp': 3, 'NoResp': 5, 'SingleOnly': 15}, 2, (40, 20, 15), (60, 10, 50),
-             [1.5, 4, 15]),
+    2: _Rule(
+        '3D_max15_D14_K', 2, {'Resp': 3, 'NoResp': 5, 'SingleOnly': 15}, 2, (40, 20, 15), (60, 10, 50), [1.5, 4, 15]
+    ),
     4: _Rule('3D_max20_D14_K', 5, {'SingleOnly': 15}, 5, (80, 5, 15), (200, 10, 50), [1.5, 8, 20]),
 }
 #: Whole images, as the U-Net was trained at stage 4.
@@ -38,8 +41,9 @@ def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
     names = ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')
     return {
         'deform_exp': rule.deform_exp,
-        'TrainingDSmoothList': repeat_dsmooth_numbers(training, rule.deform_exp,
-                                                      rule.repeat_other.get(ag_mode, rule.repeat)),
+        'TrainingDSmoothList': repeat_dsmooth_numbers(
+            training, rule.deform_exp, rule.repeat_other.get(ag_mode, rule.repeat)
+        ),
         'ValidationDSmoothList': repeat_dsmooth_numbers(validation, rule.deform_exp, rule.validation_repeat),
         'NetworkTraining': dict(zip(names, sizes[0])),
         'NetworkValidation': dict(zip(names, sizes[1])),

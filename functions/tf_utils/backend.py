@@ -3,6 +3,7 @@
 ``tf`` is the TensorFlow 1 interface on both ``tensorflow-gpu==1.15`` and current TensorFlow. Everything else in the
 project takes it from here, so that what differs between the two is known in one file.
 """
+
 import glob
 import os
 import warnings

@@ -4,6 +4,7 @@ On a CPU TensorFlow 1.15 unfolds the whole volume in memory for the gradients of
 ``unet1``, at a tenth of the speed of the forward pass. There they are computed by other operations: the gradient of the
 images is a convolution with the kernel turned round, that of the kernel a sum over slices of two-dimensional ones.
 """
+
 from functions.tf_utils.backend import SLOW_CONV3D_GRADIENTS, tf
 
 
@@ -19,9 +20,14 @@ def convolve(images, kernel, padding='valid', dilation=1):
     if dilation == 1:
         return convolution(images, kernel, padding.upper())
     # conv3d has no dilated CPU kernel in TensorFlow 1.15: every dilation-th voxel becomes an image of its own.
-    return tf.nn.with_space_to_batch(images, [dilation] * 3, padding.upper(),
-                                     lambda parts, dimensions, inner: convolution(parts, kernel, inner),
-                                     filter_shape=tf.shape(kernel), spatial_dims=[1, 2, 3])
+    return tf.nn.with_space_to_batch(
+        images,
+        [dilation] * 3,
+        padding.upper(),
+        lambda parts, dimensions, inner: convolution(parts, kernel, inner),
+        filter_shape=tf.shape(kernel),
+        spatial_dims=[1, 2, 3],
+    )
 
 
 def _native(images, kernel, padding):
@@ -33,7 +39,9 @@ def _own_gradients(images, kernel, padding):
     def convolution(x, weights):
         def gradients(g):
             return _images_gradient(g, weights, padding), _kernel_gradient(x, weights, g, padding)
+
         return _native(x, weights, padding), gradients
+
     return convolution(images, tf.identity(kernel))
 
 
@@ -59,8 +67,9 @@ def _kernel_gradient(images, kernel, g, padding):
                 shift = offset - reach
                 under = _planes(images, max(shift, 0), shape[1] - abs(shift))
                 over = _planes(g, max(-shift, 0), shape[1] - abs(shift))
-            planes.append(tf.nn.conv2d_backprop_filter(_merged(under, size[2]), size, _merged(over, size[3]), [1] * 4,
-                                                       padding))
+            planes.append(
+                tf.nn.conv2d_backprop_filter(_merged(under, size[2]), size, _merged(over, size[3]), [1] * 4, padding)
+            )
     return tf.stack(planes)
 
 

@@ -4,6 +4,7 @@ Tensors are ``NDHWC`` float32. Variable names are those ``tf.layers`` gave insid
 (``conv3d/kernel``, ``batch_normalization/gamma`` ...), so that published checkpoints restore by name.
 ``training`` may be a Python bool, which builds only the branch that is needed, or a boolean tensor, which builds both.
 """
+
 import numpy as np
 
 from functions.tf_utils.backend import tf
@@ -43,8 +44,9 @@ def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, act
     """
     with tf.variable_scope(scope):
         with tf.variable_scope('conv3d'):
-            kernel = _variable('kernel', [kernel_size] * 3 + [int(images.shape[-1]), filters],
-                               tf.glorot_uniform_initializer())
+            kernel = _variable(
+                'kernel', [kernel_size] * 3 + [int(images.shape[-1]), filters], tf.glorot_uniform_initializer()
+            )
             bias = _variable('bias', [filters], tf.zeros_initializer())
         if training is None:
             output = tf.nn.bias_add(convolve(images, kernel, padding, dilation), bias)
@@ -67,8 +69,9 @@ def _normalised_convolution(images, kernel, bias, padding, dilation, training):
         with tf.name_scope('statistics'):
             keep = tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
             updates = [
-                moving_mean.assign_sub((moving_mean.read_value() - mean - bias) * (1. - keep)),
-                moving_variance.assign_sub((moving_variance.read_value() - variance) * (1. - keep))]
+                moving_mean.assign_sub((moving_mean.read_value() - mean - bias) * (1.0 - keep)),
+                moving_variance.assign_sub((moving_variance.read_value() - variance) * (1.0 - keep)),
+            ]
         if isinstance(training, bool):
             for update in updates:
                 tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
@@ -98,7 +101,7 @@ def batch_norm_train(images, gamma, beta):
     output = tf.reshape(output, shape)
     output.set_shape(images.shape)
     count = tf.cast(tf.reduce_prod(shape[:-1]), tf.float32)
-    return output, mean, variance * (count - 1.) / count
+    return output, mean, variance * (count - 1.0) / count
 
 
 def max_pool3d(images, padding='valid'):
@@ -125,11 +128,11 @@ def downsampling_kernel(factor):
     """
     offset = np.abs(np.arange(1 - 2 * factor, 2 * factor)) / float(factor)
     distance = offset[:, None, None] + offset[:, None] + offset
-    near = 0.5 * distance ** 3 - distance ** 2 + 2. / 3.
-    far = -distance ** 3 / 6. + distance ** 2 - 2. * distance + 4. / 3.
-    kernel = np.where(distance < 1., near, np.where(distance <= 2., far, 0.))
+    near = 0.5 * distance**3 - distance**2 + 2.0 / 3.0
+    far = -(distance**3) / 6.0 + distance**2 - 2.0 * distance + 4.0 / 3.0
+    kernel = np.where(distance < 1.0, near, np.where(distance <= 2.0, far, 0.0))
     kernel /= kernel.sum()
-    kernel[kernel < 1e-6] = 0.
+    kernel[kernel < 1e-6] = 0.0
     return kernel.astype(np.float32)
 
 
@@ -141,8 +144,9 @@ def downsample3d(images, factor):
     """
     shape, channels = tf.shape(images), int(images.shape[-1])
     # Channels join the batch: each is filtered on its own.
-    alone = tf.reshape(tf.transpose(images, [0, 4, 1, 2, 3]),
-                       tf.stack([shape[0] * channels, shape[1], shape[2], shape[3], 1]))
+    alone = tf.reshape(
+        tf.transpose(images, [0, 4, 1, 2, 3]), tf.stack([shape[0] * channels, shape[1], shape[2], shape[3], 1])
+    )
     kernel = tf.constant(downsampling_kernel(factor)[..., None, None])
     output = tf.nn.conv3d(alone, kernel, strides=[1] + [factor] * 3 + [1], padding='VALID')
     sides = tf.shape(output)
@@ -154,7 +158,7 @@ def downsample3d(images, factor):
 
 def trilinear_kernel():
     """The published up-sampling kernel, [3, 3, 3, 1, 1]: weight 2 ** -(|i| + |j| + |k|)."""
-    profile = np.array([0.5, 1., 0.5], np.float32)
+    profile = np.array([0.5, 1.0, 0.5], np.float32)
     return (profile[:, None, None] * profile[:, None] * profile)[..., None, None]
 
 
@@ -170,8 +174,9 @@ def upsample3d(images, scope, margin=0):
     :return: [n, 2z + 1 + 2m, 2y + 1 + 2m, 2x + 1 + 2m, c].
     """
     with tf.variable_scope(scope):
-        kernel = _variable('kernel_transposed_3d', [3, 3, 3, 1, 1], tf.constant_initializer(trilinear_kernel()),
-                           trainable=False)
+        kernel = _variable(
+            'kernel_transposed_3d', [3, 3, 3, 1, 1], tf.constant_initializer(trilinear_kernel()), trainable=False
+        )
         # kernel[1, 1, 1] is 1, so a line through the centre is the profile of that axis.
         profiles = (kernel[:, 1, 1, 0, 0], kernel[1, :, 1, 0, 0], kernel[1, 1, :, 0, 0])
         shape, channels = tf.shape(images), int(images.shape[-1])
@@ -194,17 +199,18 @@ def _interpolation_matrix(size, profile, margin):
     position = tf.range(2 * size + 1)
     before, after = [tf.one_hot(tf.clip_by_value(i, 0, size - 1), size) for i in ((position - 1) // 2, position // 2)]
     even = tf.cast(tf.equal(position % 2, 0), tf.float32)[:, None]
-    matrix = even * (profile[2] * before + profile[0] * after) + (1. - even) * profile[1] * after
+    matrix = even * (profile[2] * before + profile[0] * after) + (1.0 - even) * profile[1] * after
     return tf.pad(matrix, [[margin, margin], [0, 0]])
 
 
-def additive_noise(images, training, key, standard_deviation=2.):
+def additive_noise(images, training, key, standard_deviation=2.0):
     """Integer noise in HU, in training only: images + round(N(m, 2)), m = round(N(0, 2)) once per step.
 
     :param images: [n, z, y, x, c] in HU.
     :param training: bool or boolean tensor.
     :param key: int32 tensor [2], (seed, step): the same key gives the same noise, on resuming too.
     """
+
     def noisy():
         mean = tf.round(tf.random.stateless_normal([1], seed=key) * standard_deviation)
         # Another stream than the mean's: the seed's high half is moved, the step is not, so steps never share noise.

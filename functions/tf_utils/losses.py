@@ -1,8 +1,9 @@
 """The training loss: Huber on the DVF plus bending energy (arXiv 1908.10235, equations 1 and 2)."""
+
 from functions.tf_utils.backend import tf
 
 
-def huber(prediction, truth, weight=None, delta=1.):
+def huber(prediction, truth, weight=None, delta=1.0):
     """Mean Huber loss: 0.5 e^2 for |e| <= delta, else delta (|e| - delta / 2), over voxels, components and samples.
 
     :param prediction: [n, z, y, x, 3].
@@ -15,10 +16,10 @@ def huber(prediction, truth, weight=None, delta=1.):
     value = quadratic * (error - 0.5 * quadratic)
     if weight is None:
         return tf.reduce_mean(value)
-    return tf.reduce_sum(value * weight) / tf.maximum(3. * tf.reduce_sum(weight), 1.)
+    return tf.reduce_sum(value * weight) / tf.maximum(3.0 * tf.reduce_sum(weight), 1.0)
 
 
-def bending_energy(dvf, voxel_size=(1., 1., 1.), valid=None):
+def bending_energy(dvf, voxel_size=(1.0, 1.0, 1.0), valid=None):
     """Mean squared second differences of a DVF, mixed terms counted twice.
 
     Forward differences; where one does not exist (the last planes of an axis) it counts as zero, and the denominator is
@@ -30,18 +31,18 @@ def bending_energy(dvf, voxel_size=(1., 1., 1.), valid=None):
         denominator is the number of valid voxels.
     :return: scalar.
     """
-    total = 0.
+    total = 0.0
     for i in range(3):
         first = _forward(dvf, i)
         for j in range(i, 3):
             second = _forward(first, j)
             if valid is not None:
                 second *= tf.slice(valid, [0] * 5, tf.concat([tf.shape(second)[:4], [1]], 0))
-            scale = (1. if i == j else 2.) / (float(voxel_size[i]) * float(voxel_size[j])) ** 2
-            total += 2. * scale * tf.nn.l2_loss(second)
+            scale = (1.0 if i == j else 2.0) / (float(voxel_size[i]) * float(voxel_size[j])) ** 2
+            total += 2.0 * scale * tf.nn.l2_loss(second)
     if valid is None:
         return total / tf.cast(tf.size(dvf), tf.float32)
-    return total / tf.maximum(3. * tf.reduce_sum(valid), 1.)
+    return total / tf.maximum(3.0 * tf.reduce_sum(valid), 1.0)
 
 
 def _forward(dvf, axis):

@@ -3,6 +3,7 @@
 Training and registration read the same setting, ``normalization``, from the model's folder. Adding a treatment is one
 function and one line of ``NORMALISATIONS``.
 """
+
 from functions.tf_utils.backend import tf
 
 
@@ -13,7 +14,7 @@ def none(images):
 
 def linear(images):
     """(I + 1000) / 4095, the published ``normalization='linear'``."""
-    return (images + 1000.) / 4095.
+    return (images + 1000.0) / 4095.0
 
 
 def lung(images):
@@ -22,7 +23,7 @@ def lung(images):
     Bone and contrast are clipped, and what lies outside the mask (-2048) becomes the value of air: the largest steps
     in the input are then those of the anatomy, not of the mask's edge.
     """
-    return (tf.clip_by_value(images, -1000., 200.) + 400.) / 600.
+    return (tf.clip_by_value(images, -1000.0, 200.0) + 400.0) / 600.0
 
 
 NORMALISATIONS = {None: none, 'linear': linear, 'lung': lung}
@@ -34,7 +35,9 @@ def normalisation(name):
     :raises KeyError: no such treatment; the message lists those there are.
     """
     if name not in NORMALISATIONS:
-        raise KeyError("normalization {!r} is not known. Accepted: {}.".format(name, ', '.join(map(repr, NORMALISATIONS))))
+        raise KeyError(
+            'normalization {!r} is not known. Accepted: {}.'.format(name, ', '.join(map(repr, NORMALISATIONS)))
+        )
     return NORMALISATIONS[name]
 
 
@@ -44,7 +47,7 @@ def millimetres_per_unit(dvf_unit, stage):
     :param dvf_unit: the setting ``DVFUnit``: 'mm', as published, or 'voxel', the voxel size of the stage.
     :raises KeyError: another unit.
     """
-    units = {'mm': 1., 'voxel': float(stage)}
+    units = {'mm': 1.0, 'voxel': float(stage)}
     if dvf_unit not in units:
         raise KeyError('DVFUnit {!r} is not known. Accepted: {}.'.format(dvf_unit, ', '.join(map(repr, units))))
     return units[dvf_unit]

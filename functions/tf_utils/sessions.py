@@ -1,4 +1,5 @@
 """Sessions: threads, GPU memory growth, and which device is in use."""
+
 import logging
 import os
 
@@ -27,11 +28,12 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
     :param xla: let XLA compile what it can (the setting ``XLA``); pays off on a GPU when sizes stay the same.
     """
     threads = threads or number_of_cores()
-    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads,
-                            allow_soft_placement=True)
+    config = tf.ConfigProto(
+        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, allow_soft_placement=True
+    )
     config.gpu_options.allow_growth = True
     if mixed_precision:
-        config.graph_options.rewrite_options.auto_mixed_precision = 1    # RewriterConfig.ON
+        config.graph_options.rewrite_options.auto_mixed_precision = 1  # RewriterConfig.ON
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     session = tf.Session(graph=graph, config=config)

@@ -2,6 +2,7 @@
 
 Values are computed once by the training loop and handed over here; the graph carries no summary operations.
 """
+
 import io
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from functions.tf_utils.backend import tf
 
 
-class SummaryWriter(object):
+class SummaryWriter:
     """Writes scalars and grey images to one TensorBoard folder.
 
     :param folder: made when missing.
@@ -24,14 +25,15 @@ class SummaryWriter(object):
 
     def scalars(self, values, step):
         """:param values: dictionary tag -> number."""
-        self._writer.add_summary(tf.Summary(value=[
-            tf.Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]), step)
+        self._writer.add_summary(
+            tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]),
+            step,
+        )
 
     def image(self, tag, plane, low, high, step):
         """One grey image: ``plane`` [rows, columns] with ``low`` black and ``high`` white."""
         png = _png(plane, low, high)
-        image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1,
-                                 encoded_image_string=png)
+        image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1, encoded_image_string=png)
         self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
 
     def flush(self):
@@ -45,7 +47,8 @@ class SummaryWriter(object):
 
 def _png(plane, low, high):
     import matplotlib.image
+
     stream = io.BytesIO()
-    scaled = np.clip((np.asarray(plane, np.float32) - low) / float(high - low), 0., 1.)
-    matplotlib.image.imsave(stream, scaled, cmap='gray', vmin=0., vmax=1., format='png')
+    scaled = np.clip((np.asarray(plane, np.float32) - low) / float(high - low), 0.0, 1.0)
+    matplotlib.image.imsave(stream, scaled, cmap='gray', vmin=0.0, vmax=1.0, format='png')
     return stream.getvalue()

@@ -1,4 +1,5 @@
 """What a run was made with: code, packages, command line and data, beside its settings."""
+
 import datetime
 import hashlib
 import os
@@ -32,19 +33,21 @@ def write_about(setting, goes_on_from=None):
         'system': platform.platform(),
         'packages': package_versions(),
         'code': code_version(),
-        'data': {mode: [item_name(item) for item in su.get_im_info_list_from_train_mode(setting, mode)]
-                 for mode in ('Training', 'Validation')},
+        'data': {
+            mode: [item_name(item) for item in su.get_im_info_list_from_train_mode(setting, mode)]
+            for mode in ('Training', 'Validation')
+        },
     }
-    address = os.path.join(os.path.dirname(address), os.path.basename(address).replace(
-        'setting', 'about').replace('.txt', '.json'))
+    address = os.path.join(
+        os.path.dirname(address), os.path.basename(address).replace('setting', 'about').replace('.txt', '.json')
+    )
     write_json(address, about)
     return address
 
 
 def package_versions():
     """Name -> version of the packages whose change can change results; those that are loaded."""
-    versions = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES
-                if name in sys.modules}
+    versions = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
     return dict(versions, tensorflow=backend.version())
 
 
@@ -70,7 +73,12 @@ def code_version(folder=_REPOSITORY):
 def _git(folder, *words):
     """What git says, or None where there is no git, no repository or no answer."""
     try:
-        return subprocess.run(('git', '-C', folder) + words, stdout=subprocess.PIPE, check=True,
-                              stderr=subprocess.DEVNULL, timeout=30).stdout.decode().strip()
+        return (
+            subprocess.run(
+                ('git', '-C', folder) + words, stdout=subprocess.PIPE, check=True, stderr=subprocess.DEVNULL, timeout=30
+            )
+            .stdout.decode()
+            .strip()
+        )
     except (OSError, subprocess.SubprocessError):
         return None

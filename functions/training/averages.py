@@ -1,4 +1,5 @@
 """What is computed from the losses of many steps: means for the log, and whether training is still sane."""
+
 import collections
 
 import numpy as np
@@ -14,11 +15,11 @@ _WINDOW, _ENOUGH = 100, 20
 
 def class_tags(limits):
     """Names of the mean errors per class of displacement, e.g. error_mm_0-2 and error_mm_2-7 for [2, 7]."""
-    edges = [0.] + list(limits)
-    return ['error_mm_{:g}-{:g}'.format(low, high) for low, high in zip(edges, edges[1:])]
+    edges = [0.0] + list(limits)
+    return [f'error_mm_{low:g}-{high:g}' for low, high in zip(edges, edges[1:])]
 
 
-class Averages(object):
+class Averages:
     """Means weighted by the number of samples, one weight for all quantities.
 
     Mean errors per class are sums over voxels divided by the number of voxels; a class without voxels is left
@@ -40,8 +41,11 @@ class Averages(object):
 
     def means(self):
         """Dictionary name -> mean as float."""
-        means = {key: float(value) / max(self._count, 1) for key, value in self._sums.items()
-                 if key not in (CLASS_ERROR, CLASS_VOXELS)}
+        means = {
+            key: float(value) / max(self._count, 1)
+            for key, value in self._sums.items()
+            if key not in (CLASS_ERROR, CLASS_VOXELS)
+        }
         if CLASS_VOXELS in self._sums:
             for tag, error, voxels in zip(self._tags, self._sums[CLASS_ERROR], self._sums[CLASS_VOXELS]):
                 if voxels > 0:
@@ -49,7 +53,7 @@ class Averages(object):
         return means
 
 
-class LossWatch(object):
+class LossWatch:
     """Stops a training whose numbers are not finite any more, or whose loss explodes.
 
     A loss explodes when it is above ``limit`` times the 90 % quantile of the 100 losses before it, and at
@@ -69,17 +73,17 @@ class LossWatch(object):
         :param items: names of the items of the batch.
         :raises InputError: with what is wrong, the iteration and the items.
         """
-        wrong = ['{} is {}'.format(name, value) for name, value in sorted(values.items())
-                 if not np.all(np.isfinite(value))]
+        wrong = [f'{name} is {value}' for name, value in sorted(values.items()) if not np.all(np.isfinite(value))]
         loss = float(values['loss'])
         if not wrong and self._limit is not None and len(self._losses) >= _ENOUGH:
             usual = float(np.percentile(self._losses, 90))
             if loss > self._limit * usual:
-                wrong = ['the loss is {:.4g}, more than LossLimit = {:g} times the {:.4g} it was '
-                         'before'.format(loss, self._limit, usual)]
+                wrong = [
+                    f'the loss is {loss:.4g}, more than LossLimit = {self._limit:g} times the {usual:.4g} it was before'
+                ]
         if wrong:
             raise InputError(
                 'Training stops at iteration {}: {}. The batch held: {}. Nothing of this step is saved. '
-                'Lower LearningRate_Base or look at these items.'.format(
-                    iteration, '; '.join(wrong), ', '.join(items)))
+                'Lower LearningRate_Base or look at these items.'.format(iteration, '; '.join(wrong), ', '.join(items))
+            )
         self._losses.append(loss)

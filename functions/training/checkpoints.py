@@ -5,6 +5,7 @@ sizes and checksums, the iteration, the position of the sampler and the best val
 without a matching record does not exist for us, so a crash in the middle of saving costs one interval, never
 the run.
 """
+
 import glob
 import logging
 import os
@@ -22,11 +23,14 @@ LOGGER = logging.getLogger(__name__)
 
 def _files(prefix, step):
     """The data files of a checkpoint (the .meta graph is not needed to restore)."""
-    return sorted(path for path in glob.glob(glob.escape('{}-{}.'.format(prefix, step)) + '*')
-                  if re.search(r'\.(index|data-\d+-of-\d+)$', path))
+    return sorted(
+        path
+        for path in glob.glob(glob.escape(f'{prefix}-{step}.') + '*')
+        if re.search(r'\.(index|data-\d+-of-\d+)$', path)
+    )
 
 
-class Checkpoints(object):
+class Checkpoints:
     """The checkpoints of one experiment.
 
     :param setting: addresses are asked from it.
@@ -39,8 +43,9 @@ class Checkpoints(object):
         self.prefix = su.address_generator(setting, 'saved_model', current_experiment=experiment)
 
     def _record_path(self, step):
-        return su.address_generator(self._setting, 'saved_state_with_step', step=str(step),
-                                    current_experiment=self._experiment)
+        return su.address_generator(
+            self._setting, 'saved_state_with_step', step=str(step), current_experiment=self._experiment
+        )
 
     def save(self, session, saver, step, state):
         """Write the checkpoint ``step`` with its record.
@@ -50,7 +55,7 @@ class Checkpoints(object):
         """
         os.makedirs(os.path.dirname(self.prefix), exist_ok=True)
         if step in self.steps():
-            self._remove(step)      # while its files are replaced it is not whole
+            self._remove(step)  # while its files are replaced it is not whole
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
         self.record(step, state)
         self._remove_old(best_step(state))
@@ -58,8 +63,7 @@ class Checkpoints(object):
 
     def record(self, step, state):
         """Write the record of a checkpoint whose files are there: from now on it counts."""
-        self._write_record(step, {os.path.basename(name): describe_file(name)
-                                  for name in self.files(step)}, state)
+        self._write_record(step, {os.path.basename(name): describe_file(name) for name in self.files(step)}, state)
 
     def files(self, step):
         """Paths of the data files of a checkpoint."""
@@ -70,8 +74,7 @@ class Checkpoints(object):
         self._write_record(step, read_json(self._record_path(step))['files'], state)
 
     def _write_record(self, step, files, state):
-        write_json(self._record_path(step),
-                   {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
+        write_json(self._record_path(step), {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
 
     def steps(self):
         """Steps that have a record, ascending."""
@@ -91,8 +94,9 @@ class Checkpoints(object):
             problem = self.problem(step)
             if problem is None:
                 return step
-            LOGGER.warning('Checkpoint %s-%d cannot be used (%s); falling back to the one before.',
-                           self.prefix, step, problem)
+            LOGGER.warning(
+                'Checkpoint %s-%d cannot be used (%s); falling back to the one before.', self.prefix, step, problem
+            )
         return None
 
     def best(self):
@@ -133,10 +137,11 @@ class Checkpoints(object):
         elif str(step).isdigit():
             return int(step)
         else:
-            raise InputError("GlobalStepLoad {!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a "
-                             'whole number.'.format(step))
+            raise InputError(
+                f"GlobalStepLoad {step!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a whole number."
+            )
         if found is None:
-            raise InputError('{} has no whole checkpoint; train it first.'.format(self.prefix))
+            raise InputError(f'{self.prefix} has no whole checkpoint; train it first.')
         return found
 
     def path(self, step):
@@ -145,15 +150,18 @@ class Checkpoints(object):
         :raises InputError: there is none of that step, or it is not whole.
         """
         if step is None or step not in self.steps():
-            raise InputError('{}: no checkpoint of step {}. Available: {}.'.format(
-                self.prefix, step, ', '.join(str(s) for s in self.steps()) or 'none; train first'))
+            raise InputError(
+                '{}: no checkpoint of step {}. Available: {}.'.format(
+                    self.prefix, step, ', '.join(str(s) for s in self.steps()) or 'none; train first'
+                )
+            )
         problem = self.problem(step)
         if problem:
-            raise InputError('{}-{} cannot be restored: {}.'.format(self.prefix, step, problem))
-        return '{}-{}'.format(self.prefix, step)
+            raise InputError(f'{self.prefix}-{step} cannot be restored: {problem}.')
+        return f'{self.prefix}-{step}'
 
     def _remove_old(self, best):
-        for step in self.steps()[:-self._keep]:
+        for step in self.steps()[: -self._keep]:
             if step != best:
                 self._remove(step)
 

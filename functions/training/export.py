@@ -7,6 +7,7 @@ machine and its optimiser need.
 The folder it makes is one that ``--register --model`` takes; with ``--resumable`` the checkpoint keeps the
 optimiser's slots and the sampler's position, so that the training's command goes on from it.
 """
+
 import argparse
 import glob
 import os
@@ -40,9 +41,9 @@ def export(source, target, step='Last', resumable=False):
     :raises MissingFileError, InputError: no experiment, no such checkpoint, or one and the same folder.
     """
     if not os.path.isdir(source):
-        raise MissingFileError('The experiment {} does not exist.'.format(source))
+        raise MissingFileError(f'The experiment {source} does not exist.')
     if os.path.abspath(source) == os.path.abspath(target):
-        raise InputError('{} cannot be exported onto itself; give another folder.'.format(source))
+        raise InputError(f'{source} cannot be exported onto itself; give another folder.')
     setting, experiment = su.address_of_folder(source)
     checkpoints = Checkpoints(setting, experiment=experiment)
     step = checkpoints.resolve(step)
@@ -59,17 +60,15 @@ def export(source, target, step='Last', resumable=False):
         for path in checkpoints.files(step):
             shutil.copy(path, os.path.dirname(written.prefix))
     else:
-        _save_weights(content, prefix, '{}-{}'.format(written.prefix, step))
+        _save_weights(content, prefix, f'{written.prefix}-{step}')
     for name in ('setting', 'about'):
         for path in glob.glob(glob.escape(there + name) + '*'):
             os.remove(path)
-    write_json(there + 'setting0.txt',
-               {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
-    about = '{}about{}.json'.format(here, number)
+    write_json(there + 'setting0.txt', {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
+    about = f'{here}about{number}.json'
     if os.path.isfile(about):
         # The names of all items follow from the settings.
-        write_json(there + 'about0.json',
-                   {key: value for key, value in read_json(about).items() if key != 'data'})
+        write_json(there + 'about0.json', {key: value for key, value in read_json(about).items() if key != 'data'})
     for name in _LOGS:
         if os.path.isfile(here + name):
             with publish(there + name) as temporary:
@@ -100,8 +99,7 @@ def main(words=None):
     parser.add_argument('--resumable', action='store_true', help='keep what the training needs to go on')
     arguments = parser.parse_args(words)
     try:
-        print('Written: {}'.format(export(arguments.source, arguments.target, arguments.step,
-                                          arguments.resumable)))
+        print('Written: {}'.format(export(arguments.source, arguments.target, arguments.step, arguments.resumable)))
     except RegNetError as error:
         print(error, file=sys.stderr)
         return 2

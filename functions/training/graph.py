@@ -1,4 +1,5 @@
 """The training graph: one set of weights seen by a training pass and by a validation pass."""
+
 from functions.network.builder import build
 from functions.network.description import network_description
 from functions.tf_utils import losses
@@ -8,7 +9,7 @@ from functions.tf_utils.sessions import loss_scaling
 from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
 
 
-class TrainingGraph(object):
+class TrainingGraph:
     """Placeholders, training step and validation pass of a network.
 
     :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``, ``ClassBalanced`` and
@@ -31,7 +32,8 @@ class TrainingGraph(object):
             self.step = tf.train.get_or_create_global_step()
             with tf.variable_scope('InputImages'):
                 self.images = tf.placeholder(
-                    tf.float32, [None, None, None, None, description.input_channels], name='Images')
+                    tf.float32, [None, None, None, None, description.input_channels], name='Images'
+                )
             self.dvf = tf.placeholder(tf.float32, [None, None, None, None, 3], name='DVF_GroundTruth')
             self.weight = tf.placeholder(tf.float32, [None, None, None, None, 1], name='Weight')
             self.learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
@@ -41,8 +43,7 @@ class TrainingGraph(object):
             # A Python bool builds what is needed and no more.
             freezes = training.get('FreezeStatistics') is not None
             self._batch_statistics = tf.placeholder(tf.bool, [], name='batch_statistics') if freezes else True
-            trained = build(description, self.images, self._batch_statistics, normalise=normalise,
-                            noise_key=noise_key)
+            trained = build(description, self.images, self._batch_statistics, normalise=normalise, noise_key=noise_key)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.name_scope('validation'):
                 validated = build(description, self.images, False, normalise=normalise)
             self.model_variables = [v for v in tf.global_variables() if v is not self.step]
@@ -78,15 +79,17 @@ class TrainingGraph(object):
         """
         training = setting['NetworkTraining']
         truth = self.dvf / self.unit
-        valid = tf.cast(self.weight > 0., tf.float32)
+        valid = tf.cast(self.weight > 0.0, tf.float32)
         huber = losses.huber(raw, truth, self.weight)
         # The setting is in the order x, y, z, the axes of arrays are z, y, x.
-        bending = losses.bending_energy(raw, training.get('VoxelSize', (1., 1., 1.))[::-1], valid)
+        bending = losses.bending_energy(raw, training.get('VoxelSize', (1.0, 1.0, 1.0))[::-1], valid)
         error = tf.norm(raw - truth, axis=-1, keepdims=True) * self.unit
         terms = {
-            'loss': huber + float(training.get('reg_weight', 0.1)) * bending, 'huber': huber,
+            'loss': huber + float(training.get('reg_weight', 0.1)) * bending,
+            'huber': huber,
             'bending_energy': bending,
-            'error_mm': tf.reduce_sum(error * self.weight) / tf.maximum(tf.reduce_sum(self.weight), 1.)}
+            'error_mm': tf.reduce_sum(error * self.weight) / tf.maximum(tf.reduce_sum(self.weight), 1.0),
+        }
         limits = setting.get('ClassBalanced')
         if limits:
             largest = tf.reduce_max(tf.abs(self.dvf), axis=-1, keepdims=True)
@@ -95,13 +98,17 @@ class TrainingGraph(object):
             terms[CLASS_VOXELS] = tf.stack([tf.reduce_sum(part) for part in inside])
         return terms
 
-    def feed(self, batch, learning_rate=0., frozen=False):
+    def feed(self, batch, learning_rate=0.0, frozen=False):
         """Feed dictionary of a :class:`functions.reading` batch.
 
         :param frozen: normalise with the stored statistics (setting ``FreezeStatistics``).
         """
-        feed = {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight,
-                self.learning_rate: learning_rate}
+        feed = {
+            self.images: batch.images,
+            self.dvf: batch.dvf,
+            self.weight: batch.weight,
+            self.learning_rate: learning_rate,
+        }
         if self._batch_statistics is not True:
             feed[self._batch_statistics] = not frozen
         return feed
@@ -111,13 +118,17 @@ def _learned(variables):
     """``variables`` without the biases in front of a batch normalisation: its mean takes them out, and its
     beta is what is learned in their place."""
     names = {variable.op.name for variable in variables}
-    return [v for v in variables if not v.op.name.endswith('/conv3d/bias')
-            or v.op.name.replace('/conv3d/bias', '/batch_normalization/beta') not in names]
+    return [
+        v
+        for v in variables
+        if not v.op.name.endswith('/conv3d/bias')
+        or v.op.name.replace('/conv3d/bias', '/batch_normalization/beta') not in names
+    ]
 
 
 def _bands(size, limits):
     """Which values lie in [0, t0), [t0, t1), ...; the last band takes what lies above, as in sampling."""
-    edges = [0.] + list(limits[:-1])
+    edges = [0.0] + list(limits[:-1])
     return [tf.logical_and(size >= low, size < high) for low, high in zip(edges, edges[1:] + [float('inf')])]
 
 
@@ -129,7 +140,12 @@ def _pulls(terms, regularisation):
         would be equal.
     """
     variables = tf.trainable_variables()
-    huber, bending = [tf.global_norm([g for g in tf.gradients(terms[name], variables) if g is not None])
-                      for name in ('huber', 'bending_energy')]
-    return {'gradient_huber': huber, 'gradient_bending': regularisation * bending,
-            'reg_weight_equal': huber / tf.maximum(bending, 1e-12)}
+    huber, bending = [
+        tf.global_norm([g for g in tf.gradients(terms[name], variables) if g is not None])
+        for name in ('huber', 'bending_energy')
+    ]
+    return {
+        'gradient_huber': huber,
+        'gradient_bending': regularisation * bending,
+        'reg_weight_equal': huber / tf.maximum(bending, 1e-12),
+    }

@@ -1,4 +1,5 @@
 """What a training run leaves to read: a text log, JSON lines, TensorBoard, a curve."""
+
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from functions.setting.atomic import publish, read_json_lines
 from functions.tf_utils.summaries import SummaryWriter
 
 
-class Journal(object):
+class Journal:
     """The records of one experiment.
 
     While it is open, what the program logs also goes to ``log.txt`` (``LogFile``).
@@ -29,8 +30,9 @@ class Journal(object):
         self._stream = open(self.path, 'a', encoding='utf-8')
         first = state['samples'] + 1
         self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first)
-        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'),
-                                         first - bool(state.get('validation_pending')))
+        self._validation = SummaryWriter(
+            su.address_generator(setting, 'summary_validation'), first - bool(state.get('validation_pending'))
+        )
         self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
         self._handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
         logging.getLogger().addHandler(self._handler)
@@ -39,8 +41,13 @@ class Journal(object):
         """Drop the lines after an iteration, and its validation when that is still to be done."""
         if not os.path.isfile(self.path):
             return
-        kept = [line for line in read_json_lines(self.path) if line['iteration'] < iteration
-                or line['iteration'] == iteration and not (pending and line['kind'] == 'validation')]
+        kept = [
+            line
+            for line in read_json_lines(self.path)
+            if line['iteration'] < iteration
+            or line['iteration'] == iteration
+            and not (pending and line['kind'] == 'validation')
+        ]
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             for line in kept:
                 stream.write(json.dumps(line, sort_keys=True) + '\n')
@@ -67,14 +74,13 @@ class Journal(object):
         sample = batch.images.shape[0] // 2
         images = batch.images[sample]
         middle = images.shape[0] // 2
-        self._validation.image('Fixed_Images', images[middle, ..., 1], -1000., 400., step)
-        self._validation.image('Moving_Images', images[middle, ..., 0], -1000., 400., step)
+        self._validation.image('Fixed_Images', images[middle, ..., 1], -1000.0, 400.0, step)
+        self._validation.image('Moving_Images', images[middle, ..., 0], -1000.0, 400.0, step)
         truth, predicted = batch.dvf[sample], prediction[sample]
         middle = truth.shape[0] // 2
-        limit = max(1., float(np.abs(truth[middle]).max()))
+        limit = max(1.0, float(np.abs(truth[middle]).max()))
         for component, letter in enumerate('XYZ'):
-            for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted),
-                               ('Difference_', predicted - truth)):
+            for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
                 self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
         self._validation.flush()
 
@@ -100,13 +106,13 @@ def draw_curve(lines, path):
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 4), dpi=120)
     FigureCanvasAgg(figure)
     for place, (key, label) in enumerate((('loss', 'loss'), ('error_mm', 'mean error of the DVF [mm]'))):
         axes = figure.add_subplot(1, 2, place + 1)
-        for kind, style in (('train', dict(lw=1, alpha=0.7)), ('validation', dict(lw=2, marker='o', ms=3))):
-            points = [(line['iteration'], line[key]) for line in lines
-                      if line['kind'] == kind and key in line]
+        for kind, style in (('train', {'lw': 1, 'alpha': 0.7}), ('validation', {'lw': 2, 'marker': 'o', 'ms': 3})):
+            points = [(line['iteration'], line[key]) for line in lines if line['kind'] == kind and key in line]
             if points:
                 axes.plot(*zip(*points), label=kind, **style)
         axes.set_xlabel('iteration')

@@ -1,4 +1,5 @@
 """Learning rates as functions of what has been done, so that a resumed run has the same ones."""
+
 import math
 
 from functions.setting.errors import unknown_name
@@ -8,7 +9,7 @@ def constant(training, iteration, semi_epoch):
     """The base rate times ``LearningRate_Decay`` to the power of the semi-epoch (None: 1), as published."""
     del iteration
     decay = training.get('LearningRate_Decay')
-    return training['LearningRate_Base'] * (1. if decay is None else decay ** semi_epoch)
+    return training['LearningRate_Base'] * (1.0 if decay is None else decay**semi_epoch)
 
 
 def cosine(training, iteration, semi_epoch):
@@ -17,11 +18,11 @@ def cosine(training, iteration, semi_epoch):
     """
     del semi_epoch
     total = float(training['MaxIterations'])
-    warm_up = min(100., total / 20.)
+    warm_up = min(100.0, total / 20.0)
     if iteration < warm_up:
-        return training['LearningRate_Base'] * (iteration + 1.) / warm_up
-    progress = min(1., (iteration - warm_up) / max(1., total - warm_up))
-    return training['LearningRate_Base'] * (0.01 + 0.99 * 0.5 * (1. + math.cos(math.pi * progress)))
+        return training['LearningRate_Base'] * (iteration + 1.0) / warm_up
+    progress = min(1.0, (iteration - warm_up) / max(1.0, total - warm_up))
+    return training['LearningRate_Base'] * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
 SCHEDULES = {'constant': constant, 'cosine': cosine}

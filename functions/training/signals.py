@@ -1,4 +1,5 @@
 """Signals that end a training in order, and the exit codes of a process that ends so."""
+
 import logging
 import signal
 import threading
@@ -17,13 +18,13 @@ class TrainingInterrupted(RegNetError):
     """
 
     def __init__(self, number):
-        super(TrainingInterrupted, self).__init__(
-            'Training was interrupted by signal {}; the checkpoint is written, the same command goes on from '
-            'it.'.format(number))
+        super().__init__(
+            f'Training was interrupted by signal {number}; the checkpoint is written, the same command goes on from it.'
+        )
         self.exit_code = 128 + number
 
 
-class Signals(object):
+class Signals:
     """Context that notes SIGINT, SIGTERM and SIGUSR1 (as SLURM sends before its limit) instead of dying.
 
     Outside the main thread, where Python allows no handlers, nothing is noted. A second Ctrl-C stops at once.

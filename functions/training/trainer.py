@@ -1,4 +1,5 @@
 """The training loop (arXiv 1908.10235, section 3.4): batches in, checkpoints out, resumable at any point."""
+
 import collections
 import contextlib
 import logging
@@ -53,10 +54,10 @@ def train(setting, resume=True, threads=None, make_item=None):
     state = _start_state(setting, checkpoints, newest)
     maximum = int(setting['NetworkTraining']['MaxIterations'])
     if newest is not None and state['iteration'] >= maximum and not state.get('validation_pending'):
-        LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'],
-                    maximum)
-        return TrainingResult(newest, state['best'].get('step', newest), state['iteration'], state['seconds'],
-                              state.get('validation', {}))
+        LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'], maximum)
+        return TrainingResult(
+            newest, state['best'].get('step', newest), state['iteration'], state['seconds'], state.get('validation', {})
+        )
     graph = TrainingGraph(setting)
     validation = None
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
@@ -64,10 +65,14 @@ def train(setting, resume=True, threads=None, make_item=None):
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
     # Signals first: from here on one that comes early is noted and obeyed, not died from.
     with Signals() as signals, open_session(
-            graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False)) as session, \
-            TrainingQueue(setting, position=state['position'], semi_epoch=state['first_semi_epoch'],
-                          make_item=make_item,
-                          log_address=su.address_generator(setting, 'log_im_file')) as queue:
+        graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False)
+    ) as session, TrainingQueue(
+        setting,
+        position=state['position'],
+        semi_epoch=state['first_semi_epoch'],
+        make_item=make_item,
+        log_address=su.address_generator(setting, 'log_im_file'),
+    ) as queue:
         signals.tell(queue.interrupt)
         if validation is not None:
             signals.tell(validation.interrupt)
@@ -98,22 +103,28 @@ def _start_state(setting, checkpoints, newest):
     if newest is None:
         iteration, semi_epoch = _counted_before(setting)
         samples = iteration * setting['NetworkTraining']['BatchSize']
-        return {'iteration': iteration, 'samples': samples, 'seconds': 0., 'position': None, 'best': {},
-                'first_semi_epoch': semi_epoch, 'network': network}
+        return {
+            'iteration': iteration,
+            'samples': samples,
+            'seconds': 0.0,
+            'position': None,
+            'best': {},
+            'first_semi_epoch': semi_epoch,
+            'network': network,
+        }
     state = dict({'first_semi_epoch': 0}, **checkpoints.state(newest))
     for key, value in state['network'].items():
         if network[key] != value:
             raise InputError(
-                '{}-{} was trained with {} {!r}; the setting says {!r}. Choose another experiment '
-                '(--experiment NAME), or begin this one anew (--fresh).'.format(
-                    checkpoints.prefix, newest, key, value, network[key]))
+                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}. Choose another experiment '
+                '(--experiment NAME), or begin this one anew (--fresh).'
+            )
     return state
 
 
 def network_identity(setting):
     """The settings without which weights mean nothing."""
-    return {key: setting.get(key)
-            for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
+    return {key: setting.get(key) for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
 
 
 def _loaded(setting):
@@ -149,7 +160,7 @@ def _warm_start(setting, session, graph):
         LOGGER.info('Weights taken from %s.', path)
 
 
-class _Loop(object):
+class _Loop:
     """One run of :func:`train`: what it counts and when it saves."""
 
     def __init__(self, setting, graph, session, checkpoints, journal, state, validation):
@@ -160,22 +171,21 @@ class _Loop(object):
         self.training = training = setting['NetworkTraining']
         self._tags = class_tags(setting.get('ClassBalanced') or [])
         self.maximum = int(training['MaxIterations'])
-        self.maximum_seconds = 3600. * training['MaxHours'] if training.get('MaxHours') else None
+        self.maximum_seconds = 3600.0 * training['MaxHours'] if training.get('MaxHours') else None
         self.log_interval = int(training.get('LogInterval', 25))
         self.validation_interval = int(training.get('ValidationInterval', 1000))
-        self._watch = LossWatch(training.get('LossLimit', 100.))
+        self._watch = LossWatch(training.get('LossLimit', 100.0))
         # Seconds of earlier runs, and when this one began.
         self._before, self._start = state['seconds'], time.time()
 
     def run(self, queue, signals):
         """Iterate; see :func:`train`."""
-        state, averages, waited = self.state, Averages(self._tags), 0.
+        state, averages, waited = self.state, Averages(self._tags), 0.0
         if state.get('validation_pending'):
             LOGGER.info('The validation of the checkpoint was cut off; it is done now.')
             self._validate(signals)
         last_log = time.time()
-        with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it',
-                  mininterval=1.) as bar:
+        with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1.0) as bar:
             while state['iteration'] < self.maximum and not self._out_of_time():
                 asked = time.time()
                 try:
@@ -190,26 +200,35 @@ class _Loop(object):
                 bar.update(1)
                 if logs:
                     now = time.time()
-                    means = dict(averages.means(), learning_rate=rate, semi_epoch=batch.semi_epoch,
-                                 queue_fill=queue.qsize(), wait_share=waited / max(now - last_log, 1e-9),
-                                 **inspection)
+                    means = dict(
+                        averages.means(),
+                        learning_rate=rate,
+                        semi_epoch=batch.semi_epoch,
+                        queue_fill=queue.qsize(),
+                        wait_share=waited / max(now - last_log, 1e-9),
+                        **inspection,
+                    )
                     self.journal.train(state['iteration'], state['samples'], means)
-                    bar.set_postfix(loss='{:.3f}'.format(means['loss']),
-                                    error_mm='{:.2f}'.format(means['error_mm']))
-                    averages, waited, last_log = Averages(self._tags), 0., now
-                del batch   # its memory serves the next one
+                    bar.set_postfix(loss='{:.3f}'.format(means['loss']), error_mm='{:.2f}'.format(means['error_mm']))
+                    averages, waited, last_log = Averages(self._tags), 0.0, now
+                del batch  # its memory serves the next one
                 if state['iteration'] % self.validation_interval == 0:
                     began = time.time()
                     self._save()
                     self._validate(signals)
-                    last_log += time.time() - began     # no part of the time in which batches are waited for
+                    last_log += time.time() - began  # no part of the time in which batches are waited for
                 if signals.received is not None:
                     self._end_by(signals)
         if self.saved_step != state['samples']:
             self._save()
             self._validate(signals)
-        return TrainingResult(self.saved_step, state['best'].get('step', self.saved_step), state['iteration'],
-                              state['seconds'], state.get('validation', {}))
+        return TrainingResult(
+            self.saved_step,
+            state['best'].get('step', self.saved_step),
+            state['iteration'],
+            state['seconds'],
+            state.get('validation', {}),
+        )
 
     def _step(self, batch, rate):
         """One step on a batch, counted in the state; its values."""
@@ -228,8 +247,12 @@ class _Loop(object):
         if not self.graph.fetch_inspection:
             return {}
         values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch, frozen=self._frozen()))
-        LOGGER.info('Gradient of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g',
-                    values['gradient_huber'], values['gradient_bending'], values['reg_weight_equal'])
+        LOGGER.info(
+            'Gradient of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g',
+            values['gradient_huber'],
+            values['gradient_bending'],
+            values['reg_weight_equal'],
+        )
         return {name: float(value) for name, value in values.items()}
 
     def _frozen(self):
@@ -284,9 +307,15 @@ class _Loop(object):
         means = averages.means()
         means.update(self._synthetic_pair_errors())
         self.journal.validation(state['iteration'], step, means)
-        LOGGER.info('Validation at iteration %d: loss %.4f, error %.3f mm; TRE of %s %.3f mm, before %.3f mm',
-                    state['iteration'], means['loss'], means['error_mm'], self._pair.name, means['tre_mm'],
-                    means['tre_before_mm'])
+        LOGGER.info(
+            'Validation at iteration %d: loss %.4f, error %.3f mm; TRE of %s %.3f mm, before %.3f mm',
+            state['iteration'],
+            means['loss'],
+            means['error_mm'],
+            self._pair.name,
+            means['tre_mm'],
+            means['tre_before_mm'],
+        )
         state['validation'], state['validation_pending'] = means, False
         if means['error_mm'] < state['best'].get('error_mm', np.inf):
             state['best'] = {'step': step, 'error_mm': means['error_mm']}
@@ -295,5 +324,4 @@ class _Loop(object):
     def _synthetic_pair_errors(self):
         if self._pair is None:
             self._pair = self._validation_set.synthetic_pair()
-        return pair_errors(self._pair, self.session.run(
-            self.graph.prediction, {self.graph.images: self._pair.images}))
+        return pair_errors(self._pair, self.session.run(self.graph.prediction, {self.graph.images: self._pair.images}))

@@ -1,4 +1,5 @@
 """A small synthetic thorax: ellipsoids with known masks, in HU, stored where a data set expects it."""
+
 import collections
 import os
 
@@ -20,7 +21,7 @@ def make_thorax(shape_zyx, spacing):
         lung |= ((x - side * 0.4) / 0.32) ** 2 + (y / 0.6) ** 2 + ((z - 0.05) / 0.85) ** 2 < 1
     rng = np.random.RandomState(1)
     texture = ndimage.gaussian_filter(rng.normal(size=shape_zyx), 1.2)
-    im = np.where(torso, 40., -1000.)
+    im = np.where(torso, 40.0, -1000.0)
     im[lung] = -820
     im[lung & (texture > 1.2 * texture.std())] = 20
     im += np.where(torso, 10 * rng.normal(size=shape_zyx), 0)
@@ -29,11 +30,10 @@ def make_thorax(shape_zyx, spacing):
 
 def write_thorax(setting, thorax, data='Phantom_4D', cn=1, type_im=0):
     """Write image and masks of a thorax at the addresses of a data set."""
-    for request, array in (('OriginalIm', thorax.im), ('OriginalLung',
-                           thorax.lung), ('OriginalTorso', thorax.torso)):
+    for request, array in (('OriginalIm', thorax.im), ('OriginalLung', thorax.lung), ('OriginalTorso', thorax.torso)):
         image = sitk.GetImageFromArray(array)
         image.SetSpacing(thorax.spacing)
-        image.SetOrigin((-10., 5., 20.))
+        image.SetOrigin((-10.0, 5.0, 20.0))
         path = su.address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         sitk.WriteImage(image, path)

@@ -5,33 +5,36 @@ functions/artificial_generation/item_files.py is raised:
 
     PYTHONPATH=. python tests/artificial_generation/golden_items.py
 """
+
 import hashlib
 import os
 import tempfile
 
 import numpy as np
+from generation_volumes import make_thorax, write_thorax
 from threadpoolctl import threadpool_info
 
 from functions.artificial_generation import staging
 from functions.artificial_generation.item import make_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
-from generation_volumes import make_thorax, write_thorax
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'golden_items.npz')
 CATEGORIES = ['respiratory_motion', 'single_frequency', 'mixed_frequency', 'translation', 'zero']
 ARRAYS = ('im', 'deformed_im', 'dvf', 'mask', 'lung')
 #: (experiment, stage, sponge model, first dsmooth); dsmooth from 5 on have a next image.
-GROUPS = [('3D_max7_D14_K', 1, 'published', 0), ('3D_max15_D14_K', 2, 'physical', 5),
-          ('3D_max20_D14_K', 4, 'published', 5)]
+GROUPS = [
+    ('3D_max7_D14_K', 1, 'published', 0),
+    ('3D_max15_D14_K', 2, 'physical', 5),
+    ('3D_max20_D14_K', 4, 'published', 5),
+]
 #: Every so many voxels (stage 1) of images and of DVFs are stored.
 IMAGE_STEP, DVF_STEP = 8, 12
 
 
 def matrix_kernels():
     """Which matrix kernels NumPy's library chose for this processor, for example 'Haswell'."""
-    return sorted({str(library.get('architecture')) for library in threadpool_info()
-                   if library['user_api'] == 'blas'})
+    return sorted({str(library.get('architecture')) for library in threadpool_info() if library['user_api'] == 'blas'})
 
 
 def checksum(array):
@@ -44,7 +47,7 @@ def checksum(array):
 def thinned(name, array, stage):
     """Every few voxels of an array, beginning half a step from its corner."""
     step = max(1, (DVF_STEP if name == 'dvf' else IMAGE_STEP) // stage)
-    return array[step // 2::step, step // 2::step, step // 2::step]
+    return array[step // 2 :: step, step // 2 :: step, step // 2 :: step]
 
 
 def make_items(root):
@@ -56,15 +59,21 @@ def make_items(root):
     root = os.path.join(root, '')
     setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/')
     staging.clear_cache()
-    write_thorax(setting, make_thorax((70, 60, 80), (4., 4., 4.)))
+    write_thorax(setting, make_thorax((70, 60, 80), (4.0, 4.0, 4.0)))
     for experiment, stage, model, first in GROUPS:
         setting['SpongeModel'] = model
-        setting['deform_exp'] = {experiment: dict(load_deform_exp_setting(experiment),
-                                                  DeformMethods=CATEGORIES)}
+        setting['deform_exp'] = {experiment: dict(load_deform_exp_setting(experiment), DeformMethods=CATEGORIES)}
         for dsmooth in range(first, first + len(CATEGORIES)):
-            info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': experiment, 'stage': stage,
-                    'dsmooth': dsmooth, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise', 'Occluded']}
-            yield '{} s{} {}'.format(CATEGORIES[dsmooth % 5], stage, model), stage, make_item(setting, info)
+            info = {
+                'data': 'Phantom_4D',
+                'type_im': 0,
+                'cn': 1,
+                'deform_exp': experiment,
+                'stage': stage,
+                'dsmooth': dsmooth,
+                'deformed_im_ext': ['Clean', 'Sponge', 'Noise', 'Occluded'],
+            }
+            yield f'{CATEGORIES[dsmooth % 5]} s{stage} {model}', stage, make_item(setting, info)
 
 
 def store():
@@ -74,8 +83,8 @@ def store():
         for name, stage, item in make_items(root):
             for array_name in ARRAYS:
                 array = getattr(item, array_name)
-                values['{} {}'.format(name, array_name)] = thinned(array_name, array, stage)
-                values['{} {} checksum'.format(name, array_name)] = np.array(checksum(array))
+                values[f'{name} {array_name}'] = thinned(array_name, array, stage)
+                values[f'{name} {array_name} checksum'] = np.array(checksum(array))
     np.savez_compressed(PATH, **values)
 
 

@@ -1,4 +1,5 @@
 """Intensity augmentations against their formulas; nothing changes outside the mask."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -16,21 +17,25 @@ def scene_of(thorax, jacobian=None, **changes):
     options = load_deform_exp_setting('3D_max7_D14_K')
     options.update(changes, SpongeModel='published', noise_sigma=10)
     jacobian = np.ones(thorax.im.shape, np.float32) if jacobian is None else jacobian
-    return Scene(thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian,
-                 lambda purpose: random_state(purpose, 1), options)
+    return Scene(
+        thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian, lambda purpose: random_state(purpose, 1), options
+    )
 
 
 def test_sponge_formulas():
-    hu = np.array([-800., 50., -1000.], np.float32)
-    jacobian = np.array([0.9, 1.2, 5.], np.float32)
-    np.testing.assert_allclose(sponge_intensity(hu, jacobian, 1.1),
-                               [-800 / 0.9 * 1.1, 50 / 1.2 * 1.1, -1000 / 1.3 * 1.1],
-                               rtol=1e-6)
-    np.testing.assert_allclose(sponge_intensity(hu, jacobian, 1.1, 'physical'),
-                               [200 * 0.9 * 1.1 - 1000, 1050 * 1.2 * 1.1 - 1000, -1000], rtol=1e-6)
+    hu = np.array([-800.0, 50.0, -1000.0], np.float32)
+    jacobian = np.array([0.9, 1.2, 5.0], np.float32)
+    np.testing.assert_allclose(
+        sponge_intensity(hu, jacobian, 1.1), [-800 / 0.9 * 1.1, 50 / 1.2 * 1.1, -1000 / 1.3 * 1.1], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        sponge_intensity(hu, jacobian, 1.1, 'physical'),
+        [200 * 0.9 * 1.1 - 1000, 1050 * 1.2 * 1.1 - 1000, -1000],
+        rtol=1e-6,
+    )
     np.testing.assert_allclose(sponge_intensity(hu[:1], np.float32([0.1])), [-800 / 0.7], rtol=1e-6)
     with pytest.raises(UnknownNameError, match='physical'):
-        sponge_intensity(hu, jacobian, 1., 'physics')
+        sponge_intensity(hu, jacobian, 1.0, 'physics')
 
 
 def test_sponge_inside_the_torso_only_with_one_factor(thorax):
@@ -46,7 +51,7 @@ def test_sponge_inside_the_torso_only_with_one_factor(thorax):
 def test_physical_sponge_conserves_mass_under_a_known_compression():
     """u maps fixed to moving: a 10 % compression of the lung in z; its mass is that of the region it came
     from."""
-    shape, spacing = (60, 40, 40), (1., 1., 1.)
+    shape, spacing = (60, 40, 40), (1.0, 1.0, 1.0)
     dvf = np.zeros(shape + (3,), np.float32)
     dvf[..., 2] = (0.1 * (np.arange(60) - 10))[:, None, None]
     z, y, x = np.meshgrid(*[np.arange(n, dtype=float) for n in shape], indexing='ij')
@@ -55,9 +60,9 @@ def test_physical_sponge_conserves_mass_under_a_known_compression():
         return -800 + 60 * np.sin(at_z / 4) + 40 * np.cos(x / 5)
 
     deformed = density(z + dvf[..., 2])
-    result = sponge_intensity(deformed.astype(np.float32), jacobian_determinant(dvf, spacing), 1., 'physical')
+    result = sponge_intensity(deformed.astype(np.float32), jacobian_determinant(dvf, spacing), 1.0, 'physical')
     # Slices 10 … 50 of the fixed image are slices 10 … 54 of the moving one.
-    fine = np.arange(0, 4400) / 100. + 10 + 0.005
+    fine = np.arange(0, 4400) / 100.0 + 10 + 0.005
     mass_before = (np.interp(fine, np.arange(60), density(z).mean(axis=(1, 2)) + 1000)).sum() / 100
     trapezoid = np.trapezoid if hasattr(np, 'trapezoid') else np.trapz
     mass_after = trapezoid((result + 1000).mean(axis=(1, 2))[10:51])
@@ -77,10 +82,10 @@ def test_noise_has_the_drawn_mean_and_the_set_sigma(thorax):
     # Not correlated with its neighbours.
     noise = (result.astype(float) - thorax.im) - mean
     pairs = inside[:, :, 1:] & inside[:, :, :-1]
-    assert abs((noise[:, :, 1:] * noise[:, :, :-1])[pairs].mean()) < 1.
+    assert abs((noise[:, :, 1:] * noise[:, :, :-1])[pairs].mean()) < 1.0
 
 
-@pytest.mark.parametrize('spacing', [(1., 1., 1.), (2., 2., 2.), (4., 4., 4.)])
+@pytest.mark.parametrize('spacing', [(1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (4.0, 4.0, 4.0)])
 def test_occlusion_is_made_of_centred_ellipsoids_inside_the_lung(spacing):
     shape = tuple(int(80 / s) for s in spacing[::-1])
     lung = np.ones(shape, np.uint8)
@@ -93,8 +98,8 @@ def test_occlusion_is_made_of_centred_ellipsoids_inside_the_lung(spacing):
     half = (places.max(axis=0) - places.min(axis=0)) / 2
     assert (half < 15).all()
     volume = occluded.sum() * np.prod(spacing)
-    assert volume <= 4 / 3. * np.pi * 15 ** 3
-    lung[:, :shape[1] // 2] = 0
+    assert volume <= 4 / 3.0 * np.pi * 15**3
+    lung[:, : shape[1] // 2] = 0
     many = occlusion.draw_ellipsoids(lung, spacing, np.random.RandomState(2), 10, [15, 15, 15])
     assert many.any() and not (many & (lung == 0)).any()
 

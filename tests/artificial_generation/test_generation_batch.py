@@ -1,4 +1,5 @@
 """Batches: complete, independent of workers and order, in parts, surviving failures and kills."""
+
 import contextlib
 import os
 import re
@@ -69,8 +70,7 @@ def test_all_items_are_made_once_and_then_skipped(coarse):
 
 
 def test_workers_and_order_do_not_matter(coarse, tmp_path, monkeypatch):
-    alone, together, crowd, backwards = [moved(coarse, tmp_path / name)
-                                         for name in ('one', 'two', 'eight', 'back')]
+    alone, together, crowd, backwards = [moved(coarse, tmp_path / name) for name in ('one', 'two', 'eight', 'back')]
     batch.generate_batch(alone, n_workers=1)
     assert len(batch.generate_batch(together, n_workers=2).made) == 7
     assert len(batch.generate_batch(crowd, n_workers=8).made) == 7
@@ -97,7 +97,7 @@ def test_progress_shows_images_per_minute_and_time_left(coarse, capsys):
 
 def test_parts_make_the_whole_without_overlap(coarse):
     items = list(range(11))
-    parts = [batch.take_part(items, '{}/4'.format(k)) for k in range(1, 5)]
+    parts = [batch.take_part(items, f'{k}/4') for k in range(1, 5)]
     assert sorted(sum(parts, [])) == items
     assert batch.take_part(items, None) == items and batch.take_part(items, (2, 4)) == parts[1]
     for wrong in ('0/4', '5/4', 'three', '3', (1, 2, 3)):
@@ -136,7 +136,7 @@ def test_damage_that_keeps_size_and_time_is_found_on_request(coarse):
         status, content = os.stat(path), read_bytes(path)
         with open(path, 'r+b') as stream:
             stream.seek(status.st_size // 2)
-            stream.write(bytes(255 - byte for byte in content[status.st_size // 2:][:500]))
+            stream.write(bytes(255 - byte for byte in content[status.st_size // 2 :][:500]))
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         assert batch.make_one(coarse, im_info) == ('skipped', '')
         # As in another process, which has not looked at the file before.
@@ -162,7 +162,7 @@ def test_full_disk_stops_with_one_error_and_keeps_what_is_made(coarse, monkeypat
     def full_after_nine(image, path, compress=False):
         count[0] += 1
         if count[0] > 9:
-            raise DiskError('Cannot write {}: the disk is full.'.format(path))
+            raise DiskError(f'Cannot write {path}: the disk is full.')
         write(image, path, compress)
 
     monkeypatch.setattr(item_files, 'write_image', full_after_nine)
@@ -193,15 +193,14 @@ def test_a_dead_worker_costs_its_task_only():
 
 def write_slowly(path):
     """A task that makes a file of many pieces under a temporary name."""
-    with publish(path) as temporary:
-        with open(temporary, 'w') as stream:
-            for number in range(2000000):
-                stream.write('{} '.format(number))
+    with publish(path) as temporary, open(temporary, 'w') as stream:
+        for number in range(2000000):
+            stream.write(f'{number} ')
     return 'made', path
 
 
 def test_running_tasks_end_by_themselves_when_nobody_wants_the_rest(tmp_path):
-    tasks = [(write_slowly, (str(tmp_path / '{}.txt'.format(number)),)) for number in range(60)]
+    tasks = [(write_slowly, (str(tmp_path / f'{number}.txt'),)) for number in range(60)]
     results = workers.run_tasks(tasks, 2, 'test', False)
     for _ in range(3):
         next(results)
@@ -215,7 +214,7 @@ def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):
     identities = [Identity(coarse, im_info) for im_info in batch.list_items(coarse)]
     needed = workers.bytes_per_worker(identities)
     voxels = 70 * 60 * 80
-    assert needed == pytest.approx(workers.BASE_BYTES + voxels * (64 / 8. + 16))
+    assert needed == pytest.approx(workers.BASE_BYTES + voxels * (64 / 8.0 + 16))
     monkeypatch.setattr(workers.joblib, 'cpu_count', lambda: 64)
     monkeypatch.setattr(workers, 'available_memory', lambda: 3.8 * needed)
     assert workers.default_workers(identities) == 3
@@ -244,16 +243,17 @@ def check_kills(coarse, tmp_path, seed, kills):
     script.write_text(KILLED)
     commands = []
     for setting in (undisturbed, killed):
-        settings_file = str(tmp_path / 'setting{}.json'.format(len(commands)))
+        settings_file = str(tmp_path / f'setting{len(commands)}.json')
         write_json(settings_file, setting)
         commands.append([sys.executable, str(script), REPOSITORY, settings_file])
     start = time.time()
     subprocess.run(commands[0], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     duration = time.time() - start
     expected = tree(undisturbed['RootFolder'])
-    for share in np.random.RandomState(seed).uniform(0.3, 1., kills):
-        process = subprocess.Popen(commands[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   start_new_session=True)
+    for share in np.random.RandomState(seed).uniform(0.3, 1.0, kills):
+        process = subprocess.Popen(
+            commands[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=share * duration)
         with contextlib.suppress(ProcessLookupError):
@@ -295,6 +295,9 @@ def test_generated_items_are_what_the_reader_gets(coarse):
     im_info = batch.list_items(coarse)[2]
     batch.generate_batch(coarse, n_workers=2, train_modes=('Training',))
     item = get_item(coarse, im_info)
-    stored = sitk.GetArrayFromImage(sitk.ReadImage(su.address_generator(
-        coarse, 'DeformedDVF', data='Phantom_4D', cn=1, dsmooth=im_info['dsmooth'], stage=2)))
+    stored = sitk.GetArrayFromImage(
+        sitk.ReadImage(
+            su.address_generator(coarse, 'DeformedDVF', data='Phantom_4D', cn=1, dsmooth=im_info['dsmooth'], stage=2)
+        )
+    )
     np.testing.assert_array_equal(item.dvf, stored)

@@ -1,4 +1,5 @@
 """B-spline fields against ITK, and the rules for their coefficients."""
+
 import hashlib
 
 import numpy as np
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from functions.artificial_generation import bspline_field
-from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
 from functions.artificial_generation.blas import one_blas_thread
+from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.image.geometry import Geometry
 from functions.setting.errors import InputError
@@ -19,15 +20,15 @@ from functions.setting.errors import InputError
 def itk_field(coefficients, shape_zyx):
     """The field ITK's own transform gives on an image of unit spacing."""
     size = list(shape_zyx[::-1])
-    transform = sitk.BSplineTransformInitializer(sitk.Image(size, sitk.sitkUInt8),
-                                                 [n - 3 for n in coefficients.shape[:0:-1]], 3)
+    transform = sitk.BSplineTransformInitializer(
+        sitk.Image(size, sitk.sitkUInt8), [n - 3 for n in coefficients.shape[:0:-1]], 3
+    )
     transform.SetParameters(coefficients.astype(float).ravel().tolist())
     return sitk.GetArrayFromImage(sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat64, size))
 
 
 @settings(max_examples=15, deadline=None)
-@given(shape=st.tuples(*[st.integers(4, 19)] * 3),
-       mesh=st.tuples(*[st.integers(1, 6)] * 3), seed=st.integers(0, 99))
+@given(shape=st.tuples(*[st.integers(4, 19)] * 3), mesh=st.tuples(*[st.integers(1, 6)] * 3), seed=st.integers(0, 99))
 def test_equals_itk_on_any_size_and_grid(shape, mesh, seed):
     grid = (3,) + tuple(n + 3 for n in mesh)
     coefficients = np.random.RandomState(seed).uniform(-34, 34, grid).astype(np.float32)
@@ -36,17 +37,22 @@ def test_equals_itk_on_any_size_and_grid(shape, mesh, seed):
     np.testing.assert_allclose(np.moveaxis(field, 0, -1), itk_field(coefficients, shape), atol=1e-3 / 4)
 
 
-@pytest.mark.parametrize('shape, spacing', [((33, 41, 29), (1., 1., 1.)), ((17, 45, 38), (1.1, 0.9, 2.5)),
-                                            ((20, 15, 18), (4., 4., 4.))])
+@pytest.mark.parametrize(
+    'shape, spacing',
+    [((33, 41, 29), (1.0, 1.0, 1.0)), ((17, 45, 38), (1.1, 0.9, 2.5)), ((20, 15, 18), (4.0, 4.0, 4.0))],
+)
 def test_random_field_equals_itk_for_any_spacing(shape, spacing):
     rng = np.random.RandomState(3)
-    field, coefficients = bspline_field.random_field(rng, shape, spacing, (15, 12, 14), 7., (1, 0, 1),
-                                                     (0.8, 0.5, 0.))
+    field, coefficients = bspline_field.random_field(rng, shape, spacing, (15, 12, 14), 7.0, (1, 0, 1), (0.8, 0.5, 0.0))
     np.testing.assert_allclose(np.moveaxis(field, 0, -1), itk_field(coefficients, shape), atol=1e-3)
-    geometry = Geometry(shape[::-1], spacing, (-3., 10., 7.), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
-    physical = sitk.TransformToDisplacementField(itk_transform(coefficients, geometry),
-                                                 sitk.sitkVectorFloat64,
-                                                 list(geometry.size), geometry.origin, geometry.spacing)
+    geometry = Geometry(shape[::-1], spacing, (-3.0, 10.0, 7.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    physical = sitk.TransformToDisplacementField(
+        itk_transform(coefficients, geometry),
+        sitk.sitkVectorFloat64,
+        list(geometry.size),
+        geometry.origin,
+        geometry.spacing,
+    )
     np.testing.assert_allclose(np.moveaxis(field, 0, -1), sitk.GetArrayFromImage(physical), atol=1e-3)
     image = coefficient_image(coefficients, geometry)
     assert image.GetNumberOfComponentsPerPixel() == 3
@@ -57,13 +63,13 @@ def test_random_field_equals_itk_for_any_spacing(shape, spacing):
 
 
 def test_mesh_divides_the_extent_in_mm():
-    assert bspline_field.mesh_size((96, 104, 112), (1., 1., 1.), 35).tolist() == [3, 3, 3]
-    assert bspline_field.mesh_size((20, 40, 30), (2., 1., 4.), (10, 20, 16)).tolist() == [6, 2, 5]
+    assert bspline_field.mesh_size((96, 104, 112), (1.0, 1.0, 1.0), 35).tolist() == [3, 3, 3]
+    assert bspline_field.mesh_size((20, 40, 30), (2.0, 1.0, 4.0), (10, 20, 16)).tolist() == [6, 2, 5]
 
 
 def test_border_is_zero_and_per_axis():
     rng = np.random.RandomState(0)
-    c = bspline_field.draw_coefficients(rng, (6, 7, 8), 7., (2, 0, 1), 0.5)
+    c = bspline_field.draw_coefficients(rng, (6, 7, 8), 7.0, (2, 0, 1), 0.5)
     assert c.shape == (3, 11, 10, 9)
     for view in (c[:, :2], c[:, -2:], c[..., :1], c[..., -1:]):
         assert not view.any()
@@ -73,29 +79,29 @@ def test_border_is_zero_and_per_axis():
 
 @pytest.mark.parametrize('seed', range(5))
 def test_coefficient_limits(seed):
-    single = bspline_field.draw_coefficients(np.random.RandomState(seed), (5, 5, 5), 7., (1, 1, 1), 0.2)
+    single = bspline_field.draw_coefficients(np.random.RandomState(seed), (5, 5, 5), 7.0, (1, 1, 1), 0.2)
     assert np.abs(single).max() <= 1.7 * 7 * (1 + 1e-6)
-    for sigma, expected in ((4., 7.), (0., 14.)):
-        mixed = bspline_field.draw_coefficients(np.random.RandomState(seed), (5, 5, 5), 7., (0, 0, 0), sigma,
-                                                upper=2., lower=1.)
+    for sigma, expected in ((4.0, 7.0), (0.0, 14.0)):
+        mixed = bspline_field.draw_coefficients(
+            np.random.RandomState(seed), (5, 5, 5), 7.0, (0, 0, 0), sigma, upper=2.0, lower=1.0
+        )
         assert np.abs(mixed).max() == pytest.approx(expected, rel=1e-6)
 
 
 def test_draw_order_is_x_then_y_then_z():
-    c = bspline_field.draw_coefficients(np.random.RandomState(1), (2, 3, 4), 1., upper=100.)
+    c = bspline_field.draw_coefficients(np.random.RandomState(1), (2, 3, 4), 1.0, upper=100.0)
     expected = np.random.RandomState(1).uniform(-4, 4, 3 * 5 * 6 * 7).reshape(3, 7, 6, 5)
     np.testing.assert_allclose(c, expected, rtol=1e-6)
 
 
 def test_small_volume_is_an_error_with_its_cause():
     with pytest.raises(InputError, match='too small for a B-spline grid of 35'):
-        bspline_field.random_field(np.random.RandomState(0), (96, 104, 112),
-                                   (1., 1., 1.), 35, 7., (2, 2, 2), 0.8)
+        bspline_field.random_field(np.random.RandomState(0), (96, 104, 112), (1.0, 1.0, 1.0), 35, 7.0, (2, 2, 2), 0.8)
     with pytest.raises(InputError, match='smaller grid spacing'):
-        bspline_field.random_field(np.random.RandomState(0), (10, 10, 10), (1., 1., 1.), 50, 7.)
+        bspline_field.random_field(np.random.RandomState(0), (10, 10, 10), (1.0, 1.0, 1.0), 50, 7.0)
 
 
-@pytest.mark.parametrize('sigma', [(0.7, 2., 8.), (3., 0., 1.2)])
+@pytest.mark.parametrize('sigma', [(0.7, 2.0, 8.0), (3.0, 0.0, 1.2)])
 def test_smoothing_equals_scipy(sigma):
     volume = np.random.RandomState(0).normal(size=(23, 71, 34)).astype(np.float32)
     expected = ndimage.gaussian_filter(volume.astype(float), sigma, mode='nearest')
@@ -106,9 +112,10 @@ def test_smoothing_equals_scipy(sigma):
 
 def test_bytes_do_not_depend_on_threads():
     def digest():
-        field, _ = bspline_field.random_field(np.random.RandomState(0), (61, 83, 67), (4., 4., 4.), 45, 7.)
+        field, _ = bspline_field.random_field(np.random.RandomState(0), (61, 83, 67), (4.0, 4.0, 4.0), 45, 7.0)
         gaussian_smooth(field[0], (2.3, 2.3, 2.3))
         return hashlib.md5(field.tobytes()).hexdigest()
+
     free = digest()
     with one_blas_thread():
         assert digest() == free

@@ -1,4 +1,5 @@
 """The deformation categories against their formulas and limits."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -23,17 +24,23 @@ def options_of(experiment, number, stage=1, **changes):
 
 def make(thorax, name, options, seed=0, mask=True):
     context = Context(thorax.im, thorax.lung, thorax.torso if mask else None, options)
-    return category(name)(thorax.im.shape, thorax.spacing,
-                    random_state(name, seed), options, context), context
+    return category(name)(thorax.im.shape, thorax.spacing, random_state(name, seed), options, context), context
 
 
 def limit(options, name, number):
-    ratio = {'single_frequency': 'SingleFrequency', 'mixed_frequency': 'MixedFrequency',
-             'respiratory_motion': 'RespiratoryMotion', 'translation': 'Translation'}
+    ratio = {
+        'single_frequency': 'SingleFrequency',
+        'mixed_frequency': 'MixedFrequency',
+        'respiratory_motion': 'RespiratoryMotion',
+        'translation': 'Translation',
+    }
     if name == 'zero':
-        return 0.
-    return options['MaxDeform'] * options[ratio[name] + '_MaxDeformRatio'][number] * (
-        1.2 if name == 'respiratory_motion' else 1)
+        return 0.0
+    return (
+        options['MaxDeform']
+        * options[ratio[name] + '_MaxDeformRatio'][number]
+        * (1.2 if name == 'respiratory_motion' else 1)
+    )
 
 
 @pytest.mark.parametrize('experiment, stage', EXPERIMENTS)
@@ -55,14 +62,19 @@ def test_published_amplitudes_of_unmasked_single_frequency(thorax):
     """320 x 240 x 280 mm without mask: measured ranges of the published method (three cases each), widened by
     a quarter."""
     for experiment, stage, number, low, high in [
-            ('3D_max7_D14_K', 1, 0, 2.7, 3.2), ('3D_max7_D14_K',
-             1, 1, 5.9, 7.0), ('3D_max7_D14_K', 1, 2, 5.3, 7.0),
-            ('3D_max7_D14_K', 1, 3, 7.0, 7.0), ('3D_max7_D14_K',
-             1, 4, 7.0, 7.0), ('3D_max20_D14_K', 4, 2, 10.2, 13.2),
-            ('3D_max20_D14_K', 4, 3, 15.3, 18.4), ('3D_max20_D14_K', 4, 4, 14.9, 19.7)]:
-        sizes = [np.abs(make(thorax, 'single_frequency', options_of(experiment, number, stage), seed,
-                             mask=False)[0]).max()
-                 for seed in range(6)]
+        ('3D_max7_D14_K', 1, 0, 2.7, 3.2),
+        ('3D_max7_D14_K', 1, 1, 5.9, 7.0),
+        ('3D_max7_D14_K', 1, 2, 5.3, 7.0),
+        ('3D_max7_D14_K', 1, 3, 7.0, 7.0),
+        ('3D_max7_D14_K', 1, 4, 7.0, 7.0),
+        ('3D_max20_D14_K', 4, 2, 10.2, 13.2),
+        ('3D_max20_D14_K', 4, 3, 15.3, 18.4),
+        ('3D_max20_D14_K', 4, 4, 14.9, 19.7),
+    ]:
+        sizes = [
+            np.abs(make(thorax, 'single_frequency', options_of(experiment, number, stage), seed, mask=False)[0]).max()
+            for seed in range(6)
+        ]
         assert 0.75 * low < np.mean(sizes) < 1.25 * high, (experiment, number, sizes)
 
 
@@ -78,40 +90,41 @@ def test_single_frequency_stops_at_the_mask(thorax):
 def test_background_width_grows_with_the_maximum():
     mask = np.zeros((40, 5, 5), np.uint8)
     mask[:20] = 1
-    for maximum in (7., 14.):
+    for maximum in (7.0, 14.0):
         field = np.ones((3, 40, 5, 5), np.float32)
-        background_to_zero(field, mask, 8, maximum, (4., 4., 4.))
+        background_to_zero(field, mask, 8, maximum, (4.0, 4.0, 4.0))
         expected = ndimage.gaussian_filter1d(mask[:, 0, 0].astype(float), 2 * maximum / 7, mode='nearest')
         np.testing.assert_allclose(field[2, :, 3, 1], expected, atol=1e-6)
 
 
 def test_normalise_scales_down_and_up():
-    field = np.array([1., -4., 2.], np.float32)
-    np.testing.assert_allclose(normalise(field.copy(), 2.), [0.5, -2, 1])
-    np.testing.assert_allclose(normalise(field.copy(), 10.), field)
-    np.testing.assert_allclose(normalise(field.copy(), 10., 8.), [2, -8, 4])
+    field = np.array([1.0, -4.0, 2.0], np.float32)
+    np.testing.assert_allclose(normalise(field.copy(), 2.0), [0.5, -2, 1])
+    np.testing.assert_allclose(normalise(field.copy(), 10.0), field)
+    np.testing.assert_allclose(normalise(field.copy(), 10.0, 8.0), [2, -8, 4])
 
 
 # --------------------------------------------------------------------------------------------- respiratory
 # motion
 
-@pytest.mark.parametrize('spacing', [(1., 1., 1.), (2., 2., 2.), (4., 4., 4.)])
+
+@pytest.mark.parametrize('spacing', [(1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (4.0, 4.0, 4.0)])
 def test_breathing_formula_in_millimetres_at_every_stage(spacing):
     s = spacing[0]
     shape = tuple(int(n / s) for n in (160, 120, 80))
     lung = np.zeros(shape, np.uint8)
-    lung[int(20 / s):int(140 / s), int(24 / s):int(100 / s), int(16 / s):int(64 / s)] = 1
-    t0, s0, shift = 15., 0.12, 4.
+    lung[int(20 / s) : int(140 / s), int(24 / s) : int(100 / s), int(16 / s) : int(64 / s)] = 1
+    t0, s0, shift = 15.0, 0.12, 4.0
     u_y, u_z = respiratory_motion.breathing(shape, spacing, lung, t0, s0, shift)
     d, top, y_max = int(20 / s), int(140 / s) - 1, int(100 / s) - 1
-    half = (top - d) / 2.
+    half = (top - d) / 2.0
     for k in range(shape[0]):
         if k < d:
-            f = 1.
+            f = 1.0
         elif k < d + half:
             f = 1 - np.log(1 + (k - d) * 1.3 / half) / np.log(2.3)
         else:
-            f = 0.
+            f = 0.0
         assert u_z[k] == pytest.approx(t0 * f, abs=1e-9)
         centre = np.round(y_max - shift / s)
         np.testing.assert_allclose(u_y[k], -(np.arange(shape[1]) - centre) * s * s0 * f, atol=1e-9)
@@ -121,7 +134,7 @@ def test_breathing_formula_in_millimetres_at_every_stage(spacing):
 
 
 def test_respiratory_field_is_its_formula_plus_a_limited_spline(thorax):
-    options = options_of('3D_max7_D14_K', 0, MaxDeform=1000.)
+    options = options_of('3D_max7_D14_K', 0, MaxDeform=1000.0)
     options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'] = [1e-9] * 5
     options['RespiratoryMotion_BackgroundSmoothingSigma'] = [0] * 5
     dvf, _ = make(thorax, 'respiratory_motion', options, 3)
@@ -155,11 +168,14 @@ def test_spline_part_of_respiratory_motion_has_its_own_limit(thorax):
 # --------------------------------------------------------------------------------------------- mixed
 # frequency
 
+
 def test_dilations_equal_scipy():
     mask = np.random.RandomState(0).uniform(size=(17, 14, 19)) > 0.98
-    for own, structure in [(dilation.cube, np.ones((3, 3, 3))),
-                           (dilation.neighbours_6, ndimage.generate_binary_structure(3, 1)),
-                           (dilation.neighbours_18, ndimage.generate_binary_structure(3, 2))]:
+    for own, structure in [
+        (dilation.cube, np.ones((3, 3, 3))),
+        (dilation.neighbours_6, ndimage.generate_binary_structure(3, 1)),
+        (dilation.neighbours_18, ndimage.generate_binary_structure(3, 2)),
+    ]:
         np.testing.assert_array_equal(own(mask), ndimage.binary_dilation(mask, structure))
     for axis in range(3):
         structure = np.zeros((9, 9, 9), bool)
@@ -191,11 +207,10 @@ def test_mixed_frequency_empties_blocks_of_each_component():
     kept = mixed_frequency.select(edges, lung, np.random.RandomState(5), 12, (6, 6, 6), record)
     assert kept.shape == (3, 40, 40, 40)
     assert {(phase, component) for _, phase, component, _ in history} == {
-        (p, c) for p in ('emptied', 'grown', 'grown one-sided') for c in range(3)}
-    assert [phase for iteration, phase, c, _ in history if c == 0] == [
-        'emptied'] * 9 + ['grown'] + ['grown one-sided']
-    blocks = [{str(block) for _, phase, c, block in history if c == k and phase == 'emptied'}
-                   for k in range(3)]
+        (p, c) for p in ('emptied', 'grown', 'grown one-sided') for c in range(3)
+    }
+    assert [phase for iteration, phase, c, _ in history if c == 0] == ['emptied'] * 9 + ['grown'] + ['grown one-sided']
+    blocks = [{str(block) for _, phase, c, block in history if c == k and phase == 'emptied'} for k in range(3)]
     assert blocks[0] != blocks[1] != blocks[2]
     # Where nothing grew, each component keeps the dilated edges without its own emptied blocks.
     for component in range(3):
@@ -217,7 +232,7 @@ def test_mixed_frequency_field_rests_in_emptied_blocks(thorax):
     kept = mixed_frequency.select(context.edges, context.lung, rng, 200, (5, 5, 5))
     dvf, _ = make(thorax, 'mixed_frequency', options, 1)
     for component in range(3):
-        reach = int(4 * 10 / 4. + 0.5)
+        reach = int(4 * 10 / 4.0 + 0.5)
         far = ndimage.distance_transform_cdt(~kept[component], 'chessboard') > reach
         assert far.any() and not dvf[far, component].any()
         assert dvf[kept[component], component].any()
@@ -231,13 +246,15 @@ def test_mixed_frequency_without_edges_is_an_error(thorax):
 
 # --------------------------------------------------------------------------------------------- the others
 
+
 def test_translation_is_constant_and_never_zero(thorax):
     for seed in range(20):
         dvf, _ = make(thorax, 'translation', options_of('3D_max7_D14_K', 1), seed)
         assert np.ptp(dvf.reshape(-1, 3), axis=0).max() == 0
         assert 0 < np.abs(dvf[0, 0, 0]).max() <= 7
-    rests = np.mean([make(thorax, 'translation', options_of('3D_max7_D14_K', 1), s)
-                    [0][0, 0, 0] == 0 for s in range(60)])
+    rests = np.mean(
+        [make(thorax, 'translation', options_of('3D_max7_D14_K', 1), s)[0][0, 0, 0] == 0 for s in range(60)]
+    )
     assert 0.08 < rests < 0.32
 
 

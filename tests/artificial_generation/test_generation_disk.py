@@ -1,4 +1,5 @@
 """A disk that is really full: one clear error, nothing half written, nothing lost."""
+
 import os
 import subprocess
 import sys
@@ -23,11 +24,14 @@ def disk(tmp_path):
     folder = str(tmp_path / 'disk')
     os.mkdir(folder)
     try:
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2560k', 'tmpfs', folder], check=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', 'size=2560k', 'tmpfs', folder],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip('mounting a small disk is not permitted here: {}'.format(
-            getattr(error, 'stdout', b'') or error))
+        pytest.skip('mounting a small disk is not permitted here: {}'.format(getattr(error, 'stdout', b'') or error))
     yield folder
     subprocess.run(['umount', '-l', folder], check=True)
 
@@ -47,7 +51,7 @@ def files_below(root):
 @pytest.mark.parametrize('n_workers', [1, 2])
 def test_batch_on_a_full_disk_stops_with_one_error_and_goes_on_when_there_is_room(coarse, disk, n_workers):
     full = dict(coarse, RootFolder=disk + '/')
-    message = 'Cannot write {}.*(disk is full|No space left)'.format(disk)
+    message = f'Cannot write {disk}.*(disk is full|No space left)'
     with pytest.raises(DiskError, match=message) as error:
         batch.generate_batch(full, n_workers=n_workers)
     assert str(error.value).count('Cannot write') == 1 and '.mha' in str(error.value)
@@ -58,7 +62,7 @@ def test_batch_on_a_full_disk_stops_with_one_error_and_goes_on_when_there_is_roo
     assert not [path for path in left if os.path.basename(path).startswith('.')], left
     for path in left:
         if path.endswith('.mha'):
-            read_image(path, expect='any')      # refuses a file that is cut short
+            read_image(path, expect='any')  # refuses a file that is cut short
     content = {path: open(path, 'rb').read() for path in left}
     subprocess.run(['mount', '-o', 'remount,size=64m', disk], check=True)
     report = batch.generate_batch(full, n_workers=n_workers)
@@ -69,9 +73,10 @@ def test_batch_on_a_full_disk_stops_with_one_error_and_goes_on_when_there_is_roo
             assert open(path, 'rb').read() == content[path]
     undisturbed = batch.generate_batch(coarse, n_workers=1)
     assert len(undisturbed.made) == len(items)
-    mine, reference = [{os.path.relpath(path, root): path for path in files_below(root)
-                        if path.endswith('.mha')}
-                       for root in (disk + '/Elastix', coarse['RootFolder'] + 'Elastix')]
+    mine, reference = [
+        {os.path.relpath(path, root): path for path in files_below(root) if path.endswith('.mha')}
+        for root in (disk + '/Elastix', coarse['RootFolder'] + 'Elastix')
+    ]
     assert sorted(mine) == sorted(reference)
     for name, path in mine.items():
         assert open(path, 'rb').read() == open(reference[name], 'rb').read(), name
@@ -98,8 +103,9 @@ def test_no_transform_is_published_cut_short(disk):
     grid = sitk.Image(50, 50, 50, sitk.sitkUInt8)
     path = os.path.join(disk, 'transform.tfm')
     item_files._write_transform(path, coefficients, grid)
-    np.testing.assert_allclose(sitk.ReadTransform(path).GetParameters(),
-                               itk_transform(coefficients, grid).GetParameters())
+    np.testing.assert_allclose(
+        sitk.ReadTransform(path).GetParameters(), itk_transform(coefficients, grid).GetParameters()
+    )
     os.remove(path)
     room = os.statvfs(disk)
     with open(os.path.join(disk, 'rest'), 'wb') as stream:
@@ -132,8 +138,12 @@ def test_a_file_that_may_not_grow_is_a_disk_error(coarse, tmp_path):
     script.write_text(LIMITED)
     limited = dict(coarse, RootFolder=str(tmp_path / 'limited') + '/')
     write_json(settings_file, limited)
-    output = subprocess.run([sys.executable, str(script), REPOSITORY, settings_file, '300000'], check=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
+    output = subprocess.run(
+        [sys.executable, str(script), REPOSITORY, settings_file, '300000'],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ).stdout.decode()
     assert output.count('Cannot write') == 1 and 'DISK' in output, output
     assert 'DeformedDVF_pad0_s2.mha: ' in output, output
     left = [os.path.basename(path) for path in files_below(limited['RootFolder'])]
@@ -143,7 +153,7 @@ def test_a_file_that_may_not_grow_is_a_disk_error(coarse, tmp_path):
 def test_writing_what_fits_is_not_disturbed(disk):
     """A half full disk of which less than a megabyte is free: no error."""
     with open(os.path.join(disk, 'rest'), 'wb') as stream:
-        stream.write(bytes(2 * 2 ** 20))
+        stream.write(bytes(2 * 2**20))
     path = os.path.join(disk, 'small.mha')
     array = np.arange(27, dtype=np.int16).reshape(3, 3, 3)
     write_image(image_from_array(array, sitk.Image(3, 3, 3, sitk.sitkInt16)), path)

@@ -1,4 +1,5 @@
 """The figures of artificial generation: what they show is what generation makes."""
+
 import os
 import subprocess
 
@@ -16,7 +17,7 @@ from functions.phantom.__main__ import main as phantom_main
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, RegNetError
 
-GEOMETRY = Geometry((4, 5, 6), (2., 3., 4.), (-10., 100., 50.), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
+GEOMETRY = Geometry((4, 5, 6), (2.0, 3.0, 4.0), (-10.0, 100.0, 50.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def field_of(setting, thorax, deform_exp, dsmooth):
     """The category's field on the original image, made without the figures' code."""
     identity = figures._identity(setting, 1, deform_exp, dsmooth)
     context = Context(thorax.im, thorax.lung, thorax.torso, identity.options)
-    dvf = category(identity.method)(thorax.im.shape, thorax.spacing, identity.random(identity.method),
-                                    identity.options, context)
+    dvf = category(identity.method)(
+        thorax.im.shape, thorax.spacing, identity.random(identity.method), identity.options, context
+    )
     return identity, dvf
 
 
@@ -57,31 +59,30 @@ def test_sections_show_right_left_and_anterior_left_superior_up():
     volume = np.arange(6 * 5 * 4).reshape(6, 5, 4)
     box = (slice(1, 6), slice(0, 4), slice(1, 4))
     coronal, sagittal = Section('coronal', 3, GEOMETRY, box), Section('sagittal', 2, GEOMETRY, box)
-    np.testing.assert_array_equal(coronal.cut(volume), [[volume[z, 3, x] for x in (1, 2, 3)]
-                                                       for z in range(1, 6)])
-    np.testing.assert_array_equal(sagittal.cut(volume), [[volume[z, y, 2] for y in range(4)]
-                                                        for z in range(1, 6)])
-    assert coronal.extent == (-9., -3., 52., 72.) and coronal.position == 109.
-    assert sagittal.extent == (98.5, 110.5, 52., 72.) and sagittal.position == -6.
+    np.testing.assert_array_equal(coronal.cut(volume), [[volume[z, 3, x] for x in (1, 2, 3)] for z in range(1, 6)])
+    np.testing.assert_array_equal(sagittal.cut(volume), [[volume[z, y, 2] for y in range(4)] for z in range(1, 6)])
+    assert coronal.extent == (-9.0, -3.0, 52.0, 72.0) and coronal.position == 109.0
+    assert sagittal.extent == (98.5, 110.5, 52.0, 72.0) and sagittal.position == -6.0
     page = Page('t', 'n', [[Panel(2, 2, 0, 0, None)]])
     axes = page.anatomy(0, 0, 'x', coronal, coronal.cut(volume))
     # Later rows and columns (superior, left) lie further up and to the right on the page.
-    corner = axes.transData.transform([[-8., 54.], [-4., 70.]])
+    corner = axes.transData.transform([[-8.0, 54.0], [-4.0, 70.0]])
     assert (corner[1] > corner[0]).all() and axes.images[0].origin == 'lower'
     assert [text.get_text() for text in axes.texts] == ['R', 'L', 'S']
-    assert axes.get_aspect() in (1., 'equal')
+    assert axes.get_aspect() in (1.0, 'equal')
 
 
 def test_grid_lines_are_those_of_the_original_image_carried_along():
-    geometry = Geometry((30, 3, 40), (2., 2., 2.), (0., 0., 0.), GEOMETRY.direction)
+    geometry = Geometry((30, 3, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), GEOMETRY.direction)
     section = Section('coronal', 1, geometry, (slice(0, 40), slice(0, 3), slice(0, 30)))
     page = Page('t', 'n', [[Panel(2, 2, 0, 0, None)]])
     axes = page.anatomy(0, 0, 'x', section, np.zeros((40, 30)))
     field = np.zeros((40, 30, 3))
-    field[..., 0], field[..., 2] = 3., -4.
+    field[..., 0], field[..., 2] = 3.0, -4.0
     figure_page.deformed_grid(axes, section, field)
-    points = np.concatenate([path.vertices for collection in axes.collections
-                             for path in collection.get_paths() if len(path.vertices)])
+    points = np.concatenate(
+        [path.vertices for collection in axes.collections for path in collection.get_paths() if len(path.vertices)]
+    )
     # deformed(p) = original(p + u): the original's line x = 10 is seen at x = 7, its line z = 10 at z = 14.
     on_x = np.abs((points[:, 0] + 3) / 10 - np.round((points[:, 0] + 3) / 10)) < 1e-6
     on_z = np.abs((points[:, 1] - 4) / 10 - np.round((points[:, 1] - 4) / 10)) < 1e-6
@@ -100,10 +101,11 @@ def test_single_frequency_panels_are_slices_of_the_fields(setting, thorax):
         assert identity.options['SingleFrequency_BSplineGridSpacing'][dsmooth] == [spacing] * 3
         plane = dvf[z, row, x]
         planes.append(plane)
-        np.testing.assert_array_equal(shown(panel(page, '{} mm: $u_z$'.format(spacing))), plane[..., 2])
-        np.testing.assert_allclose(shown(panel(page, '{} mm: $|u|$'.format(spacing))),
-                                   np.sqrt((plane ** 2).sum(-1)), rtol=1e-5, atol=1e-5)
-        assert np.ptp(shown(panel(page, '{} mm: deformed image'.format(spacing)))) > 800
+        np.testing.assert_array_equal(shown(panel(page, f'{spacing} mm: $u_z$')), plane[..., 2])
+        np.testing.assert_allclose(
+            shown(panel(page, f'{spacing} mm: $|u|$')), np.sqrt((plane**2).sum(-1)), rtol=1e-5, atol=1e-5
+        )
+        assert np.ptp(shown(panel(page, f'{spacing} mm: deformed image'))) > 800
     assert not np.array_equal(planes[0], planes[1])
     low, high = panel(page, '30 mm: $u_z$').images[0].get_clim()
     assert low == -high and max(np.abs(plane[..., 2]).max() for plane in planes) <= high
@@ -142,8 +144,9 @@ def test_mixed_frequency_page_shows_the_steps(setting, thorax):
 
 def test_profiles_are_those_that_the_category_draws(setting, thorax, monkeypatch):
     drawn, original = [], respiratory_motion.breathing
-    monkeypatch.setattr(respiratory_motion, 'breathing',
-                        lambda *arguments: drawn.append(original(*arguments)) or drawn[-1])
+    monkeypatch.setattr(
+        respiratory_motion, 'breathing', lambda *arguments: drawn.append(original(*arguments)) or drawn[-1]
+    )
     identity, dvf = field_of(setting, thorax, figures.EXPERIMENT, figures.RESPIRATORY)
     volumes = figures._load(setting, 1, figures.EXPERIMENT, figures.RESPIRATORY)[1]
     for made, expected in zip(figures.breathing_profiles(identity, volumes), drawn[0]):
@@ -185,8 +188,7 @@ def test_command_writes_whole_png_files_and_nothing_else(root, tmp_path):
     before = sorted(str(path) for path in (tmp_path / 'Data').rglob('*'))
     output = str(tmp_path / 'new' / 'docs')
     assert figures.main(['--output', output]) is None
-    assert sorted(os.listdir(output)) == ['mixed_frequency.png', 'respiratory_motion.png',
-                                          'single_frequency.png']
+    assert sorted(os.listdir(output)) == ['mixed_frequency.png', 'respiratory_motion.png', 'single_frequency.png']
     for name in os.listdir(output):
         path = os.path.join(output, name)
         with Image.open(path) as image:
@@ -208,14 +210,17 @@ def test_no_text_leaves_the_page(setting, name):
 def test_missing_case_is_made_in_a_folder_that_goes_again(tmp_path, thorax, monkeypatch):
     monkeypatch.setenv('REGNET_ROOT', str(tmp_path / 'user'))
     monkeypatch.delenv('REGNET_DATA', raising=False)
-    folders, geometry = [], Geometry(thorax.im.shape[::-1], thorax.spacing, (0., 0., 0.), GEOMETRY.direction)
+    folders, geometry = [], Geometry(thorax.im.shape[::-1], thorax.spacing, (0.0, 0.0, 0.0), GEOMETRY.direction)
 
     def make(command, env, **_):
         assert command[1:] == ['-m', 'functions.phantom', '--cases', '3', '--types', '0']
         setting = su.initialize_setting('x')
         setting.update(RootFolder=env['REGNET_ROOT'], DataFolder=env['REGNET_DATA'])
-        for request, array in (('OriginalIm', thorax.im), ('OriginalLung', thorax.lung),
-                               ('OriginalTorso', thorax.torso)):
+        for request, array in (
+            ('OriginalIm', thorax.im),
+            ('OriginalLung', thorax.lung),
+            ('OriginalTorso', thorax.torso),
+        ):
             path = su.address_generator(setting, request, data='Phantom_4D', cn=3, type_im=0, stage=1)
             write_image(image_from_array(array, geometry), path)
         folders.append(env['REGNET_ROOT'])
@@ -231,8 +236,11 @@ def test_missing_case_is_made_in_a_folder_that_goes_again(tmp_path, thorax, monk
 
 def test_a_phantom_that_fails_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv('REGNET_ROOT', str(tmp_path))
-    monkeypatch.setattr(figures.subprocess, 'run', lambda command, **_: subprocess.CompletedProcess(
-        command, 1, stdout='Phantom: 0%\nThe disk is full.\n'))
+    monkeypatch.setattr(
+        figures.subprocess,
+        'run',
+        lambda command, **_: subprocess.CompletedProcess(command, 1, stdout='Phantom: 0%\nThe disk is full.\n'),
+    )
     with pytest.raises(RegNetError, match='Phantom case 2 could not be made: The disk is full.'):
         with figures.setting_with_case(2):
             pass

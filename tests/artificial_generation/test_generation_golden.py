@@ -8,17 +8,17 @@ other processors (Prescott, SkylakeX) DVFs differ by up to 8e-6 mm and images by
 10000 voxels (a rounding that falls the other way, magnified by the sponge model); masks and edges were equal.
 Its Haswell kernels serve all Zen processors as well.
 """
+
 import os
 import subprocess
 import sys
 
+import golden_items
 import numpy as np
 import pytest
 
-import golden_items
-
 SAME_BYTES = (['Haswell'], ['Zen'])
-DVF_TOLERANCE = 2e-5     # mm
+DVF_TOLERANCE = 2e-5  # mm
 HU_TOLERANCE = 3
 SHARE_OF_VOXELS = 0.005
 
@@ -29,7 +29,7 @@ def check_against_stored(exactly, root):
     with np.load(golden_items.PATH) as stored:
         for name, stage, item in golden_items.make_items(root):
             for array_name in golden_items.ARRAYS:
-                key = '{} {}'.format(name, array_name)
+                key = f'{name} {array_name}'
                 array, expected = getattr(item, array_name), stored[key]
                 result = golden_items.thinned(array_name, array, stage)
                 assert result.dtype == expected.dtype and result.shape == expected.shape, key
@@ -69,7 +69,20 @@ def test_stored_items_are_worth_comparing():
 def test_matrix_kernels_of_another_processor_stay_within_the_tolerance(kernels):
     """OpenBLAS is told to take another processor's kernels (other libraries do not listen: bytes then)."""
     environment = dict(os.environ, OPENBLAS_CORETYPE=kernels)
-    output = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-                             os.path.abspath(__file__), '-k', 'test_items_are_those_stored'],
-                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pytest',
+            '-q',
+            '-p',
+            'no:cacheprovider',
+            os.path.abspath(__file__),
+            '-k',
+            'test_items_are_those_stored',
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert output.returncode == 0 and b'1 passed' in output.stdout, output.stdout.decode()

@@ -1,10 +1,12 @@
 """Items: the same from memory and from files, true to their DVF, staged, noticed when damaged."""
+
 import os
 import shutil
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from generation_volumes import make_thorax, write_thorax
 
 from functions.artificial_generation import item_files, staging
 from functions.artificial_generation.identity import Identity
@@ -13,7 +15,6 @@ from functions.image.dvf import jacobian_determinant
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 from functions.setting.errors import InputError, MissingFileError, RegNetError, UnknownNameError
-from generation_volumes import make_thorax, write_thorax
 
 ARRAYS = ('im', 'deformed_im', 'dvf', 'mask', 'lung')
 
@@ -36,7 +37,7 @@ def test_memory_and_files_agree(setting, info, dsmooth):
     read = get_item(setting, info)
     assert_same(in_memory, made)
     assert_same(in_memory, read)
-    assert read.spacing == (4., 4., 4.)
+    assert read.spacing == (4.0, 4.0, 4.0)
     assert read.im.dtype == np.int16 and read.dvf.dtype == np.float32
     assert read.mask.dtype == read.lung.dtype == np.uint8
     assert read.dvf.shape == read.im.shape + (3,)
@@ -55,13 +56,14 @@ def test_deformed_image_and_masks_follow_the_dvf(setting, info, thorax):
     field = sitk.GetImageFromArray(item.dvf.astype(float), isVector=True)
     field.CopyInformation(original)
     transform = sitk.DisplacementFieldTransform(sitk.Image(field))
-    warped = sitk.GetArrayFromImage(sitk.Resample(sitk.Cast(original, sitk.sitkFloat32), original, transform,
-                                                  sitk.sitkBSpline, -2048.))
+    warped = sitk.GetArrayFromImage(
+        sitk.Resample(sitk.Cast(original, sitk.sitkFloat32), original, transform, sitk.sitkBSpline, -2048.0)
+    )
     torso = sitk.GetImageFromArray(thorax.torso)
     lung = sitk.GetImageFromArray(thorax.lung)
     for image, array in ((torso, item.mask), (lung, item.lung)):
         image.CopyInformation(original)
-        expected = sitk.Resample(image, original, transform, sitk.sitkNearestNeighbor, 0.)
+        expected = sitk.Resample(image, original, transform, sitk.sitkNearestNeighbor, 0.0)
         np.testing.assert_array_equal(array, sitk.GetArrayFromImage(expected))
     inside = item.mask > 0
     np.testing.assert_allclose(item.deformed_im[inside], warped[inside], atol=0.51)
@@ -76,25 +78,43 @@ def test_files_of_an_item(setting, info):
     item = get_item(setting, info)
     folder = su.address_generator(setting, 'DFolder', data='Phantom_4D', cn=1, dsmooth=5)
     next_folder = su.address_generator(setting, 'NextFolder', data='Phantom_4D', cn=1, dsmooth=5)
-    assert set(os.listdir(next_folder)) == {'NextIm.mha', 'NextLung.mha', 'NextTorso.mha', 'NextDVF.mha',
-                                            'manifest.json',
-                                            'NextBSplineTransform.tfm', 'NextBSplineTransformIm.mha'}
+    assert set(os.listdir(next_folder)) == {
+        'NextIm.mha',
+        'NextLung.mha',
+        'NextTorso.mha',
+        'NextDVF.mha',
+        'manifest.json',
+        'NextBSplineTransform.tfm',
+        'NextBSplineTransformIm.mha',
+    }
     assert set(os.listdir(folder)) == {
-        'DeformedImage_Clean.mha', 'DeformedImage_Clean_Sponge.mha',
+        'DeformedImage_Clean.mha',
+        'DeformedImage_Clean_Sponge.mha',
         'DeformedImage_Clean_Sponge_Occluded.mha',
-        'DeformedDVF_pad0.mha', 'DeformedLung.mha', 'DeformedTorso.mha', 'DeformedLungOccluded.mha',
+        'DeformedDVF_pad0.mha',
+        'DeformedLung.mha',
+        'DeformedTorso.mha',
+        'DeformedLungOccluded.mha',
         'Jac_pad0.mha',
-        'BSplineTransform.tfm', 'BSplineTransformIm.mha', 'DVF_histogram_pad0.png', 'Jac_histogram_pad0.png',
-        'manifest_Clean_Sponge_Occluded_pad0.json'}
+        'BSplineTransform.tfm',
+        'BSplineTransformIm.mha',
+        'DVF_histogram_pad0.png',
+        'Jac_histogram_pad0.png',
+        'manifest_Clean_Sponge_Occluded_pad0.json',
+    }
     image = sitk.ReadImage(folder + 'Jac_pad0.mha')
-    assert image.GetOrigin() == (-10., 5., 20.) and image.GetSpacing() == (4., 4., 4.)
+    assert image.GetOrigin() == (-10.0, 5.0, 20.0) and image.GetSpacing() == (4.0, 4.0, 4.0)
     jacobian = jacobian_determinant(item.dvf, item.spacing)
     np.testing.assert_allclose(sitk.GetArrayFromImage(image), jacobian, atol=1e-6)
     # The transform is the field before its background was suppressed: equal deep inside the torso up to the
     # scale.
-    raw = sitk.TransformToDisplacementField(sitk.ReadTransform(next_folder + 'NextBSplineTransform.tfm'),
-                                            sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(),
-                                            image.GetSpacing())
+    raw = sitk.TransformToDisplacementField(
+        sitk.ReadTransform(next_folder + 'NextBSplineTransform.tfm'),
+        sitk.sitkVectorFloat64,
+        image.GetSize(),
+        image.GetOrigin(),
+        image.GetSpacing(),
+    )
     raw = sitk.GetArrayFromImage(raw)
     written = sitk.GetArrayFromImage(sitk.ReadImage(next_folder + 'NextDVF.mha'))
     np.testing.assert_allclose(written, raw * min(1, 15 / np.abs(raw).max()), atol=2e-3)
@@ -110,10 +130,10 @@ def test_staging_and_padding(setting, info, thorax, stage, padto):
     staging.clear_cache()
     assert_same(in_memory, get_item(setting, info))
     shape = tuple(-(-n // stage) for n in thorax.im.shape) if padto is None else (padto,) * 3
-    assert item.im.shape == shape and item.spacing == (4. * stage,) * 3
-    suffix = ('_s{}'.format(stage) if stage > 1 else '') + ('' if padto is None else '_p{}'.format(padto))
+    assert item.im.shape == shape and item.spacing == (4.0 * stage,) * 3
+    suffix = (f'_s{stage}' if stage > 1 else '') + ('' if padto is None else f'_p{padto}')
     path = su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, stage=stage, padto=padto)
-    assert path.endswith('case1_T00_RS1{}.mha'.format(suffix)) and os.path.exists(path)
+    assert path.endswith(f'case1_T00_RS1{suffix}.mha') and os.path.exists(path)
     if padto is not None:
         before = (padto - -(-thorax.im.shape[0] // stage)) // 2
         original = get_item(setting, dict(info, dsmooth=0)).im
@@ -147,8 +167,12 @@ def damage_remove(path):
 def damage_swap(path):
     """Another image of the same size in its place."""
     image = sitk.ReadImage(path)
-    sitk.WriteImage(image * 0 if image.GetNumberOfComponentsPerPixel() == 1 else sitk.Image(
-        image.GetSize(), sitk.sitkVectorFloat32, 3), path)
+    sitk.WriteImage(
+        image * 0
+        if image.GetNumberOfComponentsPerPixel() == 1
+        else sitk.Image(image.GetSize(), sitk.sitkVectorFloat32, 3),
+        path,
+    )
 
 
 @pytest.mark.parametrize('damage', [damage_truncate, damage_empty, damage_remove, damage_swap])
@@ -184,7 +208,7 @@ def test_a_changed_setting_makes_the_item_again(setting, info):
 def test_a_copied_tree_is_still_finished(setting, info, tmp_path):
     get_item(setting, info)
     root = str(tmp_path) + '/Elastix'
-    shutil.copytree(root, root + '2')      # copies get the times of the originals, files are new
+    shutil.copytree(root, root + '2')  # copies get the times of the originals, files are new
     shutil.rmtree(root)
     shutil.move(root + '2', root)
     for path in all_files(root):
@@ -193,12 +217,18 @@ def test_a_copied_tree_is_still_finished(setting, info, tmp_path):
 
 
 def test_seeds_depend_on_everything_that_identifies_an_item(setting, info):
-    infos = [dict(info, dsmooth=5), dict(info, dsmooth=19), dict(info, dsmooth=5, cn=2),
-             dict(info, dsmooth=5, type_im=5),
-             dict(info, dsmooth=5, stage=2), dict(info, dsmooth=5, deform_exp='3D_max15_D14_K'),
-             dict(info, dsmooth=5, data='SPREAD', type_im=0)]
-    draws = [Identity(setting, i).random('single_frequency', *more).uniform()
-                      for i in infos for more in ((), ('Next',))]
+    infos = [
+        dict(info, dsmooth=5),
+        dict(info, dsmooth=19),
+        dict(info, dsmooth=5, cn=2),
+        dict(info, dsmooth=5, type_im=5),
+        dict(info, dsmooth=5, stage=2),
+        dict(info, dsmooth=5, deform_exp='3D_max15_D14_K'),
+        dict(info, dsmooth=5, data='SPREAD', type_im=0),
+    ]
+    draws = [
+        Identity(setting, i).random('single_frequency', *more).uniform() for i in infos for more in ((), ('Next',))
+    ]
     assert len(set(draws)) == len(draws)
 
 
@@ -225,11 +255,19 @@ def test_dvf_pad_makes_the_field_larger(setting, info):
     assert_same(item, get_item(setting, dict(info, dsmooth=9)))
 
 
-@pytest.mark.parametrize('change, message', [
-    ({'cn': 2}, 'does not exist'), ({'stage': 3}, 'accepted: 1, 2, 4'), ({'dsmooth': -1}, 'dsmooth'),
-    ({'type_im': 77}, 'type_im'), ({'deform_exp': '3D_max7_D14'},
-     '3D_max7_D14_K'), ({'data': 'Phantom'}, 'Phantom_4D'),
-    ({'deformed_im_ext': ['Clean', 'Nois']}, 'Noise'), ({'padto': 40}, 'padto 40')])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'cn': 2}, 'does not exist'),
+        ({'stage': 3}, 'accepted: 1, 2, 4'),
+        ({'dsmooth': -1}, 'dsmooth'),
+        ({'type_im': 77}, 'type_im'),
+        ({'deform_exp': '3D_max7_D14'}, '3D_max7_D14_K'),
+        ({'data': 'Phantom'}, 'Phantom_4D'),
+        ({'deformed_im_ext': ['Clean', 'Nois']}, 'Noise'),
+        ({'padto': 40}, 'padto 40'),
+    ],
+)
 def test_bad_requests(setting, info, change, message):
     with pytest.raises(RegNetError, match=message):
         get_item(setting, dict(info, **change))
@@ -265,7 +303,7 @@ def _tiny(setting, info):
 def test_rotated_image_is_refused(setting, info):
     path = su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, stage=1)
     image = sitk.ReadImage(path)
-    image.SetDirection((0., 1., 0., 1., 0., 0., 0., 0., -1.))
+    image.SetDirection((0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
     sitk.WriteImage(image, path)
     with pytest.raises(InputError, match='identity direction'):
         get_item(setting, info)
@@ -279,7 +317,7 @@ def test_the_input_margin_cuts_an_item_to_the_box_of_both_lungs(setting, info, s
     setting['InputMargin'] = 9
     part = make_item(setting, info)
     seen = (whole.im != -2048) | (whole.deformed_im != -2048)
-    margin = int(np.ceil(9. / whole.spacing[0]))
+    margin = int(np.ceil(9.0 / whole.spacing[0]))
     box = []
     for axis in range(3):
         found = np.nonzero(seen.any(axis=tuple(i for i in range(3) if i != axis)))[0]
@@ -293,7 +331,6 @@ def test_the_input_margin_cuts_an_item_to_the_box_of_both_lungs(setting, info, s
 def test_an_input_margin_without_what_it_is_around_is_refused(setting, info, wrong):
     setting.update({'InputMargin': 8, 'InputMask': 'Lung'}, **wrong)
     if 'InputMask' in wrong:
-        setting['deform_exp'] = {info['deform_exp']: dict(
-            load_deform_exp_setting(info['deform_exp']), MaskToZero=None)}
+        setting['deform_exp'] = {info['deform_exp']: dict(load_deform_exp_setting(info['deform_exp']), MaskToZero=None)}
     with pytest.raises(InputError, match='InputMargin'):
         make_item(setting, dict(info, dsmooth=5, stage=4))

@@ -1,10 +1,11 @@
 """Rules that hold for every seed, category and stage: maxima, scaling, no silent zero field, millimetres."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from generation_volumes import make_thorax, write_thorax
 
-from functions.artificial_generation import (
-    categories, mixed_frequency, respiratory_motion, single_frequency, staging)
+from functions.artificial_generation import categories, mixed_frequency, respiratory_motion, single_frequency, staging
 from functions.artificial_generation.categories import category
 from functions.artificial_generation.context import Context
 from functions.artificial_generation.item import get_item, make_item
@@ -12,31 +13,41 @@ from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import deform_method_and_number, load_deform_exp_setting
 from functions.setting.errors import InputError, UnknownNameError
 from functions.setting.seeds import random_state
-from generation_volumes import make_thorax, write_thorax
 
 SEEDS = 12
 #: Largest |component| in mm, one value per deform_number, written out: ratio * M, times 1.2 for breathing.
 LARGEST = {
-    '3D_max7_D14_K': {'single_frequency': [3.5, 7, 7, 7, 7], 'mixed_frequency': [7] * 4,
-                      'respiratory_motion': [8.4] * 4, 'zero': [0]},
-    '3D_max15_D14_K': {'single_frequency': [7.5, 15, 15, 15, 15], 'mixed_frequency': [15] * 4,
-                       'respiratory_motion': [18] * 4, 'zero': [0]},
-    '3D_max20_D14_K': {'single_frequency': [20] * 5, 'mixed_frequency': [20] * 4,
-                       'respiratory_motion': [24] * 4, 'zero': [0]},
-    '3D_max15_SingleFrequency_Visualization': {'single_frequency': [15] * 3}}
-STAGES = {'3D_max7_D14_K': 1, '3D_max15_D14_K': 2, '3D_max20_D14_K': 4,
-          '3D_max15_SingleFrequency_Visualization': 1}
+    '3D_max7_D14_K': {
+        'single_frequency': [3.5, 7, 7, 7, 7],
+        'mixed_frequency': [7] * 4,
+        'respiratory_motion': [8.4] * 4,
+        'zero': [0],
+    },
+    '3D_max15_D14_K': {
+        'single_frequency': [7.5, 15, 15, 15, 15],
+        'mixed_frequency': [15] * 4,
+        'respiratory_motion': [18] * 4,
+        'zero': [0],
+    },
+    '3D_max20_D14_K': {
+        'single_frequency': [20] * 5,
+        'mixed_frequency': [20] * 4,
+        'respiratory_motion': [24] * 4,
+        'zero': [0],
+    },
+    '3D_max15_SingleFrequency_Visualization': {'single_frequency': [15] * 3},
+}
+STAGES = {'3D_max7_D14_K': 1, '3D_max15_D14_K': 2, '3D_max20_D14_K': 4, '3D_max15_SingleFrequency_Visualization': 1}
 
 
 @pytest.fixture(scope='module')
 def coarse():
     """The thorax of 320 x 240 x 280 mm at 8 mm: many fields in little time."""
-    return make_thorax((35, 30, 40), (8., 8., 8.))
+    return make_thorax((35, 30, 40), (8.0, 8.0, 8.0))
 
 
 def options_of(experiment, number, **changes):
-    options = dict(load_deform_exp_setting(experiment), deform_number=number, stage=STAGES[experiment],
-                   dvf_pad=0)
+    options = dict(load_deform_exp_setting(experiment), deform_number=number, stage=STAGES[experiment], dvf_pad=0)
     options.update(changes)
     return options
 
@@ -70,12 +81,13 @@ def test_normalisation_scales_and_does_nothing_else(coarse, name, experiment):
         for seed in range(3):
             raw = make(coarse, name, options_of(experiment, number, DVFNormalization=False), seed)
             scaled = make(coarse, name, options_of(experiment, number), seed)
-            factor = min(1., largest / np.abs(raw).max())
+            factor = min(1.0, largest / np.abs(raw).max())
             np.testing.assert_allclose(scaled, raw * factor, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('module, low, high', [(single_frequency, 0, 1.7), (respiratory_motion, 0, 1.7),
-                                               (mixed_frequency, 1, 2)])
+@pytest.mark.parametrize(
+    'module, low, high', [(single_frequency, 0, 1.7), (respiratory_motion, 0, 1.7), (mixed_frequency, 1, 2)]
+)
 def test_coefficients_obey_the_rule_of_their_category(coarse, monkeypatch, module, low, high):
     """max |c| in units of m: at most 1.7 for single frequency and breathing, 1 to 2 for mixed frequency."""
     seen, draw, name = [], module.random_field, module.__name__.split('.')[-1]
@@ -106,8 +118,11 @@ def test_grids_of_the_visualisation_have_40_30_and_20_mm(setting, info):
     for dsmooth, grid in enumerate((40, 30, 20)):
         item = get_item(setting, dict(info, deform_exp=name, dsmooth=dsmooth))
         assert 3 < np.abs(item.dvf).max() <= 15 * (1 + 1e-5)
-        image = sitk.ReadImage(su.address_generator(setting, 'BSplineTransformIm', data='Phantom_4D', cn=1,
-                                                    deform_exp=name, dsmooth=dsmooth, stage=1))
+        image = sitk.ReadImage(
+            su.address_generator(
+                setting, 'BSplineTransformIm', data='Phantom_4D', cn=1, deform_exp=name, dsmooth=dsmooth, stage=1
+            )
+        )
         mesh = np.round(np.array([320, 240, 280]) / grid)
         assert image.GetSize() == tuple(int(n) + 3 for n in mesh)
         np.testing.assert_allclose(image.GetSpacing(), [320, 240, 280] / mesh, rtol=0.02)
@@ -115,21 +130,25 @@ def test_grids_of_the_visualisation_have_40_30_and_20_mm(setting, info):
 
 # ------------------------------------------------------------------------------------------- never silent
 
+
 def without(volumes, *names):
     return volumes._replace(**{name: np.zeros_like(getattr(volumes, name)) for name in names})
 
 
 def test_a_field_that_would_be_zero_is_an_error_with_its_cause(coarse):
-    small = make_thorax((8, 8, 8), (2., 2., 2.))
+    small = make_thorax((8, 8, 8), (2.0, 2.0, 2.0))
     for name in ('single_frequency', 'respiratory_motion', 'mixed_frequency'):
-        options = options_of('3D_max7_D14_K', 0, Canny_LowerThreshold=1., Canny_UpperThreshold=2.)
-        with pytest.raises(InputError, match='identically zero: the volume of 16 x 16 x 16 mm .* too small '
-                                             'for a B-spline grid of 50'):
+        options = options_of('3D_max7_D14_K', 0, Canny_LowerThreshold=1.0, Canny_UpperThreshold=2.0)
+        with pytest.raises(
+            InputError, match='identically zero: the volume of 16 x 16 x 16 mm .* too small for a B-spline grid of 50'
+        ):
             make(small, name, options)
     for name in ('single_frequency', 'respiratory_motion'):
         options = options_of('3D_max7_D14_K', 0)
-        options[{'single_frequency': 'SingleFrequency', 'respiratory_motion': 'RespiratoryMotion'}[name]
-                + '_SetGridBorderToZero'] = [[9, 9, 9]]
+        options[
+            {'single_frequency': 'SingleFrequency', 'respiratory_motion': 'RespiratoryMotion'}[name]
+            + '_SetGridBorderToZero'
+        ] = [[9, 9, 9]]
         with pytest.raises(InputError, match='identically zero.*border of .9, 9, 9. control points'):
             make(coarse, name, options)
         with pytest.raises(InputError, match=name + ' field is identically zero: its mask leaves nothing'):
@@ -137,8 +156,11 @@ def test_a_field_that_would_be_zero_is_an_error_with_its_cause(coarse):
     with pytest.raises(InputError, match='lung mask is empty'):
         make(without(coarse, 'lung'), 'respiratory_motion', options_of('3D_max7_D14_K', 0))
     with pytest.raises(InputError, match='every selected voxel was emptied again; .* blocks of 2000 mm'):
-        make(coarse, 'mixed_frequency', options_of('3D_max7_D14_K', 0, MixedFrequency_BlockRadius=1000,
-                                                   MixedFrequency_Np=[2]))
+        make(
+            coarse,
+            'mixed_frequency',
+            options_of('3D_max7_D14_K', 0, MixedFrequency_BlockRadius=1000, MixedFrequency_Np=[2]),
+        )
     with pytest.raises(InputError, match='mixed_frequency field is identically zero: the image has no edge'):
         make(without(coarse, 'im'), 'mixed_frequency', options_of('3D_max7_D14_K', 0))
 
@@ -162,6 +184,7 @@ def test_a_new_category_is_one_function_and_one_line_and_cannot_be_silently_zero
 
 # ------------------------------------------------------------------------------------ stages, repetition
 
+
 @pytest.mark.parametrize('stage', [1, 2, 4])
 @pytest.mark.parametrize('name', sorted(categories.CATEGORIES))
 def test_fields_are_in_millimetres_at_every_stage(setting, info, name, stage):
@@ -169,13 +192,17 @@ def test_fields_are_in_millimetres_at_every_stage(setting, info, name, stage):
     category's field at stage s is as long as at stage 1."""
     setting['deform_exp']['3D_max7_D14_K']['DeformMethods'] = [name]
     item = get_item(setting, dict(info, stage=stage, deformed_im_ext=['Clean']))
-    original = sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1,
-                                                   stage=stage))
-    assert original.GetSpacing() == (4. * stage,) * 3
+    original = sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, stage=stage))
+    assert original.GetSpacing() == (4.0 * stage,) * 3
     field = sitk.GetImageFromArray(item.dvf.astype(float), isVector=True)
     field.CopyInformation(original)
-    warped = sitk.Resample(sitk.Cast(original, sitk.sitkFloat32), original,
-                           sitk.DisplacementFieldTransform(field), sitk.sitkBSpline, -2048.)
+    warped = sitk.Resample(
+        sitk.Cast(original, sitk.sitkFloat32),
+        original,
+        sitk.DisplacementFieldTransform(field),
+        sitk.sitkBSpline,
+        -2048.0,
+    )
     inside = item.mask > 0
     np.testing.assert_allclose(item.deformed_im[inside], sitk.GetArrayFromImage(warped)[inside], atol=0.51)
     if name == 'respiratory_motion':
@@ -186,7 +213,7 @@ def test_fields_are_in_millimetres_at_every_stage(setting, info, name, stage):
         assert 1.5 < np.abs(item.dvf).max() <= 7 * (1 + 1e-5)
 
 
-@pytest.mark.parametrize('spacing', [8., 16.])
+@pytest.mark.parametrize('spacing', [8.0, 16.0])
 def test_breathing_of_a_category_at_coarse_stages_is_its_formula(spacing):
     """Without spline, smoothing and limit the field is t0 f(z) and (c - y) s0 f(z) in mm for any voxel."""
     shape = tuple(int(n // spacing) for n in (288, 240, 320))
@@ -199,13 +226,13 @@ def test_breathing_of_a_category_at_coarse_stages_is_its_formula(spacing):
     t0, s0, shift = rng.uniform(0.8, 1.1) * 30, rng.uniform(0.8, 1.1) * 0.12, rng.uniform(2, 12)
     places = np.argwhere(volumes.lung > 0)
     diaphragm, top, back = places[:, 0].min(), places[:, 0].max(), places[:, 1].max()
-    half = (top - diaphragm) / 2.
+    half = (top - diaphragm) / 2.0
     centre = np.round(back - shift / spacing)
     for z, y, x in np.argwhere(volumes.torso > 0)[::7]:
-        share = 1. if z < diaphragm else 0.
+        share = 1.0 if z < diaphragm else 0.0
         if diaphragm <= z < diaphragm + half:
             share = 1 - np.log(1 + (z - diaphragm) * 1.3 / half) / np.log(2.3)
-        expected = (0., (centre - y) * spacing * s0 * share, t0 * share)
+        expected = (0.0, (centre - y) * spacing * s0 * share, t0 * share)
         np.testing.assert_allclose(dvf[z, y, x], expected, atol=1e-4)
 
 
@@ -217,7 +244,7 @@ def test_the_same_item_twice_in_a_process_with_others_between(setting, info):
     wanted = [(dsmooth, stage) for dsmooth in (0, 5, 9, 13, 14, 23) for stage in (1, 2)]
     first = {key: digest(*key) for key in wanted}
     staging.clear_cache()
-    np.random.seed(7)       # nobody else's random numbers count
+    np.random.seed(7)  # nobody else's random numbers count
     for key in wanted[::-1]:
         assert digest(*key) == first[key], key
     assert len({tuple(value) for value in first.values()}) == len(wanted)
@@ -228,7 +255,7 @@ def test_down_sampled_originals_are_made_once(setting, info, thorax, monkeypatch
     monkeypatch.setattr(staging, 'downsample', lambda im, stage: calls.append(stage) or downsample(im, stage))
     for dsmooth in (1, 5, 13):
         get_item(setting, dict(info, dsmooth=dsmooth, stage=2))
-    staging.clear_cache()       # as another process would begin
+    staging.clear_cache()  # as another process would begin
     get_item(setting, dict(info, dsmooth=9, stage=2))
     get_item(setting, dict(info, dsmooth=9, stage=2, deform_exp='3D_max15_D14_K'))
     assert calls == [2]

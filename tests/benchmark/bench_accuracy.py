@@ -10,6 +10,7 @@ elastix on the PATH:
 FOLDER keeps pairs and results, so that an interrupted run goes on and classical methods run once. Real scans
 are files or DICOM folders. --sanity measures identity, translations and swapped images instead.
 """
+
 import argparse
 import json
 import os
@@ -19,13 +20,14 @@ import numpy as np
 import SimpleITK as sitk
 
 METHODS = ('affine', 'bspline_3', 'regnet')
-MOTIONS = (10., 18., 25.)
+MOTIONS = (10.0, 18.0, 25.0)
 MASKS = ('fixed_lung', 'moving_lung', 'fixed_torso', 'moving_torso')
 
 
 def phantom_pair(folder, cn):
     """Write a patient of the phantom; landmarks are exact."""
     from functions.phantom.case import Case
+
     case = Case(cn)
     files = {}
     for role, phase in (('fixed', 0), ('moving', 5)):
@@ -35,12 +37,13 @@ def phantom_pair(folder, cn):
 
 def real_pair(folder, source, largest, number):
     """Write a scan that breathes."""
+    from functions.registration.box import box_of, cut
     from functions.registration.scans import isotropic_scan, read_scan
     from tests.benchmark.real_breathing import RealBreathing
-    from functions.registration.box import box_of, cut
+
     scan = isotropic_scan(read_scan(source, 'fixed'), 'Lung')
     # Half of what is scanned is air.
-    box = box_of([scan.masks['Torso']], 15.)
+    box = box_of([scan.masks['Torso']], 15.0)
     image, lung, torso = [cut(image, box) for image in (scan.image, scan.masks['Lung'], scan.masks['Torso'])]
     model = RealBreathing(image, lung, largest, number)
     fixed, moving, masks, _ = model.pair(torso)
@@ -57,7 +60,7 @@ def write_pair(folder, images, fixed_points, moving_points):
         json.dump({'fixed': fixed_points.tolist(), 'moving': moving_points.tolist()}, stream)
 
 
-class PairFiles(object):
+class PairFiles:
     """A pair on disk and what has been measured of it."""
 
     def __init__(self, folder, make):
@@ -77,7 +80,7 @@ class PairFiles(object):
 
     def measured(self, name, run):
         """{'errors', 'folding', 'seconds'} of a method, from its file where it has run before."""
-        path = self.path('measures_{}.json'.format(name))
+        path = self.path(f'measures_{name}.json')
         if not os.path.exists(path):
             start = time.time()
             dvf, seconds = run(self)
@@ -93,8 +96,9 @@ class PairFiles(object):
         from functions.evaluation.tre import error_vectors
         from functions.image.dvf import jacobian_determinant_of
         from functions.registration.measures import folding
+
         errors = np.linalg.norm(error_vectors(self.points[0], self.points[1], dvf), axis=1)
-        folded = 0. if dvf is None else folding(jacobian_determinant_of(dvf), self.image('fixed_lung'))
+        folded = 0.0 if dvf is None else folding(jacobian_determinant_of(dvf), self.image('fixed_lung'))
         return {'errors': errors.tolist(), 'folding': folded}
 
 
@@ -102,21 +106,25 @@ def affine_of(pair):
     """The affine transform of a pair (by elastix, inside the torso masks), found once."""
     from functions.image.transforms import write_affine
     from functions.registration.affine import read_affine, register_affine
+
     path = pair.path('affine.tfm')
     if not os.path.exists(path):
-        found = register_affine(pair.image('fixed'), pair.image('moving'), None, pair.image('fixed_torso'),
-                                pair.image('moving_torso'))
+        found = register_affine(
+            pair.image('fixed'), pair.image('moving'), None, pair.image('fixed_torso'), pair.image('moving_torso')
+        )
         write_affine(found.transform, path)
     return read_affine(path)
 
 
 def by_affine(pair):
     from functions.image.transforms import total_dvf
+
     return total_dvf(affine_of(pair), None, pair.image('fixed')), None
 
 
 def by_bspline(pair):
     from functions.elastix.registration import bspline
+
     affine, start = affine_of(pair), time.time()
     field = bspline(pair.image('fixed'), pair.image('moving'), pair.image('fixed_lung'), None, affine)
     return field, time.time() - start
@@ -124,16 +132,21 @@ def by_bspline(pair):
 
 def by_networks(model, affine=True, **options):
     """A method: the networks of an opened model after the affine of the pair (or none)."""
+
     def run(pair):
         from functions.registration import register
+
         way = 'none'
         if affine:
             affine_of(pair)
             way = pair.path('affine.tfm')
-        found = register(pair.path('fixed.mha'), pair.path('moving.mha'), model, affine=way,
-                         **dict(pair.masks, **options))
-        return found.dvf, sum(found.seconds[key] for key in found.seconds
-                              if not key.startswith('network of') and key != 'affine')
+        found = register(
+            pair.path('fixed.mha'), pair.path('moving.mha'), model, affine=way, **dict(pair.masks, **options)
+        )
+        return found.dvf, sum(
+            found.seconds[key] for key in found.seconds if not key.startswith('network of') and key != 'affine'
+        )
+
     return run
 
 
@@ -142,15 +155,23 @@ def line(name, measures):
     errors = np.concatenate([measure['errors'] for measure in measures])
     means = [np.mean(measure['errors']) for measure in measures]
     return '| {} | {:.2f} ± {:.2f} | {:.2f} | {:.2f} | {:.2f} to {:.2f} | {:.3f} | {:.0f} |'.format(
-        name, errors.mean(), errors.std(), np.median(errors), np.percentile(errors, 95), min(means), max(means),
+        name,
+        errors.mean(),
+        errors.std(),
+        np.median(errors),
+        np.percentile(errors, 95),
+        min(means),
+        max(means),
         np.mean([measure['folding'] for measure in measures]),
-        np.mean([measure.get('seconds') or 0 for measure in measures]))
+        np.mean([measure.get('seconds') or 0 for measure in measures]),
+    )
 
 
 def sanity(model, pair):
     """Identity, known translations, swapped images: a line each."""
     from functions.image.volume_io import array_view
     from functions.registration import register
+
     fixed, lung = pair.image('fixed'), pair.image('fixed_lung')
     inside = array_view(lung) != 0
 
@@ -158,22 +179,23 @@ def sanity(model, pair):
         found = register(first, second, model, affine='none', fixed_lung=first_lung, moving_lung=second_lung)
         return array_view(found.dvf)
 
-    print('identity: median |u| {:.2f} mm'.format(
-        np.median(np.linalg.norm(field(fixed, fixed, lung, lung)[inside], axis=1))))
-    for shift in ((0., 0., 6.), (0., 8., 0.), (5., -3., -10.)):
+    print(f'identity: median |u| {np.median(np.linalg.norm(field(fixed, fixed, lung, lung)[inside], axis=1)):.2f} mm')
+    for shift in ((0.0, 0.0, 6.0), (0.0, 8.0, 0.0), (5.0, -3.0, -10.0)):
         moved, moved_lung = sitk.Image(fixed), sitk.Image(lung)
         for image in (moved, moved_lung):
             image.SetOrigin((np.array(image.GetOrigin()) + shift).tolist())
         found = field(fixed, moved, lung, moved_lung)[inside]
-        print('translation {}: found {} on average, median error {:.2f} mm'.format(
-            shift, np.round(found.mean(axis=0), 2).tolist(), np.median(np.linalg.norm(found - shift, axis=1))))
+        print(
+            f'translation {shift}: found {np.round(found.mean(axis=0), 2).tolist()} on average, median error {np.median(np.linalg.norm(found - shift, axis=1)):.2f} mm'
+        )
     moving, moving_lung = pair.image('moving'), pair.image('moving_lung')
     there = register(fixed, moving, model, affine='none', fixed_lung=lung, moving_lung=moving_lung).dvf
     back = register(moving, fixed, model, affine='none', fixed_lung=moving_lung, moving_lung=lung).dvf
     from functions.image.dvf import compose
-    print('swapped: there and back again misses by {:.2f} mm (median; there alone moves by {:.2f})'.format(
-        np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)),
-        np.median(np.linalg.norm(array_view(there)[inside], axis=1))))
+
+    print(
+        f'swapped: there and back again misses by {np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)):.2f} mm (median; there alone moves by {np.median(np.linalg.norm(array_view(there)[inside], axis=1)):.2f})'
+    )
 
 
 def main(words=None):
@@ -196,20 +218,32 @@ def main(words=None):
     pairs = {}
     if 'phantom' in arguments.sets:
         pairs['phantom'] = [
-            PairFiles(os.path.join(arguments.folder, 'phantom{:02d}'.format(cn)),
-                      lambda folder, cn=cn: phantom_pair(folder, cn)) for cn in arguments.cases]
+            PairFiles(
+                os.path.join(arguments.folder, f'phantom{cn:02d}'), lambda folder, cn=cn: phantom_pair(folder, cn)
+            )
+            for cn in arguments.cases
+        ]
     for largest in MOTIONS if 'real' in arguments.sets and arguments.real else ():
-        pairs['real, {:g} mm'.format(largest)] = [
-            PairFiles(os.path.join(arguments.folder, 'real{}_{:g}'.format(number, largest)),
-                      lambda folder, source=source, number=number: real_pair(folder, source, largest, number))
-            for number, source in enumerate(arguments.real, 1)]
+        pairs[f'real, {largest:g} mm'] = [
+            PairFiles(
+                os.path.join(arguments.folder, f'real{number}_{largest:g}'),
+                lambda folder, source=source, number=number: real_pair(folder, source, largest, number),
+            )
+            for number, source in enumerate(arguments.real, 1)
+        ]
     methods = {'affine': by_affine, 'bspline_3': by_bspline}
     model = None
     if arguments.sanity or 'regnet' in arguments.methods:
         from functions.registration import open_model
+
         model = open_model(arguments.model, arguments.stages)
-        methods['regnet'] = by_networks(model, not arguments.no_affine, composition=arguments.composition,
-                                        diffeomorphic=arguments.diffeomorphic, input_mask=arguments.input_mask)
+        methods['regnet'] = by_networks(
+            model,
+            not arguments.no_affine,
+            composition=arguments.composition,
+            diffeomorphic=arguments.diffeomorphic,
+            input_mask=arguments.input_mask,
+        )
     if arguments.sanity:
         for name, found in pairs.items():
             print(name)
@@ -220,8 +254,7 @@ def main(words=None):
         print(line(name + ', before', [pair.measure(None) for pair in found]), flush=True)
         for method in arguments.methods:
             key = arguments.name if method == 'regnet' else method
-            print(line('{}, {}'.format(name, key), [pair.measured(key, methods[method]) for pair in found]),
-                  flush=True)
+            print(line(f'{name}, {key}', [pair.measured(key, methods[method]) for pair in found]), flush=True)
 
 
 if __name__ == '__main__':

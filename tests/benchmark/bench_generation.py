@@ -9,6 +9,7 @@ same size. All numbers are ratios of one run. From the repository's folder:
 The throughput is that of whole calls of ``generate_batch``, from an empty folder to the finished report: the
 start of the worker processes and the last item, during which one of two workers has nothing to do, are in it.
 """
+
 import argparse
 import os
 import resource
@@ -22,9 +23,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-ENVIRONMENT = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
-                                      'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
-ENVIRONMENT['MALLOC_MMAP_THRESHOLD_'] = '1048576'    # as in the workers of a batch
+ENVIRONMENT = dict.fromkeys(
+    ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'), '1'
+)
+ENVIRONMENT['MALLOC_MMAP_THRESHOLD_'] = '1048576'  # as in the workers of a batch
 CASES = [('respiratory_motion', 0), ('single_frequency', 6), ('mixed_frequency', 9), ('zero', 13)]
 
 
@@ -47,6 +49,7 @@ def make_image(size):
 def make_setting(root, size):
     """Setting with one case of that image in a temporary folder."""
     from functions.setting import setting_utils as su
+
     setting = su.initialize_setting('Benchmark', where_to_run='Root')
     setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
     su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
@@ -69,8 +72,12 @@ def timed(function, repeats=3):
 
 def show(name, seconds, yardstick, limit=None):
     """Print one line of the table."""
-    print('{:42s} {:6.2f} {:6.2f} {}'.format(name, seconds[0] / yardstick[0], seconds[1] / yardstick[1],
-                                             '' if limit is None else 'at most {}'.format(limit)), flush=True)
+    print(
+        '{:42s} {:6.2f} {:6.2f} {}'.format(
+            name, seconds[0] / yardstick[0], seconds[1] / yardstick[1], '' if limit is None else f'at most {limit}'
+        ),
+        flush=True,
+    )
 
 
 def measure(size, only):
@@ -79,6 +86,7 @@ def measure(size, only):
     from functions.artificial_generation.bspline_field import random_field
     from functions.artificial_generation.context import Context
     from functions.artificial_generation.item import get_item
+
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     root = tempfile.mkdtemp() + '/'
     try:
@@ -86,15 +94,17 @@ def measure(size, only):
         options = dict(setting['deform_exp']['3D_max7_D14_K'], deform_number=0, stage=1, dvf_pad=0)
         arrays = make_image(size)
         image = sitk.GetImageFromArray(arrays[0])
-        field, _ = random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.)
+        field, _ = random_field(np.random.RandomState(0), arrays[0].shape, (1.0,) * 3, 45, 7.0)
         vectors = np.moveaxis(field, 0, -1).astype(float, order='C')
         dvf = sitk.GetImageFromArray(vectors, isVector=True)
         transform = sitk.DisplacementFieldTransform(dvf)
-        yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.))
-        print('yardstick (sitk.Resample, B-spline, {0}^3, one thread): {1:.2f} s of processor time, '
-              '{2:.2f} s\n'
-              'in yardsticks:{3:>33s} {4:>6s}'.format(size, yardstick[0], yardstick[1], 'CPU', 'wall'))
-        seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.,) * 3, 45, 7.))
+        yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.0))
+        print(
+            'yardstick (sitk.Resample, B-spline, {}^3, one thread): {:.2f} s of processor time, '
+            '{:.2f} s\n'
+            'in yardsticks:{:>33s} {:>6s}'.format(size, yardstick[0], yardstick[1], 'CPU', 'wall')
+        )
+        seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.0,) * 3, 45, 7.0))
         show('B-spline field', seconds, yardstick, 0.1)
         context = Context(arrays[0], arrays[1], arrays[2], options)
         seconds = timed(lambda: (setattr(context, '_edges', None), context.edges), 1)
@@ -104,17 +114,29 @@ def measure(size, only):
         seconds = timed(lambda: mixed_frequency.select(edges, arrays[1], rng, 200, (20,) * 3))
         show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
         del field, vectors, dvf, transform, context, edges, arrays
-        info = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'padto': None,
-                'stage': 1, 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']}
+        info = {
+            'data': 'Phantom_4D',
+            'type_im': 0,
+            'cn': 1,
+            'deform_exp': '3D_max7_D14_K',
+            'padto': None,
+            'stage': 1,
+            'deformed_im_ext': ['Clean', 'Sponge', 'Noise'],
+        }
         for name, dsmooth in CASES:
             if only and name not in only:
                 continue
             # The experiment with this category first gives the item on the existing image; as it is, one with
             # a next image.
-            first = dict(setting, deform_exp={'3D_max7_D14_K': dict(
-                setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])})
-            for label, own, number, limit in (('existing image', first, 0, 2.5),
-                                              ('with next image', setting, dsmooth or 14, 4)):
+            first = dict(
+                setting,
+                deform_exp={'3D_max7_D14_K': dict(setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])},
+            )
+            for label, own, number, limit in (
+                ('existing image', first, 0, 2.5),
+                ('with next image', setting, dsmooth or 14, 4),
+            ):
+
                 def get(own=own, number=number):
                     shutil.rmtree(root + 'Elastix', ignore_errors=True)
                     get_item(own, dict(info, dsmooth=number))
@@ -127,45 +149,67 @@ def measure(size, only):
 def measure_memory(size, name):
     """Print the peak memory of a process that makes one item with its next image."""
     from functions.artificial_generation.item import produce
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     root = tempfile.mkdtemp() + '/'
     try:
-        subprocess.run([sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size',
-                        str(size)],
-                       check=True)
+        subprocess.run(
+            [sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size', str(size)],
+            check=True,
+        )
         from functions.setting import setting_utils as su
+
         setting = su.initialize_setting('Benchmark', where_to_run='Root')
-        setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/',
-                       stage=1)
+        setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
         su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
-        produce(setting,
-                {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1,
-                          'dsmooth': dict(CASES)[name] or 14,
-                 'deformed_im_ext': ['Clean', 'Sponge', 'Noise']})
+        produce(
+            setting,
+            {
+                'data': 'Phantom_4D',
+                'type_im': 0,
+                'cn': 1,
+                'deform_exp': '3D_max7_D14_K',
+                'stage': 1,
+                'dsmooth': dict(CASES)[name] or 14,
+                'deformed_im_ext': ['Clean', 'Sponge', 'Noise'],
+            },
+        )
     finally:
         shutil.rmtree(root)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print('{:42s} {:6.0f} bytes per voxel of peak memory, {:.0f} MB of it libraries (at most 64)'.format(
-        name + ', with next image', 1024. * peak / size ** 3, before / 1024.))
+    print(
+        '{:42s} {:6.0f} bytes per voxel of peak memory, {:.0f} MB of it libraries (at most 64)'.format(
+            name + ', with next image', 1024.0 * peak / size**3, before / 1024.0
+        )
+    )
 
 
 def processor_time():
     """Seconds of processor time of this process and of its children that have ended."""
-    return sum(usage.ru_utime + usage.ru_stime for usage in map(
-        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def measure_throughput(size, items, repeats=2):
     """Print the items per minute of 1 and of 2 workers and their ratio, shortest of a few runs each."""
     from functions.artificial_generation.batch import generate_batch
+
     root = tempfile.mkdtemp() + '/'
     try:
         setting = make_setting(root, size)
         setting['verbose'] = False
-        setting['DataExpDict'] = [{
-            'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1],
-            'TrainingTypeImList': [0], 'TrainingDSmoothList': list(range(items)),
-            'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise']}]
+        setting['DataExpDict'] = [
+            {
+                'data': 'Phantom_4D',
+                'deform_exp': '3D_max7_D14_K',
+                'TrainingCNList': [1],
+                'TrainingTypeImList': [0],
+                'TrainingDSmoothList': list(range(items)),
+                'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+            }
+        ]
         seconds = {1: [], 2: []}
         for n_workers in [1, 2] * repeats:
             shutil.rmtree(root + 'Elastix', ignore_errors=True)
@@ -174,25 +218,39 @@ def measure_throughput(size, items, repeats=2):
             if len(report.made) != items:
                 raise SystemExit(str(report))
             seconds[n_workers].append(report.seconds)
-            print('{} worker{}: {} items in {:.1f} s, {:.1f} s of processor time; load of the machine {:.2f}'
-                  .format(n_workers, 's' * (n_workers > 1), items, report.seconds,
-                          processor_time() - before, os.getloadavg()[0]), flush=True)
+            print(
+                '{} worker{}: {} items in {:.1f} s, {:.1f} s of processor time; load of the machine {:.2f}'.format(
+                    n_workers,
+                    's' * (n_workers > 1),
+                    items,
+                    report.seconds,
+                    processor_time() - before,
+                    os.getloadavg()[0],
+                ),
+                flush=True,
+            )
     finally:
         shutil.rmtree(root)
-    alone, together = [60. * items / min(seconds[n_workers]) for n_workers in (1, 2)]
-    print('{:42s} {:6.2f} times that of 1 ({:.1f} and {:.1f} images/min; at least 1.7)'.format(
-        'throughput of 2 workers', together / alone, together, alone))
+    alone, together = [60.0 * items / min(seconds[n_workers]) for n_workers in (1, 2)]
+    print(
+        '{:42s} {:6.2f} times that of 1 ({:.1f} and {:.1f} images/min; at least 1.7)'.format(
+            'throughput of 2 workers', together / alone, together, alone
+        )
+    )
 
 
 def main():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=200, help='voxels along each axis')
     parser.add_argument('--only', default='', help='categories, separated by commas')
-    parser.add_argument('--throughput', type=int, metavar='ITEMS',
-                        help='only the throughput of 2 workers against 1, over so many items '
-                             '(from size 160 on: mixed frequency needs lungs of some size)')
+    parser.add_argument(
+        '--throughput',
+        type=int,
+        metavar='ITEMS',
+        help='only the throughput of 2 workers against 1, over so many items '
+        '(from size 160 on: mixed frequency needs lungs of some size)',
+    )
     parser.add_argument('--memory', help=argparse.SUPPRESS)
     parser.add_argument('--prepare', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -214,8 +272,7 @@ def main():
                 if not arguments.only or name in arguments.only.split(','):
                     subprocess.run(command + ['--memory', name], check=True, env=environment)
         if arguments.throughput or not arguments.only:
-            subprocess.run(command + ['--throughput', str(arguments.throughput or 16)], check=True,
-                           env=environment)
+            subprocess.run(command + ['--throughput', str(arguments.throughput or 16)], check=True, env=environment)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ machine meets all of them. From the repository's folder, on either TensorFlow:
 
     python -m tests.benchmark.bench_network [--only unet1,crop4] [--threads 2] [--repeats 3] [--profile]
 """
+
 import argparse
 import json
 import resource
@@ -22,11 +23,14 @@ GRAPHS = ('ours', 'reference')
 def flops(description, side):
     """Multiplications and additions of the convolutions of one forward pass of a cube."""
     sizes, channels = description.sizes(side), description.channels()
-    return sum(2. * layer.kernel ** 3 * channels[layer.inputs[0]] * layer.filters * sizes[layer.name] ** 3
-               for layer in description.layers if layer.kind == 'conv')
+    return sum(
+        2.0 * layer.kernel**3 * channels[layer.inputs[0]] * layer.filters * sizes[layer.name] ** 3
+        for layer in description.layers
+        if layer.kind == 'conv'
+    )
 
 
-class Pass(object):
+class Pass:
     """One graph and its session: a forward pass or a training step of a network."""
 
     def __init__(self, name, side, graph, training, threads):
@@ -36,6 +40,7 @@ class Pass(object):
         from functions.tf_utils.losses import bending_energy, huber
         from functions.tf_utils.sessions import open_session
         from tests.benchmark.reference_graph import reference_bending_energy, reference_graph
+
         self.description = network_description(name)
         output = self.description.output_size(side)
         random = np.random.RandomState(0)
@@ -69,12 +74,13 @@ def matrix_product(threads, size=2048):
     """A function that multiplies two float32 matrices, and its operations."""
     from functions.tf_utils.backend import tf
     from functions.tf_utils.sessions import open_session
+
     with tf.Graph().as_default() as graph:
         matrix = tf.get_variable('matrix', initializer=np.random.RandomState(0).rand(size, size).astype(np.float32))
         fetch, initialise = tf.reduce_max(tf.matmul(matrix, matrix)), tf.global_variables_initializer()
     session = open_session(graph, threads)
     session.run(initialise)
-    return lambda: session.run(fetch), 2. * size ** 3
+    return lambda: session.run(fetch), 2.0 * size**3
 
 
 def fastest(functions, repeats):
@@ -98,10 +104,20 @@ def measure(name, threads, repeats):
         seconds = fastest([lambda: [product() for _ in range(4)], ours, reference], repeats)
         rate = 4 * product_flops / seconds[0]
         work = flops(ours.description, side) * (3 if training else 1)
-        print('{:12s} {:8s} {:3d}^3  {:7.2f} s  {:4.0f} % of the matrix-product rate ({:.0f} GFLOP/s); '
-              'reference graph {:6.2f} s, {:.2f} x'.format(
-                  name, 'step' if training else 'forward', side, seconds[1], 100 * work / seconds[1] / rate, rate / 1e9,
-                  seconds[2], seconds[2] / seconds[1]), flush=True)
+        print(
+            '{:12s} {:8s} {:3d}^3  {:7.2f} s  {:4.0f} % of the matrix-product rate ({:.0f} GFLOP/s); '
+            'reference graph {:6.2f} s, {:.2f} x'.format(
+                name,
+                'step' if training else 'forward',
+                side,
+                seconds[1],
+                100 * work / seconds[1] / rate,
+                rate / 1e9,
+                seconds[2],
+                seconds[2] / seconds[1],
+            ),
+            flush=True,
+        )
 
 
 def measure_memory(name, graph, threads):
@@ -116,21 +132,28 @@ def measure_memory(name, graph, threads):
 def profile(name, threads):
     """Print the operations in which a forward pass spends its time."""
     from functions.tf_utils.backend import tf
+
     for training, side in zip((False, True), SIDES[name]):
         run = Pass(name, side, 'ours', training, threads)
         run()
         options, metadata = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), tf.RunMetadata()
         run(options=options, run_metadata=metadata)
-        rows = [(node.all_end_rel_micros * 1e-6, node.node_name, node.timeline_label)
-                for device in metadata.step_stats.dev_stats for node in device.node_stats]
-        print('{} {} {}^3: {:.2f} s in all operations'.format(
-            name, 'step' if training else 'forward', side, sum(row[0] for row in rows)))
+        rows = [
+            (node.all_end_rel_micros * 1e-6, node.node_name, node.timeline_label)
+            for device in metadata.step_stats.dev_stats
+            for node in device.node_stats
+        ]
+        print(
+            '{} {} {}^3: {:.2f} s in all operations'.format(
+                name, 'step' if training else 'forward', side, sum(row[0] for row in rows)
+            )
+        )
         kinds = {}
         for seconds, _, label in rows:
             kind = label.split(' = ')[-1].split('(')[0]
-            kinds[kind] = kinds.get(kind, 0.) + seconds
+            kinds[kind] = kinds.get(kind, 0.0) + seconds
         for kind, seconds in sorted(kinds.items(), key=lambda item: -item[1])[:12]:
-            print('  {:7.3f} s  {}'.format(seconds, kind))
+            print(f'  {seconds:7.3f} s  {kind}')
         print()
         for seconds, node, label in sorted(rows, reverse=True)[:40]:
             print('  {:7.3f} s  {}  {}'.format(seconds, node, label.split(' = ')[-1][:60]))
@@ -146,8 +169,16 @@ def main():
     parser.add_argument('--speed', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument('--memory', choices=GRAPHS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    command = [sys.executable, '-m', 'tests.benchmark.bench_network', '--threads', str(arguments.threads),
-               '--repeats', str(arguments.repeats), '--only']
+    command = [
+        sys.executable,
+        '-m',
+        'tests.benchmark.bench_network',
+        '--threads',
+        str(arguments.threads),
+        '--repeats',
+        str(arguments.repeats),
+        '--only',
+    ]
     if arguments.profile or arguments.speed or arguments.memory:
         if arguments.profile:
             profile(arguments.only, arguments.threads)
@@ -158,10 +189,18 @@ def main():
         return
     for name in arguments.only.split(','):
         subprocess.run(command + [name, '--speed'], check=True)
-        peaks = [json.loads(subprocess.run(command + [name, '--memory', graph], check=True,
-                                           stdout=subprocess.PIPE).stdout.splitlines()[-1]) for graph in GRAPHS]
-        print('{:12s} step     {:3d}^3  {:7.2f} GB of peak memory; reference graph {:.2f} GB, {:.2f} of it'.format(
-            name, SIDES[name][1], peaks[0] / 1e9, peaks[1] / 1e9, peaks[0] / float(peaks[1])), flush=True)
+        peaks = [
+            json.loads(
+                subprocess.run(
+                    command + [name, '--memory', graph], check=True, stdout=subprocess.PIPE
+                ).stdout.splitlines()[-1]
+            )
+            for graph in GRAPHS
+        ]
+        print(
+            f'{name:12s} step     {SIDES[name][1]:3d}^3  {peaks[0] / 1e9:7.2f} GB of peak memory; reference graph {peaks[1] / 1e9:.2f} GB, {peaks[0] / float(peaks[1]):.2f} of it',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ the first image the first batch is there. From the repository's folder:
 
     python -m tests.benchmark.bench_reading [--size 200] [--images 16] [--steps 200]
 """
+
 import argparse
 import os
 import subprocess
@@ -14,10 +15,11 @@ import time
 
 import numpy as np
 
-ENVIRONMENT = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
-                                      'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')}
+ENVIRONMENT = dict.fromkeys(
+    ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'), '1'
+)
 STEP_S = 0.05
-LIMITS = [2., 7.]
+LIMITS = [2.0, 7.0]
 # Patches of crop4: images of 101 voxels, DVFs of 21.
 RADIUS, RADIUS_DVF, BATCH_SIZE, SAMPLES = 50, 10, 15, 50
 
@@ -26,27 +28,39 @@ def make_items(n_images, size):
     """im_info and item of different images: smooth motion of up to 7 mm, noise as intensities."""
     from functions.artificial_generation.bspline_field import random_field
     from functions.artificial_generation.item import Item
+
     mask = np.zeros((size,) * 3, np.uint8)
     border = size // 10
     mask[border:-border, border:-border, border:-border] = 1
     infos, items = [], {}
     for number in range(n_images):
         state = np.random.RandomState(number)
-        field = random_field(state, mask.shape, (1.,) * 3, 45, 7.)[0]
+        field = random_field(state, mask.shape, (1.0,) * 3, 45, 7.0)[0]
         im = state.randint(-1000, 500, mask.shape).astype(np.int16)
-        infos.append({'data': 'Phantom_4D', 'type_im': 0, 'cn': number + 1, 'deform_exp': '3D_max7_D14_K',
-                      'dsmooth': 0, 'stage': 1})
+        infos.append(
+            {
+                'data': 'Phantom_4D',
+                'type_im': 0,
+                'cn': number + 1,
+                'deform_exp': '3D_max7_D14_K',
+                'dsmooth': 0,
+                'stage': 1,
+            }
+        )
         dvf = np.moveaxis(field, 0, -1).astype(np.float32, order='C')
-        items[number + 1] = Item(im, im[::-1].copy(), dvf, mask, mask, (1.,) * 3, infos[-1])
+        items[number + 1] = Item(im, im[::-1].copy(), dvf, mask, mask, (1.0,) * 3, infos[-1])
     return infos, items
 
 
 def make_setting(n_images, **more):
     """Settings of patches of crop4 at stage 1."""
-    queue = {'NumberOfImagesPerChunk': n_images, 'SamplesPerImage': SAMPLES, 'BatchSize': BATCH_SIZE,
-             'MaxQueueSize': 20}
-    return dict({'stage': 1, 'R': RADIUS, 'Ry': RADIUS_DVF, 'ClassBalanced': LIMITS,
-                 'NetworkTraining': queue}, **more)
+    queue = {
+        'NumberOfImagesPerChunk': n_images,
+        'SamplesPerImage': SAMPLES,
+        'BatchSize': BATCH_SIZE,
+        'MaxQueueSize': 20,
+    }
+    return dict({'stage': 1, 'R': RADIUS, 'Ry': RADIUS_DVF, 'ClassBalanced': LIMITS, 'NetworkTraining': queue}, **more)
 
 
 def shortest(function, repeats=9):
@@ -62,14 +76,22 @@ def shortest(function, repeats=9):
 def show(name, value, limit, naive, unit=''):
     """Print one line of the table."""
     verdict = '' if limit is None else 'within' if value <= limit else 'OVER'
-    print('{:58s} {:8.3f}{:2s} {:>8s} {:6s} {:>9s}'.format(
-        name, value, unit, '' if limit is None else '{:g}{}'.format(limit, unit), verdict,
-        '' if naive is None else '{:.2f}{}'.format(naive, unit)), flush=True)
+    print(
+        '{:58s} {:8.3f}{:2s} {:>8s} {:6s} {:>9s}'.format(
+            name,
+            value,
+            unit,
+            '' if limit is None else f'{limit:g}{unit}',
+            verdict,
+            '' if naive is None else f'{naive:.2f}{unit}',
+        ),
+        flush=True,
+    )
 
 
 def naive_class_indices(dvf, mask, margin):
     """Published rule with boolean masks over the whole volume, class by class."""
-    found, lower = [], 0.
+    found, lower = [], 0.0
     for upper in LIMITS:
         inside = mask != 0
         for component in range(3):
@@ -85,12 +107,13 @@ def naive_class_indices(dvf, mask, margin):
 def class_indices(items):
     """Finding the possible centres of one image, in passes over its DVF."""
     from functions.reading import sampling
+
     item, margin = items[1], RADIUS_DVF + 1
     seconds = shortest(lambda: sampling.class_indices(item.dvf, item.mask, LIMITS, margin))
     naive = shortest(lambda: naive_class_indices(item.dvf, item.mask, margin), 3)
     ready = np.empty_like(item.dvf)
     one_pass = shortest(lambda: np.abs(item.dvf, out=ready))
-    show('class indices / pass over the DVF (np.abs, ready memory)', seconds / one_pass, 5., naive / one_pass)
+    show('class indices / pass over the DVF (np.abs, ready memory)', seconds / one_pass, 5.0, naive / one_pass)
     reading = shortest(lambda: item.dvf.sum())
     show('class indices / pass that only reads (sum)', seconds / reading, None, naive / reading)
 
@@ -98,8 +121,10 @@ def class_indices(items):
 def serving(infos, items):
     """Cutting a batch, in copies of the same bytes."""
     from functions.reading.chunk_image import Images
-    reader = Images(make_setting(len(infos)), im_info_list_full=infos, make_item=lambda s, info, write: items[
-        info['cn']])
+
+    reader = Images(
+        make_setting(len(infos)), im_info_list_full=infos, make_item=lambda s, info, write: items[info['cn']]
+    )
     reader.fill()
     loaded = reader.loader.load(0, 0)
     arrays = loaded.cut(0, BATCH_SIZE)[:3]
@@ -118,8 +143,7 @@ def serving(infos, items):
 
     def naive():
         boxes = [tuple(slice(c + pad - RADIUS, c + pad + RADIUS + 1) for c in row) for row in rows]
-        images = np.array([np.stack([padded[n % 3][box], padded[n % 3][box]], axis=-1)
-                           for n, box in enumerate(boxes)])
+        images = np.array([np.stack([padded[n % 3][box], padded[n % 3][box]], axis=-1) for n, box in enumerate(boxes)])
         boxes = [tuple(slice(c - RADIUS_DVF, c + RADIUS_DVF + 1) for c in row) for row in rows]
         return images.astype(np.float32), np.array([items[1].dvf[box] for box in boxes])
 
@@ -130,6 +154,7 @@ def waiting(infos, items, steps):
     """Share of the time that a training with steps of 50 ms waits, after the first chunk."""
     from functions.reading.chunk_image import Images
     from functions.reading.train_queue import TrainingQueue
+
     setting = make_setting(len(infos))
 
     def maker(setting, im_info, write=None):
@@ -138,29 +163,34 @@ def waiting(infos, items, steps):
     reader = Images(setting, im_info_list_full=infos, make_item=maker)
     reader.fill()
     batch = shortest(reader.next_batch)
-    naive = 100. * batch / (batch + STEP_S)
+    naive = 100.0 * batch / (batch + STEP_S)
     del reader
     for number, name in ((1, 'one chunk'), (2, 'two chunks')):
         listed = [dict(info, dsmooth=14 * turn) for turn in range(number) for info in infos]
         with TrainingQueue(setting, im_info_list_full=listed, make_item=maker) as queue:
             while queue.get().position['semi_epoch'] == 0:
                 time.sleep(STEP_S)
-            waited, start, processor = 0., time.perf_counter(), time.process_time()
+            waited, start, processor = 0.0, time.perf_counter(), time.process_time()
             for _ in range(steps):
                 asked = time.perf_counter()
                 queue.get()
                 waited += time.perf_counter() - asked
                 time.sleep(STEP_S)
             seconds = time.perf_counter() - start
-            show('waiting for batches, steps of 50 ms, {}'.format(name), 100. * waited / seconds, 1., naive,
-                 ' %')
-            show('    processor time of the reader a step, of 50 ms', 100. * (
-                time.process_time() - processor) / steps / STEP_S, 100., None, ' %')
+            show(f'waiting for batches, steps of 50 ms, {name}', 100.0 * waited / seconds, 1.0, naive, ' %')
+            show(
+                '    processor time of the reader a step, of 50 ms',
+                100.0 * (time.process_time() - processor) / steps / STEP_S,
+                100.0,
+                None,
+                ' %',
+            )
 
 
 def first_batch(infos, items, seconds_per_image):
     """From the first image to the first batch, when every image takes a while to come."""
     from functions.reading.train_queue import TrainingQueue
+
     times = {}
     for lead_in in (True, False):
         first = []
@@ -170,21 +200,20 @@ def first_batch(infos, items, seconds_per_image):
             first.append(time.perf_counter())
             return items[im_info['cn']]
 
-        with TrainingQueue(make_setting(len(infos), LeadIn=lead_in), im_info_list_full=infos,
-                           make_item=maker) as queue:
+        with TrainingQueue(make_setting(len(infos), LeadIn=lead_in), im_info_list_full=infos, make_item=maker) as queue:
             queue.get()
             times[lead_in] = time.perf_counter() - first[0]
-    show('first batch after the first image, {:g} s each'.format(seconds_per_image), times[True], 2.,
-         times[False], ' s')
+    show(f'first batch after the first image, {seconds_per_image:g} s each', times[True], 2.0, times[False], ' s')
 
 
 def measure(arguments):
     """Print the table for this process."""
     if hasattr(os, 'sched_setaffinity'):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    load = '{:.1f}'.format(os.getloadavg()[0]) if hasattr(os, 'getloadavg') else 'unknown'
-    print('{} images of {}^3, batches of {}, one core; load of the machine {}'.format(
-        arguments.images, arguments.size, BATCH_SIZE, load))
+    load = f'{os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else 'unknown'
+    print(
+        f'{arguments.images} images of {arguments.size}^3, batches of {BATCH_SIZE}, one core; load of the machine {load}'
+    )
     infos, items = make_items(arguments.images, arguments.size)
     print('{:58s} {:>10s} {:>8s} {:6s} {:>9s}'.format('', 'measured', 'at most', '', 'naive'))
     class_indices(items)
@@ -195,21 +224,20 @@ def measure(arguments):
 
 def main():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=200, help='voxels along each axis')
     parser.add_argument('--images', type=int, default=16, help='images of the chunk')
     parser.add_argument('--steps', type=int, default=200, help='steps of the training')
-    parser.add_argument('--seconds_per_image', type=float, default=1.,
-                        help='time until the next image is there')
+    parser.add_argument('--seconds_per_image', type=float, default=1.0, help='time until the next image is there')
     arguments = parser.parse_args()
     if os.environ.get('REGNET_BENCHMARK_CHILD'):
         measure(arguments)
     else:
         # Threads of the libraries are counted when they are loaded, hence a child with the environment set.
         environment = dict(os.environ, REGNET_BENCHMARK_CHILD='1', **ENVIRONMENT)
-        subprocess.run([sys.executable, '-m', 'tests.benchmark.bench_reading'] + sys.argv[1:], check=True,
-                       env=environment)
+        subprocess.run(
+            [sys.executable, '-m', 'tests.benchmark.bench_reading'] + sys.argv[1:], check=True, env=environment
+        )
 
 
 if __name__ == '__main__':

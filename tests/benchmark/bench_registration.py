@@ -10,6 +10,7 @@ one run on one machine; ratios are what counts. From the repository's folder, wi
 ``--memory`` registers a scan of 512 x 512 x 500 voxels of 0.7 mm instead and prints the peak memory of the
 process, and of ten pairs one after the other at a small size.
 """
+
 import argparse
 import json
 import os
@@ -26,18 +27,17 @@ import SimpleITK as sitk
 LIMITS = {(4, 2, 1): 0.5, (4, 2): 0.2}
 UNAVOIDABLE = 1.25
 #: mm around the lungs, as in the recipes of the shipped networks.
-MARGINS = {4: 16., 2: 8., 1: 8.}
+MARGINS = {4: 16.0, 2: 8.0, 1: 8.0}
 
 
 def make_pair(folder, size):
     """Files of phantom case 1, T00 and T50, with their lungs."""
     from functions.phantom.case import Case
+
     case, paths = Case(1, {'Size': list(size)}), {}
     for role, type_im in (('fixed', 0), ('moving', 5)):
         image, lung, _ = case.phase(type_im)
-        paths[role], paths[role +
-        '_lung'] = [os.path.join(folder, role +
-        name) for name in ('.mha', '_lung.mha')]
+        paths[role], paths[role + '_lung'] = [os.path.join(folder, role + name) for name in ('.mha', '_lung.mha')]
         sitk.WriteImage(image, paths[role])
         sitk.WriteImage(lung, paths[role + '_lung'])
     return paths
@@ -45,16 +45,10 @@ def make_pair(folder, size):
 
 def make_models(folder):
     """Folders of unet1 with seeded weights for every stage."""
-    sys.path.insert(
-    0,
-    os.path.join(
-        os.path.dirname(
-            os.path.dirname(
-                os.path.abspath(__file__))),
-                 'registration'))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'registration'))
     from model_folders import make_model
-    return {stage: make_model(folder, 'stage{}'.format(stage), stage, InputMargin=margin)
-            for stage, margin in MARGINS.items()}
+
+    return {stage: make_model(folder, f'stage{stage}', stage, InputMargin=margin) for stage, margin in MARGINS.items()}
 
 
 def timed(function, *arguments, **options):
@@ -71,27 +65,28 @@ def unavoidable(paths, affine, folder, stages):
     from functions.image.geometry import Geometry
     from functions.image.volume_io import array_view, image_from_array, read_image, write_image
     from functions.registration.box import box_of, continued, cut
-    fixed, moving, fixed_lung, moving_lung = [read_image(paths[name]) for name in (
-        'fixed', 'moving', 'fixed_lung', 'moving_lung')]
+
+    fixed, moving, fixed_lung, moving_lung = [
+        read_image(paths[name]) for name in ('fixed', 'moving', 'fixed_lung', 'moving_lung')
+    ]
     grid = Geometry.of(fixed)
     led_lung = resample.resample_to(moving_lung, grid, 'nearest', 0, transform=affine)
     box = box_of([fixed_lung, led_lung], MARGINS[stages[-1]])
     still, total = cut(fixed, box), None
-    led = resample.resample_to(moving, box, 'linear', -2048., transform=affine)
+    led = resample.resample_to(moving, box, 'linear', -2048.0, transform=affine)
     for stage in stages:
         resample.downsample(still, stage)
         small = resample.downsample(led, stage)
         zero = image_from_array(np.zeros(array_view(small).shape + (3,), np.float32), small)
         if total is not None:
             total = dvf.resample_dvf(total, Geometry.of(small))
-            resample.warp(small, total, 'bspline', -2048.)
+            resample.warp(small, total, 'bspline', -2048.0)
             zero = dvf.compose(zero, total)
         total = zero
     nonrigid = continued(dvf.resample_dvf(total, box), grid)
     whole = transforms.total_dvf(affine, nonrigid)
-    moved = resample.warp(moving, whole, 'bspline', -1024.)
-    for name, image in (('u', whole), ('v', nonrigid), ('m', moved),
-                        ('j', dvf.jacobian_determinant_of(whole))):
+    moved = resample.warp(moving, whole, 'bspline', -1024.0)
+    for name, image in (('u', whole), ('v', nonrigid), ('m', moved), ('j', dvf.jacobian_determinant_of(whole))):
         write_image(image, os.path.join(folder, name + '.mha'))
     transforms.write_total_transform(affine, nonrigid, os.path.join(folder, 't.h5'))
 
@@ -104,6 +99,7 @@ def compare(size, threads, folder):
     from functions.registration.affine import register_affine
     from functions.registration.cohort import register_into
     from functions.registration.model_folder import open_model
+
     paths, models = make_pair(folder, size), make_models(folder)
     images = {name: read_image(path) for name, path in paths.items()}
     affine = register_affine(images['fixed'], images['moving'], None, threads=threads).transform
@@ -111,75 +107,81 @@ def compare(size, threads, folder):
     write_affine(affine, affine_file)
     masks = {name: path for name, path in paths.items() if name.endswith('lung')}
     rows, failed = [], False
-    _, classical = timed(elastix.bspline,
-                         images['fixed'],
-                         images['moving'],
-                         images['fixed_lung'],
-                         None,
-                         affine,
-                         threads=threads,
-                         overrides={'WriteResultImage': 'true'})    # as its parameter file has it, and as we do
-    rows.append(('elastix B-spline, 3 resolutions', classical, 1., None))
+    _, classical = timed(
+        elastix.bspline,
+        images['fixed'],
+        images['moving'],
+        images['fixed_lung'],
+        None,
+        affine,
+        threads=threads,
+        overrides={'WriteResultImage': 'true'},
+    )  # as its parameter file has it, and as we do
+    rows.append(('elastix B-spline, 3 resolutions', classical, 1.0, None))
     for stages, limit in sorted(LIMITS.items(), reverse=True):
         name = '-'.join(map(str, stages))
         with open_model(models, list(stages), threads) as model:
             for turn in ('first', 'second'):
-                out = os.path.join(folder, 'out_{}_{}'.format(name, turn))
-                (_, record), seconds = timed(register_into,
-                                             out,
-                                             paths['fixed'],
-                                             paths['moving'],
-                                             model,
-                                             masks,
-                                             threads=threads,
-                                             affine=affine_file)
+                out = os.path.join(folder, f'out_{name}_{turn}')
+                (_, record), seconds = timed(
+                    register_into,
+                    out,
+                    paths['fixed'],
+                    paths['moving'],
+                    model,
+                    masks,
+                    threads=threads,
+                    affine=affine_file,
+                )
                 seconds -= record['seconds']['affine']
-                rows.append(('stages {}, {} pair'.format(name, turn), seconds, seconds / classical, limit))
+                rows.append((f'stages {name}, {turn} pair', seconds, seconds / classical, limit))
             network = sum(value for key, value in record['seconds'].items() if key.startswith('network of'))
         os.makedirs(os.path.join(folder, 'alone' + name))
         _, alone = timed(unavoidable, paths, affine, os.path.join(folder, 'alone' + name), stages)
         rest = seconds - network
         rows.append(('  not the network / those steps alone', rest, rest / alone, UNAVOIDABLE))
-        print(json.dumps({key: value for key, value in record['seconds'].items()}))
+        print(json.dumps(dict(record['seconds'].items())))
     for name, seconds, ratio, limit in rows:
         over = limit is not None and ratio > limit
         failed |= over
-        print('{:42s} {:8.1f} s  ratio {:5.2f}{}'.format(
-            name, seconds, ratio,
-            '' if limit is None else '  limit {} {}'.format(limit, 'MISSED' if over else 'kept')))
+        print(
+            '{:42s} {:8.1f} s  ratio {:5.2f}{}'.format(
+                name,
+                seconds,
+                ratio,
+                '' if limit is None else '  limit {} {}'.format(limit, 'MISSED' if over else 'kept'),
+            )
+        )
     return int(failed)
 
 
 def peak():
     """Peak resident memory of this process in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2. ** 20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2.0**20
 
 
 def large_scan(folder, threads):
     """Register 512 x 512 x 500 voxels of 0.7 mm; print the peak memory."""
     from functions.registration.cohort import register_into
     from functions.registration.model_folder import open_model
+
     paths = {}
     for role, seed in (('fixed', 0), ('moving', 1)):
         paths.update(_large(folder, role, seed))
     models = make_models(folder)
     before = peak()
     with open_model(models, [4, 2, 1], threads) as model:
-        _, seconds = timed(register_into,
-                           os.path.join(folder, 'out'),
-                           paths['fixed'],
-                           paths['moving'],
-                           model, {
-                               name: path
-                               for name, path in paths.items() if name.endswith('lung')
-                           },
-                           threads=threads,
-                           affine='none')
-    print(
-    '512 x 512 x 500 at 0.7 mm: {:.0f} s, peak {:.2f} GB ({:.2f} GB before)'.format(
-        seconds,
-        peak(),
-         before))
+        _, seconds = timed(
+            register_into,
+            os.path.join(folder, 'out'),
+            paths['fixed'],
+            paths['moving'],
+            model,
+            {name: path for name, path in paths.items() if name.endswith('lung')},
+            threads=threads,
+            affine='none',
+        )
+    print(f'512 x 512 x 500 at 0.7 mm: {seconds:.0f} s, peak {peak():.2f} GB ({before:.2f} GB before)')
 
 
 def _large(folder, role, seed):
@@ -205,6 +207,7 @@ def many_pairs(folder, threads):
     """Register the same small pair ten times in one process; print the memory after each."""
     from functions.registration import register
     from functions.registration.model_folder import open_model
+
     paths, models = make_pair(folder, (148, 116, 148)), make_models(folder)
     masks = {name: path for name, path in paths.items() if name.endswith('lung')}
     after = []
@@ -212,8 +215,7 @@ def many_pairs(folder, threads):
         for _ in range(10):
             register(paths['fixed'], paths['moving'], model, affine='none', threads=threads, **masks)
             after.append(peak())
-    print('peak memory after pair 1, 2, ... 10 (GB): {}'.format(
-        ' '.join('{:.2f}'.format(value) for value in after)))
+    print('peak memory after pair 1, 2, ... 10 (GB): {}'.format(' '.join(f'{value:.2f}' for value in after)))
 
 
 def main(words=None):
@@ -228,10 +230,19 @@ def main(words=None):
     if arguments.memory:
         # Peak memory is that of a process, so each measurement has its own.
         return max(
-            subprocess.call([
-                sys.executable, '-m', 'tests.benchmark.bench_registration', '--part', part, '--threads',
-                str(arguments.threads)
-            ]) for part in ('many', 'large'))
+            subprocess.call(
+                [
+                    sys.executable,
+                    '-m',
+                    'tests.benchmark.bench_registration',
+                    '--part',
+                    part,
+                    '--threads',
+                    str(arguments.threads),
+                ]
+            )
+            for part in ('many', 'large')
+        )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         if arguments.part:
             return {'large': large_scan, 'many': many_pairs}[arguments.part](folder, arguments.threads) or 0

@@ -4,6 +4,7 @@ The model is the phantom's (:mod:`functions.phantom.breathing`), laid over the l
 a chest wall that stays, ribs that come in, a heterogeneous part, positive Jacobian determinant. None of the
 categories of artificial generation slides, and none of the networks has seen it. Density follows volume.
 """
+
 import numpy as np
 from scipy import ndimage
 
@@ -17,9 +18,9 @@ from functions.phantom.landmarks import farthest_first
 from functions.phantom.patient import Patient, check_options
 
 #: The lungs of the phantom in its full box: size in mm, and their lower corner from the middle of the box.
-_LUNGS = np.array([214., 147., 217.])
-_CORNER = np.array([-107., -81., -104.])
-NOISE = 15.    # HU
+_LUNGS = np.array([214.0, 147.0, 217.0])
+_CORNER = np.array([-107.0, -81.0, -104.0])
+NOISE = 15.0  # HU
 LANDMARKS = 300
 
 
@@ -28,11 +29,11 @@ class Uneven(Breathing):
     back and on one side, a strong heterogeneous part."""
 
     def _decay(self, z):
-        value, slope = super(Uneven, self)._decay(z)
-        return value * value, 2. * value * slope
+        value, slope = super()._decay(z)
+        return value * value, 2.0 * value * slope
 
 
-class RealBreathing(object):
+class RealBreathing:
     """Breathing of a scan from what it shows (inhale) to exhale.
 
     :param image, lung: scan in HU and its lungs, at 1 mm with identity direction.
@@ -47,7 +48,7 @@ class RealBreathing(object):
         low, high = [self.grid.index_to_world(end) for end in (index.min(axis=0), index.max(axis=0))]
         scale = (high - low) / _LUNGS
         size = [int(round(side)) for side in scale * (300, 220, 280)]
-        self.patient = Patient(number, check_options({'Size': size, 'Anatomy': 0.}))
+        self.patient = Patient(number, check_options({'Size': size, 'Anatomy': 0.0}))
         self.centre = low - scale * _CORNER
         few = self.grid.index_to_world(index[::397])
         self.patient.ripple = 0.2 * largest
@@ -86,8 +87,9 @@ class RealBreathing(object):
         if density[inside].min() <= 0:
             raise ValueError('The breathing model folds in the lung.')
         # rho_moving(p + u(p)) det(p) = rho_fixed(p), in the lungs.
-        thicker = np.where(inside, (array_view(self.image) + 1000.) / np.maximum(density, 0.2) - 1000.,
-                           array_view(self.image)).astype(np.float32)
+        thicker = np.where(
+            inside, (array_view(self.image) + 1000.0) / np.maximum(density, 0.2) - 1000.0, array_view(self.image)
+        ).astype(np.float32)
         edge = float(np.percentile(array_view(self.image), 5))
         moving = array_view(warp(image_from_array(thicker, self.grid), back, 'bspline', edge)).copy()
         noise = np.random.RandomState(7).normal(size=moving.shape).astype(np.float32)
@@ -105,18 +107,18 @@ class RealBreathing(object):
         hu = array_view(self.image).astype(np.float32)
         inside = ndimage.binary_erosion(array_view(self.lung) != 0, iterations=4)
         box = tuple(slice(a.min(), a.max() + 1) for a in np.nonzero(inside))
-        hu, inside = ndimage.gaussian_filter(np.clip(hu[box], -1000, 200), 1.), inside[box]
+        hu, inside = ndimage.gaussian_filter(np.clip(hu[box], -1000, 200), 1.0), inside[box]
         slopes = np.gradient(hu)
         tensor = np.empty(hu.shape + (3, 3), np.float32)
         for i in range(3):
             for j in range(i, 3):
-                tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(slopes[i] * slopes[j], 2.)
+                tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(slopes[i] * slopes[j], 2.0)
         found = inside & (hu > -600)
         # The smallest eigenvalue is large only where no direction is flat.
         strength = np.zeros(hu.shape, np.float32)
         strength[found] = np.linalg.eigvalsh(tensor[found])[:, 0]
         peaks = (strength == ndimage.maximum_filter(strength, 7)) & (strength > 0)
         index = np.argwhere(peaks)
-        index = index[np.argsort(-strength[peaks], kind='stable')][:4 * LANDMARKS]
+        index = index[np.argsort(-strength[peaks], kind='stable')][: 4 * LANDMARKS]
         points = self.grid.index_to_world(index[:, ::-1] + [s.start for s in box[::-1]])
         return points[farthest_first(points, min(LANDMARKS, len(points)), 0)]

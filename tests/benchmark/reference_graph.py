@@ -3,6 +3,7 @@
 Up-sampling goes one channel at a time through ``conv3d_transpose`` and concatenation, dilated convolution through
 ``tf.nn.convolution``, batch normalisation is written out and chooses between both statistics at run time.
 """
+
 from functions.network.description import INPUT, stride
 from functions.tf_utils import layers
 from functions.tf_utils.backend import tf
@@ -15,8 +16,16 @@ def reference_graph(description, images, training):
     :param training: boolean tensor.
     """
     with tf.variable_scope('AdditiveNoise'):
-        tensors = {INPUT: tf.cond(training, lambda: images + tf.round(
-            tf.random_normal(tf.shape(images), tf.round(tf.random_normal([1], 0., 2.)), 2.)), lambda: images)}
+        tensors = {
+            INPUT: tf.cond(
+                training,
+                lambda: (
+                    images
+                    + tf.round(tf.random_normal(tf.shape(images), tf.round(tf.random_normal([1], 0.0, 2.0)), 2.0))
+                ),
+                lambda: images,
+            )
+        }
     for layer in description.layers:
         scope, _, name = layer.name.rpartition('/')
         inputs = [tensors[source] for source in layer.inputs]
@@ -27,6 +36,7 @@ def reference_graph(description, images, training):
 
 def reference_bending_energy(dvf):
     """The bending energy from slices, padded with zeros where a difference does not exist."""
+
     def difference(field, axis):
         ahead, here = [slice(None)] * 5, [slice(None)] * 5
         ahead[axis], here[axis] = slice(1, None), slice(0, -1)
@@ -34,7 +44,8 @@ def reference_bending_energy(dvf):
 
     def term(i, j):
         missing = [[0, (axis == i) + (axis == j)] for axis in range(5)]
-        return (1. if i == j else 2.) * tf.reduce_mean(tf.square(tf.pad(difference(difference(dvf, i), j), missing)))
+        return (1.0 if i == j else 2.0) * tf.reduce_mean(tf.square(tf.pad(difference(difference(dvf, i), j), missing)))
+
     return tf.add_n([term(i, j) for i in (1, 2, 3) for j in range(i, 4)])
 
 
@@ -42,11 +53,20 @@ def _conv(layer, name, inputs, training):
     channels = int(inputs[0].shape[-1])
     with tf.variable_scope(name):
         with tf.variable_scope('conv3d'):
-            kernel = tf.get_variable('kernel', [layer.kernel] * 3 + [channels, layer.filters],
-                                     initializer=tf.glorot_uniform_initializer())
+            kernel = tf.get_variable(
+                'kernel', [layer.kernel] * 3 + [channels, layer.filters], initializer=tf.glorot_uniform_initializer()
+            )
             bias = tf.get_variable('bias', [layer.filters], initializer=tf.zeros_initializer())
-        output = tf.nn.bias_add(tf.nn.convolution(inputs[0], kernel, padding=layer.padding.upper(),
-                                                  dilation_rate=[layer.dilation] * 3, data_format='NDHWC'), bias)
+        output = tf.nn.bias_add(
+            tf.nn.convolution(
+                inputs[0],
+                kernel,
+                padding=layer.padding.upper(),
+                dilation_rate=[layer.dilation] * 3,
+                data_format='NDHWC',
+            ),
+            bias,
+        )
         if layer.normalise:
             output = _batch_norm(output, layer.filters, training)
         return layers.ACTIVATIONS[layer.activation](output)
@@ -57,8 +77,9 @@ def _batch_norm(images, filters, training):
         gamma = tf.get_variable('gamma', [filters], initializer=tf.ones_initializer())
         beta = tf.get_variable('beta', [filters], initializer=tf.zeros_initializer())
         moving_mean = tf.get_variable('moving_mean', [filters], initializer=tf.zeros_initializer(), trainable=False)
-        moving_variance = tf.get_variable('moving_variance', [filters], initializer=tf.ones_initializer(),
-                                          trainable=False)
+        moving_variance = tf.get_variable(
+            'moving_variance', [filters], initializer=tf.ones_initializer(), trainable=False
+        )
     mean, variance = tf.nn.moments(images, [0, 1, 2, 3])
     mean = tf.cond(training, lambda: mean, lambda: moving_mean)
     variance = tf.cond(training, lambda: variance, lambda: moving_variance)
@@ -79,8 +100,12 @@ def _up(layer, name, inputs, training):
         padded = tf.pad(inputs[0], [[0, 0], [1, 1], [1, 1], [1, 1], [0, 0]], 'SYMMETRIC')
         shape = tf.shape(padded)
         sides = [2 * shape[axis] + 1 for axis in (1, 2, 3)]
-        channels = [tf.nn.conv3d_transpose(padded[..., c:c + 1], kernel, tf.stack([shape[0]] + sides + [1]),
-                                           [1, 2, 2, 2, 1], 'VALID') for c in range(int(inputs[0].shape[-1]))]
+        channels = [
+            tf.nn.conv3d_transpose(
+                padded[..., c : c + 1], kernel, tf.stack([shape[0]] + sides + [1]), [1, 2, 2, 2, 1], 'VALID'
+            )
+            for c in range(int(inputs[0].shape[-1]))
+        ]
         output = tf.concat(channels, 4)[:, 2:-2, 2:-2, 2:-2]
         margin = [layer.margin] * 2
         return tf.pad(output, [[0, 0], margin, margin, margin, [0, 0]]) if layer.margin else output

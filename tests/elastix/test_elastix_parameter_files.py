@@ -1,33 +1,41 @@
 """elastix's text format: what is read, what is written, what is refused."""
+
 import collections
 import os
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from functions.elastix import parameter_files as P
 from functions.elastix import registration as R
 from functions.setting.errors import InputError, MissingFileError
 
-TEXT = '''// a comment
+TEXT = """// a comment
 (Transform "AffineTransform")   // and another
   (TransformParameters 1.0 -2 3e-05 0.1)
 (Name "a // b" "with (brackets)" word)
 
 (Flag "true")
-'''
+"""
 
 
 def test_a_file_written_by_hand():
-    assert P.parse_parameters(TEXT) == collections.OrderedDict([
-        ('Transform', ['AffineTransform']), ('TransformParameters', [1.0, -2, 3e-05, 0.1]),
-        ('Name', ['a // b', 'with (brackets)', 'word']), ('Flag', ['true'])])
+    assert P.parse_parameters(TEXT) == collections.OrderedDict(
+        [
+            ('Transform', ['AffineTransform']),
+            ('TransformParameters', [1.0, -2, 3e-05, 0.1]),
+            ('Name', ['a // b', 'with (brackets)', 'word']),
+            ('Flag', ['true']),
+        ]
+    )
 
 
 _VALUES = st.one_of(
-    st.integers(-10 ** 9, 10 ** 9), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(blacklist_characters=P.REFUSED + '"',
-                          blacklist_categories=('Cc', 'Cs', 'Zl', 'Zp'))))
+    st.integers(-(10**9), 10**9),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(blacklist_characters=P.REFUSED + '"', blacklist_categories=('Cc', 'Cs', 'Zl', 'Zp'))),
+)
 _NAMES = st.from_regex(r'[A-Z][A-Za-z]{2,8}', fullmatch=True)
 
 
@@ -50,7 +58,7 @@ def test_damaged_lines_are_named(text):
 @pytest.mark.parametrize('character', P.REFUSED + '"')
 def test_what_elastix_refuses_is_refused_here_first(character):
     with pytest.raises(InputError, match='elastix cannot read'):
-        P.format_parameters({'Name': '/a{}b/x.mha'.format(character)})
+        P.format_parameters({'Name': f'/a{character}b/x.mha'})
 
 
 def test_missing_and_foreign_files(tmp_path):
@@ -62,8 +70,10 @@ def test_missing_and_foreign_files(tmp_path):
             P.read_parameters(str(tmp_path / 'x.txt'))
 
 
-@pytest.mark.parametrize('path, resolutions, iterations, samples', [
-    (R.AFFINE_FILE, 4, 300, 3000), (R.BSPLINE_FILES[3], 3, 500, 2000), (R.BSPLINE_FILES[1], 1, 500, 2000)])
+@pytest.mark.parametrize(
+    'path, resolutions, iterations, samples',
+    [(R.AFFINE_FILE, 4, 300, 3000), (R.BSPLINE_FILES[3], 3, 500, 2000), (R.BSPLINE_FILES[1], 1, 500, 2000)],
+)
 def test_the_files_of_the_repository(path, resolutions, iterations, samples):
     parameters = P.read_parameters(path)
     assert parameters['NumberOfResolutions'] == [resolutions]
@@ -75,5 +85,6 @@ def test_the_files_of_the_repository(path, resolutions, iterations, samples):
 
 def test_the_settings_name_files_that_exist():
     from functions.setting import schema
+
     for key in ('Reg_Affine_Parameter', 'Reg_BSpline_Parameter'):
         assert os.path.isfile(os.path.join(P.PARAMETER_FOLDER, schema.KEYS[key].default))

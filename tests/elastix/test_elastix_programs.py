@@ -1,4 +1,5 @@
 """Running programs: found or explained, interruptible, never outliving us. Scripts play the programs."""
+
 import os
 import signal
 import stat
@@ -6,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-
 from elastix_truths import needs_elastix
+
 from functions.elastix import programs as P
 from functions.setting.errors import InputError, MissingFileError
 
@@ -48,11 +49,17 @@ def test_words_arrive_as_they_are_in_the_right_folder_with_threads(tmp_path):
     assert os.path.samefile((work / 'folder').read_text().strip(), str(work))
 
 
-@pytest.mark.parametrize('body, said', [
-    ('echo first; echo "ERROR: no such thing"; exit 1', 'elastix failed: ERROR: no such thing'),
-    ('echo "Description: ITK ERROR: too few samples"; exit 1', 'elastix failed: too few samples'),
-    ('echo only words >&2; exit 3', 'only words'), ('exit 3', 'exit status 3'),
-    ('kill -KILL $$', 'memory'), ('kill -SEGV $$', 'signal 11')])
+@pytest.mark.parametrize(
+    'body, said',
+    [
+        ('echo first; echo "ERROR: no such thing"; exit 1', 'elastix failed: ERROR: no such thing'),
+        ('echo "Description: ITK ERROR: too few samples"; exit 1', 'elastix failed: too few samples'),
+        ('echo only words >&2; exit 3', 'only words'),
+        ('exit 3', 'exit status 3'),
+        ('kill -KILL $$', 'memory'),
+        ('kill -SEGV $$', 'signal 11'),
+    ],
+)
 def test_a_failure_says_what_the_program_said(tmp_path, body, said):
     with pytest.raises(InputError) as error:
         run(tmp_path, body)
@@ -74,7 +81,7 @@ LONG = 'exec 3>pipe; echo $$ >&3; sleep 20 3>&-; echo survived >&3'
 
 def test_a_stuck_program_is_stopped(tmp_path):
     with pytest.raises(InputError, match='had not finished'):
-        run(tmp_path, LONG, hours=1. / 3600)
+        run(tmp_path, LONG, hours=1.0 / 3600)
     assert 'survived' not in (tmp_path / 'work' / 'pipe').read_text()
 
 
@@ -83,10 +90,16 @@ def test_a_stuck_program_is_stopped(tmp_path):
 def test_the_program_ends_with_us(tmp_path, how):
     programs = stand_in(tmp_path, LONG)
     os.mkfifo(str(tmp_path / 'pipe'))
-    code = ('from functions.elastix.programs import run_program; import sys; '
-            'run_program("elastix", [], sys.argv[1], program_folder=sys.argv[1])')
-    us = subprocess.Popen([sys.executable, '-c', code, programs], cwd=REPOSITORY, stderr=subprocess.DEVNULL,
-                          env=dict(os.environ, PYTHONPATH=REPOSITORY))
+    code = (
+        'from functions.elastix.programs import run_program; import sys; '
+        'run_program("elastix", [], sys.argv[1], program_folder=sys.argv[1])'
+    )
+    us = subprocess.Popen(
+        [sys.executable, '-c', code, programs],
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+    )
     try:
         with open(str(tmp_path / 'pipe')) as pipe:
             assert pipe.readline().strip().isdigit()
@@ -100,9 +113,8 @@ def test_the_program_ends_with_us(tmp_path, how):
 
 def test_the_log_of_a_failed_run_is_kept(tmp_path):
     programs = stand_in(tmp_path, 'echo it went wrong; exit 1')
-    with pytest.raises(InputError):
-        with P.working_folder(str(tmp_path / 'kept')) as work:
-            P.run_program('elastix', [], work, program_folder=programs)
+    with pytest.raises(InputError), P.working_folder(str(tmp_path / 'kept')) as work:
+        P.run_program('elastix', [], work, program_folder=programs)
     assert (tmp_path / 'kept' / 'elastix.log').read_text() == 'it went wrong\n'
     assert not os.path.exists(work)
 

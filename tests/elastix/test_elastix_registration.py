@@ -1,11 +1,12 @@
 """The real elastix on small images whose transform is known."""
+
 import os
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from elastix_truths import an_affine, image_on, inner_points, mapped, needs_elastix, textured_pair
+
 from functions.elastix import registration as R
 from functions.elastix import transformix as X
 from functions.elastix.parameter_files import read_parameters, write_parameters
@@ -30,8 +31,7 @@ def error_of(transform, truth, image):
 def test_affine_finds_a_known_transform_and_keeps_its_files(tmp_path):
     truth, folder = an_affine(size=0.05), tmp_path / 'ke pt ü'
     fixed, moving = textured_pair(truth)
-    found = R.affine(fixed, moving, whole(fixed), whole(moving, 7), threads=1, folder=str(folder),
-                     overrides=QUICK)
+    found = R.affine(fixed, moving, whole(fixed), whole(moving, 7), threads=1, folder=str(folder), overrides=QUICK)
     assert error_of(sitk.AffineTransform(3), truth, fixed) > 1.5
     assert error_of(found, truth, fixed) < 0.2
     assert sorted(os.listdir(str(folder))) == ['TransformParameters.0.txt', 'elastix.log', 'parameters.txt']
@@ -44,10 +44,19 @@ def test_affine_finds_a_known_transform_and_keeps_its_files(tmp_path):
 def test_affine_begins_where_it_is_told(tmp_path):
     truth = an_affine(size=0.05)
     fixed, moving = textured_pair(truth)
-    found = R.affine(fixed, moving, initial=truth, threads=1,
-                     overrides={'MaximumNumberOfIterations': 1, 'NumberOfResolutions': 1,
-                                'ImagePyramidSchedule': [1, 1, 1], 'AutomaticParameterEstimation': 'false',
-                                'SP_a': 1e-9})
+    found = R.affine(
+        fixed,
+        moving,
+        initial=truth,
+        threads=1,
+        overrides={
+            'MaximumNumberOfIterations': 1,
+            'NumberOfResolutions': 1,
+            'ImagePyramidSchedule': [1, 1, 1],
+            'AutomaticParameterEstimation': 'false',
+            'SP_a': 1e-9,
+        },
+    )
     assert error_of(found, truth, fixed) < 1e-3
 
 
@@ -57,9 +66,10 @@ def test_bspline_returns_the_total_field_on_the_fixed_grid(tmp_path, resolutions
     truth, folder = an_affine(size=0.05), tmp_path / 'b spline'
     fixed, moving = textured_pair(truth)
     near = sitk.AffineTransform(truth)
-    near.SetTranslation((np.array(truth.GetTranslation()) + (1., -1., 0.5)).tolist())
-    field = R.bspline(fixed, moving, whole(fixed), None, near, resolutions, threads=1, folder=str(folder),
-                      overrides=QUICK)
+    near.SetTranslation((np.array(truth.GetTranslation()) + (1.0, -1.0, 0.5)).tolist())
+    field = R.bspline(
+        fixed, moving, whole(fixed), None, near, resolutions, threads=1, folder=str(folder), overrides=QUICK
+    )
     assert Geometry.of(field) == Geometry.of(fixed) and field.GetPixelID() == sitk.sitkVectorFloat32
     points = inner_points(Geometry.of(fixed), 200)
     errors = np.linalg.norm(points + sample_dvf(field, points) - mapped(truth, points), axis=1)
@@ -74,7 +84,7 @@ def test_bspline_returns_the_total_field_on_the_fixed_grid(tmp_path, resolutions
 def test_what_elastix_complains_of_is_told(tmp_path):
     fixed, moving = textured_pair(an_affine())
     far = sitk.Image(moving)
-    far.SetOrigin((5000., 0., 0.))
+    far.SetOrigin((5000.0, 0.0, 0.0))
     with pytest.raises(InputError, match='elastix failed: .*(sample|Too many)'):
         R.affine(fixed, far, threads=1, overrides=QUICK, folder=str(tmp_path / 'kept'))
     assert 'parameters' in (tmp_path / 'kept' / 'elastix.log').read_text()

@@ -1,4 +1,5 @@
 """TransformParameters files: read exactly, and the real transformix does with ours what SimpleITK does."""
+
 import os
 import shutil
 import subprocess
@@ -7,9 +8,18 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from elastix_truths import (
+    FIXED_GRID,
+    a_field,
+    an_affine,
+    image_on,
+    inner_points,
+    mapped,
+    moving_image,
+    needs_elastix,
+    total,
+)
 
-from elastix_truths import (FIXED_GRID, a_field, an_affine, image_on, inner_points, mapped, moving_image,
-                            needs_elastix, total)
 from functions.elastix import transform_files as F
 from functions.elastix import transformix as X
 from functions.elastix.parameter_files import format_parameters, read_parameters
@@ -21,45 +31,56 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 
 
 def euler(zyx):
-    transform = sitk.Euler3DTransform((11., -7., 30.), 0.1, -0.2, 0.15, (1., 2., -3.))
+    transform = sitk.Euler3DTransform((11.0, -7.0, 30.0), 0.1, -0.2, 0.15, (1.0, 2.0, -3.0))
     transform.SetComputeZYX(zyx)
     return transform
 
 
-def write_kind(path, kind, transform, centre=(11., -7., 30.), initial=F.NO_INITIAL, **more):
+def write_kind(path, kind, transform, centre=(11.0, -7.0, 30.0), initial=F.NO_INITIAL, **more):
     parameters = F.linear_parameters(an_affine(), FIXED_GRID, initial=initial)
-    parameters.update(Transform=kind, NumberOfParameters=len(transform.GetParameters()),
-                      TransformParameters=list(transform.GetParameters()), CenterOfRotationPoint=list(centre),
-                      **more)
+    parameters.update(
+        Transform=kind,
+        NumberOfParameters=len(transform.GetParameters()),
+        TransformParameters=list(transform.GetParameters()),
+        CenterOfRotationPoint=list(centre),
+        **more,
+    )
     path.write_text(format_parameters(parameters))
     return str(path)
 
 
-KINDS = [('AffineTransform', an_affine(), {}), ('EulerTransform', euler(False), {'ComputeZYX': 'false'}),
-         ('EulerTransform', euler(True), {'ComputeZYX': 'true'}), ('EulerTransform', euler(False), {}),
-         ('TranslationTransform', sitk.TranslationTransform(3, (1., -2., 3.)), {})]
+KINDS = [
+    ('AffineTransform', an_affine(), {}),
+    ('EulerTransform', euler(False), {'ComputeZYX': 'false'}),
+    ('EulerTransform', euler(True), {'ComputeZYX': 'true'}),
+    ('EulerTransform', euler(False), {}),
+    ('TranslationTransform', sitk.TranslationTransform(3, (1.0, -2.0, 3.0)), {}),
+]
 
 
 @pytest.mark.parametrize('kind, truth, more', KINDS)
 def test_linear_transforms_are_read_exactly(tmp_path, kind, truth, more):
     path = write_kind(tmp_path / 't.txt', kind, truth, **more)
-    np.testing.assert_allclose(mapped(F.read_linear_transform(path), inner_points()),
-                               mapped(truth, inner_points()), atol=1e-10)
+    np.testing.assert_allclose(
+        mapped(F.read_linear_transform(path), inner_points()), mapped(truth, inner_points()), atol=1e-10
+    )
 
 
 @needs_elastix
 @pytest.mark.parametrize('kind, truth, more', KINDS)
 def test_linear_transforms_are_what_transformix_takes_them_for(tmp_path, kind, truth, more):
     path = write_kind(tmp_path / 't.txt', kind, truth, **more)
-    np.testing.assert_allclose(X.transform_points(inner_points(), path, threads=1),
-                               mapped(F.read_linear_transform(path), inner_points()), atol=2e-6)
+    np.testing.assert_allclose(
+        X.transform_points(inner_points(), path, threads=1),
+        mapped(F.read_linear_transform(path), inner_points()),
+        atol=2e-6,
+    )
 
 
 def chain(folder):
     """Euler after affine: T(p) = euler(affine(p))."""
     F.write_linear_transform(str(folder / 'first.txt'), an_affine(), FIXED_GRID)
-    return write_kind(folder / 'second.txt', 'EulerTransform', euler(False),
-                      initial=str(folder / 'first.txt'))
+    return write_kind(folder / 'second.txt', 'EulerTransform', euler(False), initial=str(folder / 'first.txt'))
 
 
 def test_the_initial_transform_comes_first(tmp_path):
@@ -84,6 +105,7 @@ def test_an_affine_transform_goes_through_a_file_to_the_last_bit(tmp_path):
 
 # ---- affine after nonrigid, in the real transformix
 
+
 def write_both(folder, affine, extension='.mha'):
     path = os.path.join(str(folder), 'DVF' + extension)
     write_image(a_field(), path)
@@ -98,13 +120,19 @@ def test_transformix_makes_the_image_that_simpleitk_makes_of_our_h5(tmp_path, wi
     theirs = X.transform_image(moving_image(), path, threads=1)
     write_total_transform(affine, a_field(), str(tmp_path / 'total.h5'))
     reference = image_on(np.zeros(FIXED_GRID.shape, np.uint8), FIXED_GRID)
-    ours = sitk.Resample(moving_image(), reference, sitk.ReadTransform(str(tmp_path / 'total.h5')),
-                         sitk.sitkBSpline, -2048., sitk.sitkFloat32)
+    ours = sitk.Resample(
+        moving_image(),
+        reference,
+        sitk.ReadTransform(str(tmp_path / 'total.h5')),
+        sitk.sitkBSpline,
+        -2048.0,
+        sitk.sitkFloat32,
+    )
     assert theirs.GetPixelID() == sitk.sitkInt16
     for get in ('GetSize', 'GetSpacing', 'GetOrigin', 'GetDirection'):
         assert getattr(theirs, get)() == getattr(reference, get)()
     difference = np.abs(array_view(theirs) - array_view(ours))[1:-1, 1:-1, 1:-1]
-    assert difference.max() < 1.01    # transformix cuts off what follows the point
+    assert difference.max() < 1.01  # transformix cuts off what follows the point
     assert (array_view(ours) > -2048).mean() > 0.9
 
 
@@ -113,8 +141,11 @@ def test_transformix_takes_points_where_simpleitk_takes_them(tmp_path):
     truth = mapped(total(an_affine(), a_field()), inner_points())
     found = X.transform_points(inner_points(), write_both(tmp_path, an_affine()), threads=1)
     np.testing.assert_allclose(found, truth, atol=2e-6)
-    swapped = mapped(an_affine(), inner_points()) + mapped(total(sitk.AffineTransform(3), a_field()),
-                                                           inner_points()) - inner_points()
+    swapped = (
+        mapped(an_affine(), inner_points())
+        + mapped(total(sitk.AffineTransform(3), a_field()), inner_points())
+        - inner_points()
+    )
     assert np.abs(swapped - truth).max() > 0.05
 
 
@@ -134,7 +165,7 @@ def test_transformix_moves_masks(tmp_path):
     mask = sitk.Cast(moving_image() > 0, sitk.sitkUInt8) * 3
     found = X.transform_mask(mask, write_both(tmp_path, an_affine()), threads=1)
     reference = image_on(np.zeros(FIXED_GRID.shape, np.uint8), FIXED_GRID)
-    truth = sitk.Resample(mask, reference, total(an_affine(), a_field()), sitk.sitkNearestNeighbor, 0.)
+    truth = sitk.Resample(mask, reference, total(an_affine(), a_field()), sitk.sitkNearestNeighbor, 0.0)
     assert found.GetPixelID() == sitk.sitkUInt8 and set(np.unique(array_view(found))) == {0, 1}
     different = (array_view(found) != (array_view(truth) > 0))[1:-1, 1:-1, 1:-1]
     assert different.mean() < 2e-3
@@ -194,8 +225,9 @@ def test_a_moved_folder_is_put_right(tmp_path, by_command):
         stream.write('// a comment that stays\n')
     shutil.move(str(old), str(new))
     if by_command:
-        done = subprocess.run([sys.executable, '-m', 'functions.elastix', 'rewrite', str(new)],
-                              cwd=REPOSITORY, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            [sys.executable, '-m', 'functions.elastix', 'rewrite', str(new)], cwd=REPOSITORY, stdout=subprocess.PIPE
+        )
         assert done.returncode == 0 and done.stdout.count(b'rewritten') == 2
     else:
         assert len(F.rewrite_paths(str(new))) == 2
@@ -212,29 +244,34 @@ def test_rewriting_never_makes_a_file_build_upon_itself(tmp_path):
     first.mkdir()
     second.mkdir()
     F.write_linear_transform(str(first / 'TransformParameters.0.txt'), an_affine(), FIXED_GRID)
-    F.write_linear_transform(str(second / 'TransformParameters.0.txt'), an_affine(), FIXED_GRID,
-                             initial=str(first / 'TransformParameters.0.txt'))
+    F.write_linear_transform(
+        str(second / 'TransformParameters.0.txt'),
+        an_affine(),
+        FIXED_GRID,
+        initial=str(first / 'TransformParameters.0.txt'),
+    )
     assert F.rewrite_paths(str(second)) == []
     assert len(F.read_chain(str(second / 'TransformParameters.0.txt'))) == 2
 
 
 # ---- errors
 
+
 def test_errors_of_reading(tmp_path):
     path = tmp_path / 't.txt'
-    write_kind(path, 'BSplineTransform', sitk.TranslationTransform(3, (1., 2., 3.)))
+    write_kind(path, 'BSplineTransform', sitk.TranslationTransform(3, (1.0, 2.0, 3.0)))
     with pytest.raises(InputError, match='BSplineTransform'):
         F.read_linear_transform(str(path))
-    write_kind(path, 'AffineTransform', sitk.TranslationTransform(3, (1., 2., 3.)))
+    write_kind(path, 'AffineTransform', sitk.TranslationTransform(3, (1.0, 2.0, 3.0)))
     with pytest.raises(InputError, match='12 TransformParameters'):
         F.read_linear_transform(str(path))
-    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1., float('nan'), 3.)))
+    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1.0, float('nan'), 3.0)))
     with pytest.raises(InputError, match='damaged'):
         F.read_linear_transform(str(path))
-    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1., 2., 3.)), initial=str(path))
+    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1.0, 2.0, 3.0)), initial=str(path))
     with pytest.raises(InputError, match='itself'):
         F.read_linear_transform(str(path))
-    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1., 2., 3.)), initial='/gone.txt')
+    write_kind(path, 'TranslationTransform', sitk.TranslationTransform(3, (1.0, 2.0, 3.0)), initial='/gone.txt')
     with pytest.raises(MissingFileError, match='rewrite'):
         F.read_linear_transform(str(path))
     path.write_text('(Metric "x")\n')
@@ -259,20 +296,23 @@ def test_errors_of_writing_and_rewriting(tmp_path):
     with pytest.raises(MissingFileError, match='DVF.mha'):
         F.rewrite_paths(str(tmp_path))
     from functions.elastix.__main__ import main
+
     assert 'DVF.mha' in main(['rewrite', str(tmp_path)])
 
 
 def test_output_points_are_parsed(tmp_path):
     path = tmp_path / 'outputpoints.txt'
-    path.write_text('Point\t0\t; InputIndex = [ 1 2 3 ]\t; InputPoint = [ 1.5 -2 3e1 ]\t; '
-                    'OutputIndexFixed = [ 4 5 6 ]\t; OutputPoint = [ 7.25 8 9 ]\t; '
-                    'Deformation = [ 5.75 10 -21 ]\t; OutputIndexMoving = [ 0 0 0 ]\n')
+    path.write_text(
+        'Point\t0\t; InputIndex = [ 1 2 3 ]\t; InputPoint = [ 1.5 -2 3e1 ]\t; '
+        'OutputIndexFixed = [ 4 5 6 ]\t; OutputPoint = [ 7.25 8 9 ]\t; '
+        'Deformation = [ 5.75 10 -21 ]\t; OutputIndexMoving = [ 0 0 0 ]\n'
+    )
     found = X.read_output_points(str(path))
     assert found.input_index.tolist() == [[1, 2, 3]] and found.input_index.dtype == np.int64
-    assert found.input_point.tolist() == [[1.5, -2., 30.]]
+    assert found.input_point.tolist() == [[1.5, -2.0, 30.0]]
     assert found.output_index_fixed.tolist() == [[4, 5, 6]]
-    assert found.output_point.tolist() == [[7.25, 8., 9.]]
-    assert found.deformation.tolist() == [[5.75, 10., -21.]]
+    assert found.output_point.tolist() == [[7.25, 8.0, 9.0]]
+    assert found.deformation.tolist() == [[5.75, 10.0, -21.0]]
     path.write_text('Point 0; InputIndex = [ 1 2 ]\n')
     with pytest.raises(InputError, match='outputpoints.txt'):
         X.read_output_points(str(path))

@@ -1,4 +1,5 @@
 """A finished experiment on disk, without a network: small phantoms, registered by a part of the truth."""
+
 import json
 import os
 
@@ -18,15 +19,34 @@ STEP = '40'
 
 def setting_in(folder, name, cases=(1, 2)):
     """Settings of an experiment below a folder."""
-    setting = dict(su.initialize_setting(name, 'Root'), RootFolder=str(folder) + '/',
-                   DataFolder=str(folder) + '/Data/', log_root_folder=str(folder) + '/Experiments/')
+    setting = dict(
+        su.initialize_setting(name, 'Root'),
+        RootFolder=str(folder) + '/',
+        DataFolder=str(folder) + '/Data/',
+        log_root_folder=str(folder) + '/Experiments/',
+    )
     setting['Phantom'] = {'Landmarks': 50, 'LandmarksAllPhases': 20}
-    setting.update(stage=4, BaseReg='Identity', stage_list=[4], network_dict={
-        'stage4': {'NetworkDesign': 'unet1', 'NetworkLoad': name, 'GlobalStepLoad': 'Last', 'stage': 4}})
-    su.load_setting_from_data_dict(setting, [{
-        'data': DATA, 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [3], 'TrainingTypeImList': [0],
-        'TrainingDSmoothList': [0], 'TestingCNList': list(cases), 'TestingPairList': [[0, 5]],
-        'TestingSpacing': 'RS1'}])
+    setting.update(
+        stage=4,
+        BaseReg='Identity',
+        stage_list=[4],
+        network_dict={'stage4': {'NetworkDesign': 'unet1', 'NetworkLoad': name, 'GlobalStepLoad': 'Last', 'stage': 4}},
+    )
+    su.load_setting_from_data_dict(
+        setting,
+        [
+            {
+                'data': DATA,
+                'deform_exp': '3D_max20_D14_K',
+                'TrainingCNList': [3],
+                'TrainingTypeImList': [0],
+                'TrainingDSmoothList': [0],
+                'TestingCNList': list(cases),
+                'TestingPairList': [[0, 5]],
+                'TestingSpacing': 'RS1',
+            }
+        ],
+    )
     return setting
 
 
@@ -46,24 +66,36 @@ def register(setting, share, step=STEP):
         truth = su.address_generator(setting, 'TrueDVF', data=DATA, cn=pair[0]['cn'], pair_info=pair, stage=1)
         truth = sitk.ReadImage(truth)
         dvf = image_from_array(array_view(truth) * share, truth)
-        moving = sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data=DATA, cn=pair[1]['cn'],
-                                                     type_im=5, stage=1))
-        for request, image in (('dvf_s0', dvf), ('MovedIm', warp(moving, dvf)),
-                               ('dvf_s0_jac', jacobian_determinant_of(dvf))):
+        moving = sitk.ReadImage(
+            su.address_generator(setting, 'OriginalIm', data=DATA, cn=pair[1]['cn'], type_im=5, stage=1)
+        )
+        for request, image in (
+            ('dvf_s0', dvf),
+            ('MovedIm', warp(moving, dvf)),
+            ('dvf_s0_jac', jacobian_determinant_of(dvf)),
+        ):
             path = result_address(setting, request, pair, step)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             sitk.WriteImage(image, path)
-        write_json(os.path.join(os.path.dirname(path), 'registration.json'),
-                   {'pair': pair, 'stages': [4], 'seconds': 1.5, 'InputMask': 'Lung'})
+        write_json(
+            os.path.join(os.path.dirname(path), 'registration.json'),
+            {'pair': pair, 'stages': [4], 'seconds': 1.5, 'InputMask': 'Lung'},
+        )
 
 
 def train(setting):
     """What a training leaves beside its checkpoints."""
     folder = os.path.dirname(su.write_setting(setting))
-    write_json(os.path.join(folder, 'about0.json'), {
-        'started': '2020-01-02T03:04:05', 'command_line': ['RunRegNet3D.py', '--stage', '4'],
-        'python': '3.x', 'packages': {'numpy': '1.x', 'tensorflow': '2.x'},
-        'code': {'commit': 'abc123', 'changed': True, 'checksum': 'feed'}})
+    write_json(
+        os.path.join(folder, 'about0.json'),
+        {
+            'started': '2020-01-02T03:04:05',
+            'command_line': ['RunRegNet3D.py', '--stage', '4'],
+            'python': '3.x',
+            'packages': {'numpy': '1.x', 'tensorflow': '2.x'},
+            'code': {'commit': 'abc123', 'changed': True, 'checksum': 'feed'},
+        },
+    )
     lines = [{'kind': 'train', 'iteration': k, 'loss': 2.0 / k, 'error_mm': 5.0 / k} for k in range(1, 41)]
     lines += [{'kind': 'validation', 'iteration': k, 'loss': 2.2 / k, 'error_mm': 6.0 / k} for k in (20, 40)]
     with open(os.path.join(folder, 'log.jsonl'), 'w') as stream:

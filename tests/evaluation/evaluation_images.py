@@ -1,4 +1,5 @@
 """Small images of awkward geometry for the tests of evaluation."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -28,8 +29,9 @@ IDENTITY = np.eye(3).ravel().tolist()
 
 def positions(image):
     """Physical position of every voxel, [z, y, x, 3], by ITK itself."""
-    filled = sitk.PhysicalPointSource(sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(),
-                                      image.GetSpacing(), image.GetDirection())
+    filled = sitk.PhysicalPointSource(
+        sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+    )
     return sitk.GetArrayFromImage(filled)
 
 

@@ -1,4 +1,5 @@
 """Many pairs: right numbers, taken up again, and failures listed."""
+
 import os
 
 import numpy as np
@@ -25,8 +26,9 @@ def pair_of(cn):
 def made(tmp_path_factory):
     """(setting, tasks): two small patients, 'registered' by half of and by the whole truth."""
     folder = tmp_path_factory.mktemp('cohort')
-    setting = dict(su.initialize_setting('cohort', 'Root'), RootFolder=str(folder) + '/',
-                   DataFolder=str(folder) + '/Data/')
+    setting = dict(
+        su.initialize_setting('cohort', 'Root'), RootFolder=str(folder) + '/', DataFolder=str(folder) + '/Data/'
+    )
     setting['Phantom'] = {'Landmarks': 50, 'LandmarksAllPhases': 20}
     tasks = []
     for cn in (1, 2):
@@ -35,11 +37,14 @@ def made(tmp_path_factory):
         dvf = sitk.ReadImage(truth)
         path = su.address_generator(setting, 'OriginalIm', data=DATA, cn=cn, type_im=5, stage=1)
         moving = sitk.ReadImage(path)
-        half, moved = str(folder / 'half{}.mha'.format(cn)), str(folder / 'moved{}.mha'.format(cn))
+        half, moved = str(folder / f'half{cn}.mha'), str(folder / f'moved{cn}.mha')
         sitk.WriteImage(image_from_array(array_view(dvf) * 0.5, dvf), half)
         sitk.WriteImage(warp(moving, dvf), moved)
-        tasks += [Task('before', pair_of(cn)), Task('half', pair_of(cn), half),
-                  Task('truth', pair_of(cn), truth, moved=moved, seconds=3.0)]
+        tasks += [
+            Task('before', pair_of(cn)),
+            Task('half', pair_of(cn), half),
+            Task('truth', pair_of(cn), truth, moved=moved, seconds=3.0),
+        ]
     return setting, tasks
 
 
@@ -83,12 +88,15 @@ def test_evaluation_cohort_lists_failures_and_goes_on(made, tmp_path):
     with open(tasks[1].dvf, 'rb') as stream, open(torn, 'wb') as copy:
         copy.write(stream.read()[:5000])
     unknown = Task('half', pair_of(7), tasks[1].dvf)
-    found = evaluate_tasks(setting, [gone, tasks[1], Task('torn', pair_of(1), torn), unknown], str(tmp_path),
-                           n_workers=2)
+    found = evaluate_tasks(
+        setting, [gone, tasks[1], Task('torn', pair_of(1), torn), unknown], str(tmp_path), n_workers=2
+    )
     assert [record['method'] for record in found.records] == ['half']
     assert [failure[:2] for failure in found.failures] == [
-        ('gone', 'Phantom_4D case 1 0-5'), ('torn', 'Phantom_4D case 1 0-5'),
-        ('half', 'Phantom_4D case 7 0-5')]
+        ('gone', 'Phantom_4D case 1 0-5'),
+        ('torn', 'Phantom_4D case 1 0-5'),
+        ('half', 'Phantom_4D case 7 0-5'),
+    ]
     table = co.failure_table(found)
     assert 'none.mha does not exist' in table and 'torn.mha is cut short' in table and table.count('\n') == 3
     with pytest.raises(InputError, match='two results of half_Phantom_4D_case_1'):
@@ -98,8 +106,7 @@ def test_evaluation_cohort_lists_failures_and_goes_on(made, tmp_path):
 def test_evaluation_cohort_without_landmarks_measures_the_rest(made, tmp_path):
     setting, tasks = made
     pair = pair_of(1)
-    path = su.address_generator(setting, 'LandmarkPointExact', data=DATA, cn=1, type_im=5, pair_info=pair,
-                                stage=1)
+    path = su.address_generator(setting, 'LandmarkPointExact', data=DATA, cn=1, type_im=5, pair_info=pair, stage=1)
     os.rename(path, path + '.away')
     try:
         record = evaluate_tasks(setting, [tasks[2]], str(tmp_path), n_workers=1).records[0]
@@ -107,7 +114,8 @@ def test_evaluation_cohort_without_landmarks_measures_the_rest(made, tmp_path):
         os.rename(path + '.away', path)
     assert 'tre' not in record and 'exact landmarks' in record['made_from']['without_landmarks']
     assert record['regularity']['folding'] == pytest.approx(
-        100.0 * record['regularity']['folded'] / record['regularity']['n'])
+        100.0 * record['regularity']['folded'] / record['regularity']['n']
+    )
 
 
 def test_evaluation_cohort_affine_files_are_read(made, tmp_path):
@@ -126,8 +134,12 @@ def test_evaluation_cohort_affine_files_are_read(made, tmp_path):
 
 def test_evaluation_cohort_synthetic_pairs_have_their_own_files(tmp_path):
     """The deformed image is fixed, the true DVF gives the landmarks."""
-    setting = dict(su.initialize_setting('cohort', 'Root'), RootFolder=str(tmp_path) + '/',
-                   DataFolder=str(tmp_path) + '/Data/', DVFPad_S1=0)
+    setting = dict(
+        su.initialize_setting('cohort', 'Root'),
+        RootFolder=str(tmp_path) + '/',
+        DataFolder=str(tmp_path) + '/Data/',
+        DVFPad_S1=0,
+    )
     item = {'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': 0, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 0}
     pair = [dict(item), dict(item)]
     rng = np.random.RandomState(0)
@@ -135,8 +147,9 @@ def test_evaluation_cohort_synthetic_pairs_have_their_own_files(tmp_path):
     lung = sitk.GetImageFromArray(np.pad(np.ones((8, 9, 10), np.uint8), 2, mode='constant'))
     truth = sitk.GetImageFromArray(np.full((12, 13, 14, 3), 2.0, np.float32), isVector=True)
     paths = co.input_paths(setting, pair)
-    for name, content in zip(('fixed', 'moving', 'fixed_lung', 'moving_lung', 'truth'),
-                             (image, image, lung, lung, truth)):
+    for name, content in zip(
+        ('fixed', 'moving', 'fixed_lung', 'moving_lung', 'truth'), (image, image, lung, lung, truth)
+    ):
         os.makedirs(os.path.dirname(paths[name]), exist_ok=True)
         sitk.WriteImage(content, paths[name])
     tasks = [Task('before', pair), Task('RegNet', pair, paths['truth'])]

@@ -1,5 +1,6 @@
 """--prepare, --evaluate and --report of the main script: packs and experiments in, tables and pages out, bad
 ones told in one line."""
+
 import json
 import logging
 import os
@@ -10,8 +11,8 @@ import SimpleITK as sitk
 from evaluation_experiment import STEP, make_cases, pairs_of, register, setting_in, train
 from raw_packs import GRIDS, Patient, small_record, write_4dct, write_copd, write_rows, write_spread
 
-import RunRegNet3D
 import functions.setting.setting_utils as su
+import RunRegNet3D
 from functions.evaluation.landmarks import read_landmarks
 from functions.image.geometry import Geometry
 from functions.image.point_files import write_points
@@ -47,14 +48,16 @@ def test_evaluation_commands_prepare_ends_with_the_gate(packs, monkeypatch, capl
     words = ['--prepare', DATA, '--from', str(folder / 'packs'), '--cases', '1', '--workers', '1']
     assert run(words, folder, monkeypatch, caplog) == 0
     shown = capsys.readouterr().out
-    assert 'TRE before mm' in shown and '{:.2f}'.format(patient.expected(5)) in shown and 'right' in shown
+    assert 'TRE before mm' in shown and f'{patient.expected(5):.2f}' in shown and 'right' in shown
     setting = su.initialize_setting('any', 'Root')
     for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso'):
         assert os.path.isfile(su.address_generator(setting, request, data=DATA, cn=1, type_im=5, stage=1))
     # The moving landmarks with their z from the wrong end: everything is converted, and then it stops.
     numbers = patient.numbers(5)
-    write_rows(str(folder / 'packs' / 'Case1Pack' / 'ExtremePhases' / 'case1_300_T50_xyz.txt'),
-               np.column_stack([numbers[:, :2], patient.size[2] + 1 - numbers[:, 2]]))
+    write_rows(
+        str(folder / 'packs' / 'Case1Pack' / 'ExtremePhases' / 'case1_300_T50_xyz.txt'),
+        np.column_stack([numbers[:, :2], patient.size[2] + 1 - numbers[:, 2]]),
+    )
     assert run(words, folder, monkeypatch, caplog) == 2
     assert 'No result would mean anything' in caplog.text
     assert 'z counted from the other end in the moving landmarks' in caplog.text
@@ -76,17 +79,17 @@ def test_evaluation_commands_prepare_copdgene(tmp_path, known, monkeypatch, capl
     known(small_record('DIR-Lab_COPD', patients))
     write_copd(tmp_path / 'packs', 1, patients[1])
     write_copd(tmp_path / 'packs', 2, patients[2], empty=((0, 0), (2, 0)))
-    words = ['--prepare', 'DIR-Lab_COPD', '--from', str(tmp_path / 'packs'), '--cases', '1', '2', '--workers',
-             '1']
+    words = ['--prepare', 'DIR-Lab_COPD', '--from', str(tmp_path / 'packs'), '--cases', '1', '2', '--workers', '1']
     assert run(words, tmp_path, monkeypatch, caplog) == 0
     shown = capsys.readouterr().out
     for patient in patients.values():
-        assert '{:.2f}'.format(patient.expected(5)) in shown
+        assert f'{patient.expected(5):.2f}' in shown
     setting = su.initialize_setting('any', 'Root')
     for cn in patients:
         for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso'):
-            assert os.path.isfile(su.address_generator(setting, request, data='DIR-Lab_COPD', cn=cn, type_im=1,
-                                                       stage=1))
+            assert os.path.isfile(
+                su.address_generator(setting, request, data='DIR-Lab_COPD', cn=cn, type_im=1, stage=1)
+            )
     # x and y exchanged in one list of points.
     numbers = patients[1].numbers(5)
     write_rows(str(tmp_path / 'packs' / 'copd1' / 'copd1_300_eBH_xyz_r1.txt'), numbers[:, [1, 0, 2]])
@@ -113,8 +116,9 @@ def test_evaluation_commands_prepare_spread(tmp_path, known, monkeypatch, caplog
 
 
 def test_evaluation_commands_prepare_makes_the_phantom(tmp_path, monkeypatch, caplog, capsys):
-    (tmp_path / 'small.json').write_text(json.dumps({'Phantom': {'Size': [72, 64, 68], 'Landmarks': 40,
-                                                                 'LandmarksAllPhases': 20}}))
+    (tmp_path / 'small.json').write_text(
+        json.dumps({'Phantom': {'Size': [72, 64, 68], 'Landmarks': 40, 'LandmarksAllPhases': 20}})
+    )
     words = ['--prepare', 'Phantom_4D', '--cases', '2', '--setting', 'small.json', '--workers', '1']
     assert run(words, tmp_path, monkeypatch, caplog) == 0
     assert capsys.readouterr().out.splitlines()[2].split()[:4] == ['Phantom_4D', '2', 'T00-T50', '40']
@@ -139,22 +143,37 @@ def test_evaluation_commands_evaluate_an_experiment(tmp_path, monkeypatch, caplo
         assert run(bad, tmp_path, monkeypatch, caplog) == 2
         assert text in [entry for entry in caplog.records if entry.levelno == logging.ERROR][-1].getMessage()
     # Landmarks of another place stop it before anything is measured.
-    path = su.address_generator(setting, 'LandmarkPointExact', data='Phantom_4D', cn=1, type_im=5, stage=1,
-                                pair_info=[{'data': 'Phantom_4D', 'cn': 1, 'type_im': k} for k in (0, 5)])
+    path = su.address_generator(
+        setting,
+        'LandmarkPointExact',
+        data='Phantom_4D',
+        cn=1,
+        type_im=5,
+        stage=1,
+        pair_info=[{'data': 'Phantom_4D', 'cn': 1, 'type_im': k} for k in (0, 5)],
+    )
     np.savetxt(path, np.loadtxt(path) + [0, 0, 500.0])
     assert run(['--evaluate', 'mine', '--protocol', 'learn2reg'], tmp_path, monkeypatch, caplog) == 2
     assert 'No result would mean anything' in caplog.text and 'outside the image' in caplog.text
     assert not (folder.parent / 'learn2reg').exists()
 
 
-@pytest.mark.parametrize('words, text', [
-    (['--prepare', DATA], '--from FOLDER'), (['--from', 'x'], '--prepare DATA'), (['--report'], '--evaluate'),
-    (['--evaluate', 'a', '--prepare', DATA, '--from', 'x'], 'exclude'), (['--cases', '1'], '--prepare'),
-    (['--evaluate', 'a', '--protocol', 'mine'], 'dirlab'), (['--references', 'affine'], '--evaluate'),
-    (['--evaluate', 'a', '--capture_range', '-1'], 'above 0'),
-    (['--evaluate', 'a', '--report', 'x'], 'without it'),
-    (['--report', 'x', '--prepare', DATA, '--from', 'y'], 'alone'),
-    (['--report', 'x', 'y', '--landmarks', 'a', 'b'], 'one folder')])
+@pytest.mark.parametrize(
+    'words, text',
+    [
+        (['--prepare', DATA], '--from FOLDER'),
+        (['--from', 'x'], '--prepare DATA'),
+        (['--report'], '--evaluate'),
+        (['--evaluate', 'a', '--prepare', DATA, '--from', 'x'], 'exclude'),
+        (['--cases', '1'], '--prepare'),
+        (['--evaluate', 'a', '--protocol', 'mine'], 'dirlab'),
+        (['--references', 'affine'], '--evaluate'),
+        (['--evaluate', 'a', '--capture_range', '-1'], 'above 0'),
+        (['--evaluate', 'a', '--report', 'x'], 'without it'),
+        (['--report', 'x', '--prepare', DATA, '--from', 'y'], 'alone'),
+        (['--report', 'x', 'y', '--landmarks', 'a', 'b'], 'one folder'),
+    ],
+)
 def test_evaluation_commands_that_do_not_fit_are_told(words, text, capsys):
     with pytest.raises(SystemExit):
         RunRegNet3D.parse_arguments(words)
@@ -172,8 +191,10 @@ def results_folder(folder):
     setting = setting_in(folder, 'any', cases=[1])
     make_cases(setting, [1], size=(96, 80, 88))
     pair = pairs_of(setting)[0]
-    images = [sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, type_im=k,
-                                                  stage=1)) for k in (0, 5)]
+    images = [
+        sitk.ReadImage(su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, type_im=k, stage=1))
+        for k in (0, 5)
+    ]
     truth = su.address_generator(setting, 'TrueDVF', data='Phantom_4D', cn=1, pair_info=pair, stage=1)
     truth = sitk.ReadImage(truth)
     dvf = image_from_array(array_view(truth) * 0.5, truth)
@@ -183,10 +204,15 @@ def results_folder(folder):
     sitk.WriteImage(warp(images[1], dvf), str(results / 'moved.mha'))
     for name, image in zip(('fixed.mha', 'moving.nii.gz'), images):
         sitk.WriteImage(image, str(folder / name))
-    write_json(str(results / 'results.json'), {
-        'settings': {'fixed': 'fixed.mha', 'moving': 'moving.nii.gz', 'stages': [4], 'affine': 'none'},
-        'grids': {role: Geometry.of(image)._asdict() for role, image in zip(('fixed', 'moving'), images)},
-        'versions': {'python': '3'}, 'seconds': {'networks': 1.0}})
+    write_json(
+        str(results / 'results.json'),
+        {
+            'settings': {'fixed': 'fixed.mha', 'moving': 'moving.nii.gz', 'stages': [4], 'affine': 'none'},
+            'grids': {role: Geometry.of(image)._asdict() for role, image in zip(('fixed', 'moving'), images)},
+            'versions': {'python': '3'},
+            'seconds': {'networks': 1.0},
+        },
+    )
     for name, points in zip(('fixed.csv', 'moving.csv'), read_landmarks(setting, pair)):
         write_points(str(folder / name), points)
     return results

@@ -1,4 +1,5 @@
 """Tables and figures of several methods, from records alone, against numbers computed by hand."""
+
 import csv
 import io
 import itertools
@@ -28,8 +29,7 @@ def records_of(method, scale, cases=(1, 2, 3), count=20, folded=0):
         true = rng.randn(count, 3) * 2 + [0, 1, 6 + cn]
         error = true * scale + np.random.RandomState(50 + cn).randn(count, 3) * 0.1
         record = measure(method, pair_of(cn), landmarks=(fixed, fixed + true), seconds=2.0 * cn)
-        record['landmarks'].update(error=np.round(error, 4).tolist(),
-                                   estimated=np.round(true - error, 4).tolist())
+        record['landmarks'].update(error=np.round(error, 4).tolist(), estimated=np.round(true - error, 4).tolist())
         record['regularity'] = {'n': 1000 * cn, 'folded': folded, 'std': 0.1 * cn, 'std_log': 0.2}
         record['overlap'] = {'after': {'mask': {'dice': 0.9 + 0.01 * cn, 'mean': 1.5}}}
         record['intensity'] = {'after': {'ncc': 0.95}}
@@ -57,7 +57,7 @@ def test_evaluation_comparison_numbers_of_all_pairs(records):
     others = row['Dice'], row['surface mm'], row['NCC'], row['seconds']
     assert others == pytest.approx((0.92, 1.5, 0.95, 4.0))
     assert row['p landmarks'] is None and rows['Affine']['p landmarks'] < 1e-6
-    assert rows['Affine']['p cases'] == pytest.approx(0.25)    # the least three pairs can give
+    assert rows['Affine']['p cases'] == pytest.approx(0.25)  # the least three pairs can give
 
 
 def signed_rank_p(first, second):
@@ -130,16 +130,18 @@ def test_evaluation_comparison_tables_mark_best_and_significant(records):
     best, second = '{:.2f}'.format(rows[1]['TRE mm']), '{:.2f}'.format(rows[2]['TRE mm'])
     worst = '{:.2f}'.format(rows[0]['TRE mm'])
     markdown = co.comparison_table(compared, 'markdown')
-    assert '**{}**'.format(best) in markdown and '*{}*'.format(second) in markdown
+    assert f'**{best}**' in markdown and f'*{second}*' in markdown
     assert worst + '†' in markdown
     latex = co.comparison_table(compared, 'latex')
-    assert '\\textbf{{{}}}'.format(best) in latex and '\\underline{{{}}}'.format(second) in latex
+    assert f'\\textbf{{{best}}}' in latex and f'\\underline{{{second}}}' in latex
     assert worst + '$^\\dagger$' in latex and latex.startswith('\\begin{tabular}{lrr')
     assert '$<$ 1 mm \\%' in latex and latex.count('\\\\\n') == 4
     text = co.comparison_table(compared).splitlines()
     assert best + '*' in text[3] and worst + '*' not in text[2]
-    places = {line.index('.') for line in [row[row.index(name):] for row, name in
-                                           ((text[2], worst), (text[3], best), (text[4], second))]}
+    places = {
+        line.index('.')
+        for line in [row[row.index(name) :] for row, name in ((text[2], worst), (text[3], best), (text[4], second))]
+    }
     assert len(places) == 1
     # a single method has nothing to be better than
     assert '*' not in co.comparison_table(co.Comparison(records_of('RegNet', 0.2)))

@@ -1,4 +1,5 @@
 """Finished experiments found at their addresses, measured and compared; what is missing is listed."""
+
 import csv
 import json
 import os
@@ -45,8 +46,7 @@ def test_evaluation_experiments_are_found_by_their_own_settings(folder):
         assert task.dvf == results.result_address(setting, 'dvf_s0', pair, STEP)
         assert os.path.isfile(task.moved)
     # A newer settings file counts, and the roots are those of today.
-    su.write_setting(dict(setting_in(folder, 'Sub/own', cases=(2, 5)), RootFolder='/gone/',
-                          DataFolder='/gone/'))
+    su.write_setting(dict(setting_in(folder, 'Sub/own', cases=(2, 5)), RootFolder='/gone/', DataFolder='/gone/'))
     assert results.settings_number(setting, 'Sub/own') == 1
     newer = open_experiment(present, 'Sub/own')
     assert newer.missing == ['Sub/own has no result for Phantom_4D case 5 0-5'] and len(newer.tasks) == 1
@@ -65,6 +65,7 @@ def test_evaluation_experiments_take_the_step_that_is_asked_for(folder):
     def found(step):
         asked = dict(setting, network_dict={'stage4': {'NetworkLoad': 'steps', 'GlobalStepLoad': step}})
         return open_experiment(asked, 'steps', own_settings=False).step
+
     # 'Last' knows no checkpoint here, so the newest results are taken; a number that has results comes first.
     assert [found(step) for step in ('Last', 40, 9, 77)] == ['120', '40', '9', '120']
     with pytest.raises(UnknownNameError, match='steps'):
@@ -88,12 +89,11 @@ def test_evaluation_experiments_synthetic_results_have_folders_of_their_own(fold
     assert paths['moving'] == su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, stage=1)
 
 
-class HalfTheTruth(object):
+class HalfTheTruth:
     """In place of a network: half of the true field of a pair, on the grid of its stage."""
 
     def __init__(self, setting, pair):
-        truth = su.address_generator(setting, 'TrueDVF', data='Phantom_4D', cn=pair[0]['cn'], pair_info=pair,
-                                     stage=1)
+        truth = su.address_generator(setting, 'TrueDVF', data='Phantom_4D', cn=pair[0]['cn'], pair_info=pair, stage=1)
         self.truth = read_image(truth, expect='vector')
         self.step, self.setting = STEP, {'InputMask': 'Lung', 'stage': 4}
 
@@ -115,8 +115,9 @@ def test_evaluation_experiments_are_what_registration_writes(folder, tmp_path):
 
 
 def test_evaluation_experiments_compared_in_every_style(folder):
-    experiments = [open_experiment(experiment_of(folder, name, share), name)
-                   for name, share in (('first', 0.5), ('second', 0.8))]
+    experiments = [
+        open_experiment(experiment_of(folder, name, share), name) for name, share in (('first', 0.5), ('second', 0.8))
+    ]
     gate = ev.gate_of(experiments, n_workers=2)
     assert gate.rows == ev.gate_of(experiments, n_workers=1).rows
     gate.require()
@@ -125,8 +126,15 @@ def test_evaluation_experiments_compared_in_every_style(folder):
     names = sorted(os.listdir(found.folder))
     assert found.folder.endswith('RegNet/first/Results/Evaluation/dirlab') and found.pages == []
     assert {'comparison.' + ending for ending in ('json', 'txt', 'csv', 'tex', 'md')} <= set(names)
-    assert {'boxes_TRE.png', 'boxes_TRE_pairs.png', 'boxes_z.png', 'pairs.csv', 'records',
-            'scatter_first.png', 'scatter_second.png'} <= set(names)
+    assert {
+        'boxes_TRE.png',
+        'boxes_TRE_pairs.png',
+        'boxes_z.png',
+        'pairs.csv',
+        'records',
+        'scatter_first.png',
+        'scatter_second.png',
+    } <= set(names)
     rows = {row['method']: row for row in found.comparison.rows()}
     before = rows['before registration']['TRE mm']
     assert rows['first']['TRE mm'] == pytest.approx(before / 2, rel=0.02)
@@ -175,8 +183,10 @@ def test_evaluation_experiments_without_a_common_pair(folder):
     experiments = [open_experiment(setting_in(folder, name), name) for name in ('one', 'two')]
     evaluation = ev.evaluate(experiments, n_workers=1)
     assert len(evaluation.comparison.methods) == 2 and len(evaluation.comparison.pairs) == 1
-    assert sorted(evaluation.missing) == ['one has no result for Phantom_4D case 1 0-5',
-                                          'two has no result for Phantom_4D case 2 0-5']
+    assert sorted(evaluation.missing) == [
+        'one has no result for Phantom_4D case 1 0-5',
+        'two has no result for Phantom_4D case 2 0-5',
+    ]
 
 
 def test_evaluation_experiments_facts_beside_a_result(folder, tmp_path):

@@ -1,4 +1,5 @@
 """The gate: right packs pass, and each way to misread voxel numbers stops, also when both lists share it."""
+
 import os
 
 import numpy as np
@@ -23,8 +24,9 @@ def packs(tmp_path_factory):
     patients = {1: Patient(1, GRIDS[1]), 6: Patient(2, GRIDS[6])}
     for cn, patient in patients.items():
         write_4dct(folder / 'packs', cn, patient)
-    setting = dict(su.initialize_setting('gate', 'Root'), RootFolder=str(folder) + '/',
-                   DataFolder=str(folder) + '/Data/')
+    setting = dict(
+        su.initialize_setting('gate', 'Root'), RootFolder=str(folder) + '/', DataFolder=str(folder) + '/Data/'
+    )
     before = data_sets.DATA_SETS[DATA]
     data_sets.register_data_set(small_record(DATA, patients))
     yield setting, patients, folder / 'packs'
@@ -40,7 +42,7 @@ def prepared(packs, change_fixed=None, change_moving=None):
     setting, patients, folder = packs
     for type_im, phase, change in ((0, 'T00', change_fixed), (5, 'T50', change_moving)):
         numbers = patients[1].numbers(type_im)
-        path = os.path.join(str(folder), 'Case1Pack', 'ExtremePhases', 'case1_300_{}_xyz.txt'.format(phase))
+        path = os.path.join(str(folder), 'Case1Pack', 'ExtremePhases', f'case1_300_{phase}_xyz.txt')
         write_rows(path, numbers if change is None else change(numbers, patients[1].size))
     prepare_data_set(setting, DATA, str(folder), cases=[1], n_workers=1)
     return gate.before_registration(setting, pairs_of([1]))
@@ -55,7 +57,7 @@ def test_evaluation_gate_right_packs_pass(packs):
         assert row.tre == pytest.approx(patient.expected(5), abs=1e-3) and row.expected == patient.expected(5)
         assert row.n == 60 and row.inside >= 99 and row.types == ('T00', 'T50')
     lines = opened.table().splitlines()
-    assert len(lines) == 4 and '{:.2f}'.format(packs[1][6].expected(5)) in lines[3] and 'right' in lines[3]
+    assert len(lines) == 4 and f'{packs[1][6].expected(5):.2f}' in lines[3] and 'right' in lines[3]
     # the pair the other way round has the same distance
     gate.before_registration(packs[0], pairs_of([1], (5, 0))).require()
 
@@ -72,8 +74,11 @@ def swapped(numbers, size):
     return numbers[:, [1, 0, 2]]
 
 
-CHANGES = {'z counted from the other end': z_flipped, 'x and y swapped': swapped,
-           'voxels counted from 0 instead of 1': from_zero}
+CHANGES = {
+    'z counted from the other end': z_flipped,
+    'x and y swapped': swapped,
+    'voxels counted from 0 instead of 1': from_zero,
+}
 
 
 @pytest.mark.parametrize('name', sorted(CHANGES))
@@ -81,7 +86,7 @@ def test_evaluation_gate_stops_what_both_lists_share(packs, name):
     """The mean distance is that of the right landmarks; only the images tell."""
     opened = prepared(packs, CHANGES[name], CHANGES[name])
     assert opened.rows[0].tre == pytest.approx(packs[1][1].expected(5), abs=0.02)
-    with pytest.raises(InputError, match='No result would mean anything.*case 1.*with {}'.format(name)):
+    with pytest.raises(InputError, match=f'No result would mean anything.*case 1.*with {name}'):
         opened.require()
     assert 'WRONG' in opened.table()
 
@@ -97,17 +102,19 @@ def test_evaluation_gate_stops_what_one_list_has(packs, name, which):
     with pytest.raises(InputError) as caught:
         opened.require()
     text = str(caught.value)
-    assert 'should be {:.2f} ± 0.05 mm'.format(expected) in text
-    assert '{:.2f} mm'.format(opened.rows[0].tre) in text
-    assert '{} in the {} landmarks'.format(name, where) in text.replace(' (DIR-Lab)', '')
+    assert f'should be {expected:.2f} ± 0.05 mm' in text
+    assert f'{opened.rows[0].tre:.2f} mm' in text
+    assert f'{name} in the {where} landmarks' in text.replace(' (DIR-Lab)', '')
 
 
 def test_evaluation_gate_stops_voxel_numbers_taken_for_millimetres(packs):
     prepared(packs)
     setting = packs[0]
-    paths = [su.address_generator(setting, request, data=DATA, cn=1, type_im=k, pair_info=pairs_of([1])[0],
-                                  stage=1) for k in (0, 5) for request in ('LandmarkIndex_tr',
-                                                                           'LandmarkPoint_tr')]
+    paths = [
+        su.address_generator(setting, request, data=DATA, cn=1, type_im=k, pair_info=pairs_of([1])[0], stage=1)
+        for k in (0, 5)
+        for request in ('LandmarkIndex_tr', 'LandmarkPoint_tr')
+    ]
     before = [open(path).read() for path in paths]
     try:
         for k in (0, 2):
@@ -187,8 +194,12 @@ def test_evaluation_gate_landmarks_in_airways_do_not_count_as_misread():
 
 def test_evaluation_gate_data_without_expected_values_pass_with_a_note(tmp_path):
     """SPREAD's landmarks without the unsure ones, and the phantom's exact ones, compared with images."""
-    setting = dict(su.initialize_setting('gate', 'Root'), RootFolder=str(tmp_path) + '/',
-                   DataFolder=str(tmp_path) + '/Data/', SPREAD_Patients=['PATA01'])
+    setting = dict(
+        su.initialize_setting('gate', 'Root'),
+        RootFolder=str(tmp_path) + '/',
+        DataFolder=str(tmp_path) + '/Data/',
+        SPREAD_Patients=['PATA01'],
+    )
     write_spread(tmp_path / 'packs', [Patient(1, GRIDS[2])], ['PATA01'])
     prepare_data_set(setting, 'SPREAD', str(tmp_path / 'packs'), n_workers=1)
     setting['Phantom'] = {'Landmarks': 60, 'LandmarksAllPhases': 20}

@@ -1,4 +1,5 @@
 """Landmark files of every kind lead to the millimetres ITK gives, and bad ones to one clear error."""
+
 import os
 
 import numpy as np
@@ -25,8 +26,9 @@ def setting(tmp_path, monkeypatch):
 
 
 def address(setting, request, pair, k):
-    path = su.address_generator(setting, request, data=pair[k]['data'], cn=pair[k]['cn'],
-                                type_im=pair[k]['type_im'], pair_info=pair, stage=1)
+    path = su.address_generator(
+        setting, request, data=pair[k]['data'], cn=pair[k]['cn'], type_im=pair[k]['type_im'], pair_info=pair, stage=1
+    )
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return path
 
@@ -89,8 +91,7 @@ def test_evaluation_landmarks_numbers_count_voxels_of_the_original_image(setting
         landmarks.read_landmarks(setting, pair)
     originals = []
     for k in range(2):
-        original = image_of(np.zeros((4, 10, 12), np.int16), spacing=(0.8, 1.3, 4.2),
-                            origin=(10.0 * k, -5.0, 40.0))
+        original = image_of(np.zeros((4, 10, 12), np.int16), spacing=(0.8, 1.3, 4.2), origin=(10.0 * k, -5.0, 40.0))
         sitk.WriteImage(original, address(setting, 'OriginalImNonIsotropic', pair, k))
         originals.append(original)
         rows = voxels() * [1, 1, 0] + [1, 1, 3]
@@ -140,24 +141,31 @@ def test_evaluation_landmarks_dirlab_numbers_there_and_back():
     assert point_rows.dirlab_to_index([[1, 1, 8]], 8).tolist() == [[0, 0, 0]]
 
 
-@pytest.mark.parametrize('text, complaint', [
-    ('index\n2\n1 2 3\n1 2 3\n', 'index coordinates'),
-    ('point\n3\n1 2 3\n1 2 3\n', 'announces 3 points and holds 2'),
-    ('1 2 3\n4 5\n', 'line 2'), ('1 2 three\n', 'line 1'), ('# none\n', 'holds no'), ('1 2 nan\n', 'finite'),
-    ('point\n', 'second line'), (b'1 2 3\n\xff\xfe', 'text file')])
+@pytest.mark.parametrize(
+    'text, complaint',
+    [
+        ('index\n2\n1 2 3\n1 2 3\n', 'index coordinates'),
+        ('point\n3\n1 2 3\n1 2 3\n', 'announces 3 points and holds 2'),
+        ('1 2 3\n4 5\n', 'line 2'),
+        ('1 2 three\n', 'line 1'),
+        ('# none\n', 'holds no'),
+        ('1 2 nan\n', 'finite'),
+        ('point\n', 'second line'),
+        (b'1 2 3\n\xff\xfe', 'text file'),
+    ],
+)
 def test_evaluation_landmarks_bad_text(setting, text, complaint):
     """A header of elastix is understood; what is not points in mm is told with the name of its file."""
     pair = pair_of('Phantom_4D')
     images = write_images(setting, pair)
     points = world(images[0], voxels())
     for k in range(2):
-        write_points(address(setting, 'LandmarkPointExact', pair, k), points + [10.0 * k, 0, 0], 'point \n7',
-                     '%.17g')
+        write_points(address(setting, 'LandmarkPointExact', pair, k), points + [10.0 * k, 0, 0], 'point \n7', '%.17g')
     np.testing.assert_array_equal(landmarks.read_landmarks(setting, pair)[0], points)
     path = address(setting, 'LandmarkPointExact', pair, 0)
     with open(path, 'wb') as stream:
         stream.write(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match='case1.*{}'.format(complaint)):
+    with pytest.raises(InputError, match=f'case1.*{complaint}'):
         landmarks.read_landmarks(setting, pair)
 
 

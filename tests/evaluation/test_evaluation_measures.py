@@ -1,4 +1,5 @@
 """The record of a registered pair against SimpleITK, on an oblique and an anisotropic grid."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -34,13 +35,15 @@ def images(request):
     direction = None if request.param == 'oblique' else IDENTITY
     blank = image_of(np.zeros(SIZE[::-1], np.float32), direction=direction)
     p = positions(blank)
-    fixed = image_of((400 * np.sin(p[..., 0] / 4) + 300 * np.cos(p[..., 2] / 6)).astype(np.int16),
-                     direction=direction)
-    moving = image_of((380 * np.sin(p[..., 0] / 4 + 0.3) + 310 * np.cos(p[..., 2] / 6)).astype(np.int16),
-                      direction=direction)
+    fixed = image_of((400 * np.sin(p[..., 0] / 4) + 300 * np.cos(p[..., 2] / 6)).astype(np.int16), direction=direction)
+    moving = image_of(
+        (380 * np.sin(p[..., 0] / 4 + 0.3) + 310 * np.cos(p[..., 2] / 6)).astype(np.int16), direction=direction
+    )
     middle = p.reshape(-1, 3).mean(axis=0)
-    masks = [image_of(blob(blank, middle + shift, 7).astype(np.uint8), direction=direction)
-             for shift in ([0, 0, 0], [1.5, 0, 2])]
+    masks = [
+        image_of(blob(blank, middle + shift, 7).astype(np.uint8), direction=direction)
+        for shift in ([0, 0, 0], [1.5, 0, 2])
+    ]
     dvf = affine_dvf(SIZE, MATRIX * 0.3, -MATRIX.dot(middle) * 0.3 + [1.0, 0.5, 1.5], direction=direction)
     return fixed, moving, dvf, masks[0], masks[1]
 
@@ -50,13 +53,16 @@ def test_evaluation_measures_affine_then_dvf_equals_itks_composite():
     field = image_of(np.random.RandomState(4).randn(9, 10, 11, 3).astype(np.float32) * 3, vector=True)
     fixed, moving = points_inside(field, seed=1), points_inside(field, seed=2)
     composite = sitk.CompositeTransform(3)
-    composite.AddTransform(affine_transform())    # applied last
+    composite.AddTransform(affine_transform())  # applied last
     composite.AddTransform(sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64)))
     moved = np.array([composite.TransformPoint(point.tolist()) for point in fixed])
     found = tre.error_vectors(fixed, moving, field, after=affine_transform())
     np.testing.assert_allclose(found, moving - moved, atol=1e-4)
-    added = moving - [affine_transform().TransformPoint(point.tolist()) for point in fixed] \
+    added = (
+        moving
+        - [affine_transform().TransformPoint(point.tolist()) for point in fixed]
         - (moving - fixed - tre.error_vectors(fixed, moving, field))
+    )
     assert np.abs(found - added).max() > 0.05
     record = measures.measure('elastix', PAIR, field, landmarks=(fixed, moving), affine=affine_transform())
     assert record['tre'] == pytest.approx(tre.summary(moving - moved), abs=1e-4)
@@ -73,8 +79,9 @@ def test_evaluation_measures_affine_then_dvf_equals_itks_composite():
 def test_evaluation_measures_equal_simpleitks(images):
     fixed, moving, dvf, mask, moving_mask = images
     moved = warp(moving, dvf, 'linear', -1000)
-    record = measures.measure('RegNet', PAIR, dvf, measures.Images(fixed, moving, moved, mask, moving_mask),
-                              seconds=1.5)
+    record = measures.measure(
+        'RegNet', PAIR, dvf, measures.Images(fixed, moving, moved, mask, moving_mask), seconds=1.5
+    )
     unsaved = measures.measure('RegNet', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask))
     assert unsaved['intensity'] == record['intensity'] and unsaved['overlap'] == record['overlap']
     inside = sitk.GetArrayFromImage(mask) > 0
@@ -95,8 +102,7 @@ def test_evaluation_measures_equal_simpleitks(images):
         measure = sitk.LabelOverlapMeasuresImageFilter()
         measure.Execute(mask, image)
         assert record['overlap'][name]['mask']['dice'] == pytest.approx(measure.GetDiceCoefficient())
-        assert record['overlap'][name]['mask']['mean'] == pytest.approx(
-            overlap.surface_distances(mask, image)['mean'])
+        assert record['overlap'][name]['mask']['mean'] == pytest.approx(overlap.surface_distances(mask, image)['mean'])
     assert record['seconds'] == 1.5 and 'tre' not in record
     assert record['protocol_text'] == PROTOCOLS['dirlab'].text
 
@@ -137,24 +143,26 @@ def test_evaluation_measures_of_labels(images):
     assert numbers['1']['dice'] == pytest.approx(measure.GetDiceCoefficient(1))
     assert numbers['7'] == {'dice': 1.0, 'mean': 0, 'rms': 0, 'p95': 0, 'max': 0}
     assert overlap.summary(two[0], two[1], [9])['9'] == {
-        'dice': 0.0, 'mean': None, 'rms': None, 'p95': None, 'max': None}
+        'dice': 0.0,
+        'mean': None,
+        'rms': None,
+        'p95': None,
+        'max': None,
+    }
     with pytest.raises(InputError, match='neither'):
         overlap.summary(two[0], two[1], [8])
-    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, two[0], two[1]),
-                              labels=[1, 7])
+    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, two[0], two[1]), labels=[1, 7])
     assert sorted(record['overlap']['before']) == ['1', '7']
 
 
 def test_evaluation_measures_after_an_affine_equal_itks_resampling(images):
     """Images and masks through A(p + u(p)), by ITK's own composite transform."""
     fixed, moving, dvf, mask, moving_mask = images
-    affine = sitk.AffineTransform([1.01, 0.02, 0, -0.02, 0.99, 0, 0, 0, 1.02], [1.0, -0.5, 1.0],
-                                  [-25.0, 20.0, -190.0])
+    affine = sitk.AffineTransform([1.01, 0.02, 0, -0.02, 0.99, 0, 0, 0, 1.02], [1.0, -0.5, 1.0], [-25.0, 20.0, -190.0])
     composite = sitk.CompositeTransform(3)
     composite.AddTransform(affine)
     composite.AddTransform(sitk.DisplacementFieldTransform(sitk.Cast(dvf, sitk.sitkVectorFloat64)))
-    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask),
-                              affine=affine)
+    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask), affine=affine)
     moved = sitk.Resample(sitk.Cast(moving, sitk.sitkFloat32), mask, composite, sitk.sitkLinear, -1000)
     inside = sitk.GetArrayFromImage(mask) > 0
     a, b = (sitk.GetArrayFromImage(image)[inside].astype(float) for image in (fixed, moved))
@@ -178,7 +186,7 @@ def test_evaluation_measures_without_a_dvf_is_the_affine_alone():
 
 
 def test_evaluation_measures_are_kept_as_json(tmp_path):
-    fixed = np.arange(12.).reshape(4, 3)
+    fixed = np.arange(12.0).reshape(4, 3)
     record = measures.measure('a/b c', PAIR, landmarks=(fixed, fixed + 1))
     path = str(tmp_path / measures.file_name(record))
     assert path.endswith('a_b_c_Phantom_4D_case_3_0-5.json')

@@ -1,4 +1,5 @@
 """Overlap and intensity measures against SimpleITK's filters and analytic shapes."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -19,9 +20,16 @@ def itk_surface_distances(first, second):
     """Surface voxels by ITK's contour filter, distances by its Maurer filter."""
     contours = [sitk.BinaryContour(mask, False, 0.0, 1.0) for mask in (first, second)]
     arrays = [sitk.GetArrayFromImage(contour) > 0 for contour in contours]
-    maps = [np.abs(sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(
-        contour, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)))
-        for contour in contours]
+    maps = [
+        np.abs(
+            sitk.GetArrayFromImage(
+                sitk.SignedMaurerDistanceMap(
+                    contour, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
+                )
+            )
+        )
+        for contour in contours
+    ]
     return maps[1][arrays[0]], maps[0][arrays[1]]
 
 
@@ -53,7 +61,7 @@ def test_evaluation_overlap_surface_distances_equal_itk():
     pooled = np.concatenate([from_a, from_b])
     assert found['mean'] == pytest.approx(pooled.mean(), rel=1e-4)
     assert found['p95'] == pytest.approx(np.percentile(pooled, 95), rel=1e-4)
-    assert found['rms'] == pytest.approx(np.sqrt((pooled ** 2).mean()), rel=1e-4)
+    assert found['rms'] == pytest.approx(np.sqrt((pooled**2).mean()), rel=1e-4)
     assert found['mean_first'] == pytest.approx(from_a.mean(), rel=1e-4)
     assert found['mean_second'] == pytest.approx(from_b.mean(), rel=1e-4)
     assert found['max'] == pytest.approx(pooled.max(), rel=1e-4)
@@ -126,7 +134,7 @@ def test_evaluation_intensity_by_numpy(pair):
     assert intensity.summary(*arrays) == {'ncc': intensity.ncc(*pair), 'mse': intensity.mse(*pair)}
     # int16 differences beyond 32767 must not wrap around.
     high = np.full((2, 2, 2), 30000, np.int16)
-    assert intensity.mse(high, -high) == 60000.0 ** 2
+    assert intensity.mse(high, -high) == 60000.0**2
 
 
 def test_evaluation_intensity_refuses(pair):

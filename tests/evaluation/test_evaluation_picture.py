@@ -1,4 +1,5 @@
 """The registration picture: the right sections, the right way up, a whole PNG of the announced size."""
+
 import struct
 
 import numpy as np
@@ -14,10 +15,12 @@ GRIDS = {
     'identity': {'direction': IDENTITY, 'spacing': (2.0, 2.0, 2.0), 'size': (40, 32, 36)},
     'anisotropic': {'direction': IDENTITY, 'spacing': (2.0, 1.6, 3.0), 'size': (40, 40, 24)},
     'oblique': {'direction': rotation(0.2, 0.15), 'spacing': (1.8, 1.6, 3.0), 'size': (44, 40, 26)},
-    'flipped': {'direction': np.diag([-1.0, -1.0, -1.0]).ravel().tolist(), 'spacing': (2.0, 2.0, 2.5),
-                'size': (40, 32, 28)},
-    'permuted': {'direction': [0.0, 0, 1, 1, 0, 0, 0, 1, 0], 'spacing': (2.0, 2.5, 2.0),
-                 'size': (32, 30, 40)},
+    'flipped': {
+        'direction': np.diag([-1.0, -1.0, -1.0]).ravel().tolist(),
+        'spacing': (2.0, 2.0, 2.5),
+        'size': (40, 32, 28),
+    },
+    'permuted': {'direction': [0.0, 0, 1, 1, 0, 0, 0, 1, 0], 'spacing': (2.0, 2.5, 2.0), 'size': (32, 30, 40)},
 }
 
 
@@ -30,8 +33,10 @@ def thorax(name):
     blank = image_of(np.zeros(size[::-1], np.uint8), grid['spacing'], origin.tolist(), grid['direction'])
     lung = lungs_at(positions(blank))
     image = np.where(lung, -850, 40).astype(np.int16)
-    return (image_of(image, grid['spacing'], origin.tolist(), grid['direction']),
-            image_of(lung.astype(np.uint8), grid['spacing'], origin.tolist(), grid['direction']))
+    return (
+        image_of(image, grid['spacing'], origin.tolist(), grid['direction']),
+        image_of(lung.astype(np.uint8), grid['spacing'], origin.tolist(), grid['direction']),
+    )
 
 
 def lungs_at(points):
@@ -95,14 +100,21 @@ def test_evaluation_picture_identity_sections_are_stored_voxels():
 @pytest.mark.parametrize('name', ['oblique', 'permuted'])
 def test_evaluation_picture_fields_keep_their_physical_components(name):
     image, lung = thorax(name)
-    dvf = affine_dvf(image.GetSize(), np.zeros((3, 3)), [1.0, 2.0, 7.0], spacing=image.GetSpacing(),
-                     origin=image.GetOrigin(), direction=image.GetDirection())
+    dvf = affine_dvf(
+        image.GetSize(),
+        np.zeros((3, 3)),
+        [1.0, 2.0, 7.0],
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
     still = sitk.Image(dvf.GetSize(), sitk.sitkVectorFloat32, 3)
     still.CopyInformation(dvf)
     coronal, sagittal = pl.choose_planes(image, lung, margin=-4.0)
     for plane, expected in ((coronal, (1, 7)), (sagittal, (2, 7))):
-        np.testing.assert_allclose(pl.in_plane(plane, pl.sample(dvf, plane)),
-                                   np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4)
+        np.testing.assert_allclose(
+            pl.in_plane(plane, pl.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
+        )
         straight = cells.deformed_grid(still, plane, 4)
         for before, after in zip(straight, cells.deformed_grid(dvf, plane, 4)):
             np.testing.assert_allclose(after - before, np.broadcast_to(expected, before.shape), atol=1e-4)
@@ -132,15 +144,22 @@ def png_size(path):
 @pytest.mark.parametrize('with_landmarks', [True, False])
 def test_evaluation_picture_is_a_png_of_the_announced_size(tmp_path, name, with_landmarks):
     image, lung = thorax(name)
-    dvf = affine_dvf(image.GetSize(), np.diag([0, 0, 0.1]), [0, 0, 2], spacing=image.GetSpacing(),
-                     origin=image.GetOrigin(), direction=image.GetDirection())
+    dvf = affine_dvf(
+        image.GetSize(),
+        np.diag([0, 0, 0.1]),
+        [0, 0, 2],
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
     # The moving image lives on a grid of its own.
     moving = thorax('anisotropic')[0]
     fixed_points = positions(lung)[sitk.GetArrayFromImage(lung) > 0][::40]
     landmarks = (fixed_points, fixed_points + [0.0, 0.0, 3.0]) if with_landmarks else None
     path = str(tmp_path / 'new folder' / 'picture.png')
-    size = picture.registration_picture(path, image, moving, image, dvf, lung if with_landmarks else None,
-                                        'Example', landmarks)
+    size = picture.registration_picture(
+        path, image, moving, image, dvf, lung if with_landmarks else None, 'Example', landmarks
+    )
     layout = cells.make_layout(pl.choose_planes(image, lung if with_landmarks else None))
     assert size == (int(round(layout.width * cells.DPI)), int(round(layout.height * cells.DPI)))
     assert png_size(path) == size
@@ -151,14 +170,20 @@ def test_evaluation_picture_is_a_png_of_the_announced_size(tmp_path, name, with_
 
 def test_evaluation_picture_says_the_numbers_and_keeps_the_aspect():
     image, lung = thorax('anisotropic')
-    dvf = affine_dvf(image.GetSize(), np.zeros((3, 3)), [0, 0, 3], spacing=image.GetSpacing(),
-                     origin=image.GetOrigin(), direction=image.GetDirection())
+    dvf = affine_dvf(
+        image.GetSize(),
+        np.zeros((3, 3)),
+        [0, 0, 3],
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
     points = positions(lung)[sitk.GetArrayFromImage(lung) > 0][::50]
     landmarks = (points, points + [0, 0, 4.0])
     figure = picture.registration_figure(image, image, image, dvf, lung, 'Case 5', landmarks)
     words = ' '.join(text.get_text() for text in figure.texts)
     assert 'Case 5' in words
-    assert 'TRE 4.00 ± 0.00 → 1.00 ± 0.00 mm ({} landmarks)'.format(len(points)) in words
+    assert f'TRE 4.00 ± 0.00 → 1.00 ± 0.00 mm ({len(points)} landmarks)' in words
     assert 'displacement in the lungs 3.0 mm (mean), 3.0 mm (max)' in words
     assert 'folding 0.00 %' in words
     sections = [axes for axes in figure.axes if axes.images and axes.get_aspect() == 1]
@@ -173,8 +198,14 @@ def test_evaluation_picture_says_the_numbers_and_keeps_the_aspect():
 
 def test_evaluation_picture_marks_folding():
     image, lung = thorax('identity')
-    dvf = affine_dvf(image.GetSize(), np.diag([0, 0, -1.5]), [0, 0, 0], spacing=image.GetSpacing(),
-                     origin=image.GetOrigin(), direction=image.GetDirection())
+    dvf = affine_dvf(
+        image.GetSize(),
+        np.diag([0, 0, -1.5]),
+        [0, 0, 0],
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
     figure = picture.registration_figure(image, image, image, dvf, lung)
     assert 'folding 100.00 %' in ' '.join(text.get_text() for text in figure.texts)
     marks = [axes.images[1].get_array() for axes in figure.axes if len(axes.images) == 2]
@@ -183,8 +214,14 @@ def test_evaluation_picture_marks_folding():
 
 def test_evaluation_picture_refuses():
     image, lung = thorax('identity')
-    dvf = affine_dvf(image.GetSize(), np.zeros((3, 3)), [0, 0, 3], spacing=image.GetSpacing(),
-                     origin=image.GetOrigin(), direction=image.GetDirection())
+    dvf = affine_dvf(
+        image.GetSize(),
+        np.zeros((3, 3)),
+        [0, 0, 3],
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
     with pytest.raises(InputError, match='DVF'):
         picture.registration_figure(image, image, image, image)
     with pytest.raises(InputError, match='moved'):

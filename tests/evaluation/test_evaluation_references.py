@@ -1,4 +1,5 @@
 """Classical registrations of the same pairs: run once, taken up again, left out where elastix is absent."""
+
 import os
 
 import pytest
@@ -11,8 +12,7 @@ from functions.evaluation.cohort import evaluate_tasks
 from functions.registration.affine import register_affine
 from functions.setting.errors import UnknownNameError
 
-QUICK = {'MaximumNumberOfIterations': 60, 'NumberOfSpatialSamples': 2000,
-         'FinalGridSpacingInPhysicalUnits': 16.0}
+QUICK = {'MaximumNumberOfIterations': 60, 'NumberOfSpatialSamples': 2000, 'FinalGridSpacingInPhysicalUnits': 16.0}
 
 
 def by_sitk(fixed, moving, **keywords):
@@ -80,12 +80,15 @@ def test_evaluation_references_without_elastix_say_what_is_left_out(jobs, monkey
 def test_evaluation_references_failures_are_listed(jobs):
     def never(fixed, moving, **keywords):
         raise ValueError('it exploded')
+
     setting, pair = jobs[0]
     other = [dict(image, cn=9) for image in pair]
     again = [dict(image, type_im=k) for k, image in zip((5, 0), pair)]
     made = ref.run_references([(setting, other), (setting, again)], ['affine'], never, n_workers=1)
     assert made.tasks == [] and [failure[:2] for failure in made.failures] == [
-        ('affine', 'Phantom_4D case 9 0-5'), ('affine', 'Phantom_4D case 1 5-0')]
+        ('affine', 'Phantom_4D case 9 0-5'),
+        ('affine', 'Phantom_4D case 1 5-0'),
+    ]
     assert 'does not exist' in made.failures[0][2] and 'ValueError: it exploded' in made.failures[1][2]
 
 

@@ -1,4 +1,5 @@
 """Folding and spread of the Jacobian against analytic fields."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -59,8 +60,10 @@ def test_evaluation_regularity_refuses():
     with pytest.raises(UnknownNameError, match='learn2reg'):
         regularity.summary(ones, ones, 'learn2regs')
     with pytest.raises(InputError, match='grid'):
-        regularity.dvf_summary(affine_dvf((3, 3, 3), np.zeros((3, 3)), [0, 0, 0]),
-                               image_of(np.ones((3, 3, 3), np.uint8), direction=IDENTITY))
+        regularity.dvf_summary(
+            affine_dvf((3, 3, 3), np.zeros((3, 3)), [0, 0, 0]),
+            image_of(np.ones((3, 3, 3), np.uint8), direction=IDENTITY),
+        )
 
 
 def test_evaluation_regularity_of_a_curved_field_on_an_oblique_grid():
@@ -72,11 +75,10 @@ def test_evaluation_regularity_of_a_curved_field_on_an_oblique_grid():
     u = np.stack([0.02 * x * y, 0.3 * z + 0.01 * x * x, -0.03 * y * z], axis=-1)
     field = sitk.GetImageFromArray(u.astype(np.float32), isVector=True)
     field.CopyInformation(blank)
-    rows = [[1 + 0.02 * y, 0.02 * x, 0 * x], [0.02 * x, 1 + 0 * x, 0.3 + 0 * x],
-            [0 * x, -0.03 * z, 1 - 0.03 * y]]
+    rows = [[1 + 0.02 * y, 0.02 * x, 0 * x], [0.02 * x, 1 + 0 * x, 0.3 + 0 * x], [0 * x, -0.03 * z, 1 - 0.03 * y]]
     truth = np.linalg.det(np.moveaxis(np.array(rows), (0, 1), (-2, -1)))
     mask = np.zeros((12, 13, 14), np.uint8)
-    mask[2:-2, 2:-2, 2:-2] = 1    # central differences of a quadratic field are exact
+    mask[2:-2, 2:-2, 2:-2] = 1  # central differences of a quadratic field are exact
     inside = mask > 0
     numbers = regularity.dvf_summary(field, image_of(mask))
     assert numbers['mean'] == pytest.approx(truth[inside].mean(), abs=1e-4)

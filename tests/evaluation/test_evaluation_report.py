@@ -1,4 +1,5 @@
 """The pages: their numbers are those of the JSON, they need no other file, and show what there is to see."""
+
 import base64
 import html.parser
 import io
@@ -31,7 +32,7 @@ class Reader(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
         if tag in ('script', 'link', 'iframe', 'object', 'video', 'audio', 'embed'):
-            raise AssertionError('the page loads something: {}'.format(tag))
+            raise AssertionError(f'the page loads something: {tag}')
         if tag == 'data':
             self.numbers.setdefault(given['data-key'], []).append([given['value'], None])
         if tag == 'img':
@@ -68,7 +69,7 @@ def value_at(content, key):
         return value_at(content[int(first)], rest)
     for name in content:
         if key == name or key.startswith(name + '.'):
-            return value_at(content[name], key[len(name) + 1:])
+            return value_at(content[name], key[len(name) + 1 :])
     raise KeyError(key)
 
 
@@ -105,18 +106,39 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
     paths = [path for path in found.pages if os.sep + 'reports' + os.sep in path.replace('/', os.sep)]
     assert len(paths) == 3 and all(os.path.getsize(path) < 5e6 for path in paths)
     for path in paths:
-        name = os.path.basename(path)[:-len('.html')] + '.json'
+        name = os.path.basename(path)[: -len('.html')] + '.json'
         with open(os.path.join(found.folder, 'records', name)) as stream:
             record = json.load(stream)
         reader = read(path)
         compare_numbers(reader, record)
-        for key in ('tre.mean', 'tre_before.mean', 'tre.p95', 'tre.below_3', 'tre.mae_z',
-                    'regularity.folding', 'regularity.std_log', 'overlap.after.mask.dice',
-                    'overlap.before.mask.p95', 'intensity.after.ncc', 'seconds'):
+        for key in (
+            'tre.mean',
+            'tre_before.mean',
+            'tre.p95',
+            'tre.below_3',
+            'tre.mae_z',
+            'regularity.folding',
+            'regularity.std_log',
+            'overlap.after.mask.dice',
+            'overlap.before.mask.p95',
+            'intensity.after.ncc',
+            'seconds',
+        ):
             assert key in reader.numbers, key
         assert record['protocol_text'] in reader.text and reader.links == []
-        for word in ('Checkerboard', 'colour', 'Grid.', 'Displacement.', 'Jacobian', 'Errors before.',
-                     'Training', 'abc123 with changes', 'tensorflow 2.x', 'SimpleITK', '"NetworkDesign"'):
+        for word in (
+            'Checkerboard',
+            'colour',
+            'Grid.',
+            'Displacement.',
+            'Jacobian',
+            'Errors before.',
+            'Training',
+            'abc123 with changes',
+            'tensorflow 2.x',
+            'SimpleITK',
+            '"NetworkDesign"',
+        ):
             assert word.lower() in reader.text.lower(), word
         assert len(reader.sources) == 11
         for source in reader.sources:
@@ -124,7 +146,7 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
             picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
             assert head == 'data:image/png;base64' and picture.shape[1] > 600 and picture.std() > 5
         worst = max(np.linalg.norm(record['landmarks']['error'], axis=1))
-        assert '{:.2f}'.format(worst) in reader.text
+        assert f'{worst:.2f}' in reader.text
 
 
 def test_evaluation_report_of_an_experiment_shows_the_comparison(evaluated):
@@ -133,14 +155,13 @@ def test_evaluation_report_of_an_experiment_shows_the_comparison(evaluated):
         content = json.load(stream)
     reader = read(os.path.join(found.folder, 'report.html'))
     compare_numbers(reader, content)
-    keys = {'rows.{}.TRE mm'.format(k) for k in range(3)} | {'pairs.0.half', 'pairs.0.Sub/<most> std'}
+    keys = {f'rows.{k}.TRE mm' for k in range(3)} | {'pairs.0.half', 'pairs.0.Sub/<most> std'}
     assert keys <= set(reader.numbers)
     assert 'Sub/<most> has no result for Phantom_4D case 2 0-5' in content['missing']
     assert content['missing'][0] in reader.text and 'Training of half' in reader.text
     # Only pairs of both are compared; their pages are there, and linked.
     assert [row['pair'] for row in content['pairs']] == ['Phantom_4D case 1 0-5']
-    assert len(reader.links) == 2 and all(os.path.isfile(os.path.join(found.folder, link))
-                                          for link in reader.links)
+    assert len(reader.links) == 2 and all(os.path.isfile(os.path.join(found.folder, link)) for link in reader.links)
 
 
 def cube(size=(40, 36, 30)):
@@ -156,8 +177,14 @@ def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp
     image, lung = cube()
     pair = [{'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': k} for k in (0, 5)]
     for slope, words in ((-1.5, 'red: all folded'), (0.1, 'there is none')):
-        dvf = affine_dvf(image.GetSize(), np.diag([0, 0, slope]), [0, 0, -22 * slope],
-                         spacing=image.GetSpacing(), origin=image.GetOrigin(), direction=image.GetDirection())
+        dvf = affine_dvf(
+            image.GetSize(),
+            np.diag([0, 0, slope]),
+            [0, 0, -22 * slope],
+            spacing=image.GetSpacing(),
+            origin=image.GetOrigin(),
+            direction=image.GetDirection(),
+        )
         images = Images(image, image, None, lung, lung)
         record = measure('x & y', pair, dvf, images)
         path = str(tmp_path / 'page.html')
@@ -200,6 +227,7 @@ def test_evaluation_report_checkerboard_takes_every_square_from_one_image():
     def draw(v):
         v.checkerboard(other)
         pictures.extend(np.asarray(axes.images[0].get_array()) for axes in v.figure.axes if axes.images)
+
     shown.png(draw)
     for picture, plane in zip(pictures, shown.sections):
         across, up = views.pl.pixel_positions(plane)
@@ -224,9 +252,19 @@ def test_evaluation_report_sections_have_one_scale_and_anterior_up():
 
 def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path):
     path = str(tmp_path / 'page.html')
-    page.write_page(path, '<b>&', [page.heading('<i>', '"a" & b'), page.section('', ''),
-                                   page.verbatim('<script>x</script>'), page.number('a.b', 0.1 + 0.2),
-                                   page.number('n', 7), page.number('none', None), page.figure(None, 'x')])
+    page.write_page(
+        path,
+        '<b>&',
+        [
+            page.heading('<i>', '"a" & b'),
+            page.section('', ''),
+            page.verbatim('<script>x</script>'),
+            page.number('a.b', 0.1 + 0.2),
+            page.number('n', 7),
+            page.number('none', None),
+            page.figure(None, 'x'),
+        ],
+    )
     reader = read(path)
     assert '<script>x</script>' in reader.text and '–' in reader.text
     assert reader.numbers == {'a.b': [['0.30000000000000004', '0.30']], 'n': [['7', '7']]}

@@ -1,4 +1,5 @@
 """Tables: alignment, rounding and round trips."""
+
 import csv
 import io
 
@@ -8,8 +9,10 @@ import pytest
 from functions.evaluation.table import format_table, mean_std
 from functions.setting.errors import InputError, UnknownNameError
 
-ROWS = [{'method': 'before', 'n': 300, 'TRE mm': 7.46159},
-        {'method': 'a|b, c', 'n': np.int64(7), 'TRE mm': np.float32(0.5), 'folding %': 1.0 / 3}]
+ROWS = [
+    {'method': 'before', 'n': 300, 'TRE mm': 7.46159},
+    {'method': 'a|b, c', 'n': np.int64(7), 'TRE mm': np.float32(0.5), 'folding %': 1.0 / 3},
+]
 
 
 def test_evaluation_table_text_is_aligned():
@@ -17,7 +20,8 @@ def test_evaluation_table_text_is_aligned():
         'method    n  TRE mm  folding %\n'
         '------  ---  ------  ---------\n'
         'before  300    7.46          -\n'
-        'a|b, c    7    0.50       0.33\n')
+        'a|b, c    7    0.50       0.33\n'
+    )
 
 
 def test_evaluation_table_markdown_has_one_cell_per_column():

@@ -1,4 +1,5 @@
 """TRE against analytic fields and ITK's displacement transform, on oblique anisotropic grids."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -56,7 +57,7 @@ def test_evaluation_tre_nearest_reads_the_voxel_and_snap_lands_on_voxels():
     back = np.array([field.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in snapped])
     np.testing.assert_allclose(back, np.round(back), atol=1e-6)
     exact = moving - tre.error_vectors(fixed, moving, field)
-    step = (back - [field.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in exact])
+    step = back - [field.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in exact]
     assert 0.1 < np.abs(step).max() <= 0.5 + 1e-6
 
 
@@ -67,7 +68,7 @@ def test_evaluation_tre_summary_by_hand():
     assert numbers['std'] == pytest.approx(np.sqrt((2.25 + 1 + 0.25 + 4) / 4))
     assert numbers['median'] == 1.75
     assert (numbers['min'], numbers['max']) == (0.5, 4.0)
-    assert [numbers['below_{}'.format(k)] for k in (1, 2, 3, 5)] == [25, 50, 75, 100]
+    assert [numbers[f'below_{k}'] for k in (1, 2, 3, 5)] == [25, 50, 75, 100]
     assert numbers['p75'] == pytest.approx(2.875)
     assert 'mae_x' not in numbers
 
@@ -82,8 +83,7 @@ def test_evaluation_tre_summary_is_ordered(vectors):
     assert numbers['below_1'] <= numbers['below_2'] <= numbers['below_3'] <= numbers['below_5']
 
 
-@pytest.mark.parametrize('errors', [
-    np.zeros(0), np.zeros((0, 3)), np.zeros((4, 2)), [1.0, np.nan], [1.0, -2.0]])
+@pytest.mark.parametrize('errors', [np.zeros(0), np.zeros((0, 3)), np.zeros((4, 2)), [1.0, np.nan], [1.0, -2.0]])
 def test_evaluation_tre_summary_refuses(errors):
     with pytest.raises(InputError):
         tre.summary(errors)
@@ -132,9 +132,13 @@ def test_evaluation_tre_mean_field_looks_up_relative_positions():
     motion[:, 2] = 0.1 * relative_z
     for dvfs, boxes in (([other], [other_box]), (iter([(other, other_box)]), None)):
         assert np.abs(tre.mean_field(fixed, fixed + motion, dvfs, box, boxes)).max() < 1e-4
-    for dvfs, box_given, boxes in (([], None, None), ([other], None, [other_box]),
-                                   ([other, other], box, [other_box]), ([other], box, [other_box, other_box]),
-                                   ([other], box, [((0, 0, 0), (1, 1, 0))])):
+    for dvfs, box_given, boxes in (
+        ([], None, None),
+        ([other], None, [other_box]),
+        ([other, other], box, [other_box]),
+        ([other], box, [other_box, other_box]),
+        ([other], box, [((0, 0, 0), (1, 1, 0))]),
+    ):
         with pytest.raises(InputError):
             tre.mean_field(fixed, fixed, dvfs, box_given, boxes)
 
@@ -143,8 +147,9 @@ def test_evaluation_tre_mask_box_in_physical_space():
     array = np.zeros((8, 9, 10), np.uint8)
     array[2:5, 3, 1:7] = 1
     mask = image_of(array)
-    corners = np.array([mask.TransformIndexToPhysicalPoint(index) for index in
-                        ((1, 3, 2), (6, 3, 2), (1, 3, 4), (6, 3, 4))])
+    corners = np.array(
+        [mask.TransformIndexToPhysicalPoint(index) for index in ((1, 3, 2), (6, 3, 2), (1, 3, 4), (6, 3, 4))]
+    )
     lower, upper = tre.mask_box(mask)
     np.testing.assert_allclose(lower, corners.min(axis=0), atol=1e-9)
     np.testing.assert_allclose(upper, corners.max(axis=0), atol=1e-9)
@@ -159,9 +164,15 @@ def test_evaluation_tre_gate():
         tre.check_expected([3.95], 3.89)
 
 
-@pytest.mark.parametrize('fixed, moving', [
-    (np.zeros((3, 3)), np.zeros((4, 3))), (np.zeros((0, 3)), np.zeros((0, 3))),
-    (np.zeros((3, 2)), np.zeros((3, 2))), (np.full((1, 3), np.inf), np.zeros((1, 3)))])
+@pytest.mark.parametrize(
+    'fixed, moving',
+    [
+        (np.zeros((3, 3)), np.zeros((4, 3))),
+        (np.zeros((0, 3)), np.zeros((0, 3))),
+        (np.zeros((3, 2)), np.zeros((3, 2))),
+        (np.full((1, 3), np.inf), np.zeros((1, 3))),
+    ],
+)
 def test_evaluation_tre_refuses_points_that_do_not_correspond(fixed, moving):
     with pytest.raises(InputError):
         tre.error_vectors(fixed, moving)

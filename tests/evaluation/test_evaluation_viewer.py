@@ -1,4 +1,5 @@
 """The volume viewer: aspect, order of slices, the mouse wheel."""
+
 import numpy as np
 import pytest
 from evaluation_images import image_of
@@ -41,7 +42,7 @@ def test_evaluation_viewer_wheel_turns_cyclically(axis):
         expected = (count // 2 + step) % count
         assert viewer.index == expected
         np.testing.assert_array_equal(viewer.picture.get_array(), np.take(volume, expected, axis=axis))
-        assert viewer.axes.get_xlabel() == 'slice {}'.format(expected)
+        assert viewer.axes.get_xlabel() == f'slice {expected}'
     turn(viewer, 'down')
     assert viewer.index == (count // 2 - 1) % count
 
@@ -71,15 +72,14 @@ def test_evaluation_viewer_refuses():
 def test_evaluation_viewer_two_side_by_side_turn_together():
     first = np.arange(4 * 5 * 6).reshape(4, 5, 6)
     second = image_of((first * 2).astype(np.int16), spacing=(2, 3, 5))
-    viewer = viewer_of(image_of(first.astype(np.int16), spacing=(2, 3, 5)), other=second, slice_axis=2,
-                       title='both')
+    viewer = viewer_of(image_of(first.astype(np.int16), spacing=(2, 3, 5)), other=second, slice_axis=2, title='both')
     assert len(viewer.panels) == 2
     for step in range(7):
         for panel, volume in zip(range(2), (first, first * 2)):
             shown = viewer.pictures[panel].get_array()
             np.testing.assert_array_equal(shown, np.take(volume, (3 + step) % 6, axis=2))
             assert viewer.panels[panel].get_aspect() == pytest.approx(5 / 3.0)
-            assert viewer.panels[panel].get_xlabel() == 'slice {}'.format((3 + step) % 6)
+            assert viewer.panels[panel].get_xlabel() == f'slice {(3 + step) % 6}'
         # one window for both, or they could not be compared
         assert {picture.get_clim() for picture in viewer.pictures} == {(0, 238)}
         turn(viewer, 'up')
@@ -103,8 +103,7 @@ def test_evaluation_viewer_blend_is_grey_where_both_agree():
     viewer = viewer_of(first, other=second, mode='blend')
     shown = np.asarray(viewer.picture.get_array())
     assert len(viewer.panels) == 1 and shown.shape == (4, 5, 3)
-    np.testing.assert_allclose(shown[[0, 1, 2, 3], [0, 1, 2, 3]],
-                               [[0.5, 0.5, 0.5], [1, 0, 1], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(shown[[0, 1, 2, 3], [0, 1, 2, 3]], [[0.5, 0.5, 0.5], [1, 0, 1], [0, 1, 0], [0, 0, 0]])
     turn(viewer, 'up')
     assert not np.asarray(viewer.picture.get_array()).any()
 
@@ -119,7 +118,7 @@ def test_evaluation_viewer_arrows_end_where_the_field_leads(axis, columns, rows,
     dvf = image_of(u, spacing=(2, 3, 5), direction=direction, vector=True)
     viewer = viewer_of(blank, dvf=dvf, slice_axis=axis)
     turn(viewer, 'down')
-    quiver, = viewer.quivers
+    (quiver,) = viewer.quivers
     for x, y, du, dv in zip(quiver.X, quiver.Y, quiver.U, quiver.V):
         index = [0, 0, 0]
         index[2 - axis], index[columns], index[rows] = viewer.index, int(x), int(y)

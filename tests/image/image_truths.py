@@ -1,4 +1,5 @@
 """Small images on awkward grids for the tests of this folder."""
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -15,7 +16,7 @@ def rotation(rng):
     return q
 
 
-def oblique_geometry(size, seed=OBLIQUE_SEED, spacing=(1.3, 0.8, 2.1), centre=(11., -7., 30.)):
+def oblique_geometry(size, seed=OBLIQUE_SEED, spacing=(1.3, 0.8, 2.1), centre=(11.0, -7.0, 30.0)):
     """Oblique anisotropic grid whose centre lies at ``centre`` mm."""
     direction = rotation(np.random.RandomState(seed))
     half = direction @ (np.array(spacing) * (np.array(size) - 1) / 2)
@@ -38,13 +39,15 @@ def voxel_points(geometry):
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)
     image.SetDirection(geometry.direction)
-    physical = sitk.PhysicalPointSource(sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(),
-                                        image.GetSpacing(), image.GetDirection())
+    physical = sitk.PhysicalPointSource(
+        sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+    )
     return sitk.GetArrayFromImage(physical)
 
 
-def smooth_noise(rng, shape, sigma=2.):
+def smooth_noise(rng, shape, sigma=2.0):
     """Smooth random float32 array of about unit amplitude."""
     from scipy import ndimage
+
     noise = ndimage.gaussian_filter(rng.randn(*shape), sigma if len(shape) == 3 else (sigma,) * 3 + (0,))
     return (noise / np.abs(noise).max()).astype(np.float32)

@@ -1,4 +1,5 @@
 """Claims: one at a time, the dead hold nothing."""
+
 import json
 import os
 import subprocess
@@ -11,20 +12,21 @@ from functions.image.claim import claim
 from functions.setting.errors import DiskError
 
 ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
-HOLD = '''
+HOLD = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from functions.image.claim import claim
 with claim(sys.argv[1]) as ours:
     print(ours, flush=True)
     sys.stdin.readline()
-'''
+"""
 
 
 def holder(lock):
     """A process that claims ``lock`` and holds it until its input is closed: (process, what it got)."""
-    process = subprocess.Popen([sys.executable, '-c', HOLD, lock, ROOT], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, universal_newlines=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLD, lock, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True
+    )
     return process, process.stdout.readline().strip()
 
 
@@ -48,9 +50,8 @@ def test_second_claim_is_refused_while_the_first_lives_and_the_file_is_gone_afte
 
 def test_a_claim_ends_with_an_exception(tmp_path):
     lock = str(tmp_path / 'item.lock')
-    with pytest.raises(ZeroDivisionError):
-        with claim(lock):
-            1 / 0
+    with pytest.raises(ZeroDivisionError), claim(lock):
+        1 / 0
     assert not os.path.exists(lock)
 
 
@@ -62,7 +63,7 @@ def test_claim_of_another_living_process_is_respected_and_that_of_a_killed_one_t
         with claim(lock) as ours:
             assert not ours
     finally:
-        process.kill()    # not waited for: a zombie holds nothing either
+        process.kill()  # not waited for: a zombie holds nothing either
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     with claim(lock) as ours:
         assert ours
@@ -149,6 +150,5 @@ def test_of_many_threads_at_a_dead_lock_one_wins(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(DiskError, match='item.lock'):
-        with claim(str(tmp_path / 'file' / 'item.lock')):
-            pass
+    with pytest.raises(DiskError, match='item.lock'), claim(str(tmp_path / 'file' / 'item.lock')):
+        pass

@@ -1,12 +1,13 @@
 """Voxel indices to millimetres and back, judged by SimpleITK."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from image_truths import image_of, oblique_geometry
 
 from functions.image.geometry import Geometry, require_same_grid
 from functions.image.points import index_to_world, registration_error, transform_points, world_to_index
 from functions.setting.errors import InputError
-from image_truths import image_of, oblique_geometry
 
 
 def test_conversion_equals_simpleitk_on_an_oblique_grid():
@@ -28,13 +29,16 @@ def test_geometry_of_an_image_and_its_array_shape():
         Geometry.of(np.zeros((3, 3, 3)))
 
 
-@pytest.mark.parametrize('change, same', [
-    (lambda g: g._replace(origin=(g.origin[0] + 1e-3, g.origin[1], g.origin[2])), True),
-    (lambda g: g._replace(origin=(g.origin[0] + 0.1, g.origin[1], g.origin[2])), False),
-    (lambda g: g._replace(spacing=(g.spacing[0] * 1.02, g.spacing[1], g.spacing[2])), False),
-    (lambda g: g._replace(size=(g.size[0] + 1,) + g.size[1:]), False),
-    (lambda g: g._replace(direction=Geometry.identity(g.size).direction), False),
-])
+@pytest.mark.parametrize(
+    'change, same',
+    [
+        (lambda g: g._replace(origin=(g.origin[0] + 1e-3, g.origin[1], g.origin[2])), True),
+        (lambda g: g._replace(origin=(g.origin[0] + 0.1, g.origin[1], g.origin[2])), False),
+        (lambda g: g._replace(spacing=(g.spacing[0] * 1.02, g.spacing[1], g.spacing[2])), False),
+        (lambda g: g._replace(size=(g.size[0] + 1,) + g.size[1:]), False),
+        (lambda g: g._replace(direction=Geometry.identity(g.size).direction), False),
+    ],
+)
 def test_grids_match_up_to_what_header_formats_round(change, same):
     geometry = oblique_geometry((20, 21, 22))
     changed = change(geometry)
@@ -46,7 +50,7 @@ def test_grids_match_up_to_what_header_formats_round(change, same):
 
 def test_transform_points_by_a_translation_field_and_the_error_that_is_left():
     geometry = oblique_geometry((8, 9, 10))
-    shift = np.array([3., -2., 5.])
+    shift = np.array([3.0, -2.0, 5.0])
     dvf = image_of(np.tile(shift.astype(np.float32), geometry.shape + (1,)), geometry)
     fixed = index_to_world(np.random.RandomState(1).uniform(-5, 14, (30, 3)), geometry)
     np.testing.assert_allclose(transform_points(fixed, dvf), fixed + shift, atol=1e-5)

@@ -1,4 +1,5 @@
 """Finished work is recognised, damaged or foreign work is not."""
+
 import json
 import os
 
@@ -55,7 +56,7 @@ def test_other_inputs_and_formats_are_not_done(work):
 def test_no_manifest_or_a_broken_one_is_not_done(work):
     path = work / 'manifest.json'
     text = path.read_text()
-    for broken in ('', text[:len(text) // 2], '[]', '{}', '3'):
+    for broken in ('', text[: len(text) // 2], '[]', '{}', '3'):
         path.write_text(broken)
         done, reason = check(work)
         assert not done and 'manifest.json' in reason

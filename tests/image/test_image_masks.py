@@ -1,11 +1,12 @@
 """Masks: read, checked, applied."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from image_truths import image_of, oblique_geometry
 
 from functions.image.masks import apply_mask, bounding_box, read_mask, require_nonempty
 from functions.setting.errors import InputError, MissingFileError
-from image_truths import image_of, oblique_geometry
 
 
 def stored(tmp_path, array, geometry, name='mask.mha'):

@@ -1,26 +1,27 @@
 """Warping and resampling judged by SimpleITK, down-sampling by a direct NumPy convolution."""
+
 import itertools
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 from functions.image.geometry import Geometry
 from functions.image.resample import downsample, downsample_mask, low_pass, pad_to, resample_to, warp
 from functions.image.threads import itk_threads
 from functions.setting.errors import InputError, UnknownNameError
-from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 CODES = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'nearest': sitk.sitkNearestNeighbor}
 
 
-def case(seed, amplitude=6.):
+def case(seed, amplitude=6.0):
     """An image, a field on another oblique grid that partly leaves the image, and that grid."""
     rng = np.random.RandomState(seed)
     image_grid = oblique_geometry((26, 24, 28), seed, (1.1, 0.9, 1.6))
     field_grid = oblique_geometry((20, 23, 21), seed + 100, (1.4, 1.2, 1.3))
-    image = image_of((smooth_noise(rng, image_grid.shape, 1.) * 1000).astype(np.int16), image_grid)
-    field = smooth_noise(rng, field_grid.shape + (3,), 2.) * np.float32(amplitude)
+    image = image_of((smooth_noise(rng, image_grid.shape, 1.0) * 1000).astype(np.int16), image_grid)
+    field = smooth_noise(rng, field_grid.shape + (3,), 2.0) * np.float32(amplitude)
     return image, image_of(field, field_grid), field_grid
 
 
@@ -35,7 +36,7 @@ def by_resample(image, dvf, code, default):
 @pytest.mark.parametrize('interpolator', list(CODES))
 def test_warp_equals_resampling_through_a_transform_edges_included(seed, interpolator):
     image, dvf, grid = case(seed)
-    truth = by_resample(image, dvf, CODES[interpolator], -2048.)
+    truth = by_resample(image, dvf, CODES[interpolator], -2048.0)
     outside = (truth == -2048).mean()
     assert 0.05 < outside < 0.95, 'the case must reach beyond the image'
     exact = warp(sitk.Cast(image, sitk.sitkFloat32), dvf, interpolator)
@@ -49,17 +50,18 @@ def test_warp_equals_resampling_through_a_transform_edges_included(seed, interpo
 @pytest.mark.parametrize('interpolator', list(CODES))
 def test_resample_to_equals_simpleitk(interpolator):
     image, dvf, grid = case(5)
-    truth = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), dvf, sitk.Transform(), CODES[interpolator],
-                          -2048., sitk.sitkFloat32)
+    truth = sitk.Resample(
+        sitk.Cast(image, sitk.sitkFloat32), dvf, sitk.Transform(), CODES[interpolator], -2048.0, sitk.sitkFloat32
+    )
     result = resample_to(image, grid, interpolator)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(result), np.rint(sitk.GetArrayFromImage(truth)))
     assert result.GetPixelID() == sitk.sitkInt16 and Geometry.of(result) == grid
 
 
 def test_warp_by_a_whole_voxel_translation_shifts_the_array_and_fills_the_rest():
-    grid = Geometry.identity((8, 9, 10), (1., 2., 3.))
+    grid = Geometry.identity((8, 9, 10), (1.0, 2.0, 3.0))
     array = np.arange(720, dtype=np.int16).reshape(10, 9, 8)
-    shift = image_of(np.tile(np.float32([2., -2., 3.]), grid.shape + (1,)), grid)
+    shift = image_of(np.tile(np.float32([2.0, -2.0, 3.0]), grid.shape + (1,)), grid)
     warped = sitk.GetArrayFromImage(warp(image_of(array, grid), shift, 'linear', default=-5))
     expected = np.full(array.shape, -5, np.int16)
     expected[:-1, 1:, :-2] = array[1:, :-1, 2:]
@@ -74,7 +76,7 @@ def test_integers_are_rounded_to_the_nearest_and_clipped_not_cut():
     assert sitk.GetArrayFromImage(warp(image_of(array, grid), field, 'linear'))[2, 2, 2] == -2
     array = np.zeros(grid.shape, np.int16)
     array[:, :, 3:] = 32767
-    over = by_resample(image_of(array, grid), field, sitk.sitkBSpline, -2048.)
+    over = by_resample(image_of(array, grid), field, sitk.sitkBSpline, -2048.0)
     assert over.max() > 32768, 'the spline must overshoot for this test to mean something'
     clipped = sitk.GetArrayFromImage(warp(image_of(array, grid), field))
     np.testing.assert_array_equal(clipped, np.clip(np.rint(over), -32768, 32767))
@@ -109,10 +111,11 @@ def test_wrong_arguments_are_refused():
 
 # ---- the pyramid
 
+
 def spline(t):
     """Cubic B-spline, written out again."""
     t = abs(t)
-    return 2 / 3 - t ** 2 + t ** 3 / 2 if t < 1 else max(2 - t, 0.) ** 3 / 6
+    return 2 / 3 - t**2 + t**3 / 2 if t < 1 else max(2 - t, 0.0) ** 3 / 6
 
 
 def direct_downsample(array, stage):
@@ -124,7 +127,7 @@ def direct_downsample(array, stage):
     nz, ny, nx = array.shape
     total = np.zeros(array.shape)
     for (k, wk), (j, wj), (i, wi) in itertools.product(enumerate(weights), repeat=3):
-        total += wk * wj * wi * padded[k:k + nz, j:j + ny, i:i + nx]
+        total += wk * wj * wi * padded[k : k + nz, j : j + ny, i : i + nx]
     return total[::stage, ::stage, ::stage]
 
 
@@ -148,9 +151,9 @@ def test_downsample_equals_direct_convolution(stage, size):
 @pytest.mark.parametrize('stage', [2, 4])
 def test_downsampled_voxel_lies_on_the_voxel_it_is_centred_on_and_ramps_stay(stage):
     geometry = oblique_geometry((40, 38, 36))
-    ramp = voxel_points(geometry).astype(np.float32) @ np.float32([1., -2., 3.])
+    ramp = voxel_points(geometry).astype(np.float32) @ np.float32([1.0, -2.0, 3.0])
     result = downsample(image_of(ramp, geometry), stage)
-    expected = voxel_points(Geometry.of(result)) @ np.array([1., -2., 3.])
+    expected = voxel_points(Geometry.of(result)) @ np.array([1.0, -2.0, 3.0])
     inner = (slice(2, -2),) * 3
     np.testing.assert_allclose(sitk.GetArrayFromImage(result)[inner], expected[inner], atol=1e-2)
 

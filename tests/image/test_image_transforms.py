@@ -1,16 +1,17 @@
 """Affine after nonrigid, exactly composed: against SimpleITK's transforms and analytic truth."""
+
 import os
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 from functions.image import transforms as T
 from functions.image.geometry import Geometry
 from functions.image.resample import warp
 from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, MissingFileError
-from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 
 def an_affine(seed=0):
@@ -22,9 +23,9 @@ def an_affine(seed=0):
     return affine
 
 
-def a_field(size=(14, 16, 12), amplitude=3., seed=1, spacing=(1.3, 0.8, 2.1)):
+def a_field(size=(14, 16, 12), amplitude=3.0, seed=1, spacing=(1.3, 0.8, 2.1)):
     geometry = oblique_geometry(size, seed, spacing)
-    noise = smooth_noise(np.random.RandomState(seed), geometry.shape + (3,), 3.)
+    noise = smooth_noise(np.random.RandomState(seed), geometry.shape + (3,), 3.0)
     return image_of(amplitude * noise, geometry)
 
 
@@ -40,28 +41,38 @@ def mapped(transform, points):
 
 # ---- affine
 
+
 def test_matrix_and_offset_agree_with_simpleitk():
     affine, points = an_affine(), np.random.RandomState(0).uniform(-200, 200, (20, 3))
     matrix, offset = T.matrix_and_offset(affine)
     np.testing.assert_allclose(points @ matrix.T + offset, mapped(affine, points), atol=1e-10)
-    again = T.affine_from_matrix(matrix, offset, (3., 4., 5.))
+    again = T.affine_from_matrix(matrix, offset, (3.0, 4.0, 5.0))
     np.testing.assert_allclose(mapped(again, points), mapped(affine, points), atol=1e-10)
-    assert again.GetCenter() == (3., 4., 5.)
+    assert again.GetCenter() == (3.0, 4.0, 5.0)
 
 
 def linear_transforms():
-    euler = sitk.Euler3DTransform((1., 2., 3.), 0.1, -0.2, 0.3, (4., 5., 6.))
+    euler = sitk.Euler3DTransform((1.0, 2.0, 3.0), 0.1, -0.2, 0.3, (4.0, 5.0, 6.0))
     other = sitk.Euler3DTransform(euler)
     other.SetComputeZYX(True)
-    similarity = sitk.Similarity3DTransform(1.1, (0., 0., 1.), 0.3, (1., 2., 3.), (4., 5., 6.))
+    similarity = sitk.Similarity3DTransform(1.1, (0.0, 0.0, 1.0), 0.3, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     composite = sitk.CompositeTransform(3)
-    for part in (euler, an_affine(), sitk.TranslationTransform(3, (1., 2., 3.))):
+    for part in (euler, an_affine(), sitk.TranslationTransform(3, (1.0, 2.0, 3.0))):
         composite.AddTransform(part)
     alone = sitk.CompositeTransform(3)
     alone.AddTransform(an_affine(4))
-    return [an_affine(), euler, other, similarity, sitk.TranslationTransform(3, (7., 8., 9.)), composite,
-            alone, sitk.Transform(3, sitk.sitkIdentity), sitk.Transform(an_affine(5)),
-            sitk.ScaleTransform(3, (1.1, 0.9, 1.2))]
+    return [
+        an_affine(),
+        euler,
+        other,
+        similarity,
+        sitk.TranslationTransform(3, (7.0, 8.0, 9.0)),
+        composite,
+        alone,
+        sitk.Transform(3, sitk.sitkIdentity),
+        sitk.Transform(an_affine(5)),
+        sitk.ScaleTransform(3, (1.1, 0.9, 1.2)),
+    ]
 
 
 @pytest.mark.parametrize('number', range(10))
@@ -86,7 +97,7 @@ def test_as_affine_refuses_what_is_not_linear():
     with pytest.raises(InputError, match='2D'):
         T.as_affine(sitk.AffineTransform(2))
     with pytest.raises(InputError, match='NaN'):
-        T.as_affine(sitk.TranslationTransform(3, (float('nan'), 0., 0.)))
+        T.as_affine(sitk.TranslationTransform(3, (float('nan'), 0.0, 0.0)))
     with pytest.raises(InputError, match='str'):
         T.as_affine('affine')
 
@@ -94,11 +105,13 @@ def test_as_affine_refuses_what_is_not_linear():
 def test_compose_affine_applies_the_inner_one_first():
     outer, inner = an_affine(1), an_affine(2)
     points = np.random.RandomState(1).uniform(-200, 200, (20, 3))
-    np.testing.assert_allclose(mapped(T.compose_affine(outer, inner), points),
-                               mapped(outer, mapped(inner, points)), atol=1e-9)
+    np.testing.assert_allclose(
+        mapped(T.compose_affine(outer, inner), points), mapped(outer, mapped(inner, points)), atol=1e-9
+    )
 
 
 # ---- affine after nonrigid
+
 
 def test_total_dvf_equals_simpleitk_at_every_voxel():
     affine, field = an_affine(), a_field()
@@ -114,7 +127,7 @@ def test_total_dvf_equals_simpleitk_at_every_voxel():
 
 def test_total_dvf_on_another_grid():
     affine, field = an_affine(), a_field()
-    inner = oblique_geometry((5, 6, 4), 9, (1., 1., 1.))
+    inner = oblique_geometry((5, 6, 4), 9, (1.0, 1.0, 1.0))
     points = voxel_points(inner).reshape(-1, 3)
     truth = mapped(T.total_transform(affine, field), points) - points
     np.testing.assert_allclose(array_view(T.total_dvf(affine, field, inner)).reshape(-1, 3), truth, atol=2e-5)
@@ -124,8 +137,11 @@ def test_total_dvf_without_one_of_its_parts():
     field = a_field()
     np.testing.assert_array_equal(array_view(T.total_dvf(None, field)), array_view(field))
     points = voxel_points(Geometry.of(field)).reshape(-1, 3)
-    np.testing.assert_allclose(array_view(T.total_dvf(an_affine(), None, field)).reshape(-1, 3),
-                               mapped(an_affine(), points) - points, atol=2e-5)
+    np.testing.assert_allclose(
+        array_view(T.total_dvf(an_affine(), None, field)).reshape(-1, 3),
+        mapped(an_affine(), points) - points,
+        atol=2e-5,
+    )
     with pytest.raises(InputError, match='grid'):
         T.total_dvf(an_affine(), None)
 
@@ -134,8 +150,9 @@ def test_total_dvf_without_one_of_its_parts():
 def test_points_go_where_the_composite_transform_takes_them(affine):
     field = a_field()
     points = inside_points(field)
-    np.testing.assert_allclose(T.apply_to_points(points, affine, field),
-                               mapped(T.total_transform(affine, field), points), atol=1e-9)
+    np.testing.assert_allclose(
+        T.apply_to_points(points, affine, field), mapped(T.total_transform(affine, field), points), atol=1e-9
+    )
 
 
 def test_points_come_back():
@@ -160,13 +177,13 @@ def test_the_residual_is_what_is_left_when_the_iteration_is_cut_short():
 
 # ---- files
 
+
 @pytest.mark.parametrize('name', ['a.tfm', 'a.txt', 'a.h5'])
 def test_affine_files_are_simpleitks(tmp_path, name):
     path = str(tmp_path / 'with space' / name)
     T.write_affine(an_affine(), path)
     points = np.random.RandomState(1).uniform(-200, 200, (5, 3))
-    np.testing.assert_allclose(mapped(sitk.ReadTransform(path), points), mapped(an_affine(), points),
-                               atol=1e-9)
+    np.testing.assert_allclose(mapped(sitk.ReadTransform(path), points), mapped(an_affine(), points), atol=1e-9)
     assert T.as_affine(T.read_transform(path)).GetParameters() == pytest.approx(an_affine().GetParameters())
 
 
@@ -189,10 +206,9 @@ def test_simpleitk_with_our_file_makes_our_moved_image(tmp_path):
     geometry = oblique_geometry((20, 24, 22), 6, (1.4, 1.2, 1.3))
     noise = smooth_noise(np.random.RandomState(3), geometry.shape)
     moving = image_of((1000 * noise).astype(np.float32), geometry)
-    moved = warp(moving, T.total_dvf(affine, field), 'linear', -2048.)
+    moved = warp(moving, T.total_dvf(affine, field), 'linear', -2048.0)
     T.write_total_transform(affine, field, str(tmp_path / 'total.h5'))
-    theirs = sitk.Resample(moving, field, sitk.ReadTransform(str(tmp_path / 'total.h5')), sitk.sitkLinear,
-                           -2048.)
+    theirs = sitk.Resample(moving, field, sitk.ReadTransform(str(tmp_path / 'total.h5')), sitk.sitkLinear, -2048.0)
     difference = np.abs(array_view(moved) - array_view(theirs))
     both = (array_view(moved) > -2000) & (array_view(theirs) > -2000)
     assert difference[both].max() < 0.05 and both.mean() > 0.3

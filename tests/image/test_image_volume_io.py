@@ -1,4 +1,5 @@
 """Files: what goes in comes out, and what is damaged is refused."""
+
 import gc
 import gzip
 import os
@@ -6,12 +7,12 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from image_truths import image_of, oblique_geometry
 
 from functions.image import volume_io
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array, read_image, write_image
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
-from image_truths import image_of, oblique_geometry
 
 FORMATS = ['.mha', '.nii', '.nii.gz', '.nrrd']
 TYPES = [np.int16, np.uint8, np.float32]
@@ -58,13 +59,29 @@ def test_uncompressed_is_the_default_and_compression_is_on_request(tmp_path):
     assert os.path.getsize(str(tmp_path / 'b.mha')) < 2000
 
 
-VARIANTS = [('im.mha', False), ('im.mha', True), ('im.nii', False), ('im.nii.gz', True), ('im.nrrd', False),
-            ('im.nrrd', True), ('im.mhd', False), ('im.mhd', True), ('im.nhdr', False), ('im.img', False)]
+VARIANTS = [
+    ('im.mha', False),
+    ('im.mha', True),
+    ('im.nii', False),
+    ('im.nii.gz', True),
+    ('im.nrrd', False),
+    ('im.nrrd', True),
+    ('im.mhd', False),
+    ('im.mhd', True),
+    ('im.nhdr', False),
+    ('im.img', False),
+]
 
 
-@pytest.mark.parametrize('name, compress, vector',
-                         [(name, compress, vector) for name, compress in VARIANTS for vector in (False, True)
-                          if not (vector and name == 'im.img')])
+@pytest.mark.parametrize(
+    'name, compress, vector',
+    [
+        (name, compress, vector)
+        for name, compress in VARIANTS
+        for vector in (False, True)
+        if not (vector and name == 'im.img')
+    ],
+)
 def test_truncated_file_is_noticed(tmp_path, name, compress, vector):
     geometry = oblique_geometry((12, 11, 10))
     array = noise(geometry.shape + (3,) * vector, np.float32 if vector else np.int16)
@@ -96,7 +113,7 @@ def test_a_flipped_bit_in_compressed_data_is_noticed(tmp_path, name):
     whole = path.read_bytes()
     for part in (0.5, 0.8, 0.99):
         position = int(part * len(whole))
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1:])
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :])
         with pytest.raises(InputError, match='damaged'):
             read_image(str(path))
     path.write_bytes(whole)
@@ -149,8 +166,10 @@ def test_dimensions_and_components(tmp_path):
     with pytest.raises(InputError, match='2 values per voxel.*with 3'):
         read_image(pair, expect='vector')
     assert read_image(pair, expect='any').GetNumberOfComponentsPerPixel() == 2
-    assert read_image(made('d.mha', sitk.Image([4, 5, 6], sitk.sitkVectorFloat64, 3)),
-                      expect='vector').GetPixelID() == sitk.sitkVectorFloat32
+    assert (
+        read_image(made('d.mha', sitk.Image([4, 5, 6], sitk.sitkVectorFloat64, 3)), expect='vector').GetPixelID()
+        == sitk.sitkVectorFloat32
+    )
     with pytest.raises(InputError, match='expect'):
         read_image(colour, expect='colour')
 

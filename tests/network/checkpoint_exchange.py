@@ -1,8 +1,9 @@
 """Checkpoints of the larger networks from one TensorFlow to another, for ``.ci/run`` where both are installed.
 
-    python -m tests.network.checkpoint_exchange write FOLDER    (with one Python)
-    python -m tests.network.checkpoint_exchange check FOLDER    (with the other)
+python -m tests.network.checkpoint_exchange write FOLDER    (with one Python)
+python -m tests.network.checkpoint_exchange check FOLDER    (with the other)
 """
+
 import os
 import sys
 
@@ -33,8 +34,15 @@ def check(folder):
         with SeededNetwork(name, checkpoint=os.path.join(folder, name + '.ckpt')) as network:
             difference = float(np.abs(network(seeded_images(SIDES[name])) - expected).max())
         failed += not difference < TOLERANCE
-        print('{}: its checkpoint of another TensorFlow, on {}: DVFs of up to {:.2f} mm differ by at most {:.1e} mm{}'.format(
-            name, version(), float(np.abs(expected).max()), difference, '' if difference < TOLERANCE else ': TOO MUCH'))
+        print(
+            '{}: its checkpoint of another TensorFlow, on {}: DVFs of up to {:.2f} mm differ by at most {:.1e} mm{}'.format(
+                name,
+                version(),
+                float(np.abs(expected).max()),
+                difference,
+                '' if difference < TOLERANCE else ': TOO MUCH',
+            )
+        )
     return failed
 
 

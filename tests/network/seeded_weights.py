@@ -1,4 +1,5 @@
 """Networks whose weights and images follow a seeded formula, the same on every TensorFlow and every machine."""
+
 import os
 
 import numpy as np
@@ -21,7 +22,7 @@ def seeded_weight(name, shape):
         return trilinear_kernel()
     if name.endswith('kernel'):
         return (1.4 * random.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
-    if name.endswith('variance') or name.endswith('gamma'):
+    if name.endswith(('variance', 'gamma')):
         return random.uniform(0.5, 1.5, shape).astype(np.float32)
     return random.uniform(-0.3, 0.3, shape).astype(np.float32)
 
@@ -34,7 +35,7 @@ def seeded_images(shape):
     return np.stack([moving, fixed], -1)[None].astype(np.float32)
 
 
-class SeededNetwork(object):
+class SeededNetwork:
     """An inference graph of free size with seeded weights and its session (a context manager).
 
     :param checkpoint: path prefix to restore the weights from instead.
@@ -47,8 +48,10 @@ class SeededNetwork(object):
             self.built = build(self.description, self.images, False)
             self.variables = tf.global_variables()
             self._saver = tf.train.Saver(max_to_keep=None)
-            self.session = tf.Session(graph=graph, config=tf.ConfigProto(
-                intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads))
+            self.session = tf.Session(
+                graph=graph,
+                config=tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads),
+            )
             if checkpoint is None:
                 for variable in self.variables:
                     variable.load(seeded_weight(variable.op.name, variable.shape.as_list()), self.session)

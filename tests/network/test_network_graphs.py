@@ -1,4 +1,5 @@
 """The networks: their tables against the built graphs, golden outputs, and the properties a network must have."""
+
 import os
 
 import numpy as np
@@ -14,19 +15,114 @@ FUNCTIONS = {'unet1': unet1.network, 'crop4': crop4.network, 'crop5': crop5.netw
 NAMES = sorted(FUNCTIONS)
 #: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
 PUBLISHED = {
-    'unet1': ((232749, 233314), (125, 125), [
-        125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]),
-    'crop5': ((232749, 233314), (125, 125), [
-        125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125]),
-    'crop4': ((1262973, 1264838), (101, 21), [
-        99, 37, 35, 33, 31, 29, 27, 25, 27, 49, 47, 31, 29, 25, 21, 17, 13, 27, 27, 25, 23, 21, 19, 15, 11, 7, 15, 15, 15,
-        13, 27, 27, 25, 25, 23, 21, 21]),
-    'decimation4': ((1201353, 1203178), (105, 21), [
-        23, 67, 31, 37, 37, 35, 33, 31, 29, 27, 25, 27, 31, 29, 25, 21, 17, 13, 27, 27, 25, 21, 19, 15, 11, 7, 15, 15, 15,
-        13, 27, 27, 25, 25, 23, 21, 21])}
+    'unet1': (
+        (232749, 233314),
+        (125, 125),
+        [125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125],
+    ),
+    'crop5': (
+        (232749, 233314),
+        (125, 125),
+        [125, 63, 61, 31, 29, 14, 14, 14, 14, 29, 29, 29, 61, 61, 61, 125, 125, 125, 125],
+    ),
+    'crop4': (
+        (1262973, 1264838),
+        (101, 21),
+        [
+            99,
+            37,
+            35,
+            33,
+            31,
+            29,
+            27,
+            25,
+            27,
+            49,
+            47,
+            31,
+            29,
+            25,
+            21,
+            17,
+            13,
+            27,
+            27,
+            25,
+            23,
+            21,
+            19,
+            15,
+            11,
+            7,
+            15,
+            15,
+            15,
+            13,
+            27,
+            27,
+            25,
+            25,
+            23,
+            21,
+            21,
+        ],
+    ),
+    'decimation4': (
+        (1201353, 1203178),
+        (105, 21),
+        [
+            23,
+            67,
+            31,
+            37,
+            37,
+            35,
+            33,
+            31,
+            29,
+            27,
+            25,
+            27,
+            31,
+            29,
+            25,
+            21,
+            17,
+            13,
+            27,
+            27,
+            25,
+            21,
+            19,
+            15,
+            11,
+            7,
+            15,
+            15,
+            15,
+            13,
+            27,
+            27,
+            25,
+            25,
+            23,
+            21,
+            21,
+        ],
+    ),
+}
 #: Operations that compute nothing: what TensorFlow leaves behind around variables, shapes and custom gradients.
-HARMLESS = ('Const', 'Shape', 'Identity', 'NoOp', 'ReadVariableOp', 'VarIsInitializedOp', 'AssignVariableOp',
-            'AssignSubVariableOp')
+HARMLESS = (
+    'Const',
+    'Shape',
+    'Identity',
+    'NoOp',
+    'ReadVariableOp',
+    'VarIsInitializedOp',
+    'AssignVariableOp',
+    'AssignSubVariableOp',
+)
 
 
 @pytest.fixture(scope='module')
@@ -38,6 +134,7 @@ def seeded():
         if name not in made:
             made[name] = SeededNetwork(name)
         return made[name]
+
     yield network
     for each in made.values():
         each.session.close()
@@ -53,8 +150,10 @@ def test_parameter_counts_and_sizes_are_the_published_ones(name):
     assert [description.sizes(side)[layer.name] for layer in description.layers] == sides
 
 
-@pytest.mark.parametrize('name, unit, offset, smallest', [
-    ('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85)])
+@pytest.mark.parametrize(
+    'name, unit, offset, smallest',
+    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85)],
+)
 def test_valid_sides(name, unit, offset, smallest):
     description = network_description(name)
     assert (description.size_unit, description.size_offset) == (unit, offset)
@@ -84,16 +183,26 @@ def test_variable_names_are_those_of_published_checkpoints(name):
     with tf.Graph().as_default():
         FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), False)
         names = {variable.op.name for variable in tf.global_variables()}
-    scopes = {'unet1': {'R1', 'R2', 'R3', 'R4', 'R3_Up', 'R2_Up', 'R1_Up', 'DVF'},
-              'crop4': {'R1', 'R2', 'R4', 'FullyConnected', 'DVF'}}
+    scopes = {
+        'unet1': {'R1', 'R2', 'R3', 'R4', 'R3_Up', 'R2_Up', 'R1_Up', 'DVF'},
+        'crop4': {'R1', 'R2', 'R4', 'FullyConnected', 'DVF'},
+    }
     assert {each.split('/')[0] for each in names} == scopes['unet1' if name in ('unet1', 'crop5') else 'crop4']
     odd = {'decimation4': 'R2/conv2_R1', 'crop4': 'R2/conv1_R2'}.get(name, 'R1_Up/conv1_R2_Up')
-    for end in ('conv3d/kernel', 'conv3d/bias', 'batch_normalization/gamma', 'batch_normalization/beta',
-                'batch_normalization/moving_mean', 'batch_normalization/moving_variance'):
-        assert '{}/{}'.format(odd, end) in names
+    for end in (
+        'conv3d/kernel',
+        'conv3d/bias',
+        'batch_normalization/gamma',
+        'batch_normalization/beta',
+        'batch_normalization/moving_mean',
+        'batch_normalization/moving_variance',
+    ):
+        assert f'{odd}/{end}' in names
     assert {'DVF/DVF_RegNet/conv3d/kernel', 'DVF/DVF_RegNet/conv3d/bias'} == {n for n in names if n.startswith('DVF/')}
-    ups = {'crop4': ['R2/conv7_R2', 'R4/conv6_R4', 'R4/conv8_R4'],
-           'unet1': ['R3_Up/conv1_R3_Up', 'R2_Up/conv1_R2_Up', 'R1_Up/conv1_R1_Up']}
+    ups = {
+        'crop4': ['R2/conv7_R2', 'R4/conv6_R4', 'R4/conv8_R4'],
+        'unet1': ['R3_Up/conv1_R3_Up', 'R2_Up/conv1_R2_Up', 'R1_Up/conv1_R1_Up'],
+    }
     expected = ups['unet1' if name in ('unet1', 'crop5') else 'crop4']
     assert {n for n in names if 'transposed' in n} == {each + '/kernel_transposed_3d' for each in expected}
 
@@ -119,11 +228,13 @@ def test_golden_output(seeded, name):
 @pytest.mark.parametrize('writer', ['tensorflow1', 'tensorflow2'])
 def test_golden_checkpoint_of_either_tensorflow(writer):
     """What each TensorFlow wrote predicts the same on both."""
-    with SeededNetwork('unet1', os.path.join(GOLDEN, 'unet1_{}.ckpt'.format(writer))) as network:
+    with SeededNetwork('unet1', os.path.join(GOLDEN, f'unet1_{writer}.ckpt')) as network:
         np.testing.assert_allclose(network(seeded_images(SIDES['unet1'])), np.load(golden_path('unet1')), atol=1e-3)
 
 
-@pytest.mark.parametrize('name, side', [('unet1', 28), ('unet1', 13), ('crop4', 83), ('crop4', 77), ('decimation4', 81)])
+@pytest.mark.parametrize(
+    'name, side', [('unet1', 28), ('unet1', 13), ('crop4', 83), ('crop4', 77), ('decimation4', 81)]
+)
 def test_invalid_static_size_is_one_clear_error(name, side):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=r'Valid sides are \d \* k \+ \d, at least \d\d'):
         FUNCTIONS[name](tf.placeholder(tf.float32, [None, side, 101, 101, 2]), False)
@@ -165,8 +276,10 @@ def test_every_operation_of_the_graph_serves_its_output(name):
         with tf.Graph().as_default() as graph:
             images = tf.placeholder(tf.float32, [None] * 4 + [2])
             dvf = FUNCTIONS[name](images, training)
-            wanted = [dvf.op] + [update if isinstance(update, tf.Operation) else update.op
-                                 for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
+            wanted = [dvf.op] + [
+                update if isinstance(update, tf.Operation) else update.op
+                for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+            ]
             for variable in tf.global_variables():
                 wanted += [variable.initializer, variable.value().op]
             reached, waiting = set(), list(wanted)
@@ -179,8 +292,10 @@ def test_every_operation_of_the_graph_serves_its_output(name):
         assert idle == [], idle[:10]
 
 
-@pytest.mark.parametrize('name, side, outputs', [
-    ('unet1', 125, (60, 61, 63)), ('crop4', 101, (3, 10, 12, 17)), ('decimation4', 105, (3, 10, 12, 17))])
+@pytest.mark.parametrize(
+    'name, side, outputs',
+    [('unet1', 125, (60, 61, 63)), ('crop4', 101, (3, 10, 12, 17)), ('decimation4', 105, (3, 10, 12, 17))],
+)
 def test_receptive_field_is_exactly_what_the_table_says(seeded, name, side, outputs):
     network = seeded(name)
     across = network.description.smallest_valid_size(1)
@@ -192,7 +307,7 @@ def test_receptive_field_is_exactly_what_the_table_says(seeded, name, side, outp
             if not 0 <= voxel < side:
                 continue
             changed = base.copy()
-            changed[:, voxel] += 100.
+            changed[:, voxel] += 100.0
             difference = np.abs(network(changed) - reference)[0, output].max()
             assert (difference > 0) == expected, (output, voxel)
 
@@ -204,10 +319,10 @@ def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, sid
     phase, across = network.description.phase, network.description.smallest_valid_size(1)
     volume = np.random.RandomState(2).uniform(-1, 1, (1, side + 6 * phase, across, across, 2)).astype(np.float32)
     whole = network(volume)[0]
-    part = network(volume[:, 3 * phase:3 * phase + side])[0]
-    difference = np.abs(whole[3 * phase:3 * phase + len(part)] - part).max((1, 2, 3))
+    part = network(volume[:, 3 * phase : 3 * phase + side])[0]
+    difference = np.abs(whole[3 * phase : 3 * phase + len(part)] - part).max((1, 2, 3))
     first, last = network.description.faithful(side)
-    assert difference[first:last + 1].max() < 1e-4
+    assert difference[first : last + 1].max() < 1e-4
     if name != 'unet1':
         # unet1's margin holds at the worst of its eight phases; those of the others are tight.
         assert difference[first - 1] > 1e-4 and difference[last + 1] > 1e-4
@@ -223,8 +338,15 @@ def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(n
     assert without == {layer.name + '/conv3d/bias' for layer in network_description(name).layers if layer.normalise}
 
 
-@pytest.mark.parametrize('name, kernel', [
-    ('unet1', 'R1_Up/conv1_R2_Up'), ('unet1', 'R4/conv2_R4'), ('crop4', 'R4/conv3_R4'), ('decimation4', 'R2/conv2_R1')])
+@pytest.mark.parametrize(
+    'name, kernel',
+    [
+        ('unet1', 'R1_Up/conv1_R2_Up'),
+        ('unet1', 'R4/conv2_R4'),
+        ('crop4', 'R4/conv3_R4'),
+        ('decimation4', 'R2/conv2_R1'),
+    ],
+)
 def test_gradient_of_a_kernel_equals_finite_differences(name, kernel):
     with tf.Graph().as_default():
         side = network_description(name).smallest_valid_size(1)

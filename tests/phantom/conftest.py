@@ -1,4 +1,5 @@
 """One small patient, made once for all tests of the phantom."""
+
 import pytest
 
 from functions.phantom.case import Case

@@ -1,4 +1,5 @@
 """The door: files at their addresses, landmarks in DIR-Lab's format, work not done twice, and bad input."""
+
 import json
 import logging
 import os
@@ -25,8 +26,9 @@ def make_setting(folder, **options):
 
 def address(setting, request, type_im=0, cn=1, other=None):
     pair = [{'data': 'Phantom_4D', 'cn': cn, 'type_im': k} for k in (type_im, other)]
-    return su.address_generator(setting, request, data='Phantom_4D', cn=cn, type_im=type_im,
-                                pair_info=None if other is None else pair)
+    return su.address_generator(
+        setting, request, data='Phantom_4D', cn=cn, type_im=type_im, pair_info=None if other is None else pair
+    )
 
 
 @pytest.fixture(scope='module')
@@ -72,8 +74,7 @@ def test_dirlab_text_comes_back_within_half_a_voxel(made):
         assert np.array_equal(table(address(made, 'LandmarkIndex_tr', type_im, other=other)), index)
         rounded = table(address(made, 'LandmarkPoint_tr', type_im, other=other))
         assert np.allclose(rounded, world, atol=1e-3)
-        for request, kind, values in (('LandmarkIndex_elx', 'index', index),
-                                      ('LandmarkPoint_elx', 'point', rounded)):
+        for request, kind, values in (('LandmarkIndex_elx', 'index', index), ('LandmarkPoint_elx', 'point', rounded)):
             path = address(made, request, type_im, other=other)
             with open(path) as stream:
                 assert stream.readline().strip() == kind and int(stream.readline()) == len(values)
@@ -135,11 +136,23 @@ def test_defaults_are_valid_and_complete():
     assert check_options({'Size': [64, 64, 64]})['Noise'] == DEFAULT_OPTIONS['Noise']
 
 
-@pytest.mark.parametrize('options, words', [
-    ({'Size': [300, 220]}, 'Size'), ({'Size': [300, 220, 20]}, 'at least 64'), ({'Size': 'large'}, 'Size'),
-    ({'Size': [100.5, 100, 100]}, 'whole'), ({'Landmarks': 0}, 'Landmarks'), ({'Noise': [20, 10]}, 'Noise'),
-    ({'Descent': 12}, 'Descent'), ({'Anatomy': 9}, 'Anatomy'), ({'Table': 1}, 'Table'),
-    ({'Pathology': []}, 'Pathology'), ({'FieldOfView': [0.1, 1]}, 'FieldOfView'), ([1, 2], 'dictionary')])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ({'Size': [300, 220]}, 'Size'),
+        ({'Size': [300, 220, 20]}, 'at least 64'),
+        ({'Size': 'large'}, 'Size'),
+        ({'Size': [100.5, 100, 100]}, 'whole'),
+        ({'Landmarks': 0}, 'Landmarks'),
+        ({'Noise': [20, 10]}, 'Noise'),
+        ({'Descent': 12}, 'Descent'),
+        ({'Anatomy': 9}, 'Anatomy'),
+        ({'Table': 1}, 'Table'),
+        ({'Pathology': []}, 'Pathology'),
+        ({'FieldOfView': [0.1, 1]}, 'FieldOfView'),
+        ([1, 2], 'dictionary'),
+    ],
+)
 def test_bad_options(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         check_options(options)
@@ -152,9 +165,16 @@ def test_misspelt_options():
         check_options({'Pathology': ['emphysem']})
 
 
-@pytest.mark.parametrize('arguments, words', [
-    ({'cn': 0}, 'cn=0'), ({'cn': 1.5}, 'cn=1.5'), ({'cn': 1, 'types': [0, 10]}, 'type_im=10'),
-    ({'cn': 1, 'types': []}, 'phase'), ({'cn': 1, 'size': [10, 10, 10]}, 'at least 64')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        ({'cn': 0}, 'cn=0'),
+        ({'cn': 1.5}, 'cn=1.5'),
+        ({'cn': 1, 'types': [0, 10]}, 'type_im=10'),
+        ({'cn': 1, 'types': []}, 'phase'),
+        ({'cn': 1, 'size': [10, 10, 10]}, 'at least 64'),
+    ],
+)
 def test_bad_cases_write_nothing(tmp_path, arguments, words):
     with pytest.raises(InputError, match=words):
         phantom.make_case(make_setting(tmp_path), **arguments)

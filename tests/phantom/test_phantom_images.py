@@ -1,4 +1,5 @@
 """Images of the phantom: consistent with the true DVF, conserving mass, looking like a chest."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -56,8 +57,9 @@ def test_warping_exhale_by_the_true_dvf_gives_inhale(small_case, small_volumes):
     """ITK warps the noise-free T50; times the Jacobian determinant, its density is that of T00."""
     dvf = true_dvf(small_case, 0, 5)
     moving = small_case.to_image(small_volumes[5].hu)
-    moved = sitk.Warp(moving, dvf, sitk.sitkBSpline, dvf.GetSize(), dvf.GetOrigin(), dvf.GetSpacing(),
-                      dvf.GetDirection(), -1000.)
+    moved = sitk.Warp(
+        moving, dvf, sitk.sitkBSpline, dvf.GetSize(), dvf.GetOrigin(), dvf.GetSpacing(), dvf.GetDirection(), -1000.0
+    )
     moved = sitk.GetArrayFromImage(moved)
     z, y, x = np.nonzero(binary_erosion(small_volumes[0].lung > 0.99, iterations=3))
     points = np.stack([x, y, z], axis=1) - 0.5 * (np.array(small_case.patient.size) - 1)
@@ -132,8 +134,12 @@ def test_landmarks_are_branchings_inside_the_lungs(small_case, small_volumes):
         assert np.mean(bright > around + 100) > 0.95
     reference = small_case.to_box(small_case.landmarks(0))
     nodes = np.concatenate([tree.nodes for tree in small_case.trees.arteries + small_case.trees.veins])
-    parents = np.concatenate([np.bincount(tree.parent[1:], minlength=len(tree.nodes))
-                              for tree in small_case.trees.arteries + small_case.trees.veins])
+    parents = np.concatenate(
+        [
+            np.bincount(tree.parent[1:], minlength=len(tree.nodes))
+            for tree in small_case.trees.arteries + small_case.trees.veins
+        ]
+    )
     for point in reference:
         nearest = np.argmin(((nodes - point) ** 2).sum(axis=1))
         assert np.allclose(nodes[nearest], point) and parents[nearest] >= 2
@@ -159,7 +165,7 @@ def test_scanner_options():
     assert abs(thick.mean() - image.mean()) < 10
     narrow = arrays(Case(5, dict(options, FieldOfView=[0.8, 0.8])).phase(0))[0]
     assert np.all(narrow[:, 0, 0] == -2048) and np.array_equal(narrow[:, 36, 20:60], image[:, 36, 20:60])
-    assert (narrow[30] == -2048).sum() == pytest.approx(80 * 72 - np.pi * 32 ** 2, rel=0.02)
+    assert (narrow[30] == -2048).sum() == pytest.approx(80 * 72 - np.pi * 32**2, rel=0.02)
 
 
 @pytest.mark.parametrize('kind', ['emphysema', 'nodule', 'opacity'])

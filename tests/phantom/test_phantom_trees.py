@@ -1,9 +1,10 @@
 """Trees: one root, growing thinner, filling the lobes; capsules drawn with the right volume."""
+
 import numpy as np
 import pytest
 
 from functions.phantom.capsules import paint
-from functions.phantom.trees import Capsules, MURRAY, branchings, polyline
+from functions.phantom.trees import MURRAY, Capsules, branchings, polyline
 
 
 def test_trees_are_trees_of_the_right_shape(small_case):

@@ -1,11 +1,12 @@
 """A crude chest of ellipsoids for the tests of this folder, with what makes segmentation hard."""
+
 import numpy as np
 import SimpleITK as sitk
 
-SPACING = (3., 3., 3.)
+SPACING = (3.0, 3.0, 3.0)
 
 
-def chest(touching=False, gap=4., size=(116, 80, 80), spacing=SPACING, noise=15., scale=1.):
+def chest(touching=False, gap=4.0, size=(116, 80, 80), spacing=SPACING, noise=15.0, scale=1.0):
     """(image int16 in HU, true right lung, true left lung, true torso): bool arrays ``[z, y, x]``.
 
     An elliptic body on a table; two lungs with vessels and a hilum, ``gap`` mm apart at their nearest or
@@ -15,43 +16,47 @@ def chest(touching=False, gap=4., size=(116, 80, 80), spacing=SPACING, noise=15.
     """
     rng = np.random.RandomState(0)
     nz, ny, nx = size[::-1]
-    z, y, x = np.meshgrid(np.arange(nz) * spacing[2], np.arange(ny) * spacing[1] - ny * spacing[1] / 2 + 15,
-                          np.arange(nx) * spacing[0] - (nx - 1) * spacing[0] / 2, indexing='ij')
-    hu = np.full(x.shape, -1000.)
-    torso = (x / 150.) ** 2 + (y / 95.) ** 2 < 1
+    z, y, x = np.meshgrid(
+        np.arange(nz) * spacing[2],
+        np.arange(ny) * spacing[1] - ny * spacing[1] / 2 + 15,
+        np.arange(nx) * spacing[0] - (nx - 1) * spacing[0] / 2,
+        indexing='ij',
+    )
+    hu = np.full(x.shape, -1000.0)
+    torso = (x / 150.0) ** 2 + (y / 95.0) ** 2 < 1
     hu[torso] = -90
-    hu[(x / 140.) ** 2 + (y / 85.) ** 2 < 1] = 40
-    hu[~torso & (np.abs(y - 98) < 4) & (np.abs(x) < 165)] = -100    # table, in touch with the back
-    top, bottom = nz * spacing[2] - 30, 30.
+    hu[(x / 140.0) ** 2 + (y / 85.0) ** 2 < 1] = 40
+    hu[~torso & (np.abs(y - 98) < 4) & (np.abs(x) < 165)] = -100  # table, in touch with the back
+    top, bottom = nz * spacing[2] - 30, 30.0
     centre, half = (top + bottom) / 2, (top - bottom) / 2
 
     shift = 54 if touching else 68
 
     def lung(side):
-        outline = ((x - side * shift) / 64.) ** 2 + (y / 72.) ** 2 + ((z - centre) / half) ** 2 < 1
-        return outline & (side * x > (0 if touching else gap / 2.))
+        outline = ((x - side * shift) / 64.0) ** 2 + (y / 72.0) ** 2 + ((z - centre) / half) ** 2 < 1
+        return outline & (side * x > (0 if touching else gap / 2.0))
 
-    heart = ((x - 15) / 50.) ** 2 + ((y + 5) / 48.) ** 2 + ((z - centre + 20) / 60.) ** 2 < 1
+    heart = ((x - 15) / 50.0) ** 2 + ((y + 5) / 48.0) ** 2 + ((z - centre + 20) / 60.0) ** 2 < 1
     right, left = lung(-1) & ~heart, lung(1) & ~heart
     lungs = right | left
     hu[lungs] = -850
-    for k in range(14):    # vessels, from the hilum outwards
+    for k in range(14):  # vessels, from the hilum outwards
         side = -1 if k % 2 else 1
         angle, rise = rng.uniform(0, 2 * np.pi), rng.uniform(-0.8, 0.8)
         for t in np.linspace(0, 1, 40):
             place = (side * (30 + 70 * t), 45 * t * np.cos(angle), centre + 90 * t * rise * np.sin(angle))
             ball = (x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2 < (6.5 - 4.5 * t) ** 2
             hu[ball & lungs] = 40
-    hollow = (x ** 2 + (y - 10) ** 2 < 81) & (z > centre + 20)
+    hollow = (x**2 + (y - 10) ** 2 < 81) & (z > centre + 20)
     for side in (-1, 1):
-        t = np.clip((centre + 22 - z) / 30., 0, 1)
+        t = np.clip((centre + 22 - z) / 30.0, 0, 1)
         hollow |= ((x - side * 40 * t) ** 2 + (y - 10) ** 2 < 49) & (z <= centre + 24) & (z > centre - 8)
     wall = np.zeros_like(hollow)
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 1), (2, -1)):
         wall |= np.roll(hollow, step, axis)
     hu[wall] = 30
     hu[hollow] = -1000
-    hu[((x - 60) / 30.) ** 2 + ((y + 20) / 25.) ** 2 + ((z - 12) / 14.) ** 2 < 1] = -995    # stomach
+    hu[((x - 60) / 30.0) ** 2 + ((y + 20) / 25.0) ** 2 + ((z - 12) / 14.0) ** 2 < 1] = -995  # stomach
     right, left = right & ~(hollow | wall), left & ~(hollow | wall)
     hu += rng.randn(*hu.shape) * noise
     image = sitk.GetImageFromArray(np.rint(hu).astype(np.int16))
@@ -61,4 +66,4 @@ def chest(touching=False, gap=4., size=(116, 80, 80), spacing=SPACING, noise=15.
 
 def dice(a, b):
     """Dice overlap of two bool arrays."""
-    return 2. * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+    return 2.0 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))

@@ -1,4 +1,5 @@
 """DICOM series as volumes: order, place and HU right; what is no volume is refused with its reason."""
+
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ from functions.preprocessing.dicom import read_series
 from functions.setting.errors import InputError, MissingFileError
 
 SLICES, ROWS, COLUMNS = 6, 9, 11
-AXIAL = ((1., 0., 0.), (0., 1., 0.))
+AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
 
 def stored(seed=0):
@@ -17,26 +18,30 @@ def stored(seed=0):
     return np.random.RandomState(seed).randint(0, 3000, (SLICES, ROWS, COLUMNS)).astype(np.int16)
 
 
-def write_series(folder, values, series='1', axes=AXIAL, step=2.5, drift=(0., 0., 0.), names=None,
-                 prefix='s'):
+def write_series(folder, values, series='1', axes=AXIAL, step=2.5, drift=(0.0, 0.0, 0.0), names=None, prefix='s'):
     """Write one file per slice; slice k lies at origin + k * (step * normal + drift)."""
     row, column = np.array(axes[0]), np.array(axes[1])
     normal = np.cross(row, column)
     for k, plane in enumerate(values):
         image = sitk.GetImageFromArray(plane)
         image.SetSpacing((0.7, 0.8))
-        place = np.array([-20., -30., 50.]) + k * (step * normal + np.array(drift))
+        place = np.array([-20.0, -30.0, 50.0]) + k * (step * normal + np.array(drift))
         for key, value in {
-                '0008|0016': '1.2.840.10008.5.1.4.1.1.2',
-                '0008|0018': '1.2.826.0.1.{}.{}'.format(series, k + 1),
-                '0020|000e': '1.2.826.0.2.' + series, '0020|000d': '1.2.826.0.3', '0008|0060': 'CT',
-                '0020|0032': '\\'.join('%.8f' % v for v in place),
-                '0020|0037': '\\'.join('%.8f' % v for v in np.concatenate([row, column])),
-                '0020|0013': str(k + 1), '0028|1052': '-1024', '0028|1053': '1'}.items():
+            '0008|0016': '1.2.840.10008.5.1.4.1.1.2',
+            '0008|0018': f'1.2.826.0.1.{series}.{k + 1}',
+            '0020|000e': '1.2.826.0.2.' + series,
+            '0020|000d': '1.2.826.0.3',
+            '0008|0060': 'CT',
+            '0020|0032': '\\'.join(f'{v:.8f}' for v in place),
+            '0020|0037': '\\'.join(f'{v:.8f}' for v in np.concatenate([row, column])),
+            '0020|0013': str(k + 1),
+            '0028|1052': '-1024',
+            '0028|1053': '1',
+        }.items():
             image.SetMetaData(key, value)
         writer = sitk.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()
-        name = names[k] if names else '{}{}.dcm'.format(prefix, k)
+        name = names[k] if names else f'{prefix}{k}.dcm'
         writer.SetFileName(os.path.join(str(folder), name))
         writer.Execute(image)
     return str(folder)
@@ -53,14 +58,14 @@ def test_slices_are_sorted_by_position_and_rescaled_to_hu(tmp_path):
     np.testing.assert_allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-6)
 
 
-@pytest.mark.parametrize('axes', [((0., 1., 0.), (0., 0., -1.)), ((0.8, 0.6, 0.), (-0.6, 0.8, 0.))])
+@pytest.mark.parametrize('axes', [((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), ((0.8, 0.6, 0.0), (-0.6, 0.8, 0.0))])
 def test_every_voxel_lies_where_its_slice_says(tmp_path, axes):
     values = stored() - 1024
     image = read_series(write_series(tmp_path, values, axes=axes))
     row, column = np.array(axes[0]), np.array(axes[1])
     normal = np.cross(row, column)
     for x, y, k in ((0, 0, 0), (10, 8, 5), (3, 7, 2)):
-        place = np.array([-20., -30., 50.]) + 0.7 * x * row + 0.8 * y * column + 2.5 * k * normal
+        place = np.array([-20.0, -30.0, 50.0]) + 0.7 * x * row + 0.8 * y * column + 2.5 * k * normal
         assert image[image.TransformPhysicalPointToIndex(place.tolist())] == values[k, y, x]
         np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((x, y, k)), place, atol=1e-4)
 
@@ -95,7 +100,7 @@ def test_doubled_slices_are_refused(tmp_path):
 
 def test_a_tilted_gantry_is_refused(tmp_path):
     with pytest.raises(InputError, match='sideways by 2.5 mm.*tilted'):
-        read_series(write_series(tmp_path, stored() - 1024, drift=(0., 0.5, 0.)))
+        read_series(write_series(tmp_path, stored() - 1024, drift=(0.0, 0.5, 0.0)))
 
 
 def test_slices_of_different_sizes_are_refused(tmp_path):
@@ -116,7 +121,7 @@ def test_a_truncated_slice_is_noticed_also_at_the_end_of_the_scan(tmp_path, keep
     with open(path, 'rb') as stream:
         content = stream.read()
     with open(path, 'wb') as stream:
-        stream.write(content[:keep if keep == -1 else int(len(content) * keep)])
+        stream.write(content[: keep if keep == -1 else int(len(content) * keep)])
     with pytest.raises(InputError, match=name):
         read_series(folder)
 

@@ -1,4 +1,5 @@
 """The list of a person's own images: everything wrong with it is told before anything is prepared."""
+
 import copy
 import json
 
@@ -14,8 +15,11 @@ from functions.setting.errors import InputError, MissingFileError, UnknownNameEr
 def prepared(monkeypatch):
     """What was asked to be prepared: (path, data set, case, type, margin)."""
     calls = []
-    monkeypatch.setattr(own_data_sets, 'prepare_image', lambda path, setting, data, cn, type_im, margin:
-                        calls.append((path, data, cn, type_im, margin)))
+    monkeypatch.setattr(
+        own_data_sets,
+        'prepare_image',
+        lambda path, setting, data, cn, type_im, margin: calls.append((path, data, cn, type_im, margin)),
+    )
     return calls
 
 
@@ -35,31 +39,45 @@ def setting(tmp_path, monkeypatch):
 def test_every_image_once(setting, prepared, tmp_path):
     assert su.find_problems(setting) == []
     prepare_own_images(setting)
-    assert sorted(prepared) == sorted([
-        ('scan.nii.gz', 'MyCT', 1, 0, MARGIN), ('series', 'MyCT', 1, 1, MARGIN),
-        (str(tmp_path / 'scan.nii.gz'), 'MyCT', 2, 1, MARGIN)])
+    assert sorted(prepared) == sorted(
+        [
+            ('scan.nii.gz', 'MyCT', 1, 0, MARGIN),
+            ('series', 'MyCT', 1, 1, MARGIN),
+            (str(tmp_path / 'scan.nii.gz'), 'MyCT', 2, 1, MARGIN),
+        ]
+    )
 
 
 def test_nothing_listed_is_nothing_to_do(prepared):
     assert prepare_own_images(su.initialize_setting('own', 'Root')) == prepared == []
 
 
-@pytest.mark.parametrize('own_images, error, text', [
-    ({'MyTC': {}}, UnknownNameError, "OwnImages: 'MyTC' is not a known data set. Did you mean 'MyCT'"),
-    ({'MyCT': ['scan.nii.gz']}, InputError, "OwnImages['MyCT'] is ['scan.nii.gz']; accepted: a dictionary"),
-    ({'MyCT': {'3': ['scan.nii.gz', None]}}, InputError,
-     "OwnImages['MyCT'] has the case '3'; MyCT has 1, 2."),
-    ({'MyCT': {'one': ['scan.nii.gz', None]}}, InputError, "has the case 'one'; MyCT has 1, 2."),
-    ({'MyCT': {'01': ['scan.nii.gz', None]}}, InputError, "has the case '01'; MyCT has 1, 2."),
-    ({'MyCT': {'²': ['scan.nii.gz', None]}}, InputError, 'MyCT has 1, 2.'),
-    ({'MyCT': {'1': ['scan.nii.gz']}}, InputError, "OwnImages['MyCT']['1'] is ['scan.nii.gz']; accepted: a "
-     'list of 2, one path for each type (Fixed, Moving), None where the case lacks it.'),
-    ({'MyCT': {'1': ['series', 'series', 'series']}}, InputError, 'accepted: a list of 2'),
-    ({'MyCT': {'1': 'scan.nii.gz'}}, InputError, "['1'] is 'scan.nii.gz'; accepted: a list of 2"),
-    ({'MyCT': {'1': ['scan.nii.gz', 7]}}, InputError, "['1'] has 7 for the type Moving; accepted: the path"),
-    ({'MyCT': {'1': ['', None]}}, InputError, "['1'] has '' for the type Fixed"),
-    ({'MyCT': {'1': ['scan.nii.gz', 'gone.mha']}}, MissingFileError,
-     "OwnImages['MyCT']['1']: gone.mha does not exist.")])
+@pytest.mark.parametrize(
+    'own_images, error, text',
+    [
+        ({'MyTC': {}}, UnknownNameError, "OwnImages: 'MyTC' is not a known data set. Did you mean 'MyCT'"),
+        ({'MyCT': ['scan.nii.gz']}, InputError, "OwnImages['MyCT'] is ['scan.nii.gz']; accepted: a dictionary"),
+        ({'MyCT': {'3': ['scan.nii.gz', None]}}, InputError, "OwnImages['MyCT'] has the case '3'; MyCT has 1, 2."),
+        ({'MyCT': {'one': ['scan.nii.gz', None]}}, InputError, "has the case 'one'; MyCT has 1, 2."),
+        ({'MyCT': {'01': ['scan.nii.gz', None]}}, InputError, "has the case '01'; MyCT has 1, 2."),
+        ({'MyCT': {'²': ['scan.nii.gz', None]}}, InputError, 'MyCT has 1, 2.'),
+        (
+            {'MyCT': {'1': ['scan.nii.gz']}},
+            InputError,
+            "OwnImages['MyCT']['1'] is ['scan.nii.gz']; accepted: a "
+            'list of 2, one path for each type (Fixed, Moving), None where the case lacks it.',
+        ),
+        ({'MyCT': {'1': ['series', 'series', 'series']}}, InputError, 'accepted: a list of 2'),
+        ({'MyCT': {'1': 'scan.nii.gz'}}, InputError, "['1'] is 'scan.nii.gz'; accepted: a list of 2"),
+        ({'MyCT': {'1': ['scan.nii.gz', 7]}}, InputError, "['1'] has 7 for the type Moving; accepted: the path"),
+        ({'MyCT': {'1': ['', None]}}, InputError, "['1'] has '' for the type Fixed"),
+        (
+            {'MyCT': {'1': ['scan.nii.gz', 'gone.mha']}},
+            MissingFileError,
+            "OwnImages['MyCT']['1']: gone.mha does not exist.",
+        ),
+    ],
+)
 def test_what_cannot_be_prepared_is_told_first(setting, prepared, own_images, error, text):
     # the images of another data set come first and are fine
     good = {'Other': {'1': ['scan.nii.gz']}}
@@ -74,7 +92,7 @@ def test_what_cannot_be_prepared_is_told_first(setting, prepared, own_images, er
 
 def test_the_list_itself(setting, prepared):
     setting['OwnImages'] = ['scan.nii.gz']
-    with pytest.raises(InputError, match="OwnImages is .*; accepted: a dictionary"):
+    with pytest.raises(InputError, match='OwnImages is .*; accepted: a dictionary'):
         prepare_own_images(setting)
     assert su.find_problems(setting) == ["OwnImages is ['scan.nii.gz']; accepted: a dictionary."]
 

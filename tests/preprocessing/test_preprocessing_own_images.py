@@ -1,4 +1,5 @@
 """A person's own CT on its way into a data set."""
+
 import json
 import logging
 import os
@@ -6,9 +7,9 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from chest import chest, dice
 
 import functions.setting.setting_utils as su
-from chest import chest, dice
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, read_image
 from functions.preprocessing import own_images
@@ -58,11 +59,10 @@ def test_image_and_masks_are_written_where_the_data_set_expects_them(setting, sc
     assert array_view(body)[array_view(lung) > 0].all()
 
 
-def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan, tmp_path, monkeypatch,
-                                                                  caplog):
+def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan, tmp_path, monkeypatch, caplog):
     source = stored(scan[0], tmp_path / 'scan.mha')
     assert prepare_image(source, setting, DATA, cn=1).made
-    monkeypatch.setattr(own_images, 'load_ct', None)    # must not be called
+    monkeypatch.setattr(own_images, 'load_ct', None)  # must not be called
     result = prepare_image(source, setting, DATA, cn=1)
     assert not result.made
     monkeypatch.undo()
@@ -89,7 +89,7 @@ def test_given_masks_are_used(setting, scan, tmp_path):
     result = prepare_image(stored(image, tmp_path / 'scan.mha'), setting, DATA, cn=2, **paths)
     lung = array_view(read_image(result.lung))
     assert set(np.unique(lung)) == {0, 1}
-    assert lung.sum() == pytest.approx(np.count_nonzero(right) * 1.5 ** 3, rel=0.02)
+    assert lung.sum() == pytest.approx(np.count_nonzero(right) * 1.5**3, rel=0.02)
 
 
 def test_air_around_the_torso_can_be_left_out_and_nothing_moves(setting, scan, tmp_path):
@@ -130,6 +130,7 @@ def test_bad_input_stops_before_anything_is_written(setting, scan, tmp_path):
 
 # ---- HU
 
+
 def scaled(low, high, dtype=np.float32):
     return sitk.GetImageFromArray(np.linspace(low, high, 4 * 5 * 6).reshape(4, 5, 6).astype(dtype))
 
@@ -164,12 +165,13 @@ def test_load_ct_takes_images_in_memory_and_refuses_colour():
 
 # ---- real CT
 
+
 @pytest.mark.skipif(not REAL, reason='real chest CT is looked for in the folder that REGNET_REAL_CT names')
 @pytest.mark.parametrize('name', SCANS)
 def test_real_chest_ct(name):
     source = os.path.join(REAL, name)
     if not os.path.exists(source):
-        pytest.skip('{} does not exist'.format(source))
+        pytest.skip(f'{source} does not exist')
     image = load_ct(source)
     labels = array_view(lung_labels(image))
     body = array_view(torso_mask(image))
@@ -193,6 +195,7 @@ def test_real_chest_ct(name):
 def ndarray_components(mask):
     """Fraction of ``mask`` outside its largest connected part."""
     from scipy import ndimage
+
     labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())[1:]
     return 1 - sizes.max() / sizes.sum()

@@ -1,4 +1,5 @@
 """Packs as people download them, written from the phantom, come out where the phantom's truth is."""
+
 import os
 import shutil
 
@@ -14,12 +15,11 @@ from functions.preprocessing.prepare import prepare_data_set
 from functions.setting import data_sets
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
-EMPTY = ((3, 0), (0, 2))    # slices (bottom, top) of inhale and exhale that COPDgene has filled with zeros
+EMPTY = ((3, 0), (0, 2))  # slices (bottom, top) of inhale and exhale that COPDgene has filled with zeros
 
 
 def setting_in(folder):
-    return dict(su.initialize_setting('packs', 'Root'), RootFolder=str(folder) + '/',
-                DataFolder=str(folder) + '/Data/')
+    return dict(su.initialize_setting('packs', 'Root'), RootFolder=str(folder) + '/', DataFolder=str(folder) + '/Data/')
 
 
 @pytest.fixture(scope='module')
@@ -48,7 +48,7 @@ def copd(tmp_path_factory):
     return setting, patients, folder / 'packs', report
 
 
-class registered(object):
+class registered:
     """A record in the registry for as long as it is needed."""
 
     def __init__(self, record):
@@ -75,14 +75,16 @@ def _misfit(image, truth, torso, seen, shift):
     """Mean squared difference inside the torso when the truth is shifted by ``shift`` mm."""
     moved = sitk.Resample(truth, image, sitk.TranslationTransform(3, shift.tolist()), sitk.sitkLinear, -1000)
     inside = seen & (array_view(torso) > 0)
-    inside[:3] = inside[-3:] = False    # there a shifted truth has no values
+    inside[:3] = inside[-3:] = False  # there a shifted truth has no values
     return ((array_view(image)[inside] - array_view(moved)[inside].astype(float)) ** 2).mean()
 
 
 def agrees_with_truth(setting, data, cn, type_im, patient, phase):
     """The prepared image is the phantom's phase, voxel for voxel in physical space, and so are the masks."""
-    image, lung, torso = [read_image(address(setting, request, data, cn, type_im))
-                          for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
+    image, lung, torso = [
+        read_image(address(setting, request, data, cn, type_im))
+        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')
+    ]
     assert image.GetPixelID() == sitk.sitkInt16 and lung.GetPixelID() == torso.GetPixelID() == sitk.sitkUInt8
     assert image.GetSpacing() == (1, 1, 1) and image.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
     truth, true_lung, _ = patient.case.phase(phase)
@@ -99,7 +101,7 @@ def agrees_with_truth(setting, data, cn, type_im, patient, phase):
         assert abs(offset) < 0.25
     expected = array_view(sitk.Resample(true_lung, lung, sitk.Transform(), sitk.sitkNearestNeighbor, 0)) > 0
     found = array_view(lung) > 0
-    assert 2. * (found & expected).sum() / (found.sum() + expected.sum()) > 0.88
+    assert 2.0 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.88
     assert array_view(torso)[found].all()
     return image
 
@@ -166,8 +168,7 @@ def test_preprocessing_packs_copd_without_its_empty_slices(copd, cn):
         raw = read_image(address(setting, 'OriginalImNonIsotropic', 'DIR-Lab_COPD', cn, type_im))
         assert raw.GetSize()[2] == patient.size[2] - below - above
         agrees_with_truth(setting, 'DIR-Lab_COPD', cn, type_im, patient, phase)
-        world.append(check_points(setting, 'DIR-Lab_COPD', cn, type_im, 1 - type_im, patient, phase, None,
-                                  below))
+        world.append(check_points(setting, 'DIR-Lab_COPD', cn, type_im, 1 - type_im, patient, phase, None, below))
     assert np.linalg.norm(world[1] - world[0], axis=1).mean() == pytest.approx(patient.expected(5), abs=1e-3)
 
 
@@ -210,11 +211,13 @@ def test_preprocessing_packs_are_resumed(tmp_path, monkeypatch, caplog):
     setting, made, pack = setting_in(tmp_path), [], str(tmp_path / 'packs' / 'copd1')
     original = prepare.dirlab_raw.read_raw
     with registered(small_record('DIR-Lab_COPD', {1: patient})):
+
         def fails_second(path, *rest):
             if made:
                 raise InputError('interrupted')
             made.append(path)
             return original(path, *rest)
+
         monkeypatch.setattr(prepare.dirlab_raw, 'read_raw', fails_second)
         with pytest.raises(InputError, match='eBHCT.img: interrupted'):
             prepare_data_set(setting, 'DIR-Lab_COPD', str(tmp_path / 'packs'), n_workers=1)
@@ -222,6 +225,7 @@ def test_preprocessing_packs_are_resumed(tmp_path, monkeypatch, caplog):
 
         def run():
             return prepare_data_set(setting, 'DIR-Lab_COPD', pack, n_workers=1)[2:]
+
         assert run() == (1, 1)
         assert run() == (0, 2)
         # a damaged result, and landmarks that are gone, are made again
@@ -253,35 +257,43 @@ def test_preprocessing_packs_refuses_missing_and_short_files(fourd, tmp_path):
     def missing(pack):
         os.remove(str(pack / 'Images' / 'case1_T30_s.img'))
         os.remove(str(pack / 'ExtremePhases' / 'case1_300_T50_xyz.txt'))
-    damaged(fourd, tmp_path / 'a', missing, 'case1_T30_s.img; case 1: .*case1_300_T50_xyz.txt',
-            MissingFileError)
+
+    damaged(fourd, tmp_path / 'a', missing, 'case1_T30_s.img; case 1: .*case1_300_T50_xyz.txt', MissingFileError)
 
     def short(pack):
         with open(str(pack / 'Images' / 'case1_T30_s.img'), 'r+b') as stream:
             stream.truncate(1001)
-    damaged(fourd, tmp_path / 'b', short,
-            'case1_T30_s.img has 1001 bytes; 74 x 61 x 44 voxels .* are 397232 bytes')
-    damaged(fourd, tmp_path / 'c', lambda pack: None, 'no pack of DIR-Lab_4D for case 6', MissingFileError,
-            (1, 6))
+
+    damaged(fourd, tmp_path / 'b', short, 'case1_T30_s.img has 1001 bytes; 74 x 61 x 44 voxels .* are 397232 bytes')
+    damaged(fourd, tmp_path / 'c', lambda pack: None, 'no pack of DIR-Lab_4D for case 6', MissingFileError, (1, 6))
     damaged(fourd, tmp_path / 'd', lambda pack: None, 'has no case 11', InputError, (11,))
 
 
-@pytest.mark.parametrize('rows, text', [
-    (lambda rows: rows[:-1], 'holds 19 landmarks, .*holds 20; they must correspond'),
-    (lambda rows: rows[:3] + ['5\t0\t7'] + rows[4:],
-     'T40.txt: 1 of 20 landmarks lie outside .*row 4, 5 0 7.*from 0'),
-    (lambda rows: ['60 90 20'] + rows[1:], 'outside the volume of 74 x 61 x 44 voxels'),
-    (lambda rows: ['10.4 12.5 3'] + rows[1:], 'whole voxel numbers; row 1'),
-    (lambda rows: ['one two three'] + rows[1:],
-     "line 1: expected three finite numbers .x y z., found 'one two three'"),
-    (lambda rows: ['1 2'] + rows[1:], "line 1: expected three finite numbers .x y z., found '1 2'"),
-    (lambda rows: [], 'holds no points')])
+@pytest.mark.parametrize(
+    'rows, text',
+    [
+        (lambda rows: rows[:-1], 'holds 19 landmarks, .*holds 20; they must correspond'),
+        (
+            lambda rows: rows[:3] + ['5\t0\t7'] + rows[4:],
+            'T40.txt: 1 of 20 landmarks lie outside .*row 4, 5 0 7.*from 0',
+        ),
+        (lambda rows: ['60 90 20'] + rows[1:], 'outside the volume of 74 x 61 x 44 voxels'),
+        (lambda rows: ['10.4 12.5 3'] + rows[1:], 'whole voxel numbers; row 1'),
+        (
+            lambda rows: ['one two three'] + rows[1:],
+            "line 1: expected three finite numbers .x y z., found 'one two three'",
+        ),
+        (lambda rows: ['1 2'] + rows[1:], "line 1: expected three finite numbers .x y z., found '1 2'"),
+        (lambda rows: [], 'holds no points'),
+    ],
+)
 def test_preprocessing_packs_refuses_landmarks(fourd, tmp_path, rows, text):
     def change(pack):
         path = str(pack / 'Sampled4D' / 'case1_4D-75_T40.txt')
         lines = open(path).read().splitlines()
         with open(path, 'w') as stream:
             stream.write('\n'.join(rows(lines)) + '\n')
+
     damaged(fourd, tmp_path, change, text)
 
 

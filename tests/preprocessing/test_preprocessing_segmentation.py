@@ -1,10 +1,11 @@
 """Lung and torso masks of made chests, whose truth is known."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from chest import chest, dice
 from scipy import ndimage
 
-from chest import chest, dice
 from functions.image.geometry import Geometry
 from functions.preprocessing import morphology
 from functions.preprocessing.segmentation import chest_masks, lung_labels, lung_mask, torso_mask
@@ -77,7 +78,7 @@ def test_one_lung_alone_is_accepted():
 
 def test_images_without_body_or_lung_are_refused():
     empty = sitk.Image([40, 40, 40], sitk.sitkInt16) - 1000
-    empty.SetSpacing((3., 3., 3.))
+    empty.SetSpacing((3.0, 3.0, 3.0))
     with pytest.raises(InputError, match='No body'):
         torso_mask(empty)
     image, right, left, _ = chest()
@@ -94,6 +95,7 @@ def test_images_without_body_or_lung_are_refused():
 def test_lungs_of_the_phantom(cn):
     from functions.phantom.case import Case
     from functions.phantom.patient import check_options
+
     image, lung, torso = Case(cn, check_options(None)).phase(5)
     masks = chest_masks(image)
     assert dice(sitk.GetArrayFromImage(masks.lung) > 0, sitk.GetArrayFromImage(lung) > 0) > 0.98
@@ -102,27 +104,28 @@ def test_lungs_of_the_phantom(cn):
 
 # ---- morphology
 
-@pytest.mark.parametrize('radius', [2., 5., 9.])
+
+@pytest.mark.parametrize('radius', [2.0, 5.0, 9.0])
 def test_ball_morphology_equals_the_exact_distance_transform(radius):
     rng = np.random.RandomState(0)
     mask = ndimage.gaussian_filter(rng.randn(20, 24, 28), 2) > 0.03
-    inner = ndimage.distance_transform_edt(mask, sampling=2.)
-    outer = ndimage.distance_transform_edt(~mask, sampling=2.)
-    np.testing.assert_array_equal(morphology.within(mask, radius, 2.), outer <= radius)
-    np.testing.assert_array_equal(morphology.deeper_than(mask, radius, 2.), inner > radius)
-    np.testing.assert_allclose(morphology.depth(mask, 2.), inner, atol=1e-4)
+    inner = ndimage.distance_transform_edt(mask, sampling=2.0)
+    outer = ndimage.distance_transform_edt(~mask, sampling=2.0)
+    np.testing.assert_array_equal(morphology.within(mask, radius, 2.0), outer <= radius)
+    np.testing.assert_array_equal(morphology.deeper_than(mask, radius, 2.0), inner > radius)
+    np.testing.assert_allclose(morphology.depth(mask, 2.0), inner, atol=1e-4)
     nothing = np.zeros_like(mask)
-    assert not morphology.within(nothing, radius, 2.).any()
-    assert not morphology.deeper_than(nothing, radius, 2.).any()
-    assert morphology.deeper_than(~nothing, radius, 2.).all()
+    assert not morphology.within(nothing, radius, 2.0).any()
+    assert not morphology.deeper_than(nothing, radius, 2.0).any()
+    assert morphology.deeper_than(~nothing, radius, 2.0).all()
 
 
 def test_closing_fills_a_crevice_leaves_a_bay_and_goes_on_at_the_ends_of_the_scan():
     mask = np.zeros((12, 40, 40), bool)
     mask[:, 4:36, 4:36] = True
-    mask[:, 10:14, 20:36] = False    # 4 voxels wide
-    mask[:, 20:34, 20:36] = False    # 14 voxels wide
-    closed = morphology.closed(mask, 4., 1.)
+    mask[:, 10:14, 20:36] = False  # 4 voxels wide
+    mask[:, 20:34, 20:36] = False  # 14 voxels wide
+    closed = morphology.closed(mask, 4.0, 1.0)
     assert closed[:, 10:14, 20:32].all()
     assert not closed[:, 25:29, 26:36].any()
     assert (closed | mask == closed).all() and (closed[0] == closed[6]).all()
@@ -133,7 +136,7 @@ def test_holes_are_what_is_enclosed():
     mask[1:8, 1:8, 1:8] = True
     mask[3:6, 3:6, 3:6] = False
     assert morphology.without_holes(mask)[1:8, 1:8, 1:8].all()
-    mask[4:, 4, 4] = False    # a channel to the outside in z: enclosed in slices only
+    mask[4:, 4, 4] = False  # a channel to the outside in z: enclosed in slices only
     assert not morphology.without_holes(mask)[4, 4, 4]
     assert morphology.without_holes_in_slices(mask)[1:8, 1:8, 1:8].all()
-    assert morphology.without_holes_in_slices(mask).sum() == 7 ** 3
+    assert morphology.without_holes_in_slices(mask).sum() == 7**3

@@ -39,12 +39,7 @@ def a_setting(**changes):
             'MaxQueueSize': 4,
             'LungWeight': 4.0,
         },
-        'NetworkValidation': {
-            'NumberOfImagesPerChunk': 2,
-            'SamplesPerImage': 6,
-            'BatchSize': 4,
-            'MaxQueueSize': 3,
-        },
+        'NetworkValidation': {'NumberOfImagesPerChunk': 2, 'SamplesPerImage': 6, 'BatchSize': 4, 'MaxQueueSize': 3},
     }
     for key, value in changes.items():
         if key in ('NetworkTraining', 'NetworkValidation'):
@@ -79,7 +74,5 @@ def same_batch(a, b):
         a.items == b.items
         and a.position == b.position
         and (a.semi_epoch, a.chunk) == (b.semi_epoch, b.chunk)
-        and all(
-            x.shape == y.shape and x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a[:3], b[:3])
-        )
+        and all(x.shape == y.shape and x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a[:3], b[:3]))
     )

@@ -61,9 +61,7 @@ def test_every_patch_is_found_in_its_image_and_its_dvf_is_the_centre():
     assert all(array.dtype == np.float32 for array in batch[:3])
     for n, name in enumerate(batch.items):
         item = by_name[name]
-        padded = [
-            np.pad(volume, 5, 'constant', constant_values=DEFAULT) for volume in (item.im, item.deformed_im)
-        ]
+        padded = [np.pad(volume, 5, 'constant', constant_values=DEFAULT) for volume in (item.im, item.deformed_im)]
         (corner,) = find(padded[0], batch.images[n, ..., 0])
         assert corner in find(padded[1], batch.images[n, ..., 1])
         assert item.mask[corner] and all(3 <= c < size - 3 for c, size in zip(corner, item.im.shape))
@@ -99,9 +97,7 @@ def test_whole_images():
     assert sorted(name for b in batches for name in b.items) == sorted(by_name)
     for batch in batches:
         shapes = [by_name[name].im.shape for name in batch.items]
-        size = tuple(
-            min(s for s in (5, 13, 21, 29) if s >= max(shape[a] for shape in shapes)) for a in range(3)
-        )
+        size = tuple(min(s for s in (5, 13, 21, 29) if s >= max(shape[a] for shape in shapes)) for a in range(3))
         assert batch.images.shape[1:4] == batch.dvf.shape[1:4] == batch.weight.shape[1:4] == size
         for n, name in enumerate(batch.items):
             item = by_name[name]
@@ -178,9 +174,7 @@ def test_on_the_fly_asks_for_nothing_to_be_written():
         return make_item(setting, im_info)
 
     for mode in ('Training', 'Validation'):
-        Images(
-            a_setting(OnTheFly=True), train_mode=mode, im_info_list_full=im_infos(2), make_item=maker
-        ).fill()
+        Images(a_setting(OnTheFly=True), train_mode=mode, im_info_list_full=im_infos(2), make_item=maker).fill()
     assert asked == [False, False, None, None]
 
 
@@ -231,12 +225,7 @@ def test_no_centre_at_all_says_what_to_change():
 
 def test_settings_are_refused_together():
     setting = a_setting(
-        R=1,
-        Ry='two',
-        ClassBalanced=[7, 2],
-        FullImage='yes',
-        ClassRule='none',
-        NetworkTraining={'BatchSize': 0},
+        R=1, Ry='two', ClassBalanced=[7, 2], FullImage='yes', ClassRule='none', NetworkTraining={'BatchSize': 0}
     )
     with pytest.raises(InputError) as caught:
         read_options(setting, 'Training')
@@ -254,14 +243,12 @@ def test_settings_are_refused_together():
 
 def test_memory_is_known_before_reading_and_refused_with_the_numbers():
     sizes = [(100, 100, 100)] * 5 + [(200, 100, 100)]
-    options = read_options(
-        a_setting(R=50, Ry=10, NetworkTraining={'BatchSize': 15, 'MaxQueueSize': 20}), 'Training'
-    )
+    options = read_options(a_setting(R=50, Ry=10, NetworkTraining={'BatchSize': 15, 'MaxQueueSize': 20}), 'Training')
     needed = memory.estimate(sizes, options)
     assert needed.chunk == (2 + 1 + 1) * 10**6 * 17 and needed.chunks == 2 * needed.chunk
     assert needed.batch == 15 * 4 * (2 * 101**3 + 4 * 21**3) and needed.batches == 23 * needed.batch
     memory.require_memory(needed, needed.total, options)
-    with pytest.raises(InputError, match=r'{:.2f} GiB but'.format(needed.total / 2.0**30)):
+    with pytest.raises(InputError, match=rf'{needed.total / 2.0**30:.2f} GiB but'):
         memory.require_memory(needed, needed.total - 1, options)
 
     def never(setting, im_info, write=None):

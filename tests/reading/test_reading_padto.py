@@ -26,8 +26,11 @@ def setting(tmp_path):
     result['NetworkTraining'].update(NumberOfImagesPerChunk=1, BatchSize=1, MaxQueueSize=1)
     state = np.random.RandomState(0)
     im = state.randint(-900, 100, SIZE_XYZ[::-1]).astype(np.int16)
-    for request, array in (('OriginalIm', im), ('OriginalLung', np.ones(im.shape, np.uint8)),
-                           ('OriginalTorso', np.ones(im.shape, np.uint8))):
+    for request, array in (
+        ('OriginalIm', im),
+        ('OriginalLung', np.ones(im.shape, np.uint8)),
+        ('OriginalTorso', np.ones(im.shape, np.uint8)),
+    ):
         path = su.address_generator(result, request, data='Phantom_4D', type_im=0, cn=1, stage=1)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         sitk.WriteImage(sitk.GetImageFromArray(array), path)
@@ -39,7 +42,7 @@ def test_padded_files_are_written_and_read(setting):
         batch = queue.get(60)
         assert queue.reader.memory_needed().chunk == 29**3 * 16
     assert batch.images.shape == (1, 29, 29, 29, 2) and batch.dvf.shape == (1, 29, 29, 29, 3)
-    item = dict(data='Phantom_4D', deform_exp='3D_max20_D14_K', cn=1, type_im=0, dsmooth=0)
+    item = {'data': 'Phantom_4D', 'deform_exp': '3D_max20_D14_K', 'cn': 1, 'type_im': 0, 'dsmooth': 0}
     item.update(stage=4, padto=29, deformed_im_ext=['Clean'])
     address = su.address_generator(setting, 'DeformedIm', **item)
     assert address.endswith('DeformedImage_Clean_s4_p29.mha')

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from functions.reading import flips, patches
@@ -48,12 +49,7 @@ def test_a_patch_is_the_slice_of_the_padded_image(shape, radius_image, radius_dv
     for centre in [(0, 0, 0), (2, 5, 4), tuple(n - 1 for n in shape), (shape[0] - 1, 0, shape[2] // 2)]:
         arrays = empty([2 * radius_image + 1] * 3, [2 * radius_dvf + 1] * 3)
         patches.cut_patch(
-            *arrays,
-            item=item,
-            centre=centre,
-            radius_image=radius_image,
-            radius_dvf=radius_dvf,
-            weight_table=TABLE,
+            *arrays, item=item, centre=centre, radius_image=radius_image, radius_dvf=radius_dvf, weight_table=TABLE
         )
         box = tuple(slice(c + pad - radius_image, c + pad + radius_image + 1) for c in centre)
         inner = tuple(slice(c + pad - radius_dvf, c + pad + radius_dvf + 1) for c in centre)
@@ -108,9 +104,7 @@ def test_a_whole_image_is_padded_around_and_weighs_nothing_there():
 def warp(moving, dvf):
     """moved(p) = moving(p + dvf(p)) on a grid of 1 mm with identity direction."""
     grid = np.meshgrid(*[np.arange(n, dtype=float) for n in moving.shape], indexing='ij')
-    return map_coordinates(
-        moving, [grid[axis] + dvf[..., 2 - axis] for axis in range(3)], order=1, mode='nearest'
-    )
+    return map_coordinates(moving, [grid[axis] + dvf[..., 2 - axis] for axis in range(3)], order=1, mode='nearest')
 
 
 @pytest.mark.parametrize('axes', [(1,), (2,), (3,), (1, 3), (1, 2, 3)])
@@ -123,9 +117,7 @@ def test_flipping_and_warping_commute(axes):
     weight = state.uniform(size=(1,) + shape + (1,))
     flipped, flipped_dvf, flipped_weight = flips.flip(images, dvf[None], weight, axes)
     assert np.allclose(warp(flipped[0, ..., 0], flipped_dvf[0]), flipped[0, ..., 1], atol=1e-9)
-    assert np.array_equal(flipped_weight, np.flip(weight, axes)) and np.array_equal(
-        flipped, np.flip(images, axes)
-    )
+    assert np.array_equal(flipped_weight, np.flip(weight, axes)) and np.array_equal(flipped, np.flip(images, axes))
     assert not np.allclose(flipped_dvf, np.flip(dvf[None], axes))
     assert all(array.flags.c_contiguous for array in (flipped, flipped_dvf, flipped_weight))
     back = flips.flip(flipped, flipped_dvf, flipped_weight, axes)

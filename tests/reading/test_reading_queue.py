@@ -56,7 +56,7 @@ def test_a_failure_reaches_the_consumer_with_item_and_traceback():
         with pytest.raises(ReaderFailure) as caught:
             batches.get(WAIT_S)
         text = str(caught.value)
-        assert 'Phantom_4D/type0/cn{}/'.format(made[-1]) in text and 'no space left for the third one' in text
+        assert f'Phantom_4D/type0/cn{made[-1]}/' in text and 'no space left for the third one' in text
         assert 'Traceback' in text and 'in maker' in text and isinstance(caught.value, RegNetError)
         with pytest.raises(ReaderFailure):  # and again: it does not turn into waiting
             batches.get(WAIT_S)
@@ -216,9 +216,7 @@ def test_validation_covers_all_chunks_and_every_pass_is_the_same():
     assert all(batch.semi_epoch == 0 for batch in first)
     assert len(first) == len(second) and all(same_batch(a, b) for a, b in zip(first, second))
     assert set(made) == {1, 2, 3, 4, 5}
-    assert all(
-        same_batch(a, b) for a, b in zip(first, validation_batches(a_setting(), im_infos(5), make_item))
-    )
+    assert all(same_batch(a, b) for a, b in zip(first, validation_batches(a_setting(), im_infos(5), make_item)))
 
 
 def test_validation_of_one_chunk_is_read_once_and_may_be_left_early():
@@ -250,7 +248,5 @@ def test_short_bands_are_warned_about_in_training(caplog):
     with caplog.at_level(logging.WARNING):
         Images(setting, im_info_list_full=im_infos(2), make_item=make_item).fill()
     assert '[7, 9] mm: 0' in caplog.text
-    full = Images(
-        dict(setting, CompensateShortClasses=True), im_info_list_full=im_infos(2), make_item=make_item
-    )
+    full = Images(dict(setting, CompensateShortClasses=True), im_info_list_full=im_infos(2), make_item=make_item)
     assert len(full.next_batch(100).items) == 18

@@ -4,7 +4,8 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from functions.reading import sampling
@@ -15,11 +16,7 @@ def plain_class(vector, limits, rule):
     """The rule in words, one voxel at a time."""
     bands = list(zip([0.0] + list(limits[:-1]), list(limits[:-1]) + [np.inf]))
     for number, (low, high) in enumerate(bands):
-        sizes = (
-            [max(abs(float(v)) for v in vector)]
-            if rule == 'largest_component'
-            else [abs(float(v)) for v in vector]
-        )
+        sizes = [max(abs(float(v)) for v in vector)] if rule == 'largest_component' else [abs(float(v)) for v in vector]
         if all(low <= size < high for size in sizes):
             return number
     return None

@@ -44,10 +44,7 @@ class Gate:
         self._open.set()
 
 
-@pytest.mark.parametrize('setting', [
-    leading(),
-    a_setting(FullImage=True, NetworkTraining={'BatchSize': 1}),
-])
+@pytest.mark.parametrize('setting', [leading(), a_setting(FullImage=True, NetworkTraining={'BatchSize': 1})])
 def test_the_first_batch_needs_the_first_image_only(setting):
     gate = Gate(closed_at=2)
     with TrainingQueue(setting, im_info_list_full=im_infos(7), make_item=gate) as queue:
@@ -158,8 +155,9 @@ def test_no_centre_is_preferred_over_many_seeds(lead_in):
 
     n_seeds = 400
     for seed in range(1, n_seeds + 1):
-        setting = leading(Margin=2, Randomness=False, ClassBalanced=[5, 7],
-                          NetworkTraining={'Seed': seed, 'SamplesPerImage': 40})
+        setting = leading(
+            Margin=2, Randomness=False, ClassBalanced=[5, 7], NetworkTraining={'Seed': seed, 'SamplesPerImage': 40}
+        )
         reader = Images(setting, im_info_list_full=im_infos(3), make_item=maker, lead_in=lead_in)
         reader.fill()
         drawn = reader._filled

@@ -1,11 +1,13 @@
 """Folders of experiments with seeded weights, for the tests of this folder."""
+
 import glob
 import os
+
+from oracle import SETTING
 
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
-from oracle import SETTING
 from tests.network.seeded_weights import SeededNetwork
 
 
@@ -16,10 +18,7 @@ def make_model(root, name='tiny', stage=4, step=7, leave_out=(), **changes):
     :param leave_out: settings that are missing.
     """
     setting = {'log_root_folder': str(root) + '/', 'current_experiment': 'RegNet/' + name}
-    content = {
-        key: value
-        for key, value in dict(SETTING, stage=stage, **changes).items() if key not in leave_out
-    }
+    content = {key: value for key, value in dict(SETTING, stage=stage, **changes).items() if key not in leave_out}
     su.write_setting(content, su.address_generator(setting, 'ModelFolder') + 'setting0.txt')
     if step is not None:
         add_checkpoint(setting, step)

@@ -3,6 +3,7 @@
 Nothing here uses the project's algebra of fields: positions come from SimpleITK or from the definition of the
 working grid, fields are read by SciPy.
 """
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -10,16 +11,22 @@ from scipy import ndimage
 from functions.network.description import network_description
 from functions.registration.sweep import sweep
 
-CENTRE = np.array([21., -40., 130.])
-SETTING = {'NetworkDesign': 'unet1', 'normalization': 'lung', 'DVFUnit': 'voxel', 'DownSampling': 'bspline',
-           'InputMask': 'Lung', 'data': {'Phantom_4D': {'DefaultPixelValue': -2048}},
-           'deform_exp': {'3D_max20_D14_K': {'MaskToZero': 'Torso'}}}
+CENTRE = np.array([21.0, -40.0, 130.0])
+SETTING = {
+    'NetworkDesign': 'unet1',
+    'normalization': 'lung',
+    'DVFUnit': 'voxel',
+    'DownSampling': 'bspline',
+    'InputMask': 'Lung',
+    'data': {'Phantom_4D': {'DefaultPixelValue': -2048}},
+    'deform_exp': {'3D_max20_D14_K': {'MaskToZero': 'Torso'}},
+}
 
 
-def rotation(degrees=(12., -8., 15.)):
+def rotation(degrees=(12.0, -8.0, 15.0)):
     """Direction cosines, 3x3."""
     angles = np.deg2rad(degrees)
-    turn = sitk.Euler3DTransform((0., 0., 0.), *angles)
+    turn = sitk.Euler3DTransform((0.0, 0.0, 0.0), *angles)
     return np.array(turn.GetMatrix()).reshape(3, 3)
 
 
@@ -33,15 +40,20 @@ def grid_image(size, spacing, direction=np.eye(3), centre=CENTRE):
     return image
 
 
-GRIDS = {'isotropic': ((60, 56, 63), (1., 1., 1.), np.eye(3)),
-         'anisotropic': ((50, 64, 23), (1.2, 0.9, 2.8), np.eye(3)),
-         'oblique': ((44, 50, 26), (1.3, 1.1, 2.3), rotation())}
+GRIDS = {
+    'isotropic': ((60, 56, 63), (1.0, 1.0, 1.0), np.eye(3)),
+    'anisotropic': ((50, 64, 23), (1.2, 0.9, 2.8), np.eye(3)),
+    'oblique': ((44, 50, 26), (1.3, 1.1, 2.3), rotation()),
+}
 
 
 def points_of(image):
     """Physical place of every voxel, [z, y, x, 3], by SimpleITK."""
-    return sitk.GetArrayFromImage(sitk.PhysicalPointSource(
-        sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()))
+    return sitk.GetArrayFromImage(
+        sitk.PhysicalPointSource(
+            sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+        )
+    )
 
 
 def like(array, image):
@@ -54,7 +66,7 @@ def like(array, image):
 def chest_image(grid, seed=0):
     """(int16 HU, lung mask): a textured lung of 38 mm in a body of 56 mm, in air, around CENTRE."""
     points = points_of(grid) - CENTRE
-    distance = np.linalg.norm(points / np.array([1., 0.9, 1.1]), axis=-1)
+    distance = np.linalg.norm(points / np.array([1.0, 0.9, 1.1]), axis=-1)
     texture = sum(np.sin(points @ wave) for wave in np.random.RandomState(seed).uniform(-0.5, 0.5, (6, 3)))
     hu = np.where(distance < 19, -800 + 30 * texture, np.where(distance < 28, 40 + 10 * texture, -1000))
     return like(hu.astype(np.int16), grid), like((distance < 19).astype(np.uint8), grid)
@@ -63,8 +75,14 @@ def chest_image(grid, seed=0):
 def motion(points):
     """Smooth analytic displacement (mm): wavelengths from 80 mm, up to 14 mm, different in every axis."""
     x, y, z = np.moveaxis(np.asarray(points) - CENTRE, -1, 0)
-    return np.stack([4. * np.sin(2 * np.pi * z / 90.) + 1., 3.5 * np.cos(2 * np.pi * x / 80.),
-                     9. * np.sin(2 * np.pi * (y + z) / 140. + 0.5) + 2.], -1)
+    return np.stack(
+        [
+            4.0 * np.sin(2 * np.pi * z / 90.0) + 1.0,
+            3.5 * np.cos(2 * np.pi * x / 80.0),
+            9.0 * np.sin(2 * np.pi * (y + z) / 140.0 + 0.5) + 2.0,
+        ],
+        -1,
+    )
 
 
 def working_grid(image):
@@ -74,17 +92,22 @@ def working_grid(image):
     corners = np.array([image.TransformIndexToPhysicalPoint([int(i) for i in row]) for row in index])
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = np.ceil(high - low - 1e-3).astype(int) + 1
-    return grid_image(size, (1., 1., 1.), centre=low + (size - 1) / 2.)
+    return grid_image(size, (1.0, 1.0, 1.0), centre=low + (size - 1) / 2.0)
 
 
 def sample(field, origin, spacing, points):
     """A field [z, y, x, 3] at points (..., 3): linear, edge clamped."""
     index = (points - origin) / spacing
-    return np.stack([ndimage.map_coordinates(field[..., i], np.moveaxis(index[..., ::-1], -1, 0), order=1,
-                                             mode='nearest') for i in range(3)], -1)
+    return np.stack(
+        [
+            ndimage.map_coordinates(field[..., i], np.moveaxis(index[..., ::-1], -1, 0), order=1, mode='nearest')
+            for i in range(3)
+        ],
+        -1,
+    )
 
 
-class Oracle(object):
+class Oracle:
     """Networks of a pyramid that answer half of the remaining motion, and at the last stage all of it.
 
     The remaining motion r at p solves p + r + U(p + r) = p + u(p) for the field U composed so far. A network
@@ -119,6 +142,7 @@ class Oracle(object):
             z, y, x = np.meshgrid(*axes, indexing='ij')
             points = origin + stage * np.stack([x, y, z], -1).astype(float)
             return self.change(self.answer(stage, points))
+
         field = sweep(self.description, run, moving, fixed, default, self.memory)
         # What was found so far, composed exactly, of what the oracle meant to say.
         z, y, x = np.meshgrid(*[np.arange(n, dtype=float) for n in size[::-1]], indexing='ij')
@@ -141,7 +165,7 @@ class Oracle(object):
         return remaining if stage == self.stages[-1] else 0.5 * remaining
 
 
-class OracleNetwork(object):
+class OracleNetwork:
     """One stage of an :class:`Oracle`, as much of a network as registration needs."""
 
     def __init__(self, oracle, stage):

@@ -1,4 +1,5 @@
 """Affine registration by every way, on a small textured volume whose transform is known; files; bad input."""
+
 import logging
 import os
 import stat
@@ -16,9 +17,16 @@ from functions.registration import affine as A
 from functions.registration import affine_sitk as S
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
-METHODS = ['sitk', pytest.param('elastix', marks=pytest.mark.skipif(
-    not is_available(), reason='elastix is not on the PATH (Debian: apt-get install elastix)'))]
-CENTRE = (20., -30., 40.)
+METHODS = [
+    'sitk',
+    pytest.param(
+        'elastix',
+        marks=pytest.mark.skipif(
+            not is_available(), reason='elastix is not on the PATH (Debian: apt-get install elastix)'
+        ),
+    ),
+]
+CENTRE = (20.0, -30.0, 40.0)
 
 
 def grid(size, spacing, seed):
@@ -39,7 +47,7 @@ def image_on(array, geometry):
     return image
 
 
-def known(seed=0, shift=(3., -2., 4.)):
+def known(seed=0, shift=(3.0, -2.0, 4.0)):
     rng = np.random.RandomState(seed)
     affine = sitk.AffineTransform(3)
     affine.SetMatrix((np.eye(3) + rng.uniform(-0.06, 0.06, (3, 3))).ravel().tolist())
@@ -58,16 +66,17 @@ def texture():
     return image_on((-1000 + body * (900 + 500 * noise / np.abs(noise).max())).astype(np.float32), geometry)
 
 
-def seen(texture, geometry, transform=None, default=-1000.):
+def seen(texture, geometry, transform=None, default=-1000.0):
     """The texture on a grid, ``image(transform(p)) = texture(p)``, int16."""
     back = sitk.Transform(3, sitk.sitkIdentity) if transform is None else transform.GetInverse()
     reference = image_on(np.zeros(geometry.shape, np.uint8), geometry)
-    return sitk.Cast(sitk.Resample(texture, reference, back, sitk.sitkBSpline, default, sitk.sitkFloat32),
-                     sitk.sitkInt16)
+    return sitk.Cast(
+        sitk.Resample(texture, reference, back, sitk.sitkBSpline, default, sitk.sitkFloat32), sitk.sitkInt16
+    )
 
 
 def pair(texture, transform, oblique=True):
-    fixed = seen(texture, grid((50, 52, 48), (2., 1.9, 2.1), 3 if oblique else None))
+    fixed = seen(texture, grid((50, 52, 48), (2.0, 1.9, 2.1), 3 if oblique else None))
     return fixed, seen(texture, grid((60, 56, 58), (1.8, 2.1, 1.9), 5 if oblique else None), transform)
 
 
@@ -78,19 +87,22 @@ def body_of(image):
 def error(found, truth):
     """Mean distance in mm over the body."""
     points = np.array(CENTRE) + np.random.RandomState(2).uniform(-35, 35, (200, 3))
-    return np.mean([np.linalg.norm(np.subtract(found.TransformPoint(p), truth.TransformPoint(p)))
-                    for p in points.tolist()])
+    return np.mean(
+        [np.linalg.norm(np.subtract(found.TransformPoint(p), truth.TransformPoint(p))) for p in points.tolist()]
+    )
 
 
 # ---- known transforms
+
 
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('masks', [False, True])
 def test_a_known_transform_is_found_on_oblique_anisotropic_grids(texture, method, masks):
     truth = known()
     fixed, moving = pair(texture, truth)
-    result = A.register_affine(fixed, moving, method, body_of(fixed) if masks else None,
-                               body_of(moving) if masks else None, threads=1)
+    result = A.register_affine(
+        fixed, moving, method, body_of(fixed) if masks else None, body_of(moving) if masks else None, threads=1
+    )
     assert error(sitk.AffineTransform(3), truth) > 4.5
     assert error(result.transform, truth) < 0.25
     assert isinstance(result.transform, sitk.AffineTransform) and result.method == method
@@ -99,10 +111,10 @@ def test_a_known_transform_is_found_on_oblique_anisotropic_grids(texture, method
 
 @pytest.mark.parametrize('method', METHODS)
 def test_images_that_hardly_overlap_are_brought_together(texture, method):
-    truth = known(shift=(90., -20., 10.))
-    fixed = seen(texture, grid((50, 52, 48), (2., 1.9, 2.1), None))
+    truth = known(shift=(90.0, -20.0, 10.0))
+    fixed = seen(texture, grid((50, 52, 48), (2.0, 1.9, 2.1), None))
     moving_grid = grid((60, 56, 58), (1.8, 2.1, 1.9), None)
-    moved_there = tuple(np.array(moving_grid.origin) + (85., -15., 5.))
+    moved_there = tuple(np.array(moving_grid.origin) + (85.0, -15.0, 5.0))
     moving = seen(texture, moving_grid._replace(origin=moved_there), truth)
     assert error(A.affine(fixed, moving, method, threads=1), truth) < 0.25
 
@@ -121,8 +133,7 @@ def test_the_scanned_circle_does_not_matter(texture, method):
 def test_simpleitk_gives_the_same_twice_and_with_other_threads(texture):
     fixed, moving = pair(texture, known())
     default = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    found = [A.affine(fixed, moving, 'sitk', body_of(fixed), threads=threads).GetParameters()
-             for threads in (1, 4)]
+    found = [A.affine(fixed, moving, 'sitk', body_of(fixed), threads=threads).GetParameters() for threads in (1, 4)]
     assert found[0] == found[1]
     assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == default
 
@@ -130,7 +141,7 @@ def test_simpleitk_gives_the_same_twice_and_with_other_threads(texture):
 def test_the_body_centre_is_where_it_is():
     array = np.zeros((20, 22, 24), np.uint8)
     array[3:8, 10:15, 16:21] = 1
-    geometry = grid((24, 22, 20), (2., 1.9, 2.1), 3)
+    geometry = grid((24, 22, 20), (2.0, 1.9, 2.1), 3)
     centre = image_on(array, geometry).TransformIndexToPhysicalPoint((18, 12, 5))
     np.testing.assert_allclose(S._centre(image_on(array, geometry)), centre, atol=1e-9)
     assert S._centre(image_on(array * 0, geometry)) is None
@@ -138,17 +149,24 @@ def test_the_body_centre_is_where_it_is():
 
 def test_correlation_is_numpys(texture):
     fixed, moving = pair(texture, known(), oblique=False)
-    resampled = sitk.Resample(sitk.Cast(moving, sitk.sitkFloat32), fixed, known(), sitk.sitkLinear,
-                              float(sitk.GetArrayViewFromImage(moving).min()))
+    resampled = sitk.Resample(
+        sitk.Cast(moving, sitk.sitkFloat32),
+        fixed,
+        known(),
+        sitk.sitkLinear,
+        float(sitk.GetArrayViewFromImage(moving).min()),
+    )
     inside = sitk.GetArrayFromImage(body_of(fixed)) > 0
     truth = np.corrcoef(*[sitk.GetArrayFromImage(image)[inside] for image in (fixed, resampled)])[0, 1]
-    found = S.correlation(sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32), known(),
-                          body_of(fixed))
+    found = S.correlation(
+        sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32), known(), body_of(fixed)
+    )
     assert found == pytest.approx(truth, abs=1e-5)
-    assert S.correlation(fixed * 0 + 3., sitk.Cast(moving, sitk.sitkFloat32)) == 0.
+    assert S.correlation(fixed * 0 + 3.0, sitk.Cast(moving, sitk.sitkFloat32)) == 0.0
 
 
 # ---- none, files, default
+
 
 def test_none_changes_nothing(texture):
     fixed, moving = pair(texture, known())
@@ -196,17 +214,18 @@ def test_elastix_keeps_its_files_where_asked(texture, tmp_path):
 
 def test_a_registration_that_did_not_help_is_told(texture, tmp_path, caplog):
     fixed, moving = pair(texture, sitk.AffineTransform(3))
-    write_affine(affine_from_matrix(np.eye(3), (12., 0., 0.)), str(tmp_path / 'worse.tfm'))
+    write_affine(affine_from_matrix(np.eye(3), (12.0, 0.0, 0.0)), str(tmp_path / 'worse.tfm'))
     result = A.register_affine(fixed, moving, str(tmp_path / 'worse.tfm'))
     assert result.after < result.before and 'not made the images more alike' in caplog.text
 
 
 # ---- bad input
 
+
 def test_images_and_masks_that_cannot_be(texture):
     fixed, moving = pair(texture, known())
     far = sitk.Image(moving)
-    far.SetOrigin((900., 0., 0.))
+    far.SetOrigin((900.0, 0.0, 0.0))
     for method in ('none', 'sitk'):
         with pytest.raises(InputError, match='does not overlap'):
             A.affine(fixed, far, method)
@@ -242,8 +261,9 @@ def test_methods_and_files_that_cannot_be(texture, tmp_path, monkeypatch):
         A.affine(fixed, moving, 'elastix')
 
 
-@pytest.mark.parametrize('matrix', [np.diag([-1., 1., 1.]), np.zeros((3, 3)), np.eye(3) * 3,
-                                    np.diag([1., 1., 0.3])])
+@pytest.mark.parametrize(
+    'matrix', [np.diag([-1.0, 1.0, 1.0]), np.zeros((3, 3)), np.eye(3) * 3, np.diag([1.0, 1.0, 0.3])]
+)
 def test_degenerate_transforms_are_refused(texture, tmp_path, matrix):
     fixed, moving = pair(texture, known())
     write_affine(affine_from_matrix(matrix, centre=CENTRE), str(tmp_path / 'bad.tfm'))
@@ -253,6 +273,6 @@ def test_degenerate_transforms_are_refused(texture, tmp_path, matrix):
 
 def test_a_transform_that_leads_outside_is_refused(texture, tmp_path):
     fixed, moving = pair(texture, known())
-    write_affine(affine_from_matrix(np.eye(3), (900., 0., 0.)), str(tmp_path / 'away.tfm'))
+    write_affine(affine_from_matrix(np.eye(3), (900.0, 0.0, 0.0)), str(tmp_path / 'away.tfm'))
     with pytest.raises(InputError, match='after the affine'):
         A.affine(fixed, moving, str(tmp_path / 'away.tfm'))

@@ -1,7 +1,7 @@
 """The box that networks trained inside their masks work in, and what becomes of the field beyond it."""
+
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +11,7 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.registration.box import FADE, box_of, continued, cut, margins_of
 from functions.setting.errors import InputError
 
-GRID = Geometry((40, 50, 60), (2., 2., 2.), (5., -7., 11.), (1., 0., 0., 0., 1., 0., 0., 0., 1.))
+GRID = Geometry((40, 50, 60), (2.0, 2.0, 2.0), (5.0, -7.0, 11.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 
 def mask_with(*voxels):
@@ -23,16 +23,18 @@ def mask_with(*voxels):
 
 
 def test_the_box_holds_both_masks_and_the_margin_and_ends_with_the_grid():
-    box = box_of([mask_with((10, 20, 30)), mask_with((15, 1, 31))], 5.)
+    box = box_of([mask_with((10, 20, 30)), mask_with((15, 1, 31))], 5.0)
     # 5 mm are 3 voxels of 2 mm; y would begin at -2.
     assert box.size == (12, 24, 8)
-    assert box.origin == pytest.approx((5. + 2 * 7, -7., 11. + 2 * 27))
+    assert box.origin == pytest.approx((5.0 + 2 * 7, -7.0, 11.0 + 2 * 27))
     assert box.spacing == GRID.spacing and box.direction == GRID.direction
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 39), st.integers(0, 49), st.integers(0, 59)), min_size=1, max_size=4),
-       st.floats(0, 30))
+@given(
+    st.lists(st.tuples(st.integers(0, 39), st.integers(0, 49), st.integers(0, 59)), min_size=1, max_size=4),
+    st.floats(0, 30),
+)
 def test_what_is_cut_lies_where_it_lay(voxels, margin):
     image = image_from_array(np.random.RandomState(0).rand(*GRID.shape).astype(np.float32), GRID)
     box = box_of([mask_with(*voxels)], margin)
@@ -45,9 +47,9 @@ def test_what_is_cut_lies_where_it_lay(voxels, margin):
 
 def test_a_box_elsewhere_is_no_part_of_an_image():
     with pytest.raises(InputError, match='no part of the grid'):
-        cut(mask_with((1, 1, 1)), GRID._replace(size=(3, 3, 3), origin=(6., -7., 11.)))
+        cut(mask_with((1, 1, 1)), GRID._replace(size=(3, 3, 3), origin=(6.0, -7.0, 11.0)))
     with pytest.raises(InputError, match='empty'):
-        box_of([mask_with()], 3.)
+        box_of([mask_with()], 3.0)
 
 
 def test_the_continued_field_is_the_same_inside_and_follows_its_weight_outside():
@@ -57,19 +59,19 @@ def test_the_continued_field_is_the_same_inside_and_follows_its_weight_outside()
     assert (found[25:39, 20:32, 12:22] == field).all()
     # By definition, at some voxels: the value of the nearest voxel of the box, one factor per axis.
     for z, y, x in np.random.RandomState(2).randint(0, (60, 50, 40), (200, 3)):
-        expected, place = 1., []
+        expected, place = 1.0, []
         for k, first, side in ((z, 25, 14), (y, 20, 12), (x, 12, 10)):
             near = min(max(k - first, 0), side - 1)
-            far = 2. * abs(k - first - near)
-            expected *= 0.5 + 0.5 * np.cos(np.pi * min(far / FADE, 1.))
+            far = 2.0 * abs(k - first - near)
+            expected *= 0.5 + 0.5 * np.cos(np.pi * min(far / FADE, 1.0))
             place.append(near)
         assert found[z, y, x] == pytest.approx(expected * field[tuple(place)], abs=1e-5)
 
 
-@pytest.mark.parametrize('size', [5., 40.])
+@pytest.mark.parametrize('size', [5.0, 40.0])
 def test_fading_out_does_not_fold(size):
-    grid = Geometry.identity((150, 120, 140), (2., 2., 2.))
-    box = grid._replace(size=(30, 30, 30), origin=(120., 90., 110.))
+    grid = Geometry.identity((150, 120, 140), (2.0, 2.0, 2.0))
+    box = grid._replace(size=(30, 30, 30), origin=(120.0, 90.0, 110.0))
     field = np.zeros(box.shape + (3,), np.float32)
     field[...] = (size, -size, size)
     found = continued(image_from_array(field, box), grid)
@@ -83,9 +85,10 @@ def test_on_its_own_grid_a_field_stays():
 
 
 def test_the_margin_of_a_pyramid_is_that_of_each_network_or_none():
-    class Network(object):
+    class Network:
         def __init__(self, **setting):
             self.setting = setting
+
     networks = {4: Network(InputMargin=16), 2: Network(InputMargin=8), 1: Network()}
     assert margins_of(networks, [4, 2]) == {4: 16, 2: 8}
     assert margins_of(networks, [4, 2, 1]) is None

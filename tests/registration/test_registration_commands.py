@@ -1,4 +1,5 @@
 """--register, --pairs and --apply as a user types them, from files to files."""
+
 import argparse
 import json
 import logging
@@ -7,21 +8,21 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from model_folders import make_model
+from oracle import CENTRE, GRIDS, chest_image, grid_image
 
 import RunRegNet3D
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
 from functions.registration import cohort, command_line
 from functions.setting.errors import InputError, MissingFileError
-from model_folders import make_model
-from oracle import CENTRE, GRIDS, chest_image, grid_image
 
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
     """Folder with two scans, their lungs and a model of stage 4."""
     folder = tmp_path_factory.mktemp('scans')
-    for name, grid, seed in (('fixed', GRIDS['oblique'], 0), ('moving', ((66, 60, 62), (1.,) * 3), 1)):
+    for name, grid, seed in (('fixed', GRIDS['oblique'], 0), ('moving', ((66, 60, 62), (1.0,) * 3), 1)):
         image, lung = chest_image(grid_image(*grid), seed)
         sitk.WriteImage(image, str(folder / (name + '.nii.gz')))
         sitk.WriteImage(lung, str(folder / (name + '_lung.nrrd')))
@@ -34,10 +35,19 @@ def words(files, output, *more):
     return [
         '--register',
         str(folder / 'fixed.nii.gz'),
-        str(folder / 'moving.nii.gz'), '--output',
-        str(output), '--model', model, '--affine', 'none', '--threads', '1', '--fixed_lung',
-        str(folder / 'fixed_lung.nrrd'), '--moving_lung',
-        str(folder / 'moving_lung.nrrd')
+        str(folder / 'moving.nii.gz'),
+        '--output',
+        str(output),
+        '--model',
+        model,
+        '--affine',
+        'none',
+        '--threads',
+        '1',
+        '--fixed_lung',
+        str(folder / 'fixed_lung.nrrd'),
+        '--moving_lung',
+        str(folder / 'moving_lung.nrrd'),
     ] + list(more)
 
 
@@ -64,7 +74,8 @@ def test_two_files_become_results_on_the_fixed_grid(files, registered):
         assert Geometry.of(sitk.ReadImage(str(registered / name))) == Geometry.of(fixed)
     record = json.loads((registered / 'results.json').read_text())
     assert record['settings']['fixed'].endswith('fixed.nii.gz') and record['settings']['masks_given'] == [
-        'fixed lung', 'moving lung'
+        'fixed lung',
+        'moving lung',
     ]
 
 
@@ -79,46 +90,50 @@ def test_the_same_again_does_nothing_and_something_else_is_not_written_over_it(f
 
 def test_overwrite_and_the_other_options_reach_the_registration(files, tmp_path, caplog):
     assert outcome(words(files, tmp_path / 'a'), caplog)[0] == 0
-    more = [
-        '--isotropic', '--overwrite', '--inverse', '--diffeomorphic', '--input_mask', 'none', '--memory', '1'
-    ]
+    more = ['--isotropic', '--overwrite', '--inverse', '--diffeomorphic', '--input_mask', 'none', '--memory', '1']
     assert outcome(words(files, tmp_path / 'a', *more), caplog)[0] == 0
     record = json.loads((tmp_path / 'a' / 'results.json').read_text())
     settings = record['settings']
     assert (settings['grid'], settings['diffeomorphic'], settings['input_mask']) == ('isotropic', True, None)
-    assert 'inverse_residual_mm' in record['measures'] and record['measures']['diffeomorphic'][
-        'folded_after'] == 0
-    assert sitk.ReadImage(str(tmp_path / 'a' / 'moved.mha')).GetSpacing() == (1., 1., 1.)
+    assert 'inverse_residual_mm' in record['measures'] and record['measures']['diffeomorphic']['folded_after'] == 0
+    assert sitk.ReadImage(str(tmp_path / 'a' / 'moved.mha')).GetSpacing() == (1.0, 1.0, 1.0)
 
 
 def test_apply_to_everything(files, registered, tmp_path, caplog):
     folder = str(files[0])
     apply = ['--apply', str(registered), '--output']
-    assert outcome(
-        apply + [str(tmp_path / 'm.mha'), '--image', folder + '/moving.nii.gz', '--interpolator', 'bspline'],
-        caplog)[0] == 0
+    assert (
+        outcome(
+            apply + [str(tmp_path / 'm.mha'), '--image', folder + '/moving.nii.gz', '--interpolator', 'bspline'], caplog
+        )[0]
+        == 0
+    )
     moved = sitk.GetArrayFromImage(sitk.ReadImage(str(registered / 'moved.mha'))).astype(float)
     again = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'm.mha')))
     seen = moved > -1024
     assert seen.mean() > 0.3 and np.percentile(np.abs(again - moved)[seen], 95) <= 1
-    assert again[~seen].max() <= -1000      # where there is no image: its smallest value
-    assert outcome(apply + [str(tmp_path / 'l.mha'), '--labels', folder + '/moving_lung.nrrd'],
-                   caplog)[0] == 0
+    assert again[~seen].max() <= -1000  # where there is no image: its smallest value
+    assert outcome(apply + [str(tmp_path / 'l.mha'), '--labels', folder + '/moving_lung.nrrd'], caplog)[0] == 0
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'l.mha'))))) == {0, 1}
     (tmp_path / 'p.csv').write_text('x,y,z\n{},{},{}\n'.format(*CENTRE))
     assert outcome(apply + [str(tmp_path / 'q.csv'), '--points', str(tmp_path / 'p.csv')], caplog)[0] == 0
-    assert outcome(apply + [str(tmp_path / 'r.fcsv'), '--points',
-                            str(tmp_path / 'q.csv'), '--inverse'], caplog)[0] == 0
+    assert outcome(apply + [str(tmp_path / 'r.fcsv'), '--points', str(tmp_path / 'q.csv'), '--inverse'], caplog)[0] == 0
     np.testing.assert_allclose(read_points(str(tmp_path / 'r.fcsv')).points, [CENTRE], atol=0.01)
 
 
-@pytest.mark.parametrize('line, text', [(['--register', 'a', 'b'], '--output'),
-                                        (['--pairs', 'a'], '--output'), (['--apply', 'a'], 'one of --image'),
-                                        (['--image', 'a'], '--apply'),
-                                        (['--register', 'a', 'b', '--output', 'o'], 'a does not exist'),
-                                        (['--apply', 'a', '--points', 'b'], 'register first'),
-                                        (['--pairs', 'a', '--output', 'o'], 'a does not exist'),
-                                        (['--pairs', 'a', '--output', 'o', '--fixed_lung', 'x'], 'columns')])
+@pytest.mark.parametrize(
+    'line, text',
+    [
+        (['--register', 'a', 'b'], '--output'),
+        (['--pairs', 'a'], '--output'),
+        (['--apply', 'a'], 'one of --image'),
+        (['--image', 'a'], '--apply'),
+        (['--register', 'a', 'b', '--output', 'o'], 'a does not exist'),
+        (['--apply', 'a', '--points', 'b'], 'register first'),
+        (['--pairs', 'a', '--output', 'o'], 'a does not exist'),
+        (['--pairs', 'a', '--output', 'o', '--fixed_lung', 'x'], 'columns'),
+    ],
+)
 def test_a_command_that_cannot_be_is_one_line(line, text, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     code, error = outcome(line, caplog)
@@ -126,12 +141,17 @@ def test_a_command_that_cannot_be_is_one_line(line, text, tmp_path, monkeypatch,
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize('change, text', [(['--stages', '3'], 'Accepted'),
-                                          (['--stages', '2'], 'no network for stage 2'),
-                                          (['--model', '/nowhere'], '/nowhere'),
-                                          (['--affine', 'elastics'], 'elastix'),
-                                          (['--memory', '-1'], '--memory'),
-                                          (['--fixed_lung', '/no.mha'], '/no.mha')])
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        (['--stages', '3'], 'Accepted'),
+        (['--stages', '2'], 'no network for stage 2'),
+        (['--model', '/nowhere'], '/nowhere'),
+        (['--affine', 'elastics'], 'elastix'),
+        (['--memory', '-1'], '--memory'),
+        (['--fixed_lung', '/no.mha'], '/no.mha'),
+    ],
+)
 def test_bad_values_are_one_line_and_write_nothing(files, change, text, tmp_path, caplog):
     code, error = outcome(words(files, tmp_path / 'out', *change), caplog)
     assert code == 2 and text in error, error
@@ -163,15 +183,17 @@ def test_models_are_found_where_training_puts_them(tmp_path, monkeypatch):
 
 def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkeypatch):
     from functions.registration import model_folder
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model_folder, 'SETS', str(tmp_path / 'Experiments'))
-    folders = {stage: make_model(tmp_path / 'Experiments', 'S{}'.format(stage), stage) for stage in (4, 2)}
+    folders = {stage: make_model(tmp_path / 'Experiments', f'S{stage}', stage) for stage in (4, 2)}
     parser = RunRegNet3D.parse_arguments
     # Without a set, the default is what training has left.
     found, stages, _, _ = command_line._model(parser(['--register', 'a', 'b', '--output', 'o', '-w', 'Root']))
     assert sorted(found) == [2, 4] and stages is None
     (tmp_path / 'Experiments' / 'chest.json').write_text(
-        '{"networks": {"4": "RegNet/S4", "2": "RegNet/S2"}, "stages": [4, 4, 2]}')
+        '{"networks": {"4": "RegNet/S4", "2": "RegNet/S2"}, "stages": [4, 4, 2]}'
+    )
     for words in ([], ['--model', 'chest']):
         found = command_line._model(parser(['--register', 'a', 'b', '--output', 'o'] + words))[0]
         with model_folder.open_model(found, [4]) as model:
@@ -187,6 +209,7 @@ def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkey
 
 # ---- lists of pairs
 
+
 def list_of_pairs(files, path, rows, header='name,fixed,moving,fixed_lung,moving_lung'):
     with open(str(path), 'w') as stream:
         stream.write('\n'.join([header] + rows) + '\n')
@@ -194,40 +217,50 @@ def list_of_pairs(files, path, rows, header='name,fixed,moving,fixed_lung,moving
 
 
 def good_row(files, name):
-    return ','.join([name] + [str(files[0] / part) for part in (
-        'fixed.nii.gz', 'moving.nii.gz', 'fixed_lung.nrrd', 'moving_lung.nrrd')])
+    return ','.join(
+        [name]
+        + [str(files[0] / part) for part in ('fixed.nii.gz', 'moving.nii.gz', 'fixed_lung.nrrd', 'moving_lung.nrrd')]
+    )
 
 
 def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path, caplog, monkeypatch):
     bad = 'bad,{0}/no_ct.mha,{0}/moving.nii.gz,,'.format(files[0])
-    path = list_of_pairs(
-        files, tmp_path / 'pairs.csv',
-        [good_row(files, 'first'), bad, good_row(files, 'second')])
+    path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), bad, good_row(files, 'second')])
     line = [
-        '--pairs', path, '--output',
-        str(tmp_path / 'out'), '--model', files[1], '--affine', 'none', '--threads', '1'
+        '--pairs',
+        path,
+        '--output',
+        str(tmp_path / 'out'),
+        '--model',
+        files[1],
+        '--affine',
+        'none',
+        '--threads',
+        '1',
     ]
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert RunRegNet3D.main(line) == 2
     assert '1 of 3 pairs failed' in caplog.text and 'no_ct.mha' in caplog.text
     restored = [record for record in caplog.records if 'restored from' in record.getMessage()]
-    assert len(restored) == 1       # networks are opened once
+    assert len(restored) == 1  # networks are opened once
     report = json.loads((tmp_path / 'out' / 'pairs.json').read_text())
     assert [row['state'] for row in report] == ['done', 'failed', 'done'] and 'measures' in report[0]
     assert not (tmp_path / 'out' / 'bad').exists()
     times = os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns
     (tmp_path / 'out' / 'second' / 'results.json').unlink()
     list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), good_row(files, 'third')])
-    outcomes = cohort.register_pairs(path,
-                                     str(tmp_path / 'out'),
-                                     files[1],
-                                     threads=1,
-                                     affine='none',
-                                     grid='native',
-                                     input_mask='model',
-                                     composition='exact',
-                                     diffeomorphic=False)
+    outcomes = cohort.register_pairs(
+        path,
+        str(tmp_path / 'out'),
+        files[1],
+        threads=1,
+        affine='none',
+        grid='native',
+        input_mask='model',
+        composition='exact',
+        diffeomorphic=False,
+    )
     assert [o.state for o in outcomes] == ['was done', 'done']
     assert os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns == times
 
@@ -236,17 +269,14 @@ def test_results_of_other_files_are_not_taken_for_this_pairs(files, tmp_path):
     path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one')])
     outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert outcomes[0].state == 'done'
-    swapped = ','.join(['one'] + [str(files[0] / part) for part in (
-        'moving.nii.gz', 'fixed.nii.gz', 'moving_lung.nrrd', 'fixed_lung.nrrd')])
+    swapped = ','.join(
+        ['one']
+        + [str(files[0] / part) for part in ('moving.nii.gz', 'fixed.nii.gz', 'moving_lung.nrrd', 'fixed_lung.nrrd')]
+    )
     list_of_pairs(files, tmp_path / 'pairs.csv', [swapped])
     outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert outcomes[0].state == 'failed' and '--overwrite' in outcomes[0].reason
-    outcomes = cohort.register_pairs(path,
-                                     str(tmp_path / 'out'),
-                                     files[1],
-                                     threads=1,
-                                     affine='none',
-                                     overwrite=True)
+    outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none', overwrite=True)
     assert outcomes[0].state == 'done'
 
 
@@ -259,16 +289,23 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
         if len(calls) == 1:
             raise RuntimeError('bad allocation')
         return real(*arguments, **options)
+
     monkeypatch.setattr(cohort, 'register', sometimes)
     outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert [o.state for o in outcomes] == ['failed', 'done'] and 'bad allocation' in outcomes[0].reason
 
 
-@pytest.mark.parametrize('header, rows, text',
-                         [('fixed,mooving', ['a,b'], 'mooving'), ('fixed', ['a'], 'columns fixed and moving'),
-                          ('fixed,moving', [], 'no pair'), ('fixed,moving', ['a,'], 'line 2: no moving'),
-                          ('fixed,moving', ['a.mha,b.mha', 'x/a.nii,y/b.nii'], 'lines 2 and 3'),
-                          ('name,fixed,moving', ['../up,a,b'], 'name of a folder')])
+@pytest.mark.parametrize(
+    'header, rows, text',
+    [
+        ('fixed,mooving', ['a,b'], 'mooving'),
+        ('fixed', ['a'], 'columns fixed and moving'),
+        ('fixed,moving', [], 'no pair'),
+        ('fixed,moving', ['a,'], 'line 2: no moving'),
+        ('fixed,moving', ['a.mha,b.mha', 'x/a.nii,y/b.nii'], 'lines 2 and 3'),
+        ('name,fixed,moving', ['../up,a,b'], 'name of a folder'),
+    ],
+)
 def test_lists_that_cannot_be_used(tmp_path, header, rows, text):
     with pytest.raises(InputError, match=text):
         cohort.read_pairs(list_of_pairs(None, tmp_path / 'pairs.csv', rows, header))
@@ -277,8 +314,9 @@ def test_lists_that_cannot_be_used(tmp_path, header, rows, text):
 
 
 def test_paths_are_relative_to_the_list_and_pairs_get_a_name(tmp_path):
-    path = list_of_pairs(None, tmp_path / 'pairs.csv', ['in/T00.nii.gz,in/T50.nii.gz,,', ',,,'],
-                         'fixed,moving,fixed_lung,moving_torso')
-    pair, = cohort.read_pairs(path)
+    path = list_of_pairs(
+        None, tmp_path / 'pairs.csv', ['in/T00.nii.gz,in/T50.nii.gz,,', ',,,'], 'fixed,moving,fixed_lung,moving_torso'
+    )
+    (pair,) = cohort.read_pairs(path)
     assert pair.name == 'T50_to_T00'
     assert pair.files == {'fixed': str(tmp_path / 'in/T00.nii.gz'), 'moving': str(tmp_path / 'in/T50.nii.gz')}

@@ -1,4 +1,5 @@
 """A trained network used from its folder: padding, tiles, units, and errors that name what is wrong."""
+
 import numpy as np
 import pytest
 
@@ -24,8 +25,7 @@ def write_checkpoint(prefix, damaged=False):
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             session.run(spoil)
-            return tf.train.Saver().save(session, prefix, global_step=7, write_meta_graph=False,
-                                         write_state=False)
+            return tf.train.Saver().save(session, prefix, global_step=7, write_meta_graph=False, write_state=False)
 
 
 @pytest.fixture(scope='module')
@@ -59,10 +59,8 @@ def test_networks_with_smaller_output_see_padding_around_the_volume(tmp_path, na
         moving, fixed = pair(shape) / 1000
         offset = network.description.offset
         sides = [network.description.smallest_valid_size(side + 2 * offset) for side in shape]
-        around = [((padded - side) // 2, padded - side - (padded - side) // 2)
-                  for padded, side in zip(sides, shape)]
-        images = np.stack(
-            [np.pad(image, around, 'constant', constant_values=-2) for image in (moving, fixed)], -1)
+        around = [((padded - side) // 2, padded - side - (padded - side) // 2) for padded, side in zip(sides, shape)]
+        images = np.stack([np.pad(image, around, 'constant', constant_values=-2) for image in (moving, fixed)], -1)
         begin = [a[0] - offset for a in around]
         expected = network(images[None])[0][tuple(slice(b, b + side) for b, side in zip(begin, shape))]
         tile = network.description.peak_bytes([min(side, 101) for side in sides])
@@ -79,7 +77,7 @@ def test_voxel_networks_answer_in_millimetres(checkpoint):
         with TrainedNetwork(checkpoint, dict(MODEL, DVFUnit=unit), threads=1) as network:
             fields.append(network.predict(moving, fixed))
     assert np.abs(fields[1]).max() > 0
-    np.testing.assert_allclose(fields[0], 2. * fields[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fields[0], 2.0 * fields[1], rtol=1e-4, atol=1e-5)
 
 
 def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
@@ -92,9 +90,8 @@ def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
 
 
 def test_volumes_on_two_grids_are_refused(checkpoint):
-    with TrainedNetwork(checkpoint, MODEL, threads=1) as network:
-        with pytest.raises(InputError, match='one grid'):
-            network.predict(np.zeros((21, 21, 21)), np.zeros((21, 21, 22)))
+    with TrainedNetwork(checkpoint, MODEL, threads=1) as network, pytest.raises(InputError, match='one grid'):
+        network.predict(np.zeros((21, 21, 21)), np.zeros((21, 21, 22)))
 
 
 def test_damaged_weights_are_noticed(tmp_path):
@@ -140,7 +137,7 @@ def test_stage_without_a_network_or_with_that_of_another_stage_is_refused(settin
         open_networks(setting, lambda experiment, step: checkpoint)
 
 
-class Known(object):
+class Known:
     """As much of a network as its settings."""
 
     def __init__(self, *masks, **setting):
@@ -152,8 +149,11 @@ def test_mask_of_the_input_comes_from_the_settings_of_the_training():
     assert input_mask({4: Known('Torso', 'Torso')}) == 'Torso'
     assert input_mask({4: Known(None)}) is None
     assert input_mask({4: Known('Torso', InputMask='Lung'), 2: Known('Lung')}) == 'Lung'
-    for networks in ({4: Known('Torso', 'Lung')}, {4: Known()},
-                     {4: Known('Torso'), 2: Known('Torso', InputMask='Lung')}):
+    for networks in (
+        {4: Known('Torso', 'Lung')},
+        {4: Known()},
+        {4: Known('Torso'), 2: Known('Torso', InputMask='Lung')},
+    ):
         with pytest.raises(InputError, match='do not name one mask'):
             input_mask(networks)
 

@@ -1,5 +1,6 @@
 """Registration on one grid: what the networks see, the moved image, and what is refused. That the geometry is
 right is proven in test_registration_oracle.py."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,15 +10,21 @@ from functions.registration.multi_stage import register_images
 from functions.setting.errors import InputError
 
 SIZE = (57, 49, 61)
-ORIGIN = (-31., 12.5, -205.)
+ORIGIN = (-31.0, 12.5, -205.0)
 
 
 def motion(points):
     """A smooth analytic displacement (mm), wavelengths of 80 mm and more, up to about 12 mm, different in
     every axis."""
     x, y, z = np.moveaxis(points, -1, 0)
-    return np.stack([5. * np.sin(2 * np.pi * z / 90.) + 1., 4. * np.cos(2 * np.pi * x / 100.),
-                     9. * np.sin(2 * np.pi * (y + z) / 140. + 0.5) + 2.], -1)
+    return np.stack(
+        [
+            5.0 * np.sin(2 * np.pi * z / 90.0) + 1.0,
+            4.0 * np.cos(2 * np.pi * x / 100.0),
+            9.0 * np.sin(2 * np.pi * (y + z) / 140.0 + 0.5) + 2.0,
+        ],
+        -1,
+    )
 
 
 def points_of(image):
@@ -37,7 +44,7 @@ def fixed():
 def smooth(moving, fixed):
     """A network that answers the motion, at stage 4."""
     reference = sitk.Image([-(-n // 4) for n in SIZE], sitk.sitkFloat32)
-    reference.SetSpacing([4.] * 3)
+    reference.SetSpacing([4.0] * 3)
     reference.SetOrigin(ORIGIN)
     return motion(points_of(reference)).astype(np.float32)
 
@@ -46,7 +53,8 @@ def test_moved_image_is_what_itk_resamples_with_the_field(fixed):
     result = register_images(fixed, fixed, {4: smooth}, [4])
     transform = sitk.DisplacementFieldTransform(sitk.Cast(result.dvf, sitk.sitkVectorFloat64))
     expected = sitk.GetArrayFromImage(
-        sitk.Resample(fixed, fixed, transform, sitk.sitkBSpline, -2048., sitk.sitkFloat32))
+        sitk.Resample(fixed, fixed, transform, sitk.sitkBSpline, -2048.0, sitk.sitkFloat32)
+    )
     moved = sitk.GetArrayFromImage(result.moved)
     inside = expected > -1500
     assert inside.mean() > 0.5
@@ -62,6 +70,7 @@ def test_images_are_set_to_the_default_outside_their_masks(fixed):
     def predict(moving, fixed_array):
         seen.append((moving, fixed_array))
         return np.full(moving.shape + (3,), 0.01, np.float32)
+
     register_images(fixed, fixed, {4: predict, 2: predict}, [4, 2], mask, mask)
     for (moving, fixed_array), stage in zip(seen, (4, 2)):
         outside = sitk.GetArrayFromImage(mask)[::stage, ::stage, ::stage] == 0
@@ -69,11 +78,17 @@ def test_images_are_set_to_the_default_outside_their_masks(fixed):
         assert (moving[~outside] > -1000).all() and (fixed_array[~outside] > -1000).all()
 
 
-@pytest.mark.parametrize('arguments, text', [
-    (dict(stages=[3]), 'Accepted'), (dict(stages=[1, 2, 4]), 'Accepted'), (dict(stages=[4, 2]), 'No network'),
-    (dict(composition='sum'), 'additive')])
+@pytest.mark.parametrize(
+    'arguments, text',
+    [
+        ({'stages': [3]}, 'Accepted'),
+        ({'stages': [1, 2, 4]}, 'Accepted'),
+        ({'stages': [4, 2]}, 'No network'),
+        ({'composition': 'sum'}, 'additive'),
+    ],
+)
 def test_bad_arguments_are_refused(fixed, arguments, text):
-    values = dict(stages=[4], composition='exact')
+    values = {'stages': [4], 'composition': 'exact'}
     values.update(arguments)
     with pytest.raises(InputError, match=text):
         register_images(fixed, fixed, {4: None}, **values)
@@ -89,18 +104,19 @@ def test_masks_and_images_must_share_the_grid(fixed):
         register_images(fixed, fixed, {4: None}, [4], empty, empty)
 
 
-@pytest.mark.parametrize('stages, left', [([4], 4.), ([4, 4], 2.), ([4, 4, 2], 1.), ([2, 2, 1], 1.)])
+@pytest.mark.parametrize('stages, left', [([4], 4.0), ([4, 4], 2.0), ([4, 4, 2], 1.0), ([2, 2, 1], 1.0)])
 def test_every_further_pass_works_on_what_the_passes_before_left(stages, left):
     # A ramp along z that was moved by 8 mm; a network that reads the distance off it and goes half of the way.
     z = np.arange(SIZE[2], dtype=float)[:, None, None] + np.zeros(SIZE[::-1])
-    moving, fixed = [sitk.GetImageFromArray(((z + shift) * 10. - 900.).astype(np.int16)) for shift in (0., 8.)]
+    moving, fixed = [sitk.GetImageFromArray(((z + shift) * 10.0 - 900.0).astype(np.int16)) for shift in (0.0, 8.0)]
 
     def half(moving, fixed):
         way = np.zeros(moving.shape + (3,), np.float32)
-        way[..., 2] = np.clip(fixed.astype(np.float32) - moving, -200, 200) / 20.
+        way[..., 2] = np.clip(fixed.astype(np.float32) - moving, -200, 200) / 20.0
         return way
+
     found = register_images(fixed, moving, dict.fromkeys((4, 2, 1), half), stages)
-    assert sitk.GetArrayFromImage(found.dvf)[15:25, 15:-15, 15:-15, 2] == pytest.approx(8. - left, abs=0.3)
+    assert sitk.GetArrayFromImage(found.dvf)[15:25, 15:-15, 15:-15, 2] == pytest.approx(8.0 - left, abs=0.3)
 
 
 @pytest.mark.parametrize('stages', [[2, 4], [4, 2, 4], [4, 1], [4, 4, 1], []])

@@ -1,18 +1,19 @@
 """A pair that the settings name, with an affine registration before the network."""
+
 import os
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracle import SETTING, chest_image, grid_image, points_of
 
 from functions.image.volume_io import write_image
 from functions.registration.pair import check_pairs, read_pair, register_pair
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import MissingFileError
-from oracle import SETTING, chest_image, grid_image, points_of
 
-SHIFT = np.array([6., -4., 5.])
+SHIFT = np.array([6.0, -4.0, 5.0])
 PAIR = [{'data': 'Phantom_4D', 'cn': 1, 'type_im': type_im, 'spacing': 'RS1'} for type_im in (0, 5)]
 
 
@@ -20,7 +21,7 @@ def without_spacing(info):
     return {key: value for key, value in info.items() if key != 'spacing'}
 
 
-class Still(object):
+class Still:
     """A network that answers next to nothing."""
 
     setting, step = dict(SETTING, stage=4), 3
@@ -40,7 +41,7 @@ def setting(tmp_path, monkeypatch):
     setting['network_dict'] = {'stage4': {'NetworkLoad': 'tiny'}}
     setting['BaseReg'] = 'Affine'
     for info, size, shift in zip(PAIR, ((60, 58, 62), (66, 64, 60)), (0 * SHIFT, SHIFT)):
-        image, lung = chest_image(grid_image(size, (1.,) * 3))
+        image, lung = chest_image(grid_image(size, (1.0,) * 3))
         torso = image > -500
         for request, content in (('OriginalIm', image), ('OriginalLung', lung), ('OriginalTorso', torso)):
             content = sitk.Image(content)
@@ -58,8 +59,9 @@ def test_the_affine_is_part_of_the_total_field(setting):
     written = sitk.ReadImage(os.path.join(out, 'DVF_S0.mha'))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(result.dvf))
     transform = sitk.ReadTransform(
-        su.address_generator(setting, 'BaseRegFolder', data='Phantom_4D', pair_info=PAIR, base_reg='Affine') +
-        'affine.tfm')
+        su.address_generator(setting, 'BaseRegFolder', data='Phantom_4D', pair_info=PAIR, base_reg='Affine')
+        + 'affine.tfm'
+    )
     points = points_of(result.dvf)[inside][::500]
     expected = [transform.TransformPoint((point + 1e-3).tolist()) for point in points]
     np.testing.assert_allclose(points + found[::500], expected, atol=1e-3)

@@ -1,23 +1,24 @@
 """Folding is taken out where it is, the rest of the field stays, and the cost is told."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracle import GRIDS, SETTING, chest_image, grid_image, motion, points_of
 
 from functions.image.dvf import jacobian_determinant
 from functions.image.volume_io import image_from_array
 from functions.registration import register
 from functions.registration.regular import LEAST, remove_folding
 from functions.setting.errors import InputError
-from oracle import GRIDS, SETTING, chest_image, grid_image, motion, points_of
 
 
-def folding_field(grid, amplitude, width=5.):
+def folding_field(grid, amplitude, width=5.0):
     """The smooth motion with a fold of ``width`` mm in the middle: a tissue that turns over along z."""
     image = grid_image(*grid)
     points = points_of(image)
     field = 0.3 * motion(points)
     distance = points - points.reshape(-1, 3).mean(axis=0)
-    field[..., 2] -= amplitude * distance[..., 2] * np.exp(-(distance ** 2).sum(-1) / (2 * width ** 2))
+    field[..., 2] -= amplitude * distance[..., 2] * np.exp(-(distance**2).sum(-1) / (2 * width**2))
     return image_from_array(field.astype(np.float32), image)
 
 
@@ -26,7 +27,7 @@ def determinant(image):
 
 
 @pytest.mark.parametrize('kind', sorted(GRIDS))
-@pytest.mark.parametrize('amplitude', [1.5, 4.])
+@pytest.mark.parametrize('amplitude', [1.5, 4.0])
 def test_folding_goes_and_the_rest_stays(kind, amplitude):
     folded = folding_field(GRIDS[kind], amplitude)
     before = determinant(folded)
@@ -48,36 +49,30 @@ def test_a_field_that_does_not_fold_is_left_alone():
     field = folding_field(GRIDS['isotropic'], 0.2)
     regular, report = remove_folding(field)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(regular), sitk.GetArrayFromImage(field))
-    assert report == {
-        'folded_before': 0,
-        'folded_after': 0,
-        'rounds': 0,
-        'mean_change_mm': 0.,
-        'max_change_mm': 0.
-    }
+    assert report == {'folded_before': 0, 'folded_after': 0, 'rounds': 0, 'mean_change_mm': 0.0, 'max_change_mm': 0.0}
 
 
 def test_noise_of_a_network_becomes_a_field_without_folds():
-    image = grid_image((30, 28, 26), (1., 1., 1.))
-    noise = np.random.RandomState(0).normal(0, 1., (26, 28, 30, 3)).astype(np.float32)
+    image = grid_image((30, 28, 26), (1.0, 1.0, 1.0))
+    noise = np.random.RandomState(0).normal(0, 1.0, (26, 28, 30, 3)).astype(np.float32)
     regular, report = remove_folding(image_from_array(noise, image))
     assert determinant(regular).min() >= LEAST and report['rounds'] >= 1
 
 
 def test_what_never_stops_folding_is_an_error():
     with pytest.raises(InputError, match='still folds'):
-        remove_folding(folding_field(GRIDS['isotropic'], 2.), least=3.)
+        remove_folding(folding_field(GRIDS['isotropic'], 2.0), least=3.0)
 
 
-class Folding(object):
+class Folding:
     """A network of stage 1 that answers a field with a fold in it."""
 
     setting, step = dict(SETTING, stage=1), 1
 
     def predict(self, moving, fixed, default):
         z, y, x = np.indices(fixed.shape, dtype=np.float32)
-        r = [axis - (n - 1) / 2. for axis, n in zip((z, y, x), fixed.shape)]
-        bump = np.exp(-sum(axis ** 2 for axis in r) / 50.)
+        r = [axis - (n - 1) / 2.0 for axis, n in zip((z, y, x), fixed.shape)]
+        bump = np.exp(-sum(axis**2 for axis in r) / 50.0)
         return np.stack([0 * bump + 2, 0 * bump + 1, -1.6 * r[0] * bump], -1).astype(np.float32)
 
     def close(self):
@@ -88,10 +83,11 @@ def test_a_registration_reports_folding_and_takes_it_out_on_request():
     fixed, lung = chest_image(grid_image(*GRIDS['isotropic']))
     found = {}
     for diffeomorphic in (False, True):
-        result = register(fixed, fixed, {1: Folding()}, fixed_lung=lung, moving_lung=lung, affine='none',
-                          diffeomorphic=diffeomorphic)
+        result = register(
+            fixed, fixed, {1: Folding()}, fixed_lung=lung, moving_lung=lung, affine='none', diffeomorphic=diffeomorphic
+        )
         inside = sitk.GetArrayFromImage(lung) != 0
-        expected = 100. * (determinant(result.dvf)[inside] <= 0).mean()
+        expected = 100.0 * (determinant(result.dvf)[inside] <= 0).mean()
         assert result.measures['folding_percent'] == pytest.approx(expected)
         found[diffeomorphic] = result
     assert found[False].measures['folding_percent'] > 0.1 and found[True].measures['folding_percent'] == 0

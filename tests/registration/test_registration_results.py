@@ -1,10 +1,12 @@
 """The folder of results: whole, never over another's, and every tool gets the same out of it as we do."""
+
 import json
 import os
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image, motion
 
 from functions.elastix import transformix
 from functions.elastix.__main__ import main as elastix_command
@@ -14,27 +16,27 @@ from functions.image.point_files import read_points, write_points
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.registration import apply, register, results
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
-from oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image, motion
 
-needs_elastix = pytest.mark.skipif(not is_available(), reason='elastix and transformix are not on the PATH '
-                                                              '(Debian: apt-get install elastix)')
+needs_elastix = pytest.mark.skipif(
+    not is_available(), reason='elastix and transformix are not on the PATH (Debian: apt-get install elastix)'
+)
 AFFINE = affine_from_matrix(
-    np.eye(3) + np.array([[0.03, -0.02, 0.01], [0.04, 0.02, 0.], [-0.01, 0.03, -0.02]]), (2., -3., 1.5),
-    CENTRE)
+    np.eye(3) + np.array([[0.03, -0.02, 0.01], [0.04, 0.02, 0.0], [-0.01, 0.03, -0.02]]), (2.0, -3.0, 1.5), CENTRE
+)
 
 
 @pytest.fixture(scope='module')
 def pair():
     fixed, lung = chest_image(grid_image(*GRIDS['oblique']))
-    moving, moving_lung = chest_image(grid_image((80, 74, 46), (1.1, 1.2, 1.9), GRIDS['oblique'][2].T),
-                                      seed=1)
+    moving, moving_lung = chest_image(grid_image((80, 74, 46), (1.1, 1.2, 1.9), GRIDS['oblique'][2].T), seed=1)
     return fixed, lung, moving, moving_lung
 
 
 def registered(pair, affine, **options):
     fixed, lung, moving, moving_lung = pair
-    return register(fixed, moving, Oracle(fixed, [4]).networks(), fixed_lung=lung, moving_lung=moving_lung,
-                    affine=affine, **options)
+    return register(
+        fixed, moving, Oracle(fixed, [4]).networks(), fixed_lung=lung, moving_lung=moving_lung, affine=affine, **options
+    )
 
 
 @pytest.fixture(scope='module', params=['none', 'affine'])
@@ -62,8 +64,13 @@ def test_everything_is_there_and_on_the_fixed_grid_to_the_last_bit(pair, written
     registration, folder = written
     with_affine = registration.affine.method != 'none'
     expected = {
-        'displacement.mha', 'transform.h5', 'moved.mha', 'jacobian.mha', 'inverse.mha', 'results.json',
-        'TransformParameters.0.txt'
+        'displacement.mha',
+        'transform.h5',
+        'moved.mha',
+        'jacobian.mha',
+        'inverse.mha',
+        'results.json',
+        'TransformParameters.0.txt',
     }
     if with_affine:
         expected |= {'displacement_nonrigid.mha', 'affine.tfm', 'TransformParameters.1.txt'}
@@ -83,8 +90,7 @@ def test_the_record_says_what_was_done(written):
     assert record['settings']['stages'] == [4] and record['settings']['input_mask'] == 'Lung'
     assert record['settings']['networks']['4']['normalization'] == 'lung'
     assert record['measures']['folding_percent'] == 0 and record['measures']['measured_inside'] == 'Lung'
-    assert set(record['measures']['intensity']) >= {'before', 'after'
-                                                    } and record['measures']['worse'] in (True, False)
+    assert set(record['measures']['intensity']) >= {'before', 'after'} and record['measures']['worse'] in (True, False)
     assert record['seconds']['network of stage 4'] > 0 and record['seconds']['writing'] > 0
     assert record['versions']['numpy'] == np.__version__ and record['versions']['tensorflow']
     assert record['affine']['method'] == registration.affine.method
@@ -94,9 +100,12 @@ def test_simpleitk_with_our_files_makes_our_moved_image(pair, written):
     registration, folder = written
     fixed, _, moving, _ = pair
     field = sitk.ReadImage(os.path.join(folder, 'displacement.mha'), sitk.sitkVectorFloat64)
-    for transform in (sitk.ReadTransform(os.path.join(folder, 'transform.h5')),
-                      sitk.DisplacementFieldTransform(field), registration.transform):
-        moved = sitk.Resample(moving, fixed, transform, sitk.sitkBSpline, -1024., sitk.sitkFloat32)
+    for transform in (
+        sitk.ReadTransform(os.path.join(folder, 'transform.h5')),
+        sitk.DisplacementFieldTransform(field),
+        registration.transform,
+    ):
+        moved = sitk.Resample(moving, fixed, transform, sitk.sitkBSpline, -1024.0, sitk.sitkFloat32)
         difference = np.abs(array(moved) - array(read(folder, 'moved.mha')))
         # Ours is rounded to whole HU.
         assert difference.max() < 0.6
@@ -107,23 +116,21 @@ def test_transformix_makes_our_moved_image_and_points(pair, written):
     registration, folder = written
     with open(os.path.join(folder, 'results.json')) as stream:
         parameter_file = os.path.join(folder, json.load(stream)['transformix'])
-    moved = array(transformix.transform_image(pair[2], parameter_file, default=-1024.,
-                                              threads=1)).astype(float)
+    moved = array(transformix.transform_image(pair[2], parameter_file, default=-1024.0, threads=1)).astype(float)
     ours = array(read(folder, 'moved.mha')).astype(float)
-    inner = (slice(1, -1),) * 3     # the outermost voxels aside: transformix has no field at the very edge
+    inner = (slice(1, -1),) * 3  # the outermost voxels aside: transformix has no field at the very edge
     difference = np.abs(moved - ours)[inner]
     assert np.percentile(difference, 99.5) <= 1 and (difference > 2).mean() < 1e-3
     index = np.random.RandomState(0).uniform(0.1, 0.9, (20, 3)) * (np.array(pair[0].GetSize()) - 1)
     points = Geometry.of(pair[0]).index_to_world(index)
     expected = [registration.transform.TransformPoint(point) for point in points.tolist()]
-    np.testing.assert_allclose(transformix.transform_points(points, parameter_file, threads=1),
-                               expected,
-                               atol=1e-4)
+    np.testing.assert_allclose(transformix.transform_points(points, parameter_file, threads=1), expected, atol=1e-4)
 
 
 @needs_elastix
 def test_transformix_finds_its_files_again_after_the_folder_has_moved(written, tmp_path):
     import shutil
+
     _, folder = written
     moved = str(tmp_path / 'elsewhere')
     shutil.copytree(folder, moved)
@@ -138,8 +145,7 @@ def test_the_inverse_leads_back(pair, written):
     registration, folder = written
     inside = CENTRE + np.random.RandomState(1).uniform(-12, 12, (50, 3))
     there = np.array([registration.transform.TransformPoint(point) for point in inside.tolist()])
-    field = sitk.DisplacementFieldTransform(
-        sitk.ReadImage(os.path.join(folder, 'inverse.mha'), sitk.sitkVectorFloat64))
+    field = sitk.DisplacementFieldTransform(sitk.ReadImage(os.path.join(folder, 'inverse.mha'), sitk.sitkVectorFloat64))
     back = np.array([field.TransformPoint(point) for point in there.tolist()])
     assert np.linalg.norm(there - inside, axis=1).max() > 5
     assert np.linalg.norm(back - inside, axis=1).max() < 0.2
@@ -149,21 +155,20 @@ def test_the_inverse_leads_back(pair, written):
 
 # ---- applying
 
+
 def test_the_moving_image_itself_becomes_the_moved_one(pair, written, tmp_path):
     _, folder = written
     sitk.WriteImage(pair[2], str(tmp_path / 'other.nii.gz'))
-    out = apply.apply_to_image(folder, str(tmp_path / 'other.nii.gz'), str(tmp_path / 'out.mha'), 'bspline',
-                               -1024)
+    out = apply.apply_to_image(folder, str(tmp_path / 'other.nii.gz'), str(tmp_path / 'out.mha'), 'bspline', -1024)
     difference = np.abs(array(sitk.ReadImage(out)).astype(int) - array(read(folder, 'moved.mha')))
-    assert np.percentile(difference, 99) <= 1      # NIfTI rounds the geometry
+    assert np.percentile(difference, 99) <= 1  # NIfTI rounds the geometry
 
 
 def test_labels_keep_their_values(pair, written, tmp_path):
     registration, folder = written
     labels = sitk.Cast(pair[3], sitk.sitkUInt16) * 700 + sitk.Cast(pair[2] > -500, sitk.sitkUInt16) * 3
     sitk.WriteImage(labels, str(tmp_path / 'seg.nrrd'))
-    out = sitk.ReadImage(
-        apply.apply_to_labels(folder, str(tmp_path / 'seg.nrrd'), str(tmp_path / 'seg_moved.nrrd')))
+    out = sitk.ReadImage(apply.apply_to_labels(folder, str(tmp_path / 'seg.nrrd'), str(tmp_path / 'seg_moved.nrrd')))
     expected = sitk.Resample(labels, pair[0], registration.transform, sitk.sitkNearestNeighbor, 0)
     assert out.GetPixelID() == sitk.sitkUInt16 and Geometry.of(out).matches(Geometry.of(pair[0]))
     assert (array(out) != array(expected)).mean() < 1e-3
@@ -191,8 +196,9 @@ def test_voxel_numbers_are_those_of_the_image_the_points_lie_in(pair, written, t
     (tmp_path / 'points.txt').write_text('index\n2\n' + '\n'.join('{} {} {}'.format(*row) for row in index))
     out, _ = apply.apply_to_points(folder, str(tmp_path / 'points.txt'))
     assert os.path.dirname(out) == folder
-    expected = moving.world_to_index([registration.transform.TransformPoint(p) for p in
-                                      fixed.index_to_world(index).tolist()])
+    expected = moving.world_to_index(
+        [registration.transform.TransformPoint(p) for p in fixed.index_to_world(index).tolist()]
+    )
     found = np.loadtxt(out, skiprows=2)
     os.remove(out)
     assert np.abs(found - expected).max() <= 0.5 + 1e-6
@@ -209,7 +215,7 @@ def test_what_cannot_be_applied_is_refused(pair, written, tmp_path):
         apply.apply_to_image(folder, str(tmp_path / 'missing.mha'))
     with pytest.raises(UnknownNameError, match='direction'):
         apply.apply_to_points(folder, 'x.csv', direction='forth')
-    away = grid_image((12, 12, 12), (1., 1., 1.), centre=CENTRE + 900)
+    away = grid_image((12, 12, 12), (1.0, 1.0, 1.0), centre=CENTRE + 900)
     ramp = array(away) + np.arange(12, dtype=np.float32)
     image = sitk.GetImageFromArray(ramp)
     image.CopyInformation(away)
@@ -224,6 +230,7 @@ def test_what_cannot_be_applied_is_refused(pair, written, tmp_path):
 
 
 # ---- nothing is overwritten
+
 
 def test_a_folder_that_holds_anything_is_left_alone(pair, tmp_path):
     registration = registered(pair, 'none')
@@ -242,6 +249,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(pair, tmp_path, monkeypat
 
     def fail(*arguments):
         raise InputError('no')
+
     monkeypatch.setattr(results, 'write_elastix_transform', fail)
     with pytest.raises(InputError):
         results.write_results(registration, str(tmp_path / 'out'))
@@ -264,6 +272,4 @@ def test_results_at_1_mm_count_voxel_numbers_on_the_fixed_image_all_the_same(pai
     (tmp_path / 'points.txt').write_text('index\n1\n22 25 13\n')
     apply.apply_to_points(str(tmp_path / 'out'), str(tmp_path / 'points.txt'), str(tmp_path / 'there.csv'))
     point = Geometry.of(pair[0]).index_to_world(index)
-    np.testing.assert_allclose(read_points(str(tmp_path / 'there.csv')).points,
-                               point + motion(point),
-                               atol=0.2)
+    np.testing.assert_allclose(read_points(str(tmp_path / 'there.csv')).points, point + motion(point), atol=0.2)

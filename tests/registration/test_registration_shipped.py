@@ -1,4 +1,5 @@
 """The set of networks that comes with the project: whole, small, and of use on a patient it has not seen."""
+
 import glob
 import os
 
@@ -51,4 +52,4 @@ def test_it_registers_a_patient_it_has_not_seen(patient):
 def test_the_same_image_twice_hardly_moves(patient):
     fixed, _, lung = patient[:3]
     found = register(fixed, fixed, DEFAULT_SET, fixed_lung=lung, moving_lung=lung, affine='none')
-    assert found.measures['displacement_mm']['median'] < 1.
+    assert found.measures['displacement_mm']['median'] < 1.0

@@ -1,9 +1,12 @@
 """Two scans in, one registration out: what is read, made, assumed and refused."""
+
 import logging
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from model_folders import add_checkpoint, make_model
+from oracle import CENTRE, GRIDS, SETTING, Oracle, chest_image, grid_image
 
 from functions.phantom.case import Case
 from functions.registration import open_model, register
@@ -11,14 +14,12 @@ from functions.registration.model_folder import Model
 from functions.registration.multi_stage import check_field
 from functions.registration.scans import isotropic_scan, read_scan
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
-from model_folders import add_checkpoint, make_model
-from oracle import CENTRE, GRIDS, SETTING, Oracle, chest_image, grid_image
 
 
 @pytest.fixture(scope='module')
 def pair():
     fixed, lung = chest_image(grid_image(*GRIDS['anisotropic']))
-    moving, moving_lung = chest_image(grid_image((66, 60, 62), (1.,) * 3), seed=1)
+    moving, moving_lung = chest_image(grid_image((66, 60, 62), (1.0,) * 3), seed=1)
     return fixed, lung, moving, moving_lung
 
 
@@ -37,7 +38,7 @@ def model_2(root):
     return make_model(root, 'two', 2)
 
 
-class Constant(object):
+class Constant:
     """A network that answers one displacement everywhere."""
 
     step = 1
@@ -55,13 +56,13 @@ class Constant(object):
 
 def run(pair, network, **options):
     fixed, lung, moving, moving_lung = pair
-    options = dict(dict(affine='none', fixed_lung=lung, moving_lung=moving_lung), **options)
+    options = dict({'affine': 'none', 'fixed_lung': lung, 'moving_lung': moving_lung}, **options)
     return register(fixed, moving, {4: network}, **options)
 
 
 def test_a_folder_a_list_a_dictionary_and_opened_networks_are_the_same_model(pair, model_4, model_2):
     fixed, lung, moving, moving_lung = pair
-    masks = dict(fixed_lung=lung, moving_lung=moving_lung, affine='none', threads=1)
+    masks = {'fixed_lung': lung, 'moving_lung': moving_lung, 'affine': 'none', 'threads': 1}
     with open_model([model_2, model_4], threads=1) as opened:
         assert opened.stages == [4, 2] and opened.mask == 'Lung' and opened.default == -2048
         fields = [register(fixed, moving, opened, **masks).dvf]
@@ -72,13 +73,12 @@ def test_a_folder_a_list_a_dictionary_and_opened_networks_are_the_same_model(pai
         np.testing.assert_array_equal(sitk.GetArrayFromImage(field), sitk.GetArrayFromImage(fields[0]))
     alone = register(fixed, moving, model_4, **masks)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(alone.dvf), sitk.GetArrayFromImage(coarse))
-    assert alone.settings['networks']['4']['step'] == 7 and alone.settings['networks']['4'][
-        'folder'] == model_4
+    assert alone.settings['networks']['4']['step'] == 7 and alone.settings['networks']['4']['folder'] == model_4
     assert np.abs(sitk.GetArrayFromImage(alone.dvf)).max() > 0.1
 
 
 def test_networks_see_the_default_value_outside_the_masks(pair):
-    network = Constant(3.)
+    network = Constant(3.0)
     run(pair, network)
     moving, fixed, default = network.seen[0]
     assert default == -2048
@@ -87,34 +87,35 @@ def test_networks_see_the_default_value_outside_the_masks(pair):
     run(pair, network, input_mask='none')
     assert (network.seen[1][1] != -2048).all()
     # Where there is no moving image the networks see the same value.
-    moving, lung = chest_image(grid_image((40, 60, 62), (1.,) * 3), seed=1)
+    moving, lung = chest_image(grid_image((40, 60, 62), (1.0,) * 3), seed=1)
     run((pair[0], pair[1], moving, lung), network, input_mask='none')
     # Down-sampling mixes a little of the image into it.
     assert (network.seen[2][0] < -1700).mean() > 0.1
 
 
 def test_a_translation_moves_the_image_and_is_measured(pair):
-    result = run(pair, Constant(3.))
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result.dvf), 3., atol=1e-5)
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result.jacobian), 1., atol=1e-5)
-    expected = sitk.Resample(pair[2], pair[0], sitk.TranslationTransform(3, (3., 3., 3.)), sitk.sitkBSpline,
-                             -1024., sitk.sitkFloat32)
+    result = run(pair, Constant(3.0))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(result.dvf), 3.0, atol=1e-5)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(result.jacobian), 1.0, atol=1e-5)
+    expected = sitk.Resample(
+        pair[2], pair[0], sitk.TranslationTransform(3, (3.0, 3.0, 3.0)), sitk.sitkBSpline, -1024.0, sitk.sitkFloat32
+    )
     assert np.abs(sitk.GetArrayFromImage(result.moved) - sitk.GetArrayFromImage(expected)).max() < 0.6
     assert result.measures['folding_percent'] == 0 and result.measures['folding_percent_at_1_mm'] == 0
-    assert result.measures['displacement_mm']['median'] == pytest.approx(3 * 3 ** 0.5, abs=1e-3)
+    assert result.measures['displacement_mm']['median'] == pytest.approx(3 * 3**0.5, abs=1e-3)
     assert result.transform.TransformPoint(CENTRE.tolist()) == pytest.approx((CENTRE + 3).tolist(), abs=1e-4)
 
 
 def test_a_pair_that_gets_worse_is_said_to_have(pair, caplog):
     same = (pair[0], pair[1], pair[0], pair[1])
     with caplog.at_level(logging.WARNING):
-        assert run(same, Constant(6.)).measures['worse'] is True
+        assert run(same, Constant(6.0)).measures['worse'] is True
     assert 'less alike after the registration than before' in caplog.text
     shifted = sitk.Image(pair[0])
     shifted.SetOrigin((np.array(pair[0].GetOrigin()) + 6).tolist())
     lung = sitk.Image(pair[1])
     lung.CopyInformation(shifted)
-    found = run((pair[0], pair[1], shifted, lung), Constant(6.)).measures
+    found = run((pair[0], pair[1], shifted, lung), Constant(6.0)).measures
     assert found['worse'] is False and found['intensity']['after']['correlation'] > 0.99
 
 
@@ -124,13 +125,14 @@ def test_masks_are_made_where_they_are_needed_and_not_given():
     fixed = isotropic_scan(raw, 'Lung')
     for name, truth in (('Lung', lung), ('Torso', torso)):
         found, truth = [sitk.GetArrayFromImage(mask).astype(bool) for mask in (fixed.masks[name], truth)]
-        assert 2. * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
+        assert 2.0 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
     assert fixed.given == {'Lung': None, 'Torso': None}
     assert isotropic_scan(raw).masks == {'Lung': None, 'Torso': None}
     assert isotropic_scan(raw, 'Torso').masks['Lung'] is None
 
 
 # ---- bad input
+
 
 def without(image, value):
     array = sitk.GetArrayFromImage(image).astype(np.float32)
@@ -146,38 +148,43 @@ def moved_away(image):
     return image
 
 
-@pytest.mark.parametrize('bad, text',
-                         [(lambda image: without(image, np.nan), 'NaN or infinite'),
-                          (lambda image: without(image, np.inf), 'NaN or infinite'),
-                          (lambda image: image * 0, 'HU is needed'),
-                          (lambda image: sitk.Cast(image > 0, sitk.sitkInt16), 'HU is needed'),
-                          (lambda image: sitk.Compose(image, image, image), '3D image with one value'),
-                          (lambda image: sitk.JoinSeries([image, image]), '3D image with one value'),
-                          (lambda image: image[:, :, 5], '3D image with one value')])
+@pytest.mark.parametrize(
+    'bad, text',
+    [
+        (lambda image: without(image, np.nan), 'NaN or infinite'),
+        (lambda image: without(image, np.inf), 'NaN or infinite'),
+        (lambda image: image * 0, 'HU is needed'),
+        (lambda image: sitk.Cast(image > 0, sitk.sitkInt16), 'HU is needed'),
+        (lambda image: sitk.Compose(image, image, image), '3D image with one value'),
+        (lambda image: sitk.JoinSeries([image, image]), '3D image with one value'),
+        (lambda image: image[:, :, 5], '3D image with one value'),
+    ],
+)
 @pytest.mark.parametrize('role', [0, 2])
 def test_images_that_are_no_ct_are_refused(pair, bad, text, role):
     images = list(pair)
     images[role] = bad(images[role])
     with pytest.raises(InputError, match=text):
-        run(images, Constant(1.))
+        run(images, Constant(1.0))
 
 
 def test_images_and_masks_that_do_not_go_together_are_refused(pair):
     fixed, lung, moving, moving_lung = pair
     with pytest.raises(InputError, match='does not overlap'):
-        run((fixed, lung, moved_away(moving), moved_away(moving_lung)), Constant(1.))
+        run((fixed, lung, moved_away(moving), moved_away(moving_lung)), Constant(1.0))
     with pytest.raises(InputError, match='lung mask of the fixed image.*same grid'):
-        run(pair, Constant(1.), fixed_lung=moving_lung)
+        run(pair, Constant(1.0), fixed_lung=moving_lung)
     with pytest.raises(InputError, match='lung mask of the moving image is empty'):
-        run(pair, Constant(1.), moving_lung=moving_lung * 0)
+        run(pair, Constant(1.0), moving_lung=moving_lung * 0)
     with pytest.raises(MissingFileError, match='nothing_here'):
-        run(pair, Constant(1.), fixed_lung='nothing_here.mha')
+        run(pair, Constant(1.0), fixed_lung='nothing_here.mha')
     with pytest.raises(MissingFileError, match='nothing_here'):
-        register('nothing_here.nii.gz', moving, {4: Constant(1.)})
+        register('nothing_here.nii.gz', moving, {4: Constant(1.0)})
 
 
-@pytest.mark.parametrize('value, text', [(0., 'zero everywhere'), (np.nan, 'no number'), (np.inf, 'inf'),
-                                         (150., '150')])
+@pytest.mark.parametrize(
+    'value, text', [(0.0, 'zero everywhere'), (np.nan, 'no number'), (np.inf, 'inf'), (150.0, '150')]
+)
 def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
     with pytest.raises(InputError, match=text):
         run(pair, Constant(value))
@@ -189,25 +196,32 @@ def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
             check_field(field, 4)
 
 
-@pytest.mark.parametrize('options, text', [
-    (dict(grid='fine'), 'native'), (dict(input_mask='lungs'), 'Lung'), (dict(composition='sum'), 'additive'),
-    (dict(affine='elastics'), 'elastix')])
+@pytest.mark.parametrize(
+    'options, text',
+    [
+        ({'grid': 'fine'}, 'native'),
+        ({'input_mask': 'lungs'}, 'Lung'),
+        ({'composition': 'sum'}, 'additive'),
+        ({'affine': 'elastics'}, 'elastix'),
+    ],
+)
 def test_misspelt_options_name_what_is_accepted(pair, options, text):
     with pytest.raises(UnknownNameError, match=text):
-        run(pair, Constant(1.), **options)
+        run(pair, Constant(1.0), **options)
 
 
 # ---- models
 
+
 @pytest.mark.parametrize('key', ['normalization', 'DVFUnit', 'DownSampling', 'data', 'NetworkDesign'])
 def test_a_model_that_does_not_say_how_it_was_trained_is_refused(tmp_path, key):
     folder = make_model(tmp_path, step=None, leave_out=[key])
-    with pytest.raises(InputError, match="do not say '{}'".format(key)):
+    with pytest.raises(InputError, match=f"do not say '{key}'"):
         open_model(folder)
 
 
 def test_models_that_do_not_go_together_are_refused(model_4, model_2, tmp_path):
-    networks = {4: Constant(1.), 2: Constant(1.)}
+    networks = {4: Constant(1.0), 2: Constant(1.0)}
     networks[2].setting['stage'] = 2
     networks[2].setting['InputMask'] = 'Torso'
     with pytest.raises(InputError, match='do not name one mask'):

@@ -1,4 +1,5 @@
 """Tiles cover a volume once and leave no seam."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,15 +17,17 @@ UNET1 = network_description('unet1')
 @given(st.sampled_from(['unet1', 'crop4', 'decimation4']), st.integers(0, 60), st.integers(0, 30))
 def test_spans_cover_an_axis_once_and_keep_faithful_voxels(name, larger, tile):
     description = network_description(name)
-    tile = description.smallest_valid_size({'unet1': 105, 'crop4': 93, 'decimation4': 97}[name]) \
+    tile = (
+        description.smallest_valid_size({'unet1': 105, 'crop4': 93, 'decimation4': 97}[name])
         + tile * description.size_unit
+    )
     size = tile + larger * description.size_unit
     spans = axis_spans(description, size, tile)
     covered = np.zeros(description.output_size(size), int)
     first, last = description.faithful(tile)
     for span in spans:
-        covered[span.keep_start:span.keep_stop] += 1
-        assert span.start % description.phase == 0 and 0 <= span.start and span.stop <= size
+        covered[span.keep_start : span.keep_stop] += 1
+        assert span.start % description.phase == 0 and span.start >= 0 and span.stop <= size
         assert span.stop - span.start == tile
         assert span.start == 0 or span.keep_start - span.start >= first
         assert span.stop == size or span.keep_stop - 1 - span.start <= last
@@ -55,9 +58,14 @@ def test_tiles_respect_the_memory():
     assert volume == np.prod(shape)
 
 
-@pytest.mark.parametrize('name, shape, tile', [
-    ('unet1', (21, 29, 165), (21, 29, 125)), ('crop4', (81, 109, 113), (81, 101, 97)),
-    ('decimation4', (113, 85, 113), (105, 85, 97))])
+@pytest.mark.parametrize(
+    'name, shape, tile',
+    [
+        ('unet1', (21, 29, 165), (21, 29, 125)),
+        ('crop4', (81, 109, 113), (81, 101, 97)),
+        ('decimation4', (113, 85, 113), (105, 85, 97)),
+    ],
+)
 def test_tiled_equals_whole(name, shape, tile):
     images = np.random.RandomState(0).uniform(-1, 1, (1,) + shape + (2,)).astype(np.float32)
     description = network_description(name)

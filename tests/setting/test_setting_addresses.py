@@ -1,11 +1,13 @@
 """Addresses against the golden table, the documented snippet, and properties that hold for all of them."""
+
 import copy
 import csv
 import json
 import os
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functions.setting.setting_utils as su
 from functions.setting.address_patterns import PATTERNS
@@ -26,14 +28,23 @@ def expected_now(row):
     if row['id'] == '14':
         return './Elastix/LungExp/ExpLung1/Result/'
     expected = row['expected'].replace('/TB/', '/Experiments/')
-    return expected[:-len('.pkl')] + '.json' if row['id'] == '71' else expected
+    return expected[: -len('.pkl')] + '.json' if row['id'] == '71' else expected
 
 
 def make_setting(where, experiment, data_list, deform_exp, **more):
     setting = su.initialize_setting(experiment, where)
     su.load_setting_from_data_dict(setting, [{'data': data, 'deform_exp': deform_exp} for data in data_list])
-    setting.update({'Margin': 11, 'BaseReg': 'Affine', 'Reg_BSpline_Folder': 'S4_S2_S1',
-                    'DVFPad_S1': 0, 'DVFPad_S2': 0, 'DVFPad_S4': 0}, **more)
+    setting.update(
+        {
+            'Margin': 11,
+            'BaseReg': 'Affine',
+            'Reg_BSpline_Folder': 'S4_S2_S1',
+            'DVFPad_S1': 0,
+            'DVFPad_S2': 0,
+            'DVFPad_S4': 0,
+        },
+        **more,
+    )
     return setting
 
 
@@ -42,13 +53,35 @@ def golden_settings(monkeypatch):
     monkeypatch.setenv('REGNET_ROOT', '{cluster_root}/')
     monkeypatch.setenv('REGNET_DATA', '{cluster_data}/')
     return {
-        'A': make_setting('Root', 'MyExp', ['SPREAD', 'DIR-Lab_4D', 'DIR-Lab_COPD'], '3D_max7_D14_K', stage=1,
-                          ClassBalanced=[2, 7], UseTorsoMask=True),
-        'B': make_setting('Cluster', 'Sub/Exp2', ['DIR-Lab_4D', 'SPREAD', 'DIR-Lab_COPD'], '3D_max15_D14_K',
-                          stage=2, read_pair_mode='synthetic', ClassBalanced=[1.5, 4, 15]),
-        'C': make_setting('Root', 'MyExp', ['DIR-Lab_COPD', 'DIR-Lab_4D', 'SPREAD'], '3D_max20_D14_K',
-                          stage=4, DVFPad_S4=3, stage_list=[4, 2, 1], UseTorsoMask=False,
-                          ClassBalanced=[1.5, 8, 20]),
+        'A': make_setting(
+            'Root',
+            'MyExp',
+            ['SPREAD', 'DIR-Lab_4D', 'DIR-Lab_COPD'],
+            '3D_max7_D14_K',
+            stage=1,
+            ClassBalanced=[2, 7],
+            UseTorsoMask=True,
+        ),
+        'B': make_setting(
+            'Cluster',
+            'Sub/Exp2',
+            ['DIR-Lab_4D', 'SPREAD', 'DIR-Lab_COPD'],
+            '3D_max15_D14_K',
+            stage=2,
+            read_pair_mode='synthetic',
+            ClassBalanced=[1.5, 4, 15],
+        ),
+        'C': make_setting(
+            'Root',
+            'MyExp',
+            ['DIR-Lab_COPD', 'DIR-Lab_4D', 'SPREAD'],
+            '3D_max20_D14_K',
+            stage=4,
+            DVFPad_S4=3,
+            stage_list=[4, 2, 1],
+            UseTorsoMask=False,
+            ClassBalanced=[1.5, 8, 20],
+        ),
     }
 
 
@@ -73,7 +106,7 @@ def test_golden(row, golden_settings):
         assert su.address_generator(setting, row['requested_address'], **arguments) == expected
 
 
-SNIPPET = '''
+SNIPPET = """
 import functions.setting.setting_utils as su
 setting = su.initialize_setting(current_experiment='MyCurrentExperiment', where_to_run='Root')
 data_exp_dict = [
@@ -92,50 +125,62 @@ for im_info in im_info_list_training:
     im_info_su = {k: im_info[k] for k in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage')}
     print(su.address_generator(setting, 'Im', **im_info_su))
     print(su.address_generator(setting, 'DeformedIm', **im_info_su))
-'''
+"""
 
 
 def test_documented_snippet_prints_exactly_these_addresses(capsys):
     original = './Data/DIR-Lab/4DCT/mha/case1/case1_T00_RS1.mha'
     generated = './Elastix/Artificial_Generation/3D_max7_D14_K/DIR-Lab_4D/T00/case1/'
     expected = [original] + [
-        "{'data': 'DIR-Lab_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': " + str(d) +
-        ", 'deform_method': 'respiratory_motion', 'deform_number': " + str(d) + ", 'stage': 1}"
+        "{'data': 'DIR-Lab_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': "
+        + str(d)
+        + ", 'deform_method': 'respiratory_motion', 'deform_number': "
+        + str(d)
+        + ", 'stage': 1}"
         for d in range(4)
     ]
     for d in range(4):
-        expected.append(generated + 'Dsmooth0/DNext{}/NextIm.mha'.format(d) if d else original)
-        expected.append(generated + 'Dsmooth{0}/respiratory_motion_D{0}/DeformedImage.mha'.format(d))
+        expected.append(generated + f'Dsmooth0/DNext{d}/NextIm.mha' if d else original)
+        expected.append(generated + f'Dsmooth{d}/respiratory_motion_D{d}/DeformedImage.mha')
     exec(compile(SNIPPET, 'snippet', 'exec'), {})
     assert capsys.readouterr().out == '\n'.join(expected) + '\n'
 
 
 @pytest.fixture(scope='module')
 def setting():
-    return make_setting('Root', 'MyExp', ['DIR-Lab_4D', 'Phantom_4D'], '3D_max7_D14_K', ClassBalanced=[2, 7],
-                        stage_list=[4, 2, 1])
+    return make_setting(
+        'Root', 'MyExp', ['DIR-Lab_4D', 'Phantom_4D'], '3D_max7_D14_K', ClassBalanced=[2, 7], stage_list=[4, 2, 1]
+    )
 
 
-PAIR = [{'data': 'Phantom_4D', 'cn': 3, 'type_im': 0, 'spacing': 'RS1'},
-        {'data': 'Phantom_4D', 'cn': 3, 'type_im': 5, 'spacing': 'RS1'}]
+PAIR = [
+    {'data': 'Phantom_4D', 'cn': 3, 'type_im': 0, 'spacing': 'RS1'},
+    {'data': 'Phantom_4D', 'cn': 3, 'type_im': 5, 'spacing': 'RS1'},
+]
 
 
-@pytest.mark.parametrize('request_, arguments, expected', [
-    ('OriginalIm', {}, 'mha/case3/case3_T50_RS1.mha'),
-    ('OriginalIm', {'stage': 4, 'padto': 125}, 'mha/case3/case3_T50_RS1_s4_p125.mha'),
-    ('OriginalLung', {'stage': 2}, 'mha/case3/Lung_Filled/case3_T50_Lung_Filled_RS1_s2.mha'),
-    ('OriginalTorso', {}, 'mha/case3/Torso/case3_T50_Torso_RS1.mha'),
-    ('OriginalLandmarkFolder', {}, 'points/case3/'),
-    ('LandmarkIndex', {'pair_info': PAIR}, 'points/case3/case3_300_T50_xyz.txt'),
-    ('LandmarkIndex_tr', {'pair_info': PAIR}, 'points/case3/case3_300_T50_xyz_tr.txt'),
-    ('LandmarkPoint_elx', {'pair_info': PAIR}, 'points/case3/case3_300_T50_world_elx.txt'),
-    ('LandmarkPointExact', {'pair_info': PAIR}, 'points/case3/case3_300_T50_world_exact.txt'),
-    ('LandmarkPointExact', {'pair_info': [PAIR[0], dict(PAIR[1], type_im=4)]},
-     'points/case3/case3_4D-75_T50_world_exact.txt'),
-    ('TrueDVF', {'pair_info': PAIR}, 'dvf/case3/DVF_T00_T50.mha'),
-    ('TrueDVF', {'pair_info': PAIR[::-1]}, 'dvf/case3/DVF_T50_T00.mha'),
-    ('PhantomManifest', {}, 'mha/case3/manifest.json'),
-])
+@pytest.mark.parametrize(
+    'request_, arguments, expected',
+    [
+        ('OriginalIm', {}, 'mha/case3/case3_T50_RS1.mha'),
+        ('OriginalIm', {'stage': 4, 'padto': 125}, 'mha/case3/case3_T50_RS1_s4_p125.mha'),
+        ('OriginalLung', {'stage': 2}, 'mha/case3/Lung_Filled/case3_T50_Lung_Filled_RS1_s2.mha'),
+        ('OriginalTorso', {}, 'mha/case3/Torso/case3_T50_Torso_RS1.mha'),
+        ('OriginalLandmarkFolder', {}, 'points/case3/'),
+        ('LandmarkIndex', {'pair_info': PAIR}, 'points/case3/case3_300_T50_xyz.txt'),
+        ('LandmarkIndex_tr', {'pair_info': PAIR}, 'points/case3/case3_300_T50_xyz_tr.txt'),
+        ('LandmarkPoint_elx', {'pair_info': PAIR}, 'points/case3/case3_300_T50_world_elx.txt'),
+        ('LandmarkPointExact', {'pair_info': PAIR}, 'points/case3/case3_300_T50_world_exact.txt'),
+        (
+            'LandmarkPointExact',
+            {'pair_info': [PAIR[0], dict(PAIR[1], type_im=4)]},
+            'points/case3/case3_4D-75_T50_world_exact.txt',
+        ),
+        ('TrueDVF', {'pair_info': PAIR}, 'dvf/case3/DVF_T00_T50.mha'),
+        ('TrueDVF', {'pair_info': PAIR[::-1]}, 'dvf/case3/DVF_T50_T00.mha'),
+        ('PhantomManifest', {}, 'mha/case3/manifest.json'),
+    ],
+)
 def test_phantom(setting, request_, arguments, expected):
     address = su.address_generator(setting, request_, data='Phantom_4D', cn=3, type_im=5, **arguments)
     assert address == './Data/Phantom/' + expected
@@ -171,8 +216,7 @@ class TestErrors:
 
     def test_pair_without_spacing(self, setting):
         with pytest.raises(InputError, match="no 'spacing'"):
-            su.address_generator(setting, 'BaseRegFolder',
-                                 pair_info=[{'data': 'SPREAD', 'cn': 1, 'type_im': 0}] * 2)
+            su.address_generator(setting, 'BaseRegFolder', pair_info=[{'data': 'SPREAD', 'cn': 1, 'type_im': 0}] * 2)
 
     def test_a_class_that_does_not_exist(self, setting):
         with pytest.raises(InputError, match='2 classes'):
@@ -199,19 +243,19 @@ def test_experiment_names_with_many_slashes_keep_all_parts(setting):
 
 
 def test_steps_may_be_numbers_or_text(setting):
-    assert su.address_generator(setting, 'saved_model_with_step', step=30) \
-        == su.address_generator(setting, 'saved_model_with_step', step='30') \
+    assert (
+        su.address_generator(setting, 'saved_model_with_step', step=30)
+        == su.address_generator(setting, 'saved_model_with_step', step='30')
         == './Experiments/RegNet/MyExp/train/Model/Saved/RegNet3DModel.ckpt-30'
+    )
 
 
 def test_step_zero_is_a_step(setting):
-    address = su.address_generator(setting, 'saved_model_with_step', current_experiment='20180124_max20_2M',
-                                   step=0)
+    address = su.address_generator(setting, 'saved_model_with_step', current_experiment='20180124_max20_2M', step=0)
     assert address.endswith('ckpt-0')
 
 
-@pytest.mark.parametrize('request_',
-                         ['OriginalFolder', 'OriginalIm', 'DeformedIm', 'log_folder', 'ParameterFolder'])
+@pytest.mark.parametrize('request_', ['OriginalFolder', 'OriginalIm', 'DeformedIm', 'log_folder', 'ParameterFolder'])
 def test_another_root_moves_everything(setting, request_):
     own = su.address_generator(setting, request_)
     assert own.startswith('./')
@@ -220,28 +264,33 @@ def test_another_root_moves_everything(setting, request_):
 
 def test_a_data_folder_elsewhere_stays_with_another_root(setting):
     elsewhere = dict(setting, DataFolder='/disk/')
-    assert su.address_generator(elsewhere, 'OriginalFolder',
-                                root_folder='/other/').startswith('/disk/DIR-Lab/')
+    assert su.address_generator(elsewhere, 'OriginalFolder', root_folder='/other/').startswith('/disk/DIR-Lab/')
 
 
 def test_patient_codes_of_spread_can_be_given(setting):
     coded = dict(setting, SPREAD_Patients=['P001ab', 'P002cd'])
-    assert su.address_generator(coded, 'OriginalImNonIsotropic', data='SPREAD', cn=2, type_im=0) \
+    assert (
+        su.address_generator(coded, 'OriginalImNonIsotropic', data='SPREAD', cn=2, type_im=0)
         == './Data/lung_dataset/SPREAD/P002cd/baseline_1.mhd'
+    )
     assert su.address_generator(coded, 'UnsurePoints', data='SPREAD', cn=2).endswith('/P002_b1f1_unsure.txt')
     with pytest.raises(InputError, match='SPREAD_Patients'):
         su.address_generator(coded, 'UnsurePoints', data='SPREAD', cn=3)
 
 
-ARGUMENTS = st.fixed_dictionaries({
-    'data': st.sampled_from(sorted(DATA_SETS)), 'type_im': st.sampled_from([0, 1]), 'cn': st.integers(1, 20),
-    'dsmooth': st.integers(0, 60), 'stage': st.sampled_from([1, 2, 4]), 'padto': st.sampled_from([None, 125]),
-    'deform_exp': st.sampled_from(['3D_max7_D14_K', '3D_max15_D14_K', '3D_max20_D14_K', '3D_max20_D14']),
-    'deformed_im_ext': st.sampled_from([None, ['Clean'], ['Clean', 'Sponge', 'Noise']])})
-FULL = {
-    'pair_info': PAIR, 'im_list_info': [], 'ishuffled_exp': 0, 'plot_mode': 'train', 'plot_itr': 1,
-    'plot_i': 0
-}
+ARGUMENTS = st.fixed_dictionaries(
+    {
+        'data': st.sampled_from(sorted(DATA_SETS)),
+        'type_im': st.sampled_from([0, 1]),
+        'cn': st.integers(1, 20),
+        'dsmooth': st.integers(0, 60),
+        'stage': st.sampled_from([1, 2, 4]),
+        'padto': st.sampled_from([None, 125]),
+        'deform_exp': st.sampled_from(['3D_max7_D14_K', '3D_max15_D14_K', '3D_max20_D14_K', '3D_max20_D14']),
+        'deformed_im_ext': st.sampled_from([None, ['Clean'], ['Clean', 'Sponge', 'Noise']]),
+    }
+)
+FULL = {'pair_info': PAIR, 'im_list_info': [], 'ishuffled_exp': 0, 'plot_mode': 'train', 'plot_itr': 1, 'plot_i': 0}
 
 
 @settings(max_examples=60, deadline=None)
@@ -269,19 +318,20 @@ def test_different_items_have_different_files(setting, first, second):
 def test_method_and_number_by_counting(setting, dsmooth):
     # The shipped list in words: 0-3 respiratory, 4-8 single, 9-12 mixed, 13 zero, and round again.
     position = dsmooth % 14
-    bounds = [('respiratory_motion', 0, 4), ('single_frequency', 4, 9), ('mixed_frequency', 9, 13),
-              ('zero', 13, 14)]
+    bounds = [('respiratory_motion', 0, 4), ('single_frequency', 4, 9), ('mixed_frequency', 9, 13), ('zero', 13, 14)]
     name, begin = next((name, begin) for name, begin, end in bounds if begin <= position < end)
     assert su.address_generator(setting, 'DFolder', dsmooth=dsmooth).endswith(
-        '/Dsmooth{}/{}_D{}/'.format(dsmooth, name, position - begin))
+        f'/Dsmooth{dsmooth}/{name}_D{position - begin}/'
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(arguments=ARGUMENTS, request_=st.sampled_from(['Im', 'Lung', 'Torso']))
 def test_only_dsmooth_zero_uses_the_original(setting, arguments, request_):
     kind = 'Original' if arguments['dsmooth'] == 0 else 'Next'
-    assert su.address_generator(setting, request_, **arguments) \
-        == su.address_generator(setting, kind + request_, **arguments)
+    assert su.address_generator(setting, request_, **arguments) == su.address_generator(
+        setting, kind + request_, **arguments
+    )
 
 
 @pytest.mark.parametrize('data', sorted(DATA_SETS))
@@ -291,8 +341,19 @@ def test_every_listed_request_has_an_address(setting, data):
 
 
 def test_a_whole_im_info_can_be_passed(setting):
-    im_info = {'data': 'DIR-Lab_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 20,
-               'deform_method': 'single_frequency', 'deform_number': 2, 'stage': 4, 'padto': 125,
-               'deformed_im_ext': ['Clean'], 'spacing': 'RS1'}
+    im_info = {
+        'data': 'DIR-Lab_4D',
+        'type_im': 0,
+        'cn': 1,
+        'deform_exp': '3D_max7_D14_K',
+        'dsmooth': 20,
+        'deform_method': 'single_frequency',
+        'deform_number': 2,
+        'stage': 4,
+        'padto': 125,
+        'deformed_im_ext': ['Clean'],
+        'spacing': 'RS1',
+    }
     assert su.address_generator(setting, 'DeformedIm', **im_info).endswith(
-        'Dsmooth20/single_frequency_D2/DeformedImage_Clean_s4_p125.mha')
+        'Dsmooth20/single_frequency_D2/DeformedImage_Clean_s4_p125.mha'
+    )

@@ -1,11 +1,13 @@
 """The check: everything wrong is told at once, everything right passes, no long work without its files."""
+
 import copy
 import logging
 import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functions.setting.setting_utils as su
 from functions.setting import schema
@@ -13,10 +15,15 @@ from functions.setting.checks import find_warnings
 from functions.setting.errors import InputError, MissingFileError
 
 ENTRY = {
-    'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1, 2],
-    'TrainingTypeImList': [0, 5], 'TrainingDSmoothList': [0, 5, 13],
+    'data': 'DIR-Lab_4D',
+    'deform_exp': '3D_max7_D14_K',
+    'TrainingCNList': [1, 2],
+    'TrainingTypeImList': [0, 5],
+    'TrainingDSmoothList': [0, 5, 13],
     'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-    'ValidationCNList': [3], 'ValidationTypeImList': [0], 'ValidationDSmoothList': [0],
+    'ValidationCNList': [3],
+    'ValidationTypeImList': [0],
+    'ValidationDSmoothList': [0],
 }
 PAIRS = {'data': 'DIR-Lab_4D', 'TestingCNList': [4], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}
 
@@ -49,13 +56,14 @@ def test_all_problems_at_once_one_line_each():
     lines = str(caught.value).splitlines()
     assert lines[0] == 'The settings have 8 problems:' and len(lines) == 9
     for text in [
-            "stage is 3; accepted: one of 1, 2, 4.",
-            "UseLungMsk is not a setting. Did you mean 'UseLungMask'?",
-            "Randomness is 'yes'; accepted: True or False.", "NetworkTraining.BatchSize is 0",
-            "NetworkTraining.BatchSise is not a setting. Did you mean 'BatchSize'?",
-            'ClassBalanced ends at 9 mm, but MaxDeform of 3D_max7_D14_K is 7 mm',
-            'TrainingCNList has the case 11; DIR-Lab_4D has 1 to 10.',
-            "TrainingTypeIm is not a key. Did you mean 'TrainingTypeImList'?"
+        'stage is 3; accepted: one of 1, 2, 4.',
+        "UseLungMsk is not a setting. Did you mean 'UseLungMask'?",
+        "Randomness is 'yes'; accepted: True or False.",
+        'NetworkTraining.BatchSize is 0',
+        "NetworkTraining.BatchSise is not a setting. Did you mean 'BatchSize'?",
+        'ClassBalanced ends at 9 mm, but MaxDeform of 3D_max7_D14_K is 7 mm',
+        'TrainingCNList has the case 11; DIR-Lab_4D has 1 to 10.',
+        "TrainingTypeIm is not a key. Did you mean 'TrainingTypeImList'?",
     ]:
         assert sum(text in line for line in lines) == 1, text
 
@@ -66,6 +74,7 @@ def put(key, value, *path):
         for step in path:
             target = target[step]
         target[key] = value
+
     return change
 
 
@@ -93,12 +102,14 @@ def entry(key, value, number=0):
         (put('AGMode', 'resp'), "'Resp', 'NoResp'"),
         (put('ClassRule', 'any'), 'largest_component'),
         (put('NetworkTraining', 7), 'NetworkTraining is 7; accepted: a dictionary.'),
-        (put('LearningRate_Base', 0, 'NetworkTraining'),
-         'NetworkTraining.LearningRate_Base is 0; accepted: a number above 0'),
+        (
+            put('LearningRate_Base', 0, 'NetworkTraining'),
+            'NetworkTraining.LearningRate_Base is 0; accepted: a number above 0',
+        ),
         (put('reg_weight', float('nan'), 'NetworkTraining'), 'NetworkTraining.reg_weight is nan'),
         (put('MaxIterations', 1e7, 'NetworkTraining'), 'a whole number from 1'),
         # whole images: a batch may be larger than the number of patches
-        (put('BatchSize', 10 ** 4, 'NetworkTraining'), None),
+        (put('BatchSize', 10**4, 'NetworkTraining'), None),
         (put('Size', [300, 220], 'Phantom'), 'Phantom.Size is [300, 220]'),
         (put('Landmark', 3, 'Phantom'), "Phantom.Landmark is not a setting. Did you mean 'Landmarks'?"),
         (put('PadTo', {'stage3': 125}), 'stage1, stage2, stage4'),
@@ -125,8 +136,10 @@ def entry(key, value, number=0):
         (entry('TrainingCNList', 3), 'TrainingCNList is 3; accepted: a list'),
         (entry('TrainingCNList', [0]), 'TrainingCNList is [0]'),
         (entry('TrainingTypeImList', [0, 10]), 'Training names the type 10; DIR-Lab_4D has 0 (T00), 1 (T10)'),
-        (entry('TrainingDSmoothList', [-1]),
-         'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0'),
+        (
+            entry('TrainingDSmoothList', [-1]),
+            'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0',
+        ),
         (entry('TrainingDeformedImExt', ['Sponge']), "must begin with 'Clean', once"),
         (entry('TrainingDeformedImExt', ['Clean', 'Noise', 'Clean']), "must begin with 'Clean', once"),
         (entry('TrainingDeformedImExt', ['Clean', 'Noisy']), "'Clean', 'Sponge', 'Noise', 'Occluded'"),
@@ -136,7 +149,8 @@ def entry(key, value, number=0):
         (entry('TestingSpacing', 'RS2', 1), "'RS1', 'Raw'"),
         (entry('TestingSpacing', 'Raw', 1), None),
         (entry('ValidationSpacing', 'Raw'), None),
-    ])
+    ],
+)
 def test_each_problem_is_told_once(change, text):
     problems = problems_after(change)
     if text is None:
@@ -150,9 +164,12 @@ def test_patch_mode_checks_sides_and_batches():
     def patches(setting):
         setting.update(FullImage=False, R=20, Ry=20)
         setting['NetworkTraining'].update(NumberOfImagesPerChunk=2, SamplesPerImage=3, BatchSize=7)
+
     problems = problems_after(patches)
-    assert problems == ['R is 20: a side of 41 voxels does not pass through unet1, which takes 8 k + 5.',
-                        'NetworkTraining: BatchSize 7 exceeds the 6 samples of a chunk.']
+    assert problems == [
+        'R is 20: a side of 41 voxels does not pass through unet1, which takes 8 k + 5.',
+        'NetworkTraining: BatchSize 7 exceeds the 6 samples of a chunk.',
+    ]
     assert problems_after(lambda setting: setting.update(FullImage=False, R=18, Ry=18)) == []
 
 
@@ -162,7 +179,7 @@ def test_a_stage_that_cannot_be_is_one_line_everywhere(stage):
     for ask in (lambda: su.suggested_stage_setting(stage), lambda: su.load_network_setting(setting, 'unet1')):
         with pytest.raises(InputError) as caught:
             ask()
-        assert str(caught.value) == 'stage is {!r}; accepted: one of 1, 2, 4.'.format(stage)
+        assert str(caught.value) == f'stage is {stage!r}; accepted: one of 1, 2, 4.'
 
 
 def test_the_address_of_a_fractional_stage_is_refused():
@@ -179,7 +196,7 @@ def test_a_pyramid_of_fractional_stages_is_refused():
 @pytest.mark.parametrize('key', ['TrainingCNList', 'TrainingTypeImList', 'TrainingDSmoothList'])
 def test_training_without_any_item(key):
     problems = problems_after(entry(key, []))
-    assert problems == ['data_exp_dict has keys of Training but no training item: {} is empty.'.format(key)]
+    assert problems == [f'data_exp_dict has keys of Training but no training item: {key} is empty.']
     # another entry that has items, no training at all, or no validation item: fine
     assert problems_after(entry(key, []), ENTRY, dict(ENTRY, ValidationCNList=[4])) == []
     assert problems_after(lambda setting: setting['DataExpDict'].pop(0)) == []
@@ -195,7 +212,7 @@ def test_raw_spacing_needs_raw_images():
 @pytest.mark.parametrize('key', ['TrainingCNList', 'TrainingTypeImList', 'TrainingDSmoothList'])
 def test_incomplete_entries(key):
     problems = problems_after(lambda setting: setting['DataExpDict'][0].pop(key))
-    assert len(problems) == 1 and problems[0].endswith('{} is missing.'.format(key))
+    assert len(problems) == 1 and problems[0].endswith(f'{key} is missing.')
 
 
 def test_pairs_without_cases():
@@ -204,8 +221,7 @@ def test_pairs_without_cases():
 
 
 def test_only_generating_and_never_generating_exclude_each_other():
-    problems = problems_after(
-        lambda setting: setting.update(only_generate_image=True, never_generate_image=True))
+    problems = problems_after(lambda setting: setting.update(only_generate_image=True, never_generate_image=True))
     assert problems == ['only_generate_image and never_generate_image exclude each other.']
 
 
@@ -217,7 +233,8 @@ def test_an_empty_dictionary_lacks_the_beginning():
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3) | st.floats(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
-    max_leaves=3)
+    max_leaves=3,
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -240,12 +257,11 @@ def test_any_value_in_an_entry_gives_sentences_never_a_crash(key, value):
 @given(key=st.sampled_from(sorted(key for key in schema.KEYS if len(key) > 4)), data=st.data())
 def test_a_swapped_letter_is_noticed_with_the_right_name(key, data):
     position = data.draw(st.integers(0, len(key) - 2))
-    misspelt = key[:position] + key[position + 1] + key[position] + key[position + 2:]
+    misspelt = key[:position] + key[position + 1] + key[position] + key[position + 2 :]
     if misspelt in schema.KEYS:
         return
     problems = problems_after(put(misspelt, 1))
-    assert len(problems) == 1 and problems[0].startswith(
-        '{} is not a setting. Did you mean '.format(misspelt))
+    assert len(problems) == 1 and problems[0].startswith(f'{misspelt} is not a setting. Did you mean ')
 
 
 def test_the_check_changes_nothing():
@@ -264,35 +280,57 @@ class TestWarnings:
 
     def test_unusual_choices_are_logged(self, caplog):
         setting = valid()
-        setting.update(Randomness=False, ParallelSearching=False, ParallelGeneration1stEpoch=False,
-                       use_keras=True, DetailedNetworkSummary=True, DownSamplingByGPU=True)
+        setting.update(
+            Randomness=False,
+            ParallelSearching=False,
+            ParallelGeneration1stEpoch=False,
+            use_keras=True,
+            DetailedNetworkSummary=True,
+            DownSamplingByGPU=True,
+        )
         with caplog.at_level(logging.WARNING):
             su.check_setting(setting)
         for text in [
-                'Randomness is False.', 'ParallelSearching is False', 'ParallelGeneration1stEpoch is False',
-                'DetailedNetworkSummary is True', 'use_keras', 'DownSamplingByGPU', 'Whole images at stage 1'
+            'Randomness is False.',
+            'ParallelSearching is False',
+            'ParallelGeneration1stEpoch is False',
+            'DetailedNetworkSummary is True',
+            'use_keras',
+            'DownSamplingByGPU',
+            'Whole images at stage 1',
         ]:
             assert text in caplog.text
 
-    @pytest.mark.parametrize('key, value', [
-        ('UseMask', False), ('MaskToZero', 'Torso'), ('WriteNoDVF', True), ('WriteMasksForLSTM', True),
-        ('DetailedNetworkSummary', True), ('ParallelGeneration1stEpoch', False), ('ParallelSearching', False),
-        ('Reg_Affine_Parameter', 'my.txt'), ('Reg_BSpline_Parameter', 'my.txt'), ('Reg_Affine_Mask', 'Lung'),
-        ('Reg_BSpline_Mask', None), ('Reg_NumberOfThreads', 3)])
+    @pytest.mark.parametrize(
+        'key, value',
+        [
+            ('UseMask', False),
+            ('MaskToZero', 'Torso'),
+            ('WriteNoDVF', True),
+            ('WriteMasksForLSTM', True),
+            ('DetailedNetworkSummary', True),
+            ('ParallelGeneration1stEpoch', False),
+            ('ParallelSearching', False),
+            ('Reg_Affine_Parameter', 'my.txt'),
+            ('Reg_BSpline_Parameter', 'my.txt'),
+            ('Reg_Affine_Mask', 'Lung'),
+            ('Reg_BSpline_Mask', None),
+            ('Reg_NumberOfThreads', 3),
+        ],
+    )
     def test_settings_without_effect(self, key, value):
-        setting = su.load_registration_setting(valid(), [4])    # other than the default: used, so no warning
+        setting = su.load_registration_setting(valid(), [4])  # other than the default: used, so no warning
         before = find_warnings(setting)
         setting[key] = value
         added = [text for text in find_warnings(setting) if text not in before]
-        assert added == ['{} is {!r}, but this setting has no effect yet.'.format(key, value)]
+        assert added == [f'{key} is {value!r}, but this setting has no effect yet.']
         assert not any('no effect' in text for text in before)
 
     @pytest.mark.parametrize('chunk, warned', [(12, False), (6, False), (5, True), (11, True), (40, False)])
     def test_small_last_chunks(self, chunk, warned):
         setting = valid()  # 12 training items
         setting['NetworkTraining']['NumberOfImagesPerChunk'] = chunk
-        assert any('the last chunk has only {}'.format(12 % chunk) in text
-                   for text in find_warnings(setting)) == warned
+        assert any(f'the last chunk has only {12 % chunk}' in text for text in find_warnings(setting)) == warned
 
     def test_items_of_both_training_and_validation(self):
         setting = valid(dict(ENTRY, ValidationCNList=[2], ValidationDSmoothList=[0, 1]))

@@ -1,4 +1,5 @@
 """Settings files, checkpoints' steps, and where a training goes on."""
+
 import json
 import multiprocessing
 import os
@@ -15,8 +16,10 @@ from functions.setting.experiment_files import plain
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return su.load_setting_from_data_dict(su.initialize_setting('MyExp', 'Root'), [
-        {'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1]}])
+    return su.load_setting_from_data_dict(
+        su.initialize_setting('MyExp', 'Root'),
+        [{'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K', 'TrainingCNList': [1]}],
+    )
 
 
 MODEL = './Experiments/RegNet/MyExp/train/Model/'
@@ -67,9 +70,8 @@ class TestWriteSetting:
     def test_many_writers_lose_nothing(self, setting):
         context = multiprocessing.get_context('spawn')
         with context.Pool(2) as pool:
-            addresses = pool.map(su.write_setting, [dict(setting, stage=stage) for stage in (1, 2, 4) * 4],
-                                 chunksize=1)
-        assert sorted(addresses) == sorted('{}setting{}.txt'.format(MODEL, number) for number in range(12))
+            addresses = pool.map(su.write_setting, [dict(setting, stage=stage) for stage in (1, 2, 4) * 4], chunksize=1)
+        assert sorted(addresses) == sorted(f'{MODEL}setting{number}.txt' for number in range(12))
         stages = sorted(su.read_setting(setting, number=number)['stage'] for number in range(12))
         assert stages == [1] * 4 + [2] * 4 + [4] * 4
         assert len(os.listdir(MODEL)) == 12
@@ -77,15 +79,14 @@ class TestWriteSetting:
     def test_without_links_too(self, setting, monkeypatch):
         def no_link(source, target):
             raise OSError('links are not supported')
+
         monkeypatch.setattr(os, 'link', no_link)
-        assert [su.write_setting(setting)
-                for _ in range(2)] == [MODEL + 'setting0.txt', MODEL + 'setting1.txt']
+        assert [su.write_setting(setting) for _ in range(2)] == [MODEL + 'setting0.txt', MODEL + 'setting1.txt']
         assert su.read_setting(setting) == setting and len(os.listdir(MODEL)) == 2
 
 
 def test_plain_values():
-    value = {'a': (1, 2), 'b': range(2), 'c': np.float32(0.5), 'd': [np.bool_(True)],
-             'e': np.eye(2, dtype=int)}
+    value = {'a': (1, 2), 'b': range(2), 'c': np.float32(0.5), 'd': [np.bool_(True)], 'e': np.eye(2, dtype=int)}
     assert plain(value) == {'a': [1, 2], 'b': [0, 1], 'c': 0.5, 'd': [True], 'e': [[1, 0], [0, 1]]}
     for wrong in [float('inf'), float('nan'), {1: 2}, b'bytes', np.float64('nan')]:
         with pytest.raises(InputError):
@@ -97,7 +98,7 @@ def checkpoints(steps, endings=('.index', '.data-00000-of-00001')):
     os.makedirs(folder, exist_ok=True)
     for step in steps:
         for ending in endings:
-            open('{}RegNet3DModel.ckpt-{}{}'.format(folder, step, ending), 'w').close()
+            open(f'{folder}RegNet3DModel.ckpt-{step}{ending}', 'w').close()
     return folder
 
 
@@ -117,8 +118,10 @@ class TestSteps:
     def test_best_is_what_the_last_record_says(self, setting):
         folder = checkpoints([15, 30, 45])
         for step, best in ((15, 15), (30, 15), (45, 30)):
-            write_json('{}RegNet3DModel.ckpt-{}.json'.format(folder, step),
-                       {'step': step, 'state': {'best': {'step': best, 'error_mm': 1.}}})
+            write_json(
+                f'{folder}RegNet3DModel.ckpt-{step}.json',
+                {'step': step, 'state': {'best': {'step': best, 'error_mm': 1.0}}},
+            )
         assert su.get_global_step(setting, 'Best', 'MyExp') == '30'
         write_json(folder + 'RegNet3DModel.ckpt-45.json', {'step': 45, 'state': {'best': {}}})
         assert su.get_global_step(setting, 'Best', 'MyExp') == '45'
@@ -128,8 +131,7 @@ class TestSteps:
         assert su.saved_steps(setting) == [15, 30] and su.saved_steps(setting, recorded=True) == []
 
     def test_numbers_and_known_experiments(self, setting):
-        assert su.get_global_step(setting, 15015, 'MyExp') == su.get_global_step(setting, '15015',
-                                                                                 'MyExp') == '15015'
+        assert su.get_global_step(setting, 15015, 'MyExp') == su.get_global_step(setting, '15015', 'MyExp') == '15015'
         assert su.get_global_step(setting, 'Auto', '20180124_max20_2M') == '1155015'
         assert su.get_global_step(setting, 'Auto', 'MyExp') == '0'
 
@@ -156,14 +158,23 @@ class TestLoadNetwork:
         su.write_setting(setting)
         folder = checkpoints([100, 150])
         for step in (100, 150):
-            write_json('{}RegNet3DModel.ckpt-{}.json'.format(folder, step), {'state': {
-                'iteration': step // 5 + 1, 'position': {'semi_epoch': step // 50, 'chunk': 0, 'sample': 2}}})
+            write_json(
+                f'{folder}RegNet3DModel.ckpt-{step}.json',
+                {
+                    'state': {
+                        'iteration': step // 5 + 1,
+                        'position': {'semi_epoch': step // 50, 'chunk': 0, 'sample': 2},
+                    }
+                },
+            )
         assert su.load_network(setting, {'NetworkLoad': 'MyExp'}) == {
-            'NetworkLoad': 'MyExp', 'GlobalStepLoad': '150', 'BatchSize': 5, 'itr_load': 32,
-            'semi_epoch_load': 4
+            'NetworkLoad': 'MyExp',
+            'GlobalStepLoad': '150',
+            'BatchSize': 5,
+            'itr_load': 32,
+            'semi_epoch_load': 4,
         }
-        loaded = su.load_network(setting,
-                                 {'NetworkLoad': 'MyExp', 'GlobalStepLoad': '100', 'BatchSize': 'Auto'})
+        loaded = su.load_network(setting, {'NetworkLoad': 'MyExp', 'GlobalStepLoad': '100', 'BatchSize': 'Auto'})
         assert (loaded['GlobalStepLoad'], loaded['itr_load'], loaded['semi_epoch_load']) == ('100', 22, 3)
 
     def test_a_published_checkpoint_without_a_record(self, setting, caplog):
@@ -171,26 +182,32 @@ class TestLoadNetwork:
         checkpoints([15, 15015], endings=('.meta', '.index'))
         loaded = su.load_network(setting, {'NetworkLoad': 'MyExp', 'GlobalStepLoad': 'Last'})
         assert loaded == {
-            'NetworkLoad': 'MyExp', 'GlobalStepLoad': '15015', 'BatchSize': 15, 'itr_load': 1002,
-            'semi_epoch_load': 0
+            'NetworkLoad': 'MyExp',
+            'GlobalStepLoad': '15015',
+            'BatchSize': 15,
+            'itr_load': 1002,
+            'semi_epoch_load': 0,
         }
         assert 'semi-epochs begin at 0' in caplog.text
 
     def test_numbers_given_need_no_folder(self, setting):
-        given = {
-            'NetworkLoad': 'Elsewhere', 'GlobalStepLoad': 30, 'BatchSize': 3, 'itr_load': 7,
-            'semi_epoch_load': 2
-        }
+        given = {'NetworkLoad': 'Elsewhere', 'GlobalStepLoad': 30, 'BatchSize': 3, 'itr_load': 7, 'semi_epoch_load': 2}
         assert su.load_network(setting, given) == dict(given, GlobalStepLoad='30')
 
     @pytest.mark.parametrize(
         'given, error, text',
-        [({'NetworkLod': 'MyExp'}, KeyError, "Did you mean 'NetworkLoad'"),
-         ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1}, MissingFileError, 'setting0.txt'),
-         ({'NetworkLoad': 'MyExp'}, MissingFileError, 'no checkpoint'),
-         ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 0}, InputError, 'BatchSize 0'),
-         ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 1, 'itr_load': 'x'
-           }, InputError, "itr_load 'x'")])
+        [
+            ({'NetworkLod': 'MyExp'}, KeyError, "Did you mean 'NetworkLoad'"),
+            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1}, MissingFileError, 'setting0.txt'),
+            ({'NetworkLoad': 'MyExp'}, MissingFileError, 'no checkpoint'),
+            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 0}, InputError, 'BatchSize 0'),
+            (
+                {'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 1, 'itr_load': 'x'},
+                InputError,
+                "itr_load 'x'",
+            ),
+        ],
+    )
     def test_errors(self, setting, given, error, text):
         with pytest.raises(error, match=text):
             su.load_network(setting, given)

@@ -1,4 +1,5 @@
 """Files that appear whole or not at all, errors that can be read, random numbers that never change."""
+
 import hashlib
 import json
 import os
@@ -9,8 +10,14 @@ import numpy as np
 import pytest
 
 from functions.setting import atomic
-from functions.setting.errors import (DiskError, InputError, MissingFileError, RegNetError, UnknownNameError,
-                                      unknown_name)
+from functions.setting.errors import (
+    DiskError,
+    InputError,
+    MissingFileError,
+    RegNetError,
+    UnknownNameError,
+    unknown_name,
+)
 from functions.setting.seeds import random_state, seed_words
 
 
@@ -20,7 +27,7 @@ class TestPublish:
         with atomic.publish(path) as temporary:
             assert os.path.dirname(temporary) == os.path.dirname(path)
             name = os.path.basename(temporary)
-            assert name.startswith('.image.{}-'.format(os.getpid())) and name.endswith('.nii.gz')
+            assert name.startswith(f'.image.{os.getpid()}-') and name.endswith('.nii.gz')
             with open(temporary, 'w') as stream:
                 stream.write('whole')
             assert not os.path.exists(path)
@@ -31,11 +38,10 @@ class TestPublish:
     def test_an_error_leaves_the_old_file(self, tmp_path):
         path = str(tmp_path / 'a.txt')
         atomic.write_text(path, 'old')
-        with pytest.raises(KeyboardInterrupt):
-            with atomic.publish(path) as temporary:
-                with open(temporary, 'w') as stream:
-                    stream.write('ha')
-                raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt), atomic.publish(path) as temporary:
+            with open(temporary, 'w') as stream:
+                stream.write('ha')
+            raise KeyboardInterrupt
         with open(path) as stream:
             assert stream.read() == 'old'
         assert os.listdir(str(tmp_path)) == ['a.txt']
@@ -43,22 +49,18 @@ class TestPublish:
     @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
     def test_a_full_disk_is_one_clear_error(self, tmp_path):
         path = str(tmp_path / 'a.txt')
-        with pytest.raises(DiskError, match='a.txt') as caught:
-            with atomic.publish(path) as temporary:
-                os.symlink('/dev/full', temporary)
-                with open(temporary, 'w') as stream:
-                    stream.write('x')
-                    stream.flush()
+        with pytest.raises(DiskError, match='a.txt') as caught, atomic.publish(path) as temporary:
+            os.symlink('/dev/full', temporary)
+            with open(temporary, 'w') as stream:
+                stream.write('x')
+                stream.flush()
         assert 'space' in str(caught.value)
         assert os.listdir(str(tmp_path)) == []
 
     def test_sweeping_removes_only_temporaries_of_dead_processes(self, tmp_path):
         dead = subprocess.Popen([sys.executable, '-c', ''])
         dead.wait()
-        names = [
-            '.a.{}-0123abcd.mha'.format(dead.pid), '.a.{}-0123abcd.mha'.format(os.getpid()), 'a.mha',
-            '.gitignore'
-        ]
+        names = [f'.a.{dead.pid}-0123abcd.mha', f'.a.{os.getpid()}-0123abcd.mha', 'a.mha', '.gitignore']
         for name in names:
             (tmp_path / name).write_text('x')
         assert atomic.sweep_stale_temporaries(str(tmp_path)) == 1
@@ -96,8 +98,15 @@ class TestJson:
             assert str(path) in str(caught.value) and 'remove' not in str(caught.value)
 
 
-@pytest.mark.parametrize('error, builtin', [(InputError, ValueError), (UnknownNameError, KeyError),
-                                            (MissingFileError, FileNotFoundError), (DiskError, OSError)])
+@pytest.mark.parametrize(
+    'error, builtin',
+    [
+        (InputError, ValueError),
+        (UnknownNameError, KeyError),
+        (MissingFileError, FileNotFoundError),
+        (DiskError, OSError),
+    ],
+)
 def test_errors_are_the_builtin_ones_and_read_as_written(error, builtin):
     with pytest.raises(builtin) as caught:
         raise error('a sentence')
@@ -105,8 +114,10 @@ def test_errors_are_the_builtin_ones_and_read_as_written(error, builtin):
 
 
 def test_unknown_names_suggest_and_list():
-    assert str(unknown_name('network', 'unet2', ['unet1', 'crop4'])) \
+    assert (
+        str(unknown_name('network', 'unet2', ['unet1', 'crop4']))
         == "'unet2' is not a known network. Did you mean 'unet1'? Accepted: unet1, crop4."
+    )
     assert 'Did you mean' not in str(unknown_name('network', 'zzz', ['unet1']))
 
 
@@ -114,7 +125,7 @@ class TestSeeds:
     def test_words_are_those_of_sha256(self):
         # Written out by hand, so that a change of the rule cannot pass.
         digest = hashlib.sha256(b'["single_frequency",1,[2,0.5],{"a":null}]').digest()
-        expected = [int.from_bytes(digest[i:i + 4], 'little') for i in (0, 4, 8, 12)]
+        expected = [int.from_bytes(digest[i : i + 4], 'little') for i in (0, 4, 8, 12)]
         assert seed_words('single_frequency', 1, [2, 0.5], {'a': None}) == expected
 
     def test_the_stream_is_frozen(self):
@@ -123,6 +134,10 @@ class TestSeeds:
         assert not np.array_equal(random_state('a', 1).uniform(size=5), random_state('a', 2).uniform(size=5))
 
     def test_neighbouring_items_share_no_seed(self):
-        seeds = {tuple(seed_words('s', type_im, cn, dsmooth)) for type_im in range(2) for cn in range(1, 21)
-                 for dsmooth in range(70)}
+        seeds = {
+            tuple(seed_words('s', type_im, cn, dsmooth))
+            for type_im in range(2)
+            for cn in range(1, 21)
+            for dsmooth in range(70)
+        }
         assert len(seeds) == 2 * 20 * 70

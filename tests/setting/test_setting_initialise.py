@@ -1,4 +1,5 @@
 """Folders, defaults and what loading data and networks puts into a setting."""
+
 import copy
 import json
 import os
@@ -30,25 +31,35 @@ class TestRoots:
     def test_root_is_the_current_folder(self, monkeypatch):
         monkeypatch.setenv('REGNET_ROOT', '/elsewhere')
         assert su.root_address_generator('Root') == {
-            'RootFolder': './', 'log_root_folder': './Experiments/', 'DataFolder': './Data/'}
+            'RootFolder': './',
+            'log_root_folder': './Experiments/',
+            'DataFolder': './Data/',
+        }
 
     def test_auto_is_the_repository_from_anywhere(self, tmp_path):
-        code = ('import functions.setting.setting_utils as su; s = su.initialize_setting("a"); '
-                'print(s["RootFolder"], s["DataFolder"], s["where_to_run"])')
-        output = subprocess.check_output([sys.executable, '-c', code], cwd=str(tmp_path),
-                                         env=dict(os.environ, PYTHONPATH=REPOSITORY))
+        code = (
+            'import functions.setting.setting_utils as su; s = su.initialize_setting("a"); '
+            'print(s["RootFolder"], s["DataFolder"], s["where_to_run"])'
+        )
+        output = subprocess.check_output(
+            [sys.executable, '-c', code], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=REPOSITORY)
+        )
         root = REPOSITORY.replace(os.sep, '/') + '/'
         assert output.decode().split() == [root, root + 'Data/', 'Auto']
 
     def test_auto_obeys_the_variables(self, monkeypatch):
         monkeypatch.setenv('REGNET_ROOT', '/work here')
-        assert su.root_address_generator() == {'RootFolder': '/work here/', 'DataFolder': '/work here/Data/',
-                                               'log_root_folder': '/work here/Experiments/'}
+        assert su.root_address_generator() == {
+            'RootFolder': '/work here/',
+            'DataFolder': '/work here/Data/',
+            'log_root_folder': '/work here/Experiments/',
+        }
         monkeypatch.setenv('REGNET_DATA', '/disk/')
         assert su.root_address_generator('Auto')['DataFolder'] == '/disk/'
 
-    @pytest.mark.parametrize('given', [{}, {'REGNET_ROOT': '/a'}, {'REGNET_DATA': '/a'},
-                                       {'REGNET_ROOT': '/a', 'REGNET_DATA': ''}])
+    @pytest.mark.parametrize(
+        'given', [{}, {'REGNET_ROOT': '/a'}, {'REGNET_DATA': '/a'}, {'REGNET_ROOT': '/a', 'REGNET_DATA': ''}]
+    )
     def test_cluster_says_what_is_missing(self, monkeypatch, given):
         for name, value in given.items():
             monkeypatch.setenv(name, value)
@@ -67,21 +78,50 @@ class TestDefaults:
     def test_documented_defaults(self):
         setting = su.initialize_setting('MyExp', 'Root')
         expected = {
-            'where_to_run': 'Root', 'current_experiment': 'MyExp', 'stage': 1, 'UseLungMask': True,
-            'UseTorsoMask': True, 'verbose_image': False, 'WriteDVFStatistics': False, 'Dim': 3,
-            'ParallelSearching': True, 'DVFPad_S1': 0, 'DVFPad_S2': 0, 'DVFPad_S4': 0,
-            'VoxelSize': [1, 1, 1], 'DataList': ['SPREAD'], 'Augmentation': False, 'verbose': True,
+            'where_to_run': 'Root',
+            'current_experiment': 'MyExp',
+            'stage': 1,
+            'UseLungMask': True,
+            'UseTorsoMask': True,
+            'verbose_image': False,
+            'WriteDVFStatistics': False,
+            'Dim': 3,
+            'ParallelSearching': True,
+            'DVFPad_S1': 0,
+            'DVFPad_S2': 0,
+            'DVFPad_S4': 0,
+            'VoxelSize': [1, 1, 1],
+            'DataList': ['SPREAD'],
+            'Augmentation': False,
+            'verbose': True,
             'WriteBSplineTransform': False,
-            'normalization': None, 'AGMode': 'Resp', 'start_chunk': 0, 'use_keras': False,
-            'DetailedNetworkSummary': False, 'ParallelGeneration1stEpoch': True, 'Randomness': True,
-            'DownSamplingByGPU': False, 'DownSampling': 'bspline', 'DVFUnit': 'mm',
-            'ClassRule': 'largest_component', 'only_generate_image': False, 'never_generate_image': False,
-            'Phantom': {'Size': [300, 220, 280], 'Landmarks': 300}
+            'normalization': None,
+            'AGMode': 'Resp',
+            'start_chunk': 0,
+            'use_keras': False,
+            'DetailedNetworkSummary': False,
+            'ParallelGeneration1stEpoch': True,
+            'Randomness': True,
+            'DownSamplingByGPU': False,
+            'DownSampling': 'bspline',
+            'DVFUnit': 'mm',
+            'ClassRule': 'largest_component',
+            'only_generate_image': False,
+            'never_generate_image': False,
+            'Phantom': {'Size': [300, 220, 280], 'Landmarks': 300},
         }
         assert {key: setting[key] for key in expected} == expected
-        training = {'reg_weight': 0.1, 'MaxQueueSize': 20, 'VoxelSize': [1, 1, 1], 'LearningRate_Base': 1e-3,
-                    'LearningRate_Decay': None, 'MaxIterations': 10 ** 7, 'MaxHours': None, 'LungWeight': 1.0,
-                    'Seed': 0}
+        training = {
+            'reg_weight': 0.1,
+            'MaxQueueSize': 20,
+            'VoxelSize': [1, 1, 1],
+            'LearningRate_Base': 1e-3,
+            'LearningRate_Decay': None,
+            'MaxIterations': 10**7,
+            'MaxHours': None,
+            'LungWeight': 1.0,
+            'Seed': 0,
+        }
         assert {key: setting['NetworkTraining'][key] for key in training} == training
         assert setting['NetworkValidation']['MaxQueueSize'] == 10
 
@@ -114,21 +154,32 @@ class TestDefaults:
 
     def test_the_printed_table_names_every_key(self):
         text = schema.describe()
-        assert all('| `{}` |'.format(name) in text for name in schema.KEYS)
+        assert all(f'| `{name}` |' in text for name in schema.KEYS)
         assert '| `NetworkTraining.LungWeight` | `1.0` |' in text
 
 
 class TestDataSettings:
     @pytest.mark.parametrize(
         'data, types, prefix, unsure, cases',
-        [('SPREAD', ['Fixed', 'Moving'], 'ExpLung', True, 20),
-         ('DIR-Lab_4D', PHASES, 'case', False, 10), ('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', False, 10),
-         ('Phantom_4D', PHASES, 'case', False, 200)])
+        [
+            ('SPREAD', ['Fixed', 'Moving'], 'ExpLung', True, 20),
+            ('DIR-Lab_4D', PHASES, 'case', False, 10),
+            ('DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', False, 10),
+            ('Phantom_4D', PHASES, 'case', False, 200),
+        ],
+    )
     def test_documented_values(self, data, types, prefix, unsure, cases):
         assert su.load_data_setting(data) == {
-            'ext': '.mha', 'ImageByte': 2, 'types': types, 'expPrefix': prefix, 'DefaultPixelValue': -2048,
-            'VoxelSize': [1, 1, 1], 'AffineRegistration': True, 'UnsureLandmarkAvailable': unsure,
-            'CNList': list(range(1, cases + 1))}
+            'ext': '.mha',
+            'ImageByte': 2,
+            'types': types,
+            'expPrefix': prefix,
+            'DefaultPixelValue': -2048,
+            'VoxelSize': [1, 1, 1],
+            'AffineRegistration': True,
+            'UnsureLandmarkAvailable': unsure,
+            'CNList': list(range(1, cases + 1)),
+        }
 
     def test_a_fresh_copy(self):
         su.load_data_setting('SPREAD')['types'].append('Other')
@@ -151,9 +202,12 @@ class TestDataSettings:
 
 class TestLoadingData:
     def test_lists_keep_the_order_and_duplicates(self):
-        entries = [{'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'},
-                   {'data': 'SPREAD', 'deform_exp': '3D_max15_D14_K'},
-                   {'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'}, {'data': 'DIR-Lab_COPD'}]
+        entries = [
+            {'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'},
+            {'data': 'SPREAD', 'deform_exp': '3D_max15_D14_K'},
+            {'data': 'DIR-Lab_4D', 'deform_exp': '3D_max7_D14_K'},
+            {'data': 'DIR-Lab_COPD'},
+        ]
         setting = su.load_setting_from_data_dict(su.initialize_setting('a', 'Root'), entries)
         assert setting['DataList'] == ['DIR-Lab_4D', 'SPREAD', 'DIR-Lab_4D', 'DIR-Lab_COPD']
         assert setting['DeformExpList'] == ['3D_max7_D14_K', '3D_max15_D14_K', '3D_max7_D14_K']
@@ -172,23 +226,28 @@ class TestLoadingData:
         assert entry['TrainingCNList'] == [1]
 
     def test_ranges_become_lists(self):
-        setting = su.load_setting_from_data_dict(su.initialize_setting('a', 'Root'), [
-            {'data': 'SPREAD', 'TestingCNList': range(1, 4), 'TestingPairList': [(0, 1)]}])
-        assert setting['DataExpDict'][0] == {
-            'data': 'SPREAD', 'TestingCNList': [1, 2, 3], 'TestingPairList': [[0, 1]]
-        }
+        setting = su.load_setting_from_data_dict(
+            su.initialize_setting('a', 'Root'),
+            [{'data': 'SPREAD', 'TestingCNList': range(1, 4), 'TestingPairList': [(0, 1)]}],
+        )
+        assert setting['DataExpDict'][0] == {'data': 'SPREAD', 'TestingCNList': [1, 2, 3], 'TestingPairList': [[0, 1]]}
 
     def test_what_a_script_changed_stays(self):
         entries = [{'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K'}]
         setting = su.load_setting_from_data_dict(su.initialize_setting('a', 'Root'), entries)
         setting['deform_exp']['3D_max7_D14_K']['MaxDeform'] = 6
-        assert su.load_setting_from_data_dict(setting,
-                                              entries)['deform_exp']['3D_max7_D14_K']['MaxDeform'] == 6
+        assert su.load_setting_from_data_dict(setting, entries)['deform_exp']['3D_max7_D14_K']['MaxDeform'] == 6
 
-    @pytest.mark.parametrize('entries, error, text', [
-        ({'data': 'SPREAD'}, InputError, 'list of dictionaries'), ([1], InputError, 'list of dictionaries'),
-        ([{}], InputError, "no 'data'"), ([{'data': 'Spread'}], UnknownNameError, 'SPREAD'),
-        ([{'data': 'SPREAD', 'deform_exp': '3D_max25_D12'}], UnknownNameError, '3D_max20_D14_K')])
+    @pytest.mark.parametrize(
+        'entries, error, text',
+        [
+            ({'data': 'SPREAD'}, InputError, 'list of dictionaries'),
+            ([1], InputError, 'list of dictionaries'),
+            ([{}], InputError, "no 'data'"),
+            ([{'data': 'Spread'}], UnknownNameError, 'SPREAD'),
+            ([{'data': 'SPREAD', 'deform_exp': '3D_max25_D12'}], UnknownNameError, '3D_max20_D14_K'),
+        ],
+    )
     def test_wrong_lists(self, entries, error, text):
         setting = su.initialize_setting('a', 'Root')
         before = copy.deepcopy(setting)
@@ -203,8 +262,16 @@ class TestNetworks:
         setting = su.initialize_setting('a', 'Root')
         setting['stage'] = stage
         assert su.load_network_setting(setting, 'unet1') is setting
-        expected = {'NetworkDesign': 'unet1', 'R': 62, 'Ry': 62, 'ImPad_S{}'.format(stage): 0, 'Margin': 63,
-                    'SizeUnit': 8, 'SizeOffset': 5, 'FullImage': True}
+        expected = {
+            'NetworkDesign': 'unet1',
+            'R': 62,
+            'Ry': 62,
+            f'ImPad_S{stage}': 0,
+            'Margin': 63,
+            'SizeUnit': 8,
+            'SizeOffset': 5,
+            'FullImage': True,
+        }
         assert {key: setting[key] for key in expected} == expected
         assert su.find_problems(setting) == []
 
@@ -224,15 +291,14 @@ class TestNetworks:
         with pytest.raises(UnknownNameError) as caught:
             su.load_network_setting(setting, name)
         text = str(caught.value)
-        assert text.startswith('{!r} is not a known network.'.format(name)) and 'Accepted: ' in text
+        assert text.startswith(f'{name!r} is not a known network.') and 'Accepted: ' in text
         assert '\n' not in text and setting == before
 
     def test_the_size_rule_is_the_networks_own(self):
         setting = su.load_network_setting(su.initialize_setting('a', 'Root'), 'unet1')
         description = network_description('unet1')
         valid = [side for side in range(61, 200) if description.is_valid_size(side)]
-        assert [side for side in range(61, 200)
-                if (side - setting['SizeOffset']) % setting['SizeUnit'] == 0] == valid
+        assert [side for side in range(61, 200) if (side - setting['SizeOffset']) % setting['SizeUnit'] == 0] == valid
 
 
 class TestRegistrationSettings:
@@ -241,8 +307,7 @@ class TestRegistrationSettings:
         assert setting['stage_list'] == setting['ImagePyramidSchedule'] == [4, 2]
         assert setting['Reg_BSpline_Folder'] == 'S4_S2' and setting['BaseReg'] == 'Affine'
         assert su.find_problems(setting) == []
-        assert su.address_generator(setting,
-                                    'result_step_folder') == './Experiments/RegNet/a/Results/S4_S2_step_0/'
+        assert su.address_generator(setting, 'result_step_folder') == './Experiments/RegNet/a/Results/S4_S2_step_0/'
 
     def test_what_is_set_stays(self):
         setting = su.initialize_setting('a', 'Root')
@@ -255,13 +320,24 @@ class TestRegistrationSettings:
             su.load_registration_setting(su.initialize_setting('a', 'Root'), stages)
 
 
-@pytest.mark.parametrize('largest, expected', [(3, [3]), (5, [5]), (5.5, [2, 5.5]), (7, [2, 7]),
-                                               (10, [1.5, 4, 10]), (15, [1.5, 4, 15]), (20, [1.5, 8, 20]),
-                                               (25, [1.5, 8, 25])])
+@pytest.mark.parametrize(
+    'largest, expected',
+    [
+        (3, [3]),
+        (5, [5]),
+        (5.5, [2, 5.5]),
+        (7, [2, 7]),
+        (10, [1.5, 4, 10]),
+        (15, [1.5, 4, 15]),
+        (20, [1.5, 8, 20]),
+        (25, [1.5, 8, 25]),
+    ],
+)
 def test_suggested_classes(largest, expected):
-    setting = su.load_setting_from_data_dict(su.initialize_setting('a', 'Root'),
-                                             [{'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K'},
-                                              {'data': 'SPREAD', 'deform_exp': '3D_max20_D14_K'}])
+    setting = su.load_setting_from_data_dict(
+        su.initialize_setting('a', 'Root'),
+        [{'data': 'SPREAD', 'deform_exp': '3D_max7_D14_K'}, {'data': 'SPREAD', 'deform_exp': '3D_max20_D14_K'}],
+    )
     setting['deform_exp']['3D_max7_D14_K']['MaxDeform'] = min(1, largest)
     setting['deform_exp']['3D_max20_D14_K']['MaxDeform'] = largest
     assert su.load_suggested_class_balanced(setting) == expected

@@ -1,4 +1,5 @@
 """The networks a setting names: what registration will need is told before hours of training."""
+
 import pytest
 
 import functions.setting.setting_utils as su
@@ -12,11 +13,23 @@ def setting(tmp_path, monkeypatch):
     setting = su.load_registration_setting(su.initialize_setting('MyExp', 'Root'), [4, 2])
     for step in (20, 40):
         prefix = su.address_generator(setting, 'saved_model', current_experiment='Trained')
-        write_json('{}-{}.json'.format(prefix, step), {})
-    setting.update(BaseReg='Identity', network_dict={
-        'stage4': {'NetworkDesign': 'unet1', 'NetworkLoad': 'MyExp', 'GlobalStepLoad': 'Last', 'R': 'Auto',
-                   'Ry': 20, 'Ry_erode': 'Auto', 'MaskToZero': 'Lung', 'stage': 4},
-        'stage2': {'NetworkLoad': 'Trained', 'GlobalStepLoad': 40}})
+        write_json(f'{prefix}-{step}.json', {})
+    setting.update(
+        BaseReg='Identity',
+        network_dict={
+            'stage4': {
+                'NetworkDesign': 'unet1',
+                'NetworkLoad': 'MyExp',
+                'GlobalStepLoad': 'Last',
+                'R': 'Auto',
+                'Ry': 20,
+                'Ry_erode': 'Auto',
+                'MaskToZero': 'Lung',
+                'stage': 4,
+            },
+            'stage2': {'NetworkLoad': 'Trained', 'GlobalStepLoad': 40},
+        },
+    )
     return setting
 
 
@@ -39,24 +52,32 @@ def test_an_unknown_first_registration_is_refused_only_where_it_would_be_run(set
     assert su.find_problems(setting) == []
 
 
-@pytest.mark.parametrize('changes, text', [
-    (3, "network_dict.stage2 is 3; accepted: a dictionary with 'NetworkLoad'"),
-    ({'NetworkLod': 'Trained'},
-     "network_dict.stage2.NetworkLod is not a setting. Did you mean 'NetworkLoad'?"),
-    ({'NetworkLoad': 3}, 'network_dict.stage2.NetworkLoad is 3; accepted: text'),
-    ({'GlobalStepLoad': 'Lst'},
-     "GlobalStepLoad is 'Lst'; accepted: 'Last', 'Auto', 'Best' or a whole number"),
-    ({'GlobalStepLoad': -1}, 'GlobalStepLoad is -1'), ({'GlobalStepLoad': True}, 'GlobalStepLoad is True'),
-    ({'GlobalStepLoad': 1.5}, 'GlobalStepLoad is 1.5'), ({'GlobalStepLoad': '4\n'}, 'GlobalStepLoad is '),
-    ({'GlobalStepLoad': '20'}, None), ({'GlobalStepLoad': 'Best'}, None), ({'GlobalStepLoad': 'Auto'}, None),
-    ({'GlobalStepLoad': 30}, 'Trained has no checkpoint of step 30 in ./Experiments/RegNet/Trained/'),
-    ({'R': 1.5}, 'network_dict.stage2.R is 1.5'), ({'MaskToZero': 'lung'}, "MaskToZero is 'lung'"),
-    ({'stage': 4}, 'network_dict.stage2.stage is 4; accepted: 2.'),
-    ({'stage': 2.0}, 'network_dict.stage2.stage is 2.0; accepted: one of 1, 2, 4.'), ({'stage': 2}, None),
-    ({'NetworkDesign': 'unet'}, "network_dict.stage2.NetworkDesign is 'unet'; accepted: "),
-    ({'NetworkLoad': 'Nobody'}, 'NetworkLoad: Nobody has no checkpoint in ./Experiments/RegNet/Nobody/'),
-    ({'NetworkLoad': '../Trained'}, "network_dict.stage2.NetworkLoad: "),
-    ({'NetworkLoad': 'RegNet/MyExp', 'GlobalStepLoad': 7}, None)])
+@pytest.mark.parametrize(
+    'changes, text',
+    [
+        (3, "network_dict.stage2 is 3; accepted: a dictionary with 'NetworkLoad'"),
+        ({'NetworkLod': 'Trained'}, "network_dict.stage2.NetworkLod is not a setting. Did you mean 'NetworkLoad'?"),
+        ({'NetworkLoad': 3}, 'network_dict.stage2.NetworkLoad is 3; accepted: text'),
+        ({'GlobalStepLoad': 'Lst'}, "GlobalStepLoad is 'Lst'; accepted: 'Last', 'Auto', 'Best' or a whole number"),
+        ({'GlobalStepLoad': -1}, 'GlobalStepLoad is -1'),
+        ({'GlobalStepLoad': True}, 'GlobalStepLoad is True'),
+        ({'GlobalStepLoad': 1.5}, 'GlobalStepLoad is 1.5'),
+        ({'GlobalStepLoad': '4\n'}, 'GlobalStepLoad is '),
+        ({'GlobalStepLoad': '20'}, None),
+        ({'GlobalStepLoad': 'Best'}, None),
+        ({'GlobalStepLoad': 'Auto'}, None),
+        ({'GlobalStepLoad': 30}, 'Trained has no checkpoint of step 30 in ./Experiments/RegNet/Trained/'),
+        ({'R': 1.5}, 'network_dict.stage2.R is 1.5'),
+        ({'MaskToZero': 'lung'}, "MaskToZero is 'lung'"),
+        ({'stage': 4}, 'network_dict.stage2.stage is 4; accepted: 2.'),
+        ({'stage': 2.0}, 'network_dict.stage2.stage is 2.0; accepted: one of 1, 2, 4.'),
+        ({'stage': 2}, None),
+        ({'NetworkDesign': 'unet'}, "network_dict.stage2.NetworkDesign is 'unet'; accepted: "),
+        ({'NetworkLoad': 'Nobody'}, 'NetworkLoad: Nobody has no checkpoint in ./Experiments/RegNet/Nobody/'),
+        ({'NetworkLoad': '../Trained'}, 'network_dict.stage2.NetworkLoad: '),
+        ({'NetworkLoad': 'RegNet/MyExp', 'GlobalStepLoad': 7}, None),
+    ],
+)
 def test_entries_of_network_dict(setting, changes, text):
     if isinstance(changes, dict):
         setting['network_dict']['stage2'].update(changes)
@@ -79,7 +100,8 @@ def test_every_stage_needs_its_network(setting):
     problems = su.find_problems(setting)
     assert problems == [
         "network_dict has no 'stage2', which stage_list [4, 2] needs.",
-        "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4. Did you mean 'stage2'?"]
+        "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4. Did you mean 'stage2'?",
+    ]
 
 
 def test_a_stage_that_is_not_registered_needs_no_checkpoint(setting):
@@ -89,20 +111,24 @@ def test_a_stage_that_is_not_registered_needs_no_checkpoint(setting):
     assert "stage1.GlobalStepLoad is 'Lst'" in the_problem(setting)
 
 
-@pytest.mark.parametrize('loaded, text', [
-    (None, None), ({'NetworkLoad': 'Trained'}, None),
-    ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 20}, None),
-    ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 'Best'}, None),
-    ({'NetworkLoad': 'Trained', 'itr_load': 'Auto', 'semi_epoch_load': 3}, None),
-    ({'NetworkLoad': 'Trained', 'itr_load': -1}, "LoadedNetwork.itr_load is -1; accepted: one of 'Auto'"),
-    ({}, 'LoadedNetwork.NetworkLoad is missing'),
-    ({'NetworkLoad': None}, 'LoadedNetwork.NetworkLoad is None'),
-    (3, 'LoadedNetwork is 3'),
-    ({'NetworkLoad': 'Trained', 'GlobalStep': 3}, "Did you mean 'GlobalStepLoad'?"),
-    ({'NetworkLoad': 'Trained', 'stage': 4}, 'LoadedNetwork.stage is not a setting'),
-    ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 'x'},
-     "LoadedNetwork.GlobalStepLoad is 'x'; accepted: 'Last'"),
-    ({'NetworkLoad': 'Nobody'}, 'LoadedNetwork.NetworkLoad: Nobody has no checkpoint in ./Experiments/')])
+@pytest.mark.parametrize(
+    'loaded, text',
+    [
+        (None, None),
+        ({'NetworkLoad': 'Trained'}, None),
+        ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 20}, None),
+        ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 'Best'}, None),
+        ({'NetworkLoad': 'Trained', 'itr_load': 'Auto', 'semi_epoch_load': 3}, None),
+        ({'NetworkLoad': 'Trained', 'itr_load': -1}, "LoadedNetwork.itr_load is -1; accepted: one of 'Auto'"),
+        ({}, 'LoadedNetwork.NetworkLoad is missing'),
+        ({'NetworkLoad': None}, 'LoadedNetwork.NetworkLoad is None'),
+        (3, 'LoadedNetwork is 3'),
+        ({'NetworkLoad': 'Trained', 'GlobalStep': 3}, "Did you mean 'GlobalStepLoad'?"),
+        ({'NetworkLoad': 'Trained', 'stage': 4}, 'LoadedNetwork.stage is not a setting'),
+        ({'NetworkLoad': 'Trained', 'GlobalStepLoad': 'x'}, "LoadedNetwork.GlobalStepLoad is 'x'; accepted: 'Last'"),
+        ({'NetworkLoad': 'Nobody'}, 'LoadedNetwork.NetworkLoad: Nobody has no checkpoint in ./Experiments/'),
+    ],
+)
 def test_the_network_to_begin_with(setting, loaded, text):
     setting['LoadedNetwork'] = loaded
     if text is None:

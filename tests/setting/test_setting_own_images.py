@@ -1,4 +1,5 @@
 """Data sets of the user's own: described in a line or a file, known to every process that has the setting."""
+
 import json
 import os
 import subprocess
@@ -20,8 +21,13 @@ def own_registry(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-ENTRY = {'data': 'MyCT', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [1, 2], 'TrainingTypeImList': [0],
-         'TrainingDSmoothList': [0, 14]}
+ENTRY = {
+    'data': 'MyCT',
+    'deform_exp': '3D_max20_D14_K',
+    'TrainingCNList': [1, 2],
+    'TrainingTypeImList': [0],
+    'TrainingDSmoothList': [0, 14],
+}
 
 
 def test_one_line_is_enough():
@@ -33,7 +39,8 @@ def test_one_line_is_enough():
     for request, expected in [
         ('Im', root + 'case2_Moving_RS1.mha'),
         ('Lung', root + 'Lung_Filled/case2_Moving_Lung_Filled_RS1.mha'),
-        ('Torso', root + 'Torso/case2_Moving_Torso_RS1.mha'), ('OriginalFolder', root),
+        ('Torso', root + 'Torso/case2_Moving_Torso_RS1.mha'),
+        ('OriginalFolder', root),
         ('LandmarkPointExact', './Data/MyCT/points/case2/case2_Moving_world_exact.txt'),
         ('DSmoothFolder', './Elastix/Artificial_Generation/3D_max20_D14_K/MyCT/Moving/case2/Dsmooth0/'),
     ]:
@@ -50,10 +57,14 @@ def test_another_process_needs_only_the_setting():
         'print(su.address_generator(s, "Im", data="MyCT", cn=7, type_im=1)); '
         'print(r.expected_tre[7], r.expected_tre_pair)'
     )
-    output = subprocess.run([sys.executable, '-c', code], input=json.dumps(setting).encode(), check=True,
-                            stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=REPOSITORY))
-    assert output.stdout.decode().split(
-        None, 2) == ['./Data/MyCT/mha/case7/case7_Exhale_RS1.mha', '3.5', '(0, 1)\n']
+    output = subprocess.run(
+        [sys.executable, '-c', code],
+        input=json.dumps(setting).encode(),
+        check=True,
+        stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+    )
+    assert output.stdout.decode().split(None, 2) == ['./Data/MyCT/mha/case7/case7_Exhale_RS1.mha', '3.5', '(0, 1)\n']
 
 
 def test_a_file_beside_the_images():
@@ -62,24 +73,29 @@ def test_a_file_beside_the_images():
         json.dump(
             {
                 'MyCT': {
-                    'types': ['CT'], 'cases': 3, 'expPrefix': 'patient', 'DefaultPixelValue': -1024,
-                    'ext': '.nii.gz', 'addresses': {'OriginalIm': '{data_root}MyCT/{p}/{type}{S}{P}{ext}'}
+                    'types': ['CT'],
+                    'cases': 3,
+                    'expPrefix': 'patient',
+                    'DefaultPixelValue': -1024,
+                    'ext': '.nii.gz',
+                    'addresses': {'OriginalIm': '{data_root}MyCT/{p}/{type}{S}{P}{ext}'},
                 }
-            }, stream)
+            },
+            stream,
+        )
     setting = su.initialize_setting('a', 'Root')
     assert su.load_data_setting('MyCT', setting)['DefaultPixelValue'] == -1024
-    assert su.address_generator(setting, 'Im', data='MyCT', cn=3,
-                                stage=2) == './Data/MyCT/patient3/CT_s2.nii.gz'
+    assert su.address_generator(setting, 'Im', data='MyCT', cn=3, stage=2) == './Data/MyCT/patient3/CT_s2.nii.gz'
     assert 'MyCT' not in su.data_set_names() and 'MyCT' in su.data_set_names(setting)
     su.check_setting(setting)
 
 
 def test_a_pattern_per_type():
-    su.register_own_images('MyCT', types=['CT', 'MR'],
-                           addresses={'OriginalIm': ['{root}ct{cn}.mha', '{root}mr{cn}.mha']})
+    su.register_own_images(
+        'MyCT', types=['CT', 'MR'], addresses={'OriginalIm': ['{root}ct{cn}.mha', '{root}mr{cn}.mha']}
+    )
     setting = su.initialize_setting('a', 'Root')
-    assert [su.address_generator(setting, 'Im', data='MyCT', type_im=i)
-            for i in (0, 1)] == ['./ct1.mha', './mr1.mha']
+    assert [su.address_generator(setting, 'Im', data='MyCT', type_im=i) for i in (0, 1)] == ['./ct1.mha', './mr1.mha']
 
 
 def test_a_folder_elsewhere():
@@ -91,25 +107,39 @@ def test_a_folder_elsewhere():
 
 @pytest.mark.parametrize(
     'arguments, error, text',
-    [({'key': 'SPREAD'}, InputError, 'taken'), ({'key': 'a/b'}, InputError, 'plain folder name'),
-     ({'key': ''}, InputError, 'plain folder name'), ({'types': []}, InputError, 'list of names'),
-     ({'types': ['a', 'a']}, InputError, 'same name'), ({'types': [1]}, InputError, 'list of names'),
-     ({'cases': 0}, InputError, 'cases'), ({'cases': [1, 0]}, InputError, 'cases'),
-     ({'cases': True}, InputError, 'cases'),
-     ({'expPrefx': 'x'}, UnknownNameError, "Did you mean 'expPrefix'"),
-     ({'ext': 3}, InputError, "'ext' must be text"), ({'addresses': ['x']}, InputError, 'request -> pattern'),
-     ({'addresses': {'OriginalIm': ['x']}}, InputError, '1 patterns for 2'),
-     ({'expected_tre': [1]}, InputError, 'case -> mean landmark'),
-     ({'expected_tre': {1: 2.}, 'expected_tre_pair': [0, 2]}, InputError, 'type that does not exist')])
+    [
+        ({'key': 'SPREAD'}, InputError, 'taken'),
+        ({'key': 'a/b'}, InputError, 'plain folder name'),
+        ({'key': ''}, InputError, 'plain folder name'),
+        ({'types': []}, InputError, 'list of names'),
+        ({'types': ['a', 'a']}, InputError, 'same name'),
+        ({'types': [1]}, InputError, 'list of names'),
+        ({'cases': 0}, InputError, 'cases'),
+        ({'cases': [1, 0]}, InputError, 'cases'),
+        ({'cases': True}, InputError, 'cases'),
+        ({'expPrefx': 'x'}, UnknownNameError, "Did you mean 'expPrefix'"),
+        ({'ext': 3}, InputError, "'ext' must be text"),
+        ({'addresses': ['x']}, InputError, 'request -> pattern'),
+        ({'addresses': {'OriginalIm': ['x']}}, InputError, '1 patterns for 2'),
+        ({'expected_tre': [1]}, InputError, 'case -> mean landmark'),
+        ({'expected_tre': {1: 2.0}, 'expected_tre_pair': [0, 2]}, InputError, 'type that does not exist'),
+    ],
+)
 def test_descriptions_that_cannot_be_used(arguments, error, text):
     with pytest.raises(error, match=text):
         su.register_own_images(**dict({'key': 'MyCT', 'types': ['CT', 'MR']}, **arguments))
     assert 'MyCT' not in data_sets.DATA_SETS
 
 
-@pytest.mark.parametrize('pattern, text',
-                         [('{data_rot}x', r'\{data_rot\} is not a placeholder; accepted: .*data_root'),
-                          ('{cn', "'{cn'"), (3, 'must be text'), ('{cn.__class__}', 'is not a placeholder')])
+@pytest.mark.parametrize(
+    'pattern, text',
+    [
+        ('{data_rot}x', r'\{data_rot\} is not a placeholder; accepted: .*data_root'),
+        ('{cn', "'{cn'"),
+        (3, 'must be text'),
+        ('{cn.__class__}', 'is not a placeholder'),
+    ],
+)
 def test_patterns_are_checked_with_the_setting(pattern, text):
     setting = su.initialize_setting('a', 'Root')
     su.register_own_images('MyCT', types=['CT'], setting=setting, addresses={'OriginalIm': pattern})
@@ -123,8 +153,10 @@ def test_a_wrong_placeholder_is_an_error_of_the_address_too():
         su.address_generator(su.initialize_setting('a', 'Root'), 'Im', data='MyCT')
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"MyCT": ', 'not valid JSON'), ('[]', 'must be a dictionary'), ('{"MyCT": {"cases": 1}}', "'types'")])
+@pytest.mark.parametrize(
+    'text, message',
+    [('{"MyCT": ', 'not valid JSON'), ('[]', 'must be a dictionary'), ('{"MyCT": {"cases": 1}}', "'types'")],
+)
 def test_a_file_that_cannot_be_used_is_named(text, message):
     os.mkdir('Data')
     with open('Data/data_sets.json', 'w') as stream:

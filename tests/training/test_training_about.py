@@ -1,4 +1,5 @@
 """What an experiment's folder says about itself."""
+
 import json
 import os
 import subprocess
@@ -33,8 +34,9 @@ def test_settings_code_packages_command_and_data(setting, monkeypatch):
 
 
 def git(folder, *words):
-    environment = dict(os.environ, GIT_AUTHOR_NAME='a', GIT_AUTHOR_EMAIL='a', GIT_COMMITTER_NAME='a',
-                       GIT_COMMITTER_EMAIL='a')
+    environment = dict(
+        os.environ, GIT_AUTHOR_NAME='a', GIT_AUTHOR_EMAIL='a', GIT_COMMITTER_NAME='a', GIT_COMMITTER_EMAIL='a'
+    )
     return subprocess.check_output(('git', '-C', folder) + words, env=environment).decode().strip()
 
 
@@ -48,8 +50,11 @@ def test_version_of_code_with_and_without_git(tmp_path):
     git(folder, 'init', '-q')
     git(folder, 'add', '.')
     git(folder, 'commit', '-q', '-m', 'first')
-    assert code_version(folder) == {'commit': git(folder, 'rev-parse', 'HEAD'), 'changed': False,
-                                    'checksum': without['checksum']}
+    assert code_version(folder) == {
+        'commit': git(folder, 'rev-parse', 'HEAD'),
+        'changed': False,
+        'checksum': without['checksum'],
+    }
     with open(folder + '/functions/a.py', 'w') as stream:
         stream.write('A = 2\n')
     changed = code_version(folder)

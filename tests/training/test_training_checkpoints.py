@@ -1,4 +1,5 @@
 """Checkpoints without TensorFlow: what counts as whole, what is kept, what is said of a damaged one."""
+
 import os
 
 import pytest
@@ -8,15 +9,15 @@ from functions.setting.errors import InputError
 from functions.training.checkpoints import Checkpoints
 
 
-class Saver(object):
+class Saver:
     """Writes two files as TensorFlow's saver names them."""
 
     def save(self, session, prefix, global_step, **options):
         del options
-        path = '{}-{}'.format(prefix, global_step)
+        path = f'{prefix}-{global_step}'
         for ending in ('.index', '.data-00000-of-00001'):
             with open(path + ending, 'wb') as stream:
-                stream.write('{}{}'.format(session, global_step).encode())
+                stream.write(f'{session}{global_step}'.encode())
         return path
 
 
@@ -42,16 +43,19 @@ def test_newest_ones_and_the_best_one_are_kept_and_nothing_else(checkpoints):
 
 def test_best_falls_back_to_the_newest_when_it_is_damaged(checkpoints):
     save(checkpoints, [10, 20, 30], best=10)
-    with open('{}-10.index'.format(checkpoints.prefix), 'wb') as stream:
+    with open(f'{checkpoints.prefix}-10.index', 'wb') as stream:
         stream.write(b'other')
     assert checkpoints.best() == 30
 
 
-@pytest.mark.parametrize('damage, word', [
-    (lambda prefix: os.remove(prefix + '-20.index'), 'is missing'),
-    (lambda prefix: open(prefix + '-20.index', 'wb').close(), 'not what was written'),
-    (lambda prefix: open(prefix + '-20.json', 'wb').close(), 'not valid JSON'),
-])
+@pytest.mark.parametrize(
+    'damage, word',
+    [
+        (lambda prefix: os.remove(prefix + '-20.index'), 'is missing'),
+        (lambda prefix: open(prefix + '-20.index', 'wb').close(), 'not what was written'),
+        (lambda prefix: open(prefix + '-20.json', 'wb').close(), 'not valid JSON'),
+    ],
+)
 def test_damage_is_named_and_passed_over(checkpoints, damage, word):
     save(checkpoints, [10, 20])
     damage(checkpoints.prefix)
@@ -106,6 +110,7 @@ def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(checkpoints):
     class Dying(Saver):
         def save(self, *arguments, **options):
             raise OSError('the disk is gone')
+
     with pytest.raises(OSError):
         checkpoints.save('weights', Dying(), 10, {'best': {}})
     assert checkpoints.steps() == []

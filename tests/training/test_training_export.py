@@ -1,10 +1,12 @@
 """What is shipped of an experiment predicts the same, is small, and says nothing of the machine; a resumable
 export goes on exactly."""
+
 import json
 import os
 
 import numpy as np
 import pytest
+from training_fakes import losses, run
 
 from functions.registration.model import TrainedNetwork, read_model_setting
 from functions.setting import setting_utils as su
@@ -12,7 +14,6 @@ from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError
 from functions.training.checkpoints import Checkpoints
 from functions.training.export import export, main
-from training_fakes import losses, run
 
 
 def folder_of(setting):

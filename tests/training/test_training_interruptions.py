@@ -1,4 +1,5 @@
 """Whatever stops a training, it goes on exactly: signals, SIGKILL, half-written files, failed validations."""
+
 import json
 import os
 import signal
@@ -8,14 +9,13 @@ import threading
 
 import numpy as np
 import pytest
+from training_fakes import journal_lines, losses, make_item, run
 
 from functions.reading.validation import ValidationSet
-from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, RegNetError
 from functions.training import averages
 from functions.training.checkpoints import Checkpoints
 from functions.training.signals import Signals, TrainingInterrupted
-from training_fakes import journal_lines, losses, make_item, run
 
 WAIT_S = 60
 
@@ -25,7 +25,7 @@ def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
     undisturbed = losses(setting)
     checkpoints = Checkpoints(setting)
     newest, before = checkpoints.steps()[-1], checkpoints.steps()[-2]
-    data = '{}-{}.data-00000-of-00001'.format(checkpoints.prefix, newest)
+    data = f'{checkpoints.prefix}-{newest}.data-00000-of-00001'
     with open(data, 'r+b') as stream:
         stream.truncate(os.path.getsize(data) // 2)
     assert checkpoints.newest() == before
@@ -35,7 +35,7 @@ def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
 
 
 KILLED_AT = 25
-CHILD = '''
+CHILD = """
 import json, os, signal, sys
 sys.path[:0] = {path!r}
 from functions.training import journal
@@ -48,7 +48,7 @@ def train(self, iteration, step, values):
 journal.Journal.train = train
 with open({setting!r}) as stream:
     run(json.load(stream), 60)
-'''
+"""
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='a system without SIGKILL')
@@ -99,6 +99,7 @@ def test_signal_writes_a_checkpoint_and_ends_with_its_code(setting, number, code
         if len(calls) == 8:
             os.kill(os.getpid(), number)
         return make_item(setting, im_info)
+
     with pytest.raises(TrainingInterrupted) as caught:
         run(setting, 1000, make_item=interrupting)
     assert caught.value.exit_code == code
@@ -112,7 +113,7 @@ def test_a_signal_ends_the_waiting_for_a_batch_too(setting):
     leave, main = threading.Event(), threading.main_thread()
 
     def never_ready(setting, im_info, write=None):
-        if im_info['cn'] != 3:      # of the training: it waits until the signal has come through
+        if im_info['cn'] != 3:  # of the training: it waits until the signal has come through
             signal.pthread_kill(main.ident, signal.SIGTERM)
             assert leave.wait(WAIT_S)
         return make_item(setting, im_info)
@@ -122,6 +123,7 @@ def test_a_signal_ends_the_waiting_for_a_batch_too(setting):
     def save(self, *arguments):
         leave.set()
         return original(self, *arguments)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoints, 'save', save)
         with pytest.raises(TrainingInterrupted):
@@ -170,6 +172,7 @@ def test_loss_that_is_no_number_stops_with_the_items_named(setting):
         item = make_item(setting, im_info)
         item.dvf[...] = np.nan if im_info['dsmooth'] == 1 else item.dvf
         return item
+
     setting['ClassBalanced'] = [7]
     with pytest.raises(InputError, match='(?s)Training stops at iteration.*is nan.*Phantom_4D.*Dsmooth1'):
         run(setting, 50, make_item=spoiled)
@@ -179,10 +182,11 @@ def test_loss_that_is_no_number_stops_with_the_items_named(setting):
 def test_an_exploding_loss_stops_with_the_items_named(setting, monkeypatch):
     def exploding(setting, im_info, write=None):
         item = make_item(setting, im_info)
-        item.dvf[...] *= 1e6 if im_info['cn'] == 2 else 1.
+        item.dvf[...] *= 1e6 if im_info['cn'] == 2 else 1.0
         return item
+
     monkeypatch.setattr(averages, '_ENOUGH', 1)
-    setting.update(Randomness=False)        # case 1 comes first
+    setting.update(Randomness=False)  # case 1 comes first
     with pytest.raises(InputError, match='(?s)LossLimit = 100.*Phantom_4D/type0/cn2/'):
         run(setting, 50, make_item=exploding)
 
@@ -192,5 +196,6 @@ def test_failing_item_reaches_the_trainer_with_its_name_and_traceback(setting):
         if im_info['cn'] == 2:
             raise RuntimeError('the disk fell over')
         return make_item(setting, im_info)
+
     with pytest.raises(RegNetError, match='(?s)cn2.*the disk fell over.*Traceback.*in failing'):
         run(setting, 50, make_item=failing)

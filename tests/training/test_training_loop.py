@@ -1,20 +1,21 @@
 """The loop: what it writes, where it begins and where it ends."""
+
 import json
 import os
 
 import numpy as np
 import pytest
+from training_fakes import journal_lines, losses, run, tensorboard
 
 import functions.setting.setting_utils as su
 from functions.setting.atomic import read_json_lines
 from functions.setting.errors import InputError
 from functions.training.checkpoints import Checkpoints
-from training_fakes import journal_lines, losses, run, tensorboard
-
 
 SCALARS = {'loss', 'huber', 'bending_energy', 'error_mm', 'error_mm_0-2'}
 IMAGES = {'Fixed_Images', 'Moving_Images'} | {
-    kind + letter for kind in ('GroundTruth_', 'RegNet_', 'Difference_') for letter in 'XYZ'}
+    kind + letter for kind in ('GroundTruth_', 'RegNet_', 'Difference_') for letter in 'XYZ'
+}
 TRE = {'tre_mm', 'tre_median_mm', 'tre_p95_mm', 'tre_before_mm'}
 
 
@@ -28,13 +29,13 @@ def test_training_writes_what_a_person_looks_for(setting):
     assert all(np.isfinite(line['error_mm']) and line['gradient_norm'] > 0 for line in lines['train'])
     folder = su.address_generator(setting, 'ModelFolder')
     assert {'log.jsonl', 'log.txt', 'log_im.txt', 'setting0.txt', 'about0.json', 'Saved', 'Plots'} <= set(
-        os.listdir(folder))
+        os.listdir(folder)
+    )
     assert os.path.getsize(os.path.join(folder, 'Plots', 'training_curve.png')) > 1000
     with open(os.path.join(folder, 'log_im.txt')) as stream:
         assert 'SemiEpoch=0, Chunk=0, lead-in' in stream.read()
     # TensorBoard holds the numbers of the JSON lines.
-    extra = {'train': {'learning_rate', 'queue_fill', 'wait_share', 'gradient_norm', 'semi_epoch'},
-             'validation': TRE}
+    extra = {'train': {'learning_rate', 'queue_fill', 'wait_share', 'gradient_norm', 'semi_epoch'}, 'validation': TRE}
     for kind in lines:
         scalars, images = tensorboard(setting, 'summary_' + kind)
         assert SCALARS | extra[kind] == set(scalars)
@@ -77,11 +78,12 @@ def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_
     assert line['gradient_huber'] > 0 and line['gradient_bending'] > 0
     weight = setting['NetworkTraining']['reg_weight']
     assert line['reg_weight_equal'] == pytest.approx(
-        weight * line['gradient_huber'] / line['gradient_bending'], rel=1e-5)
+        weight * line['gradient_huber'] / line['gradient_bending'], rel=1e-5
+    )
     difference = abs(line['gradient_huber'] - line['gradient_bending'])
     assert difference * 0.999 <= line['gradient_norm'] <= line['gradient_huber'] + line['gradient_bending']
     setting['current_experiment'] = 'without'
-    setting['NetworkTraining'].update(reg_weight=0., VoxelSize=[2, 2, 2])
+    setting['NetworkTraining'].update(reg_weight=0.0, VoxelSize=[2, 2, 2])
     run(setting, 1)
     other = journal_lines(setting, 'train')[0]
     assert other['gradient_bending'] == 0 and other['gradient_huber'] == pytest.approx(other['gradient_norm'])
@@ -92,7 +94,7 @@ def test_checkpoint_without_its_record_does_not_exist(setting):
     run(setting, 4)
     checkpoints = Checkpoints(setting)
     step = checkpoints.newest()
-    os.remove('{}-{}.json'.format(checkpoints.prefix, step))
+    os.remove(f'{checkpoints.prefix}-{step}.json')
     assert checkpoints.newest() is None
     with pytest.raises(InputError, match='no checkpoint of step'):
         checkpoints.path(step)
@@ -128,7 +130,7 @@ def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting):
 def test_a_warm_restart_may_go_on_counting(setting):
     setting['ClassBalanced'] = [2]
     setting['NetworkTraining'].update(LearningRate_Decay=0.5, NumberOfImagesPerChunk=6, SamplesPerImage=1)
-    run(setting, 8)     # six samples in the lead-in and in every semi-epoch, two a step
+    run(setting, 8)  # six samples in the lead-in and in every semi-epoch, two a step
     setting['current_experiment'] = 'second'
     setting['LoadedNetwork'] = {'NetworkLoad': 'tiny', 'itr_load': 'Auto', 'semi_epoch_load': 'Auto'}
     assert run(setting, 10).iteration == 10
@@ -157,7 +159,7 @@ def test_finished_training_started_again_changes_nothing(setting):
 def test_checkpoint_of_another_network_is_refused(setting, key, value):
     run(setting, 2)
     setting[key] = value
-    with pytest.raises(InputError, match='(?s){}.*--fresh'.format(key)):
+    with pytest.raises(InputError, match=f'(?s){key}.*--fresh'):
         run(setting, 4)
 
 
@@ -194,6 +196,7 @@ def test_frozen_statistics_are_no_longer_updated_and_are_what_the_validation_see
 def test_the_stored_statistics_stay_while_they_are_frozen(setting, frozen):
     from functions.tf_utils.sessions import open_session
     from functions.training.graph import TrainingGraph
+
     setting['NetworkTraining']['FreezeStatistics'] = 0.5
     graph = TrainingGraph(setting)
     statistics = [v for v in graph.model_variables if 'moving_' in v.op.name]
@@ -202,15 +205,14 @@ def test_the_stored_statistics_stay_while_they_are_frozen(setting, frozen):
         session.run(graph.initialise)
         before = session.run(statistics)
         # Without a learning rate nothing else changes: the loss seen by a frozen step is the validation's.
-        loss = session.run(graph.fetch_train, graph.feed(batch, 0., frozen))['loss']
+        loss = session.run(graph.fetch_train, graph.feed(batch, 0.0, frozen))['loss']
         after = session.run(statistics)
         if frozen:
-            assert loss == pytest.approx(session.run(graph.fetch_validation, graph.feed(batch))['loss'],
-                                         rel=1e-5)
+            assert loss == pytest.approx(session.run(graph.fetch_validation, graph.feed(batch))['loss'], rel=1e-5)
     assert statistics and all((a == b).all() == frozen for a, b in zip(before, after))
 
 
-class Batch(object):
+class Batch:
     """Two random pairs of 21 voxels."""
 
     random = np.random.RandomState(0)

@@ -1,4 +1,5 @@
 """Tiny training items that need no file, and what a training on them leaves."""
+
 import os
 
 import numpy as np
@@ -22,14 +23,21 @@ def make_item(setting, im_info, write=None):
     del setting, write
     random = random_state('training test', im_info['cn'], im_info['dsmooth'])
     shape = (24, 26, 25)
-    image = 500. * smooth_noise(random, shape, 1.5) - 500.
-    shift = random.uniform(-2., 2.)
+    image = 500.0 * smooth_noise(random, shape, 1.5) - 500.0
+    shift = random.uniform(-2.0, 2.0)
     deformed = ndimage.shift(image, (0, 0, -shift), order=1, mode='nearest')
     dvf = np.zeros(shape + (3,), np.float32)
     dvf[..., 0] = shift
     ones = np.ones(shape, np.uint8)
-    values = dict(im=image.astype(np.int16), deformed_im=deformed.astype(np.int16), dvf=dvf, mask=ones,
-                  lung=ones, spacing=(1., 1., 1.), im_info=im_info)
+    values = {
+        'im': image.astype(np.int16),
+        'deformed_im': deformed.astype(np.int16),
+        'dvf': dvf,
+        'mask': ones,
+        'lung': ones,
+        'spacing': (1.0, 1.0, 1.0),
+        'im_info': im_info,
+    }
     return Item(**{name: values[name] for name in Item._fields})
 
 
