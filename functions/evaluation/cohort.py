@@ -39,7 +39,7 @@ def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, la
     :param tasks: list of :class:`Task`.
     :param folder: where the records go, one JSON file each. A record that was made from the same files
         (names, sizes, times) and landmarks by the same protocol is used again.
-    :param protocol: a name of :data:`functions.evaluation.protocols.PROTOCOLS`.
+    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: processes; None: one for every two processors.
     :param labels: labels of the lung masks to be compared one by one; None: all as one.
     :return: :class:`Cohort`.

@@ -1,7 +1,7 @@
 """The commands that look at results: --prepare ends with the gate, --evaluate and --report go on from there.
 Imports nothing heavy by itself."""
 
-from functions.evaluation.protocols import PROTOCOLS
+from functions.measure.protocols import PROTOCOLS
 
 COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
 

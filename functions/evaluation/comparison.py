@@ -8,10 +8,10 @@ import collections
 
 import numpy as np
 
-from functions.evaluation import tre
 from functions.evaluation.measures import pair_key, pair_name
 from functions.evaluation.significance import paired_wilcoxon
 from functions.evaluation.table import format_table
+from functions.measure import tre
 from functions.setting.errors import InputError, unknown_name
 
 SIGNIFICANT = 0.05

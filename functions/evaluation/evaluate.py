@@ -12,7 +12,6 @@ from functions.evaluation import comparison as compare
 from functions.evaluation import experiment_report, measures, plots, sources
 from functions.evaluation.cohort import Cohort, Task, evaluate_tasks, input_paths
 from functions.evaluation.gate import Gate, before_registration
-from functions.evaluation.protocols import get_protocol
 from functions.evaluation.references import References, run_references
 from functions.evaluation.report import registration_report
 from functions.evaluation.table import format_table
@@ -20,6 +19,7 @@ from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
 from functions.image.transforms import as_affine, read_transform
 from functions.image.volume_io import read_image
+from functions.measure.protocols import get_protocol
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json, write_text
 from functions.setting.errors import InputError, RegNetError
@@ -71,7 +71,7 @@ def evaluate(
     :param experiments: list of :class:`functions.evaluation.results.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
     :param affine_by: see :func:`functions.evaluation.references.run_references`.
-    :param protocol: a name of :data:`functions.evaluation.protocols.PROTOCOLS`.
+    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: pairs measured at a time; None: as the steps choose.
     :param capture_range: mm, see :class:`functions.evaluation.comparison.Comparison`; None: all landmarks.
     :param labels: labels of the lung masks to be compared one by one; None: all as one.

@@ -22,7 +22,7 @@ def folder_report(folder, read_chest, landmarks=None, protocol='dirlab'):
     :param read_chest: function (path of a CT, grid=None) -> (image in HU, lung mask): on the grid of the
         image, or at 1 mm where it is not the given one (results may be on either).
     :param landmarks: paths of the points of the fixed and of the moving image, or None.
-    :param protocol: a name of :data:`functions.evaluation.protocols.PROTOCOLS`.
+    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :return: path of the page.
     :raises MissingFileError: no finished registration, or its images are not where they were.
     :raises InputError: the record of something else, or landmarks that cannot be used.

@@ -17,12 +17,12 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import ndimage
 
-from functions.evaluation import tre
 from functions.evaluation.landmarks import read_landmarks, source_geometry
 from functions.evaluation.table import format_table
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask
 from functions.image.volume_io import array_view, read_image
+from functions.measure import tre
 from functions.setting import setting_utils as su
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
@@ -131,10 +131,13 @@ def _look(setting, pair, tolerance, images):
     expected = record.expected_tre.get(pair[0]['cn']) if known else None
     row = row._replace(expected=expected, note='' if expected is not None else 'no expected value')
     readings = other_readings(_grid(setting, pair[0]))
-    try:
-        tre.check_expected(errors, expected, tolerance)
-    except InputError as error:
-        return row._replace(problem=f'{error}{_explanation(points, expected, tolerance, readings)}')
+    if expected is not None and abs(numbers['mean'] - expected) > tolerance:
+        problem = (
+            f'The TRE before registration is {numbers["mean"]:.2f} mm; {expected:.2f} ± {tolerance:.2f} mm is expected. '
+            'Check for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped or '
+            'swapped axis, or landmarks of another case.'
+        )
+        return row._replace(problem=problem + _explanation(points, expected, tolerance, readings))
     if not images:
         return row
     return _compare_with_images(setting, pair, points, row, readings)

@@ -9,11 +9,11 @@ import re
 
 import numpy as np
 
-from functions.evaluation import intensity, overlap, regularity, tre
-from functions.evaluation.protocols import get_protocol
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.resample import resample_to, warp
 from functions.image.transforms import as_affine, total_dvf
+from functions.measure import overlap, regularity, similarity, tre
+from functions.measure.protocols import get_protocol
 from functions.setting.atomic import read_json, write_json
 from functions.setting.errors import InputError
 
@@ -48,7 +48,7 @@ def measure(
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
     :param affine: linear sitk.Transform from fixed to moving that came before the DVF: p -> T(p + u(p)).
     :param labels: labels of the masks to compare one by one; None: all non-zero voxels as one.
-    :param protocol: name of the convention, :data:`functions.evaluation.protocols.PROTOCOLS`.
+    :param protocol: name of the convention, :data:`functions.measure.protocols.PROTOCOLS`.
     :param jacobian: image of the Jacobian determinant of the DVF where it is at hand; None: computed.
     :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be
         measured: landmarks (n, fixed positions, true and estimated displacement, error, error_base: before
@@ -99,13 +99,13 @@ def _from_images(images, dvf, affine, labels, protocol, jacobian):
     registered = dvf is not None or affine is not None
     total = total_dvf(affine, dvf, fixed) if registered else None
     start = resample_to(images.moving, fixed, 'linear', _AIR)
-    found = {'intensity': {'before': intensity.summary(fixed, start, mask)}}
+    found = {'intensity': {'before': similarity.summary(fixed, start, mask)}}
     if dvf is not None:
         jacobian = jacobian_determinant_of(dvf) if jacobian is None else jacobian
         found['regularity'] = regularity.summary(jacobian, mask, protocol)
     if registered:
         moved = warp(images.moving, total, 'linear', _AIR) if images.moved is None else images.moved
-        found['intensity']['after'] = intensity.summary(fixed, moved, mask)
+        found['intensity']['after'] = similarity.summary(fixed, moved, mask)
     if images.moving_mask is not None:
         found['overlap'] = {
             'before': overlap.summary(mask, resample_to(images.moving_mask, fixed, 'nearest', 0), labels)

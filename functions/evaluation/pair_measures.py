@@ -1,8 +1,8 @@
 """Everything that is measured on one registered pair: the rows of its table."""
 
-from functions.evaluation import regularity, tre
 from functions.image.masks import read_mask
 from functions.image.volume_io import read_image
+from functions.measure import regularity, tre
 from functions.setting import setting_utils as su
 
 COLUMNS = ('TRE mm', 'std', 'median', 'p95', 'folding %', 'seconds')
@@ -21,7 +21,7 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
     """
     errors = [
         ('before registration', tre.error_vectors(fixed_points, moving_points), {}),
-        ('best constant shift', tre.best_constant_shift(fixed_points, moving_points, 'median'), {}),
+        ('best constant shift', tre.best_constant_shift(fixed_points, moving_points), {}),
     ]
     if training_fields is not None:
         errors.append(

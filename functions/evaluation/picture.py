@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from functions.evaluation import planes as pl
-from functions.evaluation import regularity, tre
 from functions.evaluation.cells import DPI, EDGE, Cells, make_layout
 from functions.image.dvf import jacobian_determinant_of, require_dvf
 from functions.image.geometry import Geometry
+from functions.measure import regularity, tre
 from functions.setting.atomic import publish
 from functions.setting.errors import InputError
 

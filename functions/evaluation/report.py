@@ -11,12 +11,12 @@ from functions.evaluation import page
 from functions.evaluation.cells import LUNG_WINDOW
 from functions.evaluation.measures import pair_name
 from functions.evaluation.table import mean_std
-from functions.evaluation.tre import THRESHOLDS
 from functions.evaluation.views import Views, curves_png, success_png
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.points import index_to_world
 from functions.image.resample import warp
 from functions.image.transforms import total_dvf
+from functions.measure.tre import THRESHOLDS
 
 MOST_FOLDED = 2000  # marks of folded voxels that are drawn
 _AIR = -1000.0

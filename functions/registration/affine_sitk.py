@@ -12,6 +12,8 @@ from functions.image.geometry import Geometry, grid_resampler
 from functions.image.threads import itk_threads
 from functions.image.transforms import affine_from_matrix
 from functions.image.volume_io import array_view
+from functions.measure import similarity
+from functions.measure.masked_values import unless_empty
 from functions.setting.errors import InputError
 from functions.setting.seeds import random_state
 
@@ -70,13 +72,7 @@ def correlation(fixed, moving, transform=None, mask=None):
     resampler.SetDefaultPixelValue(float(array_view(moving).min()))
     if transform is not None:
         resampler.SetTransform(transform)
-    moved, still = array_view(resampler.Execute(moving)), array_view(fixed)
-    if mask is not None:
-        inside = array_view(mask) != 0
-        moved, still = moved[inside], still[inside]
-    moved, still = [a - a.mean(dtype=np.float64) for a in (moved, still)]
-    norm = np.sqrt((moved**2).sum() * (still**2).sum())
-    return float((moved * still).sum() / norm) if norm > 0 else 0.0
+    return similarity.correlation(fixed, resampler.Execute(moving), unless_empty(mask), if_constant=0.0)
 
 
 # ---- where to begin

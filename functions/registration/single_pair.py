@@ -15,6 +15,7 @@ from functions.image.masks import require_nonempty
 from functions.image.resample import resample_to, warp
 from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
+from functions.measure import regularity, similarity
 from functions.preprocessing.load import LOWEST
 from functions.registration import measures
 from functions.registration.affine import register_affine, require_overlap
@@ -236,10 +237,12 @@ def _register(
             fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian, inside, clock.seconds
         )
         shown = fixed.native if grid == 'native' else fixed.image
-        found = measures.intensities(shown, moving.native, moved, inside, linear, OUTSIDE)
-        found.update(measures.regularity(jacobian, dvf, inside), measured_inside=inside_name or 'the whole fixed image')
+        found = similarity.before_and_after(shown, moving.native, moved, inside, linear, OUTSIDE)
+        found.update(
+            regularity.field_summary(jacobian, dvf, inside), measured_inside=inside_name or 'the whole fixed image'
+        )
         if target != work:
-            found['folding_percent_at_1_mm'] = measures.folding(
+            found['folding_percent_at_1_mm'] = regularity.folding(
                 dvf_algebra.jacobian_determinant_of(work_field), fixed.masks.get(inside_name)
             )
         if correction is not None:

@@ -102,7 +102,7 @@ def test_evaluation_gate_stops_what_one_list_has(packs, name, which):
     with pytest.raises(InputError) as caught:
         opened.require()
     text = str(caught.value)
-    assert f'should be {expected:.2f} ± 0.05 mm' in text
+    assert f'{expected:.2f} ± 0.05 mm is expected' in text
     assert f'{opened.rows[0].tre:.2f} mm' in text
     assert f'{name} in the {where} landmarks' in text.replace(' (DIR-Lab)', '')
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_images import image_of, rotation
+from oblique_images import image_of, rotation
 
 from functions.evaluation import landmarks
 from functions.image import point_rows

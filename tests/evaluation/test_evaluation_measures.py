@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_images import IDENTITY, affine_dvf, image_of, points_inside, positions
+from oblique_images import IDENTITY, affine_dvf, image_of, points_inside, positions
 
-from functions.evaluation import measures, overlap, tre
-from functions.evaluation.protocols import PROTOCOLS
+from functions.evaluation import measures
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.resample import warp
+from functions.measure import overlap, tre
+from functions.measure.protocols import PROTOCOLS
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
 PAIR = [{'data': 'Phantom_4D', 'cn': 3, 'type_im': 0}, {'data': 'Phantom_4D', 'cn': 3, 'type_im': 5}]
@@ -102,7 +103,7 @@ def test_evaluation_measures_equal_simpleitks(images):
         measure = sitk.LabelOverlapMeasuresImageFilter()
         measure.Execute(mask, image)
         assert record['overlap'][name]['mask']['dice'] == pytest.approx(measure.GetDiceCoefficient())
-        assert record['overlap'][name]['mask']['mean'] == pytest.approx(overlap.surface_distances(mask, image)['mean'])
+        assert record['overlap'][name]['mask']['mean'] == pytest.approx(overlap.summary(mask, image)['mask']['mean'])
     assert record['seconds'] == 1.5 and 'tre' not in record
     assert record['protocol_text'] == PROTOCOLS['dirlab'].text
 

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_images import IDENTITY, affine_dvf, image_of, positions, rotation
+from oblique_images import IDENTITY, affine_dvf, image_of, positions, rotation
 
 from functions.evaluation import cells, picture
 from functions.evaluation import planes as pl

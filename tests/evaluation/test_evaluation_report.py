@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from evaluation_experiment import make_cases, pairs_of, register, setting_in, train
-from evaluation_images import IDENTITY, affine_dvf, image_of, positions
+from oblique_images import IDENTITY, affine_dvf, image_of, positions
 from PIL import Image
 
 from functions.evaluation import evaluate as ev

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from evaluation_images import image_of
 from matplotlib import pyplot
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from oblique_images import image_of
 
 from functions.evaluation.viewer import SliceViewer, slice_aspect, view3d_image
 from functions.setting.errors import InputError, UnknownNameError

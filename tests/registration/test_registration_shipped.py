@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from functions.evaluation.tre import error_vectors
+from functions.measure.regularity import folding
+from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
 from functions.registration import register
-from functions.registration.measures import folding
 from functions.registration.model_folder import DEFAULT_SET, SETS, named_set, open_model
 from functions.setting.atomic import read_json
 

@@ -1,4 +1,4 @@
-"""Small images of awkward geometry for the tests of evaluation."""
+"""Small images of awkward geometry: oblique, anisotropic, away from the origin."""
 
 import numpy as np
 import SimpleITK as sitk

@@ -1,0 +1,1 @@
+"""How good a registration is: each measure once, for registration, training and evaluation."""

@@ -1,0 +1,73 @@
+"""Regularity of a deformation, from the Jacobian determinant J of p + u(p) inside a mask.
+
+========================  ==================================================================================
+Number                    Definition
+========================  ==================================================================================
+folding (%)               100 * voxels of the mask with J <= 0 / voxels of the mask
+std                       population standard deviation of J
+std_log                   population standard deviation of log(clip(J + offset, 1e-9, 1e9)); the offset is 0,
+                          and 3 under the protocol of Learn2Reg, which also leaves out two voxels at each side
+                          of the grid
+========================  ==================================================================================
+
+J is that of the physical mapping, whatever the direction of the grid
+(:func:`functions.image.dvf.jacobian_determinant`); ITK's own filter ignores direction and is not used.
+"""
+
+import numpy as np
+
+from functions.measure.masked_values import as_array, unless_empty, values_inside
+from functions.measure.protocols import get_protocol
+
+
+def folding(jacobian, mask=None):
+    """Percentage of voxels whose Jacobian determinant is not positive.
+
+    :param jacobian, mask: images on one grid, or arrays [z, y, x] of one shape; mask None: everywhere.
+    :raises InputError: grids or shapes that differ, an empty mask, or values that are not finite.
+    """
+    return summary(jacobian, mask)['folding']
+
+
+def summary(jacobian, mask=None, protocol='dirlab'):
+    """Dictionary of n and folded (voxels), folding (%), mean, std, std_log, min and max of J.
+
+    :param jacobian, mask: as for :func:`folding`, with the same errors.
+    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
+    """
+    protocol = get_protocol(protocol)
+    (values,) = values_inside({'the Jacobian': jacobian}, mask, protocol.border)
+    folded = int(np.count_nonzero(values <= 0))
+    return {
+        'n': int(values.size),
+        'folded': folded,
+        'folding': 100.0 * folded / values.size,
+        'mean': float(values.mean()),
+        'std': float(values.std()),
+        'std_log': float(np.log(np.clip(values + protocol.log_offset, 1e-9, 1e9)).std()),
+        'min': float(values.min()),
+        'max': float(values.max()),
+    }
+
+
+def field_summary(jacobian, dvf, mask=None):
+    """What ``results.json`` says of a field.
+
+    :param jacobian, dvf: images of the Jacobian determinant and of the displacement (mm) on one grid.
+    :param mask: mask on that grid; None or empty: everywhere.
+    :return: {'folding_percent', 'jacobian': {min, max, mean, std}, 'displacement_mm': {median, p95, max}}.
+    """
+    mask = unless_empty(mask)
+    numbers = summary(jacobian, mask)
+    vectors = as_array(dvf)
+    vectors = vectors.reshape(-1, 3) if mask is None else vectors[as_array(mask) != 0]
+    length = np.sqrt(np.square(vectors.astype(np.float32)).sum(axis=-1))
+    return {
+        'folding_percent': numbers['folding'],
+        'jacobian': {key: numbers[key] for key in ('min', 'max', 'mean', 'std')},
+        'displacement_mm': {
+            'median': float(np.median(length)),
+            'p95': float(np.percentile(length, 95)),
+            'max': float(length.max()),
+        },
+    }
