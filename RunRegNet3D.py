@@ -2,9 +2,9 @@
 
     python RunRegNet3D.py
 
-Run unedited, it makes breathing thoraxes of its own, trains ``unet1`` at stage 4 on artificial deformations of some of them,
-registers one it has never seen and prints how far the landmarks are off before and after. Edit the block below for your
-own data; every setting in it can also be overridden on the command line (``--help``).
+Run unedited, it makes breathing thoraxes of its own, trains ``unet1`` at stage 4 on artificial deformations of some of
+them, registers one it has never seen and prints how far the landmarks are off before and after. Edit the block below
+for your own data; every setting in it can also be overridden on the command line (``--help``).
 """
 
 import argparse
@@ -53,7 +53,7 @@ def settings_block(arguments, changes=None):
     )
     setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
 
-    # ---- artificial deformations: the experiment of the stage, and which categories of it ('Resp', 'NoResp', 'SingleOnly', ...)
+    # ---- artificial deformations: the experiment of the stage, and its categories ('Resp', 'NoResp', 'SingleOnly' ...)
     setting['AGMode'] = changes.get('AGMode', 'Resp')
     suggested = su.suggested_stage_setting(stage, setting['AGMode'])
     deform_exp = suggested['deform_exp']
@@ -78,15 +78,15 @@ def settings_block(arguments, changes=None):
             'TestingSpacing': 'RS1',
         }
     ]
-    # The phantom is small here: with the published border of two control points nothing of the coarse grids would be left, and
-    # its new shapes (NextIm) are to stay thoraxes.
+    # The phantom is small here: with the published border of two control points nothing of the coarse grids would be
+    # left, and its new shapes (NextIm) are to stay thoraxes.
     small = {
         'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5,
         'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
         'NextIm_MaxDeform': 8,
     }
 
-    # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': its newest checkpoint)
+    # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': newest checkpoint)
     setting['BaseReg'] = 'Identity'  # no affine registration before the network
     su.load_registration_setting(setting, changes.get('stage_list', changes.get('ImagePyramidSchedule', [stage])))
     setting['network_dict'] = {

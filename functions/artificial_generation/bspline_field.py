@@ -114,7 +114,8 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
     largest = np.abs(coefficients).max()
     if largest == 0:
         raise InputError(
-            f'A border of {[int(b) for b in border]} control points (z, y, x) leaves nothing of a B-spline grid of {list(shape)} '
+            f'A border of {[int(b) for b in border]} control points (z, y, x) leaves nothing of a B-spline grid of '
+            f'{list(shape)} '
             '(z, y, x).'
         )
     if largest > upper * maximum:

@@ -87,7 +87,7 @@ def single_frequency_page(setting, cn):
         ),
         [[Panel(side, 3.6, 0, 0, 'right' if column == 2 else None) for column in range(3)] for _ in range(3)],
     )
-    for column, (spacing, image, lung, field) in enumerate(made):
+    for column, (spacing, image, _, field) in enumerate(made):
         axes = page.anatomy(
             0, column, f'Grid spacing {spacing:g} mm: deformed image', coronal, image, scale_bar=column == 0
         )
@@ -385,14 +385,14 @@ def draw(output, cn=1, show=True):
     except OSError as error:
         raise DiskError(f'Cannot make the folder {output}: {error.strerror}.') from error
     paths = []
-    with tqdm(total=1 + len(PAGES), desc='Phantom', unit='step', disable=not show) as bar:
-        with setting_with_case(cn) as setting:
+    bar = tqdm(total=1 + len(PAGES), desc='Phantom', unit='step', disable=not show)
+    with bar, setting_with_case(cn) as setting:
+        bar.update()
+        for name, page in PAGES.items():
+            bar.set_description(name)
+            paths.append(os.path.join(output, name))
+            page(setting, cn).save(paths[-1])
             bar.update()
-            for name, page in PAGES.items():
-                bar.set_description(name)
-                paths.append(os.path.join(output, name))
-                page(setting, cn).save(paths[-1])
-                bar.update()
     return paths
 
 

@@ -87,7 +87,8 @@ class Identity:
     @property
     def name(self):
         """Short name for logs and errors."""
-        return f'{self.deform_exp} {self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
+        image = f'{self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn}'
+        return f'{self.deform_exp} {image} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
 
     def address(self, request, **changes):
         """``address_generator`` with the arguments of this item."""

@@ -67,7 +67,7 @@ def produce(setting, im_info, verify=False):
         )[0]:
             item_files.write_item(identity, make_deformed(identity, moving))
     except RegNetError as error:
-        raise _named(error, identity)
+        raise _named(error, identity) from error
     return True, reason
 
 
@@ -94,7 +94,7 @@ def _get(setting, im_info, write, use_files):
                 item_files.write_item(identity, made)
             found = made.deformed, made.dvf
     except RegNetError as error:
-        raise _named(error, identity)
+        raise _named(error, identity) from error
     return _item(identity, moving, *found)
 
 

@@ -62,7 +62,7 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
             else:
                 phase, done = 'grown one-sided', rng.uniform() > 1 - DONE_PROBABILITY
                 axis = iteration % 3
-                dilation.within(mask, block, 4, lambda part: dilation.one_sided(part, axis))
+                dilation.within(mask, block, 4, lambda part: dilation.one_sided(part, axis))  # noqa: B023 (called at once)
             if done:
                 available[component][block] = False
             if record is not None:

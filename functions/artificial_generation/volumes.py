@@ -39,7 +39,8 @@ def require_working_grid(image, path):
     """
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
         raise InputError(
-            f'{path} has the direction {tuple(round(v, 4) for v in image.GetDirection())}; images for artificial generation must have identity '
+            f'{path} has the direction {tuple(round(v, 4) for v in image.GetDirection())}; images for artificial '
+            'generation must have identity '
             'direction '
             '(functions.preprocessing.own_images prepares them).'
         )

@@ -133,8 +133,10 @@ def _look(setting, pair, tolerance, images):
     readings = other_readings(_grid(setting, pair[0]))
     if expected is not None and abs(numbers['mean'] - expected) > tolerance:
         problem = (
-            f'The TRE before registration is {numbers["mean"]:.2f} mm; {expected:.2f} ± {tolerance:.2f} mm is expected. '
-            'Check for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped or '
+            f'The TRE before registration is {numbers["mean"]:.2f} mm; {expected:.2f} ± {tolerance:.2f} mm is '
+            'expected. '
+            'Check for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped '
+            'or '
             'swapped axis, or landmarks of another case.'
         )
         return row._replace(problem=problem + _explanation(points, expected, tolerance, readings))
@@ -207,7 +209,8 @@ def _compare_with_images(setting, pair, points, row, readings):
         if shares[best] >= inside + BETTER:
             return row._replace(
                 problem=(
-                    f'only {inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. Axis, direction or '
+                    f'only {inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. '
+                    'Axis, direction or '
                     'counting of the landmarks is not that of the images.'
                 )
             )
@@ -217,7 +220,8 @@ def _compare_with_images(setting, pair, points, row, readings):
         if shares[name] >= inside and min(gains) > BRIGHTER:
             return row._replace(
                 problem=(
-                    f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are set) where the '
+                    f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are '
+                    'set) where the '
                     f'landmarks would lie with {name}.'
                 )
             )

@@ -57,7 +57,8 @@ def read_landmarks(setting, pair_info, exact=True, check_inside=True):
     points = [_read_as_world(setting, request, path, pair_info[k]) for k, path in enumerate(paths)]
     if len(points[0]) != len(points[1]):
         raise InputError(
-            f'The landmarks of a pair must correspond: {paths[0]} has {len(points[0])}, {paths[1]} has {len(points[1])}.'
+            f'The landmarks of a pair must correspond: {paths[0]} has {len(points[0])}, {paths[1]} has '
+            f'{len(points[1])}.'
         )
     if check_inside:
         for k, path in enumerate(paths):

@@ -72,7 +72,8 @@ def versions():
     return [
         (
             'evaluated with',
-            f'Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, SimpleITK {sitk.Version.VersionString()}, matplotlib {matplotlib.__version__}',
+            f'Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, SimpleITK '
+            f'{sitk.Version.VersionString()}, matplotlib {matplotlib.__version__}',
         )
     ]
 

@@ -85,7 +85,8 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return image
 
     def __str__(self):
-        return f'size {tuple(self.size)}, spacing {tuple(round(v, 4) for v in self.spacing)}, origin {tuple(round(v, 3) for v in self.origin)}'
+        spacing, origin = tuple(round(v, 4) for v in self.spacing), tuple(round(v, 3) for v in self.origin)
+        return f'size {tuple(self.size)}, spacing {spacing}, origin {origin}'
 
 
 def grid_resampler(geometry, threads=None):

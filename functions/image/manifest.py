@@ -5,6 +5,7 @@ time and a checksum of their content. Work is skipped only when all of that hold
 means anything.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -125,10 +126,8 @@ def check_manifest(path, made_from, format_number, verify=False):
     except (KeyError, TypeError) as error:
         return False, f'{path} is not a manifest ({error})'
     if touched:
-        try:
+        with contextlib.suppress(DiskError):  # a read-only tree is checked by its checksums each time
             write_json(path, manifest)
-        except DiskError:
-            pass  # a read-only tree: checked by its checksums each time
     return True, ''
 
 

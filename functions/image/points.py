@@ -45,7 +45,8 @@ def registration_error(fixed_points, moving_points, dvf=None):
     moving_points = _points(moving_points, 'moving_points')
     if fixed_points.shape != moving_points.shape:
         raise InputError(
-            f'There are {len(fixed_points)} fixed and {len(moving_points)} moving points; they must correspond one to one.'
+            f'There are {len(fixed_points)} fixed and {len(moving_points)} moving points; they must correspond one '
+            'to one.'
         )
     reached = fixed_points if dvf is None else transform_points(fixed_points, dvf)
     return np.linalg.norm(reached - moving_points, axis=1)

@@ -58,8 +58,8 @@ def network_function(description):
     :param detailed_summary: also write slice images of the feature maps.
     :param use_keras: refused with a ValueError when true.
     :param options: ``normalise`` and ``noise_key`` of :func:`functions.network.builder.build`.
-    :return: [n, z', y', x', 3] float32, the displacement in (x, y, z); {description.offset} voxels smaller than the images at each
-        end of each axis.
+    :return: [n, z', y', x', 3] float32, the displacement in (x, y, z); {description.offset} voxels smaller than
+        the images at each end of each axis.
     """
     return network
 
@@ -124,7 +124,8 @@ def _static_shape(description, layer, images, tensor):
                 shape[axis] = description.sizes(side)[layer.name]
             except ValueError as error:
                 raise ValueError(
-                    f'{error} Valid sides are {description.size_unit} * k + {description.size_offset}, at least {description.smallest_valid_size(1)}.'
+                    f'{error} Valid sides are {description.size_unit} * k + {description.size_offset}, at least '
+                    f'{description.smallest_valid_size(1)}.'
                 ) from None
     return shape
 

@@ -10,8 +10,9 @@ Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net 
 import collections
 
 Layer = collections.namedtuple('Layer', 'name kind inputs filters kernel padding dilation activation normalise margin')
-"""One row of a network's table. ``name`` is ``scope/layer``; ``kind`` is 'conv', 'pool', 'up', 'crop', 'down' or 'concat';
-``margin`` is the number of voxels removed by a 'crop', or of zero voxels added after an 'up', at each end of each axis."""
+"""One row of a network's table. ``name`` is ``scope/layer``; ``kind`` is 'conv', 'pool', 'up', 'crop', 'down' or
+'concat'; ``margin`` is the number of voxels removed by a 'crop', or of zero voxels added after an 'up', at each end of
+each axis."""
 
 INPUT = 'images'
 

@@ -178,7 +178,9 @@ def _notes(description, side):
     trainable, every = description.number_of_parameters()
     words = (
         f'{trainable:,} trainable parameters ({every:,} values with batch-norm statistics and fixed kernels). Input '
-        f'{cube(side)} \u00d7 2 channels (moving, fixed), DVF {cube(description.output_size(side))} \u00d7 3; valid sides are {description.size_unit}k + {description.size_offset}, at least {description.smallest_valid_size(1)}, each '
+        f'{cube(side)} \u00d7 2 channels (moving, fixed), DVF {cube(description.output_size(side))} \u00d7 3; valid '
+        f'sides are {description.size_unit}k + {description.size_offset}, at least '
+        f'{description.smallest_valid_size(1)}, each '
         'axis its own. In a box: layer, channels and size of its output; beside the boxes, in italics, the '
         f'scope. {_convolutions(description)}'
     )

@@ -59,7 +59,8 @@ def choose_landmarks(case):
     if len(points) < count:
         raise InputError(
             f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs, '
-            f"setting['Phantom']['Landmarks'] asks for {count}; ask for fewer or enlarge Size {list(case.patient.size)}."
+            f"setting['Phantom']['Landmarks'] asks for {count}; ask for fewer or enlarge Size "
+            f'{list(case.patient.size)}.'
         )
     points = points[: CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))

@@ -109,7 +109,8 @@ def _slice(name):
         row, column = cosines[:3] / np.linalg.norm(cosines[:3]), cosines[3:] / np.linalg.norm(cosines[3:])
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         raise InputError(
-            f'{name} is no slice of a CT volume (position, orientation or size cannot be read): {str(error).strip().splitlines()[-1]}'
+            f'{name} is no slice of a CT volume (position, orientation or size cannot be read): '
+            f'{str(error).strip().splitlines()[-1]}'
         ) from error
     if len(reader.GetSize()) > 2 and reader.GetSize()[2] != 1:
         raise InputError(f'{name} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.')
@@ -157,7 +158,8 @@ def _sorted(folder, slices):
         turned = max(np.abs(other[key] - first[key]).max() for key in ('normal', 'row'))
         if other['size'] != first['size'] or turned > 1e-3:
             raise InputError(
-                f'{folder}: {_name(first)} and {_name(other)} have different sizes or orientations; a volume needs equal '
+                f'{folder}: {_name(first)} and {_name(other)} have different sizes or orientations; a volume needs '
+                'equal '
                 'slices (move a scout view away).'
             )
     slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))

@@ -32,7 +32,8 @@ def raw_problem(path, grid):
     if present == expected:
         return None
     return (
-        f'{path} has {present} bytes; {grid_text(grid)} voxels of int16 (x y z of this case) are {expected} bytes. Download or unpack it '
+        f'{path} has {present} bytes; {grid_text(grid)} voxels of int16 (x y z of this case) are {expected} bytes. '
+        'Download or unpack it '
         'again.'
     )
 

@@ -41,7 +41,8 @@ def read_dirlab(path, grid):
     rows = read_rows(path)
     if np.any(rows != np.rint(rows)):
         raise InputError(
-            f'{path} must hold whole voxel numbers; row {1 + int(np.flatnonzero((rows != np.rint(rows)).any(axis=1))[0])} does not (millimetres?).'
+            f'{path} must hold whole voxel numbers; row '
+            f'{1 + int(np.flatnonzero((rows != np.rint(rows)).any(axis=1))[0])} does not (millimetres?).'
         )
     outside = np.flatnonzero(((rows < 1) | (rows > np.array(grid[0]))).any(axis=1))
     if len(outside):

@@ -129,7 +129,8 @@ def _checked(record, pack):
         ]
         if counts and min(counts)[0] < max(counts)[0]:
             problems.append(
-                f'{min(counts)[1]} holds {min(counts)[0]} landmarks, {max(counts)[1]} holds {max(counts)[0]}; they must correspond.'
+                f'{min(counts)[1]} holds {min(counts)[0]} landmarks, {max(counts)[1]} holds {max(counts)[0]}; they '
+                'must correspond.'
             )
     for file in pack.extra.values():
         count = len(pack_landmarks.read_values(file.path))

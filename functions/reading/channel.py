@@ -80,7 +80,8 @@ class Channel:
                 remaining = self._remaining(began, timeout)
                 if remaining is not None and remaining <= 0:
                     raise ReaderTimeout(
-                        f'No batch within {self.patience if timeout is None else timeout:.3g} s; the reader is {self._doing} since {time.monotonic() - self._last_sign:.1f} s.'
+                        f'No batch within {self.patience if timeout is None else timeout:.3g} s; the reader is '
+                        f'{self._doing} since {time.monotonic() - self._last_sign:.1f} s.'
                     )
                 self._changed.wait(remaining)
             thing = self._things.popleft()

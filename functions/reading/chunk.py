@@ -71,7 +71,8 @@ class Chunk:
         rows = self.rows[first : first + batch_size]
         if len(rows) == 0:
             raise InputError(
-                f'Chunk {self.chunk} of semi-epoch {self.semi_epoch} has {self.n_samples} samples; sample {first} does not exist.'
+                f'Chunk {self.chunk} of semi-epoch {self.semi_epoch} has {self.n_samples} samples; sample {first} '
+                'does not exist.'
             )
         chosen = [self.held[row[1]] for row in rows]
         images, dvf, weight = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
@@ -135,9 +136,7 @@ class ChunkLoader:
         :return: :class:`Chunk`.
         :raises ItemError: an item failed. InputError: no sample can be drawn.
         """
-        for growing in self.parts(semi_epoch, chunk, watch, lead_in):
-            pass
-        return growing
+        return list(self.parts(semi_epoch, chunk, watch, lead_in))[-1]
 
     def parts(self, semi_epoch, chunk, watch=None, lead_in=False):
         """The same as :meth:`load`, as a generator of the one :class:`Chunk`: it comes every time it has

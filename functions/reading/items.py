@@ -95,7 +95,8 @@ def require_files(setting, im_info_list):
                 break
     if missing:
         raise MissingFileError(
-            f'never_generate_image is set and {total} of {len(im_info_list)} items are not on disk; the first is {missing[0]} ({missing[1]}).'
+            f'never_generate_image is set and {total} of {len(im_info_list)} items are not on disk; the first is '
+            f'{missing[0]} ({missing[1]}).'
         )
 
 

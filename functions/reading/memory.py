@@ -66,9 +66,12 @@ def require_memory(needed, available, options):
     if available is None or needed.total <= available:
         return
     raise InputError(
-        f'{options.train_mode} needs {needed.total / GIB:.2f} GiB but {available / GIB:.2f} GiB are available: {needed.chunks / GIB:.2f} GiB for chunks of '
-        f'NumberOfImagesPerChunk={options.images_per_chunk} images ({needed.chunk / GIB:.2f} GiB each), {needed.index / GIB:.2f} GiB for the patch centres, '
+        f'{options.train_mode} needs {needed.total / GIB:.2f} GiB but {available / GIB:.2f} GiB are available: '
+        f'{needed.chunks / GIB:.2f} GiB for chunks of '
+        f'NumberOfImagesPerChunk={options.images_per_chunk} images ({needed.chunk / GIB:.2f} GiB each), '
+        f'{needed.index / GIB:.2f} GiB for the patch centres, '
         f'{needed.item / GIB:.2f} GiB for an image being made, '
-        f'{needed.batches / GIB:.2f} GiB for batches (MaxQueueSize={options.queue_size}, BatchSize={options.batch_size}, {needed.batch / GIB:.3f} GiB each). '
+        f'{needed.batches / GIB:.2f} GiB for batches (MaxQueueSize={options.queue_size}, '
+        f'BatchSize={options.batch_size}, {needed.batch / GIB:.3f} GiB each). '
         'Reduce these settings or R.'
     )

@@ -46,7 +46,8 @@ class ChunkOrder:
         """Positions in the full list of the items of a chunk, in reading order."""
         if not 0 <= chunk < self.number_of_chunks:
             raise InputError(
-                f'Chunk {chunk} does not exist: {self.n_items} items in chunks of {self.images_per_chunk} give chunks 0 to {self.number_of_chunks - 1} (start_chunk).'
+                f'Chunk {chunk} does not exist: {self.n_items} items in chunks of {self.images_per_chunk} give '
+                f'chunks 0 to {self.number_of_chunks - 1} (start_chunk).'
             )
         if self.randomness:
             state = (

@@ -4,8 +4,8 @@ Two threads work ahead of the training. The loader reads the next chunk while th
 cutter cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and
 the loader begins with the chunk after the next only when the current one has been dropped, so at most two
 chunks and the queue are in memory. Whole images and the lead-in of a training are served while their chunk is
-still being read (see :mod:`functions.reading.chunk`). The batches and their order depend on settings and position only, never on
-the timing of the threads.
+still being read (see :mod:`functions.reading.chunk`). The batches and their order depend on settings
+and position only, never on the timing of the threads.
 """
 
 import logging

@@ -206,6 +206,7 @@ def _check_transform(transform, method):
     if not (_VOLUMES[0] <= volume <= _VOLUMES[1] and stretch.min() >= 1 / _STRETCH and stretch.max() <= _STRETCH):
         raise InputError(
             f'The affine transform ({method}) is degenerate: it changes volumes by a factor of {volume:.3g} '
-            f'and lengths by {stretch.min():.3g} to {stretch.max():.3g}. Accepted: {_VOLUMES[0]} to {_VOLUMES[1]} and {1 / _STRETCH:.2g} to {_STRETCH}. Give masks, '
+            f'and lengths by {stretch.min():.3g} to {stretch.max():.3g}. Accepted: {_VOLUMES[0]} to {_VOLUMES[1]} '
+            f'and {1 / _STRETCH:.2g} to {_STRETCH}. Give masks, '
             'another method, or none.'
         )

@@ -119,7 +119,8 @@ def _require_inside(points, geometry, name, role):
     outside = ((index < -0.5) | (index > np.array(geometry.size) - 0.5)).any(axis=1)
     if outside.any():
         raise InputError(
-            f'{name}: {int(outside.sum())} of {len(points)} points lie outside the {role} image (the first: {np.round(points[np.argmax(outside)], 2).tolist()} mm; the image: {geometry}). '
+            f'{name}: {int(outside.sum())} of {len(points)} points lie outside the {role} image (the first: '
+            f'{np.round(points[np.argmax(outside)], 2).tolist()} mm; the image: {geometry}). '
             'Are they in mm, '
             'of this image, and is the direction right?'
         )

@@ -58,7 +58,8 @@ def read_pairs(path):
             pair = _pair(path, number, dict(zip(header, row)))
             if pair.name in names:
                 raise InputError(
-                    f'{path}: lines {names[pair.name]} and {number} are both called {pair.name!r}; give each a name of its '
+                    f'{path}: lines {names[pair.name]} and {number} are both called {pair.name!r}; give each a name '
+                    'of its '
                     'own.'
                 )
             names[pair.name] = number

@@ -43,7 +43,8 @@ def remove_folding(dvf, mask=None, least=LEAST):
     while jacobian.min() < least:
         if rounds == _ROUNDS:
             raise InputError(
-                f'The field still folds after {rounds} rounds of smoothing ({int(np.count_nonzero(jacobian <= 0))} voxels); this is no '
+                f'The field still folds after {rounds} rounds of smoothing ({int(np.count_nonzero(jacobian <= 0))} '
+                'voxels); this is no '
                 'field of a trained '
                 'network. Register without --diffeomorphic and look at it.'
             )

@@ -66,7 +66,8 @@ def choose_tiles(description, shape, memory):
             return list(itertools.product(*[axis_spans(description, side, t) for side, t in zip(shape, tile)]))
     smallest = [min(side for _, side in of_axis) for of_axis in cuts]
     raise InputError(
-        f'{description.name} needs {description.peak_bytes(smallest) / 1e9:.1f} GB for its smallest tile {tuple(smallest)}, and {memory / 1e9:.1f} GB may be used; free memory or '
+        f'{description.name} needs {description.peak_bytes(smallest) / 1e9:.1f} GB for its smallest tile '
+        f'{tuple(smallest)}, and {memory / 1e9:.1f} GB may be used; free memory or '
         "raise the setting 'MaximumMemory' (bytes)."
     )
 

@@ -359,9 +359,9 @@ def _case_numbers(where, description):
     cases = description.get('CNList', description.get('cases', 1))
     if isinstance(cases, int) and not isinstance(cases, bool) and cases >= 1:
         return list(range(1, cases + 1))
-    if isinstance(cases, (list, tuple)) and cases:
-        if all(isinstance(item, int) and not isinstance(item, bool) and item >= 1 for item in cases):
-            return list(cases)
+    listed = isinstance(cases, (list, tuple)) and cases
+    if listed and all(isinstance(item, int) and not isinstance(item, bool) and item >= 1 for item in cases):
+        return list(cases)
     raise InputError(f"{where}: 'cases' must be how many there are, or a list of case numbers from 1; got {cases!r}.")
 
 

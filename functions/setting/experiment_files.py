@@ -159,7 +159,8 @@ def get_global_step(setting, requested_global_step, current_experiment):
     text = str(requested_global_step)
     if isinstance(requested_global_step, bool) or not re.match(r'^\d+$', text):
         raise InputError(
-            f"GlobalStepLoad {requested_global_step!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole number."
+            f"GlobalStepLoad {requested_global_step!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole "
+            'number.'
         )
     return text
 

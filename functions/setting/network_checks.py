@@ -133,6 +133,7 @@ def _checkpoint_problems(setting, where, entry):
         return [f'{where}.NetworkLoad: {experiment} has no checkpoint in {os.path.dirname(prefix)}.']
     if step.isdigit() and int(step) not in steps:
         return [
-            f'{where}.GlobalStepLoad: {experiment} has no checkpoint of step {step} in {os.path.dirname(prefix)}; there is {join_numbers(steps)}.'
+            f'{where}.GlobalStepLoad: {experiment} has no checkpoint of step {step} in {os.path.dirname(prefix)}; '
+            f'there is {join_numbers(steps)}.'
         ]
     return []

@@ -21,8 +21,8 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
 
     GPU memory grows as needed instead of being taken whole, so that two processes can share a card.
 
-    :param threads: intra-op and inter-op threads; None takes the cores this process may use; 1 makes runs repeat bit for
-        bit, unless an earlier session of this process had more: TensorFlow sizes the pool inside operations once.
+    :param threads: intra-op and inter-op threads; None takes the cores this process may use; 1 makes runs repeat bit
+        for bit, unless an earlier session of this process had more: TensorFlow sizes the pool inside operations once.
     :param mixed_precision: float16 where it is safe and the processor has it (the setting ``MixedPrecision``); training
         needs :func:`loss_scaling` too.
     :param xla: let XLA compile what it can (the setting ``XLA``); pays off on a GPU when sizes stay the same.

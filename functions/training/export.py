@@ -99,7 +99,7 @@ def main(words=None):
     parser.add_argument('--resumable', action='store_true', help='keep what the training needs to go on')
     arguments = parser.parse_args(words)
     try:
-        print('Written: {}'.format(export(arguments.source, arguments.target, arguments.step, arguments.resumable)))
+        print(f'Written: {export(arguments.source, arguments.target, arguments.step, arguments.resumable)}')
     except RegNetError as error:
         print(error, file=sys.stderr)
         return 2

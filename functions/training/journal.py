@@ -27,7 +27,7 @@ class Journal:
         self.path = os.path.join(folder, 'log.jsonl')
         self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
         self._keep_until(state['iteration'], bool(state.get('validation_pending')))
-        self._stream = open(self.path, 'a', encoding='utf-8')
+        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the journal)
         first = state['samples'] + 1
         self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first)
         self._validation = SummaryWriter(

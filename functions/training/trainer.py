@@ -116,7 +116,8 @@ def _start_state(setting, checkpoints, newest):
     for key, value in state['network'].items():
         if network[key] != value:
             raise InputError(
-                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}. Choose another experiment '
+                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}. '
+                'Choose another experiment '
                 '(--experiment NAME), or begin this one anew (--fresh).'
             )
     return state

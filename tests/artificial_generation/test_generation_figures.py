@@ -241,9 +241,9 @@ def test_a_phantom_that_fails_is_one_clear_error(tmp_path, monkeypatch):
         'run',
         lambda command, **_: subprocess.CompletedProcess(command, 1, stdout='Phantom: 0%\nThe disk is full.\n'),
     )
-    with pytest.raises(RegNetError, match='Phantom case 2 could not be made: The disk is full.'):
-        with figures.setting_with_case(2):
-            pass
+    refused = pytest.raises(RegNetError, match='Phantom case 2 could not be made: The disk is full.')
+    with refused, figures.setting_with_case(2):
+        pass
 
 
 def test_bad_inputs(root, tmp_path):

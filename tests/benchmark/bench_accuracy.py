@@ -186,7 +186,8 @@ def sanity(model, pair):
             image.SetOrigin((np.array(image.GetOrigin()) + shift).tolist())
         found = field(fixed, moved, lung, moved_lung)[inside]
         print(
-            f'translation {shift}: found {np.round(found.mean(axis=0), 2).tolist()} on average, median error {np.median(np.linalg.norm(found - shift, axis=1)):.2f} mm'
+            f'translation {shift}: found {np.round(found.mean(axis=0), 2).tolist()} on average, median error '
+            f'{np.median(np.linalg.norm(found - shift, axis=1)):.2f} mm'
         )
     moving, moving_lung = pair.image('moving'), pair.image('moving_lung')
     there = register(fixed, moving, model, affine='none', fixed_lung=lung, moving_lung=moving_lung).dvf
@@ -194,7 +195,9 @@ def sanity(model, pair):
     from functions.image.dvf import compose
 
     print(
-        f'swapped: there and back again misses by {np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)):.2f} mm (median; there alone moves by {np.median(np.linalg.norm(array_view(there)[inside], axis=1)):.2f})'
+        'swapped: there and back again misses by '
+        f'{np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)):.2f} mm (median; there alone '
+        f'moves by {np.median(np.linalg.norm(array_view(there)[inside], axis=1)):.2f})'
     )
 
 

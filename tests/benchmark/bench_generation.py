@@ -113,7 +113,7 @@ def measure(size, only):
         rng = np.random.RandomState(0)
         seconds = timed(lambda: mixed_frequency.select(edges, arrays[1], rng, 200, (20,) * 3))
         show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
-        del field, vectors, dvf, transform, context, edges, arrays
+        field = vectors = dvf = transform = context = edges = arrays = None  # memory
         info = {
             'data': 'Phantom_4D',
             'type_im': 0,

@@ -198,7 +198,8 @@ def main():
             for graph in GRAPHS
         ]
         print(
-            f'{name:12s} step     {SIDES[name][1]:3d}^3  {peaks[0] / 1e9:7.2f} GB of peak memory; reference graph {peaks[1] / 1e9:.2f} GB, {peaks[0] / float(peaks[1]):.2f} of it',
+            f'{name:12s} step     {SIDES[name][1]:3d}^3  {peaks[0] / 1e9:7.2f} GB of peak memory; reference graph '
+            f'{peaks[1] / 1e9:.2f} GB, {peaks[0] / float(peaks[1]):.2f} of it',
             flush=True,
         )
 

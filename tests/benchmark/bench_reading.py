@@ -212,7 +212,8 @@ def measure(arguments):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     load = f'{os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else 'unknown'
     print(
-        f'{arguments.images} images of {arguments.size}^3, batches of {BATCH_SIZE}, one core; load of the machine {load}'
+        f'{arguments.images} images of {arguments.size}^3, batches of {BATCH_SIZE}, one core; load of the machine '
+        f'{load}'
     )
     infos, items = make_items(arguments.images, arguments.size)
     print('{:58s} {:>10s} {:>8s} {:6s} {:>9s}'.format('', 'measured', 'at most', '', 'naive'))

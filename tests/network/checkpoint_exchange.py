@@ -34,14 +34,11 @@ def check(folder):
         with SeededNetwork(name, checkpoint=os.path.join(folder, name + '.ckpt')) as network:
             difference = float(np.abs(network(seeded_images(SIDES[name])) - expected).max())
         failed += not difference < TOLERANCE
+        verdict = '' if difference < TOLERANCE else ': TOO MUCH'
+        largest = float(np.abs(expected).max())
         print(
-            '{}: its checkpoint of another TensorFlow, on {}: DVFs of up to {:.2f} mm differ by at most {:.1e} mm{}'.format(
-                name,
-                version(),
-                float(np.abs(expected).max()),
-                difference,
-                '' if difference < TOLERANCE else ': TOO MUCH',
-            )
+            f'{name}: its checkpoint of another TensorFlow, on {version()}: '
+            f'DVFs of up to {largest:.2f} mm differ by at most {difference:.1e} mm{verdict}'
         )
     return failed
 

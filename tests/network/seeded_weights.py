@@ -79,7 +79,8 @@ def golden_path(name):
 
 
 def main():
-    """Write the golden DVFs and the checkpoint of unet1 anew (after a wanted change): python -m tests.network.seeded_weights"""
+    """Write the golden DVFs and the checkpoint of unet1 anew (after a wanted change): python -m "
+    "tests.network.seeded_weights"""
     os.makedirs(GOLDEN, exist_ok=True)
     for name in sorted(SIDES):
         with SeededNetwork(name) as network:

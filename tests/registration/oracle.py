@@ -30,7 +30,7 @@ def rotation(degrees=(12.0, -8.0, 15.0)):
     return np.array(turn.GetMatrix()).reshape(3, 3)
 
 
-def grid_image(size, spacing, direction=np.eye(3), centre=CENTRE):
+def grid_image(size, spacing, direction=((1, 0, 0), (0, 1, 0), (0, 0, 1)), centre=CENTRE):
     """Empty float32 image of this grid, its middle at ``centre``."""
     image = sitk.Image([int(n) for n in size], sitk.sitkFloat32)
     image.SetSpacing([float(s) for s in spacing])

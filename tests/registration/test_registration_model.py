@@ -96,9 +96,9 @@ def test_volumes_on_two_grids_are_refused(checkpoint):
 
 def test_damaged_weights_are_noticed(tmp_path):
     damaged = write_checkpoint(str(tmp_path / 'net.ckpt'), damaged=True)
-    with TrainedNetwork(damaged, MODEL, threads=1) as network:
-        with pytest.raises(InputError, match='weights are damaged'):
-            network.predict(*pair((21, 21, 21)))
+    refused = pytest.raises(InputError, match='weights are damaged')
+    with TrainedNetwork(damaged, MODEL, threads=1) as network, refused:
+        network.predict(*pair((21, 21, 21)))
 
 
 def test_checkpoint_of_something_else_is_refused_by_name(tmp_path):
