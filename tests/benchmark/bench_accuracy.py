@@ -94,8 +94,8 @@ class PairFiles:
     def measure(self, dvf):
         """Landmark errors (mm) and folding (%) in the lung; dvf None: no registration."""
         from functions.image.dvf import jacobian_determinant_of
+        from functions.measure.regularity import folding
         from functions.measure.tre import error_vectors
-        from functions.registration.measures import folding
 
         errors = np.linalg.norm(error_vectors(self.points[0], self.points[1], dvf), axis=1)
         folded = 0.0 if dvf is None else folding(jacobian_determinant_of(dvf), self.image('fixed_lung'))
