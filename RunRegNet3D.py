@@ -239,7 +239,7 @@ def prepare(setting, arguments):
                     )
                 )
     if not setting['only_generate_image']:
-        from functions.registration.pair import check_pairs
+        from functions.registration.data_set_pairs import check_pairs
 
         names = {experiment['MaskToZero'] for experiment in setting['deform_exp'].values()}
         check_pairs(setting, testing_pairs(setting), setting.get('InputMask') or names.pop())
@@ -284,7 +284,7 @@ def register_and_evaluate(setting, networks):
     from functions.evaluation.pair_measures import COLUMNS, measure_pair, training_fields
     from functions.evaluation.picture import registration_picture
     from functions.evaluation.table import format_table
-    from functions.registration.pair import register_pair
+    from functions.registration.data_set_pairs import register_pair
     from functions.setting.atomic import write_json, write_text
 
     training = su.get_im_info_list_from_train_mode(setting, 'Training')
@@ -393,7 +393,7 @@ def run(arguments):
     prepare(setting, arguments)
     if setting['only_generate_image']:
         return None
-    from functions.registration.pair import open_networks
+    from functions.registration.data_set_pairs import open_networks
     from functions.training.checkpoints import Checkpoints
     from functions.training.trainer import train
 

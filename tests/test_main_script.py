@@ -58,7 +58,7 @@ def test_only_generating_makes_everything_even_on_the_fly(words, expected, monke
         return BatchReport([], [], [], [], [], 0.0)
 
     monkeypatch.setattr('functions.artificial_generation.batch.generate_batch', generate)
-    monkeypatch.setattr('functions.registration.pair.check_pairs', lambda *arguments: None)
+    monkeypatch.setattr('functions.registration.data_set_pairs.check_pairs', lambda *arguments: None)
     RunRegNet3D.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
     assert asked == expected
 

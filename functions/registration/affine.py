@@ -21,7 +21,7 @@ from functions.image.geometry import Geometry, require_same_grid
 from functions.image.masks import require_nonempty
 from functions.image.transforms import as_affine, matrix_and_offset, read_transform
 from functions.image.volume_io import array_view
-from functions.registration import affine_sitk
+from functions.registration import simpleitk_affine
 from functions.setting.errors import InputError, MissingFileError, unknown_name
 
 LOGGER = logging.getLogger(__name__)
@@ -77,16 +77,16 @@ def register_affine(
     for name, image, mask in (('fixed', fixed, fixed_mask), ('moving', moving, moving_mask)):
         _check_image(name, image, mask)
     require_overlap(fixed, moving)
-    small_fixed, small_moving = affine_sitk.small_image(fixed), affine_sitk.small_image(moving)
+    small_fixed, small_moving = simpleitk_affine.small_image(fixed), simpleitk_affine.small_image(moving)
     inside, moving_inside = [
-        None if mask is None else affine_sitk.small_mask(mask) for mask in (fixed_mask, moving_mask)
+        None if mask is None else simpleitk_affine.small_mask(mask) for mask in (fixed_mask, moving_mask)
     ]
-    before = affine_sitk.correlation(small_fixed, small_moving, None, inside)
+    before = simpleitk_affine.correlation(small_fixed, small_moving, None, inside)
     if method == 'none':
         return AffineResult(sitk.AffineTransform(3), method, before, before, time.time() - start)
     if method == 'elastix':
-        images = [affine_sitk.without_less_than_air(image) for image in (fixed, moving)]
-        initial = affine_sitk.initial_translation(small_fixed, small_moving, inside, moving_inside)
+        images = [simpleitk_affine.without_less_than_air(image) for image in (fixed, moving)]
+        initial = simpleitk_affine.initial_translation(small_fixed, small_moving, inside, moving_inside)
         transform = by_elastix.affine(
             images[0],
             images[1],
@@ -99,13 +99,13 @@ def register_affine(
             program_folder=program_folder,
         )
     elif method == 'sitk':
-        initial = affine_sitk.initial_translation(small_fixed, small_moving, inside, moving_inside)
-        transform = affine_sitk.affine(small_fixed, small_moving, inside, moving_inside, initial)
+        initial = simpleitk_affine.initial_translation(small_fixed, small_moving, inside, moving_inside)
+        transform = simpleitk_affine.affine(small_fixed, small_moving, inside, moving_inside, initial)
     else:
         transform = read_affine(method)
     _check_transform(transform, method)
     require_overlap(fixed, moving, transform)
-    after = affine_sitk.correlation(small_fixed, small_moving, transform, inside)
+    after = simpleitk_affine.correlation(small_fixed, small_moving, transform, inside)
     result = AffineResult(transform, method, before, after, time.time() - start)
     LOGGER.info('Affine registration (%s): correlation %.4f before, %.4f after, %.1f s', *result[1:])
     if not after > before:

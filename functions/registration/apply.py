@@ -10,7 +10,7 @@ from functions.image.point_files import read_points, write_points
 from functions.image.resample import warp
 from functions.image.transforms import apply_inverse_to_points
 from functions.image.volume_io import WRITABLE, array_view, read_image, write_image
-from functions.registration.results import INVERSE, geometry_of_record, read_field, read_results
+from functions.registration.result_folder import INVERSE, geometry_of_record, read_field, read_results
 from functions.setting.errors import InputError, unknown_name
 
 LOGGER = logging.getLogger(__name__)

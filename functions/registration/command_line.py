@@ -123,7 +123,7 @@ def find_models(stages, where_to_run=None):
     :param stages: stages wanted; None: every stage there is one for.
     :raises InputError: none, several for a stage, or no pyramid that they make up.
     """
-    from functions.registration.model_folder import trained_models
+    from functions.registration.network_pyramid import trained_models
 
     root = su.root_address_generator(where_to_run or 'Auto')['log_root_folder'] + 'RegNet'
     found = trained_models(root)
@@ -164,21 +164,21 @@ def _options(arguments):
 
 def _model(arguments):
     """(model, stages, threads, memory in bytes) for
-    :func:`functions.registration.model_folder.open_model`."""
+    :func:`functions.registration.network_pyramid.open_model`."""
     memory = None if arguments.memory is None else arguments.memory * 1e9
     if memory is not None and not memory > 0:
         raise InputError(f'--memory {arguments.memory:g} is not possible; give GB, above 0.')
     model = arguments.model
     if model is None:
-        from functions.registration.model_folder import DEFAULT_SET, named_set
+        from functions.registration.network_pyramid import DEFAULT_SET, named_set
 
         model = DEFAULT_SET if named_set(DEFAULT_SET) else find_models(arguments.stages, arguments.where_to_run)
     return model, arguments.stages, arguments.threads, memory
 
 
 def _register(arguments):
-    from functions.registration import cohort
-    from functions.registration.model_folder import open_model
+    from functions.registration import pair_lists
+    from functions.registration.network_pyramid import open_model
 
     fixed, moving = arguments.register
     masks = {name: getattr(arguments, name) for name in _MASKS if getattr(arguments, name) is not None}
@@ -187,7 +187,7 @@ def _register(arguments):
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
     with open_model(*_model(arguments)) as model:
-        found, record = cohort.register_into(
+        found, record = pair_lists.register_into(
             arguments.output,
             fixed,
             moving,
@@ -208,13 +208,13 @@ def _register(arguments):
 
 
 def _pairs(arguments):
-    from functions.registration import cohort
+    from functions.registration import pair_lists
 
     given = ['--' + name for name in _MASKS if getattr(arguments, name) is not None]
     if given:
         raise InputError(f'{given[0]} is for --register; with --pairs masks are columns of the CSV file.')
-    pairs = cohort.read_pairs(arguments.pairs)
-    outcomes = cohort.register_pairs(
+    pairs = pair_lists.read_pairs(arguments.pairs)
+    outcomes = pair_lists.register_pairs(
         pairs,
         arguments.output,
         *_model(arguments),

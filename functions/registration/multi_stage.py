@@ -12,7 +12,7 @@ from functions.image import dvf as dvf_algebra
 from functions.image import masks, resample
 from functions.image.transforms import total_dvf
 from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
-from functions.registration.box import box_of, continued, cut
+from functions.registration.mask_box import box_of, continued, cut
 from functions.setting.errors import InputError
 from functions.setting.schema import STAGE_LISTS
 
@@ -67,7 +67,7 @@ def register_images(
     :param original: (image, affine) that ``moving`` was resampled from, image(affine(p)); affine None: not at
         all. At stage 1, the moving image is then interpolated once instead of twice.
     :param margins: dictionary stage -> mm around both masks outside which nothing is looked at (see
-        :mod:`functions.registration.box`; the field fades out there), or None: everything is.
+        :mod:`functions.registration.mask_box`; the field fades out there), or None: everything is.
     :return: :class:`RegistrationResult`.
     :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see
         :func:`check_field`).

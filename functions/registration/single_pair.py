@@ -19,11 +19,11 @@ from functions.measure import regularity, similarity
 from functions.preprocessing.load import LOWEST
 from functions.registration import measures
 from functions.registration.affine import register_affine, require_overlap
-from functions.registration.box import box_of, continued, cut
-from functions.registration.model_folder import Model, open_model
+from functions.registration.folding_removal import remove_folding
+from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
+from functions.registration.mask_box import box_of, continued, cut
 from functions.registration.multi_stage import register_images
-from functions.registration.regular import remove_folding
-from functions.registration.scans import isotropic_scan, mask_on, read_scan
+from functions.registration.network_pyramid import Model, open_model
 from functions.setting.errors import unknown_name
 
 LOGGER = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def register(
     :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or
         sitk.Image, in HU (or HU plus 1024, which is said); any grids.
     :param model: folder of an experiment, list of folders, dictionary stage -> folder, dictionary stage ->
-        opened network, or a :class:`functions.registration.model_folder.Model`; opened ones stay open.
+        opened network, or a :class:`functions.registration.network_pyramid.Model`; opened ones stay open.
     :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1], each stage once or several times in a row ([4, 4, 2, 1]
         runs the network of stage 4 again on what its first pass left); None: all that ``model`` has.
     :param fixed_lung, fixed_torso, moving_lung, moving_torso: masks (file or image) on the grids of their
@@ -117,7 +117,7 @@ def register(
     :param composition: 'exact', or 'additive' as the published code adds fields.
     :param diffeomorphic: correct the field where it folds; what that changes is in the measures.
     :param threads: of TensorFlow, ITK and elastix; None: all cores.
-    :param memory: bytes one forward pass may use; see :func:`functions.registration.model_folder.open_model`.
+    :param memory: bytes one forward pass may use; see :func:`functions.registration.network_pyramid.open_model`.
     :param affine_folder: keeps what elastix wrote.
     :param on_fields: called with (affine transform or None, nonrigid field, total field) as soon as they are
         known, in another thread, so that they can be written while the moving image is being warped.

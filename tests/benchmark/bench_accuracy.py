@@ -37,8 +37,8 @@ def phantom_pair(folder, cn):
 
 def real_pair(folder, source, largest, number):
     """Write a scan that breathes."""
-    from functions.registration.box import box_of, cut
-    from functions.registration.scans import isotropic_scan, read_scan
+    from functions.registration.input_scan import isotropic_scan, read_scan
+    from functions.registration.mask_box import box_of, cut
     from tests.benchmark.real_breathing import RealBreathing
 
     scan = isotropic_scan(read_scan(source, 'fixed'), 'Lung')

@@ -64,7 +64,7 @@ def unavoidable(paths, affine, folder, stages):
     from functions.image import dvf, resample, transforms
     from functions.image.geometry import Geometry
     from functions.image.volume_io import array_view, image_from_array, read_image, write_image
-    from functions.registration.box import box_of, continued, cut
+    from functions.registration.mask_box import box_of, continued, cut
 
     fixed, moving, fixed_lung, moving_lung = [
         read_image(paths[name]) for name in ('fixed', 'moving', 'fixed_lung', 'moving_lung')
@@ -97,8 +97,8 @@ def compare(size, threads, folder):
     from functions.image.transforms import write_affine
     from functions.image.volume_io import read_image
     from functions.registration.affine import register_affine
-    from functions.registration.cohort import register_into
-    from functions.registration.model_folder import open_model
+    from functions.registration.network_pyramid import open_model
+    from functions.registration.pair_lists import register_into
 
     paths, models = make_pair(folder, size), make_models(folder)
     images = {name: read_image(path) for name, path in paths.items()}
@@ -162,8 +162,8 @@ def peak():
 
 def large_scan(folder, threads):
     """Register 512 x 512 x 500 voxels of 0.7 mm; print the peak memory."""
-    from functions.registration.cohort import register_into
-    from functions.registration.model_folder import open_model
+    from functions.registration.network_pyramid import open_model
+    from functions.registration.pair_lists import register_into
 
     paths = {}
     for role, seed in (('fixed', 0), ('moving', 1)):
@@ -206,7 +206,7 @@ def _large(folder, role, seed):
 def many_pairs(folder, threads):
     """Register the same small pair ten times in one process; print the memory after each."""
     from functions.registration import register
-    from functions.registration.model_folder import open_model
+    from functions.registration.network_pyramid import open_model
 
     paths, models = make_pair(folder, (148, 116, 148)), make_models(folder)
     masks = {name: path for name, path in paths.items() if name.endswith('lung')}

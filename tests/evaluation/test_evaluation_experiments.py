@@ -14,7 +14,7 @@ from functions.evaluation import cohort, results
 from functions.evaluation import evaluate as ev
 from functions.evaluation.results import open_experiment
 from functions.image.volume_io import array_view, read_image
-from functions.registration.pair import register_pair
+from functions.registration.data_set_pairs import register_pair
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, UnknownNameError
 

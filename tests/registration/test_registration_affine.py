@@ -14,7 +14,7 @@ from functions.elastix.transform_files import write_linear_transform
 from functions.image.geometry import Geometry
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.registration import affine as A
-from functions.registration import affine_sitk as S
+from functions.registration import simpleitk_affine as S
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
 METHODS = [

@@ -14,7 +14,7 @@ from oracle import CENTRE, GRIDS, chest_image, grid_image
 import RunRegNet3D
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
-from functions.registration import cohort, command_line
+from functions.registration import command_line, pair_lists
 from functions.setting.errors import InputError, MissingFileError
 
 
@@ -182,10 +182,10 @@ def test_models_are_found_where_training_puts_them(tmp_path, monkeypatch):
 
 
 def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkeypatch):
-    from functions.registration import model_folder
+    from functions.registration import network_pyramid
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model_folder, 'SETS', str(tmp_path / 'Experiments'))
+    monkeypatch.setattr(network_pyramid, 'SETS', str(tmp_path / 'Experiments'))
     folders = {stage: make_model(tmp_path / 'Experiments', f'S{stage}', stage) for stage in (4, 2)}
     parser = RunRegNet3D.parse_arguments
     # Without a set, the default is what training has left.
@@ -196,15 +196,15 @@ def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkey
     )
     for words in ([], ['--model', 'chest']):
         found = command_line._model(parser(['--register', 'a', 'b', '--output', 'o'] + words))[0]
-        with model_folder.open_model(found, [4]) as model:
+        with network_pyramid.open_model(found, [4]) as model:
             assert model.stages == [4] and os.path.samefile(model.folders[4], folders[4])
         # Nobody says which stages: the set does.
-        with model_folder.open_model(found) as model:
+        with network_pyramid.open_model(found) as model:
             assert model.stages == [4, 4, 2]
     with pytest.raises(InputError, match='no network for stage 1'):
-        model_folder.open_model('chest', [4, 2, 1])
+        network_pyramid.open_model('chest', [4, 2, 1])
     with pytest.raises(MissingFileError, match='does not exist'):
-        model_folder.open_model('chests')
+        network_pyramid.open_model('chests')
 
 
 # ---- lists of pairs
@@ -250,7 +250,7 @@ def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path
     times = os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns
     (tmp_path / 'out' / 'second' / 'results.json').unlink()
     list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), good_row(files, 'third')])
-    outcomes = cohort.register_pairs(
+    outcomes = pair_lists.register_pairs(
         path,
         str(tmp_path / 'out'),
         files[1],
@@ -267,22 +267,24 @@ def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path
 
 def test_results_of_other_files_are_not_taken_for_this_pairs(files, tmp_path):
     path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one')])
-    outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert outcomes[0].state == 'done'
     swapped = ','.join(
         ['one']
         + [str(files[0] / part) for part in ('moving.nii.gz', 'fixed.nii.gz', 'moving_lung.nrrd', 'fixed_lung.nrrd')]
     )
     list_of_pairs(files, tmp_path / 'pairs.csv', [swapped])
-    outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert outcomes[0].state == 'failed' and '--overwrite' in outcomes[0].reason
-    outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none', overwrite=True)
+    outcomes = pair_lists.register_pairs(
+        path, str(tmp_path / 'out'), files[1], threads=1, affine='none', overwrite=True
+    )
     assert outcomes[0].state == 'done'
 
 
 def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatch):
     path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one'), good_row(files, 'two')])
-    real, calls = cohort.register, []
+    real, calls = pair_lists.register, []
 
     def sometimes(*arguments, **options):
         calls.append(1)
@@ -290,8 +292,8 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
             raise RuntimeError('bad allocation')
         return real(*arguments, **options)
 
-    monkeypatch.setattr(cohort, 'register', sometimes)
-    outcomes = cohort.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    monkeypatch.setattr(pair_lists, 'register', sometimes)
+    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
     assert [o.state for o in outcomes] == ['failed', 'done'] and 'bad allocation' in outcomes[0].reason
 
 
@@ -308,15 +310,15 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
 )
 def test_lists_that_cannot_be_used(tmp_path, header, rows, text):
     with pytest.raises(InputError, match=text):
-        cohort.read_pairs(list_of_pairs(None, tmp_path / 'pairs.csv', rows, header))
+        pair_lists.read_pairs(list_of_pairs(None, tmp_path / 'pairs.csv', rows, header))
     with pytest.raises(MissingFileError):
-        cohort.read_pairs(str(tmp_path / 'none.csv'))
+        pair_lists.read_pairs(str(tmp_path / 'none.csv'))
 
 
 def test_paths_are_relative_to_the_list_and_pairs_get_a_name(tmp_path):
     path = list_of_pairs(
         None, tmp_path / 'pairs.csv', ['in/T00.nii.gz,in/T50.nii.gz,,', ',,,'], 'fixed,moving,fixed_lung,moving_torso'
     )
-    (pair,) = cohort.read_pairs(path)
+    (pair,) = pair_lists.read_pairs(path)
     assert pair.name == 'T50_to_T00'
     assert pair.files == {'fixed': str(tmp_path / 'in/T00.nii.gz'), 'moving': str(tmp_path / 'in/T50.nii.gz')}

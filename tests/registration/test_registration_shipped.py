@@ -10,7 +10,7 @@ from functions.measure.regularity import folding
 from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
 from functions.registration import register
-from functions.registration.model_folder import DEFAULT_SET, SETS, named_set, open_model
+from functions.registration.network_pyramid import DEFAULT_SET, SETS, named_set, open_model
 from functions.setting.atomic import read_json
 
 

@@ -10,9 +10,9 @@ from oracle import CENTRE, GRIDS, SETTING, Oracle, chest_image, grid_image
 
 from functions.phantom.case import Case
 from functions.registration import open_model, register
-from functions.registration.model_folder import Model
+from functions.registration.input_scan import isotropic_scan, read_scan
 from functions.registration.multi_stage import check_field
-from functions.registration.scans import isotropic_scan, read_scan
+from functions.registration.network_pyramid import Model
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
 

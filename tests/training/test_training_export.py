@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_fakes import losses, run
 
-from functions.registration.model import TrainedNetwork, read_model_setting
+from functions.registration.trained_network import TrainedNetwork, read_model_setting
 from functions.setting import setting_utils as su
 from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError

@@ -8,7 +8,7 @@ from oracle import GRIDS, SETTING, chest_image, grid_image, motion, points_of
 from functions.image.dvf import jacobian_determinant
 from functions.image.volume_io import image_from_array
 from functions.registration import register
-from functions.registration.regular import LEAST, remove_folding
+from functions.registration.folding_removal import LEAST, remove_folding
 from functions.setting.errors import InputError
 
 

@@ -14,7 +14,7 @@ from functions.elastix.programs import is_available
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points, write_points
 from functions.image.transforms import affine_from_matrix, write_affine
-from functions.registration import apply, register, results
+from functions.registration import apply, register, result_folder
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
 needs_elastix = pytest.mark.skipif(
@@ -48,7 +48,7 @@ def written(request, pair, tmp_path_factory):
         affine = str(folder / 'given.tfm')
         write_affine(AFFINE, affine)
     registration = registered(pair, affine)
-    results.write_results(registration, str(folder / 'out'), inverse=True)
+    result_folder.write_results(registration, str(folder / 'out'), inverse=True)
     return registration, str(folder / 'out')
 
 
@@ -236,11 +236,11 @@ def test_a_folder_that_holds_anything_is_left_alone(pair, tmp_path):
     registration = registered(pair, 'none')
     (tmp_path / 'notes.txt').write_text('mine')
     with pytest.raises(InputError, match='not empty'):
-        results.write_results(registration, str(tmp_path))
+        result_folder.write_results(registration, str(tmp_path))
     assert os.listdir(str(tmp_path)) == ['notes.txt']
-    results.write_results(registration, str(tmp_path), inverse=True, overwrite=True)
+    result_folder.write_results(registration, str(tmp_path), inverse=True, overwrite=True)
     assert (tmp_path / 'inverse.mha').exists() and (tmp_path / 'notes.txt').read_text() == 'mine'
-    results.write_results(registration, str(tmp_path), overwrite=True)
+    result_folder.write_results(registration, str(tmp_path), overwrite=True)
     assert not (tmp_path / 'inverse.mha').exists() and (tmp_path / 'notes.txt').read_text() == 'mine'
 
 
@@ -250,24 +250,24 @@ def test_a_failure_while_writing_leaves_nothing_behind(pair, tmp_path, monkeypat
     def fail(*arguments):
         raise InputError('no')
 
-    monkeypatch.setattr(results, 'write_elastix_transform', fail)
+    monkeypatch.setattr(result_folder, 'write_elastix_transform', fail)
     with pytest.raises(InputError):
-        results.write_results(registration, str(tmp_path / 'out'))
+        result_folder.write_results(registration, str(tmp_path / 'out'))
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_record_of_something_else_is_refused(tmp_path):
     (tmp_path / 'results.json').write_text('{"format": 99}')
     with pytest.raises(InputError, match='register anew'):
-        results.read_results(str(tmp_path))
+        result_folder.read_results(str(tmp_path))
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='is a file'):
-        results.require_free(str(tmp_path / 'file'))
+        result_folder.require_free(str(tmp_path / 'file'))
 
 
 def test_results_at_1_mm_count_voxel_numbers_on_the_fixed_image_all_the_same(pair, tmp_path):
     registration = registered(pair, 'none', grid='isotropic')
-    results.write_results(registration, str(tmp_path / 'out'))
+    result_folder.write_results(registration, str(tmp_path / 'out'))
     index = np.array([[22, 25, 13]])
     (tmp_path / 'points.txt').write_text('index\n1\n22 25 13\n')
     apply.apply_to_points(str(tmp_path / 'out'), str(tmp_path / 'points.txt'), str(tmp_path / 'there.csv'))

@@ -13,9 +13,9 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import total_dvf, write_affine
 from functions.image.volume_io import Geometry, read_image, write_image
 from functions.registration.affine import register_affine
-from functions.registration.box import margins_of
-from functions.registration.model import TrainedNetwork, read_model_setting
+from functions.registration.mask_box import margins_of
 from functions.registration.multi_stage import check_stages, register_images
+from functions.registration.trained_network import TrainedNetwork, read_model_setting
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
 from functions.setting.atomic import write_json

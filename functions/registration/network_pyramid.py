@@ -4,10 +4,10 @@ import collections
 import logging
 import os
 
-from functions.registration.box import margins_of
-from functions.registration.model import TrainedNetwork, read_model_setting
+from functions.registration.data_set_pairs import input_mask
+from functions.registration.mask_box import margins_of
 from functions.registration.multi_stage import check_stages
-from functions.registration.pair import input_mask
+from functions.registration.trained_network import TrainedNetwork, read_model_setting
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.checkpoint_records import record_problem

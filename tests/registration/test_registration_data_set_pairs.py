@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from oracle import SETTING, chest_image, grid_image, points_of
 
 from functions.image.volume_io import write_image
-from functions.registration.pair import check_pairs, read_pair, register_pair
+from functions.registration.data_set_pairs import check_pairs, read_pair, register_pair
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import MissingFileError

@@ -5,8 +5,8 @@ import pytest
 
 from functions.network.builder import build
 from functions.network.description import UNET1
-from functions.registration.model import TrainedNetwork, read_model_setting
-from functions.registration.pair import input_mask, open_networks
+from functions.registration.data_set_pairs import input_mask, open_networks
+from functions.registration.trained_network import TrainedNetwork, read_model_setting
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf

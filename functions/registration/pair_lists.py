@@ -8,8 +8,8 @@ import os
 import re
 import time
 
-from functions.registration.model_folder import open_model
-from functions.registration.results import Draft, inputs_of, is_done, read_results
+from functions.registration.network_pyramid import open_model
+from functions.registration.result_folder import Draft, inputs_of, is_done, read_results
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
@@ -78,8 +78,8 @@ def register_pairs(
     ``pairs.json`` in ``output`` says after every pair where it stands.
 
     :param pairs: file (see :func:`read_pairs`) or list of :class:`Pair`.
-    :param model, stages, threads, memory: see :func:`functions.registration.model_folder.open_model`.
-    :param inverse, overwrite: see :class:`functions.registration.results.Draft`.
+    :param model, stages, threads, memory: see :func:`functions.registration.network_pyramid.open_model`.
+    :param inverse, overwrite: see :class:`functions.registration.result_folder.Draft`.
     :param options: of :func:`functions.registration.register`.
     :return: list of :class:`Outcome`.
     """

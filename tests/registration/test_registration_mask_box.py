@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from functions.image.dvf import jacobian_determinant
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
-from functions.registration.box import FADE, box_of, continued, cut, margins_of
+from functions.registration.mask_box import FADE, box_of, continued, cut, margins_of
 from functions.setting.errors import InputError
 
 GRID = Geometry((40, 50, 60), (2.0, 2.0, 2.0), (5.0, -7.0, 11.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
