@@ -267,7 +267,7 @@ def phantom_cases(setting):
 
 def landmarks_of(setting, pair, images):
     """Landmarks of a pair (fixed, moving), or None where there are none: then no landmark error can be given."""
-    from functions.evaluation.landmarks import read_landmarks, synthetic_landmarks
+    from functions.evaluation.pair_landmarks import read_landmarks, synthetic_landmarks
     from functions.setting.errors import MissingFileError, UnknownNameError
 
     if images.true_dvf is not None:
@@ -281,9 +281,9 @@ def landmarks_of(setting, pair, images):
 
 def register_and_evaluate(setting, networks):
     """Register every testing pair, print its table and draw its picture."""
-    from functions.evaluation.pair_measures import COLUMNS, measure_pair, training_fields
-    from functions.evaluation.picture import registration_picture
-    from functions.evaluation.table import format_table
+    from functions.evaluation.pair_table import COLUMNS, measure_pair, training_fields
+    from functions.evaluation.registration_picture import registration_picture
+    from functions.evaluation.text_table import format_table
     from functions.registration.data_set_pairs import register_pair
     from functions.setting.atomic import write_json, write_text
 
@@ -332,7 +332,7 @@ def register_and_evaluate(setting, networks):
 
 def prepare_data(setting, arguments):
     """--prepare: make or convert a data set, then ask whether its landmarks and images speak of the same positions."""
-    from functions.evaluation.gate import before_registration, usual_pairs
+    from functions.evaluation.landmark_check import before_registration, usual_pairs
 
     data, cases = arguments.prepare, arguments.cases
     if data == 'Phantom_4D':

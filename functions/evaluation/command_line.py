@@ -75,10 +75,10 @@ def evaluate(setting, arguments, affine_by):
     :param affine_by: see :func:`functions.evaluation.references.run_references`.
     :raises InputError: the gate, or nothing to evaluate.
     """
-    from functions.evaluation.evaluate import evaluate as evaluate_all
-    from functions.evaluation.evaluate import gate_of
+    from functions.evaluation.evaluate_experiments import evaluate as evaluate_all
+    from functions.evaluation.evaluate_experiments import gate_of
+    from functions.evaluation.experiments import open_experiment
     from functions.evaluation.references import check_names
-    from functions.evaluation.results import open_experiment
 
     references = check_names(arguments.references)
     experiments = [open_experiment(setting, name, not arguments.setting) for name in arguments.evaluate]

@@ -1,6 +1,6 @@
 """Several methods on the same pairs: one table, with what is best and what differs by more than chance.
 
-Made from the records of :mod:`functions.evaluation.measures` alone. Only pairs that every method has are
+Made from the records of :mod:`functions.evaluation.pair_record` alone. Only pairs that every method has are
 compared; the others are listed.
 """
 
@@ -8,9 +8,9 @@ import collections
 
 import numpy as np
 
-from functions.evaluation.measures import pair_key, pair_name
+from functions.evaluation.pair_record import pair_key, pair_name
 from functions.evaluation.significance import paired_wilcoxon
-from functions.evaluation.table import format_table
+from functions.evaluation.text_table import format_table
 from functions.measure import tre
 from functions.setting.errors import InputError, unknown_name
 

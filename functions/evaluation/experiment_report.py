@@ -6,10 +6,10 @@ place there and whose ``value`` is all its digits.
 
 import collections
 
-from functions.evaluation import page
+from functions.evaluation import html_page as page
 from functions.evaluation.comparison import DIGITS, ranks
-from functions.evaluation.report import provenance
-from functions.evaluation.views import curves_png
+from functions.evaluation.registration_report import provenance
+from functions.evaluation.report_pictures import curves_png
 
 #: One picture: beginning of its caption, the caption, bytes of a PNG, and whether it needs the whole width.
 Picture = collections.namedtuple('Picture', 'strong caption png wide')
@@ -34,7 +34,7 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     :param path: file to write, ``.html``.
     :param content: dictionary of :func:`summary`.
     :param pictures: list of :class:`Picture`.
-    :param sources: list of (title, :class:`functions.evaluation.sources.Source`).
+    :param sources: list of (title, :class:`functions.evaluation.provenance.Source`).
     :param pages: (method, name of the pair) -> address, relative to this page, of the page of that
         registration.
     """

@@ -3,9 +3,9 @@
 import json
 import os
 
-from functions.evaluation.measures import Images, file_name, measure, write_record
-from functions.evaluation.report import registration_report
-from functions.evaluation.sources import Source, versions
+from functions.evaluation.pair_record import Images, file_name, measure, write_record
+from functions.evaluation.provenance import Source, versions
+from functions.evaluation.registration_report import registration_report
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
 from functions.image.volume_io import read_image

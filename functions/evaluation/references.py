@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from functions.elastix import registration as by_elastix
 from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.cohort import Task, image_path, stamp
-from functions.evaluation.measures import pair_name
+from functions.evaluation.measured_pairs import Task, image_path, stamp
+from functions.evaluation.pair_record import pair_name
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import warp
@@ -40,7 +40,7 @@ FORMAT_NUMBER = 1  # raise by hand when the same inputs give other results
 #: name -> resolutions of the B-spline, None: none.
 METHODS = collections.OrderedDict([('affine', None), ('bspline_1', 1), ('bspline_3', 3)])
 
-#: tasks: list of :class:`functions.evaluation.cohort.Task`; failures: (method, name of the pair, what
+#: tasks: list of :class:`functions.evaluation.measured_pairs.Task`; failures: (method, name of the pair, what
 #: happened); missing: texts about what was left out.
 References = collections.namedtuple('References', 'tasks failures missing')
 _Job = collections.namedtuple('_Job', 'setting pair names affine_by threads overrides')

@@ -6,7 +6,7 @@ import os
 import SimpleITK as sitk
 
 import functions.setting.setting_utils as su
-from functions.evaluation.results import result_address
+from functions.evaluation.experiments import result_address
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array

@@ -13,7 +13,7 @@ from raw_packs import GRIDS, Patient, small_record, write_4dct, write_copd, writ
 
 import functions.setting.setting_utils as su
 import RunRegNet3D
-from functions.evaluation.landmarks import read_landmarks
+from functions.evaluation.pair_landmarks import read_landmarks
 from functions.image.geometry import Geometry
 from functions.image.point_files import write_points
 from functions.image.resample import warp

@@ -9,10 +9,10 @@ import pytest
 import SimpleITK as sitk
 
 from functions.evaluation import comparison as co
-from functions.evaluation import plots
-from functions.evaluation.measures import measure
+from functions.evaluation import comparison_plots as plots
+from functions.evaluation.pair_record import measure
 from functions.evaluation.significance import paired_wilcoxon
-from functions.evaluation.table import format_table
+from functions.evaluation.text_table import format_table
 from functions.setting.errors import InputError, UnknownNameError
 
 

@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from evaluation_experiment import STEP, make_cases, pairs_of, register, setting_in, train
 
 import functions.setting.setting_utils as su
-from functions.evaluation import cohort, results
-from functions.evaluation import evaluate as ev
-from functions.evaluation.results import open_experiment
+from functions.evaluation import evaluate_experiments as ev
+from functions.evaluation import experiments as found_experiments
+from functions.evaluation import measured_pairs
+from functions.evaluation.experiments import open_experiment
 from functions.image.volume_io import array_view, read_image
 from functions.registration.data_set_pairs import register_pair
 from functions.setting.atomic import write_json
@@ -43,11 +44,11 @@ def test_evaluation_experiments_are_found_by_their_own_settings(folder):
     assert found.pairs == pairs_of(setting)
     for task, pair in zip(found.tasks, found.pairs):
         assert task.pair == pair and task.seconds == 1.5 and task.affine is None
-        assert task.dvf == results.result_address(setting, 'dvf_s0', pair, STEP)
+        assert task.dvf == found_experiments.result_address(setting, 'dvf_s0', pair, STEP)
         assert os.path.isfile(task.moved)
     # A newer settings file counts, and the roots are those of today.
     su.write_setting(dict(setting_in(folder, 'Sub/own', cases=(2, 5)), RootFolder='/gone/', DataFolder='/gone/'))
-    assert results.settings_number(setting, 'Sub/own') == 1
+    assert found_experiments.settings_number(setting, 'Sub/own') == 1
     newer = open_experiment(present, 'Sub/own')
     assert newer.missing == ['Sub/own has no result for Phantom_4D case 5 0-5'] and len(newer.tasks) == 1
     assert newer.setting['DataFolder'] == setting['DataFolder']
@@ -79,13 +80,13 @@ def test_evaluation_experiments_synthetic_results_have_folders_of_their_own(fold
     setting = setting_in(folder, 'synthetic')
     item = {'data': 'Phantom_4D', 'cn': 1, 'type_im': 0, 'deform_exp': '3D_max20_D14_K', 'dsmooth': 1}
     setting.update(read_pair_mode='synthetic', DVFPad_S1=0)
-    path = results.result_address(setting, 'dvf_s0', [item, dict(item)], '40')
+    path = found_experiments.result_address(setting, 'dvf_s0', [item, dict(item)], '40')
     assert path.endswith('/Dsmooth1/DVF_S0.mha') and '/Results/Phantom_4D/3D_max20_D14_K/' in path
-    paths = cohort.input_paths(setting, [item, dict(item)])
+    paths = measured_pairs.input_paths(setting, [item, dict(item)])
     # What was deformed is not the original but the new image made from it; of dsmooth 0 it is the original.
     assert 'NextIm' in paths['moving'] and 'NextLung' in paths['moving_lung'] and 'Deformed' in paths['fixed']
     item['dsmooth'] = 0
-    paths = cohort.input_paths(setting, [item, dict(item)])
+    paths = measured_pairs.input_paths(setting, [item, dict(item)])
     assert paths['moving'] == su.address_generator(setting, 'OriginalIm', data='Phantom_4D', cn=1, stage=1)
 
 
@@ -110,7 +111,7 @@ def test_evaluation_experiments_are_what_registration_writes(folder, tmp_path):
     found = open_experiment(setting, 'written')
     assert found.missing == [] and found.step == STEP
     assert found.tasks[0].seconds == pytest.approx(written.seconds)
-    record = cohort.evaluate_tasks(setting, found.tasks, str(tmp_path), n_workers=1).records[0]
+    record = measured_pairs.evaluate_tasks(setting, found.tasks, str(tmp_path), n_workers=1).records[0]
     assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.1)
 
 
@@ -190,10 +191,10 @@ def test_evaluation_experiments_without_a_common_pair(folder):
 
 
 def test_evaluation_experiments_facts_beside_a_result(folder, tmp_path):
-    assert results.result_facts(str(tmp_path / 'dvf.mha')) == {}
+    assert found_experiments.result_facts(str(tmp_path / 'dvf.mha')) == {}
     write_json(str(tmp_path / 'registration.json'), [1])
     with pytest.raises(InputError, match='registration.json'):
-        results.result_facts(str(tmp_path / 'dvf.mha'))
+        found_experiments.result_facts(str(tmp_path / 'dvf.mha'))
 
 
 def test_evaluation_experiments_pages_that_cannot_be_made_are_not_fatal(folder, caplog):

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from oblique_images import image_of, rotation
 
-from functions.evaluation import landmarks
+from functions.evaluation import pair_landmarks
 from functions.image import point_rows
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
@@ -62,7 +62,7 @@ def test_evaluation_landmarks_exact_points_are_read_to_the_last_digit(setting):
     points = [world(image, voxels(seed=k) * 0.9 + 0.123) for k, image in enumerate(images)]
     for k in range(2):
         write_points(address(setting, 'LandmarkPointExact', pair, k), points[k], '# x y z in mm', '%.17g')
-    fixed, moving = landmarks.read_landmarks(setting, pair)
+    fixed, moving = pair_landmarks.read_landmarks(setting, pair)
     assert fixed.dtype == np.float64 and fixed.shape == (7, 3)
     np.testing.assert_array_equal(fixed, points[0])
     np.testing.assert_array_equal(moving, points[1])
@@ -76,7 +76,7 @@ def test_evaluation_landmarks_dirlab_text_of_the_phantom(setting):
         x, y, z = voxels(seed=k).T
         rows = np.column_stack([x + 1, y + 1, SIZE[2] - z])
         write_points(address(setting, 'LandmarkIndex', pair, k), rows, style='%d')
-    found = landmarks.read_landmarks(setting, pair, exact=False)
+    found = pair_landmarks.read_landmarks(setting, pair, exact=False)
     for k in range(2):
         np.testing.assert_allclose(found[k], world(images[k], voxels(seed=k)), atol=1e-9)
 
@@ -88,7 +88,7 @@ def test_evaluation_landmarks_numbers_count_voxels_of_the_original_image(setting
     for k in range(2):
         write_points(address(setting, 'LandmarkIndex', pair, k), voxels() + [1, 1, 0], style='%d')
     with pytest.raises(MissingFileError, match='marked on'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     originals = []
     for k in range(2):
         original = image_of(np.zeros((4, 10, 12), np.int16), spacing=(0.8, 1.3, 4.2), origin=(10.0 * k, -5.0, 40.0))
@@ -96,7 +96,7 @@ def test_evaluation_landmarks_numbers_count_voxels_of_the_original_image(setting
         originals.append(original)
         rows = voxels() * [1, 1, 0] + [1, 1, 3]
         write_points(address(setting, 'LandmarkIndex', pair, k), rows, style='%d')
-    found = landmarks.read_landmarks(setting, pair)
+    found = pair_landmarks.read_landmarks(setting, pair)
     np.testing.assert_allclose(found[1], world(originals[1], voxels() * [1, 1, 0] + [0, 0, 1]), atol=1e-9)
 
 
@@ -106,12 +106,12 @@ def test_evaluation_landmarks_zero_based_and_rounded_world_files(setting):
     originals = write_images(setting, pair, 'OriginalImNonIsotropic')
     for k in range(2):
         write_points(address(setting, 'LandmarkIndex_tr', pair, k), voxels(seed=k), style='%d')
-    found = landmarks.read_landmarks(setting, pair)
+    found = pair_landmarks.read_landmarks(setting, pair)
     np.testing.assert_allclose(found[0], world(originals[0], voxels(seed=0)), atol=1e-9)
     for k in range(2):
         points = np.round(world(originals[k], voxels(seed=k)), 3)
         write_points(address(setting, 'LandmarkPoint_tr', pair, k), points, style='%-9.3f')
-    rounded = landmarks.read_landmarks(setting, pair)
+    rounded = pair_landmarks.read_landmarks(setting, pair)
     assert 0 < np.abs(rounded[1] - world(originals[1], voxels(seed=1))).max() <= 0.0005 + 1e-9
 
 
@@ -122,15 +122,15 @@ def test_evaluation_landmarks_unsure_points_are_left_out(setting):
     for k in range(2):
         write_points(address(setting, 'LandmarkPoint_tr', pair, k), points[k])
     with pytest.raises(MissingFileError, match='unsure'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     unsure = address(setting, 'UnsurePoints', pair, 0)
     np.savetxt(unsure, [0, 1, 0, 0, 2, 0, 1], fmt='%d')
-    fixed, moving = landmarks.read_landmarks(setting, pair)
+    fixed, moving = pair_landmarks.read_landmarks(setting, pair)
     np.testing.assert_allclose(fixed, points[0][[0, 2, 3, 5]], atol=1e-9)
     np.testing.assert_allclose(moving, points[1][[0, 2, 3, 5]], atol=1e-9)
     np.savetxt(unsure, [0, 1], fmt='%d')
     with pytest.raises(InputError, match='2 values for 7'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
 
 
 def test_evaluation_landmarks_dirlab_numbers_there_and_back():
@@ -161,31 +161,31 @@ def test_evaluation_landmarks_bad_text(setting, text, complaint):
     points = world(images[0], voxels())
     for k in range(2):
         write_points(address(setting, 'LandmarkPointExact', pair, k), points + [10.0 * k, 0, 0], 'point \n7', '%.17g')
-    np.testing.assert_array_equal(landmarks.read_landmarks(setting, pair)[0], points)
+    np.testing.assert_array_equal(pair_landmarks.read_landmarks(setting, pair)[0], points)
     path = address(setting, 'LandmarkPointExact', pair, 0)
     with open(path, 'wb') as stream:
         stream.write(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=f'case1.*{complaint}'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
 
 
 def test_evaluation_landmarks_bad_pairs(setting):
     pair = pair_of('Phantom_4D')
     with pytest.raises(MissingFileError, match='exact'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     with pytest.raises(MissingFileError, match='No landmarks of Phantom_4D cn 1'):
-        landmarks.read_landmarks(setting, pair, exact=False)
+        pair_landmarks.read_landmarks(setting, pair, exact=False)
     for k, count in enumerate((7, 6)):
         write_points(address(setting, 'LandmarkPointExact', pair, k), np.zeros((count, 3)))
     with pytest.raises(InputError, match='has 7, .* has 6'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     write_points(address(setting, 'LandmarkPointExact', pair, 1), np.zeros((7, 3)))
     with pytest.raises(MissingFileError, match='image'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     with pytest.raises(UnknownNameError, match='Phantom_4D'):
-        landmarks.read_landmarks(setting, pair_of('Phantom_4d'))
+        pair_landmarks.read_landmarks(setting, pair_of('Phantom_4d'))
     with pytest.raises(InputError, match='fixed, moving'):
-        landmarks.read_landmarks(setting, pair[:1])
+        pair_landmarks.read_landmarks(setting, pair[:1])
 
 
 def test_evaluation_landmarks_voxel_numbers_taken_for_millimetres_are_noticed(setting):
@@ -194,26 +194,26 @@ def test_evaluation_landmarks_voxel_numbers_taken_for_millimetres_are_noticed(se
     for k in range(2):
         write_points(address(setting, 'LandmarkPointExact', pair, k), voxels())
     with pytest.raises(InputError, match='7 of the 7 landmarks .* outside'):
-        landmarks.read_landmarks(setting, pair)
+        pair_landmarks.read_landmarks(setting, pair)
     for k in range(2):
         write_points(address(setting, 'LandmarkPointExact', pair, k), world(images[k], voxels()))
-    landmarks.read_landmarks(setting, pair)
+    pair_landmarks.read_landmarks(setting, pair)
     # The volume of an image ends half a voxel beyond its last centres.
     for beyond, accepted in ((0.49, True), (0.51, False)):
         edge = world(images[0], [[SIZE[0] - 1 + beyond, 3, 3]])
         if accepted:
-            landmarks.require_inside(edge, landmarks.Geometry.of(images[0]), 'points', 'image')
+            pair_landmarks.require_inside(edge, pair_landmarks.Geometry.of(images[0]), 'points', 'image')
         else:
             with pytest.raises(InputError, match='1 of the 1'):
-                landmarks.require_inside(edge, landmarks.Geometry.of(images[0]), 'points', 'image')
+                pair_landmarks.require_inside(edge, pair_landmarks.Geometry.of(images[0]), 'points', 'image')
 
 
 def test_evaluation_landmarks_files_that_are_no_images(tmp_path):
     path = tmp_path / 'image.mha'
     path.write_text('not an image')
     with pytest.raises(InputError, match='not an image'):
-        landmarks.image_geometry(str(path))
+        pair_landmarks.image_geometry(str(path))
     flat = str(tmp_path / 'flat.mha')
     sitk.WriteImage(sitk.Image(4, 5, sitk.sitkInt16), flat)
     with pytest.raises(InputError, match='2 dimensions'):
-        landmarks.image_geometry(flat)
+        pair_landmarks.image_geometry(flat)

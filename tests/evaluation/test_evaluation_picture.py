@@ -7,8 +7,8 @@ import pytest
 import SimpleITK as sitk
 from oblique_images import IDENTITY, affine_dvf, image_of, positions, rotation
 
-from functions.evaluation import cells, picture
-from functions.evaluation import planes as pl
+from functions.evaluation import registration_picture, section_drawing
+from functions.evaluation import sections as pl
 from functions.setting.errors import InputError
 
 GRIDS = {
@@ -115,8 +115,8 @@ def test_evaluation_picture_fields_keep_their_physical_components(name):
         np.testing.assert_allclose(
             pl.in_plane(plane, pl.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
         )
-        straight = cells.deformed_grid(still, plane, 4)
-        for before, after in zip(straight, cells.deformed_grid(dvf, plane, 4)):
+        straight = section_drawing.deformed_grid(still, plane, 4)
+        for before, after in zip(straight, section_drawing.deformed_grid(dvf, plane, 4)):
             np.testing.assert_allclose(after - before, np.broadcast_to(expected, before.shape), atol=1e-4)
 
 
@@ -128,7 +128,7 @@ def test_evaluation_picture_differences_skip_what_was_not_scanned():
     cut = sitk.GetImageFromArray(array)
     cut.CopyInformation(image)
     coronal = pl.choose_planes(image, lung, margin=100.0)[0]
-    shown = cells.differences(cut, image, coronal)
+    shown = section_drawing.differences(cut, image, coronal)
     assert np.isnan(shown[:, :10]).all()
     np.testing.assert_allclose(shown[:, 10:], 100, atol=1e-3)
 
@@ -157,11 +157,11 @@ def test_evaluation_picture_is_a_png_of_the_announced_size(tmp_path, name, with_
     fixed_points = positions(lung)[sitk.GetArrayFromImage(lung) > 0][::40]
     landmarks = (fixed_points, fixed_points + [0.0, 0.0, 3.0]) if with_landmarks else None
     path = str(tmp_path / 'new folder' / 'picture.png')
-    size = picture.registration_picture(
+    size = registration_picture.registration_picture(
         path, image, moving, image, dvf, lung if with_landmarks else None, 'Example', landmarks
     )
-    layout = cells.make_layout(pl.choose_planes(image, lung if with_landmarks else None))
-    assert size == (int(round(layout.width * cells.DPI)), int(round(layout.height * cells.DPI)))
+    layout = section_drawing.make_layout(pl.choose_planes(image, lung if with_landmarks else None))
+    assert size == (int(round(layout.width * section_drawing.DPI)), int(round(layout.height * section_drawing.DPI)))
     assert png_size(path) == size
     assert [entry.name for entry in (tmp_path / 'new folder').iterdir()] == ['picture.png']
     shown = sitk.GetArrayFromImage(sitk.ReadImage(path)).reshape(size[1], size[0], -1)[..., :3]
@@ -180,7 +180,7 @@ def test_evaluation_picture_says_the_numbers_and_keeps_the_aspect():
     )
     points = positions(lung)[sitk.GetArrayFromImage(lung) > 0][::50]
     landmarks = (points, points + [0, 0, 4.0])
-    figure = picture.registration_figure(image, image, image, dvf, lung, 'Case 5', landmarks)
+    figure = registration_picture.registration_figure(image, image, image, dvf, lung, 'Case 5', landmarks)
     words = ' '.join(text.get_text() for text in figure.texts)
     assert 'Case 5' in words
     assert f'TRE 4.00 ± 0.00 → 1.00 ± 0.00 mm ({len(points)} landmarks)' in words
@@ -206,7 +206,7 @@ def test_evaluation_picture_marks_folding():
         origin=image.GetOrigin(),
         direction=image.GetDirection(),
     )
-    figure = picture.registration_figure(image, image, image, dvf, lung)
+    figure = registration_picture.registration_figure(image, image, image, dvf, lung)
     assert 'folding 100.00 %' in ' '.join(text.get_text() for text in figure.texts)
     marks = [axes.images[1].get_array() for axes in figure.axes if len(axes.images) == 2]
     assert len(marks) == 2 and all(np.isfinite(np.asarray(mark.filled(np.nan))).all() for mark in marks)
@@ -223,8 +223,8 @@ def test_evaluation_picture_refuses():
         direction=image.GetDirection(),
     )
     with pytest.raises(InputError, match='DVF'):
-        picture.registration_figure(image, image, image, image)
+        registration_picture.registration_figure(image, image, image, image)
     with pytest.raises(InputError, match='moved'):
-        picture.registration_figure(image, image, dvf, dvf)
+        registration_picture.registration_figure(image, image, dvf, dvf)
     with pytest.raises(InputError, match='empty'):
-        picture.registration_figure(image, image, image, dvf, lung * 0)
+        registration_picture.registration_figure(image, image, image, dvf, lung * 0)

@@ -8,7 +8,7 @@ from evaluation_experiment import make_cases, pairs_of, setting_in
 
 from functions.elastix.programs import is_available
 from functions.evaluation import references as ref
-from functions.evaluation.cohort import evaluate_tasks
+from functions.evaluation.measured_pairs import evaluate_tasks
 from functions.registration.affine import register_affine
 from functions.setting.errors import UnknownNameError
 

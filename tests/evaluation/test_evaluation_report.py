@@ -14,10 +14,10 @@ from evaluation_experiment import make_cases, pairs_of, register, setting_in, tr
 from oblique_images import IDENTITY, affine_dvf, image_of, positions
 from PIL import Image
 
-from functions.evaluation import evaluate as ev
-from functions.evaluation import page, report, sources, views
-from functions.evaluation.measures import Images, measure
-from functions.evaluation.results import open_experiment
+from functions.evaluation import evaluate_experiments as ev
+from functions.evaluation import html_page, provenance, registration_report, report_pictures
+from functions.evaluation.experiments import open_experiment
+from functions.evaluation.pair_record import Images, measure
 
 
 class Reader(html.parser.HTMLParser):
@@ -188,14 +188,14 @@ def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp
         images = Images(image, image, None, lung, lung)
         record = measure('x & y', pair, dvf, images)
         path = str(tmp_path / 'page.html')
-        report.registration_report(path, record, images, dvf)
+        registration_report.registration_report(path, record, images, dvf)
         reader = read(path)
         compare_numbers(reader, record)
         assert words in reader.text and 'x & y' in reader.text and 'Errors before' not in reader.text
-        folded = report._folded(report.jacobian_determinant_of(dvf), lung)
+        folded = registration_report._folded(registration_report.jacobian_determinant_of(dvf), lung)
         truth = positions(lung)[sitk.GetArrayViewFromImage(lung) != 0]
         if slope < -1:
-            assert 0 < len(folded) <= 2 * report.MOST_FOLDED
+            assert 0 < len(folded) <= 2 * registration_report.MOST_FOLDED
             assert {tuple(p) for p in np.round(folded, 3)} <= {tuple(p) for p in np.round(truth, 3)}
             assert float(record['regularity']['folding']) == 100.0
         else:
@@ -211,7 +211,7 @@ def test_evaluation_report_of_an_affine_registration_and_of_none(tmp_path):
     path = str(tmp_path / 'affine.html')
     for transform, pictures in ((affine, 10), (None, 5)):
         record = measure('affine', pair, None, images, (points, points + [0, 0, 3.0]), transform)
-        report.registration_report(path, record, images, None, transform)
+        registration_report.registration_report(path, record, images, None, transform)
         reader = read(path)
         compare_numbers(reader, record)
         assert len(reader.sources) == pictures
@@ -221,7 +221,7 @@ def test_evaluation_report_of_an_affine_registration_and_of_none(tmp_path):
 def test_evaluation_report_checkerboard_takes_every_square_from_one_image():
     image, lung = cube()
     other = image_of(sitk.GetArrayFromImage(image) * 0 + 100, image.GetSpacing(), image.GetOrigin(), IDENTITY)
-    shown = views.Views(image, lung)
+    shown = report_pictures.Views(image, lung)
     pictures = []
 
     def draw(v):
@@ -230,17 +230,17 @@ def test_evaluation_report_checkerboard_takes_every_square_from_one_image():
 
     shown.png(draw)
     for picture, plane in zip(pictures, shown.sections):
-        across, up = views.pl.pixel_positions(plane)
-        square = (np.floor(across / views.TILE) + np.floor(up / views.TILE)[:, None]) % 2 == 1
+        across, up = report_pictures.pl.pixel_positions(plane)
+        square = (np.floor(across / report_pictures.TILE) + np.floor(up / report_pictures.TILE)[:, None]) % 2 == 1
         np.testing.assert_allclose(picture[square], 100)
-        np.testing.assert_allclose(picture[~square], views.pl.sample(image, plane)[~square])
+        np.testing.assert_allclose(picture[~square], report_pictures.pl.sample(image, plane)[~square])
 
 
 def test_evaluation_report_sections_have_one_scale_and_anterior_up():
     image, lung = cube()
-    shown = views.Views(image, lung)
+    shown = report_pictures.Views(image, lung)
     data = shown.png(lambda v: v.blend(0, 0, image))
-    assert Image.open(io.BytesIO(data)).size[0] == int(views.WIDTH * views.DPI)
+    assert Image.open(io.BytesIO(data)).size[0] == int(report_pictures.WIDTH * report_pictures.DPI)
     scales = []
     for axes in shown.figure.axes:
         box = axes.get_window_extent()
@@ -252,17 +252,17 @@ def test_evaluation_report_sections_have_one_scale_and_anterior_up():
 
 def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path):
     path = str(tmp_path / 'page.html')
-    page.write_page(
+    html_page.write_page(
         path,
         '<b>&',
         [
-            page.heading('<i>', '"a" & b'),
-            page.section('', ''),
-            page.verbatim('<script>x</script>'),
-            page.number('a.b', 0.1 + 0.2),
-            page.number('n', 7),
-            page.number('none', None),
-            page.figure(None, 'x'),
+            html_page.heading('<i>', '"a" & b'),
+            html_page.section('', ''),
+            html_page.verbatim('<script>x</script>'),
+            html_page.number('a.b', 0.1 + 0.2),
+            html_page.number('n', 7),
+            html_page.number('none', None),
+            html_page.figure(None, 'x'),
         ],
     )
     reader = read(path)
@@ -274,9 +274,9 @@ def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path)
 def test_evaluation_report_without_training_says_what_it_knows(evaluated, tmp_path):
     experiment = evaluated[0][0]
     setting = dict(experiment.setting, log_root_folder=str(tmp_path) + '/')
-    bare = sources.experiment_source(experiment._replace(setting=setting))
+    bare = provenance.experiment_source(experiment._replace(setting=setting))
     assert bare.curves == [] and bare.texts == [] and ('experiment', 'half') in bare.facts
-    known = sources.result_source(None, experiment.tasks[0])
+    known = provenance.result_source(None, experiment.tasks[0])
     assert ('result', experiment.tasks[0].dvf) in known.facts and 'registration.json' in known.texts[0][0]
-    assert views.curves_png([{'kind': 'train', 'iteration': 3}]) is None
+    assert report_pictures.curves_png([{'kind': 'train', 'iteration': 3}]) is None
     assert pairs_of(setting) == experiment.pairs

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from functions.evaluation.table import format_table, mean_std
+from functions.evaluation.text_table import format_table, mean_std
 from functions.setting.errors import InputError, UnknownNameError
 
 ROWS = [

@@ -9,8 +9,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from functions.evaluation import measures
-from functions.evaluation.landmarks import read_landmarks, synthetic_landmarks
+from functions.evaluation import pair_record
+from functions.evaluation.pair_landmarks import read_landmarks, synthetic_landmarks
 from functions.image.manifest import array_checksum
 from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
@@ -45,7 +45,7 @@ def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, la
     :return: :class:`Cohort`.
     :raises InputError: two tasks of one method and pair.
     """
-    names = [measures.file_name({'method': task.method, 'pair': task.pair}) for task in tasks]
+    names = [pair_record.file_name({'method': task.method, 'pair': task.pair}) for task in tasks]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InputError(f'There are two results of {doubled[0][:-5]}; give methods different names.')
@@ -60,7 +60,7 @@ def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, la
             delayed(_safely)(job, 1) for job in bar
         )
     failures = [
-        (task.method, measures.pair_name(task.pair), error) for task, (_, _, error) in zip(tasks, found) if error
+        (task.method, pair_record.pair_name(task.pair), error) for task, (_, _, error) in zip(tasks, found) if error
     ]
     for failure in failures:
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
@@ -93,7 +93,7 @@ def _evaluate(setting, task, path, protocol, labels):
         'landmarks': None if landmarks is None else array_checksum(np.array(landmarks)),
     }
     try:
-        record = measures.read_record(path)
+        record = pair_record.read_record(path)
         if record.get('made_from') == made_from:
             return record, False
     except RegNetError as error:
@@ -101,10 +101,10 @@ def _evaluate(setting, task, path, protocol, labels):
             LOGGER.warning('%s is made again: %s', path, error)
     fixed, moving = read_image(paths['fixed']), read_image(paths['moving'])
     moved = None if task.moved is None else read_image(task.moved)
-    images = measures.Images(
+    images = pair_record.Images(
         fixed, moving, moved, _lung(paths['fixed_lung'], fixed), _lung(paths['moving_lung'], moving)
     )
-    record = measures.measure(
+    record = pair_record.measure(
         task.method,
         task.pair,
         None if task.dvf is None else read_image(task.dvf, expect='vector'),
@@ -116,7 +116,7 @@ def _evaluate(setting, task, path, protocol, labels):
         seconds=task.seconds,
     )
     record['made_from'] = made_from
-    measures.write_record(path, record)
+    pair_record.write_record(path, record)
     return record, True
 
 

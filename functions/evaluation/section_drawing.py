@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
-from functions.evaluation import planes as pl
+from functions.evaluation import sections as pl
 
 LUNG_WINDOW = (-1350.0, 150.0)  # HU: level -600, width 1500
 DIFFERENCE_WINDOW = 400.0  # HU, symmetric

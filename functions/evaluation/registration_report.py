@@ -1,17 +1,17 @@
 """The report of one registration as a page that needs nothing but itself.
 
-Its numbers are those of the record (:mod:`functions.evaluation.measures`): each stands in a ``data`` element
+Its numbers are those of the record (:mod:`functions.evaluation.pair_record`): each stands in a ``data`` element
 whose ``data-key`` is its place in the record and whose ``value`` is all its digits.
 """
 
 import numpy as np
 import SimpleITK as sitk
 
-from functions.evaluation import page
-from functions.evaluation.cells import LUNG_WINDOW
-from functions.evaluation.measures import pair_name
-from functions.evaluation.table import mean_std
-from functions.evaluation.views import Views, curves_png, success_png
+from functions.evaluation import html_page as page
+from functions.evaluation.pair_record import pair_name
+from functions.evaluation.report_pictures import Views, curves_png, success_png
+from functions.evaluation.section_drawing import LUNG_WINDOW
+from functions.evaluation.text_table import mean_std
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.points import index_to_world
 from functions.image.resample import warp
@@ -34,11 +34,11 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
 
     :param path: file to write, ``.html``.
     :param record: its measures.
-    :param images: :class:`functions.evaluation.measures.Images`; without a moved image the moving one is
+    :param images: :class:`functions.evaluation.pair_record.Images`; without a moved image the moving one is
         warped here.
     :param dvf: displacement image, mm, or None.
     :param affine: linear sitk.Transform that came before, or None.
-    :param source: :class:`functions.evaluation.sources.Source`, or None.
+    :param source: :class:`functions.evaluation.provenance.Source`, or None.
     """
     fixed, lung = images.fixed, images.fixed_mask
     registered = dvf is not None or affine is not None

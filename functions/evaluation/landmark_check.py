@@ -17,8 +17,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import ndimage
 
-from functions.evaluation.landmarks import read_landmarks, source_geometry
-from functions.evaluation.table import format_table
+from functions.evaluation.pair_landmarks import read_landmarks, source_geometry
+from functions.evaluation.text_table import format_table
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask
 from functions.image.volume_io import array_view, read_image

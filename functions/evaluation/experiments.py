@@ -5,8 +5,8 @@ import logging
 import os
 import re
 
-from functions.evaluation.cohort import Task
-from functions.evaluation.measures import pair_name
+from functions.evaluation.measured_pairs import Task
+from functions.evaluation.pair_record import pair_name
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
 from functions.setting.atomic import read_json
@@ -16,7 +16,7 @@ from functions.setting.experiment_files import settings_number
 LOGGER = logging.getLogger(__name__)
 
 #: One experiment: name; setting (dictionary); pairs it was to register ([fixed, moving] each); step of the
-#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.cohort.Task` of
+#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.measured_pairs.Task` of
 #: what is there); missing: texts, one for each pair without a result.
 Experiment = collections.namedtuple('Experiment', 'name setting pairs step tasks missing')
 

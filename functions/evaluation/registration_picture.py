@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from functions.evaluation import planes as pl
-from functions.evaluation.cells import DPI, EDGE, Cells, make_layout
+from functions.evaluation import sections as pl
+from functions.evaluation.section_drawing import DPI, EDGE, Cells, make_layout
 from functions.image.dvf import jacobian_determinant_of, require_dvf
 from functions.image.geometry import Geometry
 from functions.measure import regularity, tre

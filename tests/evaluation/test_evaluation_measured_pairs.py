@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 
 import functions.setting.setting_utils as su
-from functions.evaluation import cohort as co
-from functions.evaluation.cohort import Task, evaluate_tasks
+from functions.evaluation import measured_pairs as co
 from functions.evaluation.comparison import Comparison
+from functions.evaluation.measured_pairs import Task, evaluate_tasks
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array
 from functions.phantom.phantom import make_case

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from raw_packs import GRIDS, Patient, small_record, write_4dct, write_rows, write_spread
 
 import functions.setting.setting_utils as su
-from functions.evaluation import gate
+from functions.evaluation import landmark_check
 from functions.phantom.phantom import make_case
 from functions.preprocessing.prepare import prepare_data_set
 from functions.setting import data_sets
@@ -45,12 +45,12 @@ def prepared(packs, change_fixed=None, change_moving=None):
         path = os.path.join(str(folder), 'Case1Pack', 'ExtremePhases', f'case1_300_{phase}_xyz.txt')
         write_rows(path, numbers if change is None else change(numbers, patients[1].size))
     prepare_data_set(setting, DATA, str(folder), cases=[1], n_workers=1)
-    return gate.before_registration(setting, pairs_of([1]))
+    return landmark_check.before_registration(setting, pairs_of([1]))
 
 
 def test_evaluation_gate_right_packs_pass(packs):
     prepare_data_set(packs[0], DATA, str(packs[2]), n_workers=1)
-    opened = gate.before_registration(packs[0], pairs_of([1, 6]))
+    opened = landmark_check.before_registration(packs[0], pairs_of([1, 6]))
     opened.require()
     assert opened.problems() == []
     for row, patient in zip(opened.rows, (packs[1][1], packs[1][6])):
@@ -59,7 +59,7 @@ def test_evaluation_gate_right_packs_pass(packs):
     lines = opened.table().splitlines()
     assert len(lines) == 4 and f'{packs[1][6].expected(5):.2f}' in lines[3] and 'right' in lines[3]
     # the pair the other way round has the same distance
-    gate.before_registration(packs[0], pairs_of([1], (5, 0))).require()
+    landmark_check.before_registration(packs[0], pairs_of([1], (5, 0))).require()
 
 
 def z_flipped(numbers, size):
@@ -121,7 +121,7 @@ def test_evaluation_gate_stops_voxel_numbers_taken_for_millimetres(packs):
             with open(paths[k + 1], 'w') as stream:
                 stream.write(before[k])
         with pytest.raises(InputError, match='voxel numbers taken for millimetres in both'):
-            gate.before_registration(setting, pairs_of([1])).require()
+            landmark_check.before_registration(setting, pairs_of([1])).require()
     finally:
         for path, text in zip(paths, before):
             with open(path, 'w') as stream:
@@ -135,10 +135,10 @@ def test_evaluation_gate_stops_another_spacing(packs):
     try:
         data_sets.register_data_set(record._replace(expected_tre={1: packs[1][1].expected(5) + 0.06}))
         with pytest.raises(InputError, match='before registration'):
-            gate.before_registration(packs[0], pairs_of([1])).require()
-        gate.before_registration(packs[0], pairs_of([1]), tolerance=0.1).require()
+            landmark_check.before_registration(packs[0], pairs_of([1])).require()
+        landmark_check.before_registration(packs[0], pairs_of([1]), tolerance=0.1).require()
         # another pair of types has no known value: said, and gone on
-        row = gate.before_registration(packs[0], pairs_of([1], (0, 2))).rows[0]
+        row = landmark_check.before_registration(packs[0], pairs_of([1], (0, 2))).rows[0]
         assert row.expected is None and row.note == 'no expected value' and row.n == 20
     finally:
         data_sets.register_data_set(record)
@@ -146,21 +146,21 @@ def test_evaluation_gate_stops_another_spacing(packs):
 
 def test_evaluation_gate_without_landmarks_masks_or_images(packs, tmp_path):
     setting = dict(packs[0], DataFolder=str(tmp_path) + '/')
-    opened = gate.before_registration(setting, pairs_of([1]))
+    opened = landmark_check.before_registration(setting, pairs_of([1]))
     opened.require()
     assert opened.rows[0].n is None and 'no landmarks' in opened.rows[0].note
     prepared(packs)
     lung = su.address_generator(packs[0], 'OriginalLung', data=DATA, cn=1, type_im=0, stage=1)
     os.rename(lung, lung + '.away')
     try:
-        opened = gate.before_registration(packs[0], pairs_of([1]))
+        opened = landmark_check.before_registration(packs[0], pairs_of([1]))
         opened.require()
         assert opened.rows[0].inside is None and 'not compared' in opened.rows[0].note
     finally:
         os.rename(lung + '.away', lung)
-    assert gate.before_registration(packs[0], pairs_of([1]), images=False).rows[0].inside is None
+    assert landmark_check.before_registration(packs[0], pairs_of([1]), images=False).rows[0].inside is None
     with pytest.raises(UnknownNameError):
-        gate.before_registration(packs[0], [[dict(im, data='DIRLab') for im in pairs_of([1])[0]]])
+        landmark_check.before_registration(packs[0], [[dict(im, data='DIRLab') for im in pairs_of([1])[0]]])
 
 
 def test_evaluation_gate_points_outside_the_image_stop(packs):
@@ -170,7 +170,7 @@ def test_evaluation_gate_points_outside_the_image_stop(packs):
     try:
         sitk.WriteImage(whole[:, :, :20], im)
         with pytest.raises(InputError, match='lie outside the image'):
-            gate.before_registration(packs[0], pairs_of([1])).require()
+            landmark_check.before_registration(packs[0], pairs_of([1])).require()
     finally:
         sitk.WriteImage(whole, im)
 
@@ -184,12 +184,12 @@ def test_evaluation_gate_landmarks_in_airways_do_not_count_as_misread():
     array[z, y, x] = -1000
     airways = sitk.GetImageFromArray(array)
     points = index.astype(float)
-    assert gate._gain(points, points + [1, 1, -1], airways, True) == 0
+    assert landmark_check._gain(points, points + [1, 1, -1], airways, True) == 0
     array[z, y, x] = -850
     array[z - 1, y + 1, x + 1] = 0
     vessels = sitk.GetImageFromArray(array)
-    assert gate._gain(points, points + [1, 1, -1], vessels, True) > 500
-    assert gate._gain(points + [1, 1, -1], points, vessels, True) == 0
+    assert landmark_check._gain(points, points + [1, 1, -1], vessels, True) > 500
+    assert landmark_check._gain(points + [1, 1, -1], points, vessels, True) == 0
 
 
 def test_evaluation_gate_data_without_expected_values_pass_with_a_note(tmp_path):
@@ -204,9 +204,9 @@ def test_evaluation_gate_data_without_expected_values_pass_with_a_note(tmp_path)
     prepare_data_set(setting, 'SPREAD', str(tmp_path / 'packs'), n_workers=1)
     setting['Phantom'] = {'Landmarks': 60, 'LandmarksAllPhases': 20}
     make_case(setting, 3, size=(96, 80, 88))
-    pairs = gate.usual_pairs(setting, 'SPREAD', [1]) + gate.usual_pairs(setting, 'Phantom_4D', [3])
+    pairs = landmark_check.usual_pairs(setting, 'SPREAD', [1]) + landmark_check.usual_pairs(setting, 'Phantom_4D', [3])
     assert [[im['type_im'] for im in pair] for pair in pairs] == [[0, 1], [0, 5]]
-    opened = gate.before_registration(setting, pairs)
+    opened = landmark_check.before_registration(setting, pairs)
     opened.require()
     assert [row.n for row in opened.rows] == [48, 60]
     assert [row.note for row in opened.rows] == ['no expected value'] * 2
@@ -216,4 +216,4 @@ def test_evaluation_gate_data_without_expected_values_pass_with_a_note(tmp_path)
         path = su.address_generator(setting, 'LandmarkPoint_tr', data='SPREAD', cn=1, type_im=k, stage=1)
         np.savetxt(path, np.loadtxt(path) + [1.0, 1.0, 2.5])
     with pytest.raises(InputError, match='SPREAD case 1.*brighter.*counted from 1 instead of 0'):
-        gate.before_registration(setting, pairs).require()
+        landmark_check.before_registration(setting, pairs).require()

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from oblique_images import IDENTITY, affine_dvf, image_of, points_inside, positions
 
-from functions.evaluation import measures
+from functions.evaluation import pair_record
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.resample import warp
 from functions.measure import overlap, tre
@@ -65,7 +65,7 @@ def test_evaluation_measures_affine_then_dvf_equals_itks_composite():
         - (moving - fixed - tre.error_vectors(fixed, moving, field))
     )
     assert np.abs(found - added).max() > 0.05
-    record = measures.measure('elastix', PAIR, field, landmarks=(fixed, moving), affine=affine_transform())
+    record = pair_record.measure('elastix', PAIR, field, landmarks=(fixed, moving), affine=affine_transform())
     assert record['tre'] == pytest.approx(tre.summary(moving - moved), abs=1e-4)
     alone = np.array([affine_transform().TransformPoint(point.tolist()) for point in fixed])
     assert record['tre_base']['mean'] == pytest.approx(np.linalg.norm(moving - alone, axis=1).mean())
@@ -80,10 +80,10 @@ def test_evaluation_measures_affine_then_dvf_equals_itks_composite():
 def test_evaluation_measures_equal_simpleitks(images):
     fixed, moving, dvf, mask, moving_mask = images
     moved = warp(moving, dvf, 'linear', -1000)
-    record = measures.measure(
-        'RegNet', PAIR, dvf, measures.Images(fixed, moving, moved, mask, moving_mask), seconds=1.5
+    record = pair_record.measure(
+        'RegNet', PAIR, dvf, pair_record.Images(fixed, moving, moved, mask, moving_mask), seconds=1.5
     )
-    unsaved = measures.measure('RegNet', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask))
+    unsaved = pair_record.measure('RegNet', PAIR, dvf, pair_record.Images(fixed, moving, None, mask, moving_mask))
     assert unsaved['intensity'] == record['intensity'] and unsaved['overlap'] == record['overlap']
     inside = sitk.GetArrayFromImage(mask) > 0
     for name, image in (('before', moving), ('after', moved)):
@@ -111,8 +111,8 @@ def test_evaluation_measures_equal_simpleitks(images):
 def test_evaluation_measures_protocols(images):
     fixed, moving, dvf, mask, moving_mask = images
     landmarks = points_inside(fixed, seed=5), points_inside(moving, seed=6)
-    parts = measures.Images(fixed, moving, None, mask, moving_mask)
-    records = {name: measures.measure('m', PAIR, dvf, parts, landmarks, protocol=name) for name in PROTOCOLS}
+    parts = pair_record.Images(fixed, moving, None, mask, moving_mask)
+    records = {name: pair_record.measure('m', PAIR, dvf, parts, landmarks, protocol=name) for name in PROTOCOLS}
     assert records['dirlab']['tre'] == records['learn2reg']['tre'] != records['dirlab-snap']['tre']
     reached = landmarks[1] - np.array(records['dirlab-snap']['landmarks']['error'])
     index = np.array([moving.TransformPhysicalPointToContinuousIndex(row.tolist()) for row in reached])
@@ -127,9 +127,9 @@ def test_evaluation_measures_protocols(images):
     voxels = [dvf[dvf.TransformPhysicalPointToIndex(point.tolist())] for point in landmarks[0]]
     np.testing.assert_allclose(reached, voxels, atol=1e-3)
     with pytest.raises(UnknownNameError, match='learn2reg'):
-        measures.measure('m', PAIR, protocol='learn2regs')
+        pair_record.measure('m', PAIR, protocol='learn2regs')
     with pytest.raises(InputError, match='needs the moving image'):
-        measures.measure('m', PAIR, dvf, None, landmarks, protocol='dirlab-snap')
+        pair_record.measure('m', PAIR, dvf, None, landmarks, protocol='dirlab-snap')
 
 
 def test_evaluation_measures_of_labels(images):
@@ -152,7 +152,7 @@ def test_evaluation_measures_of_labels(images):
     }
     with pytest.raises(InputError, match='neither'):
         overlap.summary(two[0], two[1], [8])
-    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, two[0], two[1]), labels=[1, 7])
+    record = pair_record.measure('m', PAIR, dvf, pair_record.Images(fixed, moving, None, two[0], two[1]), labels=[1, 7])
     assert sorted(record['overlap']['before']) == ['1', '7']
 
 
@@ -163,7 +163,9 @@ def test_evaluation_measures_after_an_affine_equal_itks_resampling(images):
     composite = sitk.CompositeTransform(3)
     composite.AddTransform(affine)
     composite.AddTransform(sitk.DisplacementFieldTransform(sitk.Cast(dvf, sitk.sitkVectorFloat64)))
-    record = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask), affine=affine)
+    record = pair_record.measure(
+        'm', PAIR, dvf, pair_record.Images(fixed, moving, None, mask, moving_mask), affine=affine
+    )
     moved = sitk.Resample(sitk.Cast(moving, sitk.sitkFloat32), mask, composite, sitk.sitkLinear, -1000)
     inside = sitk.GetArrayFromImage(mask) > 0
     a, b = (sitk.GetArrayFromImage(image)[inside].astype(float) for image in (fixed, moved))
@@ -172,35 +174,35 @@ def test_evaluation_measures_after_an_affine_equal_itks_resampling(images):
     measure = sitk.LabelOverlapMeasuresImageFilter()
     measure.Execute(mask, warped)
     assert record['overlap']['after']['mask']['dice'] == pytest.approx(measure.GetDiceCoefficient(), abs=0.01)
-    alone = measures.measure('m', PAIR, dvf, measures.Images(fixed, moving, None, mask, moving_mask))
+    alone = pair_record.measure('m', PAIR, dvf, pair_record.Images(fixed, moving, None, mask, moving_mask))
     assert record['regularity'] == alone['regularity'] and record['overlap'] != alone['overlap']
     with pytest.raises(InputError, match='not linear'):
-        measures.measure('m', PAIR, dvf, affine=sitk.BSplineTransform(3))
+        pair_record.measure('m', PAIR, dvf, affine=sitk.BSplineTransform(3))
 
 
 def test_evaluation_measures_without_a_dvf_is_the_affine_alone():
     blank = image_of(np.zeros((8, 8, 8), np.float32))
     fixed, moving = points_inside(blank, seed=1), points_inside(blank, seed=2)
-    record = measures.measure('Affine', PAIR, landmarks=(fixed, moving), affine=affine_transform())
+    record = pair_record.measure('Affine', PAIR, landmarks=(fixed, moving), affine=affine_transform())
     assert record['tre'] == record['tre_base'] != record['tre_before']
     assert 'regularity' not in record
 
 
 def test_evaluation_measures_are_kept_as_json(tmp_path):
     fixed = np.arange(12.0).reshape(4, 3)
-    record = measures.measure('a/b c', PAIR, landmarks=(fixed, fixed + 1))
-    path = str(tmp_path / measures.file_name(record))
+    record = pair_record.measure('a/b c', PAIR, landmarks=(fixed, fixed + 1))
+    path = str(tmp_path / pair_record.file_name(record))
     assert path.endswith('a_b_c_Phantom_4D_case_3_0-5.json')
-    measures.write_record(path, record)
-    assert measures.read_record(path) == record
-    assert measures.pair_key(record) == (('Phantom_4D', 3, 0, -1), ('Phantom_4D', 3, 5, -1))
-    measures.write_record(path, dict(record, format=0))
+    pair_record.write_record(path, record)
+    assert pair_record.read_record(path) == record
+    assert pair_record.pair_key(record) == (('Phantom_4D', 3, 0, -1), ('Phantom_4D', 3, 5, -1))
+    pair_record.write_record(path, dict(record, format=0))
     with pytest.raises(InputError, match='format 0'):
-        measures.read_record(path)
+        pair_record.read_record(path)
     (tmp_path / 'other.json').write_text('[1]')
     with pytest.raises(InputError, match='does not hold the measures'):
-        measures.read_record(str(tmp_path / 'other.json'))
+        pair_record.read_record(str(tmp_path / 'other.json'))
     with pytest.raises(MissingFileError):
-        measures.read_record(str(tmp_path / 'none.json'))
+        pair_record.read_record(str(tmp_path / 'none.json'))
     synthetic = [dict(PAIR[0], dsmooth=2), dict(PAIR[0], dsmooth=2)]
-    assert measures.pair_name(synthetic) == 'Phantom_4D case 3 T0 D2'
+    assert pair_record.pair_name(synthetic) == 'Phantom_4D case 3 T0 D2'

@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from functions.evaluation import planes as pl
-from functions.evaluation.cells import DPI, PADDING, Cells, draw_arrows, draw_success
+from functions.evaluation import sections as pl
+from functions.evaluation.section_drawing import DPI, PADDING, Cells, draw_arrows, draw_success
 
 WIDTH = 11.0  # inches of every picture
 TILE = 20.0  # mm: side of the squares of a checkerboard

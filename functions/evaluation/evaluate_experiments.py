@@ -9,12 +9,12 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from functions.evaluation import comparison as compare
-from functions.evaluation import experiment_report, measures, plots, sources
-from functions.evaluation.cohort import Cohort, Task, evaluate_tasks, input_paths
-from functions.evaluation.gate import Gate, before_registration
+from functions.evaluation import comparison_plots, experiment_report, pair_record, provenance
+from functions.evaluation.landmark_check import Gate, before_registration
+from functions.evaluation.measured_pairs import Cohort, Task, evaluate_tasks, input_paths
 from functions.evaluation.references import References, run_references
-from functions.evaluation.report import registration_report
-from functions.evaluation.table import format_table
+from functions.evaluation.registration_report import registration_report
+from functions.evaluation.text_table import format_table
 from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
 from functions.image.transforms import as_affine, read_transform
@@ -36,7 +36,7 @@ Evaluation = collections.namedtuple('Evaluation', 'folder cohort comparison miss
 
 
 def gate_of(experiments, n_workers=None):
-    """The gate for all real pairs of experiments: :class:`functions.evaluation.gate.Gate`.
+    """The gate for all real pairs of experiments: :class:`functions.evaluation.landmark_check.Gate`.
 
     The landmarks of synthetic pairs come from their true DVFs; there is nothing to be misread.
 
@@ -68,7 +68,7 @@ def evaluate(
     plots, and with ``report`` ``report.html`` and ``reports/``. Records and references that are there already
     are used again.
 
-    :param experiments: list of :class:`functions.evaluation.results.Experiment`.
+    :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
     :param affine_by: see :func:`functions.evaluation.references.run_references`.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
@@ -100,7 +100,7 @@ def evaluate(
     pictures = _draw(folder, comparison)
     pages = []
     if report:
-        known = {experiment.name: sources.experiment_source(experiment) for experiment in experiments}
+        known = {experiment.name: provenance.experiment_source(experiment) for experiment in experiments}
         links = _write_reports(folder, groups, cohort.records, known, n_workers)
         pages = [os.path.join(folder, link) for link in ['report.html'] + list(links.values())]
         experiment_report.experiment_report(pages[0], ', '.join(names), content, pictures, list(known.items()), links)
@@ -115,8 +115,8 @@ def _pairs_once(experiments):
     """[(experiment, the pairs that no experiment before it has)]."""
     seen, found = set(), []
     for experiment in experiments:
-        pairs = [pair for pair in experiment.pairs if measures.pair_key({'pair': pair}) not in seen]
-        seen.update(measures.pair_key({'pair': pair}) for pair in pairs)
+        pairs = [pair for pair in experiment.pairs if pair_record.pair_key({'pair': pair}) not in seen]
+        seen.update(pair_record.pair_key({'pair': pair}) for pair in pairs)
         found.append((experiment, pairs))
     return found
 
@@ -125,9 +125,9 @@ def _groups(experiments, once, classical):
     """[(setting, tasks)]: before registration and the classical methods, then the experiments."""
     groups = []
     for experiment, pairs in once:
-        keys = {measures.pair_key({'pair': pair}) for pair in pairs}
+        keys = {pair_record.pair_key({'pair': pair}) for pair in pairs}
         tasks = [Task(BEFORE, pair) for pair in pairs]
-        tasks += [task for task in classical.tasks if measures.pair_key({'pair': task.pair}) in keys]
+        tasks += [task for task in classical.tasks if pair_record.pair_key({'pair': task.pair}) in keys]
         groups.append((experiment.setting, tasks))
     return groups + [(experiment.setting, experiment.tasks) for experiment in experiments]
 
@@ -145,7 +145,7 @@ def _compare(records, capture_range):
     """The comparison of as many methods as have a pair in common."""
     methods = collections.OrderedDict()
     for record in records:
-        methods.setdefault(record['method'], set()).add(measures.pair_key(record))
+        methods.setdefault(record['method'], set()).add(pair_record.pair_key(record))
     if not methods:
         raise InputError('Nothing could be measured.')
     chosen = list(methods)
@@ -181,7 +181,7 @@ def _draw(folder, comparison):
     if not count:
         return []
     wanted = []
-    for measure in plots.MEASURES:
+    for measure in comparison_plots.MEASURES:
         what = 'TRE' if measure == 'TRE' else 'Error along ' + measure
         wanted.append((f'boxes_{measure}.png', what + '.', 'all landmarks', measure, False))
         if 1 < count <= MOST_PAIRS:
@@ -190,12 +190,12 @@ def _draw(folder, comparison):
         LOGGER.info('More than %d pairs: no box plots of single pairs.', MOST_PAIRS)
     pictures = []
     for name, strong, caption, measure, per_pair in wanted:
-        plots.box_plot(os.path.join(folder, name), comparison, measure, per_pair, before=False)
+        comparison_plots.box_plot(os.path.join(folder, name), comparison, measure, per_pair, before=False)
         pictures.append(_picture(folder, name, strong, caption))
     for method in comparison.methods:
         if method != BEFORE:
             name = 'scatter_{}.png'.format(re.sub(r'[^A-Za-z0-9_.-]+', '_', method))
-            plots.scatter_plot(os.path.join(folder, name), comparison, method)
+            comparison_plots.scatter_plot(os.path.join(folder, name), comparison, method)
             pictures.append(_picture(folder, name, 'True and estimated displacement.', method, True))
     return pictures
 
@@ -208,20 +208,20 @@ def _picture(folder, name, strong, caption, wide=False):
 def _write_reports(folder, groups, records, known, n_workers):
     """Write a page for every registration: (method, name of the pair) -> its address below ``folder``. A page
     that cannot be made is told in the log and is not fatal."""
-    by_name = {(record['method'], measures.pair_name(record['pair'])): record for record in records}
+    by_name = {(record['method'], pair_record.pair_name(record['pair'])): record for record in records}
     jobs, links = [], collections.OrderedDict()
     for setting, tasks in groups:
         for task in tasks:
-            key = task.method, measures.pair_name(task.pair)
+            key = task.method, pair_record.pair_name(task.pair)
             if key in by_name and task.method != BEFORE:
-                name = 'reports/' + measures.file_name(by_name[key])[: -len('.json')] + '.html'
+                name = 'reports/' + pair_record.file_name(by_name[key])[: -len('.json')] + '.html'
                 jobs.append(
                     (
                         setting,
                         task,
                         by_name[key],
                         os.path.join(folder, name),
-                        sources.result_source(known.get(task.method), task),
+                        provenance.result_source(known.get(task.method), task),
                     )
                 )
                 links[key] = name
@@ -238,7 +238,7 @@ def _write_report(setting, task, record, path, source):
         with itk_threads(1):
             paths = input_paths(setting, task.pair)
             fixed = read_image(paths['fixed'])
-            images = measures.Images(
+            images = pair_record.Images(
                 fixed,
                 read_image(paths['moving']),
                 None if task.moved is None else read_image(task.moved),

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 import SimpleITK as sitk
 
-from functions.evaluation.results import result_facts, settings_number
+from functions.evaluation.experiments import result_facts, settings_number
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, read_json_lines
 from functions.setting.experiment_files import newest_number
@@ -23,7 +23,7 @@ Source = collections.namedtuple('Source', 'facts texts curves')
 def experiment_source(experiment):
     """:class:`Source` of an experiment: its settings, and of every network it used the training.
 
-    :param experiment: :class:`functions.evaluation.results.Experiment`.
+    :param experiment: :class:`functions.evaluation.experiments.Experiment`.
     """
     setting, facts, texts, curves = experiment.setting, [], [], []
     facts.append(('experiment', experiment.name))
