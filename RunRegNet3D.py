@@ -351,28 +351,17 @@ def prepare_data(setting, arguments):
 
 def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs."""
-    from functions.registration.affine import register_affine
-
-    for text in evaluation_commands.evaluate(setting, arguments, register_affine):
+    for text in evaluation_commands.evaluate(setting, arguments):
         print(text)
 
 
 def report_folders(arguments):
     """--report FOLDER: the pages of results that --register has written."""
     from functions.evaluation.folder_report import folder_report
-    from functions.image.geometry import Geometry
-    from functions.preprocessing.isotropic import to_isotropic
-    from functions.preprocessing.load import load_ct
-    from functions.preprocessing.segmentation import lung_mask
-
-    def read_chest(path, grid=None):
-        image = load_ct(path)
-        if grid is not None and not Geometry.of(image).matches(grid):
-            image = to_isotropic(image, 1.0)
-        return image, lung_mask(image)
+    from functions.registration.result_folder import read_chests
 
     for folder in arguments.report:
-        print(f'Page: {folder_report(folder, read_chest, arguments.landmarks, arguments.protocol)}')
+        print(f'Page: {folder_report(folder, read_chests(folder), arguments.landmarks, arguments.protocol)}')
 
 
 def run(arguments):

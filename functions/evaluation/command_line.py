@@ -69,10 +69,9 @@ def check_arguments(parser, arguments):
         parser.error('--capture_range must be above 0 mm')
 
 
-def evaluate(setting, arguments, affine_by):
+def evaluate(setting, arguments):
     """Carry out --evaluate: yields texts for the terminal, the gate's table first.
 
-    :param affine_by: see :func:`functions.evaluation.references.run_references`.
     :raises InputError: the gate, or nothing to evaluate.
     """
     from functions.evaluation.evaluate_experiments import evaluate as evaluate_all
@@ -89,7 +88,6 @@ def evaluate(setting, arguments, affine_by):
     found = evaluate_all(
         experiments,
         references,
-        affine_by,
         arguments.protocol,
         arguments.workers,
         arguments.capture_range,

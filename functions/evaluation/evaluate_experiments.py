@@ -53,7 +53,6 @@ def gate_of(experiments, n_workers=None):
 def evaluate(
     experiments,
     references=None,
-    affine_by=None,
     protocol='dirlab',
     n_workers=None,
     capture_range=None,
@@ -70,7 +69,6 @@ def evaluate(
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
-    :param affine_by: see :func:`functions.evaluation.references.run_references`.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: pairs measured at a time; None: as the steps choose.
     :param capture_range: mm, see :class:`functions.evaluation.comparison.Comparison`; None: all landmarks.
@@ -89,7 +87,7 @@ def evaluate(
     classical = References([], [], [])
     if references:
         jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
-        classical = run_references(jobs, references, affine_by, n_workers, overrides)
+        classical = run_references(jobs, references, n_workers, overrides)
     groups = _groups(experiments, once, classical)
     cohort = _measure(groups, os.path.join(folder, 'records'), protocol, n_workers, labels)
     failures = classical.failures + cohort.failures

@@ -10,39 +10,24 @@ from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
 from functions.image.volume_io import read_image
 from functions.setting.atomic import read_json
-from functions.setting.errors import InputError, MissingFileError
 
 _RECORD = 'results.json'
 
 
-def folder_report(folder, read_chest, landmarks=None, protocol='dirlab'):
+def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     """Measure the results in a folder; write the measures and the page beside them.
 
     :param folder: as ``--register`` writes it: results.json, displacement.mha, moved.mha.
-    :param read_chest: function (path of a CT, grid=None) -> (image in HU, lung mask): on the grid of the
-        image, or at 1 mm where it is not the given one (results may be on either).
+    :param chests: [fixed, moving], each (image in HU, lung mask); the fixed one on the grid of the results.
     :param landmarks: paths of the points of the fixed and of the moving image, or None.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :return: path of the page.
-    :raises MissingFileError: no finished registration, or its images are not where they were.
-    :raises InputError: the record of something else, or landmarks that cannot be used.
+    :raises MissingFileError, InputError: no finished registration, or landmarks that cannot be used.
     """
-    path = os.path.join(folder, _RECORD)
-    if not os.path.isfile(path):
-        raise MissingFileError(f'{folder} holds no finished registration ({_RECORD} is missing).')
-    results = read_json(path)
-    if not isinstance(results, dict) or not {'settings', 'grids'} <= set(results):
-        raise InputError(f'{path} is not the record of a registration.')
+    results = read_json(os.path.join(folder, _RECORD))
     names = [results['settings'][role] for role in ('fixed', 'moving')]
-    for name in names:
-        if not os.path.exists(name):
-            raise MissingFileError(
-                f'{path} names the image {name}, which is not there; call this from the folder '
-                'that the registration was called from.'
-            )
     dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
-    fixed, fixed_lung = read_chest(names[0], Geometry.of(dvf))
-    moving, moving_lung = read_chest(names[1])
+    (fixed, fixed_lung), (moving, moving_lung) = chests
     images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
     points = (
         None

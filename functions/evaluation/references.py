@@ -20,6 +20,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from functions.elastix import registration as by_elastix
+from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
 from functions.evaluation.measured_pairs import Task, image_path, stamp
 from functions.evaluation.pair_record import pair_name
@@ -43,7 +44,7 @@ METHODS = collections.OrderedDict([('affine', None), ('bspline_1', 1), ('bspline
 #: tasks: list of :class:`functions.evaluation.measured_pairs.Task`; failures: (method, name of the pair, what
 #: happened); missing: texts about what was left out.
 References = collections.namedtuple('References', 'tasks failures missing')
-_Job = collections.namedtuple('_Job', 'setting pair names affine_by threads overrides')
+_Job = collections.namedtuple('_Job', 'setting pair names threads overrides')
 
 
 def check_names(names):
@@ -57,13 +58,11 @@ def check_names(names):
     return [] if names is None else list(names or METHODS)
 
 
-def run_references(jobs, names, affine_by, n_workers=None, overrides=None):
+def run_references(jobs, names, n_workers=None, overrides=None):
     """Run classical registrations, several pairs at a time.
 
     :param jobs: list of (setting, pair).
     :param names: of :data:`METHODS`. Those that need elastix are left out where it is not installed.
-    :param affine_by: function (fixed, moving, fixed_mask=, moving_mask=, threads=, folder=) -> object with
-        ``transform`` (sitk.AffineTransform, fixed to moving) and ``method``.
     :param n_workers: pairs at a time, which share the processors; None: one for every four processors.
     :param overrides: parameters of elastix put in place of the files' ones.
     :return: :class:`References`.
@@ -83,9 +82,7 @@ def run_references(jobs, names, affine_by, n_workers=None, overrides=None):
         return References([], [], missing)
     cores = os.cpu_count() or 1
     n_workers = max(1, min(cores // 4 if n_workers is None else int(n_workers), len(jobs)))
-    jobs = [
-        _Job(setting, pair, list(names), affine_by, max(1, cores // n_workers), overrides) for setting, pair in jobs
-    ]
+    jobs = [_Job(setting, pair, list(names), max(1, cores // n_workers), overrides) for setting, pair in jobs]
     bar = tqdm(jobs, desc='References', unit='pair', leave=False)
     if n_workers == 1:
         found = [_references_of(job) for job in bar]
@@ -178,7 +175,7 @@ def _reference(job, name):
 
 
 def _affine(job, images, masks, folder, path):
-    result = job.affine_by(
+    result = register_affine(
         images[0], images[1], fixed_mask=masks[0], moving_mask=masks[1], threads=job.threads, folder=folder
     )
     write_affine(result.transform, path)

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 
+from functions.elastix.affine import register_affine
 from functions.elastix.parameter_files import PARAMETER_FOLDER
 from functions.elastix.registration import AFFINE_FILE
 from functions.image.dvf import jacobian_determinant_of
@@ -12,7 +13,6 @@ from functions.image.masks import read_mask, require_nonempty
 from functions.image.resample import resample_to, warp
 from functions.image.transforms import total_dvf, write_affine
 from functions.image.volume_io import Geometry, read_image, write_image
-from functions.registration.affine import register_affine
 from functions.registration.mask_box import margins_of
 from functions.registration.multi_stage import check_stages, register_images
 from functions.registration.trained_network import TrainedNetwork, read_model_setting

@@ -29,7 +29,10 @@ from functions.elastix.transform_files import write_total_transform as write_ela
 from functions.image import transforms
 from functions.image.geometry import Geometry
 from functions.image.volume_io import read_image, write_image
+from functions.preprocessing.isotropic import to_isotropic
+from functions.preprocessing.load import load_ct
 from functions.preprocessing.own_images import fingerprint
+from functions.preprocessing.segmentation import lung_mask
 from functions.registration.single_pair import OUTSIDE
 from functions.setting.atomic import read_json, write_json, write_text
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
@@ -166,6 +169,28 @@ def read_results(folder):
     return Results(
         folder, record, geometry_of_record(record['grids']['results']), geometry_of_record(record['grids']['moving'])
     )
+
+
+def read_chests(folder):
+    """The images of a registration and lung masks made from them: [fixed, moving], each (image in HU, lung mask).
+
+    The fixed one is on the grid of the results, the moving one on its own.
+
+    :raises MissingFileError: no finished registration, or its images are no longer where they were.
+    """
+    results, found = read_results(folder), []
+    for role, grid in (('fixed', results.fixed), ('moving', results.moving)):
+        path = results.record['settings'][role]
+        if not os.path.exists(path):
+            raise MissingFileError(
+                f'{os.path.join(folder, RECORD)} names the image {path}, which does not exist; run this command in '
+                'the folder the registration was run in.'
+            )
+        image = load_ct(path)
+        if not Geometry.of(image).matches(grid):
+            image = to_isotropic(image)
+        found.append((image, lung_mask(image)))
+    return found
 
 
 def read_field(results, name=DISPLACEMENT):

@@ -9,6 +9,7 @@ from concurrent import futures
 
 import SimpleITK as sitk
 
+from functions.elastix.affine import register_affine, require_overlap
 from functions.image import dvf as dvf_algebra
 from functions.image.geometry import Geometry
 from functions.image.masks import require_nonempty
@@ -18,7 +19,6 @@ from functions.image.transforms import total_dvf, total_transform
 from functions.measure import regularity, similarity
 from functions.preprocessing.load import LOWEST
 from functions.registration import measures
-from functions.registration.affine import register_affine, require_overlap
 from functions.registration.folding_removal import remove_folding
 from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut
@@ -43,7 +43,7 @@ class Registration:
     :ivar dvf: total displacement field, float32 mm, fixed to moving, on the grid of the results: u(p) = A(p +
         v(p)) - p.
     :ivar nonrigid: v alone, on the same grid.
-    :ivar affine: :class:`functions.registration.affine.AffineResult`; its ``transform`` is A.
+    :ivar affine: :class:`functions.elastix.affine.AffineResult`; its ``transform`` is A.
     :ivar moved: the moving image on that grid, int16, -1024 HU where there is none of it.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.

@@ -104,8 +104,8 @@ class PairFiles:
 
 def affine_of(pair):
     """The affine transform of a pair (by elastix, inside the torso masks), found once."""
+    from functions.elastix.affine import read_affine, register_affine
     from functions.image.transforms import write_affine
-    from functions.registration.affine import read_affine, register_affine
 
     path = pair.path('affine.tfm')
     if not os.path.exists(path):

@@ -94,9 +94,9 @@ def unavoidable(paths, affine, folder, stages):
 def compare(size, threads, folder):
     """Print the ratios; returns the exit status: 1 when one is beyond its limit."""
     from functions.elastix import registration as elastix
+    from functions.elastix.affine import register_affine
     from functions.image.transforms import write_affine
     from functions.image.volume_io import read_image
-    from functions.registration.affine import register_affine
     from functions.registration.network_pyramid import open_model
     from functions.registration.pair_lists import register_into
 

@@ -208,7 +208,10 @@ def results_folder(folder):
         str(results / 'results.json'),
         {
             'settings': {'fixed': 'fixed.mha', 'moving': 'moving.nii.gz', 'stages': [4], 'affine': 'none'},
-            'grids': {role: Geometry.of(image)._asdict() for role, image in zip(('fixed', 'moving'), images)},
+            'format': 1,
+            'grids': {
+                role: Geometry.of(image)._asdict() for role, image in zip(('fixed', 'moving', 'results'), images * 2)
+            },
             'versions': {'python': '3'},
             'seconds': {'networks': 1.0},
         },
@@ -231,7 +234,7 @@ def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, c
     assert run(words[:2], tmp_path, monkeypatch, caplog) == 0
     os.remove(str(tmp_path / 'fixed.mha'))
     assert run(words[:2], tmp_path, monkeypatch, caplog) == 2
-    assert 'fixed.mha, which is not there' in caplog.text
+    assert 'fixed.mha, which does not exist' in caplog.text
     (results / 'results.json').write_text('[]')
     assert run(words[:2], tmp_path, monkeypatch, caplog) == 2 and 'not the record' in caplog.text
     assert run(['--report', '.'], tmp_path, monkeypatch, caplog) == 2 and 'no finished' in caplog.text

@@ -1,22 +1,25 @@
 """Classical registrations of the same pairs: run once, taken up again, left out where elastix is absent."""
 
+import functools
 import os
 
 import pytest
 import SimpleITK as sitk
 from evaluation_experiment import make_cases, pairs_of, setting_in
 
+from functions.elastix.affine import register_affine
 from functions.elastix.programs import is_available
 from functions.evaluation import references as ref
 from functions.evaluation.measured_pairs import evaluate_tasks
-from functions.registration.affine import register_affine
 from functions.setting.errors import UnknownNameError
 
 QUICK = {'MaximumNumberOfIterations': 60, 'NumberOfSpatialSamples': 2000, 'FinalGridSpacingInPhysicalUnits': 16.0}
 
 
-def by_sitk(fixed, moving, **keywords):
-    return register_affine(fixed, moving, 'sitk', **keywords)
+@pytest.fixture(autouse=True)
+def by_simpleitk(monkeypatch):
+    """The same affine registration with and without elastix installed."""
+    monkeypatch.setattr(ref, 'register_affine', functools.partial(register_affine, method='sitk'))
 
 
 @pytest.fixture(scope='module')
@@ -31,7 +34,7 @@ def times(folder):
 
 
 def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
-    made = ref.run_references(jobs, ['affine'], by_sitk, n_workers=1)
+    made = ref.run_references(jobs, ['affine'], n_workers=1)
     assert made.failures == [] and made.missing == []
     task, (setting, pair) = made.tasks[0], jobs[0]
     assert task.method == 'affine' and task.dvf is None and task.seconds > 0
@@ -40,18 +43,18 @@ def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
     assert record['tre']['mean'] < record['tre_before']['mean'] and 'regularity' not in record
     folder = ref.reference_folder(setting, pair, 'affine')
     before = times(folder)
-    assert ref.run_references(jobs, ['affine'], by_sitk, n_workers=1).tasks == made.tasks
+    assert ref.run_references(jobs, ['affine'], n_workers=1).tasks == made.tasks
     assert times(folder) == before
     # A result that is not what was written is made again.
     with open(task.affine, 'a') as stream:
         stream.write('\n')
-    ref.run_references(jobs, ['affine'], by_sitk, n_workers=1)
+    ref.run_references(jobs, ['affine'], n_workers=1)
     assert times(folder) != before
 
 
 @pytest.mark.skipif(not is_available(), reason='elastix is not installed')
 def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
-    made = ref.run_references(jobs, ref.check_names([]), by_sitk, n_workers=1, overrides=QUICK)
+    made = ref.run_references(jobs, ref.check_names([]), n_workers=1, overrides=QUICK)
     assert made.failures == []
     assert [task.method for task in made.tasks] == ['affine', 'bspline_1', 'bspline_3']
     found = evaluate_tasks(jobs[0][0], made.tasks, str(tmp_path), n_workers=1)
@@ -65,26 +68,27 @@ def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
     assert made.tasks[1].seconds > made.tasks[0].seconds
     folder = ref.reference_folder(jobs[0][0], jobs[0][1], 'bspline_1')
     before = times(folder)
-    ref.run_references(jobs, ['bspline_1'], by_sitk, n_workers=1, overrides=QUICK)
+    ref.run_references(jobs, ['bspline_1'], n_workers=1, overrides=QUICK)
     assert times(folder) == before
 
 
 def test_evaluation_references_without_elastix_say_what_is_left_out(jobs, monkeypatch):
     monkeypatch.setattr(ref, 'is_available', lambda: False)
-    made = ref.run_references(jobs, ['bspline_1', 'bspline_3'], by_sitk)
+    made = ref.run_references(jobs, ['bspline_1', 'bspline_3'])
     assert made.tasks == [] and 'bspline_1, bspline_3: elastix and transformix' in made.missing[0]
-    made = ref.run_references(jobs, ['affine', 'bspline_3'], by_sitk, n_workers=1)
+    made = ref.run_references(jobs, ['affine', 'bspline_3'], n_workers=1)
     assert [task.method for task in made.tasks] == ['affine'] and len(made.missing) == 1
 
 
-def test_evaluation_references_failures_are_listed(jobs):
+def test_evaluation_references_failures_are_listed(jobs, monkeypatch):
     def never(fixed, moving, **keywords):
         raise ValueError('it exploded')
 
+    monkeypatch.setattr(ref, 'register_affine', never)
     setting, pair = jobs[0]
     other = [dict(image, cn=9) for image in pair]
     again = [dict(image, type_im=k) for k, image in zip((5, 0), pair)]
-    made = ref.run_references([(setting, other), (setting, again)], ['affine'], never, n_workers=1)
+    made = ref.run_references([(setting, other), (setting, again)], ['affine'], n_workers=1)
     assert made.tasks == [] and [failure[:2] for failure in made.failures] == [
         ('affine', 'Phantom_4D case 9 0-5'),
         ('affine', 'Phantom_4D case 1 5-0'),
@@ -95,6 +99,6 @@ def test_evaluation_references_failures_are_listed(jobs):
 def test_evaluation_references_names_are_checked(jobs):
     assert ref.check_names(None) == [] and ref.check_names([]) == ['affine', 'bspline_1', 'bspline_3']
     with pytest.raises(UnknownNameError, match='bspline_3'):
-        ref.run_references(jobs, ['bspline_2'], by_sitk)
+        ref.run_references(jobs, ['bspline_2'])
     synthetic = [dict(jobs[0][1][0], deform_exp='3D_max20_D14_K', dsmooth=k) for k in (3, 3)]
     assert ref.reference_folder(jobs[0][0], synthetic, 'affine').endswith('/3D_max20_D14_K_Dsmooth3/')

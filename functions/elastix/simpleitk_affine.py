@@ -1,6 +1,6 @@
-"""The affine registration that needs no elastix, and the coarse images that every one is judged on.
+"""Affine registration by SimpleITK, and the coarse images that every affine registration is judged on.
 
-All of it works on images of about 2 mm with everything below air set to air.
+All of it works on images of about 2 mm, clipped at the HU of air from below.
 """
 
 import logging
@@ -12,26 +12,20 @@ from functions.image.geometry import Geometry, grid_resampler
 from functions.image.threads import itk_threads
 from functions.image.transforms import affine_from_matrix
 from functions.image.volume_io import array_view
-from functions.measure import similarity
-from functions.measure.masked_values import unless_empty
 from functions.setting.errors import InputError
 from functions.setting.seeds import random_state
 
 LOGGER = logging.getLogger(__name__)
 
-AIR = -1024.0
-_BODY = -300.0
+_AIR, _BODY = -1024.0, -300.0  # HU
 _SMALL = 2.0  # mm
 _SAMPLES = 30000
 _ITERATIONS = 200
 # Fewer bins, or a step that shrinks faster, end short of the optimum.
 _BINS = 64
 _RELAXATION = 0.9
-#: A level of the pyramid keeps at least so many voxels along every axis.
+#: Voxels that a level of the pyramid keeps at least along every axis.
 _LEAST_SIDE = 12
-
-
-# ---- coarse images
 
 
 def _factors(image, spacing):
@@ -41,30 +35,30 @@ def _factors(image, spacing):
     ]
 
 
-def without_less_than_air(image):
-    """``image`` with values below -1024 HU (outside the scanned circle) set to that; its type stays."""
+def clipped_to_air(image):
+    """``image`` with values below -1024 HU (outside the scanned circle) set to that, in its pixel type."""
     if sitk.GetArrayViewFromImage(image).dtype.kind == 'u':
         return image
-    return sitk.Maximum(image, AIR)
+    return sitk.Maximum(image, _AIR)
 
 
 def small_image(image, spacing=_SMALL):
     """Mean over blocks of voxels of about ``spacing`` mm, float32, nothing below air."""
-    image = sitk.Cast(without_less_than_air(image), sitk.sitkFloat32)
+    image = sitk.Cast(clipped_to_air(image), sitk.sitkFloat32)
     return sitk.BinShrink(image, _factors(image, spacing))
 
 
 def small_mask(mask, spacing=_SMALL):
-    """Blocks of :func:`small_image` of which at least half is inside ``mask``; uint8."""
+    """uint8 mask of the blocks of :func:`small_image` of which at least half is inside ``mask``."""
     inside = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkFloat32)
     return sitk.GreaterEqual(sitk.BinShrink(inside, _factors(mask, spacing)), 0.5)
 
 
 def correlation(fixed, moving, transform=None, mask=None):
-    """Correlation coefficient of ``fixed`` and ``moving`` led by ``transform``; outside ``moving`` is air.
+    """Correlation coefficient of ``fixed`` and ``moving`` mapped by ``transform``; air outside ``moving``.
 
     :param transform: sitk transform, fixed to moving points; None: identity.
-    :param mask: uint8 image on the grid of ``fixed``: where to look; None: everywhere.
+    :param mask: uint8 image on the grid of ``fixed``; None: everywhere.
     :return: -1 .. 1; 0 when one of the images is constant there.
     """
     resampler = grid_resampler(Geometry.of(fixed))
@@ -72,17 +66,18 @@ def correlation(fixed, moving, transform=None, mask=None):
     resampler.SetDefaultPixelValue(float(array_view(moving).min()))
     if transform is not None:
         resampler.SetTransform(transform)
-    return similarity.correlation(fixed, resampler.Execute(moving), unless_empty(mask), if_constant=0.0)
-
-
-# ---- where to begin
+    inside = slice(None) if mask is None else array_view(mask) != 0
+    values = [array_view(image)[inside].ravel().astype(np.float64) for image in (resampler.Execute(moving), fixed)]
+    if min(part.std() for part in values) == 0:
+        return 0.0
+    return float(np.corrcoef(*values)[0, 1])
 
 
 def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
-    """The best of a few translations: none, image centres, centres of the masks or else of the bodies.
+    """The best of a few starts: no translation, image centres, centres of the masks or else of the bodies.
 
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
-    :return: sitk.AffineTransform written about the centre of the fixed mask, body or image.
+    :return: sitk.AffineTransform with its centre at that of the fixed mask, body or image.
     """
     coarse_fixed, coarse_moving = small_image(fixed, 4 * _SMALL), small_image(moving, 4 * _SMALL)
     coarse_mask = None if fixed_mask is None else small_mask(fixed_mask, 4 * _SMALL)
@@ -100,7 +95,7 @@ def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
     scores = [correlation(coarse_fixed, coarse_moving, transform, coarse_mask) for transform in transforms]
     best = int(np.argmax(scores))
     LOGGER.info(
-        'Affine registration begins with the translation %s mm (correlation %.3f)',
+        'Affine registration starts from the translation %s mm (correlation %.3f)',
         np.round(candidates[best], 1).tolist(),
         scores[best],
     )
@@ -123,23 +118,20 @@ def _centre(mask):
     return Geometry.of(mask).index_to_world(index)
 
 
-# ---- SimpleITK
-
-
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
     """Affine registration by SimpleITK: mutual information, coarse to fine, regular step gradient descent.
 
-    One thread adds up the metric, so the same transform comes out whatever the machine.
+    A single thread sums the metric, so the transform is the same on every machine.
 
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
-    :param initial: sitk.AffineTransform to begin from, written about the centre of rotation; None: identity.
+    :param initial: sitk.AffineTransform to start from, its centre that of rotation; None: identity.
     :return: sitk.AffineTransform, fixed to moving points.
-    :raises InputError: ITK gives up, for example because nothing overlaps.
+    :raises InputError: ITK failed, for example because nothing overlaps.
     """
     transform = sitk.AffineTransform(3) if initial is None else sitk.AffineTransform(initial)
     try:
         with itk_threads(1):
-            # Made inside: a SimpleITK filter takes the number of threads of the moment it is made.
+            # Created inside: a SimpleITK filter keeps the number of threads in force at its creation.
             method = _method(fixed, fixed_mask, moving_mask)
             method.SetInitialTransform(transform, True)
             method.Execute(fixed, moving)
