@@ -383,7 +383,7 @@ def run(arguments):
     if setting['only_generate_image']:
         return None
     from functions.registration.data_set_pairs import open_networks
-    from functions.training.checkpoints import Checkpoints
+    from functions.setting.trained_models import checkpoint_path
     from functions.training.trainer import train
 
     trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
@@ -395,8 +395,7 @@ def run(arguments):
     )
 
     def checkpoint_of(experiment, step):
-        checkpoints = Checkpoints(setting, experiment=experiment)
-        return checkpoints.path(checkpoints.resolve(step))
+        return checkpoint_path(setting, step, experiment)
 
     networks = open_networks(setting, checkpoint_of, setting['NumberOfThreads'])
     try:

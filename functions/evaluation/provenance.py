@@ -14,6 +14,7 @@ from functions.evaluation.experiments import result_facts, settings_number
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, read_json_lines
 from functions.setting.experiment_files import newest_number
+from functions.setting.trained_models import find_experiment
 
 #: facts: list of (name, text); texts: list of (title, text), shown when asked for; curves: list of (title,
 #: lines of a ``log.jsonl``).
@@ -40,14 +41,15 @@ def experiment_source(experiment):
             (f'network of stage {stage}', '{}, {}'.format(network, entry.get('NetworkDesign', 'design as trained')))
         )
     for network in networks:
-        folder = su.address_generator(setting, 'ModelFolder', current_experiment=network)
+        place, name = find_experiment(setting, network)
+        folder = su.address_generator(place, 'ModelFolder', current_experiment=name)
         facts += [(f'{network}: {name}', text) for name, text in _about(folder)]
         lines = journal_lines(os.path.join(folder, 'log.jsonl'))
         if lines:
             curves.append((network, lines))
-        number = settings_number(setting, network)
+        number = settings_number(place, name)
         if number is not None:
-            texts.append((f'All settings of {network}', _json(su.read_setting(setting, network, number))))
+            texts.append((f'All settings of {network}', _json(su.read_setting(place, name, number))))
     return Source(facts + versions(), texts, curves)
 
 

@@ -143,16 +143,12 @@ def load_registration_setting(setting, stage_list=(4, 2, 1)):
     """Put the defaults of a registration into ``setting``; keys that are there stay, except those of the
     pyramid.
 
-    :param stage_list: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1].
+    :param stage_list: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; stages may be repeated, as in [4, 4, 2, 1].
     :raises InputError: another pyramid.
     """
     stage_list = list(stage_list)
-    if not schema.KEYS['stage_list'].kind.accepts(stage_list):
-        raise InputError(
-            'stage_list {} is not possible; accepted: {}.'.format(
-                stage_list, ', '.join(str(item) for item in schema.STAGE_LISTS)
-            )
-        )
+    if not schema.PYRAMID.accepts(stage_list):
+        raise InputError(f'stage_list {stage_list} is not possible; accepted: {schema.PYRAMID.text}.')
     for key, value in schema.defaults('Registration').items():
         setting.setdefault(key, value)
     setting.update(

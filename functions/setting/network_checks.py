@@ -6,8 +6,8 @@ import re
 from functions.setting import schema
 from functions.setting.addresses import address_generator
 from functions.setting.errors import RegNetError
-from functions.setting.experiment_files import saved_steps
 from functions.setting.key_checks import join_numbers, key_problems, nearest_hint
+from functions.setting.trained_models import find_experiment, saved_steps
 
 #: 'Affine': by elastix, or SimpleITK where there is none.
 _BASE_REGISTRATIONS = ('Identity', 'Affine')
@@ -123,10 +123,11 @@ def _checkpoint_problems(setting, where, entry):
         return []
     experiment, step = entry['NetworkLoad'], str(entry.get('GlobalStepLoad', 'Last'))
     try:
-        prefix = address_generator(setting, 'saved_model', current_experiment=experiment)
+        place, name = find_experiment(setting, experiment)
+        prefix = address_generator(place, 'saved_model', current_experiment=name)
         if prefix == address_generator(setting, 'saved_model'):
             return []
-        steps = saved_steps(setting, experiment)
+        steps = saved_steps(place, name)
     except RegNetError as error:
         return [f'{where}.NetworkLoad: {error}']
     if not steps:

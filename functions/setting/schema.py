@@ -7,6 +7,7 @@
 
 import collections
 import copy
+import itertools
 import numbers
 
 from functions.setting.errors import InputError
@@ -107,6 +108,14 @@ _RANGE = list_of(number(), length=2)
 AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
 MASKS = ('Torso', 'Lung')
 STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
+#: A pyramid; a stage that follows itself is another pass of its network, on what the passes before left.
+_ONE_PASS = choice(*STAGE_LISTS)
+PYRAMID = Kind(
+    lambda value: (
+        isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
+    ),
+    _ONE_PASS.text + ', each stage once or several times in a row',
+)
 AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
 
 _GENERAL = [
@@ -320,8 +329,8 @@ _TRAINING = [
 _REGISTRATION = [
     Key('BaseReg', TEXT, 'Affine', 'registration before the network'),
     Key('read_pair_mode', choice('real', 'synthetic'), 'real', 'pairs of images, or images with their deformed selves'),
-    Key('stage_list', choice(*STAGE_LISTS), [4, 2, 1], 'pyramid of the registration'),
-    Key('ImagePyramidSchedule', choice(*STAGE_LISTS), [4, 2, 1], 'the same, under its older name'),
+    Key('stage_list', PYRAMID, [4, 2, 1], 'pyramid of the registration'),
+    Key('ImagePyramidSchedule', PYRAMID, [4, 2, 1], 'the same, under its older name'),
     Key('PaddingForDownSampling', choice('constant'), 'constant', 'accepted for older scripts'),
     Key('WriteNoDVF', FLAG, False, 'do not write the DVF'),
     Key('WriteMasksForLSTM', FLAG, False, 'also write masks of every stage'),

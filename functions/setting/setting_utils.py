@@ -9,14 +9,7 @@ Importing it loads neither TensorFlow nor SimpleITK.
 from functions.setting.addresses import address_generator, address_requests
 from functions.setting.checks import check_setting, find_problems
 from functions.setting.data_sets import data_set_names, register_data_set, register_own_images
-from functions.setting.experiment_files import (
-    address_of_folder,
-    get_global_step,
-    load_network,
-    read_setting,
-    saved_steps,
-    write_setting,
-)
+from functions.setting.experiment_files import address_of_folder, read_setting, write_setting
 from functions.setting.image_lists import (
     dsmoothlist_by_deform_exp,
     get_im_info_list_from_train_mode,
@@ -34,6 +27,7 @@ from functions.setting.initialise import (
 )
 from functions.setting.originals import missing_originals, require_originals
 from functions.setting.stage_rules import suggested_stage_setting
+from functions.setting.trained_models import get_global_step, load_network, saved_steps, use_networks
 
 __all__ = [
     'address_generator',
@@ -62,5 +56,6 @@ __all__ = [
     'root_address_generator',
     'saved_steps',
     'suggested_stage_setting',
+    'use_networks',
     'write_setting',
 ]

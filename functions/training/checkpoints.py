@@ -1,13 +1,12 @@
 """Checkpoints that count only when they are whole.
 
-TensorFlow writes a checkpoint as several files. A small JSON record beside them, written last, holds their
-sizes and checksums, the iteration, the position of the sampler and the best validation so far; a checkpoint
-without a matching record does not exist for us, so a crash in the middle of saving costs one interval, never
-the run.
+TensorFlow writes a checkpoint as several files. A small JSON record beside them, written last, holds their sizes and
+checksums, the iteration, the position of the sampler and the best validation so far. A checkpoint without a matching
+record is ignored, so a crash while saving costs one interval, never the run. Which checkpoint 'Last' or 'Best' means
+is decided in :mod:`functions.setting.trained_models`.
 """
 
 import glob
-import logging
 import os
 import re
 import shutil
@@ -15,26 +14,14 @@ import shutil
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, sweep_stale_temporaries, write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file, record_problem
-from functions.setting.errors import InputError
-from functions.setting.experiment_files import best_step
-
-LOGGER = logging.getLogger(__name__)
-
-
-def _files(prefix, step):
-    """The data files of a checkpoint (the .meta graph is not needed to restore)."""
-    return sorted(
-        path
-        for path in glob.glob(glob.escape(f'{prefix}-{step}.') + '*')
-        if re.search(r'\.(index|data-\d+-of-\d+)$', path)
-    )
+from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
 
 class Checkpoints:
     """The checkpoints of one experiment.
 
-    :param setting: addresses are asked from it.
-    :param keep: how many of the newest are kept; the best one is kept beside them.
+    :param setting: the settings dictionary, for the addresses.
+    :param keep: how many of the newest are kept; the best one is kept as well.
     :param experiment: None: the one of the setting.
     """
 
@@ -55,22 +42,23 @@ class Checkpoints:
         """
         os.makedirs(os.path.dirname(self.prefix), exist_ok=True)
         if step in self.steps():
-            self._remove(step)  # while its files are replaced it is not whole
+            self._remove(step)  # it is not whole while its files are replaced
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
         self.record(step, state)
         self._remove_old(best_step(state))
         return path
 
     def record(self, step, state):
-        """Write the record of a checkpoint whose files are there: from now on it counts."""
+        """Write the record of a checkpoint whose files are there; from now on it counts."""
         self._write_record(step, {os.path.basename(name): describe_file(name) for name in self.files(step)}, state)
 
     def files(self, step):
-        """Paths of the data files of a checkpoint."""
-        return _files(self.prefix, step)
+        """Paths of the data files of a checkpoint (the .meta graph is not needed to restore)."""
+        paths = glob.glob(glob.escape(f'{self.prefix}-{step}.') + '*')
+        return sorted(path for path in paths if re.search(r'\.(index|data-\d+-of-\d+)$', path))
 
     def update(self, step, state):
-        """Replace the state of a checkpoint that is there: what was found out about it after it was saved."""
+        """Replace the state of a saved checkpoint, to add what was found out about it since."""
         self._write_record(step, read_json(self._record_path(step))['files'], state)
 
     def _write_record(self, step, files, state):
@@ -89,28 +77,18 @@ class Checkpoints:
         return read_json(self._record_path(step))['state']
 
     def newest(self):
-        """The newest whole checkpoint's step, or None; says which ones it had to pass over."""
-        for step in reversed(self.steps()):
-            problem = self.problem(step)
-            if problem is None:
-                return step
-            LOGGER.warning(
-                'Checkpoint %s-%d cannot be used (%s); falling back to the one before.', self.prefix, step, problem
-            )
-        return None
+        """Step of the newest whole checkpoint, or None; warns about those that are not whole."""
+        return newest_step(self._setting, self._experiment)
 
-    def best(self):
-        """The step with the best validation known to the newest checkpoint; the newest where that one is not
-        whole or there was no validation; None without any.
+    def path(self, step):
+        """TensorFlow's path prefix of the checkpoint ``step``: a number, 'Last' or 'Best'.
+
+        :raises MissingFileError, InputError: there is none of that step, or it is not whole.
         """
-        newest = self.newest()
-        if newest is None:
-            return None
-        best = best_step(self.state(newest))
-        return best if best is not None and self.problem(best) is None else newest
+        return checkpoint_path(self._setting, step, self._experiment)
 
     def retire(self):
-        """Remove every checkpoint: training begins anew. Records go first, so that none counts any more."""
+        """Remove every checkpoint, because training starts again from the beginning."""
         for step in self.steps():
             self._remove(step)
 
@@ -124,49 +102,13 @@ class Checkpoints:
             elif re.search(r'-\d+_temp_\w+$', path):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def resolve(self, step):
-        """A step as settings name it: 'Last' or 'Auto' (the newest whole one), 'Best' (best validation), or a
-        number.
-
-        :raises InputError: anything else, or there is none.
-        """
-        if step in ('Last', 'Auto'):
-            found = self.newest()
-        elif step == 'Best':
-            found = self.best()
-        elif str(step).isdigit():
-            return int(step)
-        else:
-            raise InputError(
-                f"GlobalStepLoad {step!r} is not possible. Accepted: 'Last', 'Auto', 'Best' or a whole number."
-            )
-        if found is None:
-            raise InputError(f'{self.prefix} has no whole checkpoint; train it first.')
-        return found
-
-    def path(self, step):
-        """TensorFlow's path prefix of a checkpoint.
-
-        :raises InputError: there is none of that step, or it is not whole.
-        """
-        if step is None or step not in self.steps():
-            raise InputError(
-                '{}: no checkpoint of step {}. Available: {}.'.format(
-                    self.prefix, step, ', '.join(str(s) for s in self.steps()) or 'none; train first'
-                )
-            )
-        problem = self.problem(step)
-        if problem:
-            raise InputError(f'{self.prefix}-{step} cannot be restored: {problem}.')
-        return f'{self.prefix}-{step}'
-
     def _remove_old(self, best):
         for step in self.steps()[: -self._keep]:
             if step != best:
                 self._remove(step)
 
     def _remove(self, step):
-        # The record goes first: from then on the checkpoint does not count.
+        # The record goes first: without it the checkpoint does not count.
         os.remove(self._record_path(step))
         for path in self.files(step):
             os.remove(path)

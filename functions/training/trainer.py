@@ -14,6 +14,7 @@ from functions.reading.train_queue import TrainingQueue, training_memory
 from functions.reading.validation import ValidationSet
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError
+from functions.setting.trained_models import checkpoint_path, resolve_step
 from functions.tf_utils.sessions import open_session
 from functions.training.about import write_about
 from functions.training.averages import Averages, LossWatch, class_tags
@@ -129,12 +130,12 @@ def network_identity(setting):
 
 
 def _loaded(setting):
-    """Checkpoints and step of ``setting['LoadedNetwork']``, or None."""
+    """(step, path prefix) of the checkpoint ``setting['LoadedNetwork']`` names, or None."""
     loaded = setting.get('LoadedNetwork')
     if not loaded:
         return None
-    other = Checkpoints(setting, experiment=loaded['NetworkLoad'])
-    return other, other.resolve(loaded.get('GlobalStepLoad', 'Last'))
+    step = resolve_step(setting, loaded.get('GlobalStepLoad', 'Last'), loaded['NetworkLoad'])
+    return step, checkpoint_path(setting, step, loaded['NetworkLoad'])
 
 
 def _counted_before(setting):
@@ -148,7 +149,7 @@ def _counted_before(setting):
         return 0, 0
     batch_size = setting['NetworkTraining']['BatchSize']
     given = dict({'itr_load': 0, 'semi_epoch_load': 0, 'BatchSize': batch_size}, **setting['LoadedNetwork'])
-    resolved = su.load_network(setting, dict(given, GlobalStepLoad=str(found[1])))
+    resolved = su.load_network(setting, dict(given, GlobalStepLoad=str(found[0])))
     return max(0, resolved['itr_load'] - 1), resolved['semi_epoch_load']
 
 
@@ -156,9 +157,8 @@ def _warm_start(setting, session, graph):
     """Weights from another experiment (``setting['LoadedNetwork']``), before the first step."""
     found = _loaded(setting)
     if found is not None:
-        path = found[0].path(found[1])
-        graph.model_saver.restore(session, path)
-        LOGGER.info('Weights taken from %s.', path)
+        graph.model_saver.restore(session, found[1])
+        LOGGER.info('Weights taken from %s.', found[1])
 
 
 class _Loop:

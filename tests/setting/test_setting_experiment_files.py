@@ -1,4 +1,4 @@
-"""Settings files, checkpoints' steps, and where a training goes on."""
+"""Settings files are numbered, never replaced, and JSON can hold them."""
 
 import json
 import multiprocessing
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import functions.setting.setting_utils as su
-from functions.setting.atomic import write_json
-from functions.setting.errors import InputError, MissingFileError
+from functions.setting.errors import InputError
 from functions.setting.experiment_files import plain
 
 
@@ -91,123 +90,3 @@ def test_plain_values():
     for wrong in [float('inf'), float('nan'), {1: 2}, b'bytes', np.float64('nan')]:
         with pytest.raises(InputError):
             plain({'x': [wrong]})
-
-
-def checkpoints(steps, endings=('.index', '.data-00000-of-00001')):
-    folder = MODEL + 'Saved/'
-    os.makedirs(folder, exist_ok=True)
-    for step in steps:
-        for ending in endings:
-            open(f'{folder}RegNet3DModel.ckpt-{step}{ending}', 'w').close()
-    return folder
-
-
-class TestSteps:
-    def test_last_is_the_largest_number_not_the_last_name(self, setting):
-        checkpoints([15, 9015, 30015], endings=('.meta', '.index'))
-        open(MODEL + 'Saved/RegNet3DModel.ckpt-other.meta', 'w').close()
-        open(MODEL + 'Saved/checkpoint', 'w').close()
-        assert su.saved_steps(setting) == [15, 9015, 30015]
-        assert su.get_global_step(setting, 'Last', 'MyExp') == '30015'
-
-    def test_a_checkpoint_without_its_record_does_not_count(self, setting):
-        folder = checkpoints([15, 30])
-        write_json(folder + 'RegNet3DModel.ckpt-15.json', {'step': 15})
-        assert su.get_global_step(setting, 'Last', 'MyExp') == '15'
-
-    def test_best_is_what_the_last_record_says(self, setting):
-        folder = checkpoints([15, 30, 45])
-        for step, best in ((15, 15), (30, 15), (45, 30)):
-            write_json(
-                f'{folder}RegNet3DModel.ckpt-{step}.json',
-                {'step': step, 'state': {'best': {'step': best, 'error_mm': 1.0}}},
-            )
-        assert su.get_global_step(setting, 'Best', 'MyExp') == '30'
-        write_json(folder + 'RegNet3DModel.ckpt-45.json', {'step': 45, 'state': {'best': {}}})
-        assert su.get_global_step(setting, 'Best', 'MyExp') == '45'
-
-    def test_only_recorded_ones_on_request(self, setting):
-        checkpoints([15, 30])
-        assert su.saved_steps(setting) == [15, 30] and su.saved_steps(setting, recorded=True) == []
-
-    def test_numbers_and_known_experiments(self, setting):
-        assert su.get_global_step(setting, 15015, 'MyExp') == su.get_global_step(setting, '15015', 'MyExp') == '15015'
-        assert su.get_global_step(setting, 'Auto', '20180124_max20_2M') == '1155015'
-        assert su.get_global_step(setting, 'Auto', 'MyExp') == '0'
-
-    def test_nothing_saved(self, setting):
-        with pytest.raises(MissingFileError, match='Experiments/RegNet/MyExp/train/Model/Saved'):
-            su.get_global_step(setting, 'Last', 'MyExp')
-
-    @pytest.mark.parametrize('wrong', ['last', '-1', '1.5', None, True, 2.5])
-    def test_other_requests(self, setting, wrong):
-        with pytest.raises(InputError, match="'Last', 'Best', 'Auto' or a whole number"):
-            su.get_global_step(setting, wrong, 'MyExp')
-
-
-class TestLoadNetwork:
-    @pytest.mark.parametrize('nothing', [None, {}, {'NetworkLoad': None, 'GlobalStepLoad': 'Last'}])
-    def test_nothing_to_load_begins_at_zero(self, setting, nothing):
-        loaded = su.load_network(setting, nothing)
-        assert (loaded['NetworkLoad'], loaded['itr_load'], loaded['semi_epoch_load']) == (None, 0, 0)
-
-    def test_all_from_the_folder(self, setting):
-        setting['NetworkTraining']['BatchSize'] = 5
-        su.write_setting(setting)
-        setting['NetworkTraining']['BatchSize'] = 7
-        su.write_setting(setting)
-        folder = checkpoints([100, 150])
-        for step in (100, 150):
-            write_json(
-                f'{folder}RegNet3DModel.ckpt-{step}.json',
-                {
-                    'state': {
-                        'iteration': step // 5 + 1,
-                        'position': {'semi_epoch': step // 50, 'chunk': 0, 'sample': 2},
-                    }
-                },
-            )
-        assert su.load_network(setting, {'NetworkLoad': 'MyExp'}) == {
-            'NetworkLoad': 'MyExp',
-            'GlobalStepLoad': '150',
-            'BatchSize': 5,
-            'itr_load': 32,
-            'semi_epoch_load': 4,
-        }
-        loaded = su.load_network(setting, {'NetworkLoad': 'MyExp', 'GlobalStepLoad': '100', 'BatchSize': 'Auto'})
-        assert (loaded['GlobalStepLoad'], loaded['itr_load'], loaded['semi_epoch_load']) == ('100', 22, 3)
-
-    def test_a_published_checkpoint_without_a_record(self, setting, caplog):
-        su.write_setting(setting)  # batches of 15
-        checkpoints([15, 15015], endings=('.meta', '.index'))
-        loaded = su.load_network(setting, {'NetworkLoad': 'MyExp', 'GlobalStepLoad': 'Last'})
-        assert loaded == {
-            'NetworkLoad': 'MyExp',
-            'GlobalStepLoad': '15015',
-            'BatchSize': 15,
-            'itr_load': 1002,
-            'semi_epoch_load': 0,
-        }
-        assert 'semi-epochs begin at 0' in caplog.text
-
-    def test_numbers_given_need_no_folder(self, setting):
-        given = {'NetworkLoad': 'Elsewhere', 'GlobalStepLoad': 30, 'BatchSize': 3, 'itr_load': 7, 'semi_epoch_load': 2}
-        assert su.load_network(setting, given) == dict(given, GlobalStepLoad='30')
-
-    @pytest.mark.parametrize(
-        'given, error, text',
-        [
-            ({'NetworkLod': 'MyExp'}, KeyError, "Did you mean 'NetworkLoad'"),
-            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1}, MissingFileError, 'setting0.txt'),
-            ({'NetworkLoad': 'MyExp'}, MissingFileError, 'no checkpoint'),
-            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 0}, InputError, 'BatchSize 0'),
-            (
-                {'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 1, 'itr_load': 'x'},
-                InputError,
-                "itr_load 'x'",
-            ),
-        ],
-    )
-    def test_errors(self, setting, given, error, text):
-        with pytest.raises(error, match=text):
-            su.load_network(setting, given)

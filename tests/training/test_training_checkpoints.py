@@ -5,7 +5,7 @@ import os
 import pytest
 
 from functions.setting import setting_utils as su
-from functions.setting.errors import InputError
+from functions.setting.errors import InputError, MissingFileError
 from functions.training.checkpoints import Checkpoints
 
 
@@ -36,7 +36,7 @@ def save(checkpoints, steps, best=None):
 def test_newest_ones_and_the_best_one_are_kept_and_nothing_else(checkpoints):
     save(checkpoints, [10, 20, 30, 40, 50], best=20)
     assert checkpoints.steps() == [20, 40, 50]
-    assert checkpoints.best() == 20 and checkpoints.newest() == 50
+    assert checkpoints.path('Best').endswith('-20') and checkpoints.newest() == 50
     names = os.listdir(os.path.dirname(checkpoints.prefix))
     assert {int(name.split('-')[1].split('.')[0]) for name in names} == {20, 40, 50}
 
@@ -45,7 +45,7 @@ def test_best_falls_back_to_the_newest_when_it_is_damaged(checkpoints):
     save(checkpoints, [10, 20, 30], best=10)
     with open(f'{checkpoints.prefix}-10.index', 'wb') as stream:
         stream.write(b'other')
-    assert checkpoints.best() == 30
+    assert checkpoints.path('Best').endswith('-30')
 
 
 @pytest.mark.parametrize(
@@ -67,27 +67,28 @@ def test_damage_is_named_and_passed_over(checkpoints, damage, word):
 
 def test_step_that_does_not_exist_is_refused_with_those_there_are(checkpoints):
     with pytest.raises(InputError, match='train first'):
-        checkpoints.path(None)
+        checkpoints.path(10)
+    with pytest.raises(MissingFileError, match='no checkpoint that can be used'):
+        checkpoints.path('Last')
     save(checkpoints, [10, 20])
     with pytest.raises(InputError, match='no checkpoint of step 15. Available: 10, 20'):
         checkpoints.path(15)
 
 
-def test_the_settings_room_and_this_one_name_the_same_checkpoints(checkpoints):
+def test_other_settings_find_the_same_checkpoints(checkpoints):
     save(checkpoints, [10, 20, 30], best=20)
     setting = su.initialize_setting('other', where_to_run='Root')
     assert su.saved_steps(setting, 'tiny') == checkpoints.steps() == [20, 30]
-    for name in ('Last', 'Best'):
-        assert su.get_global_step(setting, name, 'tiny') == str(checkpoints.resolve(name))
-    other = Checkpoints(setting, experiment='tiny')
-    assert other.steps() == [20, 30] and other.path(20) == checkpoints.path(20)
+    steps = [su.get_global_step(setting, name, 'tiny') for name in ('Last', 'Auto', 'Best', 20)]
+    assert steps == ['30', '30', '20', '20']
+    assert Checkpoints(setting, experiment='tiny').path(20) == checkpoints.path(20)
 
 
 def test_what_is_found_out_later_is_added_to_the_record(checkpoints):
     save(checkpoints, [10, 20])
     checkpoints.update(20, {'iteration': 20, 'best': {'step': 20}})
     assert checkpoints.state(20)['best'] == {'step': 20} and checkpoints.problem(20) is None
-    assert checkpoints.best() == 20
+    assert checkpoints.path('Best').endswith('-20')
 
 
 def test_what_a_killed_saving_left_is_swept_and_nothing_else(checkpoints):
