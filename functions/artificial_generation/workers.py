@@ -12,7 +12,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
-from functions.image.memory import available_memory
+from functions.image.free_memory import available_memory
 
 #: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when
 #: freed (glibc would otherwise keep those of up to 32 MB).

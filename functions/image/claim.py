@@ -16,6 +16,7 @@ import uuid
 
 from functions.setting.atomic import temporary_path
 from functions.setting.errors import DiskError
+from functions.setting.processes import is_alive, start_time
 
 try:
     import fcntl
@@ -35,7 +36,7 @@ def claim(lock_path, deadline_s=600.0):
     """
     lock_path = os.path.abspath(lock_path)
     text = json.dumps(
-        {'host': _host(), 'pid': os.getpid(), 'started': _start_time(os.getpid()), 'token': uuid.uuid4().hex}
+        {'host': _host(), 'pid': os.getpid(), 'started': start_time(os.getpid()), 'token': uuid.uuid4().hex}
     )
     if not _acquire(lock_path, text, deadline_s):
         yield False
@@ -137,28 +138,15 @@ def _is_void(lock_path, found, now, deadline_s):
     try:
         owner = json.loads(found)
         host, pid, started = owner['host'], int(owner['pid']), owner['started']
+        started = None if started is None else float(started)
     except (ValueError, KeyError, TypeError):
         host, pid, started = None, 0, None
     if host == _host():
-        return not _is_alive(pid, started)
+        return not is_alive(pid, started)
     try:
         return now - os.stat(lock_path).st_mtime > deadline_s
     except OSError:
         return True
-
-
-def _is_alive(pid, started):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    status = _status(pid)
-    if status is None:
-        return True
-    # A killed process stays listed as a zombie until its parent looks; it holds nothing any more.
-    return status[0] not in 'ZX' and started in (None, status[19])
 
 
 def _host():
@@ -168,22 +156,3 @@ def _host():
     except OSError:
         space = ''
     return socket.gethostname() + space
-
-
-def _start_time(pid):
-    """Start time of a process in clock ticks since the machine started, None where that cannot be had.
-
-    Together with the number it names a process, since numbers are used again.
-    """
-    status = _status(pid)
-    return status[19] if status else None
-
-
-def _status(pid):
-    """Fields of /proc/<pid>/stat from the state on (19: start time); None where there is no such file."""
-    try:
-        with open(f'/proc/{pid}/stat') as stream:
-            fields = stream.read().rpartition(')')[2].split()
-    except OSError:
-        return None
-    return fields if len(fields) > 19 else None

@@ -14,9 +14,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from functions.image.free_memory import available_memory
 from functions.image.geometry import Geometry
 from functions.image.manifest import check_manifest
-from functions.image.memory import available_memory
 from functions.image.resample import resample_to
 from functions.image.threads import itk_threads
 from functions.image.volume_io import array_view, image_from_array, read_image

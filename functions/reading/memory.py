@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from functions.image.memory import available_memory
+from functions.image.free_memory import available_memory
 from functions.reading.patches import common_size
 from functions.setting.errors import InputError
 

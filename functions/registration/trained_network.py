@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 
-from functions.image.memory import available_memory
+from functions.image.free_memory import available_memory
 from functions.network.builder import build
 from functions.network.description import network_description
 from functions.registration.sweep import sweep

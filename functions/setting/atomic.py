@@ -14,6 +14,7 @@ import re
 import uuid
 
 from functions.setting.errors import DiskError, InputError, MissingFileError
+from functions.setting.processes import is_alive
 
 _log = logging.getLogger(__name__)
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
@@ -93,21 +94,11 @@ def sweep_stale_temporaries(folder):
         return 0
     for name in names:
         match = _TEMPORARY.match(name)
-        if match and not _is_alive(int(match.group(1))):
+        if match and not is_alive(int(match.group(1))):
             with contextlib.suppress(OSError):
                 os.remove(os.path.join(folder, name))
                 removed += 1
     return removed
-
-
-def _is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def write_text(path, text):
