@@ -20,9 +20,9 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
+from functions.image.dvf import transform_points
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
-from functions.image.points import index_to_world, transform_points, world_to_index
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.setting.seeds import random_state
@@ -88,7 +88,7 @@ def image_geometry(path):
 
 def require_inside(points, geometry, points_name, image_name):
     """Raise :class:`InputError` when a point (n, 3), mm, lies outside what the voxels of an image fill."""
-    index = world_to_index(points, geometry)
+    index = Geometry.of(geometry).world_to_index(points)
     outside = np.any((index < -0.5 - 1e-6) | (index > np.asarray(geometry.size) - 0.5 + 1e-6), axis=1)
     if np.any(outside):
         first = int(np.flatnonzero(outside)[0])
@@ -215,5 +215,5 @@ def synthetic_landmarks(true_dvf, lung, number=300):
     if len(inside) == 0:
         raise InputError('The lung mask is empty; there is no place for landmarks.')
     chosen = random_state('synthetic landmarks').permutation(len(inside))[:number]
-    fixed_points = index_to_world(inside[np.sort(chosen), ::-1].astype(np.float64), lung)
+    fixed_points = Geometry.of(lung).index_to_world(inside[np.sort(chosen), ::-1])
     return fixed_points, transform_points(fixed_points, true_dvf)

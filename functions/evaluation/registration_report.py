@@ -13,7 +13,7 @@ from functions.evaluation.report_pictures import Views, curves_png, success_png
 from functions.evaluation.section_drawing import LUNG_WINDOW
 from functions.evaluation.text_table import mean_std
 from functions.image.dvf import jacobian_determinant_of
-from functions.image.points import index_to_world
+from functions.image.geometry import Geometry
 from functions.image.resample import warp
 from functions.image.transforms import total_dvf
 from functions.measure.tre import THRESHOLDS
@@ -217,7 +217,7 @@ def _folded(jacobian, lung):
         folded = folded & (sitk.GetArrayViewFromImage(lung) != 0)
     index = np.argwhere(folded)
     index = index[:: max(1, len(index) // MOST_FOLDED)]
-    return index_to_world(index[:, ::-1].astype(np.float64).reshape(-1, 3), jacobian)
+    return Geometry.of(jacobian).index_to_world(index[:, ::-1].reshape(-1, 3))
 
 
 def _deformation(views, dvf, jacobian, folded):

@@ -14,7 +14,6 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from functions.image.geometry import Geometry
-from functions.image.points import index_to_world
 from functions.setting.errors import InputError
 
 #: name 'coronal', 'sagittal' or 'axial'; normal, horizontal, vertical: axes, 0 x, 1 y, 2 z; position: mm
@@ -163,7 +162,7 @@ def _lung_points(fixed, lung):
     inside = np.flatnonzero(array)
     inside = inside[:: max(1, len(inside) // 100000)]
     z, y, x = np.unravel_index(inside, array.shape)
-    return index_to_world(np.column_stack([x, y, z]).astype(np.float64), image)
+    return Geometry.of(image).index_to_world(np.column_stack([x, y, z]))
 
 
 def _air_in_body(image, step=4.0):

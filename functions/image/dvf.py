@@ -144,6 +144,11 @@ def sample_dvf(dvf, points):
     return result
 
 
+def transform_points(points, dvf):
+    """Where a field moves points of the fixed image to: ``p + dvf(p)``, ``(n, 3)`` mm."""
+    return points + sample_dvf(dvf, points)
+
+
 def _trilinear(array, index):
     """Values of ``array [z, y, x, 3]`` at continuous voxel indices ``(n, 3)`` in x, y, z order, edge
     clamped."""

@@ -52,12 +52,12 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
 
     def index_to_world(self, index):
         """Millimetres of continuous 0-based voxel indices, ``(..., 3)`` in x, y, z order, float64."""
-        return np.asarray(index, dtype=np.float64) @ self.matrix.T + np.array(self.origin)
+        return _triples(index) @ self.matrix.T + np.array(self.origin)
 
     def world_to_index(self, points):
         """Continuous 0-based voxel indices of points in millimetres, ``(..., 3)`` in x, y, z order,
         float64."""
-        return (np.asarray(points, dtype=np.float64) - np.array(self.origin)) @ np.linalg.inv(self.matrix).T
+        return (_triples(points) - np.array(self.origin)) @ np.linalg.inv(self.matrix).T
 
     def corners(self):
         """Millimetres of the eight outermost voxel centres, ``(8, 3)``."""
@@ -87,6 +87,13 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
     def __str__(self):
         spacing, origin = tuple(round(v, 4) for v in self.spacing), tuple(round(v, 3) for v in self.origin)
         return f'size {tuple(self.size)}, spacing {spacing}, origin {origin}'
+
+
+def _triples(values):
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape[-1:] != (3,):
+        raise InputError(f'Points and indices must be arrays (n, 3) in x, y, z order; got shape {values.shape}.')
+    return values
 
 
 def grid_resampler(geometry, threads=None):

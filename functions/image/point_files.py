@@ -26,8 +26,8 @@ import re
 import numpy as np
 
 from functions.image.geometry import Geometry
-from functions.image.point_rows import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
+from functions.image.text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 from functions.setting.atomic import publish, write_json, write_text
 from functions.setting.errors import InputError, MissingFileError, unknown_name
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from functions.image.point_rows import array_of, numbers_of
+from functions.image.text_points import array_of, numbers_of
 from functions.setting.errors import InputError
 
 _FLIP = np.array([-1.0, -1.0, 1.0])

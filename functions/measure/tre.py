@@ -8,7 +8,7 @@ the threshold.
 import numpy as np
 
 from functions.image.dvf import sample_dvf
-from functions.image.points import index_to_world, world_to_index
+from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, unknown_name
 
@@ -142,7 +142,7 @@ def mask_box(mask):
     inside = np.argwhere(array_view(mask) != 0)
     if len(inside) == 0:
         raise InputError('The mask is empty; it has no box.')
-    points = index_to_world(inside[:, ::-1].astype(np.float64), mask)
+    points = Geometry.of(mask).index_to_world(inside[:, ::-1])
     return points.min(axis=0), points.max(axis=0)
 
 
@@ -158,7 +158,8 @@ def _corresponding(fixed_points, moving_points):
 
 
 def _nearest_voxel(points, image):
-    return index_to_world(np.floor(world_to_index(points, image) + 0.5), image)
+    geometry = Geometry.of(image)
+    return geometry.index_to_world(np.floor(geometry.world_to_index(points) + 0.5))
 
 
 def _between_boxes(points, box, other):

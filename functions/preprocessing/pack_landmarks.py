@@ -6,7 +6,7 @@ in an image whose z goes upwards. SPREAD's points are millimetres, with the two 
 
 import numpy as np
 
-from functions.image.point_rows import dirlab_to_index, parse_rows
+from functions.image.text_points import dirlab_to_index, parse_rows
 from functions.preprocessing.dirlab_raw import grid_text
 from functions.setting.errors import InputError
 

@@ -2,10 +2,10 @@
 a time.
 """
 
-from functions.reading import items, memory
-from functions.reading.chunk import Batch, ChunkLoader
-from functions.reading.options import CLASS_MODES, read_options
-from functions.reading.order import ChunkOrder, fingerprint, start_of
+from functions.reading import image_items, memory_estimate
+from functions.reading.chunk_loader import Batch, ChunkLoader
+from functions.reading.chunk_order import ChunkOrder, fingerprint, start_of
+from functions.reading.reader_options import CLASS_MODES, read_options
 from functions.setting.errors import InputError, unknown_name
 
 __all__ = ['Batch', 'Images']
@@ -17,7 +17,7 @@ class Images:
     A semi-epoch is one pass over all chunks: the list is permuted by ``RandomState(semi_epoch)`` and cut into
     chunks, of which the last may be shorter. The batches depend on the settings and the position only.
 
-    :param setting: settings dictionary; see :func:`functions.reading.options.read_options`.
+    :param setting: settings dictionary; see :func:`functions.reading.reader_options.read_options`.
     :param class_mode: 'Direct' (read when asked), 'Thread' (the same; it is what a queue reads with in the
         background) or '1stEpoch' (has every item made and written, keeps none, serves nothing).
     :param train_mode: 'Training' or 'Validation'.
@@ -26,7 +26,7 @@ class Images:
     :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training
         semi-epoch and to 0 otherwise.
     :param position: position of an earlier batch to go on from, instead of ``semi_epoch`` and ``chunk``.
-    :param lead_in: begin with the lead-in of the first chunk (see :mod:`functions.reading.chunk`), where the
+    :param lead_in: begin with the lead-in of the first chunk (see :mod:`functions.reading.chunk_loader`), where the
         settings have one.
     :param make_item: ``make_item(setting, im_info, write=...)``; default: artificial generation's
         ``get_item``.
@@ -72,10 +72,10 @@ class Images:
         self.chunks_completed = False
         self._filled = None
         if self.options.never_generate and make_item is None:
-            items.require_files(setting, self.im_info_list_full)
+            image_items.require_files(setting, self.im_info_list_full)
         self._sizes = self._image_sizes(setting, make_item, image_size)
         self.loader = ChunkLoader(
-            setting, self.im_info_list_full, self.options, self.order, make_item or items.default_item_maker()
+            setting, self.im_info_list_full, self.options, self.order, make_item or image_items.default_item_maker()
         )
 
     def _list(self, setting, im_info_list_full):
@@ -91,7 +91,7 @@ class Images:
         if image_size is None:
             if make_item is not None:
                 return None
-            image_size = items.image_size_from_header
+            image_size = image_items.image_size_from_header
         known = {}
         for im_info in self.im_info_list_full:
             key = tuple(im_info.get(name) for name in ('data', 'type_im', 'cn', 'stage'))
@@ -106,10 +106,10 @@ class Images:
         ]
 
     def memory_needed(self, n_chunks_held=1, n_batches=2):
-        """:class:`functions.reading.memory.Estimate` in bytes, or None when the image sizes are unknown."""
+        """:class:`functions.reading.memory_estimate.Estimate` in bytes, or None when the image sizes are unknown."""
         if self._sizes is None:
             return None
-        return memory.estimate(self._sizes, self.options, n_chunks_held, n_batches)
+        return memory_estimate.estimate(self._sizes, self.options, n_chunks_held, n_batches)
 
     def check_memory(self, n_chunks_held=1, n_batches=2, available=None, beside=0):
         """Refuse settings that cannot fit, before the first image is read.
@@ -119,8 +119,10 @@ class Images:
         """
         needed = self.memory_needed(n_chunks_held, n_batches)
         if needed is not None and not self.loader.holds_all:  # what is held already needs no room
-            available = memory.available_memory() if available is None else available
-            memory.require_memory(needed, None if available is None else max(0, available - beside), self.options)
+            available = memory_estimate.available_memory() if available is None else available
+            memory_estimate.require_memory(
+                needed, None if available is None else max(0, available - beside), self.options
+            )
 
     @property
     def number_of_chunks(self):
@@ -129,7 +131,7 @@ class Images:
 
     @property
     def filled(self):
-        """True while a chunk is in memory."""
+        """True while a chunk is in memory_estimate."""
         return self._filled is not None
 
     @property
@@ -167,7 +169,7 @@ class Images:
         after the last batch of a chunk.
 
         :param batch_size: default: BatchSize of the setting.
-        :return: :class:`functions.reading.chunk.Batch`.
+        :return: :class:`functions.reading.chunk_loader.Batch`.
         """
         if self.class_mode == '1stEpoch':
             raise InputError("A reader in the mode '1stEpoch' only has images made; use 'Direct' to get batches.")

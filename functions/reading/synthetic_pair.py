@@ -10,8 +10,8 @@ from collections import namedtuple
 import numpy as np
 
 from functions.reading import patches
-from functions.reading.chunk import Chunk
-from functions.reading.items import hold_item, item_name
+from functions.reading.chunk_loader import Chunk
+from functions.reading.image_items import hold_item, item_name
 from functions.setting import seeds
 from functions.setting.errors import InputError
 

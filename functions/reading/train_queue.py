@@ -4,7 +4,7 @@ Two threads work ahead of the training. The loader reads the next chunk while th
 cutter cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and
 the loader begins with the chunk after the next only when the current one has been dropped, so at most two
 chunks and the queue are in memory. Whole images and the lead-in of a training are served while their chunk is
-still being read (see :mod:`functions.reading.chunk`). The batches and their order depend on settings
+still being read (see :mod:`functions.reading.chunk_loader`). The batches and their order depend on settings
 and position only, never on the timing of the threads.
 """
 
@@ -12,10 +12,10 @@ import logging
 import threading
 import traceback
 
-from functions.reading.channel import Channel, Closed, ReaderFailure
 from functions.reading.chunk_image import Images, cut_batch, next_chunk
+from functions.reading.closable_queue import ClosableQueue, Closed, ReaderFailure
+from functions.reading.image_items import item_name
 from functions.reading.index_files import append_chunk
-from functions.reading.items import item_name
 from functions.setting.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class BatchQueue:
         self.reader = reader
         self._one_semi_epoch = one_semi_epoch
         self._log_address = log_address
-        self._batches = Channel(reader.options.queue_size, patience)
-        self._chunks = Channel(float('inf'))  # what may be in memory is up to the permits
+        self._batches = ClosableQueue(reader.options.queue_size, patience)
+        self._chunks = ClosableQueue(float('inf'))  # what may be in memory is up to the permits
         # One permit per chunk that may be in memory; the cutter gives one back when it drops a chunk.
-        self._permits = Channel(2)
+        self._permits = ClosableQueue(2)
         self._permits.put(None)
         self._permits.put(None)
         self._ended = False
@@ -58,7 +58,7 @@ class BatchQueue:
         """The next batch.
 
         :param timeout: seconds; None: as long as items keep being finished.
-        :return: :class:`functions.reading.chunk.Batch`, or None after the end of the only semi-epoch.
+        :return: :class:`functions.reading.chunk_loader.Batch`, or None after the end of the only semi-epoch.
         :raises ReaderFailure: a thread failed; raised at once, with the item's name and the traceback.
         :raises ReaderTimeout: nothing came in time.
         :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
@@ -157,7 +157,7 @@ class BatchQueue:
 class TrainingQueue(BatchQueue):
     """The queue the training takes its batches from; semi-epoch follows semi-epoch without end.
 
-    :param setting: settings dictionary, see :func:`functions.reading.options.read_options`.
+    :param setting: settings dictionary, see :func:`functions.reading.reader_options.read_options`.
     :param position: ``batch.position`` of an earlier batch; the queue then serves exactly the batches that
         followed.
     :param semi_epoch: where to begin without a position.

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from functions.image import points as points_of
+from functions.image.dvf import transform_points
 from functions.image.point_files import read_points, write_points
 from functions.image.resample import warp
 from functions.image.transforms import apply_inverse_to_points
@@ -85,7 +85,7 @@ def apply_to_points(results, points, output=None, direction='fixed_to_moving', f
             'The way back of the points misses by %.3g mm at most', residual
         )
     else:
-        moved = points_of.transform_points(given.points, field)
+        moved = transform_points(given.points, field)
     write_points(written, moved, there, given.file_format if output is None else None, given.labels)
     LOGGER.info('Written: %s', written)
     return written, residual

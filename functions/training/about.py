@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-from functions.reading.items import item_name
+from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json
 from functions.tf_utils import backend

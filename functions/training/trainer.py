@@ -8,10 +8,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from functions.reading.channel import Interrupted
+from functions.reading.closable_queue import Interrupted
 from functions.reading.synthetic_pair import pair_errors
 from functions.reading.train_queue import TrainingQueue, training_memory
-from functions.reading.validation import ValidationSet
+from functions.reading.validation_set import ValidationSet
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError
 from functions.setting.trained_models import checkpoint_path, resolve_step

@@ -106,7 +106,7 @@ def naive_class_indices(dvf, mask, margin):
 
 def class_indices(items):
     """Finding the possible centres of one image, in passes over its DVF."""
-    from functions.reading import sampling
+    from functions.reading import class_balanced_sampling as sampling
 
     item, margin = items[1], RADIUS_DVF + 1
     seconds = shortest(lambda: sampling.class_indices(item.dvf, item.mask, LIMITS, margin))

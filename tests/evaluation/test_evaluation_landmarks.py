@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from oblique_images import image_of, rotation
 
 from functions.evaluation import pair_landmarks
-from functions.image import point_rows
+from functions.image import text_points
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
@@ -135,10 +135,10 @@ def test_evaluation_landmarks_unsure_points_are_left_out(setting):
 
 def test_evaluation_landmarks_dirlab_numbers_there_and_back():
     index = voxels(30)
-    rows = point_rows.index_to_dirlab(index, 8)
+    rows = text_points.index_to_dirlab(index, 8)
     assert rows.min() >= 1 and (rows <= SIZE).all()
-    np.testing.assert_array_equal(point_rows.dirlab_to_index(rows, 8), index)
-    assert point_rows.dirlab_to_index([[1, 1, 8]], 8).tolist() == [[0, 0, 0]]
+    np.testing.assert_array_equal(text_points.dirlab_to_index(rows, 8), index)
+    assert text_points.dirlab_to_index([[1, 1, 8]], 8).tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import SimpleITK as sitk
 from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 from functions.image import dvf as D
+from functions.image.dvf import transform_points
 from functions.image.geometry import Geometry
-from functions.image.points import transform_points
 from functions.setting.errors import InputError
 
 INNER = (slice(1, -1),) * 3

@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from reading_fakes import make_item
 
 from functions.reading.chunk_image import Images
-from functions.reading.items import image_size_from_header
-from functions.reading.options import read_options
+from functions.reading.image_items import image_size_from_header
+from functions.reading.reader_options import read_options
 from functions.setting import schema
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError

@@ -3,9 +3,9 @@
 import numpy as np
 from reading_fakes import a_setting, im_infos, make_item, same_batch
 
-from functions.reading.buffers import BufferPool
+from functions.reading.array_pool import ArrayPool
 from functions.reading.chunk_image import Images
-from functions.reading.memory import BATCHES_BESIDE_QUEUE
+from functions.reading.memory_estimate import BATCHES_BESIDE_QUEUE
 from functions.reading.train_queue import TrainingQueue
 
 
@@ -14,7 +14,7 @@ def address(array):
 
 
 def test_memory_comes_back_when_the_last_view_is_gone():
-    pool = BufferPool(1)
+    pool = ArrayPool(1)
     first = pool.empty((2, 3, 4))
     where = address(first)
     view = first[1:, :, 0].T
@@ -26,7 +26,7 @@ def test_memory_comes_back_when_the_last_view_is_gone():
 
 
 def test_a_larger_one_takes_the_place_of_a_smaller_one_and_no_more_are_kept():
-    pool = BufferPool(2)
+    pool = ArrayPool(2)
     small = [pool.empty((3,)) for _ in range(5)]
     assert len({address(array) for array in small}) == 5 and len(pool._owners) == 2
     del small

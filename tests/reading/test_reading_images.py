@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from reading_fakes import DEFAULT, a_setting, im_infos, make_item, same_batch
 
-from functions.reading import memory
+from functions.reading import memory_estimate
 from functions.reading.chunk_image import Images
-from functions.reading.items import ItemError, item_name
-from functions.reading.options import read_options
+from functions.reading.image_items import ItemError, item_name
+from functions.reading.reader_options import read_options
 from functions.setting.errors import InputError, UnknownNameError
 
 
@@ -244,12 +244,12 @@ def test_settings_are_refused_together():
 def test_memory_is_known_before_reading_and_refused_with_the_numbers():
     sizes = [(100, 100, 100)] * 5 + [(200, 100, 100)]
     options = read_options(a_setting(R=50, Ry=10, NetworkTraining={'BatchSize': 15, 'MaxQueueSize': 20}), 'Training')
-    needed = memory.estimate(sizes, options)
+    needed = memory_estimate.estimate(sizes, options)
     assert needed.chunk == (2 + 1 + 1) * 10**6 * 17 and needed.chunks == 2 * needed.chunk
     assert needed.batch == 15 * 4 * (2 * 101**3 + 4 * 21**3) and needed.batches == 23 * needed.batch
-    memory.require_memory(needed, needed.total, options)
+    memory_estimate.require_memory(needed, needed.total, options)
     with pytest.raises(InputError, match=rf'{needed.total / 2.0**30:.2f} GiB but'):
-        memory.require_memory(needed, needed.total - 1, options)
+        memory_estimate.require_memory(needed, needed.total - 1, options)
 
     def never(setting, im_info, write=None):
         raise AssertionError('read before the memory was checked')
@@ -269,10 +269,10 @@ def test_held_arrays_take_what_was_estimated():
     reader.fill()
     held = sum(item.pair.nbytes + item.dvf.nbytes + item.lung.nbytes for item in reader._filled.held)
     sizes = [item.dvf.shape[:3] for item in reader._filled.held]
-    assert held == memory.estimate(sizes, reader.options, 1).chunk
+    assert held == memory_estimate.estimate(sizes, reader.options, 1).chunk
     batch = reader.next_batch()
-    assert sum(array.nbytes for array in batch[:3]) == memory.estimate(sizes, reader.options, 1).batch
+    assert sum(array.nbytes for array in batch[:3]) == memory_estimate.estimate(sizes, reader.options, 1).batch
 
 
 def test_free_memory_is_plausible():
-    assert memory.available_memory() is None or 2**20 < memory.available_memory() < 2**50
+    assert memory_estimate.available_memory() is None or 2**20 < memory_estimate.available_memory() < 2**50

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from functions.reading import flips, patches
-from functions.reading.items import HeldItem
+from functions.reading.image_items import HeldItem
 
 DEFAULT = -2048
 

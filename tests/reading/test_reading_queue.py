@@ -8,11 +8,11 @@ import weakref
 import pytest
 from reading_fakes import a_setting, im_infos, make_item, same_batch
 
-from functions.reading import memory
-from functions.reading.channel import Channel, Closed, Interrupted, ReaderFailure, ReaderTimeout
+from functions.reading import memory_estimate
 from functions.reading.chunk_image import Images
+from functions.reading.closable_queue import ClosableQueue, Closed, Interrupted, ReaderFailure, ReaderTimeout
 from functions.reading.train_queue import BatchQueue, TrainingQueue, training_memory
-from functions.reading.validation import ValidationSet, validation_batches
+from functions.reading.validation_set import ValidationSet, validation_batches
 from functions.setting.errors import InputError, RegNetError
 
 WAIT_S = 60  # far more than anything here takes; only a hang reaches it
@@ -137,7 +137,7 @@ def test_never_more_than_two_chunks_in_memory():
 
 
 def test_a_failure_overtakes_what_waits():
-    channel = Channel(2)
+    channel = ClosableQueue(2)
     channel.put('ready')
     channel.fail('the first failure')
     channel.fail('its consequence')
@@ -146,7 +146,7 @@ def test_a_failure_overtakes_what_waits():
 
 
 def test_patience_counts_from_the_last_sign_of_life():
-    channel = Channel(1, patience=0)
+    channel = ClosableQueue(1, patience=0)
     channel.alive('thinking')
     with pytest.raises(ReaderTimeout, match='thinking'):
         channel.get()
@@ -190,7 +190,7 @@ def test_the_memory_of_a_training_is_counted_beside_that_of_validation(monkeypat
     reader = Images(a_setting(), im_info_list_full=im_infos(7), **size)
     assert needed == reader.memory_needed(2, 7).total > 0
     alone = Images(a_setting(), train_mode='Validation', im_info_list_full=im_infos(7), **size)
-    monkeypatch.setattr(memory, 'available_memory', lambda: alone.memory_needed(2, 6).total + needed)
+    monkeypatch.setattr(memory_estimate, 'available_memory', lambda: alone.memory_needed(2, 6).total + needed)
     ValidationSet(a_setting(), im_infos(7), memory_beside=needed, **size)
     with pytest.raises(InputError, match='Validation needs'):
         ValidationSet(a_setting(), im_infos(7), memory_beside=needed + 1, **size)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from functions.reading import sampling
+from functions.reading import class_balanced_sampling as sampling
 from functions.setting.errors import InputError
 
 

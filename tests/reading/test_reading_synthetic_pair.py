@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from reading_fakes import a_setting, im_infos, make_item
 
-from functions.reading.items import item_name
+from functions.reading.image_items import item_name
 from functions.reading.synthetic_pair import MAXIMUM_POINTS, pair_errors
-from functions.reading.validation import ValidationSet
+from functions.reading.validation_set import ValidationSet
 
 PATCH, WHOLE = a_setting(), a_setting(FullImage=True, SizeUnit=8, SizeOffset=5)
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import SimpleITK
 
-from functions.reading.items import item_name
+from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.training.about import code_version, write_about

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from training_fakes import journal_lines, losses, make_item, run
 
-from functions.reading.validation import ValidationSet
+from functions.reading.validation_set import ValidationSet
 from functions.setting.errors import InputError, RegNetError
 from functions.training import averages
 from functions.training.checkpoints import Checkpoints

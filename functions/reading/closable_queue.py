@@ -20,14 +20,14 @@ class ReaderTimeout(RegNetError, TimeoutError):
 
 
 class Interrupted(RegNetError):
-    """The one who waits was told to stop waiting, by :meth:`Channel.interrupt`."""
+    """The one who waits was told to stop waiting, by :meth:`ClosableQueue.interrupt`."""
 
 
 class Closed(Exception):
     """The channel was closed; for threads, the sign to end."""
 
 
-class Channel:
+class ClosableQueue:
     """First in, first out, at most ``capacity`` things.
 
     :param patience: seconds ``get`` waits without any sign of life (:meth:`alive`) before it gives up. None,

@@ -11,11 +11,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.reading import flips, index_files, patches, sampling
-from functions.reading.buffers import BufferPool
-from functions.reading.items import hold_item
-from functions.reading.memory import BATCHES_BESIDE_QUEUE
-from functions.reading.order import lead_in_state, sample_state
+from functions.reading import class_balanced_sampling as sampling
+from functions.reading import flips, index_files, patches
+from functions.reading.array_pool import ArrayPool
+from functions.reading.chunk_order import lead_in_state, sample_state
+from functions.reading.image_items import hold_item
+from functions.reading.memory_estimate import BATCHES_BESIDE_QUEUE
 from functions.setting.errors import InputError
 
 Batch = namedtuple('Batch', 'images dvf weight items semi_epoch chunk position')
@@ -45,7 +46,7 @@ class Chunk:
         self.options = options
         self.lead_in = lead_in
         self.complete = False
-        self._buffers = buffers or [BufferPool(0)] * 3
+        self._buffers = buffers or [ArrayPool(0)] * 3
         self._weight_table = np.array([1.0, options.lung_weight], dtype=np.float32)
 
     @property
@@ -111,7 +112,7 @@ class ChunkLoader:
     When a single chunk holds the whole list, its items stay in memory and later semi-epochs only draw anew.
 
     :param make_item: ``make_item(setting, im_info, write=...)``.
-    :param order: :class:`functions.reading.order.ChunkOrder`.
+    :param order: :class:`functions.reading.chunk_order.ChunkOrder`.
     """
 
     def __init__(self, setting, im_info_list, options, order, make_item):
@@ -126,7 +127,7 @@ class ChunkLoader:
     def forget_buffers(self):
         """Give the memory of batches back; new ones get new memory."""
         most = self.options.queue_size + BATCHES_BESIDE_QUEUE
-        self._buffers = [BufferPool(most) for _ in range(3)]
+        self._buffers = [ArrayPool(most) for _ in range(3)]
 
     def load(self, semi_epoch, chunk, watch=None, lead_in=False):
         """Read the items of a chunk and draw its samples.

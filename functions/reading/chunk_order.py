@@ -4,14 +4,14 @@ The list of items is permuted once per semi-epoch by ``RandomState(semi_epoch)``
 length; the last one may be shorter. A position is a small dictionary {semi_epoch, chunk, sample, made_of}:
 ``sample`` is the number of samples of that chunk already served, ``made_of`` a fingerprint of the list and of
 the settings that decide which samples a chunk holds. With ``lead_in`` True in it, ``sample`` counts in the
-lead-in of that chunk (see :mod:`functions.reading.chunk`).
+lead-in of that chunk (see :mod:`functions.reading.chunk_loader`).
 """
 
 import logging
 
 import numpy as np
 
-from functions.reading.items import item_name
+from functions.reading.image_items import item_name
 from functions.setting import seeds
 from functions.setting.errors import InputError
 

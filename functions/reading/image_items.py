@@ -7,7 +7,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.reading import sampling
+from functions.reading.class_balanced_sampling import class_indices
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 
 FALLBACK_PIXEL_VALUE = -2048
@@ -105,7 +105,7 @@ def hold_item(setting, im_info, make_item, options):
 
     :param make_item: ``make_item(setting, im_info, write=...)`` returning something with im, deformed_im,
         dvf, mask, lung.
-    :param options: :class:`functions.reading.options.ReaderOptions`.
+    :param options: :class:`functions.reading.reader_options.ReaderOptions`.
     :raises ItemError: whatever goes wrong, with the name of the item and the original error as its cause.
     """
     name = item_name(im_info)
@@ -119,7 +119,7 @@ def hold_item(setting, im_info, make_item, options):
         indices = None
         if not options.full_image:
             mask = item.lung if options.sample_inside == 'lung' else item.mask
-            indices = sampling.class_indices(item.dvf, mask, options.class_limits, options.margin, options.class_rule)
+            indices = class_indices(item.dvf, mask, options.class_limits, options.margin, options.class_rule)
         pair = np.empty(item.im.shape + (2,), dtype=np.int16)
         pair[..., 0] = item.im
         pair[..., 1] = item.deformed_im

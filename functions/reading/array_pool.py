@@ -18,7 +18,7 @@ def _references(arrays, number):
 _UNUSED = _references([np.empty(0)], 0)
 
 
-class BufferPool:
+class ArrayPool:
     """Gives out uninitialised float32 arrays.
 
     Memory is given out again only when every array that looks at it is gone, so that holding on to a batch is

@@ -60,10 +60,10 @@ def _batch_bytes(sizes, options):
 def require_memory(needed, available, options):
     """Refuse what cannot fit.
 
-    :param needed: :class:`Estimate`. available: bytes, or None when unknown (nothing is checked then).
+    :param needed: :class:`Estimate`. available: bytes.
     :raises InputError: with the numbers and the settings to reduce.
     """
-    if available is None or needed.total <= available:
+    if needed.total <= available:
         return
     raise InputError(
         f'{options.train_mode} needs {needed.total / GIB:.2f} GiB but {available / GIB:.2f} GiB are available: '
