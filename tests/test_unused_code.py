@@ -1,0 +1,347 @@
+"""Finds what nothing uses: functions, classes, methods, constants and default values of parameters.
+
+What the product uses is what can be reached from the code that runs when its modules are loaded (the commands,
+``RunRegNet3D.py``, ``docs/``) and from the documented names below. A use in a test does not count.
+"""
+
+import ast
+import os
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+#: What is still unused, by room: delete the code and its line here. ``function(parameter)`` is a default that no
+#: call overrides: make it a constant or a plain value. What users call by documentation goes to DOCUMENTED.
+UNUSED = """
+RunRegNet3D.testing_pairs(stage)
+
+functions.artificial_generation.batch.generate_batch(verify)
+functions.artificial_generation.dilation.cube(radius)
+functions.artificial_generation.dilation.one_sided(radius)
+functions.artificial_generation.figure_page._scale_bar(length)
+functions.artificial_generation.figures.draw(show)
+functions.artificial_generation.figures.mixed_frequency_steps(component)
+functions.artificial_generation.item.item_name
+functions.artificial_generation.item.make_item
+
+functions.elastix.programs.elastix_version(program_folder)
+functions.elastix.programs.is_available(program_folder)
+functions.elastix.programs.run_program(hours)
+functions.elastix.transformix.OutputPoints
+functions.elastix.transformix._COLUMN
+functions.elastix.transformix._PIXEL_TYPES
+functions.elastix.transformix._image
+functions.elastix.transformix.read_output_points
+functions.elastix.transformix.stage_chain(overrides)
+functions.elastix.transformix.transform_image
+functions.elastix.transformix.transform_mask
+functions.elastix.transformix.transform_points
+
+functions.evaluation.html_page.is_number
+functions.evaluation.html_page.paragraph(kind)
+functions.evaluation.landmark_check.before_registration(images)
+functions.evaluation.landmark_check.before_registration(tolerance)
+functions.evaluation.measured_pairs.failure_table
+functions.evaluation.pair_landmarks.read_landmarks(check_inside)
+functions.evaluation.pair_landmarks.read_landmarks(exact)
+functions.evaluation.pair_landmarks.synthetic_landmarks(number)
+functions.evaluation.sections._air_in_body(step)
+functions.evaluation.sections._most_frequent(width)
+functions.evaluation.sections.choose_planes(margin)
+functions.evaluation.text_table.mean_std(digits)
+
+functions.image.claim.claim(deadline_s)
+functions.image.dvf.compose(threads)
+functions.image.dvf.invert(threads)
+functions.image.dvf.resample_dvf(threads)
+functions.image.points.registration_error
+functions.image.resample.resample_to(threads)
+functions.image.resample.warp(threads)
+functions.image.transforms.apply_inverse_to_points(iterations)
+functions.image.transforms.apply_inverse_to_points(tolerance)
+
+functions.network.builder._summarise(maximum_channels)
+functions.network.builder.build(detailed_summary)
+functions.network.builder.build(use_keras)
+functions.network.builder.network_function
+functions.network.crop4.network
+functions.network.crop5.network
+functions.network.decimation4.network
+functions.network.description.NetworkDescription.peak_bytes(bytes_per_value)
+functions.network.description.NetworkDescription.receptive_interval
+functions.network.description._input_interval
+functions.network.unet1.network
+
+functions.phantom.breathing.grid_slabs(thickness)
+functions.phantom.capsules.paint(longest)
+functions.phantom.capsules.paint(ramp)
+functions.phantom.case.Case.to_box
+functions.phantom.rendering.density_factor(step)
+functions.phantom.trees.segments(longest)
+functions.phantom.trees.segments(pieces)
+
+functions.preprocessing.isotropic.to_isotropic(default)
+functions.preprocessing.own_images.prepare_image(lung)
+functions.preprocessing.own_images.prepare_image(series)
+functions.preprocessing.own_images.prepare_image(torso)
+functions.preprocessing.prepare.prepare_data_set(margin)
+functions.preprocessing.segmentation.lung_labels
+
+functions.reading.channel.Channel.failure
+functions.reading.chunk.ChunkLoader.load(watch)
+functions.reading.chunk.ChunkLoader.make_only(watch)
+functions.reading.train_queue.training_memory(im_info_list_full)
+functions.reading.train_queue.training_memory(image_size)
+functions.reading.validation.validation_batches
+
+functions.registration.folding_removal.remove_folding(least)
+functions.registration.result_folder.write_results
+
+functions.setting.addresses.address_requests
+functions.setting.artificial_generation_setting.register_deform_exp
+functions.setting.data_sets.register_data_set
+functions.setting.data_sets.register_own_images
+functions.setting.experiment_files.write_setting(setting_address)
+functions.setting.image_lists.get_random_im_info_list
+functions.setting.originals.require_originals(train_modes)
+functions.setting.stage_rules.suggested_stage_setting(full_image)
+functions.setting.trained_models.DEFAULT_SET
+functions.setting.trained_models.NetworkSet
+functions.setting.trained_models.experiment_folder
+functions.setting.trained_models.network_set
+functions.setting.trained_models.networks_of
+functions.setting.trained_models.read_model_setting
+functions.setting.trained_models.use_networks
+
+functions.tf_utils.layers.additive_noise(standard_deviation)
+
+functions.training.about.code_version(folder)
+functions.training.signals.LOGGER
+"""
+
+#: documented names that nothing here calls, and why they stay.
+DOCUMENTED = {
+    'functions.setting.schema.describe': 'README: prints the table of settings',
+    'functions.reading.chunk_image.Images.fill': 'documented way to read a chunk',
+    'functions.reading.chunk_image.Images.go_to_next_chunk': 'documented way to read a chunk',
+    'functions.reading.chunk_image.Images.next_batch': 'documented way to read a chunk',
+}
+
+
+class Definition:
+    """A function, class, method or constant: what it refers to, and its parameters with a default."""
+
+    def __init__(self, name, owner=None):
+        self.name = name
+        self.owner = owner  # the class of a method
+        self.names = set()  # dotted names it refers to
+        self.attributes = set()  # names after a dot whose owner is unknown
+        self.calls = []  # (name called, number of positional arguments or None, keywords)
+        self.passed = set()  # last names of what is referred to without a call
+        self.optional = {}  # parameter with a default -> position in a call, or None
+
+
+class Module(ast.NodeVisitor):
+    """The definitions of a file; ``self.loaded`` is what runs on import."""
+
+    def __init__(self, path):
+        self.name = path[:-3].replace('/', '.').replace('.__init__', '')
+        self.imported, self.definitions = {}, {}
+        self.current = self.loaded = Definition(self.name)
+        with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
+            tree = ast.parse(stream.read(), path)
+        self.top = {name for node in tree.body for name in defined_by(node)}
+        for node in ast.walk(tree):
+            self._remember_import(node)
+        for node in tree.body:
+            self._statement(node)
+
+    def _remember_import(self, node):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                self.imported[alias.asname or alias.name.split('.')[0]] = (
+                    alias.name if alias.asname else alias.name.split('.')[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                self.imported[alias.asname or alias.name] = f'{node.module}.{alias.name}'
+
+    def _statement(self, node, owner=None):
+        names = defined_by(node)
+        prefix = owner.name if owner else self.name
+        before = self.current
+        for name in names or [None]:
+            self.current = before
+            if name:
+                self.current = self.definitions.setdefault(f'{prefix}.{name}', Definition(f'{prefix}.{name}', owner))
+            if isinstance(node, ast.ClassDef):
+                for part in node.decorator_list + node.bases + node.keywords:
+                    self.visit(part)
+                for part in node.body:
+                    self._statement(part, self.current)
+            else:
+                if isinstance(node, ast.FunctionDef):
+                    static = any(getattr(item, 'id', '') == 'staticmethod' for item in node.decorator_list)
+                    self.current.optional = optional_parameters(node.args, bool(owner) and not static)
+                self.visit(node)
+        self.current = before
+
+    def visit_Name(self, node):
+        self._refer(self.imported.get(node.id) or (f'{self.name}.{node.id}' if node.id in self.top else node.id))
+
+    def visit_Attribute(self, node):
+        dotted = self._dotted(node)
+        if dotted:
+            self._refer(dotted)
+        else:
+            self.current.attributes.add(node.attr)
+            self.current.passed.add(node.attr)
+            self.visit(node.value)
+
+    def _refer(self, dotted):
+        self.current.names.add(dotted)
+        # ``a.b.c`` may be the attribute c of the object a.b.
+        self.current.attributes.update(dotted.split('.')[1:])
+        self.current.passed.add(dotted.rsplit('.', 1)[-1])
+
+    def _dotted(self, node):
+        if isinstance(node, ast.Name):
+            if node.id in self.imported:
+                return self.imported[node.id]
+            return f'{self.name}.{node.id}' if node.id in self.top else None
+        if isinstance(node, ast.Attribute):
+            start = self._dotted(node.value)
+            return start and f'{start}.{node.attr}'
+        return None
+
+    def visit_Call(self, node):
+        called = self._dotted(node.func) or getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+        called = called.rsplit('.', 1)[-1]
+        many = any(isinstance(item, ast.Starred) for item in node.args)
+        self.current.calls.append((called, None if many else len(node.args), {item.arg for item in node.keywords}))
+        passed = called in self.current.passed
+        self.visit(node.func)
+        if not passed:
+            self.current.passed.discard(called)
+        for item in node.args + node.keywords:
+            self.visit(item)
+
+
+def defined_by(node):
+    """Names that a statement of a module or class defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, 'target', None)]
+    names = [item for target in targets if target for item in ast.walk(target) if isinstance(item, ast.Name)]
+    return [item.id for item in names if isinstance(item.ctx, ast.Store)]
+
+
+def optional_parameters(arguments, bound):
+    names = [item.arg for item in arguments.args]
+    optional = {name: names.index(name) - bound for name in names[len(names) - len(arguments.defaults) :]}
+    with_default = [item.arg for item, default in zip(arguments.kwonlyargs, arguments.kw_defaults) if default]
+    optional.update(dict.fromkeys(with_default))
+    return optional
+
+
+def product_files():
+    found = ['RunRegNet3D.py']
+    for top in ('functions', 'docs'):
+        for folder, _, names in os.walk(os.path.join(REPOSITORY, top)):
+            found += [os.path.relpath(os.path.join(folder, name), REPOSITORY) for name in names if name[-3:] == '.py']
+    return [path.replace(os.sep, '/') for path in sorted(found)]
+
+
+class Product:
+    """All modules, and what of them is used."""
+
+    def __init__(self, paths):
+        self.modules = {module.name: module for module in map(Module, paths)}
+        self.definitions = {}
+        for module in self.modules.values():
+            self.definitions.update(module.definitions)
+        self.methods = [definition for definition in self.definitions.values() if definition.owner]
+
+    def resolve(self, dotted):
+        """The definition that a dotted name means, following re-exports, or None."""
+        parts = dotted.split('.')
+        for length in range(len(parts), 0, -1):
+            module = self.modules.get('.'.join(parts[:length]))
+            if module is None:
+                continue
+            if length == len(parts):
+                return None
+            name = parts[length]
+            if f'{module.name}.{name}' in self.definitions:
+                return self.definitions[f'{module.name}.{name}']
+            if name in module.imported and module.imported[name] != dotted:
+                return self.resolve('.'.join([module.imported[name]] + parts[length + 1 :]))
+            return None
+        return None
+
+    def used(self, documented):
+        """Everything reachable from what runs on import and from the documented names."""
+        missing = [name for name in documented if name.split('(')[0] not in self.definitions]
+        assert not missing, f'documented, but not defined: {missing}'
+        waiting = [module.loaded for module in self.modules.values()]
+        waiting += [self.definitions[name] for name in documented if '(' not in name]
+        used, attributes = set(), set()
+        while waiting:
+            while waiting:
+                definition = waiting.pop()
+                if definition in used:
+                    continue
+                used.add(definition)
+                attributes |= definition.attributes
+                waiting += [item for item in map(self.resolve, definition.names) if item]
+                waiting += [definition.owner] if definition.owner else []
+            for method in self.methods:
+                name = method.name.rsplit('.', 1)[-1]
+                if method.owner in used and method not in used and (name in attributes or is_special(name)):
+                    waiting.append(method)
+        return used
+
+    def unused(self, documented):
+        """Dotted names of what nothing uses, those of parameters as ``function(parameter)``."""
+        used = self.used(documented)
+        found = [
+            name
+            for name, item in self.definitions.items()
+            if item not in used and not is_special(name) and (item.owner is None or item.owner in used)
+        ]
+        calls, passed = {}, set()
+        for definition in used:
+            passed |= definition.passed
+            for called, count, keywords in definition.calls:
+                calls.setdefault(called, []).append((count, keywords))
+        for definition in used:
+            name = definition.name.rsplit('.', 1)[-1]
+            here = list(calls.get(name, []))
+            if name == '__init__':
+                name = definition.owner.name.rsplit('.', 1)[-1]
+                here += calls.get(name, [])
+            if definition.name in documented or name in passed or name == 'main':
+                continue  # whoever it is passed to may give any of its parameters
+            for parameter, position in definition.optional.items():
+                if not any(is_given(parameter, position, *call) for call in here):
+                    found.append(f'{definition.name}({parameter})')
+        return sorted(set(found) - set(documented))
+
+
+def is_special(name):
+    return name.endswith('__')
+
+
+def is_given(parameter, position, count, keywords):
+    if parameter in keywords or None in keywords:
+        return True
+    return position is not None and (count is None or count > position)
+
+
+def test_nothing_is_unused():
+    unused = set(Product(product_files()).unused(DOCUMENTED))
+    listed = set(UNUSED.split())
+    assert not unused - listed, 'nothing uses (delete it, or document it here):\n' + '\n'.join(sorted(unused - listed))
+
+
+if __name__ == '__main__':
+    print('\n'.join(Product(product_files()).unused(DOCUMENTED)))
