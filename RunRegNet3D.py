@@ -332,7 +332,7 @@ def register_and_evaluate(setting, networks):
 
 def prepare_data(setting, arguments):
     """--prepare: make or convert a data set, then ask whether its landmarks and images speak of the same positions."""
-    from functions.evaluation.landmark_check import before_registration, usual_pairs
+    from functions.evaluation.landmark_check import check_landmarks, usual_pairs
 
     data, cases = arguments.prepare, arguments.cases
     if data == 'Phantom_4D':
@@ -344,9 +344,9 @@ def prepare_data(setting, arguments):
         from functions.preprocessing.prepare import prepare_data_set
 
         cases = prepare_data_set(setting, data, arguments.source, cases, arguments.workers).cases
-    gate = before_registration(setting, usual_pairs(setting, data, cases))
-    print(gate.table())
-    gate.require()
+    check = check_landmarks(setting, usual_pairs(setting, data, cases))
+    print(check.table())
+    check.require()
 
 
 def evaluate(setting, arguments):

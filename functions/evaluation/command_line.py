@@ -70,29 +70,22 @@ def check_arguments(parser, arguments):
 
 
 def evaluate(setting, arguments):
-    """Carry out --evaluate: yields texts for the terminal, the gate's table first.
+    """Carry out --evaluate: yields texts for the terminal, the check of the landmarks first.
 
-    :raises InputError: the gate, or nothing to evaluate.
+    :raises InputError: landmarks that do not fit their images, or nothing to evaluate.
     """
-    from functions.evaluation.evaluate_experiments import evaluate as evaluate_all
-    from functions.evaluation.evaluate_experiments import gate_of
+    from functions.evaluation import evaluate_experiments as ev
     from functions.evaluation.experiments import open_experiment
     from functions.evaluation.references import check_names
 
     references = check_names(arguments.references)
     experiments = [open_experiment(setting, name, not arguments.setting) for name in arguments.evaluate]
-    gate = gate_of(experiments, arguments.workers)
-    if gate.rows:
-        yield gate.table()
-        gate.require()
-    found = evaluate_all(
-        experiments,
-        references,
-        arguments.protocol,
-        arguments.workers,
-        arguments.capture_range,
-        report=arguments.report is not None,
-    )
+    check = ev.check_experiments(experiments, arguments.workers)
+    if check.rows:
+        yield check.table()
+        check.require()
+    report = arguments.report is not None
+    choices = arguments.protocol, arguments.workers, arguments.capture_range, report
+    found = ev.evaluate(experiments, references, *choices)
     yield found.text
-    pages = ''.join(f'Page: {path}\n' for path in found.pages[:1])
-    yield f'Results: {found.folder}\n{pages}'
+    yield f'Results: {found.folder}\n' + ''.join(f'Page: {path}\n' for path in found.pages[:1])

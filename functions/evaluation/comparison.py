@@ -1,41 +1,32 @@
 """Several methods on the same pairs: one table, with what is best and what differs by more than chance.
 
-Made from the records of :mod:`functions.evaluation.pair_record` alone. Only pairs that every method has are
+Made from records (:mod:`functions.evaluation.pair_record`) alone. Only pairs that every method has are
 compared; the others are listed.
 """
 
 import collections
 
 import numpy as np
+from scipy import stats
 
 from functions.evaluation.pair_record import pair_key, pair_name
-from functions.evaluation.significance import paired_wilcoxon
 from functions.evaluation.text_table import format_table
 from functions.measure import tre
 from functions.setting.errors import InputError, unknown_name
 
 SIGNIFICANT = 0.05
-#: column -> +1 where more is better, -1 where less is; the others are not ranked.
-BETTER = collections.OrderedDict(
-    [
-        ('TRE mm', -1),
-        ('TRE median', -1),
-        ('TRE p95', -1),
-        ('TRE of cases', -1),
-        ('< 1 mm %', 1),
-        ('< 2 mm %', 1),
-        ('< 3 mm %', 1),
-        ('< 5 mm %', 1),
-        ('|x| mm', -1),
-        ('|y| mm', -1),
-        ('|z| mm', -1),
-        ('folding %', -1),
-        ('std log J', -1),
-        ('Dice', 1),
-        ('surface mm', -1),
-        ('NCC', 1),
-    ]
-)
+#: column -> +1 where more is better, -1 where less is, 0 where it is not ranked; the order of a table.
+# fmt: off
+COLUMNS = collections.OrderedDict([
+    ('method', 0), ('pairs', 0), ('n', 0),
+    ('TRE mm', -1), ('TRE std', 0), ('TRE median', -1), ('TRE p95', -1), ('TRE of cases', -1), ('std of cases', 0),
+    ('< 1 mm %', 1), ('< 2 mm %', 1), ('< 3 mm %', 1), ('< 5 mm %', 1),
+    ('|x| mm', -1), ('|y| mm', -1), ('|z| mm', -1),
+    ('folding %', -1), ('std J', 0), ('std log J', -1),
+    ('Dice', 1), ('surface mm', -1), ('NCC', 1),
+    ('seconds', 0), ('p landmarks', 0), ('p cases', 0),
+])
+# fmt: on
 DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p landmarks': 4, 'p cases': 4, 'seconds': 1}
 
 
@@ -56,12 +47,10 @@ class Comparison:
     def __init__(self, records, methods=None, capture_range=None):
         table = collections.OrderedDict()
         for record in records:
-            of_method = table.setdefault(record['method'], {})
-            if pair_key(record) in of_method:
-                raise InputError(
-                    'There are two results of {} for {}.'.format(record['method'], pair_name(record['pair']))
-                )
-            of_method[pair_key(record)] = record
+            of_method, key = table.setdefault(record['method'], {}), pair_key(record['pair'])
+            if key in of_method:
+                raise InputError(f'There are two results of {record["method"]} for {pair_name(record["pair"])}.')
+            of_method[key] = record
         for name in methods or ():
             if name not in table:
                 raise unknown_name('method', name, table)
@@ -70,27 +59,28 @@ class Comparison:
             raise InputError('There are no results to compare.')
         self._table = {name: table[name] for name in self.methods}
         every = sorted(set().union(*self._table.values()))
-        self.pairs = [key for key in every if all(key in table[name] for name in self.methods)]
+        self._names = {key: pair_name(self._of_pair(key)[0]['pair']) for key in every}
+        self.pairs = [key for key in every if len(self._of_pair(key)) == len(self.methods)]
         self.missing = [
-            '{} has no result for {}'.format(name, pair_name(self._any(key)['pair']))
+            f'{name} has no result for {self._names[key]}'
             for key in every
             for name in self.methods
             if key not in table[name]
         ]
         if not self.pairs:
-            raise InputError('No pair has a result of every method: {}.'.format('; '.join(self.missing[:10])))
+            raise InputError(f'No pair has a result of every method: {"; ".join(self.missing[:10])}.')
         protocols = {record['protocol_text'] for name in self.methods for record in self.records(name)}
         if len(protocols) > 1:
-            raise InputError(
-                'Results by different protocols cannot be compared: {}'.format(' | '.join(sorted(protocols)))
-            )
+            raise InputError(f'Results by different protocols cannot be compared: {" | ".join(sorted(protocols))}')
         self.protocol = protocols.pop()
         self._kept = {key: self._landmarks_kept(key, capture_range) for key in self.pairs}
-        if capture_range is not None and not any(np.any(kept) for kept in self._kept.values()):
+        #: Keys of the pairs with landmarks.
+        self._marked = [key for key in self.pairs if self._kept[key] is not None and self._kept[key].any()]
+        if capture_range is not None and not self._marked:
             raise InputError(f'No landmark is within the capture range of {capture_range:g} mm.')
 
-    def _any(self, key):
-        return next(self._table[name][key] for name in self.methods if key in self._table[name])
+    def _of_pair(self, key):
+        return [self._table[name][key] for name in self.methods if key in self._table[name]]
 
     def records(self, method):
         """Records of a method, in the order of ``pairs``."""
@@ -98,43 +88,30 @@ class Comparison:
 
     def _landmarks_kept(self, key, capture_range):
         """Boolean (n,), None for a pair without landmarks."""
-        lists = [self._table[name][key].get('landmarks') for name in self.methods]
-        if any(entry is None for entry in lists):
+        lists = [record.get('landmarks') for record in self._of_pair(key)]
+        if None in lists:
             return None
-        if any(
-            not np.allclose(entry['fixed'], lists[0]['fixed'], atol=1e-3)
-            if len(entry['fixed']) == len(lists[0]['fixed'])
-            else True
-            for entry in lists
-        ):
-            raise InputError(
-                'The methods were measured at different landmarks of {}.'.format(pair_name(self._any(key)['pair']))
-            )
-        kept = np.ones(len(lists[0]['fixed']), dtype=bool)
+        first = lists[0]['fixed']
+        if any(len(one['fixed']) != len(first) or not np.allclose(one['fixed'], first, atol=1e-3) for one in lists):
+            raise InputError(f'The methods were measured at different landmarks of {self._names[key]}.')
+        kept = np.ones(len(first), dtype=bool)
         if capture_range is not None:
-            for entry in lists:
-                kept &= np.all(np.abs(entry['error_base']) <= capture_range, axis=1)
+            for one in lists:
+                kept &= np.all(np.abs(one['error_base']) <= capture_range, axis=1)
         return kept
 
     def vectors(self, method, what='error'):
         """Per pair with landmarks (n, 3) mm of 'error', 'error_base', 'true' or 'estimated'."""
-        return [
-            np.array(self._table[method][key]['landmarks'][what])[self._kept[key]]
-            for key in self.pairs
-            if self._kept[key] is not None and self._kept[key].any()
-        ]
+        table = self._table[method]
+        return [np.array(table[key]['landmarks'][what])[self._kept[key]] for key in self._marked]
 
     def lengths(self, method):
         """Per pair with landmarks the TRE (n,) in mm."""
         return [np.linalg.norm(vectors, axis=1) for vectors in self.vectors(method)]
 
     def names(self, landmarks=False):
-        """Names of the pairs, of those with landmarks only if so asked."""
-        return [
-            pair_name(self._any(key)['pair'])
-            for key in self.pairs
-            if not landmarks or (self._kept[key] is not None and self._kept[key].any())
-        ]
+        """Names of the pairs; with ``landmarks`` of those only that have some."""
+        return [self._names[key] for key in (self._marked if landmarks else self.pairs)]
 
     def rows(self):
         """One dictionary per method: all pairs together.
@@ -147,61 +124,26 @@ class Comparison:
         rows = [self._row(name) for name in self.methods]
         ranked = [row['TRE mm'] for row in rows]
         if len(rows) > 1 and None not in ranked:
-            best = self.methods[int(np.argmin(ranked))]
-            for name, row in zip(self.methods, rows):
-                if name != best:
-                    lengths = [self.lengths(m) for m in (name, best)]
-                    row['p landmarks'] = paired_wilcoxon(*[np.concatenate(of_pairs) for of_pairs in lengths])
-                    row['p cases'] = paired_wilcoxon(*[[one.mean() for one in of_pairs] for of_pairs in lengths])
+            best = int(np.argmin(ranked))
+            reference = self.lengths(self.methods[best])
+            for k, (name, row) in enumerate(zip(self.methods, rows)):
+                if k != best:
+                    lengths = self.lengths(name)
+                    row['p landmarks'] = paired_wilcoxon(np.concatenate(lengths), np.concatenate(reference))
+                    row['p cases'] = paired_wilcoxon(*[[one.mean() for one in cases] for cases in (lengths, reference)])
         used = [column for column in rows[0] if any(row[column] is not None for row in rows)]
         return [collections.OrderedDict((column, row[column]) for column in used) for row in rows]
 
     def _row(self, name):
-        row = collections.OrderedDict.fromkeys(
-            [
-                'method',
-                'pairs',
-                'n',
-                'TRE mm',
-                'TRE std',
-                'TRE median',
-                'TRE p95',
-                'TRE of cases',
-                'std of cases',
-                '< 1 mm %',
-                '< 2 mm %',
-                '< 3 mm %',
-                '< 5 mm %',
-                '|x| mm',
-                '|y| mm',
-                '|z| mm',
-                'folding %',
-                'std J',
-                'std log J',
-                'Dice',
-                'surface mm',
-                'NCC',
-                'seconds',
-                'p landmarks',
-                'p cases',
-            ]
-        )
+        row = collections.OrderedDict.fromkeys(COLUMNS)
         row['method'], row['pairs'] = name, len(self.pairs)
         vectors, records = self.vectors(name), self.records(name)
         if vectors:
             merged = tre.merged_summary(vectors)
             pooled, cases = merged['pooled'], merged['over_cases']
-            row.update(
-                {
-                    'n': pooled['n'],
-                    'TRE mm': pooled['mean'],
-                    'TRE std': pooled['std'],
-                    'TRE median': pooled['median'],
-                    'TRE p95': pooled['p95'],
-                    'TRE of cases': cases['mean'],
-                    'std of cases': cases['std'],
-                }
-            )
+            row.update({'n': pooled['n'], 'TRE mm': pooled['mean'], 'TRE std': pooled['std']})
+            row.update({'TRE median': pooled['median'], 'TRE p95': pooled['p95']})
+            row.update({'TRE of cases': cases['mean'], 'std of cases': cases['std']})
             row.update({f'< {mm} mm %': pooled[f'below_{mm}'] for mm in tre.THRESHOLDS})
             row.update({f'|{axis}| mm': pooled['mae_' + axis] for axis in 'xyz'})
         regular = [record['regularity'] for record in records if record.get('regularity')]
@@ -209,8 +151,8 @@ class Comparison:
             row['folding %'] = 100.0 * sum(r['folded'] for r in regular) / sum(r['n'] for r in regular)
             row['std J'] = float(np.sqrt(np.mean([r['std'] ** 2 for r in regular])))
             row['std log J'] = float(np.mean([r['std_log'] for r in regular]))
-        labels = [label for record in records for label in _after(record, 'overlap').values()]
-        row['Dice'], row['surface mm'] = (_mean([label[key] for label in labels]) for key in ('dice', 'mean'))
+        lungs = [_after(record, 'overlap').get('mask', {}) for record in records]
+        row['Dice'], row['surface mm'] = (_mean([lung.get(key) for lung in lungs]) for key in ('dice', 'mean'))
         row['NCC'] = _mean([_after(record, 'intensity').get('ncc') for record in records])
         row['seconds'] = _mean([record.get('seconds') for record in records])
         return row
@@ -226,15 +168,25 @@ class Comparison:
         return rows
 
 
-def _after(record, what):
-    """Overlap or intensity after the registration; of a record without one, as things are."""
-    measured = record.get(what, {})
-    return measured.get('after', measured.get('before', {}))
+def paired_wilcoxon(first, second):
+    """Two-sided p-value of Wilcoxon's signed-rank test of paired numbers.
 
+    Zero differences are shared by both ranks (``zsplit``), so that ties count as no difference instead of
+    being dropped. Landmarks of one case are not independent of each other: a p-value over landmarks says
+    that the two results differ on these cases, one over cases that they would on others.
 
-def _mean(values):
-    values = [value for value in values if value is not None]
-    return float(np.mean(values)) if values else None
+    :param first, second: (n,) numbers that correspond.
+    :return: float in [0, 1]; 1.0 where all differences are zero.
+    :raises InputError: other shapes, no number, or numbers that are not finite.
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise InputError(f'Paired numbers are needed; got {first.shape} and {second.shape}.')
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError('Paired numbers must be finite.')
+    if np.array_equal(first, second):
+        return 1.0
+    return float(stats.wilcoxon(first, second, zero_method='zsplit').pvalue)
 
 
 def ranks(rows):
@@ -244,26 +196,33 @@ def ranks(rows):
         differs significantly from that of the best method, over landmarks (p <= 0.05).
     """
     marks = {}
-    for column, sign in BETTER.items():
+    for column, sign in COLUMNS.items():
         values = [row.get(column) for row in rows]
-        known = sorted({value for value in values if value is not None}, key=lambda value: -sign * value)
+        known = (
+            sorted({value for value in values if value is not None}, key=lambda value: -sign * value) if sign else []
+        )
         for rank, mark in zip(known[:2], ('best', 'second')):
             if len(known) > 1:
                 marks.update({(k, column): mark for k, value in enumerate(values) if value == rank})
-    daggers = {
-        (k, 'TRE mm')
-        for k, row in enumerate(rows)
-        if row.get('p landmarks') is not None and row['p landmarks'] <= SIGNIFICANT
-    }
-    return marks, daggers
+    p_values = [row.get('p landmarks') for row in rows]
+    return marks, {(k, 'TRE mm') for k, p in enumerate(p_values) if p is not None and p <= SIGNIFICANT}
 
 
-def comparison_table(comparison, style='text'):
+def comparison_table(rows, style='text'):
     """The table of :meth:`Comparison.rows` with the marks of :func:`ranks`: best *, second best, †.
 
     :param style: 'text', 'markdown', 'csv' (unmarked, unrounded) or 'latex'.
-    :return: text.
     """
-    rows = comparison.rows()
     marks, daggers = ranks(rows)
     return format_table(rows, style=style, digits=DIGITS, marks=marks, daggers=daggers)
+
+
+def _after(record, what):
+    """Overlap or intensity after the registration; of a record without one, before it."""
+    measured = record.get(what, {})
+    return measured.get('after', measured.get('before', {}))
+
+
+def _mean(values):
+    values = [value for value in values if value is not None]
+    return float(np.mean(values)) if values else None

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 
-from functions.evaluation.measured_pairs import Task
+from functions.evaluation.measured_pairs import Result
 from functions.evaluation.pair_record import pair_name
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
@@ -16,9 +16,9 @@ from functions.setting.experiment_files import settings_number
 LOGGER = logging.getLogger(__name__)
 
 #: One experiment: name; setting (dictionary); pairs it was to register ([fixed, moving] each); step of the
-#: checkpoint whose results were found, text, or None; tasks (:class:`functions.evaluation.measured_pairs.Task` of
-#: what is there); missing: texts, one for each pair without a result.
-Experiment = collections.namedtuple('Experiment', 'name setting pairs step tasks missing')
+#: checkpoint whose results were found, text, or None; results: list of
+#: :class:`functions.evaluation.measured_pairs.Result`; missing: texts, one for each pair without a result.
+Experiment = collections.namedtuple('Experiment', 'name setting pairs step results missing')
 
 _PLACES = ('RootFolder', 'DataFolder', 'log_root_folder', 'where_to_run')
 
@@ -36,30 +36,36 @@ def open_experiment(setting, name, own_settings=True):
     """
     _require_folder(setting, name)
     number = settings_number(setting, name) if own_settings else None
-    if number is None:
-        known = dict(setting, current_experiment=name)
-    else:
+    known = dict(setting, current_experiment=name)
+    if number is not None:
         # Folders may have moved since, or lie elsewhere on this machine.
-        known = dict(
-            su.read_setting(setting, name, number),
-            current_experiment=name,
-            **{key: setting[key] for key in _PLACES if key in setting},
-        )
+        places = {key: setting[key] for key in _PLACES if key in setting}
+        known = dict(su.read_setting(setting, name, number), current_experiment=name, **places)
     pairs = su.get_im_info_list_from_train_mode(known, 'Testing', load_mode='Pair', stage=1)
     if not pairs:
         raise InputError(
-            f'The settings of {name} name no pair to register (TestingCNList, TestingPairList); give '
-            'some by --setting FILE.'
+            f'The settings of {name} name no pair to register (TestingCNList, TestingPairList); give some by '
+            '--setting FILE.'
         )
     step = _step(known, name, pairs)
-    tasks, missing = [], []
+    results, missing = [], []
     for pair in pairs:
-        task = None if step is None else find_task(known, name, pair, step)
-        if task is None:
+        dvf, moved = (None, None) if step is None else _paths(known, pair, step)
+        if dvf is None or not os.path.isfile(dvf):
             missing.append(f'{name} has no result for {pair_name(pair)}')
         else:
-            tasks.append(task)
-    return Experiment(name, known, pairs, step, tasks, missing)
+            moved = moved if os.path.isfile(moved) else None
+            results.append(Result(name, pair, dvf, None, moved, result_facts(dvf).get('seconds')))
+    return Experiment(name, known, pairs, step, results, missing)
+
+
+def result_facts(path):
+    """What ``registration.json`` beside a result says; {} where there is none."""
+    path = os.path.join(os.path.dirname(path), 'registration.json')
+    facts = read_json(path) if os.path.isfile(path) else {}
+    if not isinstance(facts, dict):
+        raise InputError(f'{path} does not hold one JSON object.')
+    return facts
 
 
 def _require_folder(setting, name):
@@ -70,37 +76,24 @@ def _require_folder(setting, name):
         raise unknown_name('experiment', name, [part + '/' + other if part else other for other in found])
 
 
-def find_task(setting, name, pair, step):
-    """The :class:`Task` of a registration that is finished, or None."""
-    dvf, moved = (result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm'))
-    if not os.path.isfile(dvf):
-        return None
-    return Task(name, pair, dvf, None, moved if os.path.isfile(moved) else None, result_facts(dvf).get('seconds'))
-
-
-def result_facts(dvf_path):
-    """What ``registration.json`` beside a result says; {} where there is none."""
-    path = os.path.join(os.path.dirname(dvf_path), 'registration.json')
-    facts = read_json(path) if os.path.isfile(path) else {}
-    if not isinstance(facts, dict):
-        raise InputError(f'{path} does not hold one JSON object.')
-    return facts
+def _paths(setting, pair, step):
+    return [result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm')]
 
 
 def _step(setting, name, pairs):
     """Step of the checkpoint of the last stage: the one the settings ask for where it has results, else the
     newest that has."""
-    stage = setting['stage_list'][-1]
-    entry = setting.get('network_dict', {}).get(f'stage{stage}') or {}
-    wanted = None
+    entry = setting.get('network_dict', {}).get(f'stage{setting["stage_list"][-1]}') or {}
+    wanted = []
     try:
-        wanted = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
+        step = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
+        wanted.append(step)
     except RegNetError as error:
-        LOGGER.info('%s: %s Any results there are will do.', name, error)
-    for step in ([] if wanted is None else [wanted]) + _steps_on_disk(setting, pairs):
-        if any(os.path.isfile(result_address(setting, 'dvf_s0', pair, step)) for pair in pairs):
-            if wanted not in (None, step):
-                LOGGER.warning('%s has no results of step %s; those of step %s are taken.', name, wanted, step)
+        LOGGER.info('%s: %s The newest results are used.', name, error)
+    for step in wanted + _steps_on_disk(setting, pairs):
+        if any(os.path.isfile(_paths(setting, pair, step)[0]) for pair in pairs):
+            if wanted and step != wanted[0]:
+                LOGGER.warning('%s has no results of step %s; those of step %s are used.', name, wanted[0], step)
             return step
     return None
 
@@ -111,9 +104,7 @@ def _steps_on_disk(setting, pairs):
     for data in {pair[0]['data'] for pair in pairs}:
         address = su.address_generator(setting, 'result_step_folder', data=data, step='0')
         folder, name = os.path.split(address.rstrip('/'))
-        match = [
-            re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
-            for entry in (os.listdir(folder) if os.path.isdir(folder) else [])
-        ]
-        found.update(int(m.group(1)) for m in match if m)
+        for entry in os.listdir(folder) if os.path.isdir(folder) else []:
+            match = re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
+            found.update([int(match.group(1))] if match else [])
     return [str(step) for step in sorted(found, reverse=True)]

@@ -1,8 +1,7 @@
-"""Pieces of an HTML page that needs nothing but itself: no network, no other file, no script."""
+"""Pieces of a self-contained HTML page: no network, no other file, no script."""
 
 import base64
 import html
-import numbers
 
 from functions.setting.atomic import write_text
 
@@ -46,18 +45,30 @@ a { color: var(--blue); }
 """
 
 
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{content}
+</main>
+</body>
+</html>
+"""
+
+
 def write_page(path, title, parts):
     """Write a page whole or not at all.
 
     :param parts: pieces of HTML, as made by the functions of this module.
     """
-    write_text(
-        path,
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n{}\n</main>\n</body>\n'
-        '</html>\n'.format(escape(title), _STYLE, '\n'.join(part for part in parts if part)),
-    )
+    content = '\n'.join(part for part in parts if part)
+    write_text(path, _PAGE.format(title=escape(title), style=_STYLE, content=content))
 
 
 def escape(text):
@@ -67,22 +78,28 @@ def escape(text):
 
 def heading(title, subtitle, cards=()):
     """Top of a page; ``cards``: (label, HTML of a value)."""
-    box = '<div class="card"><span class="soft">{}</span><b>{}</b></div>'
-    boxes = ''.join(box.format(escape(label), value) for label, value in cards)
-    return '<header>\n<h1>{}</h1>\n<div class="soft">{}</div>\n{}</header>'.format(
-        escape(title), escape(subtitle), f'<div class="cards">{boxes}</div>\n' if boxes else ''
+    boxes = ''.join(
+        f'<div class="card"><span class="soft">{escape(label)}</span><b>{value}</b></div>' for label, value in cards
     )
+    boxes = f'<div class="cards">{boxes}</div>\n' if boxes else ''
+    return f'<header>\n<h1>{escape(title)}</h1>\n<div class="soft">{escape(subtitle)}</div>\n{boxes}</header>'
 
 
 def section(title, *parts):
-    """A titled box; '' when nothing is in it."""
+    """A titled box; '' when it is empty."""
     inside = '\n'.join(part for part in parts if part)
     return f'<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>' if inside else ''
 
 
-def paragraph(text, kind='soft'):
+def paragraph(text):
     """A paragraph of plain text."""
-    return f'<p class="{kind}">{escape(text)}</p>' if text else ''
+    return f'<p class="soft">{escape(text)}</p>'
+
+
+def items(lines, kind=''):
+    """A list of lines of HTML, of a class; '' where there are none."""
+    entries = ''.join(f'<li class="{kind}">{line}</li>' for line in lines)
+    return f'<ul>{entries}</ul>' if entries else ''
 
 
 def side_by_side(*parts):
@@ -96,64 +113,44 @@ def gallery(*figures):
 
 
 def figure(png, caption, strong=''):
-    """A picture, inside the page, with its caption.
-
-    :param png: bytes of a PNG, or None: then ''. :param strong: beginning of the caption, in bold.
-    """
-    if png is None:
-        return ''
-    return (
-        '<figure>\n<figcaption><b>{}</b> {}</figcaption>\n<img alt="{}" src="data:image/png;base64,{}">\n'
-        '</figure>'.format(
-            escape(strong), escape(caption), escape(strong or caption), base64.b64encode(png).decode('ascii')
-        )
-    )
+    """A picture inside the page (bytes of a PNG) with its caption, which begins with ``strong`` in bold."""
+    data = base64.b64encode(png).decode('ascii')
+    strong, caption, name = escape(strong), escape(caption), escape(strong or caption)
+    head = f'<figure>\n<figcaption><b>{strong}</b> {caption}</figcaption>\n'
+    return f'{head}<img alt="{name}" src="data:image/png;base64,{data}">\n</figure>'
 
 
-def number(key, value, digits=2, unit=''):
+def number(key, value, digits=2):
     """A number with its full precision and its name in ``value`` and ``data-key``; a dash for None."""
     if value is None:
         return '–'
-    exact = repr(float(value)) if isinstance(value, float) else str(value)
-    shown = '{:.{}f}'.format(value, digits) if isinstance(value, float) else str(value)
-    return f'<data data-key="{escape(key)}" value="{exact}">{shown}</data>{escape(unit)}'
-
-
-def is_number(value):
-    """True for numbers, False for truth values."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    exact, shown = (repr(float(value)), f'{value:.{digits}f}') if isinstance(value, float) else (value, value)
+    return f'<data data-key="{escape(key)}" value="{exact}">{shown}</data>'
 
 
 def table(titles, rows, numeric=(), classes=None):
     """A table of cells that are HTML already.
 
-    :param numeric: columns shown to the right. :param classes: (row, column) -> class of a cell.
+    :param numeric: columns aligned to the right.
+    :param classes: (row, column) -> class of a cell.
     """
     classes = classes or {}
 
     def cell(tag, k, text, row=None):
         names = [name for name in ('n' if k in numeric else '', classes.get((row, k), '')) if name]
-        return '<{0}{1}>{2}</{0}>'.format(tag, ' class="{}"'.format(' '.join(names)) if names else '', text)
+        kind = ' class="{}"'.format(' '.join(names)) if names else ''
+        return f'<{tag}{kind}>{text}</{tag}>'
 
-    head = ''.join(cell('th', k, escape(title)) for k, title in enumerate(titles))
-    body = ''.join(
-        '<tr>{}</tr>\n'.format(''.join(cell('td', k, text, row) for k, text in enumerate(line)))
-        for row, line in enumerate(rows)
-    )
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>'
+    lines = [''.join(cell('th', k, escape(title)) for k, title in enumerate(titles))]
+    lines += [''.join(cell('td', k, text, row) for k, text in enumerate(line)) for row, line in enumerate(rows)]
+    body = '\n'.join(f'<tr>{line}</tr>' for line in lines)
+    return f'<div class="wide"><table>\n{body}\n</table></div>'
 
 
 def facts(pairs):
     """A table of names and plain texts."""
-    return (
-        table(
-            ('', ''),
-            [(f'<b>{escape(name)}</b>', escape(text)) for name, text in pairs],
-            classes={(row, 1): 'text' for row in range(len(pairs))},
-        )
-        if pairs
-        else ''
-    )
+    rows = [(f'<b>{escape(name)}</b>', escape(text)) for name, text in pairs]
+    return table(('', ''), rows, classes={(row, 1): 'text' for row in range(len(rows))}) if rows else ''
 
 
 def folded(title, inside):

@@ -1,11 +1,11 @@
-"""The gate before any result: do landmarks and images speak of the same positions?
+"""The check before any result: do landmarks and images describe the same positions?
 
 Two questions are asked of every pair, before anything is registered.
 
 1. Is the mean landmark distance (TRE before registration) the published one, where the record of the data set
    has one? A mismatch means that voxels were taken for millimetres, or that one of the two lists is flipped,
    swapped or counted from another number.
-2. Do the images agree? An error made alike in both lists (all z flipped, all numbers counted from 0) leaves
+2. Do the images agree? An error that both lists share (all z flipped, all numbers counted from 0) leaves
    their distance as it is. So the landmarks must lie in the lungs, and at the vessels: when another reading
    of the same numbers fits the images clearly better, the one used is wrong. This needs prepared images and
    masks.
@@ -14,20 +14,19 @@ Two questions are asked of every pair, before anything is registered.
 import collections
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy import ndimage
 
+from functions.evaluation.measured_pairs import image_path, in_parallel
 from functions.evaluation.pair_landmarks import read_landmarks, source_geometry
 from functions.evaluation.text_table import format_table
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask
 from functions.image.volume_io import array_view, read_image
 from functions.measure import tre
-from functions.setting import setting_utils as su
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
-TOLERANCE = 0.05  # mm
+TOLERANCE = 0.05  # mm, of the mean distance
 NEAR = 3.0  # mm: a landmark this near to the lung mask counts as inside
 INSIDE, BETTER = 90.0, 10.0  # per cent: fewer landmarks inside are suspicious; so many more convince
 BRIGHTER, SURE = 20.0, 5.0  # HU and standard errors: how much more like vessels another reading must be
@@ -39,33 +38,21 @@ _STEPS = ('voxels counted from 0 instead of 1 (DIR-Lab)', 'voxels counted from 1
 Row = collections.namedtuple('Row', 'data cn types n tre std expected inside note problem')
 
 
-class Gate:
-    """What :func:`before_registration` found; print :meth:`table`, then call :meth:`require`."""
+class LandmarkCheck:
+    """What :func:`check_landmarks` found; print :meth:`table`, then call :meth:`require`."""
 
     def __init__(self, rows):
         self.rows = rows
 
     def table(self):
         """The TRE before registration of every pair, as text."""
-        return format_table(
-            [
-                collections.OrderedDict(
-                    [
-                        ('data', row.data),
-                        ('case', row.cn),
-                        ('pair', '{}-{}'.format(*row.types)),
-                        ('n', row.n),
-                        ('TRE before mm', row.tre),
-                        ('std', row.std),
-                        ('expected', row.expected),
-                        ('in lungs %', row.inside),
-                        ('', ('WRONG: see below' if row.problem else row.note) or 'right'),
-                    ]
-                )
-                for row in self.rows
-            ],
-            digits={'in lungs %': 0},
-        )
+        titles = ('data', 'case', 'pair', 'n', 'TRE before mm', 'std', 'expected', 'in lungs %', '')
+        lines = []
+        for row in self.rows:
+            verdict = ('WRONG: see below' if row.problem else row.note) or 'right'
+            numbers = (row.n, row.tre, row.std, row.expected, row.inside)
+            lines.append(dict(zip(titles, (row.data, row.cn, '-'.join(map(str, row.types))) + numbers + (verdict,))))
+        return format_table(lines, titles, digits={'in lungs %': 0})
 
     def problems(self):
         """Explanations, one for each pair that must not be used."""
@@ -77,7 +64,7 @@ class Gate:
         :raises InputError: with the explanation of every pair that does not.
         """
         if self.problems():
-            raise InputError('No result would mean anything. {}'.format(' '.join(self.problems())))
+            raise InputError(f'Results would be meaningless. {" ".join(self.problems())}')
 
 
 def usual_pairs(setting, data, cases=None):
@@ -93,27 +80,18 @@ def usual_pairs(setting, data, cases=None):
     ]
 
 
-def before_registration(setting, pairs, tolerance=TOLERANCE, images=True, n_workers=1):
-    """Look at the landmarks of every pair.
+def check_landmarks(setting, pairs, n_workers=1):
+    """Check the landmarks of every pair.
 
     :param pairs: list of [fixed, moving], dictionaries with data, cn, type_im.
-    :param tolerance: mm, of the mean distance.
-    :param images: False asks the first question only.
-    :param n_workers: processes that look at pairs.
-    :return: :class:`Gate`; a pair without landmarks has n None and a note.
+    :param n_workers: processes; None: one for every two processors.
+    :return: :class:`LandmarkCheck`; a pair without landmarks has n None and a note.
     :raises UnknownNameError: a data set that does not exist.
     """
-    n_workers = max(1, min(int(n_workers), len(pairs)))
-    if n_workers == 1:
-        return Gate([_look(setting, pair, tolerance, images) for pair in pairs])
-    return Gate(
-        Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_look)(setting, pair, tolerance, images) for pair in pairs
-        )
-    )
+    return LandmarkCheck(in_parallel(_check, [(setting, pair) for pair in pairs], n_workers, 'Landmarks'))
 
 
-def _look(setting, pair, tolerance, images):
+def _check(setting, pair):
     record = get_data_set(pair[0]['data'], setting)
     types = tuple(image['type_im'] for image in pair)
     names = tuple(record.types[k] if 0 <= k < len(record.types) else k for k in types)
@@ -124,33 +102,24 @@ def _look(setting, pair, tolerance, images):
         return row._replace(note=f'no landmarks: {error}')
     except InputError as error:
         return row._replace(problem=str(error))
-    errors = tre.error_vectors(*points)
-    numbers = tre.summary(errors)
-    row = row._replace(n=numbers['n'], tre=numbers['mean'], std=numbers['std'])
+    numbers = tre.summary(tre.error_vectors(*points))
     known = record.expected_tre_pair in (types, types[::-1])
     expected = record.expected_tre.get(pair[0]['cn']) if known else None
-    row = row._replace(expected=expected, note='' if expected is not None else 'no expected value')
-    readings = other_readings(_grid(setting, pair[0]))
-    if expected is not None and abs(numbers['mean'] - expected) > tolerance:
+    note = 'no expected value' if expected is None else ''
+    row = row._replace(n=numbers['n'], tre=numbers['mean'], std=numbers['std'], expected=expected, note=note)
+    try:
+        grid = source_geometry(setting, pair[0])
+    except MissingFileError:  # nothing was counted in voxels
+        grid = Geometry.of(read_image(image_path(setting, 'Im', pair, 0)))
+    readings = other_readings(grid)
+    if expected is not None and abs(row.tre - expected) > TOLERANCE:
         problem = (
-            f'The TRE before registration is {numbers["mean"]:.2f} mm; {expected:.2f} ± {tolerance:.2f} mm is '
-            'expected. '
-            'Check for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped '
-            'or '
+            f'The TRE before registration is {row.tre:.2f} mm; {expected:.2f} ± {TOLERANCE:.2f} mm is expected. Check '
+            'for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped or '
             'swapped axis, or landmarks of another case.'
         )
-        return row._replace(problem=problem + _explanation(points, expected, tolerance, readings))
-    if not images:
-        return row
+        return row._replace(problem=problem + _explanation(points, expected, readings))
     return _compare_with_images(setting, pair, points, row, readings)
-
-
-def _grid(setting, im_info):
-    """Geometry whose voxels were counted, or that of the prepared image where nothing was."""
-    try:
-        return source_geometry(setting, im_info)
-    except MissingFileError:
-        return Geometry.of(read_image(_address(setting, 'OriginalIm', im_info)))
 
 
 def other_readings(geometry):
@@ -181,50 +150,49 @@ def other_readings(geometry):
     )
 
 
-def _explanation(points, expected, tolerance, readings):
+def _explanation(points, expected, readings):
     """Which misreading of one list or both gives the expected distance; '' when none does."""
     found = []
     for name, change in readings.items():
+        changed = [change(one) for one in points]
         for which, pair in (
-            ('the fixed landmarks', (change(points[0]), points[1])),
-            ('the moving landmarks', (points[0], change(points[1]))),
-            ('both', (change(points[0]), change(points[1]))),
+            ('the fixed landmarks', (changed[0], points[1])),
+            ('the moving landmarks', (points[0], changed[1])),
+            ('both', changed),
         ):
-            if abs(tre.summary(tre.error_vectors(*pair))['mean'] - expected) <= tolerance:
+            if abs(tre.summary(tre.error_vectors(*pair))['mean'] - expected) <= TOLERANCE:
                 found.append(f'{name} in {which}')
-    return ' It would be right with: {}.'.format('; '.join(found)) if found else ''
+    return f' It would be right with: {"; ".join(found)}.' if found else ''
 
 
 def _compare_with_images(setting, pair, points, row, readings):
+    def noted(text):
+        return row._replace(note='; '.join(filter(None, [row.note, text])))
+
     try:
-        images = [read_image(_address(setting, 'OriginalIm', im_info)) for im_info in pair]
-        lungs = [read_mask(_address(setting, 'OriginalLung', im_info)) for im_info in pair]
+        images = [read_image(image_path(setting, 'Im', pair, k)) for k in (0, 1)]
+        lungs = [read_mask(image_path(setting, 'Lung', pair, k)) for k in (0, 1)]
     except MissingFileError as error:
-        return row._replace(note='; '.join(filter(None, [row.note, f'not compared: {error}'])))
-    inside = _inside(points, lungs)
-    row = row._replace(inside=inside)
-    shares = {name: _inside([change(p) for p in points], lungs) for name, change in readings.items()}
+        return noted(f'not compared: {error}')
+    row = row._replace(inside=_percent_inside(points, lungs))
+    shares = {name: _percent_inside([change(p) for p in points], lungs) for name, change in readings.items()}
     best = max(shares, key=lambda name: shares[name])
-    if inside < INSIDE:
-        if shares[best] >= inside + BETTER:
-            return row._replace(
-                problem=(
-                    f'only {inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. '
-                    'Axis, direction or '
-                    'counting of the landmarks is not that of the images.'
-                )
+    if row.inside < INSIDE:
+        if shares[best] >= row.inside + BETTER:
+            problem = (
+                f'only {row.inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. '
+                'Axis, direction or counting of the landmarks is not that of the images.'
             )
-        row = row._replace(note='; '.join(filter(None, [row.note, 'landmarks outside the lungs'])))
+            return row._replace(problem=problem)
+        row = noted('landmarks outside the lungs')
     for name, change in readings.items():
         gains = [_gain(p, change(p), image, name in _STEPS) for p, image in zip(points, images)]
-        if shares[name] >= inside and min(gains) > BRIGHTER:
-            return row._replace(
-                problem=(
-                    f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are '
-                    'set) where the '
-                    f'landmarks would lie with {name}.'
-                )
+        if shares[name] >= row.inside and min(gains) > BRIGHTER:
+            problem = (
+                f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are set) '
+                f'where the landmarks would lie with {name}.'
             )
+            return row._replace(problem=problem)
     return row
 
 
@@ -240,10 +208,11 @@ def _gain(points, others, image, step):
     return min(float(gain.mean()) for gain in gains) if sure else 0.0
 
 
-def _inside(points, lungs):
+def _percent_inside(points, lungs):
     """Per cent of the landmarks of both images that lie in the lungs or within 3 mm of them."""
     steps = np.arange(-2, 3) * (NEAR / 2)
-    ball = np.array([(x, y, z) for x in steps for y in steps for z in steps if x * x + y * y + z * z <= NEAR**2 + 1e-6])
+    ball = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 3)
+    ball = ball[(ball**2).sum(axis=1) <= NEAR**2 + 1e-6]
     near = []
     for p, lung in zip(points, lungs):
         array, geometry = array_view(lung), Geometry.of(lung)
@@ -259,9 +228,3 @@ def _brightness(points, image):
     index = Geometry.of(image).world_to_index(points)
     values = ndimage.map_coordinates(array_view(image), index.T[::-1], np.float32, order=1, mode='nearest')
     return np.clip(values, -1000, 100)
-
-
-def _address(setting, request, im_info):
-    return su.address_generator(
-        setting, request, data=im_info['data'], cn=im_info['cn'], type_im=im_info['type_im'], stage=1
-    )

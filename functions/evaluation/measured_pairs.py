@@ -1,5 +1,5 @@
-"""Measures of many registered pairs: in parallel, taken up again where it stopped, and a pair that fails is
-listed and not fatal."""
+"""Measures of many registered pairs: in parallel, resumed where they stopped; a pair that fails is listed and
+not fatal."""
 
 import collections
 import logging
@@ -9,146 +9,130 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from functions.evaluation import pair_record
-from functions.evaluation.pair_landmarks import read_landmarks, synthetic_landmarks
+from functions.evaluation.pair_landmarks import find_landmarks
+from functions.evaluation.pair_record import Images, file_name, measure, pair_name, read_record
 from functions.image.manifest import array_checksum
 from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
-from functions.image.transforms import read_transform
+from functions.image.transforms import as_affine, read_transform
 from functions.image.volume_io import read_image
 from functions.setting import setting_utils as su
-from functions.setting.errors import InputError, MissingFileError, RegNetError, UnknownNameError
+from functions.setting.atomic import write_json
+from functions.setting.errors import InputError, MissingFileError, RegNetError
 
 LOGGER = logging.getLogger(__name__)
 
 #: One finished registration: name of the method, pair, and paths of its results, None where there is none:
 #: dvf (without it and affine: before registration), affine (transform file), moved image; seconds it took.
-Task = collections.namedtuple('Task', 'method pair dvf affine moved seconds')
-Task.__new__.__defaults__ = (None, None, None, None)
-#: records: list in the order of the tasks; failures: list of (method, name of the pair, what happened); made:
+Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds')
+Result.__new__.__defaults__ = (None, None, None, None)
+#: records: list in the order of the results; failures: list of (method, name of the pair, what happened); made:
 #: how many had to be measured now.
-Cohort = collections.namedtuple('Cohort', 'records failures made')
+Measured = collections.namedtuple('Measured', 'records failures made')
 
 _SYNTHETIC_KEYS = ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth', 'deformed_im_ext')
 
 
-def evaluate_tasks(setting, tasks, folder, protocol='dirlab', n_workers=None, labels=None):
-    """Measure registrations that are finished.
+def measure_results(setting, results, folder, protocol='dirlab', n_workers=None):
+    """Measure finished registrations.
 
     :param setting: the setting dictionary, for the addresses of images, masks and landmarks.
-    :param tasks: list of :class:`Task`.
+    :param results: list of :class:`Result`.
     :param folder: where the records go, one JSON file each. A record that was made from the same files
         (names, sizes, times) and landmarks by the same protocol is used again.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: processes; None: one for every two processors.
-    :param labels: labels of the lung masks to be compared one by one; None: all as one.
-    :return: :class:`Cohort`.
-    :raises InputError: two tasks of one method and pair.
+    :return: :class:`Measured`.
+    :raises InputError: two results of one method and pair.
     """
-    names = [pair_record.file_name({'method': task.method, 'pair': task.pair}) for task in tasks]
+    names = [file_name(result.method, result.pair) for result in results]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InputError(f'There are two results of {doubled[0][:-5]}; give methods different names.')
-    jobs = [(setting, task, os.path.join(folder, name), protocol, labels) for task, name in zip(tasks, names)]
-    n_workers = (os.cpu_count() or 2) // 2 if n_workers is None else int(n_workers)
-    n_workers = max(1, min(n_workers, len(jobs)))
-    bar = tqdm(jobs, desc='Evaluation', unit='pair', leave=False)
-    if n_workers == 1:
-        found = [_safely(job, None) for job in bar]
-    else:
-        found = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_safely)(job, 1) for job in bar
-        )
+    jobs = [(setting, result, os.path.join(folder, name), protocol) for result, name in zip(results, names)]
+    found = in_parallel(_safely, jobs, n_workers, 'Evaluation')
     failures = [
-        (task.method, pair_record.pair_name(task.pair), error) for task, (_, _, error) in zip(tasks, found) if error
+        (result.method, pair_name(result.pair), error) for result, (_, _, error) in zip(results, found) if error
     ]
     for failure in failures:
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
-    return Cohort([record for record, _, _ in found if record is not None], failures, sum(made for _, made, _ in found))
+    records = [record for record, _, _ in found if record is not None]
+    return Measured(records, failures, sum(made for _, made, _ in found))
 
 
-def _safely(job, threads):
-    """(record or None, made now, what went wrong or '') of one task, in a worker."""
+def in_parallel(function, jobs, n_workers, title):
+    """``function(*job)`` of every job, in processes that share the processors, with a progress bar.
+
+    :param n_workers: None: one for every two processors; 1: in this process.
+    """
+    processors = os.cpu_count() or 2
+    n_workers = max(1, min(processors // 2 if n_workers is None else int(n_workers), len(jobs)))
+    bar = tqdm(jobs, desc=title, leave=False)
+    return Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
+        delayed(_in_worker)(function, job, max(1, processors // n_workers)) for job in bar
+    )
+
+
+def _in_worker(function, job, threads):
     with itk_threads(threads):
-        try:
-            return _evaluate(*job) + ('',)
-        except RegNetError as error:
-            return None, False, str(error)
-        except Exception as error:
-            LOGGER.exception('Evaluation of %s failed.', job[2])
-            return None, False, f'{type(error).__name__}: {error}'
+        return function(*job)
 
 
-def _evaluate(setting, task, path, protocol, labels):
+def _safely(setting, result, path, protocol):
+    """(record or None, whether it was made now, what went wrong or '') of one result."""
+    try:
+        return _measure(setting, result, path, protocol) + ('',)
+    except RegNetError as error:
+        return None, False, str(error)
+    except Exception as error:
+        LOGGER.exception('Evaluation of %s failed.', path)
+        return None, False, f'{type(error).__name__}: {error}'
+
+
+def _measure(setting, result, path, protocol):
     """(record, whether it was made now)."""
-    paths = input_paths(setting, task.pair)
-    files = list(paths.values()) + [task.dvf, task.affine, task.moved]
-    landmarks, reason = _landmarks(setting, task.pair, paths)
+    paths = input_paths(setting, result.pair)
+    truth = read_image(paths['truth'], expect='vector') if 'truth' in paths else None
+    lung = read_mask(paths['fixed_lung']) if 'truth' in paths else None
+    landmarks, reason = find_landmarks(setting, result.pair, truth, lung)
     made_from = {
-        'files': [stamp(name) for name in files],
+        'files': [stamp(name) for name in list(paths.values()) + [result.dvf, result.affine, result.moved]],
         'protocol': protocol,
-        'labels': labels,
-        'seconds': task.seconds,
+        'seconds': result.seconds,
         'without_landmarks': reason,
         'landmarks': None if landmarks is None else array_checksum(np.array(landmarks)),
     }
     try:
-        record = pair_record.read_record(path)
+        record = read_record(path)
         if record.get('made_from') == made_from:
             return record, False
+    except MissingFileError:
+        pass
     except RegNetError as error:
-        if not isinstance(error, MissingFileError):
-            LOGGER.warning('%s is made again: %s', path, error)
-    fixed, moving = read_image(paths['fixed']), read_image(paths['moving'])
-    moved = None if task.moved is None else read_image(task.moved)
-    images = pair_record.Images(
-        fixed, moving, moved, _lung(paths['fixed_lung'], fixed), _lung(paths['moving_lung'], moving)
-    )
-    record = pair_record.measure(
-        task.method,
-        task.pair,
-        None if task.dvf is None else read_image(task.dvf, expect='vector'),
-        images,
-        landmarks,
-        None if task.affine is None else read_transform(task.affine),
-        labels,
-        protocol,
-        seconds=task.seconds,
-    )
+        LOGGER.warning('%s is made again: %s', path, error)
+    images, dvf, affine = read_result(paths, result)
+    record = measure(result.method, result.pair, dvf, images, landmarks, affine, protocol, result.seconds)
     record['made_from'] = made_from
-    pair_record.write_record(path, record)
+    write_json(path, record)
     return record, True
 
 
-def _lung(path, image):
-    """Labels stay, so that lungs can be compared one by one."""
-    read_mask(path, like=image)
-    return read_image(path)
-
-
-def _landmarks(setting, pair, paths):
-    """(landmarks or None, why there are none)."""
-    if paths['truth'] is not None:
-        truth = read_image(paths['truth'], expect='vector')
-        return synthetic_landmarks(truth, read_mask(paths['fixed_lung'])), ''
-    try:
-        return read_landmarks(setting, pair), ''
-    except (MissingFileError, UnknownNameError) as error:
-        return None, str(error)
+def read_result(paths, result):
+    """(:class:`Images`, DVF or None, affine transform or None) of a result, from its :func:`input_paths`."""
+    fixed, moving = (read_image(paths[name]) for name in ('fixed', 'moving'))
+    lungs = read_mask(paths['fixed_lung'], like=fixed), read_mask(paths['moving_lung'], like=moving)
+    images = Images(fixed, moving, None if result.moved is None else read_image(result.moved), *lungs)
+    dvf = None if result.dvf is None else read_image(result.dvf, expect='vector')
+    return images, dvf, None if result.affine is None else as_affine(read_transform(result.affine))
 
 
 def input_paths(setting, pair):
-    """Paths of what a pair was registered from: fixed, moving, fixed_lung, moving_lung, and truth (the true
-    DVF of a synthetic pair, else None)."""
-    return collections.OrderedDict(
-        [
-            ('fixed', image_path(setting, 'Im', pair, 0)),
-            ('moving', image_path(setting, 'Im', pair, 1)),
-            ('fixed_lung', image_path(setting, 'Lung', pair, 0)),
-            ('moving_lung', image_path(setting, 'Lung', pair, 1)),
-            ('truth', image_path(setting, 'DVF', pair, 0) if 'dsmooth' in pair[0] else None),
-        ]
-    )
+    """Paths of what a pair was registered from: fixed, moving, fixed_lung, moving_lung, and for a synthetic pair
+    truth (the true DVF), at 1 mm."""
+    wanted = {'fixed': ('Im', 0), 'moving': ('Im', 1), 'fixed_lung': ('Lung', 0), 'moving_lung': ('Lung', 1)}
+    if 'dsmooth' in pair[0]:
+        wanted['truth'] = ('DVF', 0)
+    return {name: image_path(setting, what, pair, position) for name, (what, position) in wanted.items()}
 
 
 def image_path(setting, what, pair, position):
@@ -158,9 +142,8 @@ def image_path(setting, what, pair, position):
     if 'dsmooth' in pair[0]:
         # The moving image of a synthetic pair is the one that was deformed: an original, or made from one.
         keys, prefix = _SYNTHETIC_KEYS, '' if position else 'Deformed'
-    return su.address_generator(
-        setting, prefix + what, stage=1, **{key: pair[position][key] for key in keys if key in pair[position]}
-    )
+    known = {key: pair[position][key] for key in keys if key in pair[position]}
+    return su.address_generator(setting, prefix + what, stage=1, **known)
 
 
 def stamp(path):
@@ -172,8 +155,3 @@ def stamp(path):
     except OSError as error:
         raise MissingFileError(f'{path} does not exist.') from error
     return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
-
-
-def failure_table(cohort):
-    """Lines that say which pairs failed and why; '' when none did."""
-    return ''.join('{}, {}: {}\n'.format(*failure) for failure in cohort.failures)

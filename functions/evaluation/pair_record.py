@@ -1,7 +1,7 @@
 """Everything that is measured on one registered pair, as one JSON-able record.
 
-Tables, statistics and figures (:mod:`functions.evaluation.comparison` and its neighbours) are made from such
-records alone, so that a method is anything that leaves records: RegNet, an affine registration, elastix.
+Tables, statistics and figures are made from such records alone, so that a method is anything that leaves
+records: RegNet, an affine registration, elastix.
 """
 
 import collections
@@ -14,42 +14,30 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import as_affine, total_dvf
 from functions.measure import overlap, regularity, similarity, tre
 from functions.measure.protocols import get_protocol
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import read_json
 from functions.setting.errors import InputError
 
-_AIR = -1000.0
+AIR = -1000.0  # HU outside the moving image
 FORMAT = 1  # of the record; raised by hand when its keys change their meaning
 
 #: Images of a pair: fixed and moving in HU; moved is the moving one on the grid of the fixed one, registered
-#: (None: it is warped here); fixed_mask, moving_mask: lungs or labels on the grids of their images, or None.
+#: (None: it is warped here); fixed_mask, moving_mask: lungs on the grids of their images, or None.
 Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask')
 
 
-def measure(
-    method,
-    pair,
-    dvf=None,
-    images=None,
-    landmarks=None,
-    affine=None,
-    labels=None,
-    protocol='dirlab',
-    jacobian=None,
-    seconds=None,
-):
+def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, protocol='dirlab', seconds=None):
     """Measure one registration.
 
     :param method: name of the method or experiment.
     :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only; they
         name the record.
     :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``);
-        None: no deformation, the DVF is zero.
+        None: no deformation.
     :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
-    :param affine: linear sitk.Transform from fixed to moving that came before the DVF: p -> T(p + u(p)).
-    :param labels: labels of the masks to compare one by one; None: all non-zero voxels as one.
-    :param protocol: name of the convention, :data:`functions.measure.protocols.PROTOCOLS`.
-    :param jacobian: image of the Jacobian determinant of the DVF where it is at hand; None: computed.
+    :param affine: linear sitk.Transform from fixed to moving that preceded the DVF: p -> T(p + u(p)).
+    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
+    :param seconds: wall time of the registration.
     :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be
         measured: landmarks (n, fixed positions, true and estimated displacement, error, error_base: before
         the DVF), tre_before, tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before
@@ -67,14 +55,12 @@ def measure(
         'seconds': None if seconds is None else float(seconds),
     }
     if landmarks is not None:
-        snap_to = None
-        if convention.snap:
-            if images is None:
-                raise InputError(f'Protocol {protocol} needs the moving image, to whose voxels positions are moved.')
-            snap_to = images.moving
+        if convention.snap and images is None:
+            raise InputError(f'Protocol {protocol} needs the moving image, to whose voxels positions are moved.')
+        snap_to = images.moving if convention.snap else None
         record.update(_landmarks(landmarks, dvf, affine, convention.interpolation, snap_to))
-    if images is not None:
-        record.update(_from_images(images, dvf, affine, labels, convention.name, jacobian))
+    if images is not None and images.fixed_mask is not None:
+        record.update(_from_images(images, dvf, affine, convention.name))
     return record
 
 
@@ -92,26 +78,21 @@ def _landmarks(landmarks, dvf, affine, interpolation, snap_to):
     }
 
 
-def _from_images(images, dvf, affine, labels, protocol, jacobian):
+def _from_images(images, dvf, affine, protocol):
     fixed, mask = images.fixed, images.fixed_mask
-    if mask is None:
-        return {}
     registered = dvf is not None or affine is not None
     total = total_dvf(affine, dvf, fixed) if registered else None
-    start = resample_to(images.moving, fixed, 'linear', _AIR)
+    start = resample_to(images.moving, fixed, 'linear', AIR)
     found = {'intensity': {'before': similarity.summary(fixed, start, mask)}}
     if dvf is not None:
-        jacobian = jacobian_determinant_of(dvf) if jacobian is None else jacobian
-        found['regularity'] = regularity.summary(jacobian, mask, protocol)
+        found['regularity'] = regularity.summary(jacobian_determinant_of(dvf), mask, protocol)
     if registered:
-        moved = warp(images.moving, total, 'linear', _AIR) if images.moved is None else images.moved
+        moved = warp(images.moving, total, 'linear', AIR) if images.moved is None else images.moved
         found['intensity']['after'] = similarity.summary(fixed, moved, mask)
     if images.moving_mask is not None:
-        found['overlap'] = {
-            'before': overlap.summary(mask, resample_to(images.moving_mask, fixed, 'nearest', 0), labels)
-        }
+        found['overlap'] = {'before': overlap.summary(mask, resample_to(images.moving_mask, fixed, 'nearest', 0))}
         if registered:
-            found['overlap']['after'] = overlap.summary(mask, warp(images.moving_mask, total, 'nearest', 0), labels)
+            found['overlap']['after'] = overlap.summary(mask, warp(images.moving_mask, total, 'nearest', 0))
     return found
 
 
@@ -119,23 +100,18 @@ def pair_name(pair):
     """Text that names a pair in tables: data, case, and types or deformation; or the names of two files."""
     fixed, moving = pair
     if 'name' in fixed:
-        return '{} to {}'.format(moving['name'], fixed['name'])
-    if 'dsmooth' in fixed:
-        return '{} case {} T{} D{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], fixed['dsmooth'])
-    return '{} case {} {}-{}'.format(fixed['data'], fixed['cn'], fixed['type_im'], moving['type_im'])
-
-
-def pair_key(record):
-    """What makes two records speak of the same pair: a tuple that sorts by data and case."""
-    return tuple(
-        (image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1)))
-        for image in record['pair']
+        return f'{moving["name"]} to {fixed["name"]}'
+    what = (
+        f'T{fixed["type_im"]} D{fixed["dsmooth"]}' if 'dsmooth' in fixed else f'{fixed["type_im"]}-{moving["type_im"]}'
     )
+    return f'{fixed["data"]} case {fixed["cn"]} {what}'
 
 
-def write_record(path, record):
-    """Write a record as JSON, whole or not at all."""
-    write_json(path, record)
+def pair_key(pair):
+    """What two descriptions of the same pair have in common: a tuple that sorts by data and case."""
+    return tuple(
+        (image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1))) for image in pair
+    )
 
 
 def read_record(path):
@@ -148,13 +124,11 @@ def read_record(path):
     if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
         raise InputError(f'{path} does not hold the measures of a registration.')
     if record.get('format') != FORMAT:
-        raise InputError(
-            '{} has format {} of measures; {} is needed: evaluate again.'.format(path, record.get('format'), FORMAT)
-        )
+        found = record.get('format')
+        raise InputError(f'{path} holds measures of format {found}; {FORMAT} is needed: evaluate again.')
     return record
 
 
-def file_name(record):
-    """A file name for a record, from its method and pair."""
-    name = '{}_{}'.format(record['method'], pair_name(record['pair']))
-    return re.sub(r'[^A-Za-z0-9_.-]+', '_', name) + '.json'
+def file_name(method, pair, extension='.json'):
+    """A file name for what belongs to a method and a pair."""
+    return re.sub(r'[^A-Za-z0-9_.-]+', '_', f'{method}_{pair_name(pair)}') + extension

@@ -1,4 +1,4 @@
-"""Everything that is measured on one registered pair: the rows of its table."""
+"""The table of one registered pair: its errors beside those of answers that need no registration."""
 
 from functions.image.masks import read_mask
 from functions.image.volume_io import read_image
@@ -6,10 +6,13 @@ from functions.measure import regularity, tre
 from functions.setting import setting_utils as su
 
 COLUMNS = ('TRE mm', 'std', 'median', 'p95', 'folding %', 'seconds')
+#: Training fields of a mean field: more do not change the mean, and reading them takes longer than registering.
+MOST_FIELDS = 60
+_ITEM_KEYS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto')
 
 
 def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, training_fields=None):
-    """Landmark errors before and after, beside what two answers without any registration would leave.
+    """Landmark errors before and after, and those of two simple answers.
 
     :param fixed_points, moving_points: (n, 3) mm.
     :param dvf: displacement image, mm.
@@ -19,51 +22,28 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
         leaves the row out.
     :return: list of dictionaries with 'method', 'n' and :data:`COLUMNS` (None where a column does not apply).
     """
+    points = fixed_points, moving_points
     errors = [
-        ('before registration', tre.error_vectors(fixed_points, moving_points), {}),
-        ('best constant shift', tre.best_constant_shift(fixed_points, moving_points), {}),
+        ('before registration', tre.error_vectors(*points)),
+        ('best constant shift', tre.best_constant_shift(*points)),
     ]
     if training_fields is not None:
-        errors.append(
-            (
-                'mean field of the training set',
-                tre.mean_field(fixed_points, moving_points, training_fields, tre.mask_box(lung)),
-                {},
-            )
-        )
-    errors.append(
-        (
-            'RegNet',
-            tre.error_vectors(fixed_points, moving_points, dvf),
-            {'folding %': regularity.folding(jacobian, lung), 'seconds': seconds},
-        )
-    )
-    return [_row(name, tre.summary(error), extra) for name, error, extra in errors]
-
-
-def _row(name, numbers, extra):
-    row = {
-        'method': name,
-        'n': numbers['n'],
-        'TRE mm': numbers['mean'],
-        'std': numbers['std'],
-        'median': numbers['median'],
-        'p95': numbers['p95'],
-    }
-    row.update(extra)
-    return row
-
-
-# Enough for a mean that no longer changes; reading every field of a large training set takes longer than
-# registering.
-MOST_FIELDS = 60
-_ITEM_KEYS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto')
+        left = tre.mean_field(*points, fields=training_fields, box=tre.mask_box(lung))
+        errors.append(('mean field of the training set', left))
+    errors.append(('RegNet', tre.error_vectors(*points, dvf=dvf)))
+    rows = []
+    for name, error in errors:
+        numbers = tre.summary(error)
+        row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean']}
+        rows.append(dict(row, **{key: numbers[key] for key in ('std', 'median', 'p95')}))
+    rows[-1].update({'folding %': regularity.folding(jacobian, lung), 'seconds': seconds})
+    return rows
 
 
 def training_fields(setting, items):
     """The artificial DVFs of training items with the boxes of their lungs, read one at a time.
 
-    :param items: im_info dictionaries; of more than 60, as many evenly spaced ones are read.
+    :param items: im_info dictionaries; of more than :data:`MOST_FIELDS`, evenly spaced ones are read.
     :return: generator of (dvf image, (lower, upper) corners in mm).
     """
     if len(items) > MOST_FIELDS:

@@ -10,81 +10,78 @@ import numpy as np
 import scipy
 import SimpleITK as sitk
 
-from functions.evaluation.experiments import result_facts, settings_number
+from functions.evaluation.experiments import result_facts
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json, read_json_lines
-from functions.setting.experiment_files import newest_number
+from functions.setting.atomic import read_json
+from functions.setting.experiment_files import newest_number, settings_number
 from functions.setting.trained_models import find_experiment
 
-#: facts: list of (name, text); texts: list of (title, text), shown when asked for; curves: list of (title,
-#: lines of a ``log.jsonl``).
+#: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes
+#: of the PNG that its training drew).
 Source = collections.namedtuple('Source', 'facts texts curves')
 
 
 def experiment_source(experiment):
-    """:class:`Source` of an experiment: its settings, and of every network it used the training.
-
-    :param experiment: :class:`functions.evaluation.experiments.Experiment`.
-    """
+    """:class:`Source` of a :class:`functions.evaluation.experiments.Experiment`: its settings, and the training
+    of every network it used."""
     setting, facts, texts, curves = experiment.setting, [], [], []
-    facts.append(('experiment', experiment.name))
     stages = setting.get('stage_list', [])
-    facts.append(('pyramid', ', '.join(str(stage) for stage in stages)))
+    facts.append(('experiment', experiment.name))
+    facts.append(('pyramid', _text(stages)))
     facts.append(('checkpoint', f'step {experiment.step}'))
     facts.append(('affine registration before', setting.get('BaseReg', 'none')))
-    networks = collections.OrderedDict()
+    networks = []
     for stage in stages:
         entry = setting.get('network_dict', {}).get(f'stage{stage}') or {}
-        network = entry.get('NetworkLoad') or experiment.name
-        networks.setdefault(network, []).append(stage)
+        networks.append(entry.get('NetworkLoad') or experiment.name)
         facts.append(
-            (f'network of stage {stage}', '{}, {}'.format(network, entry.get('NetworkDesign', 'design as trained')))
+            (f'network of stage {stage}', f'{networks[-1]}, {entry.get("NetworkDesign", "design as trained")}')
         )
-    for network in networks:
+    for network in dict.fromkeys(networks):
         place, name = find_experiment(setting, network)
         folder = su.address_generator(place, 'ModelFolder', current_experiment=name)
-        facts += [(f'{network}: {name}', text) for name, text in _about(folder)]
-        lines = journal_lines(os.path.join(folder, 'log.jsonl'))
-        if lines:
-            curves.append((network, lines))
+        facts += [(f'{network}: {what}', text) for what, text in _about(folder)]
+        curve = os.path.join(folder, 'Plots', 'training_curve.png')
+        if os.path.isfile(curve):
+            with open(curve, 'rb') as stream:
+                curves.append((network, stream.read()))
         number = settings_number(place, name)
         if number is not None:
             texts.append((f'All settings of {network}', _json(su.read_setting(place, name, number))))
-    return Source(facts + versions(), texts, curves)
+    return Source(facts + [versions()], texts, curves)
 
 
-def result_source(source, task):
+def result_source(source, result):
     """The :class:`Source` of one registration: what is known of its experiment (or None), and what stands
-    beside its result."""
-    path = task.dvf or task.affine
-    facts = result_facts(path) if path else {}
-    first = [('result', path)] + ([('affine transform', task.affine)] if task.affine and task.dvf else [])
-    first += [
-        (name, str(value))
-        for name, value in sorted(facts.items())
-        if name in ('method', 'masks', 'parameters', 'stages', 'InputMask') and value is not None
-    ]
-    known = source or Source(versions(), [], [])
-    texts = [('registration.json', _json(facts))] if facts else []
-    return Source([fact for fact in first if fact[1]] + known.facts, known.texts + texts, known.curves)
+    beside its result (:class:`functions.evaluation.measured_pairs.Result`)."""
+    path = result.dvf or result.affine
+    recorded = result_facts(path) if path else {}
+    facts = [('result', path), ('affine transform', result.affine if result.dvf else None)]
+    facts += [(name, recorded.get(name)) for name in ('InputMask', 'masks', 'method', 'parameters', 'stages')]
+    known = source or Source([versions()], [], [])
+    texts = [('registration.json', _json(recorded))] if recorded else []
+    return Source(
+        [(name, _text(value)) for name, value in facts if value] + known.facts, known.texts + texts, known.curves
+    )
+
+
+def folder_source(folder, record):
+    """The :class:`Source` of a folder of results of ``--register`` and what its ``results.json`` holds."""
+    settings = record['settings']
+    facts = [('result', os.path.abspath(folder))]
+    names = ('fixed', 'moving', 'stages', 'affine', 'input_mask', 'composition', 'grid')
+    facts += [(name, _text(settings[name])) for name in names if settings.get(name)]
+    packages = ', '.join(f'{name} {version}' for name, version in sorted((record.get('versions') or {}).items()))
+    seconds = ', '.join(f'{name} {value:.1f}' for name, value in sorted((record.get('seconds') or {}).items()))
+    facts += [(name, text) for name, text in (('registered with', packages), ('seconds', seconds)) if text]
+    return Source(facts + [versions()], [('results.json', _json(record))], [])
 
 
 def versions():
-    """What the report was made with: list of (name, text)."""
-    return [
-        (
-            'evaluated with',
-            f'Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, SimpleITK '
-            f'{sitk.Version.VersionString()}, matplotlib {matplotlib.__version__}',
-        )
-    ]
-
-
-def journal_lines(path):
-    """Lines of a ``log.jsonl``; [] where there is none. A line cut short by a crash is left out."""
-    if not os.path.isfile(path):
-        return []
-    return [line for line in read_json_lines(path) if isinstance(line, dict) and 'iteration' in line]
+    """What the report was made with: (name, text)."""
+    packages = [('NumPy', np.__version__), ('SciPy', scipy.__version__), ('SimpleITK', sitk.Version.VersionString())]
+    packages = [('Python', platform.python_version())] + packages + [('matplotlib', matplotlib.__version__)]
+    return 'evaluated with', ', '.join(f'{name} {version}' for name, version in packages)
 
 
 def _about(folder):
@@ -94,22 +91,20 @@ def _about(folder):
         return []
     about = read_json(os.path.join(folder, f'about{number}.json'))
     code, packages = about.get('code') or {}, about.get('packages') or {}
+    state = f'{code.get("commit") or "no commit"}{" with changes" if code.get("changed") else ""}'
     found = [
         ('trained', about.get('started')),
         ('command line', ' '.join(about.get('command_line') or [])),
         ('Python', about.get('python')),
         ('system', about.get('system')),
-        ('packages', ', '.join('{} {}'.format(*item) for item in sorted(packages.items()))),
-        (
-            'code',
-            '{}{}, checksum {}'.format(
-                code.get('commit') or 'no commit', ' with changes' if code.get('changed') else '', code.get('checksum')
-            )
-            if code
-            else None,
-        ),
+        ('packages', ', '.join(f'{name} {version}' for name, version in sorted(packages.items()))),
+        ('code', f'{state}, checksum {code.get("checksum")}' if code else None),
     ]
     return [(name, str(text)) for name, text in found if text]
+
+
+def _text(value):
+    return ', '.join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _json(content):

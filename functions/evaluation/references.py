@@ -16,18 +16,14 @@ import logging
 import os
 import time
 
-from joblib import Parallel, delayed
-from tqdm import tqdm
-
 from functions.elastix import registration as by_elastix
 from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.measured_pairs import Task, image_path, stamp
+from functions.evaluation.measured_pairs import Result, image_path, in_parallel, stamp
 from functions.evaluation.pair_record import pair_name
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import warp
-from functions.image.threads import itk_threads
 from functions.image.transforms import read_transform, write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.setting import setting_utils as su
@@ -41,10 +37,9 @@ FORMAT_NUMBER = 1  # raise by hand when the same inputs give other results
 #: name -> resolutions of the B-spline, None: none.
 METHODS = collections.OrderedDict([('affine', None), ('bspline_1', 1), ('bspline_3', 3)])
 
-#: tasks: list of :class:`functions.evaluation.measured_pairs.Task`; failures: (method, name of the pair, what
+#: results: list of :class:`functions.evaluation.measured_pairs.Result`; failures: (method, name of the pair, what
 #: happened); missing: texts about what was left out.
-References = collections.namedtuple('References', 'tasks failures missing')
-_Job = collections.namedtuple('_Job', 'setting pair names threads overrides')
+References = collections.namedtuple('References', 'results failures missing')
 
 
 def check_names(names):
@@ -74,127 +69,89 @@ def run_references(jobs, names, n_workers=None, overrides=None):
         names = [name for name in names if not METHODS[name]]
         if left_out:
             missing.append(
-                '{}: elastix and transformix are not on the PATH, so these are left out (Debian, '
-                'Ubuntu: apt-get install elastix)'.format(', '.join(left_out))
+                f'{", ".join(left_out)}: elastix and transformix are not on the PATH, so these are left out (Debian, '
+                'Ubuntu: apt-get install elastix)'
             )
             LOGGER.warning('%s', missing[0])
-    if not names or not jobs:
-        return References([], [], missing)
-    cores = os.cpu_count() or 1
-    n_workers = max(1, min(cores // 4 if n_workers is None else int(n_workers), len(jobs)))
-    jobs = [_Job(setting, pair, list(names), max(1, cores // n_workers), overrides) for setting, pair in jobs]
-    bar = tqdm(jobs, desc='References', unit='pair', leave=False)
-    if n_workers == 1:
-        found = [_references_of(job) for job in bar]
-    else:
-        found = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_references_of)(job) for job in bar
-        )
+    processors = os.cpu_count() or 1
+    n_workers = max(1, min(processors // 4 if n_workers is None else int(n_workers), len(jobs)))
+    threads = max(1, processors // n_workers)
+    jobs = [(setting, pair, names, threads, overrides) for setting, pair in jobs]
+    found = in_parallel(_references_of, jobs, n_workers, 'References') if names and jobs else []
     failures = [failure for _, failed in found for failure in failed]
     for failure in failures:
         LOGGER.error('%s, %s could not be registered: %s', *failure)
-    return References([task for tasks, _ in found for task in tasks], failures, missing)
+    return References([result for results, _ in found for result in results], failures, missing)
 
 
 def reference_folder(setting, pair, name):
     """Folder of a classical registration of a pair."""
     pair = [dict(im_info, spacing=im_info.get('spacing', 'RS1')) for im_info in pair]
+    known = {'data': pair[0]['data'], 'pair_info': pair}
     if METHODS[name] is None:
-        folder = su.address_generator(
-            setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Reference_' + name
-        )
+        folder = su.address_generator(setting, 'BaseRegFolder', base_reg='Reference_' + name, **known)
     else:
-        folder = su.address_generator(
-            setting, 'BSplineFolder', data=pair[0]['data'], pair_info=pair, bspline_folder='Reference_' + name
-        )
+        folder = su.address_generator(setting, 'BSplineFolder', bspline_folder='Reference_' + name, **known)
     if 'dsmooth' in pair[0]:
-        folder += '{}_Dsmooth{}/'.format(pair[0].get('deform_exp', ''), pair[0]['dsmooth'])
+        folder += f'{pair[0].get("deform_exp", "")}_Dsmooth{pair[0]["dsmooth"]}/'
     return folder
 
 
-def _references_of(job):
-    """(tasks, failures) of one pair, in a worker."""
-    tasks, failures = [], []
-    with itk_threads(job.threads):
-        for name in job.names:
-            try:
-                tasks.append(_reference(job, name))
-            except RegNetError as error:
-                failures.append((name, pair_name(job.pair), str(error)))
-            except Exception as error:
-                LOGGER.exception('%s of %s failed.', name, pair_name(job.pair))
-                failures.append((name, pair_name(job.pair), f'{type(error).__name__}: {error}'))
-    return tasks, failures
+def _references_of(setting, pair, names, threads, overrides):
+    """(results, failures) of one pair, in a worker."""
+    results, failures = [], []
+    for name in names:
+        try:
+            results.append(_reference(setting, pair, name, threads, overrides))
+        except RegNetError as error:
+            failures.append((name, pair_name(pair), str(error)))
+        except Exception as error:
+            LOGGER.exception('%s of %s failed.', name, pair_name(pair))
+            failures.append((name, pair_name(pair), f'{type(error).__name__}: {error}'))
+    return results, failures
 
 
-def _reference(job, name):
-    """The :class:`Task` of a classical registration, made now unless it is done."""
-    setting, pair, folder = job.setting, job.pair, reference_folder(job.setting, job.pair, name)
-    before = None if METHODS[name] is None else _reference(job, 'affine')
+def _reference(setting, pair, name, threads, overrides):
+    """The :class:`Result` of a classical registration, made now unless it is done."""
+    folder = reference_folder(setting, pair, name)
+    before = None if METHODS[name] is None else _reference(setting, pair, 'affine', threads, overrides)
     mask = 'Torso' if before is None else 'Lung'
     inputs = [image_path(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {
         'files': [stamp(path) for path in inputs],
-        'overrides': job.overrides,
+        'overrides': overrides,
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,
         'affine': None if before is None else voxel_checksum(before.affine),
     }
-    results = {'affine': 'affine.tfm'} if before is None else {'dvf': 'deformationField.mha', 'moved': 'result.0.mha'}
-    paths = {key: os.path.join(folder, file_name) for key, file_name in results.items()}
+    outputs = {'affine': 'affine.tfm'} if before is None else {'dvf': 'deformationField.mha', 'moved': 'result.0.mha'}
+    outputs = {key: os.path.join(folder, file_name) for key, file_name in outputs.items()}
     facts, manifest = os.path.join(folder, 'registration.json'), os.path.join(folder, 'manifest.json')
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
     if not done:
         if reason != 'no manifest':
             LOGGER.warning('%s is registered again: %s.', folder, reason)
         start = time.time()
-        images = [read_image(path) for path in inputs[:2]]
-        masks = [read_mask(path, like=image) for path, image in zip(inputs[2:], images)]
-        method = (
-            _affine(job, images, masks, folder, paths['affine'])
-            if before is None
-            else _bspline(job, name, images, masks, read_transform(before.affine), folder, paths)
-        )
-        # A B-spline stands on its affine: the time of both is what it takes to get there.
-        seconds = time.time() - start + (0.0 if before is None else before.seconds)
-        write_json(
-            facts,
-            {
-                'method': method,
-                'seconds': seconds,
-                'pair': list(pair),
-                'masks': mask,
-                'parameters': os.path.basename(parameter_file) if 'elastix' in method else None,
-            },
-        )
-        write_manifest(
-            manifest, made_from, FORMAT_NUMBER, [record_output(path) for path in sorted(paths.values()) + [facts]]
-        )
-    return Task(name, pair, paths.get('dvf'), paths.get('affine'), paths.get('moved'), read_json(facts)['seconds'])
-
-
-def _affine(job, images, masks, folder, path):
-    result = register_affine(
-        images[0], images[1], fixed_mask=masks[0], moving_mask=masks[1], threads=job.threads, folder=folder
-    )
-    write_affine(result.transform, path)
-    return result.method
-
-
-def _bspline(job, name, images, masks, affine, folder, paths):
-    dvf = by_elastix.bspline(
-        images[0],
-        images[1],
-        masks[0],
-        masks[1],
-        affine,
-        METHODS[name],
-        threads=job.threads,
-        folder=folder,
-        overrides=job.overrides,
-    )
-    default = get_data_set(job.pair[1]['data'], job.setting).DefaultPixelValue
-    write_image(dvf, paths['dvf'])
-    write_image(warp(images[1], dvf, 'bspline', default), paths['moved'])
-    return f'elastix {elastix_version()}'
+        fixed, moving = (read_image(path) for path in inputs[:2])
+        masks = [read_mask(path, like=image) for path, image in zip(inputs[2:], (fixed, moving))]
+        keywords = {'fixed_mask': masks[0], 'moving_mask': masks[1], 'threads': threads, 'folder': folder}
+        if before is None:
+            result = register_affine(fixed, moving, **keywords)
+            write_affine(result.transform, outputs['affine'])
+            method, seconds = result.method, time.time() - start
+        else:
+            given = {'affine': read_transform(before.affine), 'resolutions': METHODS[name]}
+            dvf = by_elastix.bspline(fixed, moving, overrides=overrides, **given, **keywords)
+            write_image(dvf, outputs['dvf'])
+            default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
+            write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])
+            # A B-spline stands on its affine: the time of both is what it takes to get there.
+            method, seconds = f'elastix {elastix_version()}', time.time() - start + before.seconds
+        parameters = os.path.basename(parameter_file) if 'elastix' in method else None
+        record = {'method': method, 'seconds': seconds, 'pair': list(pair), 'masks': mask, 'parameters': parameters}
+        write_json(facts, record)
+        written = [record_output(path) for path in sorted(outputs.values()) + [facts]]
+        write_manifest(manifest, made_from, FORMAT_NUMBER, written)
+    seconds = read_json(facts)['seconds']
+    return Result(name, pair, outputs.get('dvf'), outputs.get('affine'), outputs.get('moved'), seconds)

@@ -1,32 +1,51 @@
-"""The report of one registration as a page that needs nothing but itself.
+"""The report of one registration as a self-contained page.
 
 Its numbers are those of the record (:mod:`functions.evaluation.pair_record`): each stands in a ``data`` element
 whose ``data-key`` is its place in the record and whose ``value`` is all its digits.
 """
 
 import numpy as np
-import SimpleITK as sitk
 
 from functions.evaluation import html_page as page
-from functions.evaluation.pair_record import pair_name
-from functions.evaluation.report_pictures import Views, curves_png, success_png
-from functions.evaluation.section_drawing import LUNG_WINDOW
+from functions.evaluation.pair_record import AIR, pair_name
+from functions.evaluation.section_drawing import (
+    LUNG_WINDOW,
+    SectionCells,
+    draw_cumulative_errors,
+    new_figure,
+    png_bytes,
+)
+from functions.evaluation.sections import choose_sections
 from functions.evaluation.text_table import mean_std
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.geometry import Geometry
 from functions.image.resample import warp
 from functions.image.transforms import total_dvf
+from functions.image.volume_io import array_view
 from functions.measure.tre import THRESHOLDS
 
+WIDTH = 11.0  # inches of every picture
 MOST_FOLDED = 2000  # marks of folded voxels that are drawn
-_AIR = -1000.0
 _DIGITS = {'folding': 4, 'std_log': 4, 'dice': 4, 'ncc': 4, 'mse': 0}
 _TRE_ROWS = (
     [('mean (mm)', 'mean'), ('standard deviation', 'std'), ('median', 'median'), ('95 %', 'p95'), ('largest', 'max')]
     + [(f'below {mm} mm (%)', f'below_{mm}') for mm in THRESHOLDS]
     + [(f'mean |error| along {axis} (mm)', 'mae_' + axis) for axis in 'xyz']
     + [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xyz']
+    + [('landmarks', 'n')]
 )
+_REGULARITY_ROWS = (
+    ('folded voxels (%)', 'folding'),
+    ('folded voxels', 'folded'),
+    ('voxels of the mask', 'n'),
+    ('mean of J', 'mean'),
+    ('standard deviation of J', 'std'),
+    ('standard deviation of log J', 'std_log'),
+    ('smallest J', 'min'),
+    ('largest J', 'max'),
+)
+_OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('surface distance, 95 % (mm)', 'p95'))
+_INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 
 
 def registration_report(path, record, images, dvf=None, affine=None, source=None):
@@ -37,46 +56,50 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
     :param images: :class:`functions.evaluation.pair_record.Images`; without a moved image the moving one is
         warped here.
     :param dvf: displacement image, mm, or None.
-    :param affine: linear sitk.Transform that came before, or None.
+    :param affine: linear sitk.Transform that preceded the DVF, or None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
     """
-    fixed, lung = images.fixed, images.fixed_mask
-    registered = dvf is not None or affine is not None
-    views = Views(fixed, lung)
-    parts = [
-        page.heading(
-            '{}: {}'.format(record['method'], pair_name(record['pair'])),
-            'Report of one registration. ' + record['protocol_text'],
-            _cards(record),
-        )
-    ]
+    fixed, lung, moved = images.fixed, images.fixed_mask, images.moved
+    cells = SectionCells(choose_sections(fixed, lung), fixed, lung, widest=WIDTH - 1.1, tallest=4.6)
+
+    def picture(strong, caption, method, *given, reduced=False):
+        cells.single(WIDTH)
+        method(cells, 0, 0, *given)
+        return page.figure(png_bytes(cells.figure, reduced), caption, strong)
+
+    title = '{}: {}'.format(record['method'], pair_name(record['pair']))
+    parts = [page.heading(title, f'Report of one registration. {record["protocol_text"]}', _cards(record))]
     parts.append(_numbers(record))
-    total = total_dvf(affine, dvf, fixed) if registered else None
-    moved = images.moved
-    if moved is None and registered:
-        moved = warp(images.moving, total, 'linear', _AIR)
-    parts.append(_overlays(views, images.moving, moved))
-    if registered:
-        field = total if dvf is None else dvf
-        jacobian = jacobian_determinant_of(field)
-        parts.append(_deformation(views, total, jacobian, _folded(jacobian, lung)))
-    parts.append(_landmarks(views, record))
+    total = None
+    if dvf is not None or affine is not None:
+        total = total_dvf(affine, dvf, fixed)
+        moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
+    parts.append(_images(picture, cells.sections, images.moving, moved))
+    if total is not None:
+        jacobian = jacobian_determinant_of(total if dvf is None else dvf)
+        parts.append(_deformation(picture, total, jacobian, folded_positions(jacobian, lung)))
+    if 'landmarks' in record:
+        parts.append(_landmarks(picture, record['landmarks']))
     if source is not None:
-        curves = [
-            page.figure(curves_png(lines), 'loss and mean error of the DVF', title) for title, lines in source.curves
-        ]
-        parts.append(page.section('Training', *curves))
-        parts.append(provenance(source))
-    page.write_page(path, '{} {}'.format(record['method'], pair_name(record['pair'])), parts)
+        parts += training_and_settings(source, 'Training')
+    page.write_page(path, title, parts)
 
 
-def provenance(source):
-    """The box of settings and versions."""
-    return page.section(
-        'Settings and versions',
-        page.facts(source.facts),
-        *[page.folded(title, page.verbatim(text)) for title, text in source.texts],
-    )
+def training_and_settings(source, title):
+    """The boxes of the training curves and of settings and versions."""
+    curves = [page.figure(png, 'loss and mean error of the DVF', network) for network, png in source.curves]
+    texts = [page.folded(name, page.verbatim(text)) for name, text in source.texts]
+    return [page.section(title, *curves), page.section('Settings and versions', page.facts(source.facts), *texts)]
+
+
+def folded_positions(jacobian, lung):
+    """Positions (n, 3) mm of the voxels of the lungs whose Jacobian determinant is not positive; thinned out
+    evenly where there are very many."""
+    folded = array_view(jacobian) <= 0
+    if lung is not None:
+        folded &= array_view(lung) != 0
+    index = np.argwhere(folded)
+    return Geometry.of(jacobian).index_to_world(index[:: max(1, len(index) // MOST_FOLDED), ::-1])
 
 
 def _number(record, *keys):
@@ -90,191 +113,101 @@ def _number(record, *keys):
 def _cards(record):
     cards = []
     if 'tre' in record:
-        cards.append(
-            (
-                'TRE (mm), {} landmarks'.format(record['landmarks']['n']),
-                '{} → {}'.format(_number(record, 'tre_before', 'mean'), _number(record, 'tre', 'mean')),
-            )
-        )
+        change = ' → '.join(_number(record, when, 'mean') for when in ('tre_before', 'tre'))
+        cards.append((f'TRE (mm), {record["landmarks"]["n"]} landmarks', change))
     if 'regularity' in record:
         cards.append(('folded voxels (%)', _number(record, 'regularity', 'folding')))
-    when = 'after' if 'after' in record.get('overlap', {}) else 'before'
-    for label in sorted(record.get('overlap', {}).get(when, {})):
-        cards.append(
-            (
-                'Dice of the lungs' if label == 'mask' else 'Dice of label ' + label,
-                _number(record, 'overlap', when, label, 'dice'),
-            )
-        )
+    if 'overlap' in record:
+        when = 'after' if 'after' in record['overlap'] else 'before'
+        cards.append(('Dice of the lungs', _number(record, 'overlap', when, 'mask', 'dice')))
     if record.get('seconds') is not None:
         cards.append(('seconds', _number(record, 'seconds')))
     return cards
 
 
 def _numbers(record):
-    """All numbers of a record."""
+    """The tables of all numbers of a record."""
     blocks = []
     if 'tre' in record:
-        columns = [('before', 'tre_before'), ('after', 'tre')]
+        columns = [('before', ('tre_before',)), ('after', ('tre',))]
         if record['tre_base'] not in (record['tre_before'], record['tre']):
-            columns.insert(1, ('after the affine', 'tre_base'))
-        rows = [
-            [page.escape(name)] + [_number(record, column, key) for _, column in columns] for name, key in _TRE_ROWS
-        ]
-        rows.append(['landmarks'] + [_number(record, column, 'n') for _, column in columns])
-        blocks.append(
-            '<h3>Target registration error</h3>'
-            + page.table(
-                ['error = true − estimated position'] + [title for title, _ in columns],
-                rows,
-                range(1, len(columns) + 1),
-            )
-        )
-    blocks += [
-        _measured(record, what, title)
-        for what, title in (('overlap', 'Overlap'), ('intensity', 'Intensity inside the lungs'))
-    ]
+            columns.insert(1, ('after the affine', ('tre_base',)))
+        blocks.append(_block(record, 'Target registration error', 'error = true − estimated', columns, _TRE_ROWS))
+    for what, place, title, rows in (
+        ('overlap', ('mask',), 'Overlap', _OVERLAP_ROWS),
+        ('intensity', (), 'Intensity inside the lungs', _INTENSITY_ROWS),
+    ):
+        columns = [(when, (what, when) + place) for when in ('before', 'after') if when in record.get(what, {})]
+        if columns:
+            blocks.append(_block(record, title, '', columns, rows))
     if 'regularity' in record:
-        names = [
-            ('folded voxels (%)', 'folding'),
-            ('folded voxels', 'folded'),
-            ('voxels of the mask', 'n'),
-            ('mean of J', 'mean'),
-            ('standard deviation of J', 'std'),
-            ('standard deviation of log J', 'std_log'),
-            ('smallest J', 'min'),
-            ('largest J', 'max'),
-        ]
-        blocks.append(
-            '<h3>Regularity of the DVF inside the lungs</h3>'
-            + page.table(
-                ['J: Jacobian determinant', ''],
-                [[page.escape(name), _number(record, 'regularity', key)] for name, key in names],
-                (1,),
-            )
-        )
+        title, corner = 'Regularity of the DVF inside the lungs', 'J: Jacobian determinant'
+        blocks.append(_block(record, title, corner, [('', ('regularity',))], _REGULARITY_ROWS))
     return page.section('Numbers', page.side_by_side(blocks[0], ''.join(blocks[1:])) if blocks else '')
 
 
-def _measured(record, what, title):
-    """Table of overlap or intensity before and after."""
-    if what not in record:
-        return ''
-    times = [time for time in ('before', 'after') if time in record[what]]
-    rows = []
-    if what == 'intensity':
-        for name, key in (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse')):
-            rows.append([page.escape(name)] + [_number(record, what, time, key) for time in times])
+def _block(record, title, corner, columns, rows):
+    """A titled table; ``columns``: (title, keys of its dictionary in the record); ``rows``: (title, last key)."""
+    lines = [[page.escape(name)] + [_number(record, *keys, key) for _, keys in columns] for name, key in rows]
+    titles = [corner] + [name for name, _ in columns]
+    return f'<h3>{title}</h3>' + page.table(titles, lines, range(1, len(titles)))
+
+
+def _images(picture, sections, moving, moved):
+    positions = 'coronal at y = {:.0f} mm, sagittal at x = {:.0f} mm, axial at z = {:.0f} mm'
+    positions = positions.format(*[section.position for section in sections])
+    window = 'grey from {:.0f} to {:.0f} HU'.format(*LUNG_WINDOW)
+    squares = 'squares of the fixed and of the {} image in turn; vessels continue across borders where they agree'
+    colours = 'fixed magenta, {} green; grey where they agree'
+    figures = []
+    for name, caption, method in (
+        ('Checkerboard', squares, SectionCells.checkerboard),
+        ('Colour', colours, SectionCells.blend),
+    ):
+        for when, what, image in (('before', 'moving', moving), ('after', 'moved', moved)):
+            if image is not None:
+                figures.append(picture(f'{name}, {when}.', caption.format(what), method, image, reduced=True))
+    note = page.paragraph(f'Sections: {positions}; {window}. Blue line: lungs of the fixed image.')
+    return page.section('Images', note, *figures)
+
+
+def _deformation(picture, dvf, jacobian, folded):
+    change = 'change of volume, 1 where it is kept; folded voxels (J ≤ 0) are black'
+    if len(folded):
+        change += ', red: all folded voxels of the lungs, projected onto the sections'
     else:
-        for label in sorted(record[what]['before']):
-            for name, key in (
-                ('Dice', 'dice'),
-                ('surface distance, mean (mm)', 'mean'),
-                ('surface distance, 95 % (mm)', 'p95'),
-            ):
-                rows.append(
-                    [page.escape(name if label == 'mask' else f'{name}, label {label}')]
-                    + [_number(record, what, time, label, key) for time in times]
-                )
-    return f'<h3>{title}</h3>' + page.table([''] + times, rows, range(1, len(times) + 1))
-
-
-def _overlays(views, moving, moved):
-    images = [('before', 'moving', moving)] + ([] if moved is None else [('after', 'moved', moved)])
-    pictures = [
-        page.figure(
-            views.png(lambda v, image=image: v.checkerboard(image), True),
-            f'squares of the fixed and of the {name} image in turn; vessels go on across their '
-            'borders where they agree',
-            f'Checkerboard, {when}.',
-        )
-        for when, name, image in images
-    ]
-    pictures += [
-        page.figure(
-            views.png(lambda v, image=image: v.blend(0, 0, image), True),
-            f'fixed magenta, {name} green; grey where they agree',
-            f'Colour, {when}.',
-        )
-        for when, name, image in images
-    ]
-    places = [plane.position for plane in views.sections]
-    return page.section(
-        'Images',
-        page.paragraph(
-            'Sections: coronal at y = {:.0f} mm, sagittal at x = {:.0f} mm, axial at z = {:.0f} mm; grey from '
-            '{:.0f} to {:.0f} HU. Blue line: lungs of the fixed image.'.format(*places + list(LUNG_WINDOW))
-        ),
-        *pictures,
-    )
-
-
-def _folded(jacobian, lung):
-    """Positions (n, 3) mm of the voxels of the lungs whose Jacobian determinant is not positive; evenly
-    thinned out where they are very many."""
-    folded = sitk.GetArrayViewFromImage(jacobian) <= 0
-    if lung is not None:
-        folded = folded & (sitk.GetArrayViewFromImage(lung) != 0)
-    index = np.argwhere(folded)
-    index = index[:: max(1, len(index) // MOST_FOLDED)]
-    return Geometry.of(jacobian).index_to_world(index[:, ::-1].reshape(-1, 3))
-
-
-def _deformation(views, dvf, jacobian, folded):
+        change += '; there is none in the lungs'
+    length = 'length of the displacement; arrows: its part within the section, fixed → moving, true to scale'
     return page.section(
         'Deformation',
-        page.figure(
-            views.png(lambda v: v.grid(0, 0, dvf), True),
-            'a regular grid moved by the DVF, over the fixed image',
-            'Grid.',
-        ),
-        page.figure(
-            views.png(lambda v: v.magnitude(dvf)),
-            'length of the displacement over the fixed image; '
-            'arrows: its part within the section, fixed → moving, true to scale',
-            'Displacement.',
-        ),
-        page.figure(
-            views.png(lambda v: v.jacobian(jacobian, folded)),
-            'change of volume, 1 where it is kept; folded voxels (J ≤ 0) are black{}'.format(
-                ', red: all folded voxels of the lungs, projected onto the sections'
-                if len(folded)
-                else '; there is none in the lungs'
-            ),
-            'Jacobian determinant.',
-        ),
+        picture('Grid.', 'a regular grid moved by the DVF, over the fixed image', SectionCells.grid, dvf, reduced=True),
+        picture('Displacement.', length, SectionCells.displacement, dvf),
+        picture('Jacobian determinant.', change, SectionCells.volume_change, jacobian, '', folded),
     )
 
 
-def _landmarks(views, record):
-    if 'landmarks' not in record:
-        return ''
-    points, before, after = (np.array(record['landmarks'][name]) for name in ('fixed', 'true', 'error'))
+def _landmarks(picture, landmarks):
+    points, before, after = (np.array(landmarks[name]) for name in ('fixed', 'true', 'error'))
     lengths = [np.linalg.norm(vectors, axis=1) for vectors in (before, after)]
     largest = max(1.0, float(np.percentile(lengths[0], 98)))
+    caption = 'all landmarks, projected onto the sections; lines along their errors, true to scale; {} mm'
     pictures = [
-        page.figure(
-            views.png(lambda v, e=vectors: v.errors(points, e, largest)),
-            'all landmarks, projected onto the sections; lines along their errors, true to '
-            f'scale; {mean_std(length.mean(), length.std())} mm',
+        picture(
             name,
+            caption.format(mean_std(length.mean(), length.std())),
+            SectionCells.landmark_errors,
+            points,
+            vectors,
+            largest,
         )
         for name, vectors, length in (('Errors before.', before, lengths[0]), ('Errors after.', after, lengths[1]))
     ]
-    worst = np.argsort(-lengths[1])
-    rows = [
-        [str(k + 1)]
-        + [f'{x:.1f}' for x in points[k]]
-        + [f'{x:.2f}' for x in (lengths[0][k], lengths[1][k])]
-        + [f'{x:.2f}' for x in after[k]]
-        for k in worst
-    ]
+    curve = new_figure(6.4, 3.6)
+    draw_cumulative_errors(curve.add_axes([0.1, 0.15, 0.87, 0.81]), before, after)
+    pictures.append(page.figure(png_bytes(curve), '', 'Share of landmarks below every error.'))
+    numbers = np.column_stack([points, lengths[0], lengths[1], after])
+    digits = [1] * 3 + [2] * 5
+    rows = [[str(k + 1)] + [f'{value:.{n}f}' for value, n in zip(numbers[k], digits)] for k in np.argsort(-lengths[1])]
     titles = ('landmark', 'x mm', 'y mm', 'z mm', 'before mm', 'after mm', 'error x', 'error y', 'error z')
-    return page.section(
-        'Landmarks',
-        *pictures
-        + [
-            page.figure(success_png(before, after), '', 'Share of landmarks below every error.'),
-            page.folded(f'All {len(points)} landmarks, the worst first', page.table(titles, rows, range(9))),
-        ],
-    )
+    table = page.folded(f'All {len(points)} landmarks, the worst first', page.table(titles, rows, range(9)))
+    return page.section('Landmarks', *pictures, table)

@@ -13,79 +13,54 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.geometry import Geometry
+from functions.image.geometry import Geometry, grid_resampler
+from functions.image.volume_io import array_view
 from functions.setting.errors import InputError
 
-#: name 'coronal', 'sagittal' or 'axial'; normal, horizontal, vertical: axes, 0 x, 1 y, 2 z; position: mm
-#: along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0]; step: mm; size: (columns,
-#: rows).
-Plane = namedtuple('Plane', 'name normal horizontal vertical position lower step size')
+#: name 'coronal', 'sagittal' or 'axial'; letters of its left, right and top; normal, horizontal, vertical: axes,
+#: 0 x, 1 y, 2 z; position: mm along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0];
+#: step: mm; size: (columns, rows).
+Section = namedtuple('Section', 'name letters normal horizontal vertical position lower step size')
 
-_LETTERS = {'coronal': ('R', 'L', 'S'), 'sagittal': ('A', 'P', 'S'), 'axial': ('R', 'L', 'A')}
+# name, letters, normal, horizontal, vertical
+_KINDS = (('coronal', 'RLS', 1, 0, 2), ('sagittal', 'APS', 0, 1, 2), ('axial', 'RLA', 2, 0, 1))
 _MOST_PIXELS = 640
 
 
-def orientation_letters(plane):
-    """(left, right, top) letters of a section as it is shown."""
-    return _LETTERS[plane.name]
-
-
-def extent(plane):
+def extent(section):
     """Outer edges of the pixels in mm, (left, right, bottom, top)."""
-    half = plane.step / 2.0
-    return (
-        plane.lower[0] - half,
-        plane.lower[0] + (plane.size[0] - 0.5) * plane.step,
-        plane.lower[1] - half,
-        plane.lower[1] + (plane.size[1] - 0.5) * plane.step,
-    )
+    half = section.step / 2.0
+    across, up = pixel_positions(section)
+    return across[0] - half, across[-1] + half, up[0] - half, up[-1] + half
 
 
-def pixel_positions(plane):
+def pixel_positions(section):
     """(horizontal (columns,), vertical (rows,)) mm of the pixel centres."""
-    return tuple(plane.lower[k] + plane.step * np.arange(plane.size[k]) for k in (0, 1))
+    return tuple(section.lower[k] + section.step * np.arange(section.size[k]) for k in (0, 1))
 
 
-def sample(image, plane, interpolator=sitk.sitkLinear, default=0.0):
-    """Values of an image on a section.
+def sample(image, section, default=0.0):
+    """Values of an image on a section, linearly interpolated.
 
     :param image: scalar or vector image of any geometry.
     :return: float32 [rows, columns] or [rows, columns, components]; row 0 inferior (axial: anterior);
-        `default` outside the image.
+        ``default`` outside the image.
     """
     origin, size = [0.0] * 3, [1] * 3
-    origin[plane.normal], origin[plane.horizontal] = plane.position, plane.lower[0]
-    origin[plane.vertical] = plane.lower[1]
-    size[plane.horizontal], size[plane.vertical] = plane.size
-    vector = image.GetNumberOfComponentsPerPixel() > 1
-    image = _cropped(image, origin, size, plane.step)
-    section = sitk.Resample(
-        image,
-        [int(n) for n in size],
-        sitk.Transform(3, sitk.sitkIdentity),
-        interpolator,
-        origin,
-        [plane.step] * 3,
-        np.eye(3).ravel().tolist(),
-        float(default),
-        sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32,
-    )
-    array = sitk.GetArrayFromImage(section)
-    return np.take(array, 0, axis=2 - plane.normal)
+    origin[section.normal], origin[section.horizontal] = section.position, section.lower[0]
+    origin[section.vertical] = section.lower[1]
+    size[section.horizontal], size[section.vertical] = section.size
+    grid = Geometry.identity([int(n) for n in size], [section.step] * 3, origin)
+    return np.take(_resampled(_cropped(image, grid), grid, default), 0, axis=2 - section.normal)
 
 
-def choose_planes(fixed, lung=None, margin=25.0):
-    """The coronal and the sagittal section of :func:`choose_views`; both share their vertical range."""
-    return choose_views(fixed, lung, margin)[:2]
-
-
-def choose_views(fixed, lung=None, margin=25.0):
+def choose_sections(fixed, lung=None, margin=25.0):
     """A coronal, a sagittal and an axial section through the largest lung areas, framed around the lungs.
 
-    :param lung: mask image of any geometry; None: air inside the body of `fixed` (HU), or the whole image
+    :param lung: mask image of any geometry; None: air inside the body of ``fixed`` (HU), or the whole image
         where there is none.
     :param margin: mm shown around the lungs.
-    :return: (coronal, sagittal, axial), of one step.
+    :return: [coronal, sagittal, axial], of one step; the first two share their vertical range.
     :raises InputError: an empty mask.
     """
     lower, upper = _bounds(fixed)
@@ -98,48 +73,44 @@ def choose_views(fixed, lung=None, margin=25.0):
         upper = np.minimum(upper, points.max(axis=0) + margin)
         if np.any(upper < lower):
             raise InputError('The lung mask lies outside the fixed image.')
-    step = max(min(fixed.GetSpacing()), float(np.max(upper - lower)) / _MOST_PIXELS)
+    step = float(max(min(fixed.GetSpacing()), np.max(upper - lower) / _MOST_PIXELS))
     # On voxel centres wherever the axes allow, so that what is shown is what is stored.
     origin = np.asarray(fixed.GetOrigin())
     lower = origin + step * np.floor((lower - origin) / step + 1e-6)
     count = np.maximum(np.floor((upper - lower) / step + 1e-6).astype(int) + 1, 2)
     centre = origin + step * np.round((centre - origin) / step)
-
-    def plane(name, normal, horizontal, vertical):
-        corner = (float(lower[horizontal]), float(lower[vertical]))
-        return Plane(
-            name,
-            normal,
-            horizontal,
-            vertical,
-            float(centre[normal]),
-            corner,
-            float(step),
-            (int(count[horizontal]), int(count[vertical])),
-        )
-
-    return plane('coronal', 1, 0, 2), plane('sagittal', 0, 1, 2), plane('axial', 2, 0, 1)
+    return [
+        Section(*kind, float(centre[kind[2]]), tuple(lower[list(kind[3:])]), step, tuple(count[list(kind[3:])]))
+        for kind in _KINDS
+    ]
 
 
-def points_near(plane, points, distance):
-    """Which points (n, 3) lie within `distance` mm of a section: boolean (n,)."""
-    return np.abs(np.asarray(points)[:, plane.normal] - plane.position) <= distance
+def points_near(section, points, distance):
+    """Which points (n, 3) lie within ``distance`` mm of a section: boolean (n,)."""
+    return np.abs(np.asarray(points)[:, section.normal] - section.position) <= distance
 
 
-def in_plane(plane, vectors):
+def in_plane(section, vectors):
     """The (horizontal, vertical) components of points or vectors (..., 3): (..., 2)."""
-    return np.stack([vectors[..., plane.horizontal], vectors[..., plane.vertical]], axis=-1)
+    return np.asarray(vectors)[..., [section.horizontal, section.vertical]]
 
 
-def _cropped(image, origin, size, step):
-    """The part of the image around the section: what Resample copies of a vector image is then small."""
-    corners = np.array(
-        [[origin[axis] + step * (size[axis] - 1) * (corner >> axis & 1) for axis in range(3)] for corner in range(8)]
-    )
-    index = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
-    extent_of_image = np.array(image.GetSize())
-    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, extent_of_image - 1)
-    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, extent_of_image - 1)
+def _resampled(image, grid, default):
+    """Float32 array of an image on a grid, linearly interpolated."""
+    resampler = grid_resampler(grid)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float(default))
+    vector = image.GetNumberOfComponentsPerPixel() > 1
+    resampler.SetOutputPixelType(sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(resampler.Execute(image))
+
+
+def _cropped(image, grid):
+    """The part of the image around the grid of a section: what ITK copies of a vector image is then small."""
+    index = Geometry.of(image).world_to_index(grid.corners())
+    last = np.array(image.GetSize()) - 1
+    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, last)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, last)
     return sitk.RegionOfInterest(image, (high - low + 1).tolist(), low.tolist())
 
 
@@ -150,13 +121,13 @@ def _bounds(image):
 
 
 def _lung_points(fixed, lung):
-    """Positions (n, 3) mm of at most some 100 000 lung voxels, None when there is no lung to be seen."""
+    """Positions (n, 3) mm of at most some 100 000 lung voxels, or None where no lung is found."""
     if lung is None:
         array, image = _air_in_body(fixed)
         if np.count_nonzero(array) < 0.01 * array.size:
             return None
     else:
-        array, image = sitk.GetArrayViewFromImage(lung), lung
+        array, image = array_view(lung), lung
         if not array.any():
             raise InputError('The lung mask is empty.')
     inside = np.flatnonzero(array)
@@ -173,31 +144,18 @@ def _air_in_body(image, step=4.0):
     lower, upper = _bounds(image)
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / step), 1)]
     coarse = Geometry.identity(size, [step] * 3, lower + step / 2)
-    array = sitk.GetArrayFromImage(
-        sitk.Resample(
-            image,
-            coarse.size,
-            sitk.Transform(3, sitk.sitkIdentity),
-            sitk.sitkLinear,
-            coarse.origin,
-            coarse.spacing,
-            coarse.direction,
-            -2048.0,
-            sitk.sitkFloat32,
-        )
-    )
+    array = _resampled(image, coarse, -2048.0)
     pieces, count = ndimage.label(array > -300)
     if count == 0:
         return np.zeros(array.shape, dtype=bool), coarse
     body = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
-    filled = np.stack([ndimage.binary_fill_holes(section) for section in body])
+    filled = np.stack([ndimage.binary_fill_holes(axial) for axial in body])
     return filled & (array < -550), coarse
 
 
 def _most_frequent(values, width=6.0):
-    """Where values (mm) are densest, through a Gaussian of `width` mm: the teeth of the voxel grid vanish."""
+    """Where values (mm) are densest, through a Gaussian of ``width`` mm: the teeth of the voxel grid vanish."""
     edges = np.arange(values.min() - 0.5, values.max() + 1.5)
     count = np.histogram(values, bins=edges)[0].astype(np.float64)
-    density = ndimage.gaussian_filter1d(count, width, mode='constant')
-    best = int(np.argmax(density))
+    best = int(np.argmax(ndimage.gaussian_filter1d(count, width, mode='constant')))
     return 0.5 * (edges[best] + edges[best + 1])

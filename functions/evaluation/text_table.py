@@ -6,31 +6,17 @@ import numbers
 
 from functions.setting.errors import InputError, unknown_name
 
-STYLES = ('text', 'markdown', 'csv', 'latex')
 #: style -> mark -> what a cell becomes.
 _MARKS = {
     'text': {'best': '{}*', 'second': '{} ', 'dagger': '{}†'},
     'markdown': {'best': '**{}**', 'second': '*{}*', 'dagger': '{}†'},
     'latex': {'best': '\\textbf{{{}}}', 'second': '\\underline{{{}}}', 'dagger': '{}$^\\dagger$'},
+    'csv': {},
 }
-_LATEX = {
-    '\\': '\\textbackslash{}',
-    '&': '\\&',
-    '%': '\\%',
-    '$': '\\$',
-    '#': '\\#',
-    '_': '\\_',
-    '{': '\\{',
-    '}': '\\}',
-    '~': '\\textasciitilde{}',
-    '^': '\\textasciicircum{}',
-    '<': '$<$',
-    '>': '$>$',
-    '|': '$|$',
-    '±': '$\\pm$',
-    '†': '$\\dagger$',
-    '→': '$\\to$',
-}
+_LATEX = {'\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}'}
+_LATEX.update({letter: '\\' + letter for letter in '&%$#_{}'})
+_LATEX.update({'<': '$<$', '>': '$>$', '|': '$|$', '±': '$\\pm$', '†': '$\\dagger$', '→': '$\\to$'})
+_ESCAPES = {'markdown': {'|': '\\|', '\n': ' '}, 'latex': _LATEX}
 
 
 def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
@@ -47,14 +33,12 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
     :return: text ending in a line break.
     :raises InputError: no row, or a column that no row has.
     """
-    if style not in STYLES:
-        raise unknown_name('table style', style, STYLES)
+    if style not in _MARKS:
+        raise unknown_name('table style', style, _MARKS)
     rows = list(rows)
     if not rows:
         raise InputError('A table needs at least one row.')
-    present = []
-    for row in rows:
-        present.extend(key for key in row if key not in present)
+    present = list(dict.fromkeys(key for row in rows for key in row))
     columns = present if columns is None else list(columns)
     for column in columns:
         if column not in present:
@@ -64,92 +48,66 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
     decimals = {column: digits.get(column, 2) if isinstance(digits, dict) else digits for column in columns}
     cells = [[_cell(row.get(column), decimals[column]) for column in columns] for row in rows]
     right = [all(row.get(column) is None or _is_number(row.get(column)) for row in rows) for column in columns]
-    titles = [str(column) for column in columns]
-    if style in ('markdown', 'latex'):
-        titles = [_escaped(title, style) for title in titles]
-        cells = [[_escaped(cell, style) for cell in line] for line in cells]
-    _mark(cells, columns, _MARKS[style], marks or {}, daggers)
+    lines = [[_escaped(cell, style) for cell in line] for line in [[str(column) for column in columns]] + cells]
+    _mark(lines[1:], columns, style, marks or {}, daggers)
     if style == 'latex':
-        return _latex(titles, cells, right)
-    width = [max(len(titles[k]), 3, *(len(line[k]) for line in cells)) for k in range(len(columns))]
-    lines = [_aligned(line, width, right) for line in [titles] + cells]
+        sides = ''.join('r' if to_right else 'l' for to_right in right)
+        lines = [' & '.join(line) + ' \\\\' for line in lines]
+        lines = ['\\toprule', lines[0], '\\midrule'] + lines[1:] + ['\\bottomrule']
+        return '\n'.join([f'\\begin{{tabular}}{{{sides}}}'] + lines + ['\\end{tabular}']) + '\n'
+    width = [max(3, *(len(line[k]) for line in lines)) for k in range(len(columns))]
+    lines = [[c.rjust(w) if to_right else c.ljust(w) for c, w, to_right in zip(line, width, right)] for line in lines]
     if style == 'text':
-        return (
-            '\n'.join(
-                ['  '.join(lines[0]).rstrip(), '  '.join('-' * w for w in width)]
-                + ['  '.join(line).rstrip() for line in lines[1:]]
-            )
-            + '\n'
-        )
-    rule = ['-' * (w - 1) + ':' if to_right else '-' * w for w, to_right in zip(width, right)]
-    return '\n'.join('| {} |'.format(' | '.join(line)) for line in [lines[0], rule] + lines[1:]) + '\n'
+        lines.insert(1, ['-' * w for w in width])
+        return ''.join('  '.join(line).rstrip() + '\n' for line in lines)
+    lines.insert(1, ['-' * (w - 1) + ':' if to_right else '-' * w for w, to_right in zip(width, right)])
+    return ''.join('| {} |\n'.format(' | '.join(line)) for line in lines)
 
 
 def mean_std(mean, std, digits=2):
     """`mean ± std` with a fixed number of decimals."""
-    return '{:.{d}f} ± {:.{d}f}'.format(mean, std, d=digits)
+    return f'{mean:.{digits}f} ± {std:.{digits}f}'
 
 
 def _escaped(text, style):
-    if style == 'markdown':
-        return text.replace('|', '\\|').replace('\n', ' ')
-    return ''.join(_LATEX.get(letter, letter) for letter in text)
+    escapes = _ESCAPES.get(style, {})
+    return ''.join(escapes.get(letter, letter) for letter in text)
 
 
-def _mark(cells, columns, patterns, marks, daggers):
-    """Mark cells in place; in text, cells of a column with marks keep their digits below each other."""
+def _mark(cells, columns, style, marks, daggers):
+    """Mark cells in place; in text, the digits of a column with marks stay below each other."""
+    patterns, aligned = _MARKS[style], style == 'text'
     for row, line in enumerate(cells):
         for k, column in enumerate(columns):
             if (row, column) in marks:
                 line[k] = patterns[marks[row, column]].format(line[k])
-            elif patterns is _MARKS['text'] and any(key[1] == column for key in marks):
+            elif aligned and any(key[1] == column for key in marks):
                 line[k] += ' '
             if (row, column) in daggers:
                 line[k] = patterns['dagger'].format(line[k])
-            elif patterns is _MARKS['text'] and any(key[1] == column for key in daggers):
+            elif aligned and any(key[1] == column for key in daggers):
                 line[k] += ' '
-
-
-def _latex(titles, cells, right):
-    lines = [
-        '\\begin{{tabular}}{{{}}}'.format(''.join('r' if to_right else 'l' for to_right in right)),
-        '\\toprule',
-        ' & '.join(titles) + ' \\\\',
-        '\\midrule',
-    ]
-    return '\n'.join(lines + [' & '.join(line) + ' \\\\' for line in cells] + ['\\bottomrule', '\\end{tabular}']) + '\n'
 
 
 def _is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def _is_float(value):
+    return _is_number(value) and not isinstance(value, numbers.Integral)
+
+
 def _cell(value, digits):
     if value is None:
         return '-'
-    if _is_number(value) and not isinstance(value, numbers.Integral):
-        return '{:.{}f}'.format(float(value), digits)
-    return str(value)
-
-
-def _aligned(line, width, right):
-    return [cell.rjust(w) if to_right else cell.ljust(w) for cell, w, to_right in zip(line, width, right)]
+    return f'{float(value):.{digits}f}' if _is_float(value) else str(value)
 
 
 def _csv(rows, columns):
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(columns)
+    writer = csv.DictWriter(stream, columns, restval='', lineterminator='\n')
+    writer.writeheader()
     for row in rows:
-        values = [row.get(column) for column in columns]
-        writer.writerow(
-            [
-                ''
-                if value is None
-                else float(value)
-                if _is_number(value) and not isinstance(value, numbers.Integral)
-                else value
-                for value in values
-            ]
-        )
+        known = {column: row[column] for column in columns if row.get(column) is not None}
+        writer.writerow({column: float(value) if _is_float(value) else value for column, value in known.items()})
     return stream.getvalue()

@@ -1,16 +1,16 @@
 """A finished experiment on disk, without a network: small phantoms, registered by a part of the truth."""
 
-import json
 import os
 
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 
 import functions.setting.setting_utils as su
-from functions.evaluation.experiments import result_address
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array
 from functions.phantom.phantom import make_case
+from functions.setting.addresses import result_address
 from functions.setting.atomic import write_json
 
 DATA = 'Phantom_4D'
@@ -96,7 +96,7 @@ def train(setting):
             'code': {'commit': 'abc123', 'changed': True, 'checksum': 'feed'},
         },
     )
-    lines = [{'kind': 'train', 'iteration': k, 'loss': 2.0 / k, 'error_mm': 5.0 / k} for k in range(1, 41)]
-    lines += [{'kind': 'validation', 'iteration': k, 'loss': 2.2 / k, 'error_mm': 6.0 / k} for k in (20, 40)]
-    with open(os.path.join(folder, 'log.jsonl'), 'w') as stream:
-        stream.write(''.join(json.dumps(line) + '\n' for line in lines) + '{"kind": "tra')
+    figure = Figure(figsize=(10, 4), dpi=120)
+    figure.add_subplot(111).plot([3, 2, 1])
+    os.makedirs(os.path.join(folder, 'Plots'), exist_ok=True)
+    figure.savefig(os.path.join(folder, 'Plots', 'training_curve.png'))

@@ -43,7 +43,7 @@ def packs(tmp_path):
     data_sets.register_data_set(before)
 
 
-def test_evaluation_commands_prepare_ends_with_the_gate(packs, monkeypatch, caplog, capsys):
+def test_evaluation_commands_prepare_ends_with_the_landmark_check(packs, monkeypatch, caplog, capsys):
     folder, patient = packs
     words = ['--prepare', DATA, '--from', str(folder / 'packs'), '--cases', '1', '--workers', '1']
     assert run(words, folder, monkeypatch, caplog) == 0
@@ -59,7 +59,7 @@ def test_evaluation_commands_prepare_ends_with_the_gate(packs, monkeypatch, capl
         np.column_stack([numbers[:, :2], patient.size[2] + 1 - numbers[:, 2]]),
     )
     assert run(words, folder, monkeypatch, caplog) == 2
-    assert 'No result would mean anything' in caplog.text
+    assert 'Results would be meaningless' in caplog.text
     assert 'z counted from the other end in the moving landmarks' in caplog.text
     assert 'WRONG' in capsys.readouterr().out
 
@@ -94,7 +94,7 @@ def test_evaluation_commands_prepare_copdgene(tmp_path, known, monkeypatch, capl
     numbers = patients[1].numbers(5)
     write_rows(str(tmp_path / 'packs' / 'copd1' / 'copd1_300_eBH_xyz_r1.txt'), numbers[:, [1, 0, 2]])
     assert run(words, tmp_path, monkeypatch, caplog) == 2
-    assert 'No result would mean anything' in caplog.text and 'WRONG' in capsys.readouterr().out
+    assert 'Results would be meaningless' in caplog.text and 'WRONG' in capsys.readouterr().out
     os.remove(str(tmp_path / 'packs' / 'copd2' / 'copd2_iBHCT.img'))
     assert run(words, tmp_path, monkeypatch, caplog) == 2 and 'copd2_iBHCT.img' in caplog.text
 
@@ -154,7 +154,7 @@ def test_evaluation_commands_evaluate_an_experiment(tmp_path, monkeypatch, caplo
     )
     np.savetxt(path, np.loadtxt(path) + [0, 0, 500.0])
     assert run(['--evaluate', 'mine', '--protocol', 'learn2reg'], tmp_path, monkeypatch, caplog) == 2
-    assert 'No result would mean anything' in caplog.text and 'outside the image' in caplog.text
+    assert 'Results would be meaningless' in caplog.text and 'outside the image' in caplog.text
     assert not (folder.parent / 'learn2reg').exists()
 
 

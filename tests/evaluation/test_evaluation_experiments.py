@@ -18,6 +18,7 @@ from functions.image.volume_io import array_view, read_image
 from functions.registration.data_set_pairs import register_pair
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, UnknownNameError
+from functions.setting.experiment_files import settings_number
 
 
 @pytest.fixture(scope='module')
@@ -42,18 +43,18 @@ def test_evaluation_experiments_are_found_by_their_own_settings(folder):
     found = open_experiment(present, 'Sub/own')
     assert (found.name, found.step, found.missing) == ('Sub/own', STEP, [])
     assert found.pairs == pairs_of(setting)
-    for task, pair in zip(found.tasks, found.pairs):
-        assert task.pair == pair and task.seconds == 1.5 and task.affine is None
-        assert task.dvf == found_experiments.result_address(setting, 'dvf_s0', pair, STEP)
-        assert os.path.isfile(task.moved)
+    for result, pair in zip(found.results, found.pairs):
+        assert result.pair == pair and result.seconds == 1.5 and result.affine is None
+        assert result.dvf == found_experiments.result_address(setting, 'dvf_s0', pair, STEP)
+        assert os.path.isfile(result.moved)
     # A newer settings file counts, and the roots are those of today.
     su.write_setting(dict(setting_in(folder, 'Sub/own', cases=(2, 5)), RootFolder='/gone/', DataFolder='/gone/'))
-    assert found_experiments.settings_number(setting, 'Sub/own') == 1
+    assert settings_number(setting, 'Sub/own') == 1
     newer = open_experiment(present, 'Sub/own')
-    assert newer.missing == ['Sub/own has no result for Phantom_4D case 5 0-5'] and len(newer.tasks) == 1
+    assert newer.missing == ['Sub/own has no result for Phantom_4D case 5 0-5'] and len(newer.results) == 1
     assert newer.setting['DataFolder'] == setting['DataFolder']
     # Settings that are given come before those of the experiment.
-    assert len(open_experiment(setting, 'Sub/own', own_settings=False).tasks) == 2
+    assert len(open_experiment(setting, 'Sub/own', own_settings=False).results) == 2
     with pytest.raises(InputError, match='no pair to register'):
         open_experiment(dict(setting, DataExpDict=[]), 'Sub/own', own_settings=False)
 
@@ -110,8 +111,8 @@ def test_evaluation_experiments_are_what_registration_writes(folder, tmp_path):
     written = register_pair(setting, pair, {4: HalfTheTruth(setting, pair)})
     found = open_experiment(setting, 'written')
     assert found.missing == [] and found.step == STEP
-    assert found.tasks[0].seconds == pytest.approx(written.seconds)
-    record = measured_pairs.evaluate_tasks(setting, found.tasks, str(tmp_path), n_workers=1).records[0]
+    assert found.results[0].seconds == pytest.approx(written.seconds)
+    record = measured_pairs.measure_results(setting, found.results, str(tmp_path), n_workers=1).records[0]
     assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.1)
 
 
@@ -119,10 +120,10 @@ def test_evaluation_experiments_compared_in_every_style(folder):
     experiments = [
         open_experiment(experiment_of(folder, name, share), name) for name, share in (('first', 0.5), ('second', 0.8))
     ]
-    gate = ev.gate_of(experiments, n_workers=2)
-    assert gate.rows == ev.gate_of(experiments, n_workers=1).rows
-    gate.require()
-    assert [row.cn for row in gate.rows] == [1, 2]
+    check = ev.check_experiments(experiments, n_workers=2)
+    assert check.rows == ev.check_experiments(experiments, n_workers=1).rows
+    check.require()
+    assert [row.cn for row in check.rows] == [1, 2]
     found = ev.evaluate(experiments, n_workers=1)
     names = sorted(os.listdir(found.folder))
     assert found.folder.endswith('RegNet/first/Results/Evaluation/dirlab') and found.pages == []
@@ -147,7 +148,7 @@ def test_evaluation_experiments_compared_in_every_style(folder):
         assert {row['method']: row['TRE mm'] for row in json.load(stream)['rows']} == table
     assert 'Missing' not in found.text and 'case 2' in found.text and found.comparison.protocol in found.text
     # Nothing is measured twice; another protocol has a folder and numbers of its own.
-    assert found.cohort.made == 6 and ev.evaluate(experiments, n_workers=1).cohort.made == 0
+    assert found.measured.made == 6 and ev.evaluate(experiments, n_workers=1).measured.made == 0
     other = ev.evaluate(experiments, protocol='learn2reg', n_workers=1)
     assert other.folder.endswith('learn2reg') and 'log(J + 3)' in other.text
     # Landmarks that were far off are left out on demand, of all methods alike.
@@ -162,13 +163,13 @@ def test_evaluation_experiments_compared_in_every_style(folder):
 def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder):
     setting = experiment_of(folder, 'torn')
     found = open_experiment(setting, 'torn')
-    with open(found.tasks[0].dvf, 'r+b') as stream:
+    with open(found.results[0].dvf, 'r+b') as stream:
         stream.truncate(5000)
-    os.remove(found.tasks[1].dvf)
+    os.remove(found.results[1].dvf)
     broken = open_experiment(setting, 'torn')
-    assert broken.missing == ['torn has no result for Phantom_4D case 2 0-5'] and len(broken.tasks) == 1
+    assert broken.missing == ['torn has no result for Phantom_4D case 2 0-5'] and len(broken.results) == 1
     evaluation = ev.evaluate([broken], n_workers=1, report=True)
-    assert [failure[:2] for failure in evaluation.cohort.failures] == [('torn', 'Phantom_4D case 1 0-5')]
+    assert [failure[:2] for failure in evaluation.measured.failures] == [('torn', 'Phantom_4D case 1 0-5')]
     assert evaluation.comparison.methods == ['before registration']
     for words in ('torn has no result for Phantom_4D case 2 0-5', 'is cut short', 'Missing or failed'):
         assert words in evaluation.text
@@ -180,7 +181,7 @@ def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder):
 def test_evaluation_experiments_without_a_common_pair(folder):
     for name, cn in (('one', 0), ('two', 1)):
         setting = experiment_of(folder, name)
-        os.remove(open_experiment(setting, name).tasks[cn].dvf)
+        os.remove(open_experiment(setting, name).results[cn].dvf)
     experiments = [open_experiment(setting_in(folder, name), name) for name in ('one', 'two')]
     evaluation = ev.evaluate(experiments, n_workers=1)
     assert len(evaluation.comparison.methods) == 2 and len(evaluation.comparison.pairs) == 1
@@ -201,9 +202,9 @@ def test_evaluation_experiments_pages_that_cannot_be_made_are_not_fatal(folder, 
     setting = experiment_of(folder, 'paged')
     experiment = open_experiment(setting, 'paged')
     ev.evaluate([experiment], n_workers=1)
-    moved = sitk.ReadImage(experiment.tasks[0].moved)
-    record = ev.evaluate([experiment], n_workers=1).cohort.records
-    sitk.WriteImage(sitk.Compose([moved] * 3), experiment.tasks[0].moved)
-    links = ev._write_reports(str(folder / 'pages'), [(experiment.setting, experiment.tasks)], record, {}, 1)
+    moved = sitk.ReadImage(experiment.results[0].moved)
+    record = ev.evaluate([experiment], n_workers=1).measured.records
+    sitk.WriteImage(sitk.Compose([moved] * 3), experiment.results[0].moved)
+    links = ev._write_reports(str(folder / 'pages'), [(experiment.setting, experiment.results)], record, {}, 1)
     assert [key[1] for key in links] == ['Phantom_4D case 2 0-5'] and 'could not be made' in caplog.text
     assert np.all([os.path.isfile(str(folder / 'pages' / link)) for link in links.values()])

@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 
 import functions.setting.setting_utils as su
-from functions.evaluation import measured_pairs as co
+from functions.evaluation import measured_pairs as mp
 from functions.evaluation.comparison import Comparison
-from functions.evaluation.measured_pairs import Task, evaluate_tasks
+from functions.evaluation.measured_pairs import Result, measure_results
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array
 from functions.phantom.phantom import make_case
@@ -41,17 +41,17 @@ def made(tmp_path_factory):
         sitk.WriteImage(image_from_array(array_view(dvf) * 0.5, dvf), half)
         sitk.WriteImage(warp(moving, dvf), moved)
         tasks += [
-            Task('before', pair_of(cn)),
-            Task('half', pair_of(cn), half),
-            Task('truth', pair_of(cn), truth, moved=moved, seconds=3.0),
+            Result('before', pair_of(cn)),
+            Result('half', pair_of(cn), half),
+            Result('truth', pair_of(cn), truth, moved=moved, seconds=3.0),
         ]
     return setting, tasks
 
 
-def test_evaluation_cohort_measures_what_is_there(made, tmp_path):
+def test_evaluation_measured_pairs_measures_what_is_there(made, tmp_path):
     setting, tasks = made
-    found = evaluate_tasks(setting, tasks, str(tmp_path), n_workers=2)
-    assert found.failures == [] and found.made == 6 and co.failure_table(found) == ''
+    found = measure_results(setting, tasks, str(tmp_path), n_workers=2)
+    assert found.failures == [] and found.made == 6
     assert [record['method'] for record in found.records] == ['before', 'half', 'truth'] * 2
     for before, half, truth in (found.records[:3], found.records[3:]):
         assert truth['tre']['mean'] < 0.05 and before['tre']['mean'] > 3
@@ -66,30 +66,30 @@ def test_evaluation_cohort_measures_what_is_there(made, tmp_path):
     assert rows['before']['folding %'] is None and rows['truth']['folding %'] is not None
 
 
-def test_evaluation_cohort_is_taken_up_again(made, tmp_path):
+def test_evaluation_measured_pairs_is_taken_up_again(made, tmp_path):
     setting, tasks = made
     tasks = [task for task in tasks if task.method == 'half']
-    first = evaluate_tasks(setting, tasks[:1], str(tmp_path), n_workers=1)
-    again = evaluate_tasks(setting, tasks, str(tmp_path), n_workers=1)
+    first = measure_results(setting, tasks[:1], str(tmp_path), n_workers=1)
+    again = measure_results(setting, tasks, str(tmp_path), n_workers=1)
     assert (first.made, again.made) == (1, 1) and again.records[0] == first.records[0]
-    assert evaluate_tasks(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 2
+    assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 2
     # another result under the same name, and a record that is damaged
     os.utime(tasks[0].dvf, (1, 1))
-    assert evaluate_tasks(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
+    assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
     name = sorted(os.listdir(str(tmp_path)))[1]
     (tmp_path / name).write_text('{"method"')
-    assert evaluate_tasks(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
+    assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
 
 
-def test_evaluation_cohort_lists_failures_and_goes_on(made, tmp_path):
+def test_evaluation_measured_pairs_lists_failures_and_goes_on(made, tmp_path):
     setting, tasks = made
-    gone = Task('gone', pair_of(1), str(tmp_path / 'none.mha'))
+    gone = Result('gone', pair_of(1), str(tmp_path / 'none.mha'))
     torn = str(tmp_path / 'torn.mha')
     with open(tasks[1].dvf, 'rb') as stream, open(torn, 'wb') as copy:
         copy.write(stream.read()[:5000])
-    unknown = Task('half', pair_of(7), tasks[1].dvf)
-    found = evaluate_tasks(
-        setting, [gone, tasks[1], Task('torn', pair_of(1), torn), unknown], str(tmp_path), n_workers=2
+    unknown = Result('half', pair_of(7), tasks[1].dvf)
+    found = measure_results(
+        setting, [gone, tasks[1], Result('torn', pair_of(1), torn), unknown], str(tmp_path), n_workers=2
     )
     assert [record['method'] for record in found.records] == ['half']
     assert [failure[:2] for failure in found.failures] == [
@@ -97,19 +97,19 @@ def test_evaluation_cohort_lists_failures_and_goes_on(made, tmp_path):
         ('torn', 'Phantom_4D case 1 0-5'),
         ('half', 'Phantom_4D case 7 0-5'),
     ]
-    table = co.failure_table(found)
-    assert 'none.mha does not exist' in table and 'torn.mha is cut short' in table and table.count('\n') == 3
+    texts = [failure[2] for failure in found.failures]
+    assert 'none.mha does not exist' in texts[0] and 'torn.mha is cut short' in texts[1]
     with pytest.raises(InputError, match='two results of half_Phantom_4D_case_1'):
-        evaluate_tasks(setting, [tasks[1], tasks[1]], str(tmp_path))
+        measure_results(setting, [tasks[1], tasks[1]], str(tmp_path))
 
 
-def test_evaluation_cohort_without_landmarks_measures_the_rest(made, tmp_path):
+def test_evaluation_measured_pairs_without_landmarks_measures_the_rest(made, tmp_path):
     setting, tasks = made
     pair = pair_of(1)
     path = su.address_generator(setting, 'LandmarkPointExact', data=DATA, cn=1, type_im=5, pair_info=pair, stage=1)
     os.rename(path, path + '.away')
     try:
-        record = evaluate_tasks(setting, [tasks[2]], str(tmp_path), n_workers=1).records[0]
+        record = measure_results(setting, [tasks[2]], str(tmp_path), n_workers=1).records[0]
     finally:
         os.rename(path + '.away', path)
     assert 'tre' not in record and 'exact landmarks' in record['made_from']['without_landmarks']
@@ -118,21 +118,21 @@ def test_evaluation_cohort_without_landmarks_measures_the_rest(made, tmp_path):
     )
 
 
-def test_evaluation_cohort_affine_files_are_read(made, tmp_path):
+def test_evaluation_measured_pairs_affine_files_are_read(made, tmp_path):
     """A transform file of ITK: the translation that undoes the mean displacement."""
     setting, tasks = made
-    before = evaluate_tasks(setting, [tasks[0]], str(tmp_path), n_workers=1).records[0]
+    before = measure_results(setting, [tasks[0]], str(tmp_path), n_workers=1).records[0]
     mean = np.array(before['landmarks']['true']).mean(axis=0)
     path = str(tmp_path / 'affine.tfm')
     sitk.WriteTransform(sitk.AffineTransform([1, 0, 0, 0, 1, 0, 0, 0, 1], mean.tolist()), path)
-    found = evaluate_tasks(setting, [Task('Affine', pair_of(1), affine=path)], str(tmp_path), n_workers=1)
+    found = measure_results(setting, [Result('Affine', pair_of(1), affine=path)], str(tmp_path), n_workers=1)
     record = found.records[0]
     left = np.array(before['landmarks']['true']) - mean
     assert record['tre']['mean'] == pytest.approx(np.linalg.norm(left, axis=1).mean(), abs=1e-3)
     assert record['tre'] == record['tre_base'] and record['tre_before'] == before['tre']
 
 
-def test_evaluation_cohort_synthetic_pairs_have_their_own_files(tmp_path):
+def test_evaluation_measured_pairs_synthetic_pairs_have_their_own_files(tmp_path):
     """The deformed image is fixed, the true DVF gives the landmarks."""
     setting = dict(
         su.initialize_setting('cohort', 'Root'),
@@ -146,14 +146,14 @@ def test_evaluation_cohort_synthetic_pairs_have_their_own_files(tmp_path):
     image = sitk.GetImageFromArray(rng.randint(-900, 100, (12, 13, 14)).astype(np.int16))
     lung = sitk.GetImageFromArray(np.pad(np.ones((8, 9, 10), np.uint8), 2, mode='constant'))
     truth = sitk.GetImageFromArray(np.full((12, 13, 14, 3), 2.0, np.float32), isVector=True)
-    paths = co.input_paths(setting, pair)
+    paths = mp.input_paths(setting, pair)
     for name, content in zip(
         ('fixed', 'moving', 'fixed_lung', 'moving_lung', 'truth'), (image, image, lung, lung, truth)
     ):
         os.makedirs(os.path.dirname(paths[name]), exist_ok=True)
         sitk.WriteImage(content, paths[name])
-    tasks = [Task('before', pair), Task('RegNet', pair, paths['truth'])]
-    before, after = evaluate_tasks(setting, tasks, str(tmp_path), n_workers=1).records
+    tasks = [Result('before', pair), Result('RegNet', pair, paths['truth'])]
+    before, after = measure_results(setting, tasks, str(tmp_path), n_workers=1).records
     assert before['tre']['mean'] == pytest.approx(np.sqrt(12)) and before['tre']['n'] == 300
     assert after['tre']['max'] < 1e-5 and after['regularity']['folding'] == 0
     assert 'Deformed' in paths['fixed'] and 'DeformedDVF' in paths['truth']

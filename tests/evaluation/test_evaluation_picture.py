@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from oblique_images import IDENTITY, affine_dvf, image_of, positions, rotation
 
 from functions.evaluation import registration_picture, section_drawing
-from functions.evaluation import sections as pl
+from functions.evaluation import sections as se
 from functions.setting.errors import InputError
 
 GRIDS = {
@@ -50,14 +50,14 @@ def lungs_at(points):
 @pytest.mark.parametrize('name', sorted(GRIDS))
 def test_evaluation_picture_sections_go_through_the_lungs(name):
     image, lung = thorax(name)
-    coronal, sagittal = pl.choose_planes(image, lung, margin=6.0)
+    coronal, sagittal, _ = se.choose_sections(image, lung, margin=6.0)
     assert coronal.position == pytest.approx(6, abs=4) and sagittal.position == pytest.approx(-16, abs=5)
     assert coronal.lower[1] == sagittal.lower[1] and coronal.size[1] == sagittal.size[1]
     # Framed around the lungs, which reach from -15 to 25 mm in z and from -26 to 21 mm in x.
-    left, right, bottom, top = pl.extent(coronal)
+    left, right, bottom, top = se.extent(coronal)
     assert (left, right, bottom, top) == pytest.approx((-32, 27, -21, 31), abs=5.5)
     # From intensities alone the same sections are found.
-    found = pl.choose_planes(image, None, margin=6.0)
+    found = se.choose_sections(image, None, margin=6.0)
     assert found[0].position == pytest.approx(coronal.position, abs=5)
     assert found[1].position == pytest.approx(sagittal.position, abs=5)
 
@@ -67,9 +67,9 @@ def test_evaluation_picture_pixels_show_their_physical_position(name):
     """Superior (axial: posterior) is the last row, the patient's left (sagittal: posterior) the last column,
     on any grid."""
     image, lung = thorax(name)
-    for plane in pl.choose_views(image, lung, margin=100.0):
-        shown = pl.sample(image, plane, default=-5000.0)
-        across, up = pl.pixel_positions(plane)
+    for plane in se.choose_sections(image, lung, margin=100.0):
+        shown = se.sample(image, plane, default=-5000.0)
+        across, up = se.pixel_positions(plane)
         assert up[0] < up[-1] and across[0] < across[-1]
         points = np.zeros(shown.shape + (3,))
         points[..., plane.normal] = plane.position
@@ -81,7 +81,7 @@ def test_evaluation_picture_pixels_show_their_physical_position(name):
         assert wrong < 0.03
         for turned in (truth[::-1], truth[:, ::-1]):
             assert np.mean((dark != turned)[inside]) > max(0.05, 3 * wrong)
-    letters = [pl.orientation_letters(plane) for plane in pl.choose_views(image, lung)]
+    letters = [tuple(plane.letters) for plane in se.choose_sections(image, lung)]
     assert letters == [('R', 'L', 'S'), ('A', 'P', 'S'), ('R', 'L', 'A')]
 
 
@@ -90,11 +90,11 @@ def test_evaluation_picture_identity_sections_are_stored_voxels():
     array = np.random.RandomState(0).randint(-1000, 1000, (36, 32, 40)).astype(np.int16)
     noise = sitk.GetImageFromArray(array)
     noise.CopyInformation(image)
-    coronal, sagittal = pl.choose_planes(noise, lung, margin=100.0)
+    coronal, sagittal, _ = se.choose_sections(noise, lung, margin=100.0)
     y = noise.TransformPhysicalPointToIndex((0.0, coronal.position, 0.0))[1]
     x = noise.TransformPhysicalPointToIndex((sagittal.position, 0.0, 0.0))[0]
-    np.testing.assert_allclose(pl.sample(noise, coronal), array[:, y], atol=1e-2)
-    np.testing.assert_allclose(pl.sample(noise, sagittal), array[:, :, x], atol=1e-2)
+    np.testing.assert_allclose(se.sample(noise, coronal), array[:, y], atol=1e-2)
+    np.testing.assert_allclose(se.sample(noise, sagittal), array[:, :, x], atol=1e-2)
 
 
 @pytest.mark.parametrize('name', ['oblique', 'permuted'])
@@ -110,10 +110,10 @@ def test_evaluation_picture_fields_keep_their_physical_components(name):
     )
     still = sitk.Image(dvf.GetSize(), sitk.sitkVectorFloat32, 3)
     still.CopyInformation(dvf)
-    coronal, sagittal = pl.choose_planes(image, lung, margin=-4.0)
+    coronal, sagittal, _ = se.choose_sections(image, lung, margin=-4.0)
     for plane, expected in ((coronal, (1, 7)), (sagittal, (2, 7))):
         np.testing.assert_allclose(
-            pl.in_plane(plane, pl.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
+            se.in_plane(plane, se.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
         )
         straight = section_drawing.deformed_grid(still, plane, 4)
         for before, after in zip(straight, section_drawing.deformed_grid(dvf, plane, 4)):
@@ -127,7 +127,7 @@ def test_evaluation_picture_differences_skip_what_was_not_scanned():
     array[:, :, :10] = -2048
     cut = sitk.GetImageFromArray(array)
     cut.CopyInformation(image)
-    coronal = pl.choose_planes(image, lung, margin=100.0)[0]
+    coronal = se.choose_sections(image, lung, margin=100.0)[0]
     shown = section_drawing.differences(cut, image, coronal)
     assert np.isnan(shown[:, :10]).all()
     np.testing.assert_allclose(shown[:, 10:], 100, atol=1e-3)
@@ -160,8 +160,7 @@ def test_evaluation_picture_is_a_png_of_the_announced_size(tmp_path, name, with_
     size = registration_picture.registration_picture(
         path, image, moving, image, dvf, lung if with_landmarks else None, 'Example', landmarks
     )
-    layout = section_drawing.make_layout(pl.choose_planes(image, lung if with_landmarks else None))
-    assert size == (int(round(layout.width * section_drawing.DPI)), int(round(layout.height * section_drawing.DPI)))
+    assert min(size) > 5 * section_drawing.DPI
     assert png_size(path) == size
     assert [entry.name for entry in (tmp_path / 'new folder').iterdir()] == ['picture.png']
     shown = sitk.GetArrayFromImage(sitk.ReadImage(path)).reshape(size[1], size[0], -1)[..., :3]

@@ -10,7 +10,7 @@ from evaluation_experiment import make_cases, pairs_of, setting_in
 from functions.elastix.affine import register_affine
 from functions.elastix.programs import is_available
 from functions.evaluation import references as ref
-from functions.evaluation.measured_pairs import evaluate_tasks
+from functions.evaluation.measured_pairs import measure_results
 from functions.setting.errors import UnknownNameError
 
 QUICK = {'MaximumNumberOfIterations': 60, 'NumberOfSpatialSamples': 2000, 'FinalGridSpacingInPhysicalUnits': 16.0}
@@ -36,17 +36,17 @@ def times(folder):
 def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
     made = ref.run_references(jobs, ['affine'], n_workers=1)
     assert made.failures == [] and made.missing == []
-    task, (setting, pair) = made.tasks[0], jobs[0]
-    assert task.method == 'affine' and task.dvf is None and task.seconds > 0
-    assert sitk.ReadTransform(task.affine).GetDimension() == 3
-    record = evaluate_tasks(setting, [task], str(tmp_path), n_workers=1).records[0]
+    result, (setting, pair) = made.results[0], jobs[0]
+    assert result.method == 'affine' and result.dvf is None and result.seconds > 0
+    assert sitk.ReadTransform(result.affine).GetDimension() == 3
+    record = measure_results(setting, [result], str(tmp_path), n_workers=1).records[0]
     assert record['tre']['mean'] < record['tre_before']['mean'] and 'regularity' not in record
     folder = ref.reference_folder(setting, pair, 'affine')
     before = times(folder)
-    assert ref.run_references(jobs, ['affine'], n_workers=1).tasks == made.tasks
+    assert ref.run_references(jobs, ['affine'], n_workers=1).results == made.results
     assert times(folder) == before
     # A result that is not what was written is made again.
-    with open(task.affine, 'a') as stream:
+    with open(result.affine, 'a') as stream:
         stream.write('\n')
     ref.run_references(jobs, ['affine'], n_workers=1)
     assert times(folder) != before
@@ -56,8 +56,8 @@ def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
 def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
     made = ref.run_references(jobs, ref.check_names([]), n_workers=1, overrides=QUICK)
     assert made.failures == []
-    assert [task.method for task in made.tasks] == ['affine', 'bspline_1', 'bspline_3']
-    found = evaluate_tasks(jobs[0][0], made.tasks, str(tmp_path), n_workers=1)
+    assert [result.method for result in made.results] == ['affine', 'bspline_1', 'bspline_3']
+    found = measure_results(jobs[0][0], made.results, str(tmp_path), n_workers=1)
     records = {record['method']: record for record in found.records}
     for name in ('bspline_1', 'bspline_3'):
         assert records[name]['tre']['mean'] < 0.8 * records[name]['tre_before']['mean']
@@ -65,7 +65,7 @@ def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
         assert overlap['after']['mask']['dice'] > overlap['before']['mask']['dice']
         assert records[name]['regularity']['n'] > 1000
     # The time of a B-spline holds that of the affine it stands on.
-    assert made.tasks[1].seconds > made.tasks[0].seconds
+    assert made.results[1].seconds > made.results[0].seconds
     folder = ref.reference_folder(jobs[0][0], jobs[0][1], 'bspline_1')
     before = times(folder)
     ref.run_references(jobs, ['bspline_1'], n_workers=1, overrides=QUICK)
@@ -75,9 +75,9 @@ def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
 def test_evaluation_references_without_elastix_say_what_is_left_out(jobs, monkeypatch):
     monkeypatch.setattr(ref, 'is_available', lambda: False)
     made = ref.run_references(jobs, ['bspline_1', 'bspline_3'])
-    assert made.tasks == [] and 'bspline_1, bspline_3: elastix and transformix' in made.missing[0]
+    assert made.results == [] and 'bspline_1, bspline_3: elastix and transformix' in made.missing[0]
     made = ref.run_references(jobs, ['affine', 'bspline_3'], n_workers=1)
-    assert [task.method for task in made.tasks] == ['affine'] and len(made.missing) == 1
+    assert [result.method for result in made.results] == ['affine'] and len(made.missing) == 1
 
 
 def test_evaluation_references_failures_are_listed(jobs, monkeypatch):
@@ -89,7 +89,7 @@ def test_evaluation_references_failures_are_listed(jobs, monkeypatch):
     other = [dict(image, cn=9) for image in pair]
     again = [dict(image, type_im=k) for k, image in zip((5, 0), pair)]
     made = ref.run_references([(setting, other), (setting, again)], ['affine'], n_workers=1)
-    assert made.tasks == [] and [failure[:2] for failure in made.failures] == [
+    assert made.results == [] and [failure[:2] for failure in made.failures] == [
         ('affine', 'Phantom_4D case 9 0-5'),
         ('affine', 'Phantom_4D case 1 5-0'),
     ]

@@ -15,7 +15,7 @@ from oblique_images import IDENTITY, affine_dvf, image_of, positions
 from PIL import Image
 
 from functions.evaluation import evaluate_experiments as ev
-from functions.evaluation import html_page, provenance, registration_report, report_pictures
+from functions.evaluation import html_page, provenance, registration_report, section_drawing, sections
 from functions.evaluation.experiments import open_experiment
 from functions.evaluation.pair_record import Images, measure
 
@@ -96,7 +96,7 @@ def evaluated(tmp_path_factory):
         train(setting)
         register(setting, share)
         if name != 'half':
-            os.remove(open_experiment(setting, name).tasks[1].dvf)
+            os.remove(open_experiment(setting, name).results[1].dvf)
         experiments.append(open_experiment(setting, name))
     return experiments, ev.evaluate(experiments, n_workers=1, report=True)
 
@@ -192,7 +192,7 @@ def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp
         reader = read(path)
         compare_numbers(reader, record)
         assert words in reader.text and 'x & y' in reader.text and 'Errors before' not in reader.text
-        folded = registration_report._folded(registration_report.jacobian_determinant_of(dvf), lung)
+        folded = registration_report.folded_positions(registration_report.jacobian_determinant_of(dvf), lung)
         truth = positions(lung)[sitk.GetArrayViewFromImage(lung) != 0]
         if slope < -1:
             assert 0 < len(folded) <= 2 * registration_report.MOST_FOLDED
@@ -218,35 +218,38 @@ def test_evaluation_report_of_an_affine_registration_and_of_none(tmp_path):
         assert float(reader.numbers['tre.mean'][0][0]) == pytest.approx(0.0 if transform else 3.0)
 
 
+def cells_of(image, lung):
+    cells = section_drawing.SectionCells(sections.choose_sections(image, lung), image, lung, widest=9.9, tallest=4.6)
+    cells.single(registration_report.WIDTH)
+    return cells
+
+
 def test_evaluation_report_checkerboard_takes_every_square_from_one_image():
     image, lung = cube()
     other = image_of(sitk.GetArrayFromImage(image) * 0 + 100, image.GetSpacing(), image.GetOrigin(), IDENTITY)
-    shown = report_pictures.Views(image, lung)
-    pictures = []
-
-    def draw(v):
-        v.checkerboard(other)
-        pictures.extend(np.asarray(axes.images[0].get_array()) for axes in v.figure.axes if axes.images)
-
-    shown.png(draw)
-    for picture, plane in zip(pictures, shown.sections):
-        across, up = report_pictures.pl.pixel_positions(plane)
-        square = (np.floor(across / report_pictures.TILE) + np.floor(up / report_pictures.TILE)[:, None]) % 2 == 1
+    cells = cells_of(image, lung)
+    cells.checkerboard(0, 0, other)
+    pictures = [np.asarray(axes.images[0].get_array()) for axes in cells.figure.axes if axes.images]
+    assert len(pictures) == 3
+    for picture, section in zip(pictures, cells.sections):
+        across, up = sections.pixel_positions(section)
+        square = (np.floor(across / 20) + np.floor(up / 20)[:, None]) % 2 == 1
         np.testing.assert_allclose(picture[square], 100)
-        np.testing.assert_allclose(picture[~square], report_pictures.pl.sample(image, plane)[~square])
+        np.testing.assert_allclose(picture[~square], sections.sample(image, section)[~square])
 
 
 def test_evaluation_report_sections_have_one_scale_and_anterior_up():
     image, lung = cube()
-    shown = report_pictures.Views(image, lung)
-    data = shown.png(lambda v: v.blend(0, 0, image))
-    assert Image.open(io.BytesIO(data)).size[0] == int(report_pictures.WIDTH * report_pictures.DPI)
+    cells = cells_of(image, lung)
+    cells.blend(0, 0, image)
+    data = section_drawing.png_bytes(cells.figure)
+    assert Image.open(io.BytesIO(data)).size[0] == int(registration_report.WIDTH * section_drawing.DPI)
     scales = []
-    for axes in shown.figure.axes:
+    for axes in cells.figure.axes:
         box = axes.get_window_extent()
         scales += [box.width / abs(np.ptp(axes.get_xlim())), box.height / abs(np.ptp(axes.get_ylim()))]
     assert len(scales) == 6 and np.ptp(scales) < 1e-6 * scales[0]
-    coronal, sagittal, axial = shown.figure.axes
+    coronal, sagittal, axial = cells.figure.axes
     assert axial.get_ylim()[0] > axial.get_ylim()[1] and coronal.get_ylim()[0] < coronal.get_ylim()[1]
 
 
@@ -262,7 +265,6 @@ def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path)
             html_page.number('a.b', 0.1 + 0.2),
             html_page.number('n', 7),
             html_page.number('none', None),
-            html_page.figure(None, 'x'),
         ],
     )
     reader = read(path)
@@ -276,7 +278,6 @@ def test_evaluation_report_without_training_says_what_it_knows(evaluated, tmp_pa
     setting = dict(experiment.setting, log_root_folder=str(tmp_path) + '/')
     bare = provenance.experiment_source(experiment._replace(setting=setting))
     assert bare.curves == [] and bare.texts == [] and ('experiment', 'half') in bare.facts
-    known = provenance.result_source(None, experiment.tasks[0])
-    assert ('result', experiment.tasks[0].dvf) in known.facts and 'registration.json' in known.texts[0][0]
-    assert report_pictures.curves_png([{'kind': 'train', 'iteration': 3}]) is None
+    known = provenance.result_source(None, experiment.results[0])
+    assert ('result', experiment.results[0].dvf) in known.facts and 'registration.json' in known.texts[0][0]
     assert pairs_of(setting) == experiment.pairs
