@@ -122,19 +122,18 @@ def _where(outside):
 
 
 def wanted_per_class(samples_per_image, n_images, n_classes):
-    """round(samples * images / classes), half to even: the nominal number of samples of every class of a
-    chunk.
+    """Nominal number of samples of every class of a chunk: round(samples * images / classes), half to even, but at
+    least one.
     """
-    return int(round(samples_per_image * n_images / n_classes))
+    return max(1, int(round(samples_per_image * n_images / n_classes))) if n_images else 0
 
 
 def lead_in_share(samples_per_image, image, n_classes):
-    """How many samples of every class image number ``image`` of a lead-in owes; the images of a chunk
-    together owe the nominal numbers of :func:`wanted_per_class`.
+    """Samples of every class due from image number ``image`` of a lead-in; those of a chunk sum to
+    :func:`wanted_per_class`.
     """
-    return wanted_per_class(samples_per_image, image + 1, n_classes) - wanted_per_class(
-        samples_per_image, image, n_classes
-    )
+    after, before = (wanted_per_class(samples_per_image, n, n_classes) for n in (image + 1, image))
+    return after - before
 
 
 def share_out(wanted, available, compensate):

@@ -8,6 +8,7 @@
 import collections
 import copy
 import itertools
+import math
 import numbers
 
 from functions.setting.errors import InputError
@@ -23,7 +24,7 @@ Key = collections.namedtuple('Key', 'name kind default meaning')
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_whole(value):

@@ -9,8 +9,6 @@ from reading_fakes import make_item
 
 from functions.reading.chunk_image import Images
 from functions.reading.image_items import image_size_from_header
-from functions.reading.reader_options import read_options
-from functions.setting import schema
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 
@@ -115,15 +113,3 @@ def test_index_files_on_request(setting):
     assert np.array_equal(np.load(address), rows)
     with pytest.raises(FileNotFoundError):
         np.load(address.replace('exp0', 'exp2'))
-
-
-def test_the_reader_asks_for_known_settings_only(setting):
-    asked = set()
-
-    class Recorder(dict):
-        def get(self, key, default=None):
-            asked.add(key)
-            return dict.get(self, key, default)
-
-    read_options(Recorder(setting), 'Training')
-    assert 'CompensateShortClasses' in asked and asked <= set(schema.KEYS)

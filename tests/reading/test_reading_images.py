@@ -231,6 +231,14 @@ def test_settings_are_refused_together():
         read_options(setting, 'Training')
     for word in ('Ry', 'ClassBalanced', 'FullImage', 'ClassRule', 'BatchSize'):
         assert word in str(caught.value)
+    misspelt = a_setting(Margn=3, NetworkTraining={'SamplePerImage': 8})
+    del misspelt['NetworkTraining']['SamplesPerImage']
+    with pytest.raises(InputError, match="Margn is.*mean 'Margin'.*SamplePerImage is.*mean 'SamplesPerImage'.*missing"):
+        read_options(misspelt, 'Training')
+    with pytest.raises(InputError, match='R is missing.*'):
+        read_options({'stage': 4, 'NetworkTraining': a_setting()['NetworkTraining']}, 'Training')
+    with pytest.raises(InputError, match='LungWeight is inf'):
+        read_options(a_setting(NetworkTraining={'LungWeight': float('inf')}), 'Training')
     with pytest.raises(InputError, match='smaller than Ry'):
         read_options(a_setting(R=1), 'Training')
     with pytest.raises(UnknownNameError):

@@ -219,6 +219,12 @@ def test_validation_covers_all_chunks_and_every_pass_is_the_same():
     assert all(same_batch(a, b) for a, b in zip(first, validation_batches(a_setting(), im_infos(5), make_item)))
 
 
+def test_a_short_last_chunk_of_validation_is_never_without_samples():
+    setting = a_setting(ClassBalanced=[2, 4, 7], NetworkValidation={'SamplesPerImage': 1})
+    batches = list(ValidationSet(setting, im_infos(3), make_item=make_item).batches())
+    assert [(batch.chunk, len(batch.items)) for batch in batches] == [(0, 3), (1, 3)]
+
+
 def test_validation_of_one_chunk_is_read_once_and_may_be_left_early():
     made = []
 

@@ -147,6 +147,12 @@ def test_nominal_number_is_rounded_half_to_even():
     assert sampling.wanted_per_class(7, 1, 2) == 4
 
 
+def test_rounding_never_leaves_a_chunk_without_samples():
+    assert sampling.wanted_per_class(1, 1, 2) == sampling.wanted_per_class(1, 1, 3) == 1
+    shares = [sampling.lead_in_share(1, image, 3) for image in range(6)]
+    assert shares[0] == 1 and min(shares) >= 0 and sum(shares) == sampling.wanted_per_class(1, 6, 3) == 2
+
+
 def test_a_short_band_is_reported(caplog):
     with caplog.at_level(logging.INFO):
         sampling.report_classes([4, 9], 9, [2, 7], 'chunk 3')
