@@ -233,7 +233,7 @@ def test_settings_are_refused_together():
         assert word in str(caught.value)
     misspelt = a_setting(Margn=3, NetworkTraining={'SamplePerImage': 8})
     del misspelt['NetworkTraining']['SamplesPerImage']
-    with pytest.raises(InputError, match="Margn is.*mean 'Margin'.*SamplePerImage is.*mean 'SamplesPerImage'.*missing"):
+    with pytest.raises(InputError, match="SamplePerImage is.*'SamplesPerImage'.*Margn is.*'Margin'.*missing"):
         read_options(misspelt, 'Training')
     with pytest.raises(InputError, match='R is missing.*'):
         read_options({'stage': 4, 'NetworkTraining': a_setting()['NetworkTraining']}, 'Training')
