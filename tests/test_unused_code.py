@@ -36,18 +36,6 @@ functions.elastix.transformix.transform_image
 functions.elastix.transformix.transform_mask
 functions.elastix.transformix.transform_points
 
-functions.evaluation.html_page.is_number
-functions.evaluation.html_page.paragraph(kind)
-functions.evaluation.landmark_check.before_registration(images)
-functions.evaluation.landmark_check.before_registration(tolerance)
-functions.evaluation.measured_pairs.failure_table
-functions.evaluation.pair_landmarks.read_landmarks(check_inside)
-functions.evaluation.pair_landmarks.read_landmarks(exact)
-functions.evaluation.pair_landmarks.synthetic_landmarks(number)
-functions.evaluation.sections._air_in_body(step)
-functions.evaluation.sections._most_frequent(width)
-functions.evaluation.sections.choose_planes(margin)
-functions.evaluation.text_table.mean_std(digits)
 
 functions.image.claim.claim(deadline_s)
 functions.image.dvf.compose(threads)

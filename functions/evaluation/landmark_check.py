@@ -16,13 +16,14 @@ import collections
 import numpy as np
 from scipy import ndimage
 
-from functions.evaluation.measured_pairs import image_path, in_parallel
+from functions.evaluation.measured_pairs import in_parallel
 from functions.evaluation.pair_landmarks import read_landmarks, source_geometry
 from functions.evaluation.text_table import format_table
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask
 from functions.image.volume_io import array_view, read_image
 from functions.measure import tre
+from functions.setting.addresses import pair_image_address
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
@@ -110,7 +111,7 @@ def _check(setting, pair):
     try:
         grid = source_geometry(setting, pair[0])
     except MissingFileError:  # nothing was counted in voxels
-        grid = Geometry.of(read_image(image_path(setting, 'Im', pair, 0)))
+        grid = Geometry.of(read_image(pair_image_address(setting, 'Im', pair, 0)))
     readings = other_readings(grid)
     if expected is not None and abs(row.tre - expected) > TOLERANCE:
         problem = (
@@ -170,8 +171,8 @@ def _compare_with_images(setting, pair, points, row, readings):
         return row._replace(note='; '.join(filter(None, [row.note, text])))
 
     try:
-        images = [read_image(image_path(setting, 'Im', pair, k)) for k in (0, 1)]
-        lungs = [read_mask(image_path(setting, 'Lung', pair, k)) for k in (0, 1)]
+        images = [read_image(pair_image_address(setting, 'Im', pair, k)) for k in (0, 1)]
+        lungs = [read_mask(pair_image_address(setting, 'Lung', pair, k)) for k in (0, 1)]
     except MissingFileError as error:
         return noted(f'not compared: {error}')
     row = row._replace(inside=_percent_inside(points, lungs))

@@ -16,7 +16,7 @@ from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
 from functions.image.transforms import as_affine, read_transform
 from functions.image.volume_io import read_image
-from functions.setting import setting_utils as su
+from functions.setting.addresses import pair_image_address
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 
@@ -29,8 +29,6 @@ Result.__new__.__defaults__ = (None, None, None, None)
 #: records: list in the order of the results; failures: list of (method, name of the pair, what happened); made:
 #: how many had to be measured now.
 Measured = collections.namedtuple('Measured', 'records failures made')
-
-_SYNTHETIC_KEYS = ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth', 'deformed_im_ext')
 
 
 def measure_results(setting, results, folder, protocol='dirlab', n_workers=None):
@@ -132,18 +130,7 @@ def input_paths(setting, pair):
     wanted = {'fixed': ('Im', 0), 'moving': ('Im', 1), 'fixed_lung': ('Lung', 0), 'moving_lung': ('Lung', 1)}
     if 'dsmooth' in pair[0]:
         wanted['truth'] = ('DVF', 0)
-    return {name: image_path(setting, what, pair, position) for name, (what, position) in wanted.items()}
-
-
-def image_path(setting, what, pair, position):
-    """Path of 'Im', 'Lung', 'Torso' (of a synthetic pair's fixed image also 'DVF') of the fixed (0) or the
-    moving (1) image of a pair, at 1 mm."""
-    keys, prefix = _SYNTHETIC_KEYS[:3], 'Original'
-    if 'dsmooth' in pair[0]:
-        # The moving image of a synthetic pair is the one that was deformed: an original, or made from one.
-        keys, prefix = _SYNTHETIC_KEYS, '' if position else 'Deformed'
-    known = {key: pair[position][key] for key in keys if key in pair[position]}
-    return su.address_generator(setting, prefix + what, stage=1, **known)
+    return {name: pair_image_address(setting, what, pair, position) for name, (what, position) in wanted.items()}
 
 
 def stamp(path):

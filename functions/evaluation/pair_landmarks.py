@@ -35,6 +35,7 @@ _FORMATS = {
     'LandmarkIndex_tr': 'elastix_index',
     'LandmarkIndex': 'dirlab',
 }
+_SYNTHETIC = 300  # landmarks of a synthetic pair
 _ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
 
 
@@ -53,13 +54,13 @@ def find_landmarks(setting, pair, true_dvf=None, lung=None):
         return None, str(error)
 
 
-def read_landmarks(setting, pair, exact=True):
+def read_landmarks(setting, pair):
     """Landmarks of both images of a pair, row k of one corresponding to row k of the other.
 
+    Data sets that know the exact positions have them at `LandmarkPointExact`; of others the first of
+    `LandmarkPoint_tr`, `LandmarkIndex_tr` and `LandmarkIndex` is read that exists for both images.
+
     :param pair: [fixed, moving], dictionaries with `data`, `cn` and `type_im`.
-    :param exact: use the full-precision positions of data sets that have them; False uses what DIR-Lab's
-        format offers: `LandmarkPoint_tr`, `LandmarkIndex_tr` or `LandmarkIndex`, the first that exists for
-        both images, as other data sets do.
     :return: (fixed_points, moving_points), each float64 (n, 3) in mm, x y z.
     :raises MissingFileError: no landmarks, or no image, at the addresses of the data set.
     :raises InputError: a file that is not points, counts that differ, or points outside their image.
@@ -68,7 +69,7 @@ def read_landmarks(setting, pair, exact=True):
         raise InputError(f'A pair is [fixed, moving]; got {len(pair)} images.')
     # First of all, so that an unknown data set, type or case is reported as what it is.
     image_paths = [_address(setting, 'OriginalIm', im_info) for im_info in pair]
-    request, paths = _find(setting, pair, exact)
+    request, paths = _find(setting, pair)
     points = []
     for path, im_info in zip(paths, pair):
         grid = None if _FORMATS[request] == 'elastix_point' else source_geometry(setting, im_info)
@@ -134,18 +135,18 @@ def source_geometry(setting, im_info):
     raise MissingFileError(f'Landmarks given as voxel numbers need the image they were marked on: {where}.')
 
 
-def synthetic_landmarks(true_dvf, lung, number=300):
+def synthetic_landmarks(true_dvf, lung):
     """Points inside the lung of a synthetic pair, with where its true DVF puts them.
 
     :param true_dvf: displacement image, mm, fixed to moving.
     :param lung: mask on the fixed grid.
-    :param number: how many points; voxel centres drawn without replacement, the same ones at every call.
-    :return: fixed_points, moving_points (n, 3) mm.
+    :return: fixed_points, moving_points (n, 3) mm: at most 300 voxel centres drawn without replacement, the same
+        ones at every call.
     """
     inside = np.argwhere(array_view(lung) != 0)
     if len(inside) == 0:
         raise InputError('The lung mask is empty; there is no place for landmarks.')
-    chosen = np.sort(random_state('synthetic landmarks').permutation(len(inside))[:number])
+    chosen = np.sort(random_state('synthetic landmarks').permutation(len(inside))[:_SYNTHETIC])
     fixed_points = Geometry.of(lung).index_to_world(inside[chosen, ::-1])
     return fixed_points, transform_points(fixed_points, true_dvf)
 
@@ -163,14 +164,13 @@ def _paths(setting, request, pair):
         return []
 
 
-def _find(setting, pair, exact):
+def _find(setting, pair):
     """The request that will be read, with its two paths."""
-    paths = _paths(setting, 'LandmarkPointExact', pair) if exact else []
+    paths = _paths(setting, 'LandmarkPointExact', pair)
     if paths:
         missing = ' and '.join(path for path in paths if not os.path.isfile(path))
         if missing:
-            advice = 'make the data set again, or ask for the rounded ones'
-            raise MissingFileError(f'The exact landmarks {missing} do not exist; {advice}.')
+            raise MissingFileError(f'The exact landmarks {missing} do not exist; make the data set again.')
         return 'LandmarkPointExact', paths
     tried = []
     for request in _ROUNDED:

@@ -19,7 +19,7 @@ import time
 from functions.elastix import registration as by_elastix
 from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.measured_pairs import Result, image_path, in_parallel, stamp
+from functions.evaluation.measured_pairs import Result, in_parallel, stamp
 from functions.evaluation.pair_record import pair_name
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
@@ -27,6 +27,7 @@ from functions.image.resample import warp
 from functions.image.transforms import read_transform, write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.setting import setting_utils as su
+from functions.setting.addresses import pair_image_address
 from functions.setting.atomic import read_json, write_json
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import RegNetError, unknown_name
@@ -53,13 +54,12 @@ def check_names(names):
     return [] if names is None else list(names or METHODS)
 
 
-def run_references(jobs, names, n_workers=None, overrides=None):
+def run_references(jobs, names, n_workers=None):
     """Run classical registrations, several pairs at a time.
 
     :param jobs: list of (setting, pair).
     :param names: of :data:`METHODS`. Those that need elastix are left out where it is not installed.
     :param n_workers: pairs at a time, which share the processors; None: one for every four processors.
-    :param overrides: parameters of elastix put in place of the files' ones.
     :return: :class:`References`.
     :raises UnknownNameError: another name.
     """
@@ -76,7 +76,7 @@ def run_references(jobs, names, n_workers=None, overrides=None):
     processors = os.cpu_count() or 1
     n_workers = max(1, min(processors // 4 if n_workers is None else int(n_workers), len(jobs)))
     threads = max(1, processors // n_workers)
-    jobs = [(setting, pair, names, threads, overrides) for setting, pair in jobs]
+    jobs = [(setting, pair, names, threads) for setting, pair in jobs]
     found = in_parallel(_references_of, jobs, n_workers, 'References') if names and jobs else []
     failures = [failure for _, failed in found for failure in failed]
     for failure in failures:
@@ -97,12 +97,12 @@ def reference_folder(setting, pair, name):
     return folder
 
 
-def _references_of(setting, pair, names, threads, overrides):
+def _references_of(setting, pair, names, threads):
     """(results, failures) of one pair, in a worker."""
     results, failures = [], []
     for name in names:
         try:
-            results.append(_reference(setting, pair, name, threads, overrides))
+            results.append(_reference(setting, pair, name, threads))
         except RegNetError as error:
             failures.append((name, pair_name(pair), str(error)))
         except Exception as error:
@@ -111,16 +111,15 @@ def _references_of(setting, pair, names, threads, overrides):
     return results, failures
 
 
-def _reference(setting, pair, name, threads, overrides):
+def _reference(setting, pair, name, threads):
     """The :class:`Result` of a classical registration, made now unless it is done."""
     folder = reference_folder(setting, pair, name)
-    before = None if METHODS[name] is None else _reference(setting, pair, 'affine', threads, overrides)
+    before = None if METHODS[name] is None else _reference(setting, pair, 'affine', threads)
     mask = 'Torso' if before is None else 'Lung'
-    inputs = [image_path(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
+    inputs = [pair_image_address(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {
         'files': [stamp(path) for path in inputs],
-        'overrides': overrides,
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,
         'affine': None if before is None else voxel_checksum(before.affine),
@@ -142,7 +141,7 @@ def _reference(setting, pair, name, threads, overrides):
             method, seconds = result.method, time.time() - start
         else:
             given = {'affine': read_transform(before.affine), 'resolutions': METHODS[name]}
-            dvf = by_elastix.bspline(fixed, moving, overrides=overrides, **given, **keywords)
+            dvf = by_elastix.bspline(fixed, moving, **given, **keywords)
             write_image(dvf, outputs['dvf'])
             default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
             write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])

@@ -24,7 +24,10 @@ Section = namedtuple('Section', 'name letters normal horizontal vertical positio
 
 # name, letters, normal, horizontal, vertical
 _KINDS = (('coronal', 'RLS', 1, 0, 2), ('sagittal', 'APS', 0, 1, 2), ('axial', 'RLA', 2, 0, 1))
+MARGIN = 25.0  # mm shown around the lungs
 _MOST_PIXELS = 640
+_COARSE = 4.0  # mm: voxels in which lungs are looked for without a mask
+_WIDTH = 6.0  # mm: Gaussian through which their densest place is found; the teeth of the voxel grid vanish
 
 
 def extent(section):
@@ -54,12 +57,11 @@ def sample(image, section, default=0.0):
     return np.take(_resampled(_cropped(image, grid), grid, default), 0, axis=2 - section.normal)
 
 
-def choose_sections(fixed, lung=None, margin=25.0):
+def choose_sections(fixed, lung=None):
     """A coronal, a sagittal and an axial section through the largest lung areas, framed around the lungs.
 
     :param lung: mask image of any geometry; None: air inside the body of ``fixed`` (HU), or the whole image
         where there is none.
-    :param margin: mm shown around the lungs.
     :return: [coronal, sagittal, axial], of one step; the first two share their vertical range.
     :raises InputError: an empty mask.
     """
@@ -69,8 +71,8 @@ def choose_sections(fixed, lung=None, margin=25.0):
         centre = (lower + upper) / 2
     else:
         centre = np.array([_most_frequent(points[:, axis]) for axis in range(3)])
-        lower = np.maximum(lower, points.min(axis=0) - margin)
-        upper = np.minimum(upper, points.max(axis=0) + margin)
+        lower = np.maximum(lower, points.min(axis=0) - MARGIN)
+        upper = np.minimum(upper, points.max(axis=0) + MARGIN)
         if np.any(upper < lower):
             raise InputError('The lung mask lies outside the fixed image.')
     step = float(max(min(fixed.GetSpacing()), np.max(upper - lower) / _MOST_PIXELS))
@@ -136,14 +138,14 @@ def _lung_points(fixed, lung):
     return Geometry.of(image).index_to_world(np.column_stack([x, y, z]))
 
 
-def _air_in_body(image, step=4.0):
+def _air_in_body(image):
     """Coarse lungs without a mask: (boolean [z, y, x], geometry along the patient's axes).
 
     Air that the largest piece of tissue encloses in its axial slice; table and pillows are other pieces.
     """
     lower, upper = _bounds(image)
-    size = [int(n) for n in np.maximum(np.ceil((upper - lower) / step), 1)]
-    coarse = Geometry.identity(size, [step] * 3, lower + step / 2)
+    size = [int(n) for n in np.maximum(np.ceil((upper - lower) / _COARSE), 1)]
+    coarse = Geometry.identity(size, [_COARSE] * 3, lower + _COARSE / 2)
     array = _resampled(image, coarse, -2048.0)
     pieces, count = ndimage.label(array > -300)
     if count == 0:
@@ -153,9 +155,9 @@ def _air_in_body(image, step=4.0):
     return filled & (array < -550), coarse
 
 
-def _most_frequent(values, width=6.0):
-    """Where values (mm) are densest, through a Gaussian of ``width`` mm: the teeth of the voxel grid vanish."""
+def _most_frequent(values):
+    """Where values (mm) are densest."""
     edges = np.arange(values.min() - 0.5, values.max() + 1.5)
     count = np.histogram(values, bins=edges)[0].astype(np.float64)
-    best = int(np.argmax(ndimage.gaussian_filter1d(count, width, mode='constant')))
+    best = int(np.argmax(ndimage.gaussian_filter1d(count, _WIDTH, mode='constant')))
     return 0.5 * (edges[best] + edges[best + 1])

@@ -64,9 +64,9 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
     return ''.join('| {} |\n'.format(' | '.join(line)) for line in lines)
 
 
-def mean_std(mean, std, digits=2):
-    """`mean ± std` with a fixed number of decimals."""
-    return f'{mean:.{digits}f} ± {std:.{digits}f}'
+def mean_std(mean, std):
+    """`mean ± std` with two decimals."""
+    return f'{mean:.2f} ± {std:.2f}'
 
 
 def _escaped(text, style):

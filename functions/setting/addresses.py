@@ -96,6 +96,20 @@ def address_generator(
     return pattern.format_map(arguments)
 
 
+def pair_image_address(setting, what, pair, position):
+    """Address of 'Im', 'Lung', 'Torso' (of a synthetic pair's fixed image also 'DVF') at 1 mm.
+
+    :param pair: [fixed, moving], dictionaries with data, cn, type_im; those of a synthetic pair also have dsmooth.
+    :param position: 0 for the fixed, 1 for the moving image.
+    """
+    keys, prefix = ['data', 'cn', 'type_im'], 'Original'
+    if 'dsmooth' in pair[0]:
+        # The moving image of a synthetic pair is the one that was deformed: an original, or made from one.
+        keys, prefix = keys + ['deform_exp', 'dsmooth', 'deformed_im_ext'], '' if position else 'Deformed'
+    known = {key: pair[position][key] for key in keys if key in pair[position]}
+    return address_generator(setting, prefix + what, stage=1, **known)
+
+
 def result_address(setting, request, pair, step, stage=0):
     """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in
     a folder of their own, named by its dsmooth."""

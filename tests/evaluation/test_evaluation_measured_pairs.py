@@ -1,4 +1,4 @@
-"""Many pairs: right numbers, taken up again, and failures listed."""
+"""Many pairs: correct numbers, resumed, and failures listed."""
 
 import os
 

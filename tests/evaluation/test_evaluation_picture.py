@@ -48,26 +48,28 @@ def lungs_at(points):
 
 
 @pytest.mark.parametrize('name', sorted(GRIDS))
-def test_evaluation_picture_sections_go_through_the_lungs(name):
+def test_evaluation_picture_sections_go_through_the_lungs(name, monkeypatch):
+    monkeypatch.setattr(se, 'MARGIN', 6.0)
     image, lung = thorax(name)
-    coronal, sagittal, _ = se.choose_sections(image, lung, margin=6.0)
+    coronal, sagittal, _ = se.choose_sections(image, lung)
     assert coronal.position == pytest.approx(6, abs=4) and sagittal.position == pytest.approx(-16, abs=5)
     assert coronal.lower[1] == sagittal.lower[1] and coronal.size[1] == sagittal.size[1]
     # Framed around the lungs, which reach from -15 to 25 mm in z and from -26 to 21 mm in x.
     left, right, bottom, top = se.extent(coronal)
     assert (left, right, bottom, top) == pytest.approx((-32, 27, -21, 31), abs=5.5)
     # From intensities alone the same sections are found.
-    found = se.choose_sections(image, None, margin=6.0)
+    found = se.choose_sections(image, None)
     assert found[0].position == pytest.approx(coronal.position, abs=5)
     assert found[1].position == pytest.approx(sagittal.position, abs=5)
 
 
 @pytest.mark.parametrize('name', sorted(GRIDS))
-def test_evaluation_picture_pixels_show_their_physical_position(name):
+def test_evaluation_picture_pixels_show_their_physical_position(name, monkeypatch):
     """Superior (axial: posterior) is the last row, the patient's left (sagittal: posterior) the last column,
     on any grid."""
+    monkeypatch.setattr(se, 'MARGIN', 100.0)
     image, lung = thorax(name)
-    for plane in se.choose_sections(image, lung, margin=100.0):
+    for plane in se.choose_sections(image, lung):
         shown = se.sample(image, plane, default=-5000.0)
         across, up = se.pixel_positions(plane)
         assert up[0] < up[-1] and across[0] < across[-1]
@@ -85,12 +87,13 @@ def test_evaluation_picture_pixels_show_their_physical_position(name):
     assert letters == [('R', 'L', 'S'), ('A', 'P', 'S'), ('R', 'L', 'A')]
 
 
-def test_evaluation_picture_identity_sections_are_stored_voxels():
+def test_evaluation_picture_identity_sections_are_stored_voxels(monkeypatch):
+    monkeypatch.setattr(se, 'MARGIN', 100.0)
     image, lung = thorax('identity')
     array = np.random.RandomState(0).randint(-1000, 1000, (36, 32, 40)).astype(np.int16)
     noise = sitk.GetImageFromArray(array)
     noise.CopyInformation(image)
-    coronal, sagittal, _ = se.choose_sections(noise, lung, margin=100.0)
+    coronal, sagittal, _ = se.choose_sections(noise, lung)
     y = noise.TransformPhysicalPointToIndex((0.0, coronal.position, 0.0))[1]
     x = noise.TransformPhysicalPointToIndex((sagittal.position, 0.0, 0.0))[0]
     np.testing.assert_allclose(se.sample(noise, coronal), array[:, y], atol=1e-2)
@@ -98,7 +101,8 @@ def test_evaluation_picture_identity_sections_are_stored_voxels():
 
 
 @pytest.mark.parametrize('name', ['oblique', 'permuted'])
-def test_evaluation_picture_fields_keep_their_physical_components(name):
+def test_evaluation_picture_fields_keep_their_physical_components(name, monkeypatch):
+    monkeypatch.setattr(se, 'MARGIN', -4.0)
     image, lung = thorax(name)
     dvf = affine_dvf(
         image.GetSize(),
@@ -110,7 +114,7 @@ def test_evaluation_picture_fields_keep_their_physical_components(name):
     )
     still = sitk.Image(dvf.GetSize(), sitk.sitkVectorFloat32, 3)
     still.CopyInformation(dvf)
-    coronal, sagittal, _ = se.choose_sections(image, lung, margin=-4.0)
+    coronal, sagittal, _ = se.choose_sections(image, lung)
     for plane, expected in ((coronal, (1, 7)), (sagittal, (2, 7))):
         np.testing.assert_allclose(
             se.in_plane(plane, se.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
@@ -120,14 +124,15 @@ def test_evaluation_picture_fields_keep_their_physical_components(name):
             np.testing.assert_allclose(after - before, np.broadcast_to(expected, before.shape), atol=1e-4)
 
 
-def test_evaluation_picture_differences_skip_what_was_not_scanned():
+def test_evaluation_picture_differences_skip_what_was_not_scanned(monkeypatch):
+    monkeypatch.setattr(se, 'MARGIN', 100.0)
     image, lung = thorax('identity')
     brighter = sitk.Cast(image + 100, sitk.sitkInt16)
     array = sitk.GetArrayFromImage(brighter)
     array[:, :, :10] = -2048
     cut = sitk.GetImageFromArray(array)
     cut.CopyInformation(image)
-    coronal = se.choose_sections(image, lung, margin=100.0)[0]
+    coronal = se.choose_sections(image, lung)[0]
     shown = section_drawing.differences(cut, image, coronal)
     assert np.isnan(shown[:, :10]).all()
     np.testing.assert_allclose(shown[:, 10:], 100, atol=1e-3)

@@ -8,12 +8,13 @@ import SimpleITK as sitk
 from evaluation_experiment import make_cases, pairs_of, setting_in
 
 from functions.elastix.affine import register_affine
+from functions.elastix.parameter_files import read_parameters, write_parameters
 from functions.elastix.programs import is_available
 from functions.evaluation import references as ref
 from functions.evaluation.measured_pairs import measure_results
 from functions.setting.errors import UnknownNameError
 
-QUICK = {'MaximumNumberOfIterations': 60, 'NumberOfSpatialSamples': 2000, 'FinalGridSpacingInPhysicalUnits': 16.0}
+QUICK = {'MaximumNumberOfIterations': [60], 'NumberOfSpatialSamples': [2000], 'FinalGridSpacingInPhysicalUnits': [16.0]}
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +54,15 @@ def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
 
 
 @pytest.mark.skipif(not is_available(), reason='elastix is not installed')
-def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
-    made = ref.run_references(jobs, ref.check_names([]), n_workers=1, overrides=QUICK)
+def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path, monkeypatch):
+    for resolutions, path in ref.by_elastix.BSPLINE_FILES.items():
+        quick = str(tmp_path / f'{resolutions}.txt')
+        write_parameters(quick, dict(read_parameters(path), **QUICK))
+        monkeypatch.setitem(ref.by_elastix.BSPLINE_FILES, resolutions, quick)
+    made = ref.run_references(jobs, ref.check_names([]), n_workers=1)
     assert made.failures == []
     assert [result.method for result in made.results] == ['affine', 'bspline_1', 'bspline_3']
-    found = measure_results(jobs[0][0], made.results, str(tmp_path), n_workers=1)
+    found = measure_results(jobs[0][0], made.results, str(tmp_path / 'records'), n_workers=1)
     records = {record['method']: record for record in found.records}
     for name in ('bspline_1', 'bspline_3'):
         assert records[name]['tre']['mean'] < 0.8 * records[name]['tre_before']['mean']
@@ -68,7 +73,7 @@ def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path):
     assert made.results[1].seconds > made.results[0].seconds
     folder = ref.reference_folder(jobs[0][0], jobs[0][1], 'bspline_1')
     before = times(folder)
-    ref.run_references(jobs, ['bspline_1'], n_workers=1, overrides=QUICK)
+    ref.run_references(jobs, ['bspline_1'], n_workers=1)
     assert times(folder) == before
 
 
