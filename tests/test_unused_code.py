@@ -20,8 +20,8 @@ functions.artificial_generation.dilation.one_sided(radius)
 functions.artificial_generation.figure_page._scale_bar(length)
 functions.artificial_generation.figures.draw(show)
 functions.artificial_generation.figures.mixed_frequency_steps(component)
-functions.artificial_generation.item.item_name
-functions.artificial_generation.item.make_item
+functions.artificial_generation.training_item.item_name
+functions.artificial_generation.training_item.make_item
 
 functions.elastix.programs.elastix_version(program_folder)
 functions.elastix.programs.is_available(program_folder)

@@ -12,9 +12,9 @@ import time
 import traceback
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.identity import Identity
-from functions.artificial_generation.item import produce
-from functions.artificial_generation.staging import original_volumes
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.original_images import load_original
+from functions.artificial_generation.training_item import produce
 from functions.artificial_generation.workers import default_workers, run_tasks
 from functions.image.claim import claim
 from functions.setting.errors import DiskError, InputError, RegNetError
@@ -62,7 +62,7 @@ def generate_batch(
     start = time.time()
     items = take_part(list_items(setting, train_modes, stage), part)
     if n_workers is None:
-        n_workers = default_workers([Identity(setting, im_info) for im_info in items])
+        n_workers = default_workers([ItemSpecification(setting, im_info) for im_info in items])
     collected = {'made': [], 'remade': [], 'skipped': [], 'failed': [], 'claimed': []}
     show = setting.get('verbose', True)
     originals = _distinct_originals(setting, items)
@@ -74,11 +74,11 @@ def generate_batch(
     for description in ('Artificial generation', 'Items of other processes'):
         tasks = [(make_one, (setting, im_info, verify)) for im_info in waiting]
         for number, outcome in run_tasks(tasks, n_workers, description, show):
-            _collect(collected, Identity(setting, waiting[number]).name, waiting[number], outcome)
+            _collect(collected, ItemSpecification(setting, waiting[number]).name, waiting[number], outcome)
         waiting, collected['claimed'] = collected['claimed'], []
         if not waiting:
             break
-    left = [Identity(setting, im_info).name for im_info in waiting]
+    left = [ItemSpecification(setting, im_info).name for im_info in waiting]
     return BatchReport(
         left=left,
         seconds=time.time() - start,
@@ -92,7 +92,7 @@ def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
     items = collections.OrderedDict()
     for train_mode in train_modes:
         for im_info in get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', stage=stage):
-            items.setdefault(item_files.manifest_path(Identity(setting, im_info)), im_info)
+            items.setdefault(item_files.manifest_path(ItemSpecification(setting, im_info)), im_info)
     return list(items.values())
 
 
@@ -116,7 +116,7 @@ def take_part(items, part):
 def make_original(setting, im_info):
     """Worker's task: down-sampled originals of an image. Returns (status, reason)."""
     try:
-        original_volumes(Identity(setting, im_info))
+        load_original(ItemSpecification(setting, im_info))
     except Exception as error:  # the items of this image will report it
         return _failure(error)
     return 'made', ''
@@ -128,10 +128,10 @@ def make_one(setting, im_info, verify=False):
     :return: (status, reason); status is made, remade, skipped, claimed, failed or disk.
     """
     try:
-        identity = Identity(setting, im_info)
-        lock = _lock_path(identity)
-        if item_files.check_item(identity, verify)[0]:
-            _tidy(identity, lock)
+        spec = ItemSpecification(setting, im_info)
+        lock = _lock_path(spec)
+        if item_files.check_item(spec, verify)[0]:
+            _tidy(spec, lock)
             return 'skipped', ''
         with claim(lock) as ours:
             if not ours:
@@ -144,14 +144,14 @@ def make_one(setting, im_info, verify=False):
     return ('made', '') if reason == 'no manifest' else ('remade', reason)
 
 
-def _lock_path(identity):
-    folder, name = os.path.split(item_files.manifest_path(identity))
+def _lock_path(spec):
+    folder, name = os.path.split(item_files.manifest_path(spec))
     return os.path.join(folder, '.' + name[: -len('.json')] + '.lock')
 
 
-def _tidy(identity, lock):
+def _tidy(spec, lock):
     """Remove what a process that was killed just after finishing an item left behind."""
-    item_files.sweep(identity)
+    item_files.sweep(spec)
     if os.path.exists(lock):
         with claim(lock):
             pass
@@ -186,7 +186,7 @@ def _distinct_originals(setting, items):
     """One im_info per down-sampled or padded original."""
     distinct = collections.OrderedDict()
     for im_info in items:
-        identity = Identity(setting, im_info)
-        if identity.stage > 1 or identity.padto is not None:
-            distinct.setdefault(identity.address('OriginalIm'), im_info)
+        spec = ItemSpecification(setting, im_info)
+        if spec.stage > 1 or spec.padto is not None:
+            distinct.setdefault(spec.address('OriginalIm'), im_info)
     return list(distinct.values())

@@ -1,8 +1,8 @@
 """The deformation categories by name. A new one is a module with a ``field`` function and one line here.
 
-``field(shape_zyx, spacing, rng, options, context)`` returns the DVF, float32 [z, y, x, 3], components (x, y,
+``field(shape_zyx, spacing, rng, options, inputs)`` returns the DVF, float32 [z, y, x, 3], components (x, y,
 z) in mm; ``options`` are the settings of the deformation experiment with ``deform_number``, ``stage`` and
-``dvf_pad`` added, ``context`` a :class:`functions.artificial_generation.context.Context`, ``rng`` a
+``dvf_pad`` added, ``inputs`` a :class:`functions.artificial_generation.category_inputs.CategoryInputs`, ``rng`` a
 ``numpy.random.RandomState``.
 """
 

@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.context import Context
+from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.deformed_image import make_deformed
+from functions.artificial_generation.displacement_limits import normalise
 from functions.artificial_generation.figure_page import (
     GRID_STEP,
     Page,
@@ -33,11 +35,9 @@ from functions.artificial_generation.figure_page import (
     plain_axes,
     whole_mm,
 )
-from functions.artificial_generation.identity import Identity
-from functions.artificial_generation.limits import normalise
-from functions.artificial_generation.making import make_deformed
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.original_images import clear_cache, load_original
 from functions.artificial_generation.smoothing import gaussian_smooth
-from functions.artificial_generation.staging import clear_cache, original_volumes
 from functions.image.geometry import Geometry
 from functions.image.masks import bounding_box
 from functions.image.volume_io import array_view
@@ -164,7 +164,7 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
     options, number, rng = identity.options, identity.number, identity.random(identity.method)
     geometry = Geometry.of(volumes.im)
     spacing_zyx = np.asarray(geometry.spacing[::-1])
-    context = Context(array_view(volumes.im), array_view(volumes.lung), None, options)
+    context = CategoryInputs(array_view(volumes.im), array_view(volumes.lung), None, options)
     selected = context.edges & dilation.neighbours_6(context.lung > 0)
     dilated = dilation.cube(selected)
     # Without any emptied block the mask is still the dilated one.
@@ -304,7 +304,7 @@ def _profile_y(page, section, u_y, u_z):
 
 
 def _identity(setting, cn, deform_exp, dsmooth):
-    return Identity(
+    return ItemSpecification(
         dict(setting, DVFPad_S1=0),
         {'data': DATA, 'type_im': 0, 'cn': cn, 'stage': 1, 'deform_exp': deform_exp, 'dsmooth': dsmooth},
     )
@@ -312,7 +312,7 @@ def _identity(setting, cn, deform_exp, dsmooth):
 
 def _load(setting, cn, deform_exp, dsmooth):
     identity = _identity(setting, cn, deform_exp, dsmooth)
-    return identity, original_volumes(identity, write=False)
+    return identity, load_original(identity, write=False)
 
 
 def _section(volumes, name, shown=None):

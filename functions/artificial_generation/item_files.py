@@ -7,8 +7,8 @@ import os
 import SimpleITK as sitk
 
 from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
-from functions.artificial_generation.statistics import write_statistics
-from functions.artificial_generation.volumes import Volumes
+from functions.artificial_generation.dvf_histograms import write_dvf_histograms
+from functions.artificial_generation.masked_image import MaskedImage
 from functions.image.manifest import check_manifest, record_output, write_manifest
 from functions.image.masks import read_mask
 from functions.image.volume_io import image_from_array, read_image, write_image
@@ -22,19 +22,19 @@ _log = logging.getLogger(__name__)
 FORMAT_NUMBER = 1
 
 
-def manifest_path(identity):
+def manifest_path(spec):
     """Manifest of an item: one per augmentation sequence, stage and padding, in the item's folder."""
-    names = '_'.join(identity.sequence)
+    names = '_'.join(spec.sequence)
     return _beside(
-        identity.address('DeformedIm', deformed_im_ext=identity.sequence),
-        f'manifest_{names}_pad{identity.dvf_pad}',
+        spec.address('DeformedIm', deformed_im_ext=spec.sequence),
+        f'manifest_{names}_pad{spec.dvf_pad}',
         'DeformedImage_' + names,
     )
 
 
-def next_manifest_path(identity):
+def next_manifest_path(spec):
     """Manifest of the next image of an item."""
-    return _beside(identity.address('NextIm'), 'manifest', 'NextIm')
+    return _beside(spec.address('NextIm'), 'manifest', 'NextIm')
 
 
 def _beside(path, stem, replaced):
@@ -43,34 +43,34 @@ def _beside(path, stem, replaced):
     return os.path.join(folder, name.replace(replaced, stem, 1).partition('.')[0] + '.json')
 
 
-def item_paths(identity):
+def item_paths(spec):
     """Files of a finished item: request -> path."""
     paths = {
-        'DeformedIm': identity.address('DeformedIm', deformed_im_ext=identity.sequence),
-        'DeformedDVF': identity.address('DeformedDVF'),
+        'DeformedIm': spec.address('DeformedIm', deformed_im_ext=spec.sequence),
+        'DeformedDVF': spec.address('DeformedDVF'),
     }
-    requests = ['DeformedLung'] * identity.use_lung + ['DeformedTorso'] * identity.use_torso
-    requests += ['Jac'] * ('Sponge' in identity.sequence)
-    requests += ['DeformedLungOccluded'] * ('Occluded' in identity.sequence)
-    requests += ['ImCanny'] * (identity.method == 'mixed_frequency')
-    paths.update({request: identity.address(request) for request in requests})
-    if identity.options['WriteIntermediateIntensityAugmentation']:
-        for count in range(1, len(identity.sequence)):
-            names = identity.sequence[:count]
-            paths['DeformedIm_' + '_'.join(names)] = identity.address('DeformedIm', deformed_im_ext=names)
-    if identity.setting.get('WriteBSplineTransform') and identity.method == 'single_frequency':
-        paths['BSplineTransformIm'] = identity.address('BSplineTransformIm')
+    requests = ['DeformedLung'] * spec.use_lung + ['DeformedTorso'] * spec.use_torso
+    requests += ['Jac'] * ('Sponge' in spec.sequence)
+    requests += ['DeformedLungOccluded'] * ('Occluded' in spec.sequence)
+    requests += ['ImCanny'] * (spec.method == 'mixed_frequency')
+    paths.update({request: spec.address(request) for request in requests})
+    if spec.options['WriteIntermediateIntensityAugmentation']:
+        for count in range(1, len(spec.sequence)):
+            names = spec.sequence[:count]
+            paths['DeformedIm_' + '_'.join(names)] = spec.address('DeformedIm', deformed_im_ext=names)
+    if spec.setting.get('WriteBSplineTransform') and spec.method == 'single_frequency':
+        paths['BSplineTransformIm'] = spec.address('BSplineTransformIm')
     return paths
 
 
-def next_paths(identity):
+def next_paths(spec):
     """Files of a finished next image: request -> path."""
-    requests = ['NextIm'] + ['NextLung'] * identity.use_lung + ['NextTorso'] * identity.use_torso
-    if identity.setting.get('verbose_image') or identity.options['verbose_image']:
+    requests = ['NextIm'] + ['NextLung'] * spec.use_lung + ['NextTorso'] * spec.use_torso
+    if spec.setting.get('verbose_image') or spec.options['verbose_image']:
         requests.append('NextDVF')
-    if identity.setting.get('WriteBSplineTransform'):
+    if spec.setting.get('WriteBSplineTransform'):
         requests.append('NextBSplineTransformIm')
-    return {request: identity.address(request) for request in requests}
+    return {request: spec.address(request) for request in requests}
 
 
 def check(path, made_from, paths, verify=False):
@@ -84,19 +84,19 @@ def check(path, made_from, paths, verify=False):
     return done, reason
 
 
-def check_item(identity, verify=False):
+def check_item(spec, verify=False):
     """(done, reason) of an item, its next image included."""
-    if identity.dsmooth > 0:
-        done, reason = check(next_manifest_path(identity), identity.made_from(False), next_paths(identity), verify)
+    if spec.dsmooth > 0:
+        done, reason = check(next_manifest_path(spec), spec.made_from(False), next_paths(spec), verify)
         if not done:
             return False, reason
-    return check(manifest_path(identity), identity.made_from(), item_paths(identity), verify)
+    return check(manifest_path(spec), spec.made_from(), item_paths(spec), verify)
 
 
-def read_next(identity, verify=False):
+def read_next(spec, verify=False):
     """Next image and masks from files, or None when they are not finished."""
-    paths = next_paths(identity)
-    done, reason = check(next_manifest_path(identity), identity.made_from(False), paths, verify)
+    paths = next_paths(spec)
+    done, reason = check(next_manifest_path(spec), spec.made_from(False), paths, verify)
     if done:
         try:
             im = read_image(paths['NextIm'])
@@ -104,17 +104,17 @@ def read_next(identity, verify=False):
                 read_mask(paths[request], like=im, required=False) if request in paths else None
                 for request in ('NextLung', 'NextTorso')
             ]
-            return Volumes(im, *masks)
+            return MaskedImage(im, *masks)
         except RegNetError as error:
             reason = str(error)
-    _warn(identity, reason)
+    _warn(spec, reason)
     return None
 
 
-def read_deformed(identity):
+def read_deformed(spec):
     """Deformed volumes and DVF (ITK vector image) from files, or None when the item is not finished."""
-    paths = item_paths(identity)
-    done, reason = check(manifest_path(identity), identity.made_from(), paths)
+    paths = item_paths(spec)
+    done, reason = check(manifest_path(spec), spec.made_from(), paths)
     if done:
         try:
             im = read_image(paths['DeformedIm'])
@@ -122,34 +122,34 @@ def read_deformed(identity):
                 read_mask(paths[request], like=im, required=False) if request in paths else None
                 for request in ('DeformedLung', 'DeformedTorso')
             ]
-            return Volumes(im, *masks), read_image(paths['DeformedDVF'], expect='vector')
+            return MaskedImage(im, *masks), read_image(paths['DeformedDVF'], expect='vector')
         except RegNetError as error:
             reason = str(error)
-    _warn(identity, reason)
+    _warn(spec, reason)
     return None
 
 
-def _warn(identity, reason):
+def _warn(spec, reason):
     if reason != 'no manifest':
-        _log.warning('Making %s again: %s', identity.name, reason)
+        _log.warning('Making %s again: %s', spec.name, reason)
 
 
-def write_next(identity, volumes, dvf, coefficients):
+def write_next(spec, volumes, dvf, coefficients):
     """Write a next image, its manifest last."""
     images = {'NextIm': volumes.im, 'NextLung': volumes.lung, 'NextTorso': volumes.torso, 'NextDVF': dvf}
-    paths = next_paths(identity)
+    paths = next_paths(spec)
     if 'NextBSplineTransformIm' in paths:
         images['NextBSplineTransformIm'] = coefficient_image(coefficients, volumes.im)
-        _write_transform(identity.address('NextBSplineTransform'), coefficients, volumes.im)
-    _publish(next_manifest_path(identity), identity.made_from(False), paths, images)
+        _write_transform(spec.address('NextBSplineTransform'), coefficients, volumes.im)
+    _publish(next_manifest_path(spec), spec.made_from(False), paths, images)
 
 
-def write_item(identity, made):
+def write_item(spec, made):
     """Write an item, its manifest last.
 
-    :param made: :class:`functions.artificial_generation.making.Made`.
+    :param made: :class:`functions.artificial_generation.deformed_image.Made`.
     """
-    grid, paths = made.deformed.im, item_paths(identity)
+    grid, paths = made.deformed.im, item_paths(spec)
     images = {
         'DeformedIm': grid,
         'DeformedDVF': made.dvf,
@@ -165,17 +165,17 @@ def write_item(identity, made):
     if 'BSplineTransformIm' in paths:
         coefficients = made.products['coefficients']
         images['BSplineTransformIm'] = coefficient_image(coefficients, made.dvf)
-        _write_transform(identity.address('BSplineTransform'), coefficients, made.dvf)
-    if identity.setting.get('WriteDVFStatistics'):
-        write_statistics(identity, made, images)
-    _publish(manifest_path(identity), identity.made_from(), paths, images)
+        _write_transform(spec.address('BSplineTransform'), coefficients, made.dvf)
+    if spec.setting.get('WriteDVFStatistics'):
+        write_dvf_histograms(spec, made, images)
+    _publish(manifest_path(spec), spec.made_from(), paths, images)
 
 
-def sweep(identity):
+def sweep(spec):
     """Remove temporaries of dead processes from the folders of an item."""
-    sweep_stale_temporaries(os.path.dirname(manifest_path(identity)))
-    if identity.dsmooth > 0:
-        sweep_stale_temporaries(os.path.dirname(next_manifest_path(identity)))
+    sweep_stale_temporaries(os.path.dirname(manifest_path(spec)))
+    if spec.dsmooth > 0:
+        sweep_stale_temporaries(os.path.dirname(next_manifest_path(spec)))
 
 
 def _publish(manifest, made_from, paths, images):

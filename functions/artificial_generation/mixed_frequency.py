@@ -10,7 +10,7 @@ import numpy as np
 
 from functions.artificial_generation import dilation
 from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.limits import normalise, require_motion
+from functions.artificial_generation.displacement_limits import normalise, require_motion
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.setting.errors import InputError
 
@@ -72,7 +72,7 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
     return kept
 
 
-def field(shape_zyx, spacing, rng, options, context):
+def field(shape_zyx, spacing, rng, options, inputs):
     """DVF of mixed frequencies, float32 [z, y, x, 3], mm, at most MaxDeform * MixedFrequency_MaxDeformRatio.
 
     :raises InputError: no lung mask, no edges, or everything selected was emptied again.
@@ -81,7 +81,7 @@ def field(shape_zyx, spacing, rng, options, context):
     spacing_zyx = np.asarray(spacing, dtype=float)[::-1]
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
-    kept = select(context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius)
+    kept = select(inputs.edges, inputs.lung, rng, options['MixedFrequency_Np'][number], radius)
     sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
     dvf, _ = random_field(
         rng,

@@ -8,8 +8,8 @@ import numpy as np
 
 from functions.artificial_generation import single_frequency
 from functions.artificial_generation.augmentation import Scene, augment_all
-from functions.artificial_generation.context import Context
-from functions.artificial_generation.volumes import array_or_none, dvf_image, warp_volumes
+from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.masked_image import array_or_none, dvf_image, warp_masked_image
 from functions.image.dvf import jacobian_determinant
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
@@ -18,33 +18,33 @@ from functions.image.volume_io import array_view, image_from_array
 SEQUENCE = ['Clean', 'Sponge', 'Noise']
 
 
-def make_next(identity, original):
+def make_next(spec, original):
     """Next image and masks.
 
-    :param identity: :class:`functions.artificial_generation.identity.Identity` of an item with dsmooth > 0.
-    :param original: :class:`functions.artificial_generation.volumes.Volumes` at the item's stage and padding.
-    :return: (Volumes, DVF as ITK vector image in mm, B-spline coefficients [3, gz, gy, gx]).
+    :param spec: :class:`~functions.artificial_generation.item_specification.ItemSpecification`; dsmooth > 0.
+    :param original: :class:`functions.artificial_generation.masked_image.MaskedImage` at the item's stage and padding.
+    :return: (MaskedImage, DVF as ITK vector image in mm, B-spline coefficients [3, gz, gy, gx]).
     :raises InputError: the volume is too small for the grid.
     """
     geometry = Geometry.of(original.im)
-    options = dict(identity.options, dvf_pad=0, noise_sigma=identity.options['NextIm_SigmaN'])
-    context = Context(array_view(original.im), None, None, options)
+    options = dict(spec.options, dvf_pad=0, noise_sigma=spec.options['NextIm_SigmaN'])
+    inputs = CategoryInputs(array_view(original.im), None, None, options)
     # Contiguous at once, so that the planes of the components are freed before ITK's copy is made.
     field = np.ascontiguousarray(
         single_frequency.next_field(
-            geometry.shape, geometry.spacing, identity.random('single_frequency', 'Next'), options, context
+            geometry.shape, geometry.spacing, spec.random('single_frequency', 'Next'), options, inputs
         )
     )
     dvf = dvf_image(field, geometry)
     del field
-    warped = warp_volumes(original, dvf, identity.record.DefaultPixelValue)
+    warped = warp_masked_image(original, dvf, spec.record.DefaultPixelValue)
     scene = Scene(
         geometry.spacing,
         array_or_none(warped.torso),
         array_or_none(warped.lung),
         lambda: jacobian_determinant(array_view(dvf), geometry.spacing, geometry.direction),
-        lambda purpose: identity.random(purpose, 'Next'),
+        lambda purpose: spec.random(purpose, 'Next'),
         options,
     )
     result = augment_all(array_view(warped.im), SEQUENCE, scene)[-1][1]
-    return warped._replace(im=image_from_array(result, geometry)), dvf, context.products['coefficients']
+    return warped._replace(im=image_from_array(result, geometry)), dvf, inputs.products['coefficients']

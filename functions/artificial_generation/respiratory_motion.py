@@ -4,7 +4,7 @@ plus a random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
 import numpy as np
 
 from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.limits import background_to_zero, normalise, require_motion
+from functions.artificial_generation.displacement_limits import background_to_zero, normalise, require_motion
 from functions.setting.errors import InputError
 
 # The profile falls to zero half-way up the lungs; this number sets how steeply it starts.
@@ -56,13 +56,13 @@ def breathing(shape_zyx, spacing, lung, t0, s0, shift, mode=1):
     return -mode * s0 * np.outer(share, rows_mm), mode * t0 * share
 
 
-def field(shape_zyx, spacing, rng, options, context):
+def field(shape_zyx, spacing, rng, options, inputs):
     """Breathing plus a random B-spline, float32 [z, y, x, 3], mm, at most 1.2 * MaxDeform * ratio.
 
     :raises InputError: no lung mask, no MaskToZero, or a volume too small for the grid.
     """
     number = options['deform_number']
-    mask = context.mask
+    mask = inputs.mask
     t0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_t0'][number]
     s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
     shift = rng.uniform(2, 12)
@@ -83,7 +83,7 @@ def field(shape_zyx, spacing, rng, options, context):
     if options['DVFNormalization']:
         normalise(dvf, random_maximum)
     dvf[2] *= np.float32(CRANIO_CAUDAL_RATIO)
-    u_y, u_z = breathing(shape_zyx, spacing, context.lung, t0, s0, shift)
+    u_y, u_z = breathing(shape_zyx, spacing, inputs.lung, t0, s0, shift)
     dvf[1] += u_y.astype(np.float32)[:, :, None]
     dvf[2] += u_z.astype(np.float32)[:, None, None]
     background_sigma = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]

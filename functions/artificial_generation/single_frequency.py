@@ -3,35 +3,35 @@
 import numpy as np
 
 from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.limits import background_to_zero, normalise, require_motion
+from functions.artificial_generation.displacement_limits import background_to_zero, normalise, require_motion
 from functions.setting.errors import InputError
 
 
-def field(shape_zyx, spacing, rng, options, context):
+def field(shape_zyx, spacing, rng, options, inputs):
     """Smooth random DVF, float32 [z, y, x, 3], mm, at most MaxDeform * SingleFrequency_MaxDeformRatio.
 
-    Keeps ``context.products['coefficients']``, float32 [3, gz, gy, gx].
+    Keeps ``inputs.products['coefficients']``, float32 [3, gz, gy, gx].
 
     :raises InputError: the volume is too small for the grid and its border.
     """
     number = options['deform_number']
     maximum = options['MaxDeform'] * options['SingleFrequency_MaxDeformRatio'][number]
-    dvf = _field(shape_zyx, spacing, rng, options, context, number, maximum)
-    if context.has_mask:
+    dvf = _field(shape_zyx, spacing, rng, options, inputs, number, maximum)
+    if inputs.has_mask:
         background_to_zero(
-            dvf, context.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number], maximum, spacing
+            dvf, inputs.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number], maximum, spacing
         )
     return _finished(dvf, options, maximum)
 
 
-def next_field(shape_zyx, spacing, rng, options, context):
+def next_field(shape_zyx, spacing, rng, options, inputs):
     """DVF that turns an original image into a "next" patient: the coarsest grid, up to NextIm_MaxDeform, not
     masked."""
     maximum = options['NextIm_MaxDeform']
-    return _finished(_field(shape_zyx, spacing, rng, options, context, 0, maximum), options, maximum)
+    return _finished(_field(shape_zyx, spacing, rng, options, inputs, 0, maximum), options, maximum)
 
 
-def _field(shape_zyx, spacing, rng, options, context, number, maximum):
+def _field(shape_zyx, spacing, rng, options, inputs, number, maximum):
     grid_spacing = np.broadcast_to(options['SingleFrequency_BSplineGridSpacing'][number], (3,))
     border = np.array(options['SingleFrequency_SetGridBorderToZero'][number])
     pad = options.get('dvf_pad') or 0
@@ -41,7 +41,7 @@ def _field(shape_zyx, spacing, rng, options, context, number, maximum):
         border = border + np.ceil(pad * spacing[0] / grid_spacing[::-1]).astype(int)
     sigma = np.asarray(options['SingleFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
     dvf, coefficients = random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border, sigma, upper=1.7)
-    context.products['coefficients'] = coefficients
+    inputs.products['coefficients'] = coefficients
     return dvf
 
 

@@ -5,7 +5,7 @@ import numpy as np
 REST_PROBABILITY = 0.2
 
 
-def field(shape_zyx, spacing, rng, options, context):
+def field(shape_zyx, spacing, rng, options, inputs):
     """Constant DVF, float32 [z, y, x, 3], mm.
 
     Each component rests with probability 0.2, otherwise it is uniform in (-m, m),

@@ -31,14 +31,12 @@ UNKNOWN_MEMORY = 4 * 2**30
 ATTEMPTS = 2
 
 
-def bytes_per_worker(identities):
+def bytes_per_worker(specs):
     """Peak memory of a worker for these items, from the headers of their images.
 
     Images that cannot be read count nothing.
     """
-    paths = {
-        (identity.address('OriginalIm', stage=1, padto=None), identity.stage, identity.padto) for identity in identities
-    }
+    paths = {(spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs}
     needed = BASE_BYTES
     for path, stage, padto in paths:
         reader = sitk.ImageFileReader()
@@ -58,11 +56,11 @@ def bytes_per_worker(identities):
     return needed
 
 
-def default_workers(identities):
+def default_workers(specs):
     """As many workers as there are cores and memory, at least one and not more than items."""
     free = available_memory()
-    fitting = int(0.8 * (UNKNOWN_MEMORY if free is None else free) / bytes_per_worker(identities))
-    return max(1, min(joblib.cpu_count(), fitting, len(identities)))
+    fitting = int(0.8 * (UNKNOWN_MEMORY if free is None else free) / bytes_per_worker(specs))
+    return max(1, min(joblib.cpu_count(), fitting, len(specs)))
 
 
 def _start_worker():

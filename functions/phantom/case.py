@@ -4,13 +4,13 @@ from them."""
 import numpy as np
 import SimpleITK as sitk
 
-from functions.phantom.anatomy import Anatomy
+from functions.phantom.branching_landmarks import choose_landmarks
 from functions.phantom.breathing import Breathing, check_type
 from functions.phantom.frame import Frame
-from functions.phantom.landmarks import choose_landmarks
 from functions.phantom.patient import Patient, check_options
 from functions.phantom.rendering import pull_back, render_reference
 from functions.phantom.scanner import scan
+from functions.phantom.thorax_anatomy import Anatomy
 from functions.phantom.trees import Trees
 
 
@@ -46,7 +46,7 @@ class Case:
         self._reference = None
 
     def volumes(self, type_im):
-        """Noise-free phase: :class:`functions.phantom.rendering.Volumes`, float32 [z, y, x] (treat as
+        """Noise-free phase: :class:`functions.phantom.rendering.TissueVolumes`, float32 [z, y, x] (treat as
         read-only)."""
         check_type(type_im)
         if self._reference is None:

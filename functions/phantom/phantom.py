@@ -16,9 +16,9 @@ from tqdm import tqdm
 from functions.image.manifest import check_manifest, record_output, write_manifest
 from functions.image.threads import itk_threads
 from functions.image.volume_io import write_image
+from functions.phantom.branching_landmarks import landmark_texts
 from functions.phantom.breathing import PHASES, check_type, true_dvf
 from functions.phantom.case import Case
-from functions.phantom.landmarks import landmark_texts
 from functions.phantom.patient import check_options
 from functions.setting.atomic import read_json, sweep_stale_temporaries, write_text
 from functions.setting.errors import InputError, RegNetError

@@ -6,13 +6,13 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from functions.phantom.anatomy import mix, share
 from functions.phantom.breathing import grid_slabs
 from functions.phantom.capsules import paint
 from functions.phantom.frame import smooth_step
+from functions.phantom.thorax_anatomy import mix, share
 
 #: float32 arrays [z, y, x]: Hounsfield units, and the share of each voxel that is lung and that is body.
-Volumes = collections.namedtuple('Volumes', 'hu lung body')
+TissueVolumes = collections.namedtuple('TissueVolumes', 'hu lung body')
 AIRWAY_WALL = 20.0
 
 
@@ -48,7 +48,7 @@ def random_field(shape, width, rng):
 def render_reference(anatomy, trees, below):
     """The patient at maximum inhale without noise, with ``below`` slices under the box.
 
-    :return: :class:`Volumes` of shape (nz + below, ny, nx).
+    :return: :class:`TissueVolumes` of shape (nz + below, ny, nx).
     """
     p = anatomy.patient
     shape = (p.size[2] + below, p.size[1], p.size[0])
@@ -76,7 +76,7 @@ def render_reference(anatomy, trees, below):
         value = mix(value, -995.0, lumen[part] * open_)
         value = disease.lesion(value, x, y, z, inside)
         hu[part], lung[part], body[part] = value, inside, share(skin)
-    return Volumes(hu, lung, body)
+    return TissueVolumes(hu, lung, body)
 
 
 def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
@@ -143,13 +143,13 @@ def pull_back(breathing, reference, below, type_im):
     """One phase without noise, on the box: anatomy and masks through the inverse map, density by its
     Jacobian.
 
-    :param reference: :class:`Volumes` of :func:`render_reference`.
-    :return: :class:`Volumes` of the box's shape.
+    :param reference: :class:`TissueVolumes` of :func:`render_reference`.
+    :return: :class:`TissueVolumes` of the box's shape.
     """
     size = breathing.patient.size
     shape = size[::-1]
     if type_im == 0:
-        return Volumes(*[volume[below:] for volume in reference])
+        return TissueVolumes(*[volume[below:] for volume in reference])
     field = np.empty(shape + (3,), dtype=np.float32)
     for part, x, y, z in grid_slabs(size):
         for axis, (there, here) in enumerate(zip(breathing.inverse(x, y, z, type_im), (x, y, z))):
@@ -170,7 +170,7 @@ def pull_back(breathing, reference, below, type_im):
     hu += 1000.0
     hu *= density_factor(breathing, type_im, lung)
     hu -= 1000.0
-    return Volumes(hu, lung, body)
+    return TissueVolumes(hu, lung, body)
 
 
 def density_factor(breathing, type_im, lung, step=4.0):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from functions.phantom.anatomy import share
+from functions.phantom.thorax_anatomy import share
 
 OUTSIDE = -2048  # value outside the scanned circle
 
@@ -49,7 +49,7 @@ def _table(hu, body, patient, x, y):
 def scan(patient, volumes, type_im):
     """The image of a phase.
 
-    :param volumes: :class:`functions.phantom.rendering.Volumes` of the phase; ``hu`` is not changed.
+    :param volumes: :class:`functions.phantom.rendering.TissueVolumes` of the phase; ``hu`` is not changed.
     :param type_im: phase, which seeds the noise.
     :return: int16 [z, y, x], HU.
     """

@@ -44,9 +44,9 @@ def item_name(im_info):
 
 def default_item_maker():
     """``get_item(setting, im_info, write=...)`` of artificial generation."""
-    from functions.artificial_generation import item
+    from functions.artificial_generation import training_item
 
-    return item.get_item
+    return training_item.get_item
 
 
 def image_size_from_header(setting, im_info):

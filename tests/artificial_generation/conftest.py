@@ -3,7 +3,7 @@
 import pytest
 from generation_volumes import make_thorax, write_thorax
 
-from functions.artificial_generation import staging
+from functions.artificial_generation import original_images
 from functions.setting import setting_utils as su
 
 
@@ -17,7 +17,7 @@ def thorax():
 def setting(tmp_path, thorax):
     """Setting of a data tree in a temporary folder with case 1 (types T00, T50) of the synthetic thorax, 4 mm
     at stage 1."""
-    staging.clear_cache()
+    original_images.clear_cache()
     root = str(tmp_path) + '/'
     result = su.initialize_setting('Test', where_to_run='Root')
     result.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)

@@ -14,8 +14,8 @@ import numpy as np
 from generation_volumes import make_thorax, write_thorax
 from threadpoolctl import threadpool_info
 
-from functions.artificial_generation import staging
-from functions.artificial_generation.item import make_item
+from functions.artificial_generation import original_images
+from functions.artificial_generation.training_item import make_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 
@@ -58,7 +58,7 @@ def make_items(root):
     setting = su.initialize_setting('Golden', where_to_run='Root')
     root = os.path.join(root, '')
     setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/')
-    staging.clear_cache()
+    original_images.clear_cache()
     write_thorax(setting, make_thorax((70, 60, 80), (4.0, 4.0, 4.0)))
     for experiment, stage, model, first in GROUPS:
         setting['SpongeModel'] = model

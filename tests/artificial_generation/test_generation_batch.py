@@ -14,8 +14,8 @@ import pytest
 import SimpleITK as sitk
 
 from functions.artificial_generation import batch, item_files, workers
-from functions.artificial_generation.identity import Identity
-from functions.artificial_generation.item import get_item
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.training_item import get_item
 from functions.image import manifest
 from functions.image.claim import claim
 from functions.image.manifest import voxel_checksum
@@ -63,7 +63,7 @@ def test_all_items_are_made_once_and_then_skipped(coarse):
     report = batch.generate_batch(coarse, n_workers=1)
     assert (len(report.made), len(report.skipped), report.failed, report.left) == (7, 0, [], [])
     for im_info in batch.list_items(coarse):
-        assert item_files.check_item(Identity(coarse, im_info)) == (True, '')
+        assert item_files.check_item(ItemSpecification(coarse, im_info)) == (True, '')
     again = batch.generate_batch(coarse, n_workers=1)
     assert (again.made, len(again.skipped)) == ([], 7)
     assert '7 finished before' in str(again)
@@ -120,7 +120,7 @@ def test_one_failing_item_does_not_stop_the_rest(coarse, n_workers):
 
 def test_damage_is_reported(coarse):
     batch.generate_batch(coarse, n_workers=1)
-    item = Identity(coarse, batch.list_items(coarse)[1])
+    item = ItemSpecification(coarse, batch.list_items(coarse)[1])
     with open(item.address('DeformedDVF'), 'r+b') as stream:
         stream.truncate(1000)
     report = batch.generate_batch(coarse, n_workers=1)
@@ -132,7 +132,7 @@ def test_damage_that_keeps_size_and_time_is_found_on_request(coarse):
     batch.generate_batch(coarse, n_workers=1)
     im_info = batch.list_items(coarse)[1]
     for request in ('DeformedDVF', 'NextIm'):
-        path = Identity(coarse, im_info).address(request)
+        path = ItemSpecification(coarse, im_info).address(request)
         status, content = os.stat(path), read_bytes(path)
         with open(path, 'r+b') as stream:
             stream.seek(status.st_size // 2)
@@ -148,7 +148,7 @@ def test_damage_that_keeps_size_and_time_is_found_on_request(coarse):
 
 def test_an_item_of_another_process_is_left_alone(coarse):
     items = batch.list_items(coarse)
-    folder, name = os.path.split(item_files.manifest_path(Identity(coarse, items[2])))
+    folder, name = os.path.split(item_files.manifest_path(ItemSpecification(coarse, items[2])))
     with claim(os.path.join(folder, '.' + name[:-5] + '.lock')) as ours:
         assert ours
         report = batch.generate_batch(coarse, n_workers=1)
@@ -211,15 +211,15 @@ def test_running_tasks_end_by_themselves_when_nobody_wants_the_rest(tmp_path):
 
 
 def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):
-    identities = [Identity(coarse, im_info) for im_info in batch.list_items(coarse)]
-    needed = workers.bytes_per_worker(identities)
+    specs = [ItemSpecification(coarse, im_info) for im_info in batch.list_items(coarse)]
+    needed = workers.bytes_per_worker(specs)
     voxels = 70 * 60 * 80
     assert needed == pytest.approx(workers.BASE_BYTES + voxels * (64 / 8.0 + 16))
     monkeypatch.setattr(workers.joblib, 'cpu_count', lambda: 64)
     monkeypatch.setattr(workers, 'available_memory', lambda: 3.8 * needed)
-    assert workers.default_workers(identities) == 3
+    assert workers.default_workers(specs) == 3
     monkeypatch.setattr(workers, 'available_memory', lambda: 0)
-    assert workers.default_workers(identities) == 1
+    assert workers.default_workers(specs) == 1
     monkeypatch.undo()
     assert workers.available_memory() > 0
 
@@ -259,7 +259,7 @@ def check_kills(coarse, tmp_path, seed, kills):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if all(item_files.check_item(Identity(killed, im_info))[0] for im_info in batch.list_items(killed)):
+        if all(item_files.check_item(ItemSpecification(killed, im_info))[0] for im_info in batch.list_items(killed)):
             # Nothing left to interrupt: begin again.
             shutil.rmtree(killed['RootFolder'])
     output = subprocess.run(commands[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)

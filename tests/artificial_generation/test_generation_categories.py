@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion, single_frequency
 from functions.artificial_generation.categories import CATEGORIES, category
-from functions.artificial_generation.context import Context
-from functions.artificial_generation.limits import background_to_zero, normalise
+from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.displacement_limits import background_to_zero, normalise
 from functions.setting.artificial_generation_setting import deform_method_and_number, load_deform_exp_setting
 from functions.setting.errors import InputError, UnknownNameError
 from functions.setting.seeds import random_state
@@ -23,8 +23,8 @@ def options_of(experiment, number, stage=1, **changes):
 
 
 def make(thorax, name, options, seed=0, mask=True):
-    context = Context(thorax.im, thorax.lung, thorax.torso if mask else None, options)
-    return category(name)(thorax.im.shape, thorax.spacing, random_state(name, seed), options, context), context
+    inputs = CategoryInputs(thorax.im, thorax.lung, thorax.torso if mask else None, options)
+    return category(name)(thorax.im.shape, thorax.spacing, random_state(name, seed), options, inputs), inputs
 
 
 def limit(options, name, number):
@@ -227,9 +227,9 @@ def test_mixed_frequency_empties_blocks_of_each_component():
 def test_mixed_frequency_field_rests_in_emptied_blocks(thorax):
     """Far from everything that is kept, the smoothed field of that component is zero."""
     options = options_of('3D_max7_D14_K', 0)
-    context = Context(thorax.im, thorax.lung, thorax.torso, options)
+    inputs = CategoryInputs(thorax.im, thorax.lung, thorax.torso, options)
     rng = random_state('mixed_frequency', 1)
-    kept = mixed_frequency.select(context.edges, context.lung, rng, 200, (5, 5, 5))
+    kept = mixed_frequency.select(inputs.edges, inputs.lung, rng, 200, (5, 5, 5))
     dvf, _ = make(thorax, 'mixed_frequency', options, 1)
     for component in range(3):
         reach = int(4 * 10 / 4.0 + 0.5)
@@ -264,8 +264,8 @@ def test_zero(thorax):
 
 def test_next_field_uses_its_own_maximum_and_no_mask(thorax):
     options = options_of('3D_max7_D14_K', 3)
-    context = Context(thorax.im, None, None, options)
-    dvf = single_frequency.next_field(thorax.im.shape, thorax.spacing, random_state('n', 0), options, context)
+    inputs = CategoryInputs(thorax.im, None, None, options)
+    dvf = single_frequency.next_field(thorax.im.shape, thorax.spacing, random_state('n', 0), options, inputs)
     assert 8 < np.abs(dvf).max() <= 15 * (1 + 1e-5)
 
 
@@ -283,9 +283,9 @@ def test_errors_name_what_is_missing(thorax):
         category('single_frequencies')
     with pytest.raises(InputError, match='MaskToZero'):
         make(thorax, 'respiratory_motion', options, mask=False)
-    context = Context(thorax.im, None, thorax.torso, options)
+    inputs = CategoryInputs(thorax.im, None, thorax.torso, options)
     with pytest.raises(InputError, match='UseLungMask'):
-        category('mixed_frequency')(thorax.im.shape, thorax.spacing, random_state(1), options, context)
+        category('mixed_frequency')(thorax.im.shape, thorax.spacing, random_state(1), options, inputs)
     thin = np.zeros_like(thorax.lung)
     thin[10, 5:9, 5:9] = 1
     with pytest.raises(InputError, match='one slice only'):

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from functions.artificial_generation import batch, item_files
 from functions.artificial_generation.bspline_transform import itk_transform
-from functions.artificial_generation.identity import Identity
+from functions.artificial_generation.item_specification import ItemSpecification
 from functions.image.volume_io import image_from_array, read_image, write_image
 from functions.setting.atomic import write_json
 from functions.setting.errors import DiskError
@@ -55,7 +55,7 @@ def test_batch_on_a_full_disk_stops_with_one_error_and_goes_on_when_there_is_roo
     with pytest.raises(DiskError, match=message) as error:
         batch.generate_batch(full, n_workers=n_workers)
     assert str(error.value).count('Cannot write') == 1 and '.mha' in str(error.value)
-    items = [Identity(full, im_info) for im_info in batch.list_items(full)]
+    items = [ItemSpecification(full, im_info) for im_info in batch.list_items(full)]
     finished = [item for item in items if item_files.check_item(item, verify=True)[0]]
     assert 1 <= len(finished) < len(items)
     left = files_below(disk)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from functions.artificial_generation import figure_page, figures, respiratory_motion
 from functions.artificial_generation.categories import category
-from functions.artificial_generation.context import Context
+from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.figure_page import Page, Panel, Section
 from functions.image.geometry import Geometry
 from functions.image.volume_io import image_from_array, write_image
@@ -31,7 +31,7 @@ def root(setting, monkeypatch):
 def field_of(setting, thorax, deform_exp, dsmooth):
     """The category's field on the original image, made without the figures' code."""
     identity = figures._identity(setting, 1, deform_exp, dsmooth)
-    context = Context(thorax.im, thorax.lung, thorax.torso, identity.options)
+    context = CategoryInputs(thorax.im, thorax.lung, thorax.torso, identity.options)
     dvf = category(identity.method)(
         thorax.im.shape, thorax.spacing, identity.random(identity.method), identity.options, context
     )

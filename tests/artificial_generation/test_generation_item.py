@@ -8,9 +8,9 @@ import pytest
 import SimpleITK as sitk
 from generation_volumes import make_thorax, write_thorax
 
-from functions.artificial_generation import item_files, staging
-from functions.artificial_generation.identity import Identity
-from functions.artificial_generation.item import get_item, make_item
+from functions.artificial_generation import item_files, original_images
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.training_item import get_item, make_item
 from functions.image.dvf import jacobian_determinant
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
@@ -127,7 +127,7 @@ def test_staging_and_padding(setting, info, thorax, stage, padto):
     in_memory = make_item(setting, info)
     item = get_item(setting, info)
     assert_same(in_memory, item)
-    staging.clear_cache()
+    original_images.clear_cache()
     assert_same(in_memory, get_item(setting, info))
     shape = tuple(-(-n // stage) for n in thorax.im.shape) if padto is None else (padto,) * 3
     assert item.im.shape == shape and item.spacing == (4.0 * stage,) * 3
@@ -186,12 +186,12 @@ def test_any_damaged_file_is_noticed_and_made_again(setting, info, tmp_path, dam
             content = stream.read()
         damage(path)
         caplog.clear()
-        assert not item_files.check_item(Identity(setting, info))[0], path
+        assert not item_files.check_item(ItemSpecification(setting, info))[0], path
         assert_same(truth, get_item(setting, info))
         assert 'again' in caplog.text
         with open(path, 'rb') as stream:
             assert stream.read() == content, path
-        assert item_files.check_item(Identity(setting, info)) == (True, '')
+        assert item_files.check_item(ItemSpecification(setting, info)) == (True, '')
 
 
 def test_a_changed_setting_makes_the_item_again(setting, info):
@@ -213,7 +213,7 @@ def test_a_copied_tree_is_still_finished(setting, info, tmp_path):
     shutil.move(root + '2', root)
     for path in all_files(root):
         os.utime(path)
-    assert item_files.check_item(Identity(setting, info)) == (True, '')
+    assert item_files.check_item(ItemSpecification(setting, info)) == (True, '')
 
 
 def test_seeds_depend_on_everything_that_identifies_an_item(setting, info):
@@ -227,7 +227,9 @@ def test_seeds_depend_on_everything_that_identifies_an_item(setting, info):
         dict(info, dsmooth=5, data='SPREAD', type_im=0),
     ]
     draws = [
-        Identity(setting, i).random('single_frequency', *more).uniform() for i in infos for more in ((), ('Next',))
+        ItemSpecification(setting, i).random('single_frequency', *more).uniform()
+        for i in infos
+        for more in ((), ('Next',))
     ]
     assert len(set(draws)) == len(draws)
 

@@ -5,10 +5,16 @@ import pytest
 import SimpleITK as sitk
 from generation_volumes import make_thorax, write_thorax
 
-from functions.artificial_generation import categories, mixed_frequency, respiratory_motion, single_frequency, staging
+from functions.artificial_generation import (
+    categories,
+    mixed_frequency,
+    original_images,
+    respiratory_motion,
+    single_frequency,
+)
 from functions.artificial_generation.categories import category
-from functions.artificial_generation.context import Context
-from functions.artificial_generation.item import get_item, make_item
+from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.training_item import get_item, make_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import deform_method_and_number, load_deform_exp_setting
 from functions.setting.errors import InputError, UnknownNameError
@@ -53,8 +59,8 @@ def options_of(experiment, number, **changes):
 
 
 def make(volumes, name, options, seed=0):
-    context = Context(volumes.im, volumes.lung, volumes.torso, options)
-    return category(name)(volumes.im.shape, volumes.spacing, random_state(name, seed), options, context)
+    inputs = CategoryInputs(volumes.im, volumes.lung, volumes.torso, options)
+    return category(name)(volumes.im.shape, volumes.spacing, random_state(name, seed), options, inputs)
 
 
 @pytest.mark.parametrize('experiment', sorted(LARGEST))
@@ -166,7 +172,7 @@ def test_a_field_that_would_be_zero_is_an_error_with_its_cause(coarse):
 
 
 def test_a_new_category_is_one_function_and_one_line_and_cannot_be_silently_zero(setting, info, monkeypatch):
-    def shear(shape_zyx, spacing, rng, options, context):
+    def shear(shape_zyx, spacing, rng, options, inputs):
         dvf = np.zeros(tuple(shape_zyx) + (3,), np.float32)
         dvf[..., 0] = rng.uniform(size=shape_zyx[0])[:, None, None]
         return dvf
@@ -243,7 +249,7 @@ def test_the_same_item_twice_in_a_process_with_others_between(setting, info):
 
     wanted = [(dsmooth, stage) for dsmooth in (0, 5, 9, 13, 14, 23) for stage in (1, 2)]
     first = {key: digest(*key) for key in wanted}
-    staging.clear_cache()
+    original_images.clear_cache()
     np.random.seed(7)  # nobody else's random numbers count
     for key in wanted[::-1]:
         assert digest(*key) == first[key], key
@@ -251,11 +257,11 @@ def test_the_same_item_twice_in_a_process_with_others_between(setting, info):
 
 
 def test_down_sampled_originals_are_made_once(setting, info, thorax, monkeypatch):
-    calls, downsample = [], staging.downsample
-    monkeypatch.setattr(staging, 'downsample', lambda im, stage: calls.append(stage) or downsample(im, stage))
+    calls, downsample = [], original_images.downsample
+    monkeypatch.setattr(original_images, 'downsample', lambda im, stage: calls.append(stage) or downsample(im, stage))
     for dsmooth in (1, 5, 13):
         get_item(setting, dict(info, dsmooth=dsmooth, stage=2))
-    staging.clear_cache()  # as another process would begin
+    original_images.clear_cache()  # as another process would begin
     get_item(setting, dict(info, dsmooth=9, stage=2))
     get_item(setting, dict(info, dsmooth=9, stage=2, deform_exp='3D_max15_D14_K'))
     assert calls == [2]

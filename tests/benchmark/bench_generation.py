@@ -84,8 +84,8 @@ def measure(size, only):
     """Print the table for this process; returns nothing."""
     from functions.artificial_generation import mixed_frequency
     from functions.artificial_generation.bspline_field import random_field
-    from functions.artificial_generation.context import Context
-    from functions.artificial_generation.item import get_item
+    from functions.artificial_generation.category_inputs import CategoryInputs
+    from functions.artificial_generation.training_item import get_item
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     root = tempfile.mkdtemp() + '/'
@@ -106,14 +106,14 @@ def measure(size, only):
         )
         seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.0,) * 3, 45, 7.0))
         show('B-spline field', seconds, yardstick, 0.1)
-        context = Context(arrays[0], arrays[1], arrays[2], options)
-        seconds = timed(lambda: (setattr(context, '_edges', None), context.edges), 1)
+        inputs = CategoryInputs(arrays[0], arrays[1], arrays[2], options)
+        seconds = timed(lambda: (setattr(inputs, '_edges', None), inputs.edges), 1)
         show('Canny edges around the lungs', seconds, yardstick)
-        edges = context.edges
+        edges = inputs.edges
         rng = np.random.RandomState(0)
         seconds = timed(lambda: mixed_frequency.select(edges, arrays[1], rng, 200, (20,) * 3))
         show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
-        field = vectors = dvf = transform = context = edges = arrays = None  # memory
+        field = vectors = dvf = transform = inputs = edges = arrays = None  # memory
         info = {
             'data': 'Phantom_4D',
             'type_im': 0,
@@ -148,7 +148,7 @@ def measure(size, only):
 
 def measure_memory(size, name):
     """Print the peak memory of a process that makes one item with its next image."""
-    from functions.artificial_generation.item import produce
+    from functions.artificial_generation.training_item import produce
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     root = tempfile.mkdtemp() + '/'

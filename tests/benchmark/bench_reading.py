@@ -27,7 +27,7 @@ RADIUS, RADIUS_DVF, BATCH_SIZE, SAMPLES = 50, 10, 15, 50
 def make_items(n_images, size):
     """im_info and item of different images: smooth motion of up to 7 mm, noise as intensities."""
     from functions.artificial_generation.bspline_field import random_field
-    from functions.artificial_generation.item import Item
+    from functions.artificial_generation.training_item import Item
 
     mask = np.zeros((size,) * 3, np.uint8)
     border = size // 10

@@ -12,9 +12,9 @@ from functions.image.dvf import jacobian_determinant
 from functions.image.geometry import Geometry
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array
+from functions.phantom.branching_landmarks import farthest_first
 from functions.phantom.breathing import Breathing
 from functions.phantom.frame import Frame
-from functions.phantom.landmarks import farthest_first
 from functions.phantom.patient import Patient, check_options
 
 #: The lungs of the phantom in its full box: size in mm, and their lower corner from the middle of the box.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 import functions.setting.setting_utils as su
-from functions.artificial_generation.item import Item
+from functions.artificial_generation.training_item import Item
 from functions.setting.atomic import read_json_lines
 from functions.setting.seeds import random_state
 from functions.tf_utils.backend import tf

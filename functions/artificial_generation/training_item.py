@@ -9,11 +9,11 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.identity import Identity
-from functions.artificial_generation.making import make_deformed
+from functions.artificial_generation.deformed_image import make_deformed
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.masked_image import mask_of
 from functions.artificial_generation.next_image import make_next
-from functions.artificial_generation.staging import original_volumes
-from functions.artificial_generation.volumes import mask_of
+from functions.artificial_generation.original_images import load_original
 from functions.image.masks import apply_mask, bounding_box
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
@@ -55,86 +55,86 @@ def produce(setting, im_info, verify=False):
     :param verify: compare checksums of all files, also of those whose size and time are as recorded.
     :return: (made, reason): False and '' if all was there; True and why it had to be made otherwise.
     """
-    identity = Identity(setting, im_info)
+    spec = ItemSpecification(setting, im_info)
     try:
-        done, reason = item_files.check_item(identity, verify)
+        done, reason = item_files.check_item(spec, verify)
         if done:
             return False, ''
-        moving = _moving(identity, True, True, verify)
+        moving = _moving(spec, True, True, verify)
         # A next image is made again with the same voxels, so that what was deformed from it stays valid.
-        if not item_files.check(
-            item_files.manifest_path(identity), identity.made_from(), item_files.item_paths(identity), verify
-        )[0]:
-            item_files.write_item(identity, make_deformed(identity, moving))
+        if not item_files.check(item_files.manifest_path(spec), spec.made_from(), item_files.item_paths(spec), verify)[
+            0
+        ]:
+            item_files.write_item(spec, make_deformed(spec, moving))
     except RegNetError as error:
-        raise _named(error, identity) from error
+        raise _named(error, spec) from error
     return True, reason
 
 
 def item_name(setting, im_info):
     """Short name of an item for logs."""
-    return Identity(setting, im_info).name
+    return ItemSpecification(setting, im_info).name
 
 
 def _get(setting, im_info, write, use_files):
-    identity = Identity(setting, im_info)
+    spec = ItemSpecification(setting, im_info)
     try:
         if use_files and setting.get('never_generate_image') is True:
-            done, reason = item_files.check_item(identity)
+            done, reason = item_files.check_item(spec)
             if not done:
                 raise MissingFileError(
-                    f'{identity.name} is not finished ({reason}) and never_generate_image is True; generate '
+                    f'{spec.name} is not finished ({reason}) and never_generate_image is True; generate '
                     'it first with --only_generate_image.'
                 )
-        moving = _moving(identity, write, use_files)
-        found = item_files.read_deformed(identity) if use_files else None
+        moving = _moving(spec, write, use_files)
+        found = item_files.read_deformed(spec) if use_files else None
         if found is None:
-            made = make_deformed(identity, moving)
+            made = make_deformed(spec, moving)
             if write:
-                item_files.write_item(identity, made)
+                item_files.write_item(spec, made)
             found = made.deformed, made.dvf
     except RegNetError as error:
-        raise _named(error, identity) from error
-    return _item(identity, moving, *found)
+        raise _named(error, spec) from error
+    return _item(spec, moving, *found)
 
 
-def _named(error, identity):
+def _named(error, spec):
     """The same error with the item's name in front, once."""
     text = str(error)
-    if identity.name in text:
+    if spec.name in text:
         return error
-    named = type(error)(f'{identity.name}: {text}')
+    named = type(error)(f'{spec.name}: {text}')
     named.__cause__ = error
     return named
 
 
-def _moving(identity, write, use_files, verify=False):
-    """Volumes of the undeformed image: the original for dsmooth 0, the next image otherwise."""
-    if identity.dsmooth == 0:
-        return original_volumes(identity, write)
-    moving = item_files.read_next(identity, verify) if use_files else None
+def _moving(spec, write, use_files, verify=False):
+    """Undeformed image and masks: the original for dsmooth 0, the next image otherwise."""
+    if spec.dsmooth == 0:
+        return load_original(spec, write)
+    moving = item_files.read_next(spec, verify) if use_files else None
     if moving is None:
-        moving, dvf, coefficients = make_next(identity, original_volumes(identity, write))
+        moving, dvf, coefficients = make_next(spec, load_original(spec, write))
         if write:
-            item_files.write_next(identity, moving, dvf, coefficients)
+            item_files.write_next(spec, moving, dvf, coefficients)
     return moving
 
 
-def _item(identity, moving, deformed, dvf):
-    im, deformed_im, pad = array_view(moving.im), array_view(deformed.im), identity.dvf_pad
+def _item(spec, moving, deformed, dvf):
+    im, deformed_im, pad = array_view(moving.im), array_view(deformed.im), spec.dvf_pad
     mask = np.ones(deformed_im.shape, dtype=np.uint8)
-    if identity.mask_name is not None:
-        mask = array_view(mask_of(deformed, identity.mask_name))
+    if spec.mask_name is not None:
+        mask = array_view(mask_of(deformed, spec.mask_name))
     box = (slice(None),) * 3
-    if identity.input_mask is not None:
-        default = identity.record.DefaultPixelValue
-        inside = [array_view(mask_of(volumes, identity.input_mask)) for volumes in (moving, deformed)]
+    if spec.input_mask is not None:
+        default = spec.record.DefaultPixelValue
+        inside = [array_view(mask_of(volumes, spec.input_mask)) for volumes in (moving, deformed)]
         im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
-        if identity.input_margin is not None:
-            margin = np.ceil(identity.input_margin / np.array(deformed.im.GetSpacing()[::-1]))
+        if spec.input_margin is not None:
+            margin = np.ceil(spec.input_margin / np.array(deformed.im.GetSpacing()[::-1]))
             box = bounding_box((inside[0] != 0) | (inside[1] != 0), margin)
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
     im, deformed_im, dvf, mask, lung = [array[box] for array in (im, deformed_im, array_view(dvf), mask, lung)]
-    return Item(im, deformed_im, dvf, mask, lung, tuple(deformed.im.GetSpacing()), identity.im_info)
+    return Item(im, deformed_im, dvf, mask, lung, tuple(deformed.im.GetSpacing()), spec.im_info)

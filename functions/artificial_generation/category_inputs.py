@@ -11,7 +11,7 @@ from functions.setting.errors import InputError
 EDGE_MARGIN = 6
 
 
-class Context:
+class CategoryInputs:
     """Inputs of a deformation category, on the grid of the field.
 
     :param image: int16 [z, y, x], HU.

@@ -11,7 +11,7 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
 #: ``im`` int16, ``lung`` and ``torso`` uint8 or None.
-Volumes = collections.namedtuple('Volumes', ('im', 'lung', 'torso'))
+MaskedImage = collections.namedtuple('MaskedImage', ('im', 'lung', 'torso'))
 
 
 def mask_of(volumes, name):
@@ -63,7 +63,7 @@ def padded_geometry(geometry, pad):
     )
 
 
-def warp_volumes(volumes, dvf, default):
+def warp_masked_image(volumes, dvf, default):
     """Warp an image (cubic B-spline) and its masks (nearest neighbour) by the same field.
 
     Both masks travel in one label image, so that the field is followed once for them.
@@ -74,7 +74,7 @@ def warp_volumes(volumes, dvf, default):
     im = warp(volumes.im, dvf, 'bspline', float(default))
     lung, torso = volumes.lung, volumes.torso
     if lung is None and torso is None:
-        return Volumes(im, None, None)
+        return MaskedImage(im, None, None)
     labels = np.zeros(array_view(volumes.im).shape, dtype=np.uint8)
     if lung is not None:
         labels |= array_view(lung) != 0
@@ -82,7 +82,7 @@ def warp_volumes(volumes, dvf, default):
         labels |= (array_view(torso) != 0).astype(np.uint8) << 1
     warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
-    return Volumes(
+    return MaskedImage(
         im,
         None if lung is None else image_from_array(labels & 1, warped),
         None if torso is None else image_from_array(labels >> 1, warped),

@@ -7,25 +7,25 @@ from functions.image.volume_io import array_view, write_image
 from functions.setting.atomic import publish
 
 
-def write_statistics(identity, made, images):
+def write_dvf_histograms(spec, made, images):
     """Write DVF_histogram, the Jacobian image if it is not among the item's ``images``, and Jac_histogram."""
     inside = None
-    if identity.dvf_pad == 0 and made.deformed.torso is not None:
+    if spec.dvf_pad == 0 and made.deformed.torso is not None:
         inside = array_view(made.deformed.torso) > 0
     jacobian = images.get('Jac')
     if jacobian is None:
         jacobian = jacobian_determinant_of(made.dvf)
-        write_image(jacobian, identity.address('Jac'))
+        write_image(jacobian, spec.address('Jac'))
     dvf = array_view(made.dvf)
     _histogram(
-        identity.address('DVF_histogram'),
+        spec.address('DVF_histogram'),
         [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
         ['x', 'y', 'z'],
         'displacement (mm)',
     )
     values = array_view(jacobian)
     _histogram(
-        identity.address('Jac_histogram'),
+        spec.address('Jac_histogram'),
         [values if inside is None or inside.shape != values.shape else values[inside]],
         ['inside the torso'],
         'Jacobian determinant',

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 
-from functions.artificial_generation.volumes import Volumes, as_int16, require_working_grid
+from functions.artificial_generation.masked_image import MaskedImage, as_int16, require_working_grid
 from functions.image.manifest import check_manifest, record_output, write_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import downsample, downsample_mask, pad_to
@@ -66,29 +66,29 @@ def clear_cache():
     _cache.clear()
 
 
-def original_volumes(identity, write=True):
+def load_original(spec, write=True):
     """Original image and masks of an item at its stage and padding.
 
-    :param identity: :class:`functions.artificial_generation.identity.Identity`.
+    :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
     :param write: keep down-sampled or padded originals on disk (at the addresses OriginalIm, OriginalLung,
         OriginalTorso).
-    :return: :class:`Volumes`.
+    :return: :class:`MaskedImage`.
     :raises MissingFileError: an original does not exist.
     :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
     """
-    sources = identity.original_sources()
-    key = (identity.stage, identity.padto, identity.record.DefaultPixelValue) + tuple(
+    sources = spec.original_sources()
+    key = (spec.stage, spec.padto, spec.record.DefaultPixelValue) + tuple(
         (path,) + _stamp(path, request) for request, path in sorted(sources.items())
     )
     volumes = _cache.get(key)
     if volumes is None:
-        if identity.stage == 1 and identity.padto is None:
+        if spec.stage == 1 and spec.padto is None:
             volumes = _read(sources)
         else:
-            volumes = _staged(identity, sources, write)
+            volumes = _staged(spec, sources, write)
         _cache.put(key, volumes)
-    elif write and (identity.stage > 1 or identity.padto is not None):
-        _staged_files(identity, volumes)
+    elif write and (spec.stage > 1 or spec.padto is not None):
+        _staged_files(spec, volumes)
     return volumes
 
 
@@ -108,11 +108,11 @@ def _read(paths):
         read_mask(paths[request], like=im) if request in paths else None
         for request in ('OriginalLung', 'OriginalTorso')
     ]
-    return Volumes(im, lung, torso)
+    return MaskedImage(im, lung, torso)
 
 
-def _staged(identity, sources, write):
-    done, reason, paths = _check(identity)
+def _staged(spec, sources, write):
+    done, reason, paths = _check(spec)
     if done:
         try:
             return _read(paths)
@@ -120,57 +120,55 @@ def _staged(identity, sources, write):
             reason = str(error)
     if reason != 'no manifest':
         _log.warning('Making the down-sampled original again: %s', reason)
-    if identity.padto is None:
-        volumes = _downsampled(_read(sources), identity.stage)
+    if spec.padto is None:
+        volumes = _downsampled(_read(sources), spec.stage)
     else:
-        volumes = _padded(original_volumes(identity.unpadded(), write), identity)
+        volumes = _padded(load_original(spec.unpadded(), write), spec)
     if write:
-        _write(identity, volumes, paths)
+        _write(spec, volumes, paths)
     return volumes
 
 
 def _downsampled(volumes, stage):
     masks = [None if mask is None else downsample_mask(mask, stage) for mask in volumes[1:]]
-    return Volumes(downsample(volumes.im, stage), *masks)
+    return MaskedImage(downsample(volumes.im, stage), *masks)
 
 
-def _padded(volumes, identity):
+def _padded(volumes, spec):
     try:
-        return Volumes(
-            pad_to(volumes.im, identity.padto, identity.record.DefaultPixelValue),
-            *[None if mask is None else pad_to(mask, identity.padto, 0) for mask in volumes[1:]],
+        return MaskedImage(
+            pad_to(volumes.im, spec.padto, spec.record.DefaultPixelValue),
+            *[None if mask is None else pad_to(mask, spec.padto, 0) for mask in volumes[1:]],
         )
     except InputError as error:
         raise InputError(
-            '{} at stage {}: padto {}: {}'.format(
-                identity.address('OriginalIm', padto=None), identity.stage, identity.padto, error
-            )
+            '{} at stage {}: padto {}: {}'.format(spec.address('OriginalIm', padto=None), spec.stage, spec.padto, error)
         ) from error
 
 
-def _manifest_path(identity):
-    path = identity.address('OriginalIm')
-    return path[: -len(identity.record.ext)] + '_manifest.json'
+def _manifest_path(spec):
+    path = spec.address('OriginalIm')
+    return path[: -len(spec.record.ext)] + '_manifest.json'
 
 
-def _check(identity):
-    paths = {request: identity.address(request) for request in identity.original_sources()}
-    done, reason = check_manifest(_manifest_path(identity), identity.staging(), FORMAT_NUMBER)
+def _check(spec):
+    paths = {request: spec.address(request) for request in spec.original_sources()}
+    done, reason = check_manifest(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER)
     return done, reason, paths
 
 
-def _staged_files(identity, volumes):
-    done, _, paths = _check(identity)
+def _staged_files(spec, volumes):
+    done, _, paths = _check(spec)
     if not done:
-        _write(identity, volumes, paths)
+        _write(spec, volumes, paths)
 
 
-def _write(identity, volumes, paths):
-    folder = os.path.dirname(_manifest_path(identity))
+def _write(spec, volumes, paths):
+    folder = os.path.dirname(_manifest_path(spec))
     sweep_stale_temporaries(folder)
     outputs = []
     for request, image in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), volumes):
         if image is not None:
             write_image(image, paths[request])
             outputs.append(record_output(paths[request], image, folder))
-    write_manifest(_manifest_path(identity), identity.staging(), FORMAT_NUMBER, outputs)
+    write_manifest(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER, outputs)

@@ -21,7 +21,7 @@ _REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
 DOWN_SAMPLINGS = ('bspline',)
 
 
-class Identity:
+class ItemSpecification:
     """One item: image (data, type_im, cn), deformation (deform_exp, dsmooth), stage, padding, augmentations.
 
     :param setting: the setting dictionary.
@@ -111,14 +111,14 @@ class Identity:
 
     def unpadded(self):
         """The same item without padding."""
-        return Identity(self.setting, dict(self.im_info, padto=None))
+        return ItemSpecification(self.setting, dict(self.im_info, padto=None))
 
     def original_sources(self):
         """Addresses of the original image and masks at stage 1: request -> path."""
         requests = ['OriginalIm'] + ['OriginalLung'] * self.use_lung + ['OriginalTorso'] * self.use_torso
         return {request: self.address(request, stage=1, padto=None) for request in requests}
 
-    def staging(self):
+    def original_made_from(self):
         """What a down-sampled original is made from, JSON-able."""
         checksums = {request: voxel_checksum(path) for request, path in self.original_sources().items()}
         return {
@@ -133,7 +133,7 @@ class Identity:
         """What the item is made from, JSON-able; equal descriptions give equal voxels."""
         options = {key: _plain(value) for key, value in self.options.items() if key not in _IRRELEVANT}
         description = {
-            'originals': self.staging(),
+            'originals': self.original_made_from(),
             'data': self.data,
             'deform_exp': self.deform_exp,
             'type_im': self.type_im,
