@@ -4,16 +4,11 @@ Everything is drawn once, in a fixed order, from a generator seeded by the case 
 for a box of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
 """
 
-import numbers
-
-import numpy as np
-
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError
+from functions.setting.schema import PATHOLOGIES, key_problems, whole
 from functions.setting.seeds import random_state
 
 FULL_SIZE = (300, 220, 280)
-SMALLEST_SIDE = 64
-PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
 
 #: ``setting['Phantom']``: what may be set, and its default. A pair is a range from which each patient draws.
 DEFAULT_OPTIONS = {
@@ -31,23 +26,6 @@ DEFAULT_OPTIONS = {
     'FieldOfView': None,  # or a range: diameter of the scanned circle / width of the image
     'Table': True,  # the scanner's table below the back
 }
-_RANGES = {
-    'Descent': (1.0, 40.0),
-    'ChestExpansion': (0.0, 12.0),
-    'LungHU': (-980.0, -600.0),
-    'Contrast': (-30.0, 400.0),
-    'Noise': (0.0, 200.0),
-    'SliceThickness': (1.0, 10.0),
-    'FieldOfView': (0.5, 2.0),
-}
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
-
-
-def _wrong(key, value, accepted):
-    return InputError(f"setting['Phantom'][{key!r}] is {value!r}; accepted: {accepted}.")
 
 
 def check_options(options=None):
@@ -55,53 +33,22 @@ def check_options(options=None):
 
     :param options: dictionary with any of the keys of :data:`DEFAULT_OPTIONS`, or None.
     :return: a new, complete, JSON-able dictionary.
-    :raises UnknownNameError: a key that does not exist, or an unknown pathology.
-    :raises InputError: a value of the wrong type or out of its range.
+    :raises InputError: lists every key that does not exist and every value that is not accepted.
     """
-    if options is not None and not isinstance(options, dict):
-        raise InputError(f"setting['Phantom'] is {options!r}; accepted: a dictionary.")
-    full = {key: list(value) if isinstance(value, list) else value for key, value in DEFAULT_OPTIONS.items()}
-    for key, value in (options or {}).items():
-        if key not in full:
-            raise unknown_name("key of setting['Phantom']", key, DEFAULT_OPTIONS)
-        full[key] = value
-    size = full['Size']
-    if (
-        not isinstance(size, (list, tuple))
-        or len(size) != 3
-        or not all(_is_number(side) and side == int(side) for side in size)
-        or min(size) < SMALLEST_SIDE
-    ):
-        raise _wrong('Size', size, f'three whole numbers [x, y, z] of voxels (= mm), each at least {SMALLEST_SIDE}')
-    full['Size'] = [int(side) for side in size]
-    for key in ('Landmarks', 'LandmarksAllPhases'):
-        if not _is_number(full[key]) or full[key] != int(full[key]) or full[key] < 1:
-            raise _wrong(key, full[key], 'a whole number from 1')
-        full[key] = int(full[key])
+    options = {} if options is None else options
+    problems = key_problems({'Phantom': options})
+    if problems:
+        raise InputError(' '.join(problems))
+    full = dict(DEFAULT_OPTIONS, **options)
+    for key, default in DEFAULT_OPTIONS.items():
+        number = int if key in ('Size', 'Landmarks', 'LandmarksAllPhases') else float
+        if key == 'Pathology':
+            full[key] = list(full[key])
+        elif isinstance(full[key], (list, tuple)):
+            full[key] = [number(value) for value in full[key]]
+        elif full[key] is not None and not isinstance(default, bool):
+            full[key] = number(full[key])
     full['LandmarksAllPhases'] = min(full['LandmarksAllPhases'], full['Landmarks'])
-    for key, (lowest, highest) in _RANGES.items():
-        value = full[key]
-        if value is None and DEFAULT_OPTIONS[key] is None:
-            continue
-        if (
-            not isinstance(value, (list, tuple))
-            or len(value) != 2
-            or not all(_is_number(bound) for bound in value)
-            or not lowest <= value[0] <= value[1] <= highest
-        ):
-            raise _wrong(key, value, f'a range [from, to] within [{lowest}, {highest}]')
-        full[key] = [float(bound) for bound in value]
-    if not _is_number(full['Anatomy']) or not 0 <= full['Anatomy'] <= 1.5:
-        raise _wrong('Anatomy', full['Anatomy'], 'a number from 0 to 1.5')
-    full['Anatomy'] = float(full['Anatomy'])
-    if not isinstance(full['Table'], bool):
-        raise _wrong('Table', full['Table'], 'True or False')
-    if not isinstance(full['Pathology'], (list, tuple)) or not full['Pathology']:
-        raise _wrong('Pathology', full['Pathology'], 'a list with any of {}'.format(', '.join(PATHOLOGIES)))
-    for name in full['Pathology']:
-        if name not in PATHOLOGIES:
-            raise unknown_name('pathology of the phantom', name, PATHOLOGIES)
-    full['Pathology'] = list(full['Pathology'])
     return full
 
 
@@ -118,7 +65,7 @@ class Patient:
     """
 
     def __init__(self, cn, options):
-        if not _is_number(cn) or cn != int(cn) or cn < 1:
+        if not whole(1).accepts(cn):
             raise InputError(f'Case number cn={cn!r} of the phantom; accepted: a whole number from 1.')
         self.cn, self.options = int(cn), options
         self.size = tuple(options['Size'])

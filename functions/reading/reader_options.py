@@ -4,7 +4,6 @@ from collections import namedtuple
 
 from functions.setting import schema
 from functions.setting.errors import InputError, unknown_name
-from functions.setting.key_checks import key_problems
 
 TRAIN_MODES = ('Training', 'Validation')
 CLASS_MODES = ('1stEpoch', 'Thread', 'Direct')
@@ -86,16 +85,12 @@ def _overridden(values, changes):
 def _problems(setting, section, is_full):
     """Everything that is wrong, as sentences."""
     judged = {key: value for key, value in setting.items() if key in _USED or key not in schema.KEYS}
-    problems = key_problems(judged, list(schema.KEYS.values()))
+    problems = schema.key_problems(judged)
     network = setting[section] if isinstance(setting[section], dict) else {}
     needed = ['NumberOfImagesPerChunk', 'BatchSize'] + ([] if is_full else ['SamplesPerImage'])
     problems += [f'{section}.{key} is missing.' for key in needed if key not in network]
     if not is_full:
         problems += [f'{key} is missing.' for key in ('R', 'Ry', 'ClassBalanced') if key not in setting]
-        limits = setting.get('ClassBalanced')
-        of_numbers = schema.KEYS['ClassBalanced'].kind.accepts(limits)
-        if of_numbers and (any(b <= a for a, b in zip(limits, limits[1:])) or len(limits) > 250):
-            problems.append(f'ClassBalanced is {limits!r}; accepted: increasing limits in mm, for example [2, 7].')
         if not problems and setting['R'] < setting['Ry']:
             problems.append(f'R ({setting["R"]}) must not be smaller than Ry ({setting["Ry"]}).')
     if setting.get(f'DVFPad_S{setting.get("stage", 1)}'):

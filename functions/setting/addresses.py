@@ -1,16 +1,16 @@
 """``address_generator``: the one function that names files.
 
 Requests and patterns are tables (:mod:`functions.setting.address_patterns`, records of
-:mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.placeholders`. Paths are plain strings
+:mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.address_fields`. Paths are plain strings
 with ``/``, folders end in ``/``, nothing is made on disk.
 """
 
 import os
 
+from functions.setting.address_fields import AddressFields
 from functions.setting.address_patterns import BY_DSMOOTH, PATTERNS
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import unknown_name
-from functions.setting.placeholders import Arguments
 
 
 def address_requests(data, setting=None):
@@ -80,20 +80,20 @@ def address_generator(
         that this data set does not have; the message says what is accepted.
     :raises InputError: an argument that the address needs is missing or does not exist (a type, a class).
     """
-    arguments = Arguments(setting, locals())
+    fields = AddressFields(setting, locals())
     if requested_address in BY_DSMOOTH:
         original, following = BY_DSMOOTH[requested_address]
-        requested_address = following if arguments.dsmooth > 0 else original + ('Raw' if spacing == 'Raw' else '')
+        requested_address = following if fields.dsmooth > 0 else original + ('Raw' if spacing == 'Raw' else '')
     pattern = PATTERNS.get(requested_address)
     if pattern is None:
-        record = arguments.record
+        record = fields.record
         pattern = record.addresses.get(requested_address)
         if pattern is None:
             raise unknown_name(f'address of data set {record.key}', requested_address, _requests(record))
-    if isinstance(pattern, tuple):
-        arguments.image_type(type_im)
-        pattern = pattern[type_im]
-    return pattern.format_map(arguments)
+        if isinstance(pattern, tuple):
+            record.type_name(type_im)
+            pattern = pattern[type_im]
+    return pattern.format_map(fields)
 
 
 def pair_image_address(setting, what, pair, position):
@@ -111,10 +111,10 @@ def pair_image_address(setting, what, pair, position):
 
 
 def result_address(setting, request, pair, step, stage=0):
-    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ... A synthetic pair's results lie in
-    a folder of their own, named by its dsmooth."""
+    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ...; those of a synthetic pair lie in a folder
+    named by its dsmooth."""
     address = address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage, step=step)
-    if 'dsmooth' in pair[0]:
-        folder, name = os.path.split(address)
-        address = '{}/Dsmooth{}/{}'.format(folder, pair[0]['dsmooth'], name)
-    return address
+    if 'dsmooth' not in pair[0]:
+        return address
+    folder, name = os.path.split(address)
+    return f'{folder}/Dsmooth{pair[0]["dsmooth"]}/{name}'

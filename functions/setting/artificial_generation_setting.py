@@ -5,67 +5,98 @@ voxels of stage 1, of B-spline grids in grid points; intensities in HU. Entries 
 per deform_number D of their method.
 """
 
-import collections
 import copy
 
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, nearest_hint, unknown_name
+from functions.setting.schema import FLAG, MASK, Key, choice, increasing, list_of, number, whole
+
+#: Category -> the beginning of the keys that hold one value for each of its deformations.
+CATEGORY_PREFIXES = {
+    'respiratory_motion': 'RespiratoryMotion_',
+    'single_frequency': 'SingleFrequency_',
+    'mixed_frequency': 'MixedFrequency_',
+    'translation': 'Translation_',
+    'zero': 'Zero_',
+}
+
+_MAXIMUM = number(above=0, most=100)
+_SIGMA = number(0, 100)
+
+
+def _each(kind):
+    return list_of(kind, least=1)
+
+
+_SPACINGS = _each(list_of(number(1, 1000), length=3))
+_BORDERS = _each(list_of(whole(0, 100), length=3))
+_GRID_SIGMAS = _each(list_of(_SIGMA, length=3))
+_RATIOS = _each(number(above=0, most=10))
 
 
 def _isotropic(*spacings):
     return [[spacing] * 3 for spacing in spacings]
 
 
-_BASE = {
-    'DeformMethods': (['respiratory_motion'] * 4 + ['single_frequency'] * 5 + ['mixed_frequency'] * 4 + ['zero']),
-    'MaxDeform': 20,
-    'DVFNormalization': True,
-    'MaskToZero': 'Torso',
-    'WriteIntermediateIntensityAugmentation': False,
-    'verbose_image': False,
-    'UseLungMask': True,
-    'DeleteStage1Images': True,
-    # intensity augmentation
-    'Canny_LowerThreshold': 50.0,
-    'Canny_UpperThreshold': 100.0,
-    'Im_NoiseSigma': 10,
-    'Im_NoiseAverage': 10,
-    'Occlusion': True,
-    'Occlusion_NumberOfEllipse': 10,
-    'Occlusion_IntensityRange': [-800, -780],
-    'Occlusion_Max_a': 15,
-    'Occlusion_Max_b': 15,
-    'Occlusion_Max_c': 15,
-    # the undeformed images of dsmooth > 0
-    'NextIm_SigmaN': 2,
-    'NextIm_MaxDeform': 15,
-    # single frequency
-    'SingleFrequency_BSplineGridSpacing': _isotropic(80, 70, 60, 50, 45),
-    'SingleFrequency_SetGridBorderToZero': [[1, 1, 1], [1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]],
-    'SingleFrequency_GridSmoothingSigma': [[0.8, 0.8, 0.8]] * 5,
-    'SingleFrequency_BackgroundSmoothingSigma': [8] * 5,
-    'SingleFrequency_MaxDeformRatio': [1, 1, 1, 1, 1],
-    # mixed frequency
-    'MixedFrequency_BSplineGridSpacing': [[80, 80, 80], [60, 60, 60], [50, 50, 50], [45, 45, 60]],
-    'MixedFrequency_SetGridBorderToZero': [[0, 0, 0]] * 4,
-    'MixedFrequency_GridSmoothingSigma': [[0.5, 0.5, 0.5]] * 4,
-    'MixedFrequency_SigmaRange': [[10, 15]] * 4,
-    'MixedFrequency_MaxDeformRatio': [1, 1, 1, 1],
-    'MixedFrequency_BlockRadius': 20,
-    'MixedFrequency_Np': [200, 150, 150, 150],
-    # respiratory motion
-    'RespiratoryMotion_t0': [30] * 5,
-    'RespiratoryMotion_s0': [0.12] * 5,
-    'RespiratoryMotion_BSplineGridSpacing': _isotropic(80, 70, 60, 50, 45),
-    'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1], [1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]],
-    'RespiratoryMotion_GridSmoothingSigma': [[0.8, 0.8, 0.8]] * 5,
-    'RespiratoryMotion_BackgroundSmoothingSigma': [8] * 5,
-    'RespiratoryMotion_MaxDeformRatio': [1, 1, 1, 1, 1],
-    'RespiratoryMotion_SingleFrequency_MaxDeformRatio': [0.5] * 5,
-    # translation (a category, in none of the shipped lists)
-    'Translation_MaxDeformRatio': [1, 1, 1, 1],
-    'BsplineGridSpacing_translation': _isotropic(40, 40, 40, 40),
-    'setGridBorderToZero_translation': [[1, 1, 1]] * 4,
-}
+# fmt: off
+_KEYS = [
+    Key('DeformMethods', _each(choice(*CATEGORY_PREFIXES)),
+        ['respiratory_motion'] * 4 + ['single_frequency'] * 5 + ['mixed_frequency'] * 4 + ['zero'],
+        'category of every deformation; dsmooth counts on modulo their number'),
+    Key('MaxDeform', _MAXIMUM, 20, 'largest displacement [mm]'),
+    Key('DVFNormalization', FLAG, True, 'scale fields down to the largest displacement allowed'),
+    Key('MaskToZero', MASK, 'Torso', 'mask outside which nothing moves and images hold the default value'),
+    Key('WriteIntermediateIntensityAugmentation', FLAG, False, 'also write the image before every augmentation'),
+    Key('verbose_image', FLAG, False, 'also write NextDVF'),
+    Key('UseLungMask', FLAG, True, 'no effect: the setting of this name counts'),
+    Key('DeleteStage1Images', FLAG, True, 'no effect'),
+
+    Key('Canny_LowerThreshold', number(0, 10000), 50.0, 'of the edges in the lungs [HU / voxel]'),
+    Key('Canny_UpperThreshold', number(0, 10000), 100.0, 'of the edges in the lungs [HU / voxel]'),
+    Key('Im_NoiseSigma', number(0, 1000), 10, 'standard deviation of the noise [HU]'),
+    Key('Im_NoiseAverage', number(0, 1000), 10, 'half range of its random mean [HU]'),
+    Key('Occlusion', FLAG, True, 'no effect: DeformedImExt says whether there are occlusions'),
+    Key('Occlusion_NumberOfEllipse', whole(0, 1000), 10, 'occlusions'),
+    Key('Occlusion_IntensityRange', increasing(whole(-32768, 32767), 2, strictly=True), [-800, -780], '[HU], from, to'),
+    Key('Occlusion_Max_a', number(above=0, most=500), 15, 'largest semi-axis [voxel]'),
+    Key('Occlusion_Max_b', number(above=0, most=500), 15, 'the same'),
+    Key('Occlusion_Max_c', number(above=0, most=500), 15, 'the same'),
+
+    Key('NextIm_SigmaN', number(0, 1000), 2, 'noise of the undeformed images of dsmooth > 0 [HU]'),
+    Key('NextIm_MaxDeform', _MAXIMUM, 15, 'their largest displacement [mm]'),
+
+    Key('SingleFrequency_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
+    Key('SingleFrequency_SetGridBorderToZero', _BORDERS, _isotropic(1, 1, 2, 2, 2), '[grid points], z, y, x'),
+    Key('SingleFrequency_GridSmoothingSigma', _GRID_SIGMAS, _isotropic(*[0.8] * 5), '[grid points]'),
+    Key('SingleFrequency_BackgroundSmoothingSigma', _each(_SIGMA), [8] * 5, '[voxel]'),
+    Key('SingleFrequency_MaxDeformRatio', _RATIOS, [1] * 5, 'of MaxDeform'),
+
+    Key('MixedFrequency_BSplineGridSpacing', _SPACINGS, [[80, 80, 80], [60, 60, 60], [50, 50, 50], [45, 45, 60]],
+        '[mm], x, y, z'),
+    Key('MixedFrequency_SetGridBorderToZero', _BORDERS, _isotropic(*[0] * 4), '[grid points], z, y, x'),
+    Key('MixedFrequency_GridSmoothingSigma', _GRID_SIGMAS, _isotropic(*[0.5] * 4), '[grid points]'),
+    Key('MixedFrequency_SigmaRange', _each(increasing(_SIGMA, 2)), [[10, 15]] * 4, 'smoothing [voxel], from, to'),
+    Key('MixedFrequency_MaxDeformRatio', _RATIOS, [1] * 4, 'of MaxDeform'),
+    Key('MixedFrequency_BlockRadius', number(above=0, most=500), 20, '[voxel]'),
+    Key('MixedFrequency_Np', _each(whole(1, 100000)), [200, 150, 150, 150], 'iterations'),
+
+    Key('RespiratoryMotion_t0', _each(number(0, 100)), [30] * 5, 'motion of the diaphragm [mm]'),
+    Key('RespiratoryMotion_s0', _each(number(0, 1)), [0.12] * 5, 'antero-posterior stretch'),
+    Key('RespiratoryMotion_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
+    Key('RespiratoryMotion_SetGridBorderToZero', _BORDERS, _isotropic(1, 1, 2, 2, 2), '[grid points], z, y, x'),
+    Key('RespiratoryMotion_GridSmoothingSigma', _GRID_SIGMAS, _isotropic(*[0.8] * 5), '[grid points]'),
+    Key('RespiratoryMotion_BackgroundSmoothingSigma', _each(_SIGMA), [8] * 5, '[voxel]'),
+    Key('RespiratoryMotion_MaxDeformRatio', _RATIOS, [1] * 5, 'of MaxDeform'),
+    Key('RespiratoryMotion_SingleFrequency_MaxDeformRatio', _RATIOS, [0.5] * 5, 'its B-spline, of MaxDeform'),
+
+    Key('Translation_MaxDeformRatio', _RATIOS, [1] * 4, 'of MaxDeform; a category in none of the shipped lists'),
+    Key('BsplineGridSpacing_translation', _SPACINGS, _isotropic(*[40] * 4), 'no effect'),
+    Key('setGridBorderToZero_translation', _BORDERS, _isotropic(*[1] * 4), 'no effect'),
+]
+# fmt: on
+#: Every key of a deformation experiment by name.
+DEFORM_KEYS = {key.name: key for key in _KEYS}
+#: Keys that change nothing; any value but the default is answered with a warning.
+LEGACY_DEFORM_KEYS = tuple(key.name for key in _KEYS if key.meaning.startswith('no effect'))
 
 _MAX7 = {
     'MaxDeform': 7,
@@ -92,30 +123,29 @@ _VISUALIZATION = dict(
     _MAX15,
     DeformMethods=['single_frequency'] * 3,
     SingleFrequency_BSplineGridSpacing=_isotropic(40, 30, 20),
-    SingleFrequency_SetGridBorderToZero=[[1, 1, 1], [1, 1, 1], [2, 2, 2]],
-    SingleFrequency_GridSmoothingSigma=[[0.8, 0.8, 0.8]] * 3,
+    SingleFrequency_SetGridBorderToZero=_isotropic(1, 1, 2),
+    SingleFrequency_GridSmoothingSigma=_isotropic(*[0.8] * 3),
     SingleFrequency_BackgroundSmoothingSigma=[8] * 3,
     SingleFrequency_MaxDeformRatio=[1, 1, 1],
 )
 
-#: Name -> differences from the base.
-DEFORM_EXPERIMENTS = collections.OrderedDict(
-    [
-        ('3D_max7_D14_K', _MAX7),
-        ('3D_max15_D14_K', _MAX15),
-        ('3D_max20_D14_K', {}),
-        ('3D_max20_D14', {}),
-        ('3D_max15_SingleFrequency_Visualization', _VISUALIZATION),
-    ]
-)
+#: Name -> differences from the defaults.
+DEFORM_EXPERIMENTS = {
+    '3D_max7_D14_K': _MAX7,
+    '3D_max15_D14_K': _MAX15,
+    '3D_max20_D14_K': {},
+    '3D_max20_D14': {},
+    '3D_max15_SingleFrequency_Visualization': _VISUALIZATION,
+}
 
 
 def register_deform_exp(name, base='3D_max20_D14', **differences):
-    """Add an experiment of the user's own: ``base`` with ``differences``.
+    """Add an experiment of your own: ``base`` with ``differences``.
 
     Settings loaded afterwards carry the whole content, so that other processes need no registration.
 
     :raises UnknownNameError: ``base`` or a key of ``differences`` does not exist.
+    :raises InputError: a value that cannot be used.
     """
     content = load_deform_exp_setting(base)
     for key in differences:
@@ -124,34 +154,63 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
     if not isinstance(name, str) or not name or '/' in name:
         raise InputError(f'The name of a deformation experiment must be a plain folder name; got {name!r}.')
     content.update(copy.deepcopy(differences))
+    problems = deform_exp_problems(name, content)
+    if problems:
+        raise InputError(' '.join(problems))
     DEFORM_EXPERIMENTS[name] = content
 
 
 def load_deform_exp_setting(deform_exp):
-    """The content of the deformation experiment ``deform_exp``, a fresh dictionary (nothing shared with other
-    copies).
+    """The content of the deformation experiment ``deform_exp``, a fresh dictionary that shares nothing.
 
     :raises UnknownNameError: there is no such experiment; the message lists those there are.
     """
     if not isinstance(deform_exp, str) or deform_exp not in DEFORM_EXPERIMENTS:
         raise unknown_name('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
-    content = dict(_BASE)
+    content = {key.name: key.default for key in _KEYS}
     content.update(DEFORM_EXPERIMENTS[deform_exp])
-    # One deep copy per value: entries such as [[5, 10]] * 4 must not share their inner lists either.
     return {key: _unshared(value) for key, value in content.items()}
 
 
 def _unshared(value):
+    # copy.deepcopy would let the items of [[5, 10]] * 4 remain one list.
     return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 def get_deform_exp(setting, deform_exp):
-    """The content of ``deform_exp`` as ``setting`` carries it, else as defined here (not to be changed by the
-    caller)."""
+    """The content of ``deform_exp`` as ``setting`` carries it, else as defined here (read-only)."""
     carried = setting.get('deform_exp')
     if isinstance(carried, dict) and isinstance(deform_exp, str) and carried.get(deform_exp):
         return carried[deform_exp]
     return load_deform_exp_setting(deform_exp)
+
+
+def deform_exp_problems(name, content):
+    """What is wrong with the content of the deformation experiment ``name``, as sentences."""
+    if not isinstance(content, dict):
+        return [f'deform_exp.{name} is {content!r}; accepted: a dictionary.']
+    problems = [
+        f'{name}: {key} is not a key of a deformation experiment.{nearest_hint(key, DEFORM_KEYS)}'
+        for key in content
+        if key not in DEFORM_KEYS
+    ]
+    for key in _KEYS:
+        problem = key.kind.problem(key.name, content[key.name]) if key.name in content else f'{key.name} is missing.'
+        if problem:
+            problems.append(f'{name}: {problem}')
+    if problems:
+        return problems
+    if content['Canny_LowerThreshold'] > content['Canny_UpperThreshold']:
+        problems.append(f'{name}: Canny_LowerThreshold must not exceed Canny_UpperThreshold.')
+    for category, prefix in CATEGORY_PREFIXES.items():
+        count = content['DeformMethods'].count(category)
+        for key, value in content.items():
+            if key.startswith(prefix) and isinstance(value, (list, tuple)) and len(value) < count:
+                problems.append(
+                    f'{name}: {key} has {len(value)} values for the {count} {category} of DeformMethods; '
+                    'it needs one for each.'
+                )
+    return problems
 
 
 def deform_method_and_number(methods, dsmooth):
@@ -162,4 +221,4 @@ def deform_method_and_number(methods, dsmooth):
     """
     position = dsmooth % len(methods)
     method = methods[position]
-    return method, sum(1 for other in methods[:position] if other == method)
+    return method, methods[:position].count(method)

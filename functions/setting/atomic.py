@@ -16,7 +16,7 @@ import uuid
 from functions.setting.errors import DiskError, InputError, MissingFileError
 from functions.setting.processes import is_alive
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
 _TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
 
@@ -120,7 +120,7 @@ def read_json_lines(path):
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                _log.warning('%s: a line cut short is left out.', path)
+                LOGGER.warning('%s: a line cut short is left out.', path)
     return lines
 
 

@@ -1,68 +1,36 @@
 """``check_setting``: everything that is wrong with a setting, told at once, before any long work starts."""
 
-import collections
 import logging
 
 from functions.setting import schema
-from functions.setting.artificial_generation_setting import get_deform_exp, load_deform_exp_setting
+from functions.setting.address_fields import pattern_problem
+from functions.setting.artificial_generation_setting import (
+    DEFORM_KEYS,
+    LEGACY_DEFORM_KEYS,
+    deform_exp_problems,
+    get_deform_exp,
+)
 from functions.setting.data_sets import get_data_set, own_data_set
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.errors import InputError, RegNetError, join_numbers, nearest_hint
 from functions.setting.experiment_files import plain
-from functions.setting.key_checks import join_numbers, key_problems, nearest_hint
 from functions.setting.network_checks import loaded_network_problems, registration_problems
 from functions.setting.originals import single_items
 from functions.setting.own_image_checks import own_image_errors
-from functions.setting.placeholders import pattern_problem
 
 LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')
-_WHOLE_FROM_0 = schema.list_of(schema.whole(0))
-_ENTRY_KINDS = {
-    'CNList': schema.list_of(schema.whole(1)),
-    'TypeImList': _WHOLE_FROM_0,
-    'DSmoothList': _WHOLE_FROM_0,
-    'DeformedImExt': schema.list_of(schema.choice(*schema.AUGMENTATION_NAMES), least=1),
-    'PairList': schema.list_of(schema.list_of(schema.whole(0), length=2)),
-    'Spacing': schema.choice('RS1', 'Raw'),
-}
-
-#: Settings of older scripts that are accepted but change nothing.
-_WITHOUT_EFFECT = (
-    'ParallelSearching',
-    'ParallelGeneration1stEpoch',
-    'DetailedNetworkSummary',
-    'UseMask',
-    'MaskToZero',
-    'WriteNoDVF',
-    'WriteMasksForLSTM',
-    'PaddingForDownSampling',
-    'Reg_Affine_Parameter',
-    'Reg_BSpline_Parameter',
-    'Reg_Affine_Mask',
-    'Reg_BSpline_Mask',
-    'Reg_NumberOfThreads',
-)
-
-#: What the program relies on in the content of a deformation experiment, whatever its categories read.
-_CONTENT_KINDS = {
-    'DeformMethods': schema.list_of(schema.TEXT, least=1),
-    'MaxDeform': schema.number(above=0),
-    'MaskToZero': schema.optional(schema.choice(*schema.MASKS)),
-    'Canny_LowerThreshold': schema.number(0),
-    'Canny_UpperThreshold': schema.number(0),
-}
 
 
 def find_problems(setting):
     """Every problem of ``setting`` as a list of sentences; empty when it can be used."""
     problems = [f'{key} is missing; begin with initialize_setting.' for key in _REQUIRED if key not in setting]
-    good = {}
+    usable = {}
     for key, value in setting.items():
-        found = key_problems({key: value}, list(schema.KEYS.values()))
+        found = schema.key_problems({key: value})
         problems += found
         if not found:
-            good[key] = value
-    # What is of the wrong kind has been told; the other checks see the rest.
+            usable[key] = value
+    # Values of the wrong kind are reported; the other checks see the rest.
     for check in (
         _own_data_sets,
         _own_images,
@@ -76,22 +44,19 @@ def find_problems(setting):
         registration_problems,
         _json,
     ):
-        problems += check(good)
-    return list(collections.OrderedDict.fromkeys(problems))
+        problems += check(usable)
+    return list(dict.fromkeys(problems))
 
 
 def check_setting(setting):
     """Refuse a setting that cannot be used, and warn about what is unusual.
 
-    :raises InputError: lists every problem on a line of its own, with the nearest valid name for a misspelt
-        one.
+    :raises InputError: lists every problem on its own line, with the nearest valid name for a misspelt one.
     """
     problems = find_problems(setting)
     if problems:
-        lines = '\n'.join('  - ' + problem for problem in problems)
-        raise InputError(
-            'The settings have {} problem{}:\n{}'.format(len(problems), 's' if len(problems) > 1 else '', lines)
-        )
+        lines = '\n'.join(f'  - {problem}' for problem in problems)
+        raise InputError(f'The settings have {len(problems)} problem{"s" if len(problems) > 1 else ""}:\n{lines}')
     for warning in find_warnings(setting):
         LOGGER.warning(warning)
 
@@ -113,23 +78,24 @@ def _own_data_sets(setting):
 
 
 def _own_images(setting):
-    # Who takes images that are made elsewhere needs what they are made from no more.
+    # With never_generate_image the originals are not needed.
     return [str(error) for error in own_image_errors(setting, files=not setting.get('never_generate_image'))]
 
 
 def _entries(setting):
-    """Entries of DataExpDict that have a usable data set, with its record."""
+    """Entries of DataExpDict that have a usable data set."""
     for entry in setting.get('DataExpDict', ()):
         try:
-            yield entry, get_data_set(entry.get('data'), setting)
+            get_data_set(entry.get('data'), setting)
         except RegNetError:
             continue
+        yield entry
 
 
 def _data(setting):
     problems = []
     for number, entry in enumerate(setting.get('DataExpDict', ())):
-        where = 'Entry {} of data_exp_dict ({})'.format(number, entry.get('data'))
+        where = f'Entry {number} of data_exp_dict ({entry.get("data")})'
         for key in entry:
             if key not in schema.ENTRY_KEYS:
                 problems.append(f'{where}: {key} is not a key.{nearest_hint(key, schema.ENTRY_KEYS)}')
@@ -154,62 +120,38 @@ def _no_training_item(setting):
         if not any('Training' + key in entry for key in schema.MODE_KEYS):
             continue
         lists = {'Training' + key: entry.get('Training' + key) for key in _needed(entry, 'Training')}
-        # What is missing or no list has been told.
+        # Missing lists and values that are no list have been reported.
         if not all(isinstance(value, (list, tuple)) for value in lists.values()) or all(lists.values()):
             return []
         empty += [key for key, value in lists.items() if not value]
-    if not empty:
-        return []
-    return [
-        'data_exp_dict has keys of Training but no training item: {} is empty.'.format(
-            ' and '.join(collections.OrderedDict.fromkeys(empty))
-        )
-    ]
+    names = ' and '.join(dict.fromkeys(empty))
+    return [f'data_exp_dict has keys of Training but no training item: {names} is empty.'] if empty else []
 
 
 def _mode(where, entry, mode, record):
     problems, given = [], {}
-    for key in schema.MODE_KEYS:
-        if mode + key not in entry:
-            continue
-        value = entry[mode + key]
-        if not _ENTRY_KINDS[key].accepts(value):
-            problems.append(f'{where}: {mode}{key} is {value!r}; accepted: {_ENTRY_KINDS[key].text}.')
-        else:
-            given[key] = value
-    if not any(mode + key in entry for key in schema.MODE_KEYS):
-        return problems
+    for key, kind in schema.MODE_KINDS.items():
+        if mode + key in entry:
+            given[key] = entry[mode + key]
+            problem = kind.problem(mode + key, given[key])
+            if problem:
+                problems.append(f'{where}: {problem}')
+                del given[key]
+    if not problems and not given:
+        return []
     needed = _needed(entry, mode)
-    for key in needed:
-        if mode + key not in entry:
-            problems.append(f'{where}: {mode}{key} is missing.')
+    problems += [f'{where}: {mode}{key} is missing.' for key in needed if mode + key not in entry]
     if 'PairList' not in needed and not entry.get('deform_exp'):
         problems.append(f'{where}: deform_exp is missing, and {mode}PairList too.')
     unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
     if unknown:
-        problems.append(
-            '{}: {}CNList has the case{} {}; {} has {}.'.format(
-                where,
-                mode,
-                's' if len(unknown) > 1 else '',
-                join_numbers(unknown),
-                record.key,
-                join_numbers(record.CNList),
-            )
-        )
+        cases = f'case{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
+        problems.append(f'{where}: {mode}CNList has the {cases}; {record.key} has {join_numbers(record.CNList)}.')
     types = set(given.get('TypeImList', ())) | {t for pair in given.get('PairList', ()) for t in pair}
     unknown = sorted(t for t in types if t >= len(record.types))
     if unknown:
-        problems.append(
-            '{}: {} names the type{} {}; {} has {}.'.format(
-                where,
-                mode,
-                's' if len(unknown) > 1 else '',
-                join_numbers(unknown),
-                record.key,
-                ', '.join(f'{i} ({name})' for i, name in enumerate(record.types)),
-            )
-        )
+        types = f'type{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
+        problems.append(f'{where}: {mode} names the {types}; {record.key} has {record.type_list()}.')
     if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
         problems.append(f"{where}: {mode}Spacing is 'Raw', but {record.key} has isotropic images only ('RS1').")
     names = list(given.get('DeformedImExt', ()))
@@ -219,44 +161,27 @@ def _mode(where, entry, mode, record):
 
 
 def _experiments(setting):
-    """(name, content) of the deformation experiments in use, each once, as far as they exist."""
-    names = [entry.get('deform_exp') for entry, _ in _entries(setting)]
-    for name in collections.OrderedDict.fromkeys(name for name in names if name and isinstance(name, str)):
+    """(name, content) of the deformation experiments in use that have no problem, each once."""
+    names = [entry.get('deform_exp') for entry in _entries(setting)]
+    for name in dict.fromkeys(name for name in names if name and isinstance(name, str)):
         try:
             content = get_deform_exp(setting, name)
         except RegNetError:
             continue
-        if not _content_problems(name, content):
+        if not deform_exp_problems(name, content):
             yield name, content
-
-
-def _content_problems(name, content):
-    if not isinstance(content, dict):
-        return [f'deform_exp.{name} is {content!r}; accepted: a dictionary.']
-    standard = load_deform_exp_setting('3D_max20_D14')
-    problems = [
-        f'{name}: {key} is not a key of a deformation experiment.{nearest_hint(key, standard)}'
-        for key in content
-        if key not in standard
-    ]
-    problems += [f'{name}: {key} is missing.' for key in standard if key not in content]
-    return problems + [
-        f'{name}: {key} is {content[key]!r}; accepted: {kind.text}.'
-        for key, kind in _CONTENT_KINDS.items()
-        if key in content and not kind.accepts(content[key])
-    ]
 
 
 def _deformations(setting):
     problems = []
-    for entry, _ in _entries(setting):
+    for entry in _entries(setting):
         if entry.get('deform_exp'):
             try:
                 get_deform_exp(setting, entry['deform_exp'])
             except RegNetError as error:
                 problems.append(str(error))
     for name, content in setting.get('deform_exp', {}).items():
-        problems += _content_problems(name, content)
+        problems += deform_exp_problems(name, content)
     for name, content in _experiments(setting):
         mask = content['MaskToZero']
         if mask is not None and setting.get(f'Use{mask}Mask') is False:
@@ -270,14 +195,12 @@ def _deformations(setting):
 
 
 def _magnitude_classes(setting):
-    bounds = setting.get('ClassBalanced', [0])
-    if any(upper <= lower for lower, upper in zip(bounds, bounds[1:])):
-        return [f'ClassBalanced is {list(bounds)}; its bounds must increase.']
-    message = 'ClassBalanced ends at {} mm, but MaxDeform of {} is {} mm; the last bound must not exceed it.'
+    last = setting.get('ClassBalanced', [0])[-1]
     return [
-        message.format(bounds[-1], name, content['MaxDeform'])
+        f'ClassBalanced ends at {last} mm, but MaxDeform of {name} is {content["MaxDeform"]} mm; '
+        'the last bound must not exceed it.'
         for name, content in _experiments(setting)
-        if bounds[-1] > content['MaxDeform']
+        if last > content['MaxDeform']
     ]
 
 
@@ -297,21 +220,17 @@ def _network(setting):
                     f'FullImage is True, but {name} predicts only the middle of its input; set it to False.'
                 )
             unit = setting.get('SizeUnit', description.size_unit)
-            if isinstance(unit, int) and unit % description.size_unit:
+            if unit % description.size_unit:
                 problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')
         if name == 'crop5_connection' and setting.get('stage') in (1, 2):
-            problems.append('NetworkDesign crop5_connection is for stage 4; stage is {}.'.format(setting['stage']))
+            problems.append(f'NetworkDesign crop5_connection is for stage 4; stage is {setting["stage"]}.')
     for key, side in setting.get('PadTo', {}).items():
         if key not in ('stage1', 'stage2', 'stage4'):
             problems.append(f'PadTo.{key} is not a setting; accepted: stage1, stage2, stage4.')
         elif not schema.optional(schema.whole(1)).accepts(side):
             problems.append(f'PadTo.{key} is {side!r}; accepted: a whole number from 1, or None.')
         elif side is not None and setting.get('FullImage') and not _valid_side(setting, side):
-            problems.append(
-                'PadTo.{} is {}; {} takes sides of {} k + {}.'.format(
-                    key, side, name, setting['SizeUnit'], setting['SizeOffset']
-                )
-            )
+            problems.append(f'PadTo.{key} is {side}; {name} takes sides of {_side_rule(setting)}.')
     if setting.get('only_generate_image') and setting.get('never_generate_image'):
         problems.append('only_generate_image and never_generate_image exclude each other.')
     return problems
@@ -322,21 +241,21 @@ def _valid_side(setting, side):
     return side >= offset and (side - offset) % unit == 0
 
 
+def _side_rule(setting):
+    return f'{setting.get("SizeUnit", 1)} k + {setting.get("SizeOffset", 0)}'
+
+
 def _patches(setting):
     problems = []
     if 'R' in setting and 'Ry' in setting and setting['R'] < setting['Ry']:
-        problems.append('R ({R}) must be at least Ry ({Ry}).'.format(**setting))
+        problems.append(f'R ({setting["R"]}) must be at least Ry ({setting["Ry"]}).')
     if setting.get('FullImage'):
         return problems
     if 'R' in setting and not _valid_side(setting, 2 * setting['R'] + 1):
+        side, design = 2 * setting['R'] + 1, setting.get('NetworkDesign')
         problems.append(
-            'R is {}: a side of {} voxels does not pass through {}, which takes {} k + {}.'.format(
-                setting['R'],
-                2 * setting['R'] + 1,
-                setting.get('NetworkDesign'),
-                setting['SizeUnit'],
-                setting['SizeOffset'],
-            )
+            f'R is {setting["R"]}: a side of {side} voxels does not pass through {design}, which takes '
+            f'{_side_rule(setting)}.'
         )
     for name in ('NetworkTraining', 'NetworkValidation'):
         queue = setting.get(name, {})
@@ -358,29 +277,28 @@ def find_warnings(setting):
     """What is allowed but unusual, as a list of sentences; for a setting without problems."""
     warnings = ['Randomness is False.'] if setting.get('Randomness') is False else []
     warnings += [
-        f'{key} is {setting[key]!r}, but this setting has no effect yet.'
-        for key in _WITHOUT_EFFECT
+        f'{key} is {setting[key]!r}, but this setting has no effect.'
+        for key in schema.LEGACY
         if key in setting and setting[key] != schema.KEYS[key].default
     ]
-    if setting.get('use_keras'):
-        warnings.append('use_keras has no effect: layers need no Keras.')
-    if setting.get('DownSamplingByGPU'):
-        warnings.append('DownSamplingByGPU has no effect: training and registration share one down-sampling rule.')
+    warnings += [
+        f'{name}: {key} is {content[key]!r}, but this setting has no effect.'
+        for name, content in setting.get('deform_exp', {}).items()
+        for key in LEGACY_DEFORM_KEYS
+        if content[key] != DEFORM_KEYS[key].default
+    ]
     if setting.get('FullImage') and setting.get('stage') in (1, 2):
-        warnings.append('Whole images at stage {} take much memory.'.format(setting['stage']))
+        warnings.append(f'Whole images at stage {setting["stage"]} take much memory.')
     if 'DataExpDict' not in setting:
         return warnings
-    single = {mode: single_items(setting, mode) for mode in ('Training', 'Validation')}
+    training, validation = (single_items(setting, mode) for mode in ('Training', 'Validation'))
     size = (setting.get('NetworkTraining') or {}).get('NumberOfImagesPerChunk')
-    if size and 0 < len(single['Training']) % size < 10:
-        warnings.append(
-            '{} training images in chunks of {}: the last chunk has only {}.'.format(
-                len(single['Training']), size, len(single['Training']) % size
-            )
-        )
+    if size and 0 < len(training) % size < 10:
+        last = len(training) % size
+        warnings.append(f'{len(training)} training images in chunks of {size}: the last chunk has only {last}.')
     names = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
-    seen = {tuple(item[name] for name in names) for item in single['Training']}
-    shared = sum(1 for item in single['Validation'] if tuple(item[name] for name in names) in seen)
+    seen = {tuple(item[name] for name in names) for item in training}
+    shared = sum(tuple(item[name] for name in names) in seen for item in validation)
     if shared:
-        warnings.append('{} of {} validation items are training items too.'.format(shared, len(single['Validation'])))
+        warnings.append(f'{shared} of {len(validation)} validation items are training items too.')
     return warnings

@@ -1,8 +1,8 @@
 """Data sets: one record each, holding its types, names, cases and the patterns of its own file addresses.
 
-A pattern is a :meth:`str.format` text; its fields are those of :mod:`functions.setting.placeholders`.
-A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here, or none at all for a
-user's own images: :func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
+A pattern is a :meth:`str.format` text; its fields are those of :mod:`functions.setting.address_fields`.
+A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here; own images need none:
+:func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
 """
 
 import collections
@@ -11,44 +11,40 @@ import os
 
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError, unknown_name
+from functions.setting.schema import TEXT, list_of, whole
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-_DATA_SET_FIELDS = (
-    'key',
-    'types',
-    'expPrefix',
-    'CNList',
-    'addresses',
-    'ext',
-    'ImageByte',
-    'DefaultPixelValue',
-    'VoxelSize',
-    'AffineRegistration',
-    'UnsureLandmarkAvailable',
-    'expected_tre',
-    'expected_tre_pair',
-    'patients',
-    'layout',
-    'raw_grids',
-)
+#: Keys of the description of an own data set.
+# fmt: off
 _DESCRIPTION_KEYS = (
-    'types',
-    'CNList',
-    'cases',
-    'folder',
-    'expPrefix',
-    'ext',
-    'DefaultPixelValue',
-    'VoxelSize',
-    'AffineRegistration',
-    'addresses',
-    'expected_tre',
-    'expected_tre_pair',
+    'types', 'CNList', 'cases', 'folder', 'expPrefix', 'ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
+    'addresses', 'expected_tre', 'expected_tre_pair',
 )
+#: Fields that ``setting['data'][key]`` carries.
+_SETTING_FIELDS = (
+    'ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
+    'UnsureLandmarkAvailable', 'CNList',
+)
+# fmt: on
+#: Fields of a data set that may be left out, with their defaults.
+_OPTIONAL_FIELDS = {
+    'ext': '.mha',
+    'ImageByte': 2,
+    'DefaultPixelValue': -2048,
+    'VoxelSize': [1, 1, 1],
+    'AffineRegistration': True,
+    'UnsureLandmarkAvailable': False,
+    'expected_tre': {},
+    'expected_tre_pair': None,
+    'patients': (),
+    'layout': None,
+    'raw_grids': {},
+}
+_FIELDS = ['key', 'types', 'expPrefix', 'CNList', 'addresses'] + list(_OPTIONAL_FIELDS)
 
 
-class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
+class DataSet(collections.namedtuple('DataSet', _FIELDS)):
     """One data set.
 
     ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from
@@ -65,57 +61,28 @@ class DataSet(collections.namedtuple('DataSet', _DATA_SET_FIELDS)):
 
     def settings(self):
         """The keys that ``setting['data'][key]`` carries, as fresh objects."""
-        names = (
-            'ext',
-            'ImageByte',
-            'types',
-            'expPrefix',
-            'DefaultPixelValue',
-            'VoxelSize',
-            'AffineRegistration',
-            'UnsureLandmarkAvailable',
-            'CNList',
-        )
-        values = self._asdict()
-        return {name: copy.deepcopy(values[name]) for name in names}
+        return {name: copy.deepcopy(getattr(self, name)) for name in _SETTING_FIELDS}
+
+    def type_list(self):
+        """The types for a message: '0 (T00), 1 (T10)'."""
+        return ', '.join(f'{number} ({name})' for number, name in enumerate(self.types))
+
+    def type_name(self, type_im):
+        """Name of type ``type_im``.
+
+        :raises InputError: there is no such type.
+        """
+        is_whole = hasattr(type_im, '__index__') and not isinstance(type_im, bool)
+        if not is_whole or not 0 <= type_im < len(self.types):
+            raise InputError(
+                f'type_im {type_im!r} does not exist in data set {self.key}; accepted: {self.type_list()}.'
+            )
+        return self.types[type_im]
 
 
-def _record(
-    key,
-    types,
-    expPrefix,
-    CNList,
-    addresses,
-    ext='.mha',
-    ImageByte=2,
-    DefaultPixelValue=-2048,
-    VoxelSize=(1, 1, 1),
-    AffineRegistration=True,
-    UnsureLandmarkAvailable=False,
-    expected_tre=None,
-    expected_tre_pair=None,
-    patients=(),
-    layout=None,
-    raw_grids=None,
-):
-    return DataSet(
-        key,
-        list(types),
-        expPrefix,
-        list(CNList),
-        dict(addresses),
-        ext,
-        ImageByte,
-        DefaultPixelValue,
-        list(VoxelSize),
-        AffineRegistration,
-        UnsureLandmarkAvailable,
-        dict(expected_tre or {}),
-        expected_tre_pair,
-        tuple(patients),
-        layout,
-        dict(raw_grids or {}),
-    )
+def _record(key, types, expPrefix, CNList, addresses, **optional):
+    values = dict(copy.deepcopy(_OPTIONAL_FIELDS), **optional)
+    return DataSet(key, list(types), expPrefix, list(CNList), dict(addresses), **values)
 
 
 def _by_case(values):
@@ -193,30 +160,16 @@ def _phantom_addresses():
 
 _PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
 #: Of the distributed images: voxels along x and y, slices, mm along x and y; slices are 2.5 mm apart.
+# fmt: off
 _4DCT_GRIDS = [
-    (256, 94, 0.97),
-    (256, 112, 1.16),
-    (256, 104, 1.15),
-    (256, 99, 1.13),
-    (256, 106, 1.10),
-    (512, 128, 0.97),
-    (512, 136, 0.97),
-    (512, 128, 0.97),
-    (512, 128, 0.97),
-    (512, 120, 0.97),
+    (256, 94, 0.97), (256, 112, 1.16), (256, 104, 1.15), (256, 99, 1.13), (256, 106, 1.10),
+    (512, 128, 0.97), (512, 136, 0.97), (512, 128, 0.97), (512, 128, 0.97), (512, 120, 0.97),
 ]
 _COPD_GRIDS = [
-    (512, 121, 0.625),
-    (512, 102, 0.645),
-    (512, 126, 0.652),
-    (512, 126, 0.590),
-    (512, 131, 0.647),
-    (512, 119, 0.633),
-    (512, 112, 0.625),
-    (512, 115, 0.586),
-    (512, 116, 0.644),
-    (512, 135, 0.742),
+    (512, 121, 0.625), (512, 102, 0.645), (512, 126, 0.652), (512, 126, 0.590), (512, 131, 0.647),
+    (512, 119, 0.633), (512, 112, 0.625), (512, 115, 0.586), (512, 116, 0.644), (512, 135, 0.742),
 ]
+# fmt: on
 
 
 def _dirlab_grids(rows):
@@ -226,8 +179,8 @@ def _dirlab_grids(rows):
 _4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
 
 #: Every data set known to this process, by key.
-DATA_SETS = collections.OrderedDict(
-    (record.key, record)
+DATA_SETS = {
+    record.key: record
     for record in [
         _record(
             'SPREAD',
@@ -236,7 +189,7 @@ DATA_SETS = collections.OrderedDict(
             range(1, 21),
             _spread_addresses(),
             UnsureLandmarkAvailable=True,
-            patients=['NA'] * 21,
+            patients=('NA',) * 21,
             expected_tre_pair=(0, 1),
             layout='spread',
         ),
@@ -267,7 +220,7 @@ DATA_SETS = collections.OrderedDict(
         ),
         _record('Phantom_4D', _PHASES, 'case', range(1, 201), _phantom_addresses(), expected_tre_pair=(0, 5)),
     ]
-)
+}
 #: Names a user's own data set cannot have.
 BUILT_IN = tuple(DATA_SETS)
 
@@ -299,41 +252,33 @@ def own_data_set(key, description):
     if not isinstance(key, str) or not key or '/' in key or '\\' in key or key.startswith('.'):
         raise InputError(f'{where}: the name must be a plain folder name without slashes.')
     if not isinstance(description, dict):
-        raise InputError('{}: expected a dictionary with {}.'.format(where, ', '.join(_DESCRIPTION_KEYS)))
+        raise InputError(f'{where}: expected a dictionary with {", ".join(_DESCRIPTION_KEYS)}.')
     for name in description:
         if name not in _DESCRIPTION_KEYS:
             raise unknown_name(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
     types = description.get('types')
-    named = isinstance(types, (list, tuple)) and all(isinstance(item, str) and item for item in types)
-    if not named or not types:
+    if not list_of(TEXT, least=1).accepts(types):
         raise InputError(f"{where}: 'types' must be a list of names, such as ['Fixed', 'Moving'].")
     if len(set(types)) != len(types):
         raise InputError(f"{where}: two of its 'types' have the same name.")
-    cases = _case_numbers(where, description)
     for name in ('folder', 'expPrefix', 'ext'):
         if not isinstance(description.get(name, ''), str):
             raise InputError(f'{where}: {name!r} must be text; got {description[name]!r}.')
-    if not isinstance(description.get('addresses') or {}, dict):
+    own_patterns = description.get('addresses') or {}
+    if not isinstance(own_patterns, dict):
         raise InputError(f"{where}: 'addresses' must be a dictionary request -> pattern.")
-    root = description.get('folder') or '{data_root}' + key + '/'
+    root = description.get('folder') or '{data_root}' + key
     root = root if root.endswith('/') else root + '/'
     patterns = image_addresses(root)
     patterns.update(landmark_addresses(root + 'points/{p}/', '{p}_{type}_{kind}', exact=True))
-    patterns.update(
-        {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in (description.get('addresses') or {}).items()
-        }
-    )
-    for request, pattern in patterns.items():
-        if isinstance(pattern, tuple) and len(pattern) != len(types):
+    for request, pattern in own_patterns.items():
+        patterns[request] = tuple(pattern) if isinstance(pattern, list) else pattern
+        if isinstance(pattern, (list, tuple)) and len(pattern) != len(types):
             raise InputError(f'{where}: address {request} has {len(pattern)} patterns for {len(types)} types.')
-    options = {
-        name: description[name]
-        for name in ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration')
-        if name in description
-    }
+    names = ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration')
+    options = {name: description[name] for name in names if name in description}
     options.update(_expected(where, description, len(types)))
+    cases = _case_numbers(where, description)
     return _record(key, types, description.get('expPrefix', 'case'), cases, patterns, **options)
 
 
@@ -342,7 +287,7 @@ def _expected(where, description, n_types):
     if expected is None:
         return {}
     try:
-        # JSON has no whole numbers as keys, so '1' is case 1.
+        # Keys of JSON are text, so '1' is case 1.
         expected = {int(cn): float(value) for cn, value in expected.items()}
         fixed, moving = description.get('expected_tre_pair', (0, 1))
     except (AttributeError, TypeError, ValueError) as error:
@@ -357,10 +302,9 @@ def _expected(where, description, n_types):
 
 def _case_numbers(where, description):
     cases = description.get('CNList', description.get('cases', 1))
-    if isinstance(cases, int) and not isinstance(cases, bool) and cases >= 1:
+    if whole(1).accepts(cases):
         return list(range(1, cases + 1))
-    listed = isinstance(cases, (list, tuple)) and cases
-    if listed and all(isinstance(item, int) and not isinstance(item, bool) and item >= 1 for item in cases):
+    if list_of(whole(1), least=1).accepts(cases):
         return list(cases)
     raise InputError(f"{where}: 'cases' must be how many there are, or a list of case numbers from 1; got {cases!r}.")
 
@@ -384,9 +328,8 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
     :param description: further entries of :func:`own_data_set`.
     :return: the :class:`DataSet`.
     """
-    description = dict(
-        description, types=list(types), cases=list(cases) if isinstance(cases, (tuple, range)) else cases
-    )
+    cases = list(cases) if isinstance(cases, (tuple, range)) else cases
+    description = dict(description, types=list(types), cases=cases)
     if isinstance(description.get('expected_tre'), dict):
         description['expected_tre'] = {str(cn): value for cn, value in description['expected_tre'].items()}
     record = own_data_set(key, description)

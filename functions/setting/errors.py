@@ -37,6 +37,20 @@ class DiskError(RegNetError, OSError):
         return str(self.args[0]) if self.args else ''
 
 
+def nearest_hint(name, accepted):
+    """`` Did you mean 'x'?`` for the accepted name nearest to ``name``; empty where none is near."""
+    nearest = difflib.get_close_matches(str(name), list(accepted), n=1, cutoff=0.6)
+    return f' Did you mean {nearest[0]!r}?' if nearest else ''
+
+
+def join_numbers(values):
+    """Numbers for a message: '1, 3', or '1 to 10' where none is left out."""
+    values = list(values)
+    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return f'{values[0]} to {values[-1]}'
+    return ', '.join(map(str, values))
+
+
 def unknown_name(kind, name, accepted):
     """Build the error for a misspelt ``name``.
 
@@ -48,7 +62,5 @@ def unknown_name(kind, name, accepted):
     """
     accepted = [str(item) for item in accepted]
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)
-    hint = ' Did you mean {}?'.format(' or '.join(repr(item) for item in nearest)) if nearest else ''
-    return UnknownNameError(
-        '{!r} is not a known {}.{} Accepted: {}.'.format(name, kind, hint, ', '.join(accepted) or 'none')
-    )
+    hint = ' Did you mean {}?'.format(' or '.join(map(repr, nearest))) if nearest else ''
+    return UnknownNameError(f'{name!r} is not a known {kind}.{hint} Accepted: {", ".join(accepted) or "none"}.')

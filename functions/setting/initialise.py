@@ -4,11 +4,11 @@ import copy
 import os
 
 from functions.setting import schema
+from functions.setting.address_fields import DATA_FOLDER, LOG_FOLDER
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
 from functions.setting.errors import InputError, unknown_name
 from functions.setting.experiment_files import plain
-from functions.setting.placeholders import DATA_FOLDER, LOG_FOLDER
 
 WHERE_TO_RUN = ('Root', 'Auto', 'Cluster')
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

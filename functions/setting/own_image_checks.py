@@ -4,8 +4,7 @@ import os
 import re
 
 from functions.setting.data_sets import data_set_names, get_data_set
-from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
-from functions.setting.key_checks import join_numbers
+from functions.setting.errors import InputError, MissingFileError, RegNetError, join_numbers, unknown_name
 
 
 def own_image_errors(setting, files=True):
@@ -46,23 +45,15 @@ def _case_errors(where, cn, paths, record, files):
         return [InputError(f'{where} has the case {cn!r}; {record.key} has {join_numbers(record.CNList)}.')]
     where = f'{where}[{cn!r}]'
     if not isinstance(paths, (list, tuple)) or len(paths) != len(record.types):
-        return [
-            InputError(
-                '{} is {!r}; accepted: a list of {}, one path for each type ({}), None where the case lacks it.'.format(
-                    where, paths, len(record.types), ', '.join(record.types)
-                )
-            )
-        ]
+        accepted = f'a list of {len(record.types)}, one path for each type ({", ".join(record.types)})'
+        return [InputError(f'{where} is {paths!r}; accepted: {accepted}, None where the case lacks it.')]
     errors = []
     for name, path in zip(record.types, paths):
         if path is None:
             continue
         if not isinstance(path, str) or not path:
-            errors.append(
-                InputError(
-                    f'{where} has {path!r} for the type {name}; accepted: the path of a file or folder, or None.'
-                )
-            )
+            accepted = 'the path of a file or folder, or None'
+            errors.append(InputError(f'{where} has {path!r} for the type {name}; accepted: {accepted}.'))
         elif files and not os.path.exists(os.path.expanduser(path)):
             errors.append(MissingFileError(f'{where}: {path} does not exist.'))
     return errors

@@ -8,13 +8,13 @@ import logging
 import os
 import re
 
+from functions.setting.address_fields import KNOWN_STEPS
 from functions.setting.addresses import address_generator
 from functions.setting.atomic import read_json
 from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
 from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
 from functions.setting.initialise import load_registration_setting
-from functions.setting.placeholders import KNOWN_STEPS
 from functions.setting.schema import STAGE
 
 LOGGER = logging.getLogger(__name__)

@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 
 import functions.setting.setting_utils as su
 from functions.setting import schema
+from functions.setting.artificial_generation_setting import (
+    CATEGORY_PREFIXES,
+    DEFORM_KEYS,
+    deform_exp_problems,
+    load_deform_exp_setting,
+)
 from functions.setting.checks import find_warnings
 from functions.setting.errors import InputError, MissingFileError
 
@@ -118,7 +124,7 @@ def entry(key, value, number=0):
         (put('PadTo', {'stage4': 125}), None),
         (put('NetworkDesign', 'unet7'), 'unet1'),
         (put('Ry', 63), 'R (62) must be at least Ry (63).'),
-        (put('ClassBalanced', [7, 2]), 'must increase'),
+        (put('ClassBalanced', [7, 2]), 'each a number above 0, increasing'),
         (put('ClassBalanced', []), 'ClassBalanced is []'),
         (put('ClassBalanced', [2, 7.5]), 'MaxDeform of 3D_max7_D14_K is 7 mm'),
         (put('ClassBalanced', [7]), None),
@@ -230,6 +236,47 @@ def test_an_empty_dictionary_lacks_the_beginning():
     assert len(problems) == 5 and all('initialize_setting' in problem for problem in problems)
 
 
+#: Values no key of a deformation experiment accepts, except where FITTING says so.
+NONSENSE = ['x', -1, 1e9, float('nan'), [], {}, [-1], [[-1, 0, 0]], ['x'] * 14, 0.5j, '', [None], [[2, 1]], [[1, 2]]]
+
+
+@pytest.mark.parametrize('key', sorted(DEFORM_KEYS))
+def test_nonsense_in_a_deformation_experiment_is_told(key):
+    name = '3D_max7_D14_K'
+    content = load_deform_exp_setting(name)
+    content['DeformMethods'] = list(CATEGORY_PREFIXES) * 2
+    assert deform_exp_problems(name, content) == []
+    fitting = [[[1, 2]]] if key == 'MixedFrequency_SigmaRange' else []  # refused all the same: one value for two
+    for value in NONSENSE + [None] * (key != 'MaskToZero') + [True] * (DEFORM_KEYS[key].kind is not schema.FLAG):
+        problems = deform_exp_problems(name, dict(content, **{key: value}))
+        assert len(problems) == 1 and problems[0].startswith(f'{name}: {key} '), (value, problems)
+        assert 'accepted: ' in problems[0] or value in fitting
+    missing = {other: content[other] for other in content if other != key}
+    assert deform_exp_problems(name, missing) == [f'{name}: {key} is missing.']
+
+
+def test_nearest_names_and_list_lengths_of_a_deformation_experiment():
+    name = '3D_max7_D14_K'
+    content = load_deform_exp_setting(name)
+
+    def problems(**changes):
+        return deform_exp_problems(name, dict(content, **changes))
+
+    assert "Did you mean 'single_frequency'?" in problems(DeformMethods=['zero', 'single_freq'])[0]
+    assert problems(MaxDefrm=3) == [
+        f"{name}: MaxDefrm is not a key of a deformation experiment. Did you mean 'MaxDeform'?"
+    ]
+    lists = [
+        key for key in content if key.startswith(tuple(CATEGORY_PREFIXES.values())) and isinstance(content[key], list)
+    ]
+    assert len(lists) > 15
+    methods = content['DeformMethods'] + ['translation'] * 2
+    for key in lists:
+        found = problems(DeformMethods=methods, **{key: content[key][:1]})
+        assert len(found) == 1 and f'{key} has 1 values for the' in found[0]
+    assert 'must not exceed' in problems(Canny_LowerThreshold=101)[0]
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3) | st.floats(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
@@ -285,7 +332,6 @@ class TestWarnings:
             ParallelSearching=False,
             ParallelGeneration1stEpoch=False,
             use_keras=True,
-            DetailedNetworkSummary=True,
             DownSamplingByGPU=True,
         )
         with caplog.at_level(logging.WARNING):
@@ -294,37 +340,31 @@ class TestWarnings:
             'Randomness is False.',
             'ParallelSearching is False',
             'ParallelGeneration1stEpoch is False',
-            'DetailedNetworkSummary is True',
             'use_keras',
             'DownSamplingByGPU',
             'Whole images at stage 1',
         ]:
             assert text in caplog.text
 
-    @pytest.mark.parametrize(
-        'key, value',
-        [
-            ('UseMask', False),
-            ('MaskToZero', 'Torso'),
-            ('WriteNoDVF', True),
-            ('WriteMasksForLSTM', True),
-            ('DetailedNetworkSummary', True),
-            ('ParallelGeneration1stEpoch', False),
-            ('ParallelSearching', False),
-            ('Reg_Affine_Parameter', 'my.txt'),
-            ('Reg_BSpline_Parameter', 'my.txt'),
-            ('Reg_Affine_Mask', 'Lung'),
-            ('Reg_BSpline_Mask', None),
-            ('Reg_NumberOfThreads', 3),
-        ],
-    )
-    def test_settings_without_effect(self, key, value):
-        setting = su.load_registration_setting(valid(), [4])  # other than the default: used, so no warning
+    def test_every_legacy_setting_warns_and_no_other(self):
+        """Each key of the table, one after the other, with a value it accepts and that is not its default."""
+        values = [False, True, None, 3, 'SLURM', 'Torso', 'my.txt']
+        setting = su.load_registration_setting(valid(), [4])
         before = find_warnings(setting)
-        setting[key] = value
-        added = [text for text in find_warnings(setting) if text not in before]
-        assert added == [f'{key} is {value!r}, but this setting has no effect yet.']
         assert not any('no effect' in text for text in before)
+        for name in schema.LEGACY:
+            key = schema.KEYS[name]
+            other = [v for v in values if key.kind.accepts(v) and v != key.default]
+            if other:  # PaddingForDownSampling takes its default only
+                added = set(find_warnings(dict(setting, **{name: other[0]}))) - set(before)
+                assert added == {f'{name} is {other[0]!r}, but this setting has no effect.'}
+        for name, value in [('Reg_Affine_Mask', 'Lung'), ('Reg_Affine_Parameter', 'my.txt')]:
+            assert find_warnings(dict(setting, **{name: value})) == before
+
+    def test_legacy_keys_of_a_deformation_experiment_warn(self):
+        setting = valid()
+        setting['deform_exp']['3D_max7_D14_K']['DeleteStage1Images'] = False
+        assert '3D_max7_D14_K: DeleteStage1Images is False, but this setting has no effect.' in find_warnings(setting)
 
     @pytest.mark.parametrize('chunk, warned', [(12, False), (6, False), (5, True), (11, True), (40, False)])
     def test_small_last_chunks(self, chunk, warned):

@@ -47,7 +47,7 @@ def test_an_unknown_first_registration_is_refused_only_where_it_would_be_run(set
     setting['BaseReg'] = 'Affine'
     assert su.find_problems(setting) == []
     setting['BaseReg'] = 'Afine'
-    assert the_problem(setting).startswith("BaseReg is 'Afine'; accepted: 'Identity', 'Affine'.")
+    assert the_problem(setting).startswith("BaseReg is 'Afine'; accepted: one of 'Identity', 'Affine'.")
     del setting['network_dict']
     assert su.find_problems(setting) == []
 

@@ -134,10 +134,10 @@ def test_descriptions_that_cannot_be_used(arguments, error, text):
 @pytest.mark.parametrize(
     'pattern, text',
     [
-        ('{data_rot}x', r'\{data_rot\} is not a placeholder; accepted: .*data_root'),
+        ('{data_rot}x', r'\{data_rot\} is not a field; accepted: .*data_root'),
         ('{cn', "'{cn'"),
         (3, 'must be text'),
-        ('{cn.__class__}', 'is not a placeholder'),
+        ('{cn.__class__}', 'is not a field'),
     ],
 )
 def test_patterns_are_checked_with_the_setting(pattern, text):
@@ -147,7 +147,7 @@ def test_patterns_are_checked_with_the_setting(pattern, text):
         su.check_setting(setting)
 
 
-def test_a_wrong_placeholder_is_an_error_of_the_address_too():
+def test_a_wrong_field_is_an_error_of_the_address_too():
     su.register_own_images('MyCT', types=['CT'], addresses={'OriginalIm': '{data_rot}x'})
     with pytest.raises(InputError, match='data_root'):
         su.address_generator(su.initialize_setting('a', 'Root'), 'Im', data='MyCT')

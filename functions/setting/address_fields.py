@@ -1,6 +1,6 @@
-"""The placeholders of address patterns: what each becomes for the arguments of an ``address_generator`` call.
+"""The fields of address patterns: what each becomes for the arguments of an ``address_generator`` call.
 
-A new placeholder is one line of ``_PLACEHOLDERS``.
+A new field is one line of ``_FIELDS``.
 """
 
 import string
@@ -16,19 +16,14 @@ LOG_FOLDER, DATA_FOLDER = 'Experiments/', 'Data/'
 KNOWN_STEPS = {'20180124_max20_2M': '1155015'}
 
 
-def known_step(current_experiment):
-    """The step a published experiment is used at, as text; '0' where unknown."""
-    return KNOWN_STEPS.get(current_experiment, '0')
-
-
-def _require(value, what, request_hint):
+def _require(value, what, hint):
     if value is None:
-        raise InputError(f'This address needs {what}: {request_hint}.')
+        raise InputError(f'This address needs {what}: {hint}.')
     return value
 
 
-class Arguments:
-    """Arguments of one call with their defaults, and the values of placeholders on demand."""
+class AddressFields:
+    """Arguments of one call with their defaults, and the values of fields on demand."""
 
     def __init__(self, setting, given):
         self.setting = setting
@@ -38,13 +33,9 @@ class Arguments:
         self._record = None
 
     def __getitem__(self, name):
-        if name not in _PLACEHOLDERS:
-            raise InputError(
-                '{{{}}} is not a placeholder of address patterns; accepted: {}.'.format(
-                    name, ', '.join(PLACEHOLDER_NAMES)
-                )
-            )
-        return _PLACEHOLDERS[name](self)
+        if name not in _FIELDS:
+            raise InputError(f'{{{name}}} is not a field of address patterns; accepted: {", ".join(FIELD_NAMES)}.')
+        return _FIELDS[name](self)
 
     @property
     def data(self):
@@ -59,7 +50,7 @@ class Arguments:
 
     @property
     def record(self):
-        """Its record."""
+        """Record of the data set."""
         if self._record is None:
             self._record = get_data_set(self.data, self.setting)
         return self._record
@@ -82,17 +73,6 @@ class Arguments:
         """Deformation number, checked."""
         return _whole_number('dsmooth', self.given['dsmooth'], 0)
 
-    def image_type(self, type_im):
-        """Name of type ``type_im`` of the data set."""
-        types = self.record.types
-        if not _is_whole(type_im) or not 0 <= type_im < len(types):
-            raise InputError(
-                'type_im {!r} does not exist in data set {}; accepted: {}.'.format(
-                    type_im, self.data, ', '.join(f'{i} ({name})' for i, name in enumerate(types))
-                )
-            )
-        return types[type_im]
-
     def pair(self, position, key):
         """``key`` of the fixed (0) or moving (1) entry of ``pair_info``."""
         pair = self.given['pair_info']
@@ -101,11 +81,8 @@ class Arguments:
                 'This address needs pair_info: [fixed, moving], two dictionaries with data, cn, type_im (and spacing).'
             )
         if key not in pair[position]:
-            raise InputError(
-                'pair_info[{}] has no {!r}; it has {}.'.format(
-                    position, key, ', '.join(sorted(pair[position])) or 'nothing'
-                )
-            )
+            there = ', '.join(sorted(pair[position])) or 'nothing'
+            raise InputError(f'pair_info[{position}] has no {key!r}; it has {there}.')
         return pair[position][key]
 
     def root(self, key, folder):
@@ -114,33 +91,24 @@ class Arguments:
         own, root, given = self.setting.get(key), self.setting.get('RootFolder'), self.given['root_folder']
         if given is None:
             return _require(own, f'the setting {key!r}', 'call initialize_setting first')
-        given = _slash(given)
         if own is None or own == root + folder:
-            return given + folder
+            return given + ('' if given.endswith('/') else '/') + folder
         return own
 
     def class_bound(self, offset):
         """Lower (0) or upper (1) bound of magnitude class ``c`` [mm]."""
-        bounds = [0.0] + list(
-            _require(self.setting.get('ClassBalanced'), "the setting 'ClassBalanced'", 'for example [1.5, 8, 20]')
-        )
-        position = _whole_number('c', self.given['c'], 0) + offset
-        if position >= len(bounds):
+        bounds = _require(self.setting.get('ClassBalanced'), "the setting 'ClassBalanced'", 'for example [1.5, 8, 20]')
+        c = _whole_number('c', self.given['c'], 0)
+        if c + offset > len(bounds):
             raise InputError(
-                'Class c = {} does not exist; ClassBalanced {} has {} classes, from 0.'.format(
-                    self.given['c'], bounds[1:], len(bounds) - 1
-                )
+                f'Class c = {c} does not exist; ClassBalanced {list(bounds)} has {len(bounds)} classes, from 0.'
             )
-        return float(bounds[position])
-
-
-def _is_whole(value):
-    # NumPy integers have __index__ too; booleans are no numbers here.
-    return hasattr(value, '__index__') and not isinstance(value, bool)
+        return float(([0] + list(bounds))[c + offset])
 
 
 def _whole_number(name, value, least):
-    if not _is_whole(value) or value < least:
+    # NumPy integers have __index__ too; booleans are no numbers here.
+    if not hasattr(value, '__index__') or isinstance(value, bool) or value < least:
         raise UnknownNameError(f'{name} must be a whole number from {least}; got {value!r}.')
     return value
 
@@ -155,16 +123,12 @@ def _first(setting, key, argument):
     return values[0]
 
 
-def _slash(folder):
-    return folder if folder.endswith('/') else folder + '/'
-
-
-def _patient(arguments):
-    patients = arguments.setting.get('SPREAD_Patients') or arguments.record.patients
-    cn = _whole_number('cn', arguments.given['cn'], 1)
+def _patient(fields):
+    patients = fields.setting.get('SPREAD_Patients') or fields.record.patients
+    cn = _whole_number('cn', fields.given['cn'], 1)
     if cn > len(patients):
         raise InputError(
-            f'Case {cn} of {arguments.data} has no patient code; the setting SPREAD_Patients lists {len(patients)}.'
+            f'Case {cn} of {fields.data} has no patient code; the setting SPREAD_Patients lists {len(patients)}.'
         )
     return patients[cn - 1]
 
@@ -179,70 +143,63 @@ def _experiment_parts(experiment):
     return (parts[0], '/'.join(parts[1:])) if len(parts) > 1 else ('RegNet', experiment)
 
 
-def _dvf_pad(arguments):
-    return arguments.given_or_set('dvf_pad', f'DVFPad_S{arguments.stage}')
+def _pyramid(fields):
+    stages = fields.given_or_set('stage_list', 'stage_list')
+    return ''.join(f'S{stage}_' for stage in _require(stages, 'stage_list', 'the pyramid, for example [4, 2, 1]'))
 
 
-def _stages(arguments):
-    stages = _require(
-        arguments.given_or_set('stage_list', 'stage_list'), 'stage_list', 'the pyramid, for example [4, 2, 1]'
-    )
-    return ''.join(f'S{stage}_' for stage in stages)
-
-
-def _read_pair_mode(arguments):
-    mode = arguments.setting.get('read_pair_mode') or 'real'
+def _read_pair_mode(fields):
+    mode = fields.setting.get('read_pair_mode') or 'real'
     if mode not in ('real', 'synthetic'):
         raise unknown_name('read_pair_mode', mode, ['real', 'synthetic'])
-    return f'{arguments.data}/{arguments.deform_exp}/' if mode == 'synthetic' else ''
+    return f'{fields.data}/{fields.deform_exp}/' if mode == 'synthetic' else ''
 
 
-def _image_extension(arguments):
-    extension = arguments.given['deformed_im_ext']
+def _image_extension(fields):
+    extension = fields.given['deformed_im_ext']
     if extension is None:
         return ''
     return '_' + (extension if isinstance(extension, str) else '_'.join(extension))
 
 
-def _data_exps(arguments):
-    entries = _require(
-        arguments.setting.get('DataExpDict'), "the setting 'DataExpDict'", 'call load_setting_from_data_dict first'
-    )
-    return '_'.join('{}_{}'.format(entry['data'], entry.get('deform_exp', '')) for entry in entries)
+def _data_exps(fields):
+    entries = fields.setting.get('DataExpDict')
+    _require(entries, "the setting 'DataExpDict'", 'call load_setting_from_data_dict first')
+    return '_'.join(f'{entry["data"]}_{entry.get("deform_exp", "")}' for entry in entries)
 
 
-def _generation_root(arguments, end):
-    name = f'{arguments.deform_exp}/{arguments.data}/'
-    if arguments.given['print_mode']:
+def _generation_root(fields, end):
+    name = f'{fields.deform_exp}/{fields.data}/'
+    if fields.given['print_mode']:
         # Logged names of Next images have had a doubled slash from the beginning; it is kept.
         return name + end
-    return '{}Elastix/Artificial_Generation/{}'.format(arguments['root'], name)
+    return f'{fields["root"]}Elastix/Artificial_Generation/{name}'
 
 
-def _pair_name(arguments, position, spacing):
-    name = '{}_cn{}_type_im{}'.format(*(arguments.pair(position, key) for key in ('data', 'cn', 'type_im')))
-    return name + '_{}'.format(arguments.pair(position, 'spacing')) if spacing else name
+def _pair_name(fields, position, spacing):
+    data, cn, type_im = (fields.pair(position, key) for key in ('data', 'cn', 'type_im'))
+    name = f'{data}_cn{cn}_type_im{type_im}'
+    return f'{name}_{fields.pair(position, "spacing")}' if spacing else name
 
 
-def _landmark_count(arguments):
+def _landmark_count(fields):
     # The 300 points are marked in the extreme phases only, the 75 in all six exhale phases.
-    return '300' if {arguments.pair(0, 'type_im'), arguments.pair(1, 'type_im')} == {0, 5} else '4D-75'
+    return '300' if {fields.pair(0, 'type_im'), fields.pair(1, 'type_im')} == {0, 5} else '4D-75'
 
 
-def _method(arguments, part):
-    return deform_method_and_number(arguments.deform_content['DeformMethods'], arguments.dsmooth)[part]
+def _method(fields, part):
+    return deform_method_and_number(fields.deform_content['DeformMethods'], fields.dsmooth)[part]
 
 
-def _stage(arguments):
-    stage = arguments.stage
-    # 4.0 would make another address than 4.
-    if not _is_whole(stage):
-        raise schema.stage_error(stage)
-    return stage
+def _stage(fields):
+    # 4.0 would make another address than 4; published addresses exist for stage 3 as well.
+    if not schema.whole().accepts(fields.stage):
+        raise InputError(schema.STAGE.problem('stage', fields.stage))
+    return fields.stage
 
 
-#: placeholder -> its value for the arguments of a call.
-_PLACEHOLDERS = {
+#: field -> its value for the arguments of a call.
+_FIELDS = {
     'root': lambda x: x.root('RootFolder', ''),
     'log_root': lambda x: x.root('log_root_folder', LOG_FOLDER),
     'data_root': lambda x: x.root('DataFolder', DATA_FOLDER),
@@ -250,22 +207,22 @@ _PLACEHOLDERS = {
     'deform_exp': lambda x: x.deform_exp,
     'ext': lambda x: x.record.ext,
     'cn': lambda x: _whole_number('cn', x.given['cn'], 1),
-    'p': lambda x: '{}{}'.format(x.record.expPrefix, x['cn']),
-    'type': lambda x: x.image_type(x.given['type_im']),
+    'p': lambda x: f'{x.record.expPrefix}{x["cn"]}',
+    'type': lambda x: x.record.type_name(x.given['type_im']),
     'type3': lambda x: x['type'][:3],
     'patient': _patient,
     'patient4': lambda x: _patient(x)[:4],
     'K': _landmark_count,
     'stage': _stage,
     'S': lambda x: f'_s{x.stage}' if _stage(x) > 1 else '',
-    'P': lambda x: '' if x.given['padto'] is None else '_p{}'.format(x.given['padto']),
+    'P': lambda x: '' if x.given['padto'] is None else f'_p{x.given["padto"]}',
     'dsmooth': lambda x: x.dsmooth,
     'method': lambda x: _method(x, 0),
     'num': lambda x: _method(x, 1),
     'AG': lambda x: _generation_root(x, ''),
     'AG_next': lambda x: _generation_root(x, '/'),
     'im_ext': _image_extension,
-    'dvf_pad': _dvf_pad,
+    'dvf_pad': lambda x: x.given_or_set('dvf_pad', f'DVFPad_S{x.stage}'),
     'thresholds': lambda x: ''.join(f'_{t}' for t in x.given['dvf_threshold_list'] or []),
     'canny_lower': lambda x: x.deform_content['Canny_LowerThreshold'],
     'canny_upper': lambda x: x.deform_content['Canny_UpperThreshold'],
@@ -282,7 +239,7 @@ _PLACEHOLDERS = {
     'sub': lambda x: _experiment_parts(x.experiment)[0],
     'exp': lambda x: _experiment_parts(x.experiment)[1],
     'exp_name': lambda x: x['exp'].split('/')[-1],
-    'step': lambda x: known_step(x.experiment) if x.given['step'] is None else x.given['step'],
+    'step': lambda x: KNOWN_STEPS.get(x.experiment, '0') if x.given['step'] is None else x.given['step'],
     'plot_mode': lambda x: x.given['plot_mode'],
     'plot_itr': lambda x: x.given['plot_itr'],
     'plot_i': lambda x: x.given['plot_i'],
@@ -293,7 +250,7 @@ _PLACEHOLDERS = {
         'for example S4_S2_S1',
     ),
     'mode': _read_pair_mode,
-    'stages': _stages,
+    'stages': _pyramid,
     'a': lambda x: _pair_name(x, 0, spacing=False),
     'b': lambda x: _pair_name(x, 1, spacing=False),
     'as': lambda x: _pair_name(x, 0, spacing=True),
@@ -301,26 +258,24 @@ _PLACEHOLDERS = {
     't0': lambda x: x.pair(0, 'type_im'),
     't1': lambda x: x.pair(1, 'type_im'),
     'data_fixed': lambda x: x.pair(0, 'data'),
-    'p_fixed': lambda x: '{}{}'.format(x.record.expPrefix, x.pair(0, 'cn')),
-    'type_fixed': lambda x: x.image_type(x.pair(0, 'type_im')),
-    'type_moving': lambda x: x.image_type(x.pair(1, 'type_im')),
+    'p_fixed': lambda x: f'{x.record.expPrefix}{x.pair(0, "cn")}',
+    'type_fixed': lambda x: x.record.type_name(x.pair(0, 'type_im')),
+    'type_moving': lambda x: x.record.type_name(x.pair(1, 'type_im')),
 }
 
 #: Names a pattern may use.
-PLACEHOLDER_NAMES = tuple(sorted(_PLACEHOLDERS))
+FIELD_NAMES = tuple(sorted(_FIELDS))
 
 
 def pattern_problem(pattern):
-    """What is wrong with a pattern of the user's own, as a sentence; None when it is fine."""
+    """What is wrong with a user's pattern, as a sentence; None when it is fine."""
     if not isinstance(pattern, str):
         return f'a pattern must be text, got {pattern!r}'
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
     except ValueError as error:
         return f'pattern {pattern!r}: {error}'
-    unknown = [field for field in fields if field not in _PLACEHOLDERS]
+    unknown = [field for field in fields if field not in _FIELDS]
     if unknown:
-        return 'pattern {!r}: {{{}}} is not a placeholder; accepted: {}'.format(
-            pattern, unknown[0], ', '.join(PLACEHOLDER_NAMES)
-        )
+        return f'pattern {pattern!r}: {{{unknown[0]}}} is not a field; accepted: {", ".join(FIELD_NAMES)}'
     return None
