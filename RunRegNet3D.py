@@ -1,207 +1,239 @@
-"""RegNet from one command: images in, artificial deformations, a trained network, a registered pair, its error in mm.
+"""RegNet from one command: images, artificial deformations, a trained network, a registered pair and its error in mm.
 
     python RunRegNet3D.py
 
 Run unedited, it makes breathing thoraxes of its own, trains ``unet1`` at stage 4 on artificial deformations of some of
-them, registers one it has never seen and prints how far the landmarks are off before and after. Edit the block below
-for your own data; every setting in it can also be overridden on the command line (``--help``).
+them, registers one it has never seen and prints the error at landmarks before and after. Edit the assignments below for
+your own data; a settings file (``--setting``) and the command line (``--help``) override them.
 """
 
 import argparse
+import contextlib
+import copy
 import logging
 import os
+import re
 import sys
 
 import functions.setting.setting_utils as su
 from functions.evaluation import command_line as evaluation_commands
 from functions.registration import command_line as registration_commands
+from functions.setting import schema
 from functions.setting.errors import InputError, RegNetError, unknown_name
 
+# ---- The settings to edit. README, "Settings", explains every key; those left out here have their defaults.
+setting = {}
+setting['stage'] = 4  # 4, 2 or 1: down-sampling factor of the network, and voxel size [mm] of its level
+setting['NetworkDesign'] = 'unet1'  # 'unet1', 'crop4', 'crop5' or 'decimation4'
+setting['current_experiment'] = None  # name of the folder below Experiments/RegNet/; None: phantom_<network>_S<stage>
+setting['where_to_run'] = 'Auto'  # folders: 'Auto' those of the repository, 'Root' the current one, or 'Cluster'
 
-def settings_block(arguments, changes=None):
-    """The settings a person edits.
+# Network input and output
+setting['normalization'] = 'lung'  # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
+setting['InputMask'] = 'Lung'  # the network sees the lungs only: ribs and skin do not move with them
+setting['DVFUnit'] = 'voxel'  # the network predicts voxels of its stage; results are always in mm
 
-    :param arguments: the command line, which comes first where it says something.
-    :param changes: a dictionary of settings that replace those of the block (``--setting FILE``), or None.
+# Training
+setting['NetworkTraining'] = {
+    'NumberOfImagesPerChunk': 84,
+    'SamplesPerImage': 1,
+    'BatchSize': 2,
+    'MaxQueueSize': 20,
+    'MaxIterations': 1200,
+    'LearningRate_Base': 2e-3,
+    'LearningRate_Schedule': 'cosine',
+    'LungWeight': 20.0,
+    'ValidationInterval': 400,
+}
+setting['NetworkValidation'] = {'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4}
+
+# Artificial deformations
+setting['AGMode'] = 'Resp'  # which categories: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp'
+setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
+repetitions = 3  # random deformations of every kind for each training image
+# The phantom is small here: the published border of two control points would leave nothing of the coarse grids, and its
+# new shapes (NextIm) are to stay thoraxes.
+deform_exp_changes = {
+    'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5,
+    'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
+    'NextIm_MaxDeform': 8,
+}
+
+# Images: cases 1-8 of the phantom train, case 9 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
+setting['Phantom'] = {'Size': [212, 148, 180]}
+setting['DataExpDict'] = [
+    {
+        'data': 'Phantom_4D',
+        'deform_exp': None,  # None: the experiment of the stage, e.g. '3D_max20_D14_K' for stage 4
+        'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8],
+        'TrainingTypeImList': [0, 5],
+        'TrainingDSmoothList': None,  # None: the deformations of AGMode, repeated as said above
+        'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+        'ValidationCNList': [1, 3, 5, 7],
+        'ValidationTypeImList': [2],
+        'ValidationDSmoothList': None,  # None: the validation deformations of AGMode
+        'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
+        'TestingCNList': [9],
+        'TestingPairList': [[0, 5]],
+        'TestingSpacing': 'RS1',
+    }
+]
+
+# Registration
+setting['BaseReg'] = 'Identity'  # before the network: 'Identity' nothing, 'Affine' an affine registration
+setting['stage_list'] = None  # the pyramid, e.g. [4, 2, 1]; None: the stage above
+setting['network_dict'] = None  # the network of every stage; None: the newest checkpoint of the experiment above
+# ---- Nothing to edit below.
+
+
+def complete_setting(arguments, changes=None):
+    """The settings of a run: defaults, then the assignments above, a settings file and the command line.
+
+    Values that are not accepted stay in the dictionary, so that ``check_setting`` reports all of them at once.
+
+    :param arguments: the command line.
+    :param changes: content of the settings file (``--setting``), or None.
+    :raises UnknownNameError: the file changes a deformation experiment that no entry of DataExpDict uses.
     """
-    changes = dict(changes or {})
-    stage = arguments.stage or changes.get('stage', 4)
-    network = arguments.network or changes.get('NetworkDesign', 'unet1')
-    experiment = arguments.experiment or changes.get('current_experiment', f'phantom_{network}_S{stage}')
-    setting = su.initialize_setting(experiment, arguments.where_to_run or changes.get('where_to_run', 'Auto'))
-    for key in ('stage', 'NetworkDesign', 'current_experiment', 'where_to_run'):
-        changes.pop(key, None)  # the command line comes first
-
-    # ---- what is trained: the down-sampling factor (4, 2 or 1: voxel size in mm of that level) is the default above
-    setting['stage'] = stage
-    setting['normalization'] = 'lung'  # HU shifted and scaled to about -1 .. 1; None feeds HU, as published
-    setting['InputMask'] = 'Lung'  # the network sees the lungs only: ribs and skin do not move with them
-    setting['DVFUnit'] = 'voxel'  # the network predicts voxels of its stage; results are always in mm
-    setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
-    setting['NetworkTraining'].update(
+    block, changes = copy.deepcopy(setting), copy.deepcopy(changes or {})
+    merge(
+        changes,
         {
-            'NumberOfImagesPerChunk': 84,
-            'SamplesPerImage': 1,
-            'BatchSize': 2,
-            'MaxQueueSize': 20,
-            'MaxIterations': 1200,
-            'LearningRate_Base': 2e-3,
-            'LearningRate_Schedule': 'cosine',
-            'LungWeight': 20.0,
-            'ValidationInterval': 400,
-        }
+            'stage': arguments.stage,
+            'NetworkDesign': arguments.network,
+            'current_experiment': arguments.experiment,
+            'where_to_run': arguments.where_to_run,
+        },
+        keep_none=False,
     )
-    setting['NetworkValidation'].update({'NumberOfImagesPerChunk': 12, 'SamplesPerImage': 1, 'BatchSize': 4})
+    chosen = dict(block, **changes)
+    stage, network, experiment = chosen['stage'], chosen['NetworkDesign'], chosen['current_experiment']
+    if experiment is None:
+        experiment = f'phantom_{network}_S{stage}'
+    usable_stage = stage if schema.STAGE.accepts(stage) else 4
 
-    # ---- artificial deformations: the experiment of the stage, and its categories ('Resp', 'NoResp', 'SingleOnly' ...)
-    setting['AGMode'] = changes.get('AGMode', 'Resp')
-    suggested = su.suggested_stage_setting(stage, setting['AGMode'])
-    deform_exp = suggested['deform_exp']
-    dsmooth_training, dsmooth_validation = su.dsmoothlist_by_deform_exp(deform_exp, setting['AGMode'])
+    result = su.initialize_setting(experiment, chosen['where_to_run'])
+    merge(result, block)
+    pyramid = chosen['stage_list']
+    if pyramid is None:
+        pyramid = changes.get('ImagePyramidSchedule', [usable_stage])
+    su.load_registration_setting(result, pyramid if schema.PYRAMID.accepts(pyramid) else [usable_stage])
+    network_here = {'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last'}
+    result['network_dict'] = block['network_dict'] or {f'stage{usable_stage}': dict(network_here, stage=usable_stage)}
+    merge(result, changes)
+    result.update(stage=usable_stage, current_experiment=experiment, stage_list=pyramid)
 
-    # ---- images: cases 1-8 of the phantom train, case 9 is never seen; fixed = T00 (inhale), moving = T50 (exhale)
-    setting['Phantom'].update({'Size': [212, 148, 180]})
-    data_exp_dict = [
+    load_data(result, changes)
+    try:
+        su.load_network_setting(result, network)
+    except RegNetError:
+        result['NetworkDesign'] = network
+    merge(result, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage', 'SizeUnit') if key in changes})
+    merge(
+        result,
         {
-            'data': 'Phantom_4D',
-            'deform_exp': deform_exp,
-            'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8],
-            'TrainingTypeImList': [0, 5],
-            'TrainingDSmoothList': su.repeat_dsmooth_numbers(dsmooth_training, deform_exp, 3),
-            'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-            'ValidationCNList': [1, 3, 5, 7],
-            'ValidationTypeImList': [2],
-            'ValidationDSmoothList': dsmooth_validation,
-            'ValidationDeformedImExt': ['Clean', 'Sponge', 'Noise'],
-            'TestingCNList': [9],
-            'TestingPairList': [[0, 5]],
-            'TestingSpacing': 'RS1',
-        }
-    ]
-    # The phantom is small here: with the published border of two control points nothing of the coarse grids would be
-    # left, and its new shapes (NextIm) are to stay thoraxes.
-    small = {
-        'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5,
-        'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,
-        'NextIm_MaxDeform': 8,
-    }
+            'NetworkTraining': {'MaxIterations': arguments.max_iterations, 'MaxHours': arguments.max_hours},
+            'only_generate_image': arguments.only_generate_image,
+            'never_generate_image': arguments.never_generate_image,
+            'NumberOfThreads': arguments.threads,
+        },
+        keep_none=False,
+    )
+    return dict(result, stage=stage)
 
-    # ---- registration: the pyramid, and which experiment's network works at which stage ('Last': newest checkpoint)
-    setting['BaseReg'] = 'Identity'  # no affine registration before the network
-    su.load_registration_setting(setting, changes.get('stage_list', changes.get('ImagePyramidSchedule', [stage])))
-    setting['network_dict'] = {
-        f'stage{stage}': {'NetworkDesign': network, 'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}
-    }
 
-    # ---- nothing to edit below
-    replace(setting, changes)
-    su.load_setting_from_data_dict(setting, changes.get('DataExpDict', data_exp_dict))
-    for name in changes.get('deform_exp', {}):
-        if name not in setting['DeformExpList']:
-            raise unknown_name('deformation experiment of DataExpDict', name, setting['DeformExpList'])
-    for name in setting['DeformExpList']:
+def load_data(result, changes):
+    """Put data sets, deformation experiments and magnitude classes into the settings ``result``."""
+    experiment_changes = result.pop('deform_exp', {})
+    try:
         if 'DataExpDict' not in changes:
-            setting['deform_exp'][name].update(small)
-        replace(setting['deform_exp'][name], changes.get('deform_exp', {}).get(name, {}))
-    su.load_network_setting(setting, network)
-    replace(setting, {key: changes[key] for key in ('R', 'Ry', 'Margin', 'FullImage', 'SizeUnit') if key in changes})
-    setting.setdefault('ClassBalanced', su.load_suggested_class_balanced(setting))
-    for key in ('max_iterations', 'max_hours'):
-        if getattr(arguments, key) is not None:
-            setting['NetworkTraining'][{'max_iterations': 'MaxIterations', 'max_hours': 'MaxHours'}[key]] = getattr(
-                arguments, key
-            )
-    for key in ('only_generate_image', 'never_generate_image'):
-        if getattr(arguments, key) is not None:
-            setting[key] = getattr(arguments, key)
-    if arguments.threads is not None:
-        setting['NumberOfThreads'] = arguments.threads
-    return setting
+            fill_in_deformations(result['DataExpDict'], result['stage'], result['AGMode'])
+        su.load_setting_from_data_dict(result, result['DataExpDict'])
+    except RegNetError:
+        return  # check_setting says what is wrong with the entries
+    for name in result['DeformExpList']:
+        if 'DataExpDict' not in changes:
+            merge(result['deform_exp'][name], deform_exp_changes)
+    for name in experiment_changes:
+        if name not in result['DeformExpList']:
+            raise unknown_name('deformation experiment of DataExpDict', name, result['DeformExpList'])
+    merge(result['deform_exp'], experiment_changes)
+    if result['DeformExpList'] and 'ClassBalanced' not in result:
+        with contextlib.suppress(RegNetError):
+            result['ClassBalanced'] = su.load_suggested_class_balanced(result)
 
 
-def replace(setting, changes):
-    """Put ``changes`` into ``setting``; dictionaries that are in both are merged key by key."""
+def fill_in_deformations(entries, stage, mode):
+    """Put what is suggested for a stage and AGMode where entries of DataExpDict say None."""
+    mode = mode if mode in schema.AG_MODES else 'Resp'
+    for entry in entries:
+        if entry.get('deform_exp', '') is None:
+            entry['deform_exp'] = su.suggested_stage_setting(stage, mode)['deform_exp']
+        if entry.get('TrainingDSmoothList', ()) is None:
+            training = su.dsmoothlist_by_deform_exp(entry['deform_exp'], mode)[0]
+            entry['TrainingDSmoothList'] = su.repeat_dsmooth_numbers(training, entry['deform_exp'], repetitions)
+        if entry.get('ValidationDSmoothList', ()) is None:
+            entry['ValidationDSmoothList'] = su.dsmoothlist_by_deform_exp(entry['deform_exp'], mode)[1]
+
+
+def merge(target, changes, keep_none=True):
+    """Put ``changes`` into ``target``; dictionaries that are in both are merged key by key, except network_dict."""
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(setting.get(key), dict) and key not in ('deform_exp', 'network_dict'):
-            replace(setting[key], value)
-        elif key != 'deform_exp':
-            setting[key] = value
+        if isinstance(value, dict) and isinstance(target.get(key), dict) and key != 'network_dict':
+            merge(target[key], value, keep_none)
+        elif value is not None or keep_none:
+            target[key] = copy.deepcopy(value)
 
 
-def flag(text):
-    """A command-line truth value: published job scripts pass True or False."""
-    if text.lower() in ('true', 'yes', '1'):
-        return True
-    if text.lower() in ('false', 'no', '0'):
-        return False
-    raise argparse.ArgumentTypeError(f'{text!r} is neither True nor False')
+def true_or_false(text):
+    """A truth value of the command line: published job scripts pass True or False."""
+    values = {'true': True, 'yes': True, '1': True, 'false': False, 'no': False, '0': False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f'{text!r} is neither True nor False')
+    return values[text.lower()]
 
 
-def whole(text):
+def positive_number(text):
     """A whole number from 1."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1')
     return int(text)
 
 
 def part(text):
     """K/N with 1 <= K <= N."""
-    numbers = text.split('/')
-    if (
-        len(numbers) != 2
-        or not all(number.isdigit() for number in numbers)
-        or not 1 <= int(numbers[0]) <= int(numbers[1])
-    ):
+    match = re.match(r'(\d+)/(\d+)\Z', text)
+    if not match or not 1 <= int(match.group(1)) <= int(match.group(2)):
         raise argparse.ArgumentTypeError(f'{text!r} is not of the form K/N with K from 1 to N')
     return text
 
 
 def parse_arguments(words=None):
-    """The command line; every option overrides a line of the settings block."""
+    """The command line; every option overrides a setting above."""
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0], epilog='Without options the settings block runs as it stands.'
+        description=__doc__.split('\n\n')[0], epilog='Without options the settings of the script are used as they are.'
     )
-    parser.add_argument(
-        '--where_to_run',
-        '-w',
-        choices=['Auto', 'Root', 'Cluster'],
-        help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables',
-    )
-    parser.add_argument('--setting', metavar='FILE', help='JSON file of settings that replace those of the block')
-    parser.add_argument(
-        '--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/'
-    )
-    parser.add_argument('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
-    parser.add_argument('--network', metavar='NAME', help='network design, e.g. unet1')
-    parser.add_argument('--max_iterations', type=whole, metavar='N', help='training steps')
-    parser.add_argument('--max_hours', type=float, metavar='H', help='time limit of the training')
-    parser.add_argument(
-        '--only_generate_image',
-        '-g',
-        nargs='?',
-        const=True,
-        type=flag,
-        metavar='True|False',
-        help='generate all artificial deformations and end',
-    )
-    parser.add_argument(
-        '--never_generate_image',
-        '-ng',
-        nargs='?',
-        const=True,
-        type=flag,
-        metavar='True|False',
-        help='use the artificial deformations that are there; a missing one is an error',
-    )
-    parser.add_argument('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
-    parser.add_argument(
-        '--workers', type=whole, metavar='N', help='processes that generate; default: as cores and memory allow'
-    )
-    parser.add_argument('--threads', type=whole, metavar='N', help='threads of TensorFlow; default: all cores')
-    parser.add_argument(
-        '--fresh', action='store_true', help='train from the beginning instead of going on from the newest checkpoint'
-    )
-    parser.add_argument('--traceback', action='store_true', help='show where an input error was found')
+    add = parser.add_argument
+    flag = {'nargs': '?', 'const': True, 'type': true_or_false, 'metavar': 'True|False'}
+    # fmt: off
+    add('--where_to_run', '-w', choices=['Auto', 'Root', 'Cluster'],
+        help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables')
+    add('--setting', metavar='FILE', help='JSON file of settings that replace those of the script')
+    add('--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/')
+    add('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
+    add('--network', metavar='NAME', help='network design, e.g. unet1')
+    add('--max_iterations', type=positive_number, metavar='N', help='training steps')
+    add('--max_hours', type=float, metavar='H', help='time limit of the training')
+    add('--only_generate_image', '-g', help='generate all artificial deformations and end', **flag)
+    add('--never_generate_image', '-ng',
+        help='use the artificial deformations that are there; a missing one is an error', **flag)
+    add('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
+    add('--workers', type=positive_number, metavar='N',
+        help='processes that generate; default: as cores and memory allow')
+    add('--threads', type=positive_number, metavar='N', help='threads of TensorFlow; default: all cores')
+    add('--fresh', action='store_true', help='train from scratch instead of continuing from the newest checkpoint')
+    add('--traceback', action='store_true', help='show where an input error was found')
+    # fmt: on
     registration_commands.add_arguments(parser)
     evaluation_commands.add_arguments(parser)
     arguments = parser.parse_args(words)
@@ -373,7 +405,7 @@ def run(arguments):
         raise InputError(
             f'{arguments.setting} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).'
         )
-    setting = settings_block(arguments, changes)
+    setting = complete_setting(arguments, changes)
     su.check_setting(setting)
     if arguments.prepare:
         return prepare_data(setting, arguments)

@@ -1,5 +1,6 @@
 """The command line: it overrides the block and the settings file, and bad input is one line before any work."""
 
+import copy
 import json
 import logging
 
@@ -11,7 +12,7 @@ from functions.artificial_generation.batch import BatchReport
 
 
 def settings(words=(), changes=None):
-    return RunRegNet3D.settings_block(RunRegNet3D.parse_arguments(['--where_to_run', 'Root'] + list(words)), changes)
+    return RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments(['--where_to_run', 'Root'] + list(words)), changes)
 
 
 def test_block_is_a_setting_that_passes_its_own_check():
@@ -61,6 +62,25 @@ def test_only_generating_makes_everything_even_on_the_fly(words, expected, monke
     monkeypatch.setattr('functions.registration.data_set_pairs.check_pairs', lambda *arguments: None)
     RunRegNet3D.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
     assert asked == expected
+
+
+@pytest.mark.parametrize('wrong', [{'stage': 3}, {'AGMode': 'Rsp'}, {'NetworkDesign': 'unet7'}, {'stage_list': [1, 4]}])
+def test_a_wrong_choice_hides_no_other_problem(wrong):
+    others = {'Randomness': 'yes', 'NetworkTraining': {'BatchSise': 2}, 'BaseReg': 'Afine'}
+    others['deform_exp'] = {'3D_max20_D14_K': {'MaxDeform': 'x', 'DeformMethods': ['single_freq']}}
+    told = su.find_problems(settings(changes=dict(others, **wrong)))
+    for name in list(wrong) + ['Randomness', 'BatchSise', 'BaseReg', 'MaxDeform', 'DeformMethods']:
+        assert any(f'{name} is ' in line or f'{name}: ' in line for line in told), (name, told)
+
+
+def test_the_assignments_of_the_script_are_never_changed():
+    before = copy.deepcopy(RunRegNet3D.setting)
+    settings(['--stage', '1'], {'Phantom': {'Size': [64, 64, 64]}, 'deform_exp': {'3D_max7_D14_K': {'MaxDeform': 5}}})
+    assert RunRegNet3D.setting == before
+    # Real pairs only: no deformations are asked for.
+    pairs = {'data': 'Phantom_4D', 'TestingCNList': [9], 'TestingPairList': [[0, 5]], 'TestingSpacing': 'RS1'}
+    setting = settings(changes={'DataExpDict': [pairs]})
+    assert su.find_problems(setting) == [] and setting['deform_exp'] == {} and 'ClassBalanced' not in setting
 
 
 def test_whole_images_may_be_padded_to_fewer_sizes():

@@ -169,7 +169,10 @@ def load_suggested_class_balanced(setting):
     names = setting.get('DeformExpList')
     if not names:
         raise InputError('No deformation experiment is loaded; call load_setting_from_data_dict first.')
-    largest = max(setting['deform_exp'][name]['MaxDeform'] for name in names)
+    limits = [setting['deform_exp'][name]['MaxDeform'] for name in names]
+    if not schema.list_of(schema.number(above=0)).accepts(limits):
+        raise InputError(f'MaxDeform is {limits}; accepted: numbers above 0.')
+    largest = max(limits)
     for limit, lower in ((5, []), (7, [2]), (15, [1.5, 4]), (25, [1.5, 8])):
         if largest <= limit:
             return lower + [largest]
