@@ -1,50 +1,37 @@
-"""The commands that look at results: --prepare ends with the gate, --evaluate and --report go on from there.
-Imports nothing heavy by itself."""
+"""Options of the commands that look at results: --prepare, --evaluate and --report. Imports nothing heavy."""
 
 from functions.measure.protocols import PROTOCOLS
 
 COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
+_PREPARE = (
+    'turn the packs of a data set, as they are downloaded, into its images, masks and landmarks: DIR-Lab_4D, '
+    'DIR-Lab_COPD, SPREAD; Phantom_4D is made'
+)
+_EVALUATE = 'measure and compare what experiments have registered'
+_REFERENCES = (
+    'also register the same pairs by classical methods: affine, bspline_1, bspline_3 (elastix); without a name by all'
+)
+_CAPTURE_RANGE = 'only landmarks whose error before registration is at most this along every axis'
+_REPORT = (
+    'with --evaluate: also HTML pages of the experiments and of every registration; with folders of results of '
+    '--register: their pages'
+)
+_LANDMARKS = 'with --report FOLDER: files of corresponding points'
 
 
 def add_arguments(parser):
     """Add the options of the commands to an argparse parser."""
     group = parser.add_argument_group('public data sets')
-    group.add_argument(
-        '--prepare',
-        metavar='DATA',
-        help='turn the packs of a data set, as they are downloaded, into its images, masks '
-        'and landmarks: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; Phantom_4D is made',
-    )
+    group.add_argument('--prepare', metavar='DATA', help=_PREPARE)
     group.add_argument('--from', dest='source', metavar='FOLDER', help='where the unpacked archives lie')
     group.add_argument('--cases', nargs='+', type=int, metavar='N', help='only these cases')
     group = parser.add_argument_group('how good is it')
-    group.add_argument(
-        '--evaluate', nargs='+', metavar='EXPERIMENT', help='measure and compare what experiments have registered'
-    )
-    group.add_argument(
-        '--references',
-        nargs='*',
-        metavar='NAME',
-        help='register the same pairs by classical methods too: affine, bspline_1, bspline_3 '
-        '(elastix); without a name all of them',
-    )
+    group.add_argument('--evaluate', nargs='+', metavar='EXPERIMENT', help=_EVALUATE)
+    group.add_argument('--references', nargs='*', metavar='NAME', help=_REFERENCES)
     group.add_argument('--protocol', choices=list(PROTOCOLS), default='dirlab', help='conventions of the numbers')
-    group.add_argument(
-        '--capture_range',
-        type=float,
-        metavar='MM',
-        help='only landmarks whose error before is at most this along every axis',
-    )
-    group.add_argument(
-        '--report',
-        nargs='*',
-        metavar='FOLDER',
-        help='with --evaluate: also HTML pages of the experiments and of every registration; '
-        'with folders of results of --register: their pages',
-    )
-    group.add_argument(
-        '--landmarks', nargs=2, metavar=('FIXED', 'MOVING'), help='with --report FOLDER: files of corresponding points'
-    )
+    group.add_argument('--capture_range', type=float, metavar='MM', help=_CAPTURE_RANGE)
+    group.add_argument('--report', nargs='*', metavar='FOLDER', help=_REPORT)
+    group.add_argument('--landmarks', nargs=2, metavar=('FIXED', 'MOVING'), help=_LANDMARKS)
 
 
 def check_arguments(parser, arguments):

@@ -4,8 +4,6 @@ Made from records (:mod:`functions.evaluation.pair_record`) alone. Only pairs th
 compared; the others are listed.
 """
 
-import collections
-
 import numpy as np
 from scipy import stats
 
@@ -17,15 +15,15 @@ from functions.setting.errors import InputError, unknown_name
 SIGNIFICANT = 0.05
 #: column -> +1 where more is better, -1 where less is, 0 where it is not ranked; the order of a table.
 # fmt: off
-COLUMNS = collections.OrderedDict([
-    ('method', 0), ('pairs', 0), ('n', 0),
-    ('TRE mm', -1), ('TRE std', 0), ('TRE median', -1), ('TRE p95', -1), ('TRE of cases', -1), ('std of cases', 0),
-    ('< 1 mm %', 1), ('< 2 mm %', 1), ('< 3 mm %', 1), ('< 5 mm %', 1),
-    ('|x| mm', -1), ('|y| mm', -1), ('|z| mm', -1),
-    ('folding %', -1), ('std J', 0), ('std log J', -1),
-    ('Dice', 1), ('surface mm', -1), ('NCC', 1),
-    ('seconds', 0), ('p landmarks', 0), ('p cases', 0),
-])
+COLUMNS = {
+    'method': 0, 'pairs': 0, 'n': 0,
+    'TRE mm': -1, 'TRE std': 0, 'TRE median': -1, 'TRE p95': -1, 'TRE of cases': -1, 'std of cases': 0,
+    '< 1 mm %': 1, '< 2 mm %': 1, '< 3 mm %': 1, '< 5 mm %': 1,
+    '|x| mm': -1, '|y| mm': -1, '|z| mm': -1,
+    'folding %': -1, 'std J': 0, 'std log J': -1,
+    'Dice': 1, 'surface mm': -1, 'NCC': 1,
+    'seconds': 0, 'p landmarks': 0, 'p cases': 0,
+}
 # fmt: on
 DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p landmarks': 4, 'p cases': 4, 'seconds': 1}
 
@@ -45,7 +43,7 @@ class Comparison:
     """
 
     def __init__(self, records, methods=None, capture_range=None):
-        table = collections.OrderedDict()
+        table = {}
         for record in records:
             of_method, key = table.setdefault(record['method'], {}), pair_key(record['pair'])
             if key in of_method:
@@ -61,12 +59,8 @@ class Comparison:
         every = sorted(set().union(*self._table.values()))
         self._names = {key: pair_name(self._of_pair(key)[0]['pair']) for key in every}
         self.pairs = [key for key in every if len(self._of_pair(key)) == len(self.methods)]
-        self.missing = [
-            f'{name} has no result for {self._names[key]}'
-            for key in every
-            for name in self.methods
-            if key not in table[name]
-        ]
+        lacking = [(name, key) for key in every for name in self.methods if key not in table[name]]
+        self.missing = [f'{name} has no result for {self._names[key]}' for name, key in lacking]
         if not self.pairs:
             raise InputError(f'No pair has a result of every method: {"; ".join(self.missing[:10])}.')
         protocols = {record['protocol_text'] for name in self.methods for record in self.records(name)}
@@ -109,9 +103,9 @@ class Comparison:
         """Per pair with landmarks the TRE (n,) in mm."""
         return [np.linalg.norm(vectors, axis=1) for vectors in self.vectors(method)]
 
-    def names(self, landmarks=False):
-        """Names of the pairs; with ``landmarks`` of those only that have some."""
-        return [self._names[key] for key in (self._marked if landmarks else self.pairs)]
+    def names(self):
+        """Names of the pairs with landmarks."""
+        return [self._names[key] for key in self._marked]
 
     def rows(self):
         """One dictionary per method: all pairs together.
@@ -132,10 +126,10 @@ class Comparison:
                     row['p landmarks'] = paired_wilcoxon(np.concatenate(lengths), np.concatenate(reference))
                     row['p cases'] = paired_wilcoxon(*[[one.mean() for one in cases] for cases in (lengths, reference)])
         used = [column for column in rows[0] if any(row[column] is not None for row in rows)]
-        return [collections.OrderedDict((column, row[column]) for column in used) for row in rows]
+        return [{column: row[column] for column in used} for row in rows]
 
     def _row(self, name):
-        row = collections.OrderedDict.fromkeys(COLUMNS)
+        row = dict.fromkeys(COLUMNS)
         row['method'], row['pairs'] = name, len(self.pairs)
         vectors, records = self.vectors(name), self.records(name)
         if vectors:
@@ -160,8 +154,8 @@ class Comparison:
     def pair_rows(self):
         """One dictionary per pair: for every method the mean of its TRE (mm), and its std."""
         rows, lengths = [], {name: self.lengths(name) for name in self.methods}
-        for k, pair in enumerate(self.names(landmarks=True)):
-            row = collections.OrderedDict([('pair', pair), ('n', len(lengths[self.methods[0]][k]))])
+        for k, pair in enumerate(self.names()):
+            row = {'pair': pair, 'n': len(lengths[self.methods[0]][k])}
             for name in self.methods:
                 row[name], row[name + ' std'] = float(lengths[name][k].mean()), float(lengths[name][k].std())
             rows.append(row)

@@ -39,7 +39,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
     if measure not in MEASURES:
         raise unknown_name('measure of a box plot', measure, MEASURES)
     label, of_vectors = MEASURES[measure]
-    methods, names = comparison.methods, comparison.names(landmarks=True)
+    methods, names = comparison.methods, comparison.names()
     if not names:
         raise InputError('The compared results have no landmarks to draw.')
     groups = names if per_pair else [f'all {len(names)} pairs']
@@ -78,7 +78,7 @@ def scatter_plot(path, comparison, method):
     """
     if method not in comparison.methods:
         raise unknown_name('compared method', method, comparison.methods)
-    if not comparison.names(landmarks=True):
+    if not comparison.names():
         raise InputError('The compared results have no landmarks to draw.')
     true, estimated = (np.concatenate(comparison.vectors(method, what)) for what in ('true', 'estimated'))
     figure = new_figure(13.0, 4.6, _DPI)

@@ -48,10 +48,9 @@ def check_experiments(experiments, n_workers=None):
 def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, capture_range=None, report=False):
     """Measure experiments and classical references on the same pairs, compare them, write everything.
 
-    Written below ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (one JSON file for
-    each registration), ``comparison`` as .json, .txt, .csv, .tex and .md, ``pairs.csv``, box plots, scatter
-    plots, and with ``report`` ``report.html`` and ``reports/``. Records and references that are there already
-    are used again.
+    Written below ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (one JSON file for each
+    registration), ``comparison`` as .json, .txt, .csv, .tex and .md, ``pairs.csv``, box plots, scatter plots, and with
+    ``report`` ``report.html`` and ``reports/``. Records and references that are there already are used again.
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
@@ -124,7 +123,7 @@ def _measure(groups, folder, protocol, n_workers):
 
 def _compare(records, capture_range):
     """The comparison of as many methods as have a pair in common."""
-    methods = collections.OrderedDict()
+    methods = {}
     for record in records:
         methods.setdefault(record['method'], set()).add(pair_key(record['pair']))
     if not methods:
@@ -157,7 +156,7 @@ def _write_tables(folder, comparison, content):
 
 def _draw(folder, comparison):
     """Box plots and scatter plots: list of :class:`functions.evaluation.experiment_report.Picture`."""
-    count, pictures = len(comparison.names(landmarks=True)), []
+    count, pictures = len(comparison.names()), []
     if not count:
         return pictures
 
@@ -185,7 +184,7 @@ def _write_reports(folder, groups, records, sources, n_workers):
     """Write a page for every registration: (method, name of the pair) -> its address below ``folder``. A page
     that fails is logged and not fatal."""
     by_name = {(record['method'], pair_name(record['pair'])): record for record in records}
-    jobs, links = [], collections.OrderedDict()
+    jobs, links = [], {}
     for setting, results in groups:
         for result in results:
             key = result.method, pair_name(result.pair)
@@ -194,7 +193,7 @@ def _write_reports(folder, groups, records, sources, n_workers):
                 source = result_source(sources.get(result.method), result)
                 jobs.append((setting, result, by_name[key], os.path.join(folder, links[key]), source))
     written = in_parallel(_write_report, jobs, n_workers, 'Reports')
-    return collections.OrderedDict(item for item, done in zip(links.items(), written) if done)
+    return dict(item for item, done in zip(links.items(), written) if done)
 
 
 def _write_report(setting, result, record, path, source):

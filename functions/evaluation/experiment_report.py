@@ -26,8 +26,7 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     :param content: what ``comparison.json`` holds.
     :param pictures: list of :class:`Picture`.
     :param sources: list of (title, :class:`functions.evaluation.provenance.Source`).
-    :param pages: (method, name of the pair) -> address, relative to this page, of the page of that
-        registration.
+    :param pages: (method, name of the pair) -> address, relative to this page, of the page of that registration.
     """
     rows = content['rows']
     cards = [('pairs', str(rows[0]['pairs'])), ('methods', str(len(rows)))]

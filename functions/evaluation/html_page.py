@@ -2,49 +2,11 @@
 
 import base64
 import html
+import os
 
 from functions.setting.atomic import write_text
 
-_STYLE = """
-:root { --line: #d9dee4; --soft: #5b6673; --ink: #1c232b; --blue: #1f6fb4; --bad: #b3261e; --good: #1a7f37; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f3f5f7; color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI",
-       Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 24px; }
-header { margin-bottom: 16px; }
-h1 { font-size: 26px; margin: 0 0 4px; }
-h2 { font-size: 19px; margin: 0 0 10px; }
-h3 { font-size: 15px; margin: 16px 0 4px; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 18px 20px;
-          margin-bottom: 16px; }
-p { margin: 4px 0 10px; }
-.soft, figcaption { color: var(--soft); font-size: 13.5px; }
-figure { margin: 0 0 14px; }
-figcaption b { color: var(--ink); }
-img { display: block; max-width: 100%; height: auto; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 14px 0 0; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 8px 16px; }
-.card b { display: block; font-size: 23px; font-weight: 600; }
-.side { display: flex; flex-wrap: wrap; gap: 32px; align-items: flex-start; }
-.wide { overflow-x: auto; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 4px 24px; }
-.pair img { max-height: 460px; }
-table { border-collapse: collapse; margin: 4px 0 12px; font-variant-numeric: tabular-nums; }
-th, td { padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top;
-         white-space: nowrap; }
-th { font-weight: 600; }
-th.n, td.n { text-align: right; }
-td.text { white-space: normal; overflow-wrap: anywhere; }
-td.best { font-weight: 700; color: var(--good); }
-td.second { text-decoration: underline; }
-.bad { color: var(--bad); }
-summary { cursor: pointer; color: var(--blue); }
-pre { background: #f3f5f7; padding: 12px; overflow: auto; max-height: 560px; font-size: 12.5px; }
-a { color: var(--blue); }
-@media print { body { background: #fff; } section { break-inside: avoid; border: 0; padding: 0; } }
-"""
-
-
+_STYLE_SHEET = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.css')
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -68,7 +30,9 @@ def write_page(path, title, parts):
     :param parts: pieces of HTML, as made by the functions of this module.
     """
     content = '\n'.join(part for part in parts if part)
-    write_text(path, _PAGE.format(title=escape(title), style=_STYLE, content=content))
+    with open(_STYLE_SHEET, encoding='utf-8') as stream:
+        style = stream.read()
+    write_text(path, _PAGE.format(title=escape(title), style=style, content=content))
 
 
 def escape(text):

@@ -136,19 +136,17 @@ def other_readings(geometry):
     def flipped(axis):
         return by_index(lambda index: np.where(np.arange(3) == axis, last - index, index))
 
-    return collections.OrderedDict(
-        [
-            ('z counted from the other end', flipped(2)),
-            ('y counted from the other end', flipped(1)),
-            ('x counted from the other end', flipped(0)),
-            ('x and y swapped', by_index(lambda index: index[:, [1, 0, 2]])),
-            ('x and z swapped', by_index(lambda index: index[:, [2, 1, 0]])),
-            # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
-            (_STEPS[0], by_index(lambda index: index + [1, 1, -1])),
-            (_STEPS[1], by_index(lambda index: index - 1)),
-            ('voxel numbers taken for millimetres', geometry.index_to_world),
-        ]
-    )
+    return {
+        'z counted from the other end': flipped(2),
+        'y counted from the other end': flipped(1),
+        'x counted from the other end': flipped(0),
+        'x and y swapped': by_index(lambda index: index[:, [1, 0, 2]]),
+        'x and z swapped': by_index(lambda index: index[:, [2, 1, 0]]),
+        # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
+        _STEPS[0]: by_index(lambda index: index + [1, 1, -1]),
+        _STEPS[1]: by_index(lambda index: index - 1),
+        'voxel numbers taken for millimetres': geometry.index_to_world,
+    }
 
 
 def _explanation(points, expected, readings):

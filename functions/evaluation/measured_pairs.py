@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from functions.evaluation.pair_landmarks import find_landmarks
 from functions.evaluation.pair_record import Images, file_name, measure, pair_name, read_record
-from functions.image.manifest import array_checksum
+from functions.image.manifest import array_checksum, file_state
 from functions.image.masks import read_mask
 from functions.image.threads import itk_threads
 from functions.image.transforms import as_affine, read_transform
@@ -135,10 +135,4 @@ def input_paths(setting, pair):
 
 def stamp(path):
     """What tells whether a file is still the same; None for none."""
-    if path is None:
-        return None
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise MissingFileError(f'{path} does not exist.') from error
-    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
+    return None if path is None else [os.path.abspath(path), *file_state(path)]

@@ -18,12 +18,11 @@ understood and checked.
 import os
 
 import numpy as np
-import SimpleITK as sitk
 
 from functions.image.dvf import transform_points
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
-from functions.image.volume_io import array_view
+from functions.image.volume_io import array_view, read_geometry
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 from functions.setting.seeds import random_state
@@ -79,28 +78,9 @@ def read_landmarks(setting, pair):
         files = ', '.join(f'{path} has {count}' for path, count in zip(paths, counts))
         raise InputError(f'The landmarks of a pair must correspond: {files}.')
     for one, path, image_path in zip(points, paths, image_paths):
-        require_inside(one, image_geometry(image_path), path, image_path)
+        require_inside(one, read_geometry(image_path), path, image_path)
     certain = _certain_points(setting, pair, counts[0])
     return points[0][certain], points[1][certain]
-
-
-def image_geometry(path):
-    """Geometry of an image file, from its header alone.
-
-    :raises MissingFileError: no such file.
-    :raises InputError: not an image, or not a 3D one.
-    """
-    if not os.path.isfile(path):
-        raise MissingFileError(f'The image {path} does not exist.')
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f'{path} is not an image SimpleITK can read.') from error
-    if reader.GetDimension() != 3:
-        raise InputError(f'{path} has {reader.GetDimension()} dimensions; 3 are needed.')
-    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
 def require_inside(points, geometry, points_name, image_name):
@@ -130,7 +110,7 @@ def source_geometry(setting, im_info):
     tried = [path for request in requests for path in _paths(setting, request, [im_info])]
     for path in tried:
         if os.path.isfile(path):
-            return image_geometry(path)
+            return read_geometry(path)
     where = ' or '.join(dict.fromkeys(tried)) or 'this data set has no address for it'
     raise MissingFileError(f'Landmarks given as voxel numbers need the image they were marked on: {where}.')
 

@@ -29,19 +29,18 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
     """Measure one registration.
 
     :param method: name of the method or experiment.
-    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only; they
-        name the record.
-    :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``);
-        None: no deformation.
+    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only; they name the
+        record.
+    :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``); None: no
+        deformation.
     :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
     :param affine: linear sitk.Transform from fixed to moving that preceded the DVF: p -> T(p + u(p)).
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param seconds: wall time of the registration.
-    :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be
-        measured: landmarks (n, fixed positions, true and estimated displacement, error, error_base: before
-        the DVF), tre_before, tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before
-        and after).
+    :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be measured:
+        landmarks (n, fixed positions, true and estimated displacement, error, error_base: before the DVF), tre_before,
+        tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before and after).
     :raises InputError: inputs that do not fit each other, empty masks.
     """
     convention = get_protocol(protocol)

@@ -36,7 +36,7 @@ LOGGER = logging.getLogger(__name__)
 
 FORMAT_NUMBER = 1  # raise by hand when the same inputs give other results
 #: name -> resolutions of the B-spline, None: none.
-METHODS = collections.OrderedDict([('affine', None), ('bspline_1', 1), ('bspline_3', 3)])
+METHODS = {'affine': None, 'bspline_1': 1, 'bspline_3': 3}
 
 #: results: list of :class:`functions.evaluation.measured_pairs.Result`; failures: (method, name of the pair, what
 #: happened); missing: texts about what was left out.

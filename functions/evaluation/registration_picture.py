@@ -1,8 +1,7 @@
 """One picture that shows whether a registration worked.
 
-Nine pairs of sections (coronal and sagittal, through the lungs, superior up): the images, their differences
-before and after, the landmark errors, and the deformation: as a grid, as displacements and as change of
-volume.
+Nine pairs of sections (coronal and sagittal, through the lungs, superior up): the images, their differences before and
+after, the landmark errors, and the deformation: as a grid, as displacements and as change of volume.
 """
 
 import numpy as np

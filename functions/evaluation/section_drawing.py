@@ -36,8 +36,7 @@ def new_figure(width, height, dpi=DPI):
 def png_bytes(figure, reduced=False):
     """A figure as bytes of a PNG.
 
-    :param reduced: with a palette of 256 colours, a third to half of the size; it breaks colour scales into
-        steps.
+    :param reduced: with a palette of 256 colours, a third to half of the size; it breaks colour scales into steps.
     """
     stream = io.BytesIO()
     if reduced:

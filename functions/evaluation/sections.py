@@ -1,10 +1,9 @@
 """Flat sections of volumes in physical space, as a radiologist expects them.
 
-A section is sampled along the axes of the patient (x to the left, y posterior, z superior), whatever the
-direction matrix and spacing of the image, with square pixels. Row 0 of a coronal or sagittal section is the
-inferior one: shown with the origin at the bottom, superior is up; a coronal section has the patient's right
-on the left, a sagittal one anterior on the left. Row 0 of an axial section is the anterior one: its vertical
-axis is shown downwards.
+A section is sampled along the axes of the patient (x to the left, y posterior, z superior), whatever the direction
+matrix and spacing of the image, with square pixels. Row 0 of a coronal or sagittal section is the inferior one: shown
+with the origin at the bottom, superior is up; a coronal section has the patient's right on the left, a sagittal one
+anterior on the left. Row 0 of an axial section is the anterior one: its vertical axis is shown downwards.
 """
 
 from collections import namedtuple

@@ -22,11 +22,10 @@ _ESCAPES = {'markdown': {'|': '\\|', '\n': ' '}, 'latex': _LATEX}
 def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
     """Format a list of results.
 
-    :param rows: list of dictionaries, column title -> value; a missing or None value is shown as `-` (empty
-        in CSV).
+    :param rows: list of dictionaries, column title -> value; a missing or None value is shown as `-` (empty in CSV).
     :param columns: titles in the order to show; None: in the order of first appearance.
-    :param style: 'text' (aligned for a terminal), 'markdown', 'latex' (a tabular with rules of booktabs) or
-        'csv' (numbers unrounded, no marks).
+    :param style: 'text' (aligned for a terminal), 'markdown', 'latex' (a tabular with rules of booktabs) or 'csv'
+        (numbers unrounded, no marks).
     :param digits: decimals of floats, an integer or a dictionary column -> integer (2 where absent).
     :param marks: (number of the row, column) -> 'best' or 'second'.
     :param daggers: set of (number of the row, column) to be marked by a dagger.

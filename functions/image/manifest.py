@@ -45,7 +45,7 @@ def voxel_checksum(path, fresh=False):
 
     :raises MissingFileError, InputError: missing or damaged.
     """
-    key = (os.path.abspath(path),) + _stat(path)
+    key = (os.path.abspath(path),) + file_state(path)
     if fresh or key not in _known_checksums:
         if path.lower().endswith(IMAGE_EXTENSIONS):
             value = array_checksum(read_image(path, expect='any', dim=None))
@@ -59,7 +59,11 @@ def voxel_checksum(path, fresh=False):
     return _known_checksums[key]
 
 
-def _stat(path):
+def file_state(path):
+    """(bytes, modification time in ns) of a file.
+
+    :raises MissingFileError: it does not exist.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
@@ -77,7 +81,7 @@ def record_output(path, image_or_array=None, folder=None):
     :return: dictionary with path, bytes, mtime_ns, checksum.
     """
     path = os.path.abspath(path)
-    size, mtime = _stat(path)
+    size, mtime = file_state(path)
     checksum = voxel_checksum(path) if image_or_array is None else array_checksum(image_or_array)
     relative = os.path.relpath(path, os.path.abspath(folder or os.path.dirname(path)))
     return {'path': relative.replace(os.sep, '/'), 'bytes': size, 'mtime_ns': mtime, 'checksum': checksum}
@@ -135,7 +139,7 @@ def _check_output(folder, output, verify):
     """(reason why not, whether size or time was brought up to date in ``output``)."""
     path = os.path.normpath(os.path.join(folder, output['path']))
     try:
-        found = _stat(path)
+        found = file_state(path)
         same = found == (output['bytes'], output['mtime_ns'])
         if same and not verify:
             return '', False

@@ -34,20 +34,7 @@ def read_image(path, expect='scalar', dim=3):
     if expect not in _EXPECTATIONS:
         raise InputError('expect must be one of {}; got {!r}.'.format(', '.join(_EXPECTATIONS), expect))
     path = os.fspath(path)
-    if not os.path.exists(path):
-        raise MissingFileError(f'Image {path} does not exist.')
-    if os.path.isdir(path):
-        raise InputError(
-            f'{path} is a folder; an image file is needed (a folder with a DICOM series is read by '
-            'functions.preprocessing).'
-        )
-    check_whole(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f'{path} is not a readable image: {_reason(error)}') from error
+    reader = _open(path, whole=True)
     size = tuple(reader.GetSize())
     spare = size[dim:] if dim is not None else ()
     if dim is not None and (len(size) < dim or any(n != 1 for n in spare)):
@@ -67,6 +54,33 @@ def read_image(path, expect='scalar', dim=3):
         image = sitk.Cast(image, sitk.sitkVectorFloat32)
     _require_finite(path, image)
     return image
+
+
+def read_geometry(path):
+    """:class:`Geometry` of a 3D image file, from its header alone; errors as :func:`read_image`."""
+    reader = _open(os.fspath(path), whole=False)
+    if reader.GetDimension() != 3:
+        raise InputError(f'{path} has {reader.GetDimension()} dimensions; 3 are needed.')
+    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def _open(path, whole):
+    """An ImageFileReader that has read the header of a file, which must be ``whole``."""
+    if not os.path.exists(path):
+        raise MissingFileError(f'Image {path} does not exist.')
+    if os.path.isdir(path):
+        raise InputError(
+            f'{path} is a folder; an image file is needed (functions.preprocessing reads a folder with a DICOM series).'
+        )
+    if whole:
+        check_whole(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f'{path} is not a readable image: {_reason(error)}') from error
+    return reader
 
 
 def _reason(error):

@@ -16,9 +16,8 @@ from functions.setting.errors import InputError
 def summary(first, second):
     """Dice coefficient and surface distances of the non-zero voxels of two images on one grid.
 
-    :return: {'mask': {dice (0 .. 1), mean (average symmetric surface distance), rms, p95 (95 % Hausdorff
-        distance), max (Hausdorff distance), in mm}}. Where one of the masks is empty, Dice is 0 and distances are
-        None.
+    :return: {'mask': {dice (0 .. 1), mean (average symmetric surface distance), rms, p95 (95 % Hausdorff distance), max
+        (Hausdorff distance), in mm}}. Where one of the masks is empty, Dice is 0 and distances are None.
     :raises InputError: grids that differ, or two empty masks.
     """
     require_same_grid(first, second, 'the first mask', 'the second mask')

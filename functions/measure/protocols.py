@@ -25,14 +25,12 @@ _LEARN2REG = (
     + 'std of log(J + 3), clipped to [1e-9, 1e9].'
 )
 
-PROTOCOLS = collections.OrderedDict(
-    [
-        ('dirlab', Protocol('dirlab', _DIRLAB, 'linear', False, 0.0, 0)),
-        ('dirlab-snap', Protocol('dirlab-snap', _SNAP, 'linear', True, 0.0, 0)),
-        ('dirlab-nearest', Protocol('dirlab-nearest', _NEAREST, 'nearest', False, 0.0, 0)),
-        ('learn2reg', Protocol('learn2reg', _LEARN2REG, 'linear', False, 3.0, 2)),
-    ]
-)
+PROTOCOLS = {
+    'dirlab': Protocol('dirlab', _DIRLAB, 'linear', False, 0.0, 0),
+    'dirlab-snap': Protocol('dirlab-snap', _SNAP, 'linear', True, 0.0, 0),
+    'dirlab-nearest': Protocol('dirlab-nearest', _NEAREST, 'nearest', False, 0.0, 0),
+    'learn2reg': Protocol('learn2reg', _LEARN2REG, 'linear', False, 3.0, 2),
+}
 
 
 def get_protocol(name):

@@ -1,8 +1,7 @@
 """Target registration error (TRE): the distance between where landmarks are and where the registration puts them.
 
-The error vector of landmark k is `moving_k - (fixed_k + u(fixed_k))` in mm; its length is the TRE. Standard
-deviations are those of the population (ddof 0), success rates are the percentage of landmarks strictly below
-the threshold.
+The error vector of landmark k is `moving_k - (fixed_k + u(fixed_k))` in mm; its length is the TRE. Standard deviations
+are those of the population (ddof 0), success rates are the percentage of landmarks strictly below the threshold.
 """
 
 import numpy as np

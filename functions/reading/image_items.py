@@ -56,8 +56,7 @@ def image_size_from_header(setting, im_info):
     """
     import os
 
-    import SimpleITK as sitk
-
+    from functions.image.volume_io import read_geometry
     from functions.setting import setting_utils as su
 
     stage = im_info.get('stage', 1)
@@ -65,10 +64,7 @@ def image_size_from_header(setting, im_info):
     address = su.address_generator(setting, 'OriginalIm', stage=1, **where)
     if not os.path.isfile(address):
         raise MissingFileError(f'The image {address} of {item_name(im_info)} does not exist.')
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(address)
-    reader.ReadImageInformation()
-    return tuple(-(-int(length) // stage) for length in reversed(reader.GetSize()[:3]))
+    return tuple(-(-length // stage) for length in read_geometry(address).shape)
 
 
 def require_files(setting, im_info_list):

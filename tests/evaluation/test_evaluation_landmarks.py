@@ -9,6 +9,7 @@ from oblique_images import image_of, rotation
 
 from functions.evaluation import pair_landmarks
 from functions.image import text_points
+from functions.image.geometry import Geometry
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
@@ -167,7 +168,7 @@ def test_evaluation_landmarks_bad_pairs(setting):
     with pytest.raises(InputError, match='has 7, .* has 6'):
         pair_landmarks.read_landmarks(setting, pair)
     write_points(address(setting, 'LandmarkPointExact', pair, 1), np.zeros((7, 3)))
-    with pytest.raises(MissingFileError, match='image'):
+    with pytest.raises(MissingFileError, match='Image .* does not exist'):
         pair_landmarks.read_landmarks(setting, pair)
     with pytest.raises(UnknownNameError, match='Phantom_4D'):
         pair_landmarks.read_landmarks(setting, pair_of('Phantom_4d'))
@@ -189,18 +190,7 @@ def test_evaluation_landmarks_voxel_numbers_taken_for_millimetres_are_noticed(se
     for beyond, accepted in ((0.49, True), (0.51, False)):
         edge = world(images[0], [[SIZE[0] - 1 + beyond, 3, 3]])
         if accepted:
-            pair_landmarks.require_inside(edge, pair_landmarks.Geometry.of(images[0]), 'points', 'image')
+            pair_landmarks.require_inside(edge, Geometry.of(images[0]), 'points', 'image')
         else:
             with pytest.raises(InputError, match='1 of the 1'):
-                pair_landmarks.require_inside(edge, pair_landmarks.Geometry.of(images[0]), 'points', 'image')
-
-
-def test_evaluation_landmarks_files_that_are_no_images(tmp_path):
-    path = tmp_path / 'image.mha'
-    path.write_text('not an image')
-    with pytest.raises(InputError, match='not an image'):
-        pair_landmarks.image_geometry(str(path))
-    flat = str(tmp_path / 'flat.mha')
-    sitk.WriteImage(sitk.Image(4, 5, sitk.sitkInt16), flat)
-    with pytest.raises(InputError, match='2 dimensions'):
-        pair_landmarks.image_geometry(flat)
+                pair_landmarks.require_inside(edge, Geometry.of(images[0]), 'points', 'image')

@@ -11,7 +11,7 @@ from image_truths import image_of, oblique_geometry
 
 from functions.image import volume_io
 from functions.image.geometry import Geometry
-from functions.image.volume_io import array_view, image_from_array, read_image, write_image
+from functions.image.volume_io import array_view, image_from_array, read_geometry, read_image, write_image
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 
 FORMATS = ['.mha', '.nii', '.nii.gz', '.nrrd']
@@ -233,3 +233,20 @@ def test_image_from_array_types_geometry_and_size_check():
     for shape in ((4, 5, 6), (6, 5, 4, 3, 1), (5, 4)):
         with pytest.raises(InputError, match='does not fit'):
             image_from_array(np.zeros(shape), geometry)
+
+
+def test_geometry_from_the_header_alone(tmp_path):
+    geometry = oblique_geometry((7, 8, 9))
+    path = str(tmp_path / 'im.mha')
+    write_image(image_of(noise(geometry.shape), geometry), path)
+    with open(path, 'r+b') as stream:
+        stream.truncate(600)
+    assert read_geometry(path).matches(geometry)
+    (tmp_path / 'text.mha').write_text('not an image')
+    with pytest.raises(InputError, match='not a readable image'):
+        read_geometry(str(tmp_path / 'text.mha'))
+    sitk.WriteImage(sitk.Image(4, 5, sitk.sitkInt16), path)
+    with pytest.raises(InputError, match='2 dimensions'):
+        read_geometry(path)
+    with pytest.raises(MissingFileError):
+        read_geometry(str(tmp_path / 'nothing.mha'))
