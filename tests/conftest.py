@@ -6,6 +6,11 @@ import signal
 import pytest
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
+if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
+    # Processes that run beside each other share the cores instead of each taking all of them.
+    _THREADS = str(max(1, os.cpu_count() // int(os.environ['PYTEST_XDIST_WORKER_COUNT'])))
+    for _name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'):
+        os.environ.setdefault(_name, _THREADS)
 
 
 def pytest_addoption(parser):
