@@ -256,54 +256,50 @@ def prepare(setting, arguments):
             make_cases(setting, cases, types, n_workers=arguments.workers)
     su.require_originals(setting)
     if generate:
-        # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
-        # On the fly, what is on disk is used all the same: many cores may generate for one that trains.
+        # Trainings on the fly use what is on disk too: many cores may generate for one that trains.
         on_the_fly = setting.get('OnTheFly') and not setting['only_generate_image']
         modes = ('Validation',) if on_the_fly else ('Training', 'Validation')
-        batches = [(modes, None)] + ([(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else [])
+        batches = [(modes, None)] if su.trains(setting) else []
+        # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
+        batches += [(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else []
         for modes, stage in batches:
             report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)
             logging.info('%s', report)
             if report.failed:
-                raise RegNetError(
-                    '{} artificial deformation(s) could not be made; the first: {}'.format(
-                        len(report.failed), ': '.join(report.failed[0])
-                    )
-                )
+                first = ': '.join(report.failed[0])
+                raise RegNetError(f'{len(report.failed)} artificial deformation(s) failed; the first: {first}')
     if not setting['only_generate_image']:
-        from functions.registration.data_set_pairs import check_pairs
+        from functions.registration.data_set_pairs import check_pairs, mask_of_networks
 
-        names = {experiment['MaskToZero'] for experiment in setting['deform_exp'].values()}
-        check_pairs(setting, testing_pairs(setting), setting.get('InputMask') or names.pop())
+        check_pairs(setting, testing_pairs(setting), mask_of_networks(setting))
 
 
-def testing_pairs(setting, stage=1):
+def testing_pairs(setting):
     """The pairs to be registered: [fixed, moving] im_info dictionaries."""
-    return su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair', stage=stage)
+    return su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair', stage=1)
 
 
 def phantom_cases(setting):
     """Cases of the phantom that the settings name: dictionary tuple of types -> list of case numbers."""
-    types_of = {}
-    images = [
-        item for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)
-    ]
-    for image in images + [image for pair in testing_pairs(setting) for image in pair]:
+    images = [image for pair in testing_pairs(setting) for image in pair]
+    for mode in ('Training', 'Validation'):
+        images += su.get_im_info_list_from_train_mode(setting, mode)
+    types_of, cases_of = {}, {}
+    for image in images:
         if image['data'] == 'Phantom_4D':
             types_of.setdefault(image['cn'], set()).add(image['type_im'])
-    cases_of = {}
     for cn, types in sorted(types_of.items()):
         cases_of.setdefault(tuple(sorted(types)), []).append(cn)
     return cases_of
 
 
-def landmarks_of(setting, pair, images):
-    """Landmarks of a pair (fixed, moving), or None where there are none: then no landmark error can be given."""
+def landmarks_of(setting, pair, result):
+    """Landmarks of a pair (fixed, moving); None without any, so that no landmark error can be given."""
     from functions.evaluation.pair_landmarks import read_landmarks, synthetic_landmarks
     from functions.setting.errors import MissingFileError, UnknownNameError
 
-    if images.true_dvf is not None:
-        return synthetic_landmarks(images.true_dvf, images.fixed_lung)
+    if result.true_dvf is not None:
+        return synthetic_landmarks(result.true_dvf, result.registration.lung)
     try:
         return read_landmarks(setting, pair)
     except (MissingFileError, UnknownNameError) as error:
@@ -311,59 +307,40 @@ def landmarks_of(setting, pair, images):
         return None
 
 
-def register_and_evaluate(setting, networks):
-    """Register every testing pair, print its table and draw its picture."""
+def register_and_measure(setting, pairs, model):
+    """Register pairs; print a table and draw a picture of each."""
     from functions.evaluation.pair_table import COLUMNS, measure_pair, training_fields
     from functions.evaluation.registration_picture import registration_picture
     from functions.evaluation.text_table import format_table
     from functions.registration.data_set_pairs import register_pair
     from functions.setting.atomic import write_json, write_text
 
-    training = su.get_im_info_list_from_train_mode(setting, 'Training')
-    pairs = testing_pairs(setting)
-    if not pairs:
-        logging.warning('The settings name no testing pair (TestingCNList and TestingPairList): nothing is registered.')
+    trains = su.trains(setting)
+    training = (
+        su.get_im_info_list_from_train_mode(setting, 'Training') if trains and not setting.get('OnTheFly') else []
+    )
     for pair in pairs:
-        result = register_pair(setting, pair, networks)
-        images = result.images
-        name = '{data} case {cn}'.format(**pair[0]) + (
-            ' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else ''
-        )
-        landmarks = landmarks_of(setting, pair, images)
-        picture = os.path.join(result.folder, 'registration.png')
-        registration_picture(
-            picture,
-            images.fixed,
-            images.moving,
-            result.moved,
-            result.dvf,
-            images.fixed_lung,
-            title=name,
-            landmarks=landmarks,
-        )
+        # A network that this run has trained may be hardly trained; its results are shown all the same.
+        result = register_pair(setting, pair, model, trained=not trains)
+        found, folder = result.registration, result.folder
+        name = '{data} case {cn}'.format(**pair[0])
+        name += ' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else ''
+        landmarks, picture = landmarks_of(setting, pair, result), os.path.join(folder, 'registration.png')
+        images = (found.fixed, found.moving, found.moved, found.dvf)
+        registration_picture(picture, *images, lung=found.lung, title=name, landmarks=landmarks)
         if landmarks is not None:
-            rows = measure_pair(
-                landmarks[0],
-                landmarks[1],
-                result.dvf,
-                result.jacobian,
-                images.fixed_lung,
-                result.seconds,
-                None if setting.get('OnTheFly') else training_fields(setting, training),
-            )
+            fields = training_fields(setting, training) if training else None
+            rows = measure_pair(*landmarks, found.dvf, found.jacobian, found.lung, found.total_seconds, fields)
             table = format_table(rows, ('method', 'n') + COLUMNS, digits={'folding %': 3, 'seconds': 1})
-            write_json(os.path.join(result.folder, 'measures.json'), rows)
-            write_text(os.path.join(result.folder, 'measures.txt'), table)
-            print(
-                '\n{}: target registration error at {} landmarks, folding inside the lung\n\n{}'.format(
-                    name, rows[0]['n'], table
-                )
-            )
-        print(f'Results: {result.folder}\nPicture: {picture}')
+            write_json(os.path.join(folder, 'measures.json'), rows)
+            write_text(os.path.join(folder, 'measures.txt'), table)
+            title = f'{name}: target registration error at {rows[0]["n"]} landmarks, folding inside the lung'
+            print(f'\n{title}\n\n{table}')
+        print(f'Results: {folder}\nPicture: {picture}')
 
 
 def prepare_data(setting, arguments):
-    """--prepare: make or convert a data set, then ask whether its landmarks and images speak of the same positions."""
+    """--prepare: make or convert a data set, then check that its landmarks fit its images."""
     from functions.evaluation.landmark_check import check_landmarks, usual_pairs
 
     data, cases = arguments.prepare, arguments.cases
@@ -382,7 +359,16 @@ def prepare_data(setting, arguments):
 
 
 def evaluate(setting, arguments):
-    """--evaluate: experiments and classical references on the same pairs."""
+    """--evaluate: experiments and classical references on the same pairs; sets of networks register them first."""
+    from functions.evaluation.experiments import open_experiment
+
+    for name in arguments.evaluate:
+        if su.network_set(name):
+            known = su.register_only(dict(setting, current_experiment=name), name)
+            prepare(known, arguments)
+            os.makedirs(su.address_generator(known, 'log_folder'), exist_ok=True)
+            done = [result.pair for result in open_experiment(known, name, own_settings=False).results]
+            register(known, [pair for pair in testing_pairs(known) if pair not in done])
     for text in evaluation_commands.evaluate(setting, arguments):
         print(text)
 
@@ -396,16 +382,34 @@ def report_folders(arguments):
         print(f'Page: {folder_report(folder, read_chests(folder), arguments.landmarks, arguments.protocol)}')
 
 
-def run(arguments):
-    """The steps, in order; images, deformations and training that are finished are not made again."""
+def register(setting, pairs):
+    """Register pairs with the networks the settings name."""
+    from functions.registration.network_pyramid import open_networks
+
+    if not pairs:
+        return
+    with open_networks(setting) as model:
+        register_and_measure(setting, pairs, model)
+
+
+def read_changes(path):
+    """The settings file as a dictionary; {} without one."""
     from functions.setting.atomic import read_json
 
-    changes = read_json(arguments.setting) if arguments.setting else {}
+    changes = read_json(path) if path else {}
     if not isinstance(changes, dict) or not isinstance(changes.get('deform_exp', {}), dict):
-        raise InputError(
-            f'{arguments.setting} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).'
-        )
+        raise InputError(f'{path} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).')
+    return changes
+
+
+def run(arguments):
+    """The steps, in order; finished images, deformations and trainings are not made again."""
+    changes = read_changes(arguments.setting)
     setting = complete_setting(arguments, changes)
+    if arguments.model:
+        if not (arguments.experiment or 'current_experiment' in changes):
+            setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
+        setting = su.register_only(setting, arguments.model, arguments.stages)
     su.check_setting(setting)
     if arguments.prepare:
         return prepare_data(setting, arguments)
@@ -414,27 +418,16 @@ def run(arguments):
     prepare(setting, arguments)
     if setting['only_generate_image']:
         return None
-    from functions.registration.data_set_pairs import open_networks
-    from functions.setting.trained_models import checkpoint_path
-    from functions.training.trainer import train
+    if su.trains(setting):
+        from functions.training.trainer import train
 
-    trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
-    logging.info(
-        'Trained %d iterations in %.0f s; checkpoints in %s',
-        trained.iteration,
-        trained.seconds,
-        su.address_generator(setting, 'ModelFolder'),
-    )
-
-    def checkpoint_of(experiment, step):
-        return checkpoint_path(setting, step, experiment)
-
-    networks = open_networks(setting, checkpoint_of, setting['NumberOfThreads'])
-    try:
-        register_and_evaluate(setting, networks)
-    finally:
-        for network in networks.values():
-            network.close()
+        trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
+        folder = su.address_generator(setting, 'ModelFolder')
+        logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds, folder)
+    pairs = testing_pairs(setting)
+    if not pairs:
+        logging.warning('The settings name no testing pair (TestingCNList and TestingPairList): nothing is registered.')
+    return register(setting, pairs)
 
 
 def main(words=None):

@@ -82,7 +82,6 @@ functions.reading.train_queue.training_memory(image_size)
 functions.reading.validation.validation_batches
 
 functions.registration.folding_removal.remove_folding(least)
-functions.registration.result_folder.write_results
 
 functions.setting.addresses.address_requests
 functions.setting.artificial_generation_setting.register_deform_exp
@@ -92,13 +91,6 @@ functions.setting.experiment_files.write_setting(setting_address)
 functions.setting.image_lists.get_random_im_info_list
 functions.setting.originals.require_originals(train_modes)
 functions.setting.stage_rules.suggested_stage_setting(full_image)
-functions.setting.trained_models.DEFAULT_SET
-functions.setting.trained_models.NetworkSet
-functions.setting.trained_models.experiment_folder
-functions.setting.trained_models.network_set
-functions.setting.trained_models.networks_of
-functions.setting.trained_models.read_model_setting
-functions.setting.trained_models.use_networks
 
 functions.tf_utils.layers.additive_noise(standard_deviation)
 

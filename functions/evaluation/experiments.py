@@ -27,7 +27,7 @@ def open_experiment(setting, name, own_settings=True):
     """What an experiment has registered.
 
     :param setting: says where everything is.
-    :param name: the experiment, as in ``current_experiment``.
+    :param name: the experiment, as in ``current_experiment``, or a set of networks such as ``chest``.
     :param own_settings: take the pairs, pyramid and networks from the newest settings file of the experiment,
         if it has one; False: from ``setting``.
     :return: :class:`Experiment`.
@@ -41,6 +41,8 @@ def open_experiment(setting, name, own_settings=True):
         # Folders may have moved since, or lie elsewhere on this machine.
         places = {key: setting[key] for key in _PLACES if key in setting}
         known = dict(su.read_setting(setting, name, number), current_experiment=name, **places)
+    if su.network_set(name):
+        known = su.register_only(known, name)
     pairs = su.get_im_info_list_from_train_mode(known, 'Testing', load_mode='Pair', stage=1)
     if not pairs:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Results of a registration applied to other things: images, labels, points both ways."""
+"""Results of a registration applied to other images, labels and points, in both directions."""
 
 import logging
 import os
@@ -11,25 +11,22 @@ from functions.image.resample import warp
 from functions.image.transforms import apply_inverse_to_points
 from functions.image.volume_io import WRITABLE, array_view, read_image, write_image
 from functions.registration.result_folder import INVERSE, geometry_of_record, read_field, read_results
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
 _EXTENSIONS = WRITABLE + ('.txt', '.csv', '.fcsv', '.json')
 
-DIRECTIONS = ('fixed_to_moving', 'moving_to_fixed')
-
 
 def apply_to_image(results, image, output=None, interpolator='linear', default=None, inverse=False, overwrite=False):
-    """Bring an image of the moving scan to the fixed one (or back, where the inverse field was written).
+    """Bring an image or a segmentation of the moving scan to the fixed one, or back.
 
     :param results: folder of the results.
-    :param image: file; anything that lies in the space of the moving image, on any grid.
-    :param output: file to write; None: beside the results, ``<name>_moved`` (back: ``<name>_back``) with its
-        extension.
-    :param interpolator: 'linear', 'bspline' or 'nearest'.
+    :param image: file in the space of the moving image (with ``inverse`` of the fixed one), on any grid.
+    :param output: file to write; None: ``<name>_moved`` (with ``inverse`` ``<name>_back``) beside the results.
+    :param interpolator: 'linear', 'bspline', or 'nearest' for a segmentation.
     :param default: value where there is no image; None: its smallest value.
-    :param inverse: from the fixed to the moving image's grid.
+    :param inverse: to the grid of the moving image, by the inverse field, which must have been written.
     :param overwrite: replace ``output``.
     :return: path of what was written.
     """
@@ -45,45 +42,32 @@ def apply_to_image(results, image, output=None, interpolator='linear', default=N
     return output
 
 
-def apply_to_labels(results, labels, output=None, inverse=False, overwrite=False):
-    """Bring a segmentation to the other image: nearest neighbour, 0 outside; other parameters as
-    :func:`apply_to_image`."""
-    return apply_to_image(results, labels, output, 'nearest', 0, inverse, overwrite)
+def apply_to_points(results, points, output=None, inverse=False, file_format=None, overwrite=False):
+    """Map points of the fixed image to the moving one, or back.
 
-
-def apply_to_points(results, points, output=None, direction='fixed_to_moving', file_format=None, overwrite=False):
-    """Where points of one image lie in the other.
-
-    Voxel numbers (DIR-Lab, elastix index) are counted on the image that the points lie in: read on the one,
-    written on the other.
+    Voxel numbers (DIR-Lab, elastix index) count voxels of the image the points lie in: read on one, written on the
+    other.
 
     :param results: folder of the results.
     :param points: file of any format of :mod:`functions.image.point_files`.
-    :param output: file to write, in the format of its name; None: as :func:`apply_to_image`, in the format it
-        came in.
-    :param direction: 'fixed_to_moving' or 'moving_to_fixed'; the latter is solved for each point, no inverse
-        field is needed.
-    :param file_format: of ``points``; None: found out.
-    :return: (path of what was written, largest residual in mm of the way back; 0 forth).
-    :raises InputError: points outside the image they should lie in.
+    :param output: file to write, in the format of its name; None: as :func:`apply_to_image`, in that of ``points``.
+    :param inverse: from the moving to the fixed image, solved for each point; no inverse field is needed.
+    :param file_format: of ``points``; None: detected.
+    :return: (path of what was written, largest residual in mm of the inverse; 0 without).
+    :raises InputError: points outside their image.
     """
-    if direction not in DIRECTIONS:
-        raise unknown_name('direction', direction, DIRECTIONS)
     results = read_results(results)
-    back = direction == 'moving_to_fixed'
-    written = _output(results, points, output, back, overwrite)
-    grids = [_image_grid(results), results.moving]
-    here, there = reversed(grids) if back else grids
+    written = _output(results, points, output, inverse, overwrite)
+    fixed, moving = geometry_of_record(results.record['grids']['fixed']), results.moving
+    here, there = (moving, fixed) if inverse else (fixed, moving)
     given = read_points(points, here, file_format)
-    _require_inside(given.points, here, points, 'moving' if back else 'fixed')
-    field = read_field(results)
-    residual = 0.0
-    if back:
+    _require_inside(given.points, here, points, 'moving' if inverse else 'fixed')
+    field, residual = read_field(results), 0.0
+    if inverse:
         moved, residuals = apply_inverse_to_points(given.points, None, field)
         residual = float(residuals.max()) if len(residuals) else 0.0
-        (LOGGER.warning if residual > 0.5 else LOGGER.info)(
-            'The way back of the points misses by %.3g mm at most', residual
-        )
+        level = logging.WARNING if residual > 0.5 else logging.INFO
+        LOGGER.log(level, 'The inverse of the points has a residual of at most %.3g mm', residual)
     else:
         moved = transform_points(given.points, field)
     write_points(written, moved, there, given.file_format if output is None else None, given.labels)
@@ -91,47 +75,37 @@ def apply_to_points(results, points, output=None, direction='fixed_to_moving', f
     return written, residual
 
 
-def _output(results, source, output, back, overwrite):
-    """Path to write to; refused when it is there already or is the input itself."""
+def _output(results, source, output, inverse, overwrite):
+    """Path to write to; refused when it exists or is the input."""
     if output is None:
         name = os.path.basename(os.path.normpath(os.fspath(source)))
         stem, dot, extension = name.partition('.')
-        output = os.path.join(results.folder, '{}_{}{}{}'.format(stem, 'back' if back else 'moved', dot, extension))
+        output = os.path.join(results.folder, f'{stem}_{"back" if inverse else "moved"}{dot}{extension}')
         if not output.lower().endswith(_EXTENSIONS):
             output += '.mha'
     output = os.fspath(output)
     if os.path.exists(output) and os.path.exists(source) and os.path.samefile(output, source):
-        raise InputError(f'{source} would be replaced by what is made of it; give another --output.')
+        raise InputError(f'{source} would be replaced by its result; give another --output.')
     if os.path.exists(output) and not overwrite:
-        raise InputError(
-            f'{output} is there already, and nothing is overwritten unasked: give another --output, or --overwrite.'
-        )
+        raise InputError(f'{output} already exists and is not overwritten: give another --output, or --overwrite.')
     return output
-
-
-def _image_grid(results):
-    """Grid of the fixed image as it came, whatever grid the results are on."""
-    return geometry_of_record(results.record['grids']['fixed'])
 
 
 def _require_inside(points, geometry, name, role):
     index = geometry.world_to_index(points)
     outside = ((index < -0.5) | (index > np.array(geometry.size) - 0.5)).any(axis=1)
     if outside.any():
+        first = np.round(points[np.argmax(outside)], 2).tolist()
         raise InputError(
-            f'{name}: {int(outside.sum())} of {len(points)} points lie outside the {role} image (the first: '
-            f'{np.round(points[np.argmax(outside)], 2).tolist()} mm; the image: {geometry}). '
-            'Are they in mm, '
-            'of this image, and is the direction right?'
+            f'{name}: {int(outside.sum())} of {len(points)} points lie outside the {role} image (first: {first} mm; '
+            f'the image: {geometry}). Check that they are in mm, of this image, and that the direction is right.'
         )
 
 
 def _require_something(moved, source, name):
-    if float(array_view(moved).max()) == float(array_view(moved).min()) and float(array_view(source).max()) > float(
-        array_view(source).min()
-    ):
+    moved, source = array_view(moved), array_view(source)
+    if moved.min() == moved.max() and source.min() < source.max():
         raise InputError(
-            f'{name} does not overlap the other image after the registration: nothing of it would '
-            'be left. Does it lie '
-            'in the space of the right image (--inverse is for the fixed one)?'
+            f'{name} does not overlap the other image after the registration, so nothing of it would be left. Check '
+            'that it lies in the space of the right image (--inverse is for the fixed one).'
         )

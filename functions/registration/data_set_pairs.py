@@ -1,241 +1,132 @@
-"""Registering a pair that the settings name: from addresses to results at addresses."""
+"""Pairs of data sets: their files are read from, and their results written to, the addresses of the settings."""
 
 import collections
 import logging
 import os
-import time
 
-from functions.elastix.affine import register_affine
 from functions.elastix.parameter_files import PARAMETER_FOLDER
-from functions.elastix.registration import AFFINE_FILE
-from functions.image.dvf import jacobian_determinant_of
-from functions.image.masks import read_mask, require_nonempty
-from functions.image.resample import resample_to, warp
-from functions.image.transforms import total_dvf, write_affine
-from functions.image.volume_io import Geometry, read_image, write_image
-from functions.registration.mask_box import margins_of
-from functions.registration.multi_stage import check_stages, register_images
-from functions.registration.trained_network import TrainedNetwork, read_model_setting
+from functions.image.transforms import write_affine
+from functions.image.volume_io import read_image, write_image
+from functions.registration.network_pyramid import Model, input_mask, network_entries
+from functions.registration.single_pair import DEFAULTS, checked_options, read_pair, register
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
 from functions.setting.atomic import write_json
-from functions.setting.errors import InputError
+from functions.setting.trained_models import read_model_setting
 
 LOGGER = logging.getLogger(__name__)
 
-PairImages = collections.namedtuple(
-    'PairImages', 'fixed moving fixed_mask moving_mask fixed_lung true_dvf affine original'
-)
-"""What is registered (SimpleITK): images, masks outside which they are set to the default value (None without
-one), the lung of the fixed image, and the true DVF of a synthetic pair (else None). ``moving`` and its mask
-lie on the grid of ``fixed``, led there by ``affine`` (sitk.AffineTransform, None without one); ``original``
-is the moving image as it was read."""
-
-PairResult = collections.namedtuple('PairResult', 'images moved dvf jacobian seconds folder')
-"""``images``: :class:`PairImages`; ``moved``, ``dvf``, ``jacobian``: what came out; wall seconds; folder of
-the results."""
+PairResult = collections.namedtuple('PairResult', 'registration true_dvf folder')
+"""``registration``: :class:`functions.registration.single_pair.Registration`; ``true_dvf``: the true field of a
+synthetic pair, else None; ``folder``: of the results."""
 
 
 def check_pairs(setting, pairs, mask_name):
-    """Read the images and masks of every pair once, so that a bad one is told before hours of training, not
-    after.
+    """Read the images and masks of every pair once, so that bad ones are reported before hours of training.
 
-    :raises RegNetError: a missing or damaged image, masks of another grid, an empty mask, images that do not
-        overlap.
+    :param pairs: list of pairs, see :func:`register_pair`.
+    :param mask_name: 'Torso', 'Lung' or None: the mask the networks need.
+    :raises RegNetError: a missing or damaged image, masks on another grid, an empty mask, images that do not overlap.
     """
     for pair in pairs:
-        read_pair(setting, pair, mask_name)
+        fixed, moving, masks = _inputs(setting, pair, mask_name)
+        read_pair(fixed, moving, checked_options(masks))
 
 
-def open_networks(setting, checkpoint_of, threads=None):
-    """Restore one network per stage of ``setting['stage_list']``.
-
-    :param setting: uses ``stage_list`` and ``network_dict``: 'stage<n>' -> {'NetworkLoad', 'GlobalStepLoad'}.
-    :param checkpoint_of: function (experiment, step) -> TensorFlow's path prefix of a checkpoint.
-    :return: dictionary stage -> :class:`TrainedNetwork`; the caller closes them.
-    :raises InputError: a stage has no network, or its network was trained for another stage.
-    """
-    check_stages(setting['stage_list'])
-    networks = {}
-    try:
-        for stage in dict.fromkeys(setting['stage_list']):  # a repeated stage needs one network
-            entry = setting.get('network_dict', {}).get(f'stage{stage}')
-            if not entry or not entry.get('NetworkLoad'):
-                raise InputError(
-                    f"setting 'network_dict' has no network for 'stage{stage}'; give {{'NetworkLoad': experiment}}."
-                )
-            model_setting = read_model_setting(setting, entry['NetworkLoad'])
-            if int(model_setting['stage']) != stage:
-                raise InputError(
-                    'The network {} was trained for stage {} and cannot be used at stage {}.'.format(
-                        entry['NetworkLoad'], model_setting['stage'], stage
-                    )
-                )
-            checkpoint = checkpoint_of(entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last'))
-            networks[stage] = TrainedNetwork(
-                checkpoint, model_setting, threads, setting.get('MaximumMemory'), setting.get('XLA', False)
-            )
-    except BaseException:
-        for network in networks.values():
-            network.close()
-        raise
-    return networks
+def mask_of_networks(setting):
+    """Name of the mask ('Torso', 'Lung' or None) that the networks of a run need; see
+    :func:`functions.registration.network_pyramid.input_mask`."""
+    if su.trains(setting):
+        return input_mask([setting])
+    names = {entry['NetworkLoad'] for entry in network_entries(setting).values()}
+    return input_mask([read_model_setting(setting, name) for name in names])
 
 
-def input_mask(networks):
-    """Name of the mask ('Torso', 'Lung' or None) outside which the networks saw the default value in
-    training.
+def register_pair(setting, pair, model, trained=True):
+    """Register a pair of the settings' data sets and write the results to their addresses.
 
-    It is ``InputMask`` of the settings they were trained with, or else ``MaskToZero`` of their deformation
-    experiments.
+    Written: total DVF (``dvf_s0``), moved image (``MovedIm`` of stage 0), Jacobian determinant (``dvf_s0_jac``), with
+    ``WriteAfterEachStage`` the DVF after every stage but the last (``dvf_s_up``, without the affine),
+    ``registration.json`` and the settings. A synthetic pair has a folder of its own, named by its dsmooth.
 
-    :raises InputError: the networks' settings do not say, or disagree.
-    """
-    names = set()
-    for network in networks.values():
-        experiments = network.setting.get('deform_exp', {}).values()
-        names.update(
-            [network.setting['InputMask']]
-            if network.setting.get('InputMask')
-            else [experiment.get('MaskToZero') for experiment in experiments]
-        )
-    if len(names) != 1:
-        raise InputError(
-            "The settings the networks were trained with do not name one mask ('InputMask', or "
-            "'MaskToZero' of "
-            'their deformation experiments): {}.'.format(', '.join(sorted(map(str, names))) or 'none at all')
-        )
-    return names.pop()
-
-
-def read_pair(setting, pair, mask_name, with_affine=False):
-    """The images of a pair at 1 mm.
-
-    A moving image on another grid is resampled onto the fixed one's.
-
-    :param with_affine: carry out the affine registration that ``BaseReg`` asks for.
-
-    :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im); two equal ones with a ``dsmooth``
-        are a synthetic pair: the artificially deformed image is the fixed one and the true DVF is known.
-    :param mask_name: 'Torso', 'Lung' or None.
-    :return: :class:`PairImages`.
-    """
-    synthetic = 'dsmooth' in pair[0]
-
-    def path(request, info):
-        keys = (
-            ('data', 'cn', 'type_im', 'deform_exp', 'dsmooth', 'deformed_im_ext')
-            if synthetic
-            else ('data', 'cn', 'type_im')
-        )
-        return su.address_generator(setting, request, stage=1, **{key: info[key] for key in keys if key in info})
-
-    fixed_prefix, moving_prefix = ('Deformed', '') if synthetic else ('Original', 'Original')
-    fixed = read_image(path(fixed_prefix + 'Im', pair[0]))
-    moving = read_image(path(moving_prefix + 'Im', pair[1]))
-    fixed_mask = moving_mask = None
-    if mask_name is not None:
-        fixed_mask = read_mask(path(fixed_prefix + mask_name, pair[0]), like=fixed)
-        moving_mask = read_mask(path(moving_prefix + mask_name, pair[1]), like=moving)
-    affine, original, grid = None, moving, Geometry.of(fixed)
-    if setting.get('BaseReg') == 'Affine' and not synthetic:
-        inside = [None, None]
-        if setting.get('Reg_Affine_Mask'):
-            inside = [
-                read_mask(path('Original' + setting['Reg_Affine_Mask'], info), like=image)
-                for info, image in zip(pair, (fixed, moving))
-            ]
-        affine = _affine(setting, pair, fixed, moving, inside) if with_affine else None
-    if affine is not None or not grid.matches(Geometry.of(moving)):
-        # Two scans of a person seldom share their grid; the DVF stays one from fixed to moving in
-        # physical space.
-        default = setting['data'][pair[1]['data']]['DefaultPixelValue']
-        moving = resample_to(moving, grid, 'bspline', default, transform=affine)
-        if moving_mask is not None:
-            moving_mask = resample_to(moving_mask, grid, 'nearest', 0, transform=affine)
-            require_nonempty(
-                moving_mask,
-                '{}: the moving image does not overlap the fixed one; its {} mask on the fixed grid'.format(
-                    path(moving_prefix + 'Im', pair[1]), mask_name
-                ),
-            )
-    lung = read_mask(path(fixed_prefix + 'Lung', pair[0]), like=fixed)
-    truth = read_image(path('DeformedDVF', pair[0]), expect='vector') if synthetic else None
-    return PairImages(fixed, moving, fixed_mask, moving_mask, lung, truth, affine, original)
-
-
-def _affine(setting, pair, fixed, moving, masks):
-    """The affine registration of a pair, by elastix where there is one; its files lie in
-    ``BaseRegFolder``."""
-    folder = su.address_generator(setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Affine')
-    parameters = su.address_generator(setting, 'ParameterFolder') + setting.get(
-        'Reg_Affine_Parameter', os.path.basename(AFFINE_FILE)
-    )
-    if not os.path.isfile(parameters):
-        parameters = os.path.join(PARAMETER_FOLDER, os.path.basename(parameters))
-    result = register_affine(
-        fixed, moving, None, masks[0], masks[1], setting.get('NumberOfThreads'), folder, parameter_file=parameters
-    )
-    write_affine(result.transform, os.path.join(folder, 'affine.tfm'))
-    return result.transform
-
-
-def register_pair(setting, pair, networks):
-    """Register a pair of the settings' data sets and write the results where their addresses say.
-
-    With ``BaseReg`` 'Affine' an affine registration comes first; the DVF holds it as well, u(p) = A(p + v(p))
-    - p. Written: total DVF (``dvf_s0``), moved image (``MovedIm`` of stage 0), Jacobian determinant
-    (``dvf_s0_jac``), and with ``WriteAfterEachStage`` the DVF after every stage but the last (``dvf_s_up``,
-    without the affine); ``registration.json`` beside them. A synthetic pair's results lie in a folder of
-    their own, named by its dsmooth.
-
-    :param pair: see :func:`read_pair`.
-    :param networks: dictionary stage -> :class:`TrainedNetwork`.
+    :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im); two equal ones with a ``dsmooth`` are a
+        synthetic pair: the artificially deformed image is the fixed one and the true DVF is known.
+    :param model: :class:`functions.registration.network_pyramid.Model`, or dictionary stage -> opened network.
+    :param trained: False: an implausible field is a warning, see :func:`functions.registration.register`.
     :return: :class:`PairResult`.
     """
-    stages = list(setting['stage_list'])
-    default = setting['data'][pair[0]['data']]['DefaultPixelValue']
-    mask_name = input_mask(networks)
-    images = read_pair(setting, pair, mask_name, with_affine=True)
-    predict = {stage: (lambda m, f, network=networks[stage]: network.predict(m, f, default)) for stage in stages}
-    start = time.time()
-    result = register_images(
-        images.fixed,
-        images.moving,
-        predict,
-        stages,
-        images.fixed_mask,
-        images.moving_mask,
-        default,
-        setting.get('Composition', 'exact'),
-        with_moved=False,
-        margins=margins_of(networks, stages),
-    )
-    dvf = result.dvf if images.affine is None else total_dvf(images.affine, result.dvf)
-    moved = warp(images.original, dvf, 'bspline', default)
-    seconds = time.time() - start
-    jacobian = jacobian_determinant_of(dvf)
+    stages, is_affine = setting['stage_list'], _has_affine(setting, pair)
+    model = model if isinstance(model, Model) else Model(model, stages)
+    fixed, moving, masks = _inputs(setting, pair, model.mask)
+    options = dict(masks, affine='none', composition=setting.get('Composition', 'exact'), trained=trained)
+    options.update(threads=setting.get('NumberOfThreads'))
+    options.update(outside=setting['data'][pair[0]['data']]['DefaultPixelValue'])
+    if is_affine:
+        folder = su.address_generator(setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Affine')
+        options.update(affine=None, affine_folder=folder, affine_mask=setting.get('Reg_Affine_Mask'))
+        options.update(affine_parameters=_affine_parameters(setting))
+    found = register(fixed, moving, model, stages, **options)
+    if is_affine:
+        write_affine(found.affine.transform, os.path.join(folder, 'affine.tfm'))
+    step = str(found.settings['networks'][str(stages[-1])]['step'])
 
     def out(request, stage=0):
-        return result_address(setting, request, pair, str(networks[stages[-1]].step), stage)
+        return result_address(setting, request, pair, step, stage)
 
-    write_image(dvf, out('dvf_s0'))
-    write_image(moved, out('MovedIm'))
-    write_image(jacobian, out('dvf_s0_jac'))
+    write_image(found.dvf, out('dvf_s0'))
+    write_image(found.moved, out('MovedIm'))
+    write_image(found.jacobian, out('dvf_s0_jac'))
     if setting.get('WriteAfterEachStage'):
-        for stage in stages[:-1]:
-            write_image(result.stage_dvfs[stage], out('dvf_s_up', stage))
+        for stage in dict.fromkeys(stages[:-1]):
+            write_image(found.stage_dvfs[stage], out('dvf_s_up', stage))
+    record = {
+        'pair': list(pair),
+        'stages': list(stages),
+        'seconds': found.total_seconds,
+        'seconds_of_steps': found.seconds,
+        'InputMask': found.settings['input_mask'],
+        'BaseReg': 'Affine' if is_affine else 'Identity',
+        'networks': found.settings['networks'],
+        'measures': found.measures,
+    }
     folder = out('full_reg_folder')
-    write_json(
-        os.path.join(folder, 'registration.json'),
-        {
-            'pair': list(pair),
-            'stages': stages,
-            'seconds': seconds,
-            'InputMask': mask_name,
-            'BaseReg': 'Identity' if images.affine is None else 'Affine',
-            'networks': {str(stage): setting['network_dict'][f'stage{stage}'] for stage in stages},
-        },
-    )
+    write_json(os.path.join(folder, 'registration.json'), record)
+    su.write_setting(setting, os.path.join(folder, 'setting.json'))
     LOGGER.info('Results in %s', folder)
-    return PairResult(images, moved, dvf, jacobian, seconds, folder)
+    truth = read_image(_address(setting, pair, 'DVF', 0), expect='vector') if _is_synthetic(pair) else None
+    return PairResult(found, truth, folder)
+
+
+def _is_synthetic(pair):
+    return 'dsmooth' in pair[0]
+
+
+def _has_affine(setting, pair):
+    return setting.get('BaseReg') == 'Affine' and not _is_synthetic(pair)
+
+
+def _affine_parameters(setting):
+    """elastix's parameter file: that of the settings' folder, else of the project."""
+    name = setting.get('Reg_Affine_Parameter', os.path.basename(DEFAULTS['affine_parameters']))
+    path = su.address_generator(setting, 'ParameterFolder') + name
+    return path if os.path.isfile(path) else os.path.join(PARAMETER_FOLDER, os.path.basename(name))
+
+
+def _address(setting, pair, what, position):
+    """Address of 'Im', 'Lung', 'Torso' or 'DVF' of the fixed (0) or moving (1) image of a pair, at 1 mm."""
+    keys, prefix = ['data', 'cn', 'type_im'], 'Original'
+    if _is_synthetic(pair):
+        keys, prefix = keys + ['deform_exp', 'dsmooth', 'deformed_im_ext'], '' if position else 'Deformed'
+    given = {key: pair[position][key] for key in keys if key in pair[position]}
+    return su.address_generator(setting, prefix + what, stage=1, **given)
+
+
+def _inputs(setting, pair, mask_name):
+    """(fixed image, moving image, masks as options of :func:`register`), all paths."""
+    of_affine = setting.get('Reg_Affine_Mask') if _has_affine(setting, pair) else None
+    masks = {
+        f'{role}_{name.lower()}': _address(setting, pair, name, position)
+        for position, role in enumerate(('fixed', 'moving'))
+        for name in {mask_name, of_affine, None if position else 'Lung'} - {None}
+    }
+    return _address(setting, pair, 'Im', 0), _address(setting, pair, 'Im', 1), masks

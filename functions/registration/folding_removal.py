@@ -1,5 +1,4 @@
-"""Folding taken out of a displacement field: a projection that leaves the field alone where it does not
-fold."""
+"""Removal of folding from a displacement field, which is left alone where it does not fold."""
 
 import logging
 
@@ -12,27 +11,26 @@ from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
-#: The smallest Jacobian determinant that is left.
+#: The smallest Jacobian determinant accepted.
 LEAST = 0.05
 _ROUNDS = 60
-_WIDTH = 1.5  # voxels, of the first smoothing
+_WIDTH = 1.5  # voxels, of the smoothing in the first round
 _GROWTH = 1.1
 
 
 def remove_folding(dvf, mask=None, least=LEAST):
-    """The field, smoothed where its Jacobian determinant is below ``least`` and only there.
+    """Smooth a field where its Jacobian determinant is below ``least``, and only there.
 
-    Round by round the folded places and what is around them are blended with a Gaussian-smoothed copy, a
-    little wider each time, until none is left: averaging displacements of neighbours is what takes a fold
-    out.
+    In every round these places and their surroundings are blended with a Gaussian-smoothed copy, a little wider each
+    time, until none is left.
 
     :param dvf: displacement image, mm.
-    :param mask: where the cost is told (lung); None: everywhere.
-    :param least: above 0.
+    :param mask: where the change of the field is measured (lung); None: everywhere.
+    :param least: smallest Jacobian determinant accepted, above 0.
     :return: (field, report): report holds ``folded_before`` and ``folded_after`` (voxels with a determinant
         <= 0 in the whole field), ``rounds``, and the change of the field in mm inside the mask,
         ``mean_change_mm``, ``max_change_mm``.
-    :raises InputError: folds that no round takes out.
+    :raises InputError: folding is left after the last round.
     """
     first = array_view(dvf)
     field = first.copy()
@@ -42,11 +40,10 @@ def remove_folding(dvf, mask=None, least=LEAST):
     rounds, width = 0, _WIDTH
     while jacobian.min() < least:
         if rounds == _ROUNDS:
+            left = int(np.count_nonzero(jacobian <= 0))
             raise InputError(
-                f'The field still folds after {rounds} rounds of smoothing ({int(np.count_nonzero(jacobian <= 0))} '
-                'voxels); this is no '
-                'field of a trained '
-                'network. Register without --diffeomorphic and look at it.'
+                f'The field still folds after {rounds} rounds of smoothing ({left} voxels), unlike any field of a '
+                'trained network. Register without --diffeomorphic and inspect the field.'
             )
         _smooth_at(field, jacobian < least, width)
         jacobian = jacobian_determinant(field, spacing, direction)
@@ -61,9 +58,8 @@ def remove_folding(dvf, mask=None, least=LEAST):
         'max_change_mm': float(change.max()),
     }
     LOGGER.info(
-        'Folding removed: %(folded_before)d voxels before, %(folded_after)d after, %(rounds)d '
-        'rounds; the field changed by '
-        '%(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most',
+        'Folding removed: %(folded_before)d voxels before, %(folded_after)d after %(rounds)d rounds; the field changed '
+        'by %(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most',
         report,
     )
     return image_from_array(field, dvf), report

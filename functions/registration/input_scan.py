@@ -1,4 +1,4 @@
-"""A scan as a person brings it, and the copy of it that the networks see: 1 mm, identity direction, masks."""
+"""A scan as it is given, and the copy of it that the networks see: 1 mm, identity direction, with masks."""
 
 import collections
 import os
@@ -18,11 +18,11 @@ from functions.setting.errors import InputError
 SPACING = 1.0  # mm, of the working grid
 
 Raw = collections.namedtuple('Raw', 'name native given')
-"""``name``: for messages and records; ``native``: int16 HU on the grid it came with; ``given``: {'Lung',
-'Torso'} -> mask on that grid (uint8 image of 0 and 1), or None where none was given."""
+"""``name``: for messages and records; ``native``: int16 HU on its own grid; ``given``: {'Lung', 'Torso'} -> mask on
+that grid (uint8 image of 0 and 1), or None."""
 Scan = collections.namedtuple('Scan', Raw._fields + ('image', 'masks'))
-"""A :class:`Raw` and its copy: ``image``, int16 HU at 1 mm with identity direction, and ``masks`` on that
-grid, given or made, None where there is none."""
+"""A :class:`Raw` and its copy: ``image``, int16 HU at 1 mm with identity direction; ``masks``, given or made, on that
+grid, or None."""
 
 
 def read_scan(source, role, lung=None, torso=None):
@@ -32,7 +32,7 @@ def read_scan(source, role, lung=None, torso=None):
     :param role: 'fixed' or 'moving'.
     :param lung, torso: masks (file or sitk.Image) on the grid of ``source``, or None.
     :return: :class:`Raw`.
-    :raises MissingFileError, InputError: missing or damaged, no CT, masks of another grid or empty.
+    :raises MissingFileError, InputError: missing or damaged, no CT, empty masks or masks on another grid.
     """
     name = f'The {role} image' if isinstance(source, sitk.Image) else os.fspath(source)
     if isinstance(source, sitk.Image):
@@ -46,10 +46,10 @@ def read_scan(source, role, lung=None, torso=None):
 
 
 def isotropic_scan(raw, needed=None):
-    """Make what the networks need of a scan.
+    """Make the copy of a scan that the networks need.
 
     :param raw: :class:`Raw`.
-    :param needed: name of a mask that is made from the HU where it was not given; None: nothing is made.
+    :param needed: name of a mask that is made from the HU if it was not given; None: no mask is made.
     :return: :class:`Scan`.
     :raises InputError: no body or no lung found.
     """
@@ -86,7 +86,6 @@ def _given_mask(mask, image, name):
 
 
 def _require_finite(image, name):
-    # Dimensions and components are looked at by load_ct.
-    array = array_view(image)
-    if array.dtype.kind == 'f' and not all(np.isfinite(plane).all() for plane in array):
+    # load_ct checks dimensions and components.
+    if not np.isfinite(array_view(image).sum(dtype=np.float64)):
         raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')

@@ -1,9 +1,7 @@
-"""Where networks work that were trained inside their masks only (setting ``InputMargin``): the box around the
-lungs.
+"""The box around the lungs in which networks work that were trained inside their masks only (``InputMargin``).
 
-What lies outside says nothing to such a network, so nothing outside is resampled, warped or predicted. The
-field of the box is continued outside by the values at its faces, which fade out: motion neither stops at a
-face nor goes on for ever.
+Nothing outside the box is resampled, warped or predicted. Outside it the field is continued by the values at the faces
+of the box, which fade out, so that motion neither stops at a face nor goes on for ever.
 """
 
 import numpy as np
@@ -16,13 +14,13 @@ from functions.setting.errors import InputError
 
 #: mm over which the field fades out beyond the box, at least.
 FADE = 60.0
-# The fading adds at most pi / 2 / _GENTLE to the gradient of the field: it folds nothing by itself.
+# Fading adds at most pi / 2 / _GENTLE to the gradient of the field, so it causes no folding by itself.
 _GENTLE = 3.0
 
 
 def margins_of(networks, stages):
-    """mm around the masks that each network was trained with: dictionary stage -> mm; None when one of them
-    saw whole images.
+    """Margin around the masks that each network was trained with: dictionary stage -> mm; None when one of them saw
+    whole images.
 
     :param networks: dictionary stage -> network with a ``setting``.
     """
@@ -31,7 +29,7 @@ def margins_of(networks, stages):
 
 
 def box_of(masks, margin):
-    """Grid of the smallest box around all ``masks`` and ``margin`` mm, within their common grid.
+    """Grid of the smallest box around all ``masks``, wider by ``margin`` mm within their common grid.
 
     :param masks: mask images on one grid, not empty.
     :return: :class:`Geometry`.
@@ -72,7 +70,7 @@ def continued(dvf, grid):
     fade = max(FADE, _GENTLE * float(max(field.max(), -field.min())))
     result = np.zeros(grid.shape + (3,), np.float32)
     inside = [slice(a, a + n) for a, n in zip(low, field.shape)]
-    # Axis by axis, each continuing what the one before has made: the edge value times a weight.
+    # Axis by axis, each continuing the result of the one before: the value at the edge times a weight.
     before, after = [], []
     for axis in range(3):
         step = grid.spacing[2 - axis]
@@ -101,5 +99,5 @@ def _corner(grid, box):
     index = grid.world_to_index(box.origin)
     low = np.rint(index).astype(int)
     if np.abs(index - low).max() > 1e-3 or (low < 0).any() or (low + box.size > np.array(grid.size)).any():
-        raise InputError(f'The box ({box}) is no part of the grid ({grid}).')
+        raise InputError(f'The box ({box}) is not a part of the grid ({grid}).')
     return [int(i) for i in low]

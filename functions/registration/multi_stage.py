@@ -1,10 +1,8 @@
-"""Multi-stage single-shot registration (arXiv 1908.10235, section 3.5): one forward pass per stage, composed
-exactly."""
+"""Multi-stage single-shot registration on one grid (arXiv 1908.10235, section 3.5): one forward pass per stage, the
+fields composed exactly."""
 
 import collections
-import itertools
 import logging
-import time
 
 import numpy as np
 
@@ -14,113 +12,91 @@ from functions.image.transforms import total_dvf
 from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
 from functions.registration.mask_box import box_of, continued, cut
 from functions.setting.errors import InputError
-from functions.setting.schema import STAGE_LISTS
+from functions.setting.schema import PYRAMID
 
 LOGGER = logging.getLogger(__name__)
-#: mm; what moves further in a chest was not lain down in the same way, and no network here is trained for it.
+COMPOSITIONS = ('exact', 'additive')
+#: mm; larger displacements mean that the scans were not taken in the same pose, which no network here is trained for.
 LARGEST = 100.0
-#: mm that lead out of any image: nothing is interpolated there.
+#: mm; leads out of any image, where nothing is interpolated.
 _AWAY = 1e6
 
-RegistrationResult = collections.namedtuple('RegistrationResult', 'dvf moved stage_dvfs seconds')
-"""``dvf``: SimpleITK vector image, mm, fixed to moving, on the fixed grid;
-``moved``: the moving image on it, or None; ``stage_dvfs``: dictionary stage -> total DVF after that stage, on
-its grid; ``seconds``: wall time."""
+WorkingPair = collections.namedtuple('WorkingPair', 'fixed moving masks original')
+WorkingPair.__new__.__defaults__ = (None, None)
+"""Images (SimpleITK, HU) on one grid with identity direction. ``masks``: (fixed, moving) masks outside which the
+networks see the default value, or None. ``original``: (image, affine) that ``moving`` was resampled from,
+image(affine(p)), affine None for none; at stage 1 the moving image is then interpolated once instead of twice."""
 
 
 def check_stages(stages):
-    """A stage may follow itself: another pass of its network, on what the passes before left.
-
-    :raises InputError: not one of the pyramids a network can be run through."""
-    if [stage for stage, _ in itertools.groupby(stages)] not in STAGE_LISTS:
+    """Raise :class:`InputError` unless ``stages`` is a pyramid (a stage may be repeated: another pass of its network,
+    on what the passes before left)."""
+    if not PYRAMID.accepts(list(stages)):
         raise InputError(
-            "The stage list {} is not possible (setting 'stage_list'). Accepted: {}, each stage once or "
-            'several times in a row.'.format(list(stages), ', '.join(str(item) for item in STAGE_LISTS))
+            f"The pyramid {list(stages)} is not possible (setting 'stage_list'). Accepted: {PYRAMID.text}."
         )
 
 
-def register_images(
-    fixed,
-    moving,
-    predict,
-    stages,
-    fixed_mask=None,
-    moving_mask=None,
-    default=-2048.0,
-    composition='exact',
-    with_moved=True,
-    original=None,
-    margins=None,
-):
-    """Register two images on one working grid (identity direction).
+def register_images(pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True):
+    """Register two images on their common grid.
 
-    At every stage both images are down-sampled by the one rule of the project, the moving one is warped by
-    the field found so far, and the network's field u_s is composed with it: u(p) = u_s(p) + U(p + u_s(p)).
+    At every stage both images are down-sampled, the moving one is warped by the field U found so far, and the
+    network's field u_s is composed with it: u(p) = u_s(p) + U(p + u_s(p)).
 
-    :param fixed, moving: SimpleITK images in HU on the same grid.
+    :param pair: :class:`WorkingPair`.
     :param predict: dictionary stage -> function (moving array, fixed array) -> [z, y, x, 3] mm.
-    :param stages: one of :data:`functions.setting.schema.STAGE_LISTS`; stages may be repeated, as [4, 4, 2, 1].
-    :param fixed_mask, moving_mask: masks outside which intensities become ``default``, as in training; or
-        None.
+    :param stages: see :func:`check_stages`.
+    :param default: HU outside the masks, as in training.
     :param composition: 'exact', or 'additive' as published (u_s + U, both at p).
-    :param with_moved: also warp the moving image.
-    :param original: (image, affine) that ``moving`` was resampled from, image(affine(p)); affine None: not at
-        all. At stage 1, the moving image is then interpolated once instead of twice.
-    :param margins: dictionary stage -> mm around both masks outside which nothing is looked at (see
-        :mod:`functions.registration.mask_box`; the field fades out there), or None: everything is.
-    :return: :class:`RegistrationResult`.
-    :raises InputError: other stages or grids, an empty mask, or a field that cannot be true (see
-        :func:`check_field`).
+    :param margins: dictionary stage -> mm around both masks outside which nothing is computed and the field fades out
+        (see :mod:`functions.registration.mask_box`); None: the whole images are used.
+    :param trained: False: an implausible field is a warning (see :func:`check_field`).
+    :return: (dvf, stage_dvfs): the displacement field, mm, fixed to moving, on the grid of the pair, and a dictionary
+        stage -> total field after that stage, on its grid.
+    :raises InputError: other stages or grids, an empty mask, or an implausible field.
     """
     check_stages(stages)
-    missing = [stage for stage in stages if stage not in predict]
+    missing = sorted(set(stages) - set(predict))
     if missing:
         raise InputError(f'No network was given for stage(s) {missing}.')
-    if composition not in ('exact', 'additive'):
+    if composition not in COMPOSITIONS:
         raise InputError(f"composition {composition!r} is unknown. Accepted: 'exact', 'additive'.")
-    require_same_grid(fixed, moving, 'the fixed image', 'the moving image')
-    for mask, image, name in ((fixed_mask, fixed, 'fixed'), (moving_mask, moving, 'moving')):
-        if mask is not None:
-            require_same_grid(image, mask, f'the {name} image', f'the {name} mask')
-            masks.require_nonempty(mask, f'the {name} mask')
-    start = time.time()
-    total, stage_dvfs = None, collections.OrderedDict()
+    require_same_grid(pair.fixed, pair.moving, 'the fixed image', 'the moving image')
+    for mask, name in zip(pair.masks or (), ('fixed', 'moving')):
+        require_same_grid(pair.fixed, mask, 'the fixed image', f'the {name} mask')
+        masks.require_nonempty(mask, f'the {name} mask')
+    total, stage_dvfs = None, {}
     for stage in stages:
-        box = Geometry.of(fixed)
-        if margins is not None and fixed_mask is not None and moving_mask is not None:
-            box = box_of([fixed_mask, moving_mask], margins[stage])
-        fixed_s, moving_s = [resample.downsample(cut(image, box), stage) for image in (fixed, moving)]
-        fixed_mask_s, moving_mask_s = [
-            None if mask is None else resample.downsample_mask(cut(mask, box), stage)
-            for mask in (fixed_mask, moving_mask)
-        ]
-        fixed_array = array_view(fixed_s)
-        if fixed_mask_s is not None:
-            fixed_array = masks.apply_mask(fixed_array, array_view(fixed_mask_s), default)
+        box = Geometry.of(pair.fixed)
+        if margins is not None and pair.masks is not None:
+            box = box_of(pair.masks, margins[stage])
+        fixed, moving = [resample.downsample(cut(image, box), stage) for image in (pair.fixed, pair.moving)]
+        fixed_mask = moving_mask = None
+        if pair.masks is not None:
+            fixed_mask, moving_mask = [resample.downsample_mask(cut(mask, box), stage) for mask in pair.masks]
         if total is not None:
-            total = dvf_algebra.resample_dvf(total, Geometry.of(moving_s))
-            moving_mask_s = None if moving_mask_s is None else resample.warp(moving_mask_s, total, 'nearest', 0)
-            source, affine = (moving_s, None) if stage > 1 or original is None else original
-            moving_s = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask_s, default)
-        moving_array = array_view(moving_s)
-        if moving_mask_s is not None:
-            moving_array = masks.apply_mask(moving_array, array_view(moving_mask_s), default)
-        found = np.asarray(predict[stage](moving_array, fixed_array), np.float32)
-        check_field(found, stage)
-        field = image_from_array(found, moving_s)
+            total = dvf_algebra.resample_dvf(total, Geometry.of(moving))
+            moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
+            source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
+            moving = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
+        found = predict[stage](_masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default))
+        found = np.asarray(found, np.float32)
+        check_field(found, stage, trained)
+        field = image_from_array(found, moving)
         if total is None:
             total = field
         elif composition == 'exact':
             total = dvf_algebra.compose(field, total)
         else:
-            total = image_from_array(array_view(field) + array_view(total), moving_s)
+            total = image_from_array(array_view(field) + array_view(total), moving)
         stage_dvfs[stage] = total
-    full = total if stages[-1] == 1 else dvf_algebra.resample_dvf(total, box)
-    full = continued(full, fixed)
-    moved = resample.warp(moving, full, 'bspline', default) if with_moved else None
-    seconds = time.time() - start
-    LOGGER.info('Registered in %.1f s, stages %s', seconds, list(stages))
-    return RegistrationResult(full, moved, stage_dvfs, seconds)
+    dvf = total if stages[-1] == 1 else dvf_algebra.resample_dvf(total, box)
+    return continued(dvf, pair.fixed), stage_dvfs
+
+
+def _masked(image, mask, default):
+    array = array_view(image)
+    return array if mask is None else masks.apply_mask(array, array_view(mask), default)
 
 
 def _warped(image, dvf, mask, default):
@@ -132,25 +108,27 @@ def _warped(image, dvf, mask, default):
     return resample.warp(image, dvf, 'bspline', default)
 
 
-def check_field(field, stage):
-    """Refuse a field that no network that works would return.
+def check_field(field, stage, trained=True):
+    """Refuse a field that no working network would return.
 
     :param field: [z, y, x, 3] mm.
-    :raises InputError: zero everywhere, values that are no numbers, or displacements beyond :data:`LARGEST`
-        mm.
+    :param trained: False: the network may hardly be trained, so that only NaN is an error and the rest a warning.
+    :raises InputError: zero everywhere, NaN, or displacements beyond :data:`LARGEST` mm.
     """
-    # NumPy's maximum of something with NaN is NaN, Python's need not be.
+    # NumPy's maximum of values with NaN is NaN, Python's need not be.
     largest = float(np.max([np.abs(plane).max() for plane in field]))
+    if 0 < largest <= LARGEST:
+        return
     if largest == 0:
-        raise InputError(
-            f'The network of stage {stage} returned a field that is zero everywhere: its weights are '
-            'those of no trained '
-            'network. Train it, or name another model.'
+        problem = (
+            f'The network of stage {stage} returned a field that is zero everywhere. Train it, or use another one.'
         )
-    if not largest <= LARGEST:
-        raise InputError(
-            'The network of stage {} returned displacements of {}; accepted are at most {:g} '
-            'mm. Its weights are '
-            'damaged or not trained, or the images are far from what it was trained on (HU? '
-            'chest?).'.format(stage, 'no number' if np.isnan(largest) else f'up to {largest:.3g} mm', LARGEST)
+    else:
+        problem = (
+            f'The network of stage {stage} returned displacements of {largest:.3g} mm; at most {LARGEST:g} mm are '
+            'accepted. Its weights are damaged or not trained, or the images differ too much from its training images '
+            '(HU? chest?).'
         )
+    if trained or not np.isfinite(largest):
+        raise InputError(problem)
+    LOGGER.warning('%s It was trained in this run, so the result is used all the same.', problem)

@@ -1,13 +1,13 @@
-"""The folder of a registration's results: written whole, never over another's, and read back to be applied.
+"""The folder of a registration's results: written whole, never over other files, read back to be applied.
 
 =========================  ================================================================================
 File                       What it is
 =========================  ================================================================================
 displacement.mha           total displacement field u, mm, fixed to moving, on the grid of the results
 transform.h5               the same as an ITK composite transform: first the nonrigid field, then the affine
-TransformParameters.*.txt  the same for elastix's transformix; results.json says which one to give to it
-displacement_nonrigid.mha  the nonrigid field alone, which they build upon; only where there is an affine
-affine.tfm                 the affine transform, fixed to moving; only where there is one
+TransformParameters.*.txt  the same for elastix's transformix; results.json names the one to give to it
+displacement_nonrigid.mha  the nonrigid field alone, which both refer to; only with an affine
+affine.tfm                 the affine transform, fixed to moving; only with an affine
 moved.mha                  the moving image on the grid of the results, int16 HU
 jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
@@ -30,10 +30,9 @@ from functions.image import transforms
 from functions.image.geometry import Geometry
 from functions.image.volume_io import read_image, write_image
 from functions.preprocessing.isotropic import to_isotropic
-from functions.preprocessing.load import load_ct
+from functions.preprocessing.load import LOWEST, load_ct
 from functions.preprocessing.own_images import fingerprint
 from functions.preprocessing.segmentation import lung_mask
-from functions.registration.single_pair import OUTSIDE
 from functions.setting.atomic import read_json, write_json, write_text
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 from functions.tf_utils import backend
@@ -43,51 +42,30 @@ RECORD = 'results.json'
 DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
 INVERSE, MOVED = 'inverse.mha', 'moved.mha'
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
-#: Everything that may be in the folder, the record first: without it the rest does not count.
+#: All files of the folder, the record first: without it the rest does not count.
 NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE) + _ELASTIX
 _PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'h5py')
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
-"""``record``: what results.json says; ``fixed``, ``moving``: :class:`Geometry` of the grid of the results and
-of the moving image."""
-
-
-def require_free(folder, overwrite=False):
-    """Raise :class:`InputError` when ``folder`` holds anything, unless it may be overwritten."""
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise InputError(f'{folder} is a file; the results need a folder.')
-    if not overwrite and os.path.isdir(folder) and os.listdir(folder):
-        raise InputError(
-            f'{folder} is not empty, and nothing is overwritten unasked: give another folder, or --overwrite.'
-        )
-
-
-def write_results(registration, folder, inverse=False, overwrite=False, made_from=None):
-    """Write the results of :func:`functions.registration.register` (see the table above).
-
-    They are written beside ``folder`` first and moved there in the end, so it holds all of them or none.
-
-    :param inverse: also the inverse field.
-    :param overwrite: replace results that are there; other files in the folder stay.
-    :param made_from: JSON-able description of the inputs, for :func:`is_done`.
-    :return: the record that results.json holds.
-    :raises InputError: the folder is not empty. :raises DiskError: it cannot be written.
-    """
-    with Draft(folder, overwrite) as draft:
-        return draft.finish(registration, inverse, made_from)
+"""``record``: content of results.json; ``fixed``, ``moving``: :class:`Geometry` of the results and the moving image."""
 
 
 class Draft:
-    """Results on their way to ``folder`` (a context manager; what is not finished in it is removed).
+    """Results on their way to ``folder``: a context manager; what is not finished in it is removed.
 
-    The fields can be written before the rest is known: see :meth:`write_fields`.
+    They are written beside ``folder`` first and moved there in the end, so it holds all of them or none. The fields can
+    be written before the rest is known, see :meth:`write_fields`.
 
+    :param overwrite: replace existing results; other files in the folder stay.
     :raises InputError: the folder is not empty and may not be overwritten.
     """
 
     def __init__(self, folder, overwrite=False):
         self.folder = os.path.abspath(folder)
-        require_free(self.folder, overwrite)
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise InputError(f'{folder} is a file; the results need a folder.')
+        if not overwrite and os.path.isdir(folder) and os.listdir(folder):
+            raise InputError(f'{folder} is not empty, so nothing is written: give another folder, or --overwrite.')
         self._draft, self._fields_written = None, False
 
     def write_fields(self, affine, nonrigid, dvf):
@@ -101,36 +79,38 @@ class Draft:
             (transforms.write_total_transform, affine, nonrigid, self._path('transform.h5')),
         ]
         if affine is not None:
-            jobs += [
-                (write_image, nonrigid, self._path(NONRIGID)),
-                (transforms.write_affine, affine, self._path('affine.tfm')),
-            ]
-        _do(jobs)
+            jobs.append((write_image, nonrigid, self._path(NONRIGID)))
+            jobs.append((transforms.write_affine, affine, self._path('affine.tfm')))
+        _in_parallel(jobs)
         self._fields_written = True
 
     def finish(self, registration, inverse=False, made_from=None):
-        """Write what is missing and put everything in place; arguments and result as
-        :func:`write_results`."""
-        start = time.time()
-        affine = _affine_of(registration)
+        """Write what is missing and move everything to its place.
+
+        :param registration: :class:`functions.registration.single_pair.Registration`.
+        :param inverse: also write the inverse field.
+        :param made_from: JSON-able description of the inputs, for :func:`is_done`.
+        :return: the record that results.json holds.
+        :raises DiskError: it cannot be written.
+        """
+        start, affine = time.time(), registration.linear
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
         jobs = [
             (write_image, registration.moved, self._path(MOVED)),
             (write_image, registration.jacobian, self._path('jacobian.mha')),
         ]
-        residual = None
+        residual = {}
         if inverse:
-            field, residual = registration.inverse()
+            field, residual['inverse_residual_mm'] = registration.inverse()
             jobs.append((write_image, field, self._path(INVERSE)))
-        _do(jobs)
-        basis = DISPLACEMENT if affine is None else NONRIGID
-        path = write_elastix_transform(self._draft, self._path(basis), registration.dvf, affine, OUTSIDE)
+        _in_parallel(jobs)
+        basis = self._path(DISPLACEMENT if affine is None else NONRIGID)
+        path = write_elastix_transform(self._draft, basis, registration.dvf, affine, float(LOWEST))
         for name in _ELASTIX:
             _rename_in(self._path(name), self._draft, self.folder)
         record = _record(registration, os.path.basename(path))
-        if inverse:
-            record['measures']['inverse_residual_mm'] = residual
+        record['measures'].update(residual)
         record['seconds']['writing'] = round(time.time() - start, 3)
         record['made_from'] = made_from
         write_json(self._path(RECORD), record)
@@ -165,7 +145,7 @@ def read_results(folder):
         raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
     record = read_json(path)
     if not isinstance(record, dict) or record.get('format') != FORMAT_NUMBER or 'grids' not in record:
-        raise InputError(f'{path} is not the record of a registration that this version can use; register anew.')
+        raise InputError(f'{path} is not the record of a registration that this version can use; register again.')
     return Results(
         folder, record, geometry_of_record(record['grids']['results']), geometry_of_record(record['grids']['moving'])
     )
@@ -203,12 +183,12 @@ def read_field(results, name=DISPLACEMENT):
         raise MissingFileError(f'{path} is not there: register with --inverse.')
     field = read_image(path, 'vector')
     if not Geometry.of(field).matches(results.moving if name == INVERSE else results.fixed):
-        raise InputError(f'{path} has another grid than its record {RECORD} says; register anew.')
+        raise InputError(f'{path} is not on the grid that {RECORD} names; register again.')
     return field
 
 
 def is_done(folder, made_from):
-    """Whether ``folder`` holds whole results made from just this."""
+    """Whether ``folder`` holds whole results made from the same."""
     try:
         return read_results(folder).record.get('made_from') == made_from
     except RegNetError:
@@ -216,8 +196,7 @@ def is_done(folder, made_from):
 
 
 def inputs_of(fixed, moving, masks=(), **settings):
-    """JSON-able description of what a registration is made from: names, sizes and times of files, and
-    settings."""
+    """JSON-able description of what a registration is made from: names, sizes and times of files, and settings."""
     return {
         'fixed': fingerprint(fixed),
         'moving': fingerprint(moving),
@@ -227,25 +206,21 @@ def inputs_of(fixed, moving, masks=(), **settings):
 
 
 def versions():
-    """Name -> version of what can change results."""
+    """Name -> version of the packages that can change results."""
     found = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
     return dict(found, python=platform.python_version(), tensorflow=backend.version())
 
 
-def _do(jobs):
-    """Carry out (function, arguments ...). A disk is waited for most of the time: two files on their way at
-    once."""
+def _in_parallel(jobs):
+    """Run (function, arguments ...), two at a time: most of the time is spent waiting for the disk."""
     with futures.ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(*job) for job in jobs]:
             done.result()
 
 
-def _affine_of(registration):
-    return None if registration.affine.method == 'none' else registration.affine.transform
-
-
 def _record(registration, transformix):
-    """What results.json says, timings of writing aside."""
+    """What results.json says, apart from the time of writing."""
+    affine = registration.affine
     record = {
         'format': FORMAT_NUMBER,
         'settings': registration.settings,
@@ -253,24 +228,20 @@ def _record(registration, transformix):
         'seconds': dict(registration.seconds),
         'versions': versions(),
         'transformix': transformix,
-        'affine': {
-            'method': registration.affine.method,
-            'correlation_before': registration.affine.before,
-            'correlation_after': registration.affine.after,
-        },
+        'affine': {'method': affine.method, 'correlation_before': affine.before, 'correlation_after': affine.after},
         'grids': {
             'results': Geometry.of(registration.dvf)._asdict(),
             'fixed': Geometry.of(registration.fixed)._asdict(),
             'moving': Geometry.of(registration.moving)._asdict(),
         },
     }
-    if registration.affine.method == 'elastix':
+    if affine.method == 'elastix':
         record['versions']['elastix'] = elastix_version()
     return record
 
 
 def _rename_in(path, draft, folder):
-    """Let an elastix file name its neighbours where they will lie."""
+    """Let an elastix file name its neighbours by their final paths."""
     if os.path.exists(path):
         with open(path, encoding='utf-8') as stream:
             text = stream.read()
@@ -278,7 +249,7 @@ def _rename_in(path, draft, folder):
 
 
 def _move(draft, folder):
-    """Put the finished files in place; the record goes away first and comes last."""
+    """Put the finished files in place; the old record is removed first, the new one comes last."""
     os.chmod(draft, 0o777 & ~_umask())
     if not os.path.exists(folder) or not os.listdir(folder):
         os.replace(draft, folder)

@@ -1,5 +1,4 @@
-"""Registration of two scans as people bring them: any grids, masks given or made, results on the fixed
-grid."""
+"""Registration of two scans on any grids, masks given or made, results on the grid of the fixed image."""
 
 import collections
 import contextlib
@@ -10,6 +9,7 @@ from concurrent import futures
 import SimpleITK as sitk
 
 from functions.elastix.affine import register_affine, require_overlap
+from functions.elastix.registration import AFFINE_FILE
 from functions.image import dvf as dvf_algebra
 from functions.image.geometry import Geometry
 from functions.image.masks import require_nonempty
@@ -18,285 +18,211 @@ from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
 from functions.measure import regularity, similarity
 from functions.preprocessing.load import LOWEST
-from functions.registration import measures
 from functions.registration.folding_removal import remove_folding
 from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut
-from functions.registration.multi_stage import register_images
+from functions.registration.multi_stage import COMPOSITIONS, WorkingPair, register_images
 from functions.registration.network_pyramid import Model, open_model
 from functions.setting.errors import unknown_name
 
 LOGGER = logging.getLogger(__name__)
 
-GRIDS = ('native', 'isotropic')
-INPUT_MASKS = ('model', 'Lung', 'Torso', 'none')
-COMPOSITIONS = ('exact', 'additive')
+#: Options of :func:`register` with their defaults.
+DEFAULTS = collections.OrderedDict(
+    [
+        ('fixed_lung', None),
+        ('fixed_torso', None),
+        ('moving_lung', None),
+        ('moving_torso', None),
+        ('affine', None),
+        ('affine_mask', 'Torso'),
+        ('affine_parameters', AFFINE_FILE),
+        ('affine_folder', None),
+        ('input_mask', 'model'),
+        ('grid', 'native'),
+        ('composition', 'exact'),
+        ('diffeomorphic', False),
+        ('outside', float(LOWEST)),
+        ('trained', True),
+        ('threads', None),
+        ('memory', None),
+        ('on_fields', None),
+    ]
+)
+Options = collections.namedtuple('Options', DEFAULTS)
+_CHOICES = {
+    'input_mask': ('model', 'Lung', 'Torso', 'none'),
+    'grid': ('native', 'isotropic'),
+    'composition': COMPOSITIONS,
+    'affine_mask': ('Torso', 'Lung', None),
+}
 #: Bytes of a field up to which it is written while the moving image is being warped.
-BESIDE = 5e8
-#: Value of the moved image where there is no moving image: air.
-OUTSIDE = float(LOWEST)
+_WRITTEN_ALONGSIDE = 5e8
+
+_Prepared = collections.namedtuple('_Prepared', 'fixed moving mask_name affine linear pair')
+"""``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``mask_name``: mask the networks need, or
+None; ``affine``: AffineResult; ``linear``: its transform, None without one; ``pair``: :class:`WorkingPair`."""
 
 
 class Registration:
-    """What came out of the registration of one pair. Images are SimpleITK images.
+    """The registration of one pair. Images are SimpleITK images.
 
-    :ivar dvf: total displacement field, float32 mm, fixed to moving, on the grid of the results: u(p) = A(p +
-        v(p)) - p.
+    :ivar dvf: total displacement field u(p) = A(p + v(p)) - p, float32 mm, fixed to moving, on the grid of the results.
     :ivar nonrigid: v alone, on the same grid.
+    :ivar stage_dvfs: dictionary stage -> v after that stage, on the grid of the stage.
     :ivar affine: :class:`functions.elastix.affine.AffineResult`; its ``transform`` is A.
-    :ivar moved: the moving image on that grid, int16, -1024 HU where there is none of it.
+    :ivar linear: A, None without an affine registration.
+    :ivar moved: the moving image on that grid, int16; ``outside`` where there is no moving image.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
-    :ivar lung: mask of the fixed image on the grid of the results that measures are taken in; None:
-        everywhere.
-    :ivar measures: dictionary: intensities before and after, folding, displacements; JSON-able.
-    :ivar settings: dictionary of what was asked for and which networks did it; JSON-able.
-    :ivar seconds: dictionary step -> wall time.
+    :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
+    :ivar measures: dictionary: similarity before and after, folding, displacements; JSON-able.
+    :ivar settings: dictionary of the options and networks used; JSON-able.
+    :ivar seconds: dictionary step -> wall time; passes of one stage add up.
+    :ivar total_seconds: wall time of all steps.
     """
 
-    def __init__(self, fixed, moving, affine, nonrigid, dvf, moved, jacobian, lung, seconds):
-        self.fixed, self.moving, self.affine, self.nonrigid, self.dvf = fixed, moving, affine, nonrigid, dvf
-        self.moved, self.jacobian, self.lung, self.seconds = moved, jacobian, lung, seconds
-        self.measures, self.settings = {}, {}
+    def __init__(self, prepared, nonrigid, dvf, stage_dvfs):
+        self.fixed, self.moving, self.affine = prepared.fixed.native, prepared.moving.native, prepared.affine
+        self.linear = prepared.linear
+        self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
+        self.moved = self.jacobian = self.lung = None
+        self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
     @property
     def transform(self):
-        """The total transform, fixed to moving points, as a new sitk.CompositeTransform (48 bytes a
-        voxel)."""
+        """The total transform, fixed to moving points, as a new sitk.CompositeTransform (48 bytes a voxel)."""
         return total_transform(self.affine.transform, self.nonrigid)
 
     def inverse(self, iterations=40, tolerance=1e-2):
-        """Displacement field of the way back, moving to fixed, on the moving image's grid.
+        """Inverse displacement field, moving to fixed, on the moving image's grid.
 
-        :return: (field, residual): residual is the largest distance in mm at which the inverse of the
-            nonrigid part, found by fixed-point iteration, misses.
+        :return: (field, residual): the largest error in mm of the inverse of the nonrigid part, which is found by
+            fixed-point iteration.
         """
         inverse, residual = dvf_algebra.invert(self.nonrigid, iterations, tolerance)
         back = sitk.AffineTransform(self.affine.transform.GetInverse())
         return dvf_algebra.compose(total_dvf(back, None, Geometry.of(self.moving)), inverse), residual
 
 
-def register(
-    fixed,
-    moving,
-    model,
-    stages=None,
-    fixed_lung=None,
-    fixed_torso=None,
-    moving_lung=None,
-    moving_torso=None,
-    affine=None,
-    input_mask='model',
-    grid='native',
-    composition='exact',
-    diffeomorphic=False,
-    threads=None,
-    memory=None,
-    affine_folder=None,
-    on_fields=None,
-):
+def register(fixed, moving, model, stages=None, **options):
     """Register two CT scans of a chest.
 
-    The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought
-    to the grid of the results in physical space.
+    The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought to the
+    grid of the results in physical space.
 
-    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or
-        sitk.Image, in HU (or HU plus 1024, which is said); any grids.
-    :param model: folder of an experiment, list of folders, dictionary stage -> folder, dictionary stage ->
-        opened network, or a :class:`functions.registration.network_pyramid.Model`; opened ones stay open.
-    :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1], each stage once or several times in a row ([4, 4, 2, 1]
-        runs the network of stage 4 again on what its first pass left); None: all that ``model`` has.
-    :param fixed_lung, fixed_torso, moving_lung, moving_torso: masks (file or image) on the grids of their
-        images; the one that the networks need is made where it is not given.
-    :param affine: 'elastix', 'sitk', 'none', or the path of a transform file; None: elastix where there is
-        one, else sitk.
-    :param input_mask: 'model': as in the networks' training; 'Lung', 'Torso' or 'none' instead (the published
-        code trains with the torso and registers with the lung).
-    :param grid: 'native': results on the grid of the fixed image; 'isotropic': at 1 mm with identity
-        direction.
-    :param composition: 'exact', or 'additive' as the published code adds fields.
-    :param diffeomorphic: correct the field where it folds; what that changes is in the measures.
-    :param threads: of TensorFlow, ITK and elastix; None: all cores.
-    :param memory: bytes one forward pass may use; see :func:`functions.registration.network_pyramid.open_model`.
-    :param affine_folder: keeps what elastix wrote.
-    :param on_fields: called with (affine transform or None, nonrigid field, total field) as soon as they are
-        known, in another thread, so that they can be written while the moving image is being warped.
+    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or sitk.Image, in HU
+        (HU + 1024 is detected, with a warning); any grids.
+    :param model: as for :func:`functions.registration.network_pyramid.open_model`; or a dictionary stage -> opened
+        network, or a :class:`functions.registration.network_pyramid.Model`, which stay open.
+    :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; a stage may be repeated ([4, 4, 2, 1] runs the network of
+        stage 4 again on what its first pass left). None: all that ``model`` has.
+    :param options:
+        ``fixed_lung``, ``fixed_torso``, ``moving_lung``, ``moving_torso``: masks (file or image) on the grids of their
+        images; the one the networks need is made if it is not given.
+        ``affine``: 'elastix', 'sitk', 'none', or a transform file; None: elastix if installed, else sitk.
+        ``affine_mask``: mask used for it ('Torso', 'Lung' or None) where both images have it.
+        ``affine_parameters``: elastix's parameter file. ``affine_folder``: keeps the files elastix wrote.
+        ``input_mask``: 'model': as in training; or 'Lung', 'Torso', 'none' (the published code trains with the torso
+        and registers with the lung).
+        ``grid``: 'native': results on the grid of the fixed image; 'isotropic': at 1 mm, identity direction.
+        ``composition``: 'exact', or 'additive' as the published code adds fields.
+        ``diffeomorphic``: remove folding from the field; the measures report the change.
+        ``outside``: HU of the moved image where there is no moving image (-1024).
+        ``trained``: False: an implausible field is used with a warning instead of refused.
+        ``threads``: of TensorFlow, ITK and elastix; None: all cores. ``memory``: bytes one forward pass may use.
+        ``on_fields``: called in another thread with (affine transform or None, nonrigid field, total field) as soon as
+        they are known, to write them while the moving image is being warped.
     :return: :class:`Registration`.
-    :raises RegNetError: whatever cannot be used, in one sentence that says what to do.
+    :raises RegNetError: input that cannot be used, in one sentence that says what to do.
     """
-    _check_choices(input_mask, grid, composition)
-    clock = _Clock()
-    opened, ours = _opened(model, stages, threads, memory, clock)
+    options, clock = checked_options(options), _Clock()
+    opened, is_ours = _opened(model, stages, options, clock)
     try:
-        with itk_threads(threads):
-            return _register(
-                opened,
-                (fixed, fixed_lung, fixed_torso),
-                (moving, moving_lung, moving_torso),
-                affine,
-                input_mask,
-                grid,
-                composition,
-                diffeomorphic,
-                threads,
-                affine_folder,
-                on_fields,
-                clock,
-            )
+        with itk_threads(options.threads):
+            prepared = _prepare(fixed, moving, opened, options, clock)
+            work_field, stage_dvfs, correction = _predict(prepared, opened, options, clock)
+            registration = _to_result_grid(prepared, work_field, stage_dvfs, options, clock)
+            _warp_moving(registration, prepared, options, clock)
+            _measure(registration, prepared, work_field, options, clock)
     finally:
-        if ours:
+        if is_ours:
             opened.close()
-
-
-def _register(
-    model,
-    fixed,
-    moving,
-    affine_method,
-    input_mask,
-    grid,
-    composition,
-    diffeomorphic,
-    threads,
-    affine_folder,
-    on_fields,
-    clock,
-):
-    mask_name = {'model': model.mask, 'none': None}.get(input_mask, input_mask)
-    with clock('reading'):
-        fixed, moving = [
-            read_scan(source, role, lung, torso)
-            for role, (source, lung, torso) in (('fixed', fixed), ('moving', moving))
-        ]
-        require_overlap(fixed.native, moving.native)
-    with clock('isotropic grid and masks'):
-        fixed, moving = [isotropic_scan(raw, mask_name) for raw in (fixed, moving)]
-    work = Geometry.of(fixed.image)
-    with clock('affine'):
-        torsos = [scan.masks['Torso'] for scan in (fixed, moving)]
-        torsos = torsos if None not in torsos else [None, None]
-        affine = register_affine(fixed.image, moving.image, affine_method, torsos[0], torsos[1], threads, affine_folder)
-    linear = None if affine.method == 'none' else affine.transform
-    with clock('moving image to the working grid'):
-        # What coarser voxels show, or the next stage warps anew, hides the difference.
-        interpolator = 'bspline' if model.stages[0] == 1 else 'linear'
-        fixed_image, masks, box, source = fixed.image, [None, None], work, moving.image
-        if mask_name is not None:
-            masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]
-            require_nonempty(masks[1], f'The {mask_name.lower()} mask of {moving.name} on the grid of the fixed image')
-            if model.margins is not None:
-                margin = max(model.margins.values())
-                box = box_of(masks, margin)
-                fixed_image, masks = cut(fixed_image, box), [cut(mask, box) for mask in masks]
-                source = cut(source, box_of([moving.masks[mask_name]], margin))
-        moving_image = _bring(source, box, linear, interpolator, model.default)
-    with clock('networks'):
-        predict = {
-            stage: _predictor(model.networks[stage], model.default, seconds=clock.seconds) for stage in model.stages
-        }
-        result = register_images(
-            fixed_image,
-            moving_image,
-            predict,
-            model.stages,
-            masks[0],
-            masks[1],
-            model.default,
-            composition,
-            with_moved=False,
-            original=(source, linear),
-            margins=model.margins,
-        )
-    nonrigid, correction = continued(result.dvf, work), None
-    if diffeomorphic:
-        with clock('folding removed'):
-            nonrigid, correction = remove_folding(nonrigid, mask_on(fixed, 'Lung', work))
-    del result, masks, moving_image, fixed_image, source
-    target = work if grid == 'isotropic' else Geometry.of(fixed.native)
-    with clock('field to the grid of the results'):
-        work_field = nonrigid
-        nonrigid = nonrigid if target == work else dvf_algebra.resample_dvf(nonrigid, target)
-        dvf = nonrigid if linear is None else total_dvf(linear, nonrigid)
-
-    def fields_finished():
-        if on_fields is not None:
-            on_fields(linear, nonrigid, dvf)
-        return dvf_algebra.jacobian_determinant_of(dvf)
-
-    # What needs one core, or the disk, goes on beside the warp, unless the field is so large that memory
-    # would be short.
-    with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
-        beside = 12.0 * dvf.GetNumberOfPixels() <= BESIDE
-        rest = pool.submit(fields_finished) if beside else None
-        moved = warp(moving.native, dvf, 'bspline', OUTSIDE)
-        jacobian = rest.result() if beside else fields_finished()
-    with clock('measures'):
-        inside_name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
-        inside = None if inside_name is None else mask_on(fixed, inside_name, target)
-        registration = Registration(
-            fixed.native, moving.native, affine, nonrigid, dvf, moved, jacobian, inside, clock.seconds
-        )
-        shown = fixed.native if grid == 'native' else fixed.image
-        found = similarity.before_and_after(shown, moving.native, moved, inside, linear, OUTSIDE)
-        found.update(
-            regularity.field_summary(jacobian, dvf, inside), measured_inside=inside_name or 'the whole fixed image'
-        )
-        if target != work:
-            found['folding_percent_at_1_mm'] = regularity.folding(
-                dvf_algebra.jacobian_determinant_of(work_field), fixed.masks.get(inside_name)
-            )
-        if correction is not None:
-            found['diffeomorphic'] = correction
-    registration.measures = found
-    registration.settings = {
-        'fixed': fixed.name,
-        'moving': moving.name,
-        'stages': list(model.stages),
-        'networks': model.describe(),
-        'affine': affine.method,
-        'input_mask': mask_name,
-        'input_mask_of_training': model.mask,
-        'default_value': model.default,
-        'grid': grid,
-        'composition': composition,
-        'diffeomorphic': bool(diffeomorphic),
-        'threads': threads,
-        'masks_given': sorted(
-            f'{role} {name.lower()}'
-            for role, scan in (('fixed', fixed), ('moving', moving))
-            for name, mask in scan.given.items()
-            if mask is not None
-        ),
-    }
-    measures.say(found)
-    LOGGER.info(
-        'Registered in %.1f s: %s',
-        sum(clock.seconds[key] for key in clock.outer),
-        ', '.join(f'{key} {clock.seconds[key]:.1f}' for key in clock.outer),
-    )
+    if correction is not None:
+        registration.measures['diffeomorphic'] = correction
+    registration.settings = _record_of(prepared, opened, options)
+    registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
+    _log(registration.measures)
+    steps = ', '.join(f'{key} {clock.seconds[key]:.1f}' for key in clock.steps)
+    LOGGER.info('Registered in %.1f s: %s', registration.total_seconds, steps)
     return registration
 
 
-def _check_choices(input_mask, grid, composition):
-    for kind, name, accepted in (
-        ('input mask', input_mask, INPUT_MASKS),
-        ('grid', grid, GRIDS),
-        ('composition', composition, COMPOSITIONS),
-    ):
-        if name not in accepted:
-            raise unknown_name(kind, name, accepted)
+def checked_options(options):
+    """:data:`Options` from a dictionary of some of them."""
+    for name in options:
+        if name not in DEFAULTS:
+            raise unknown_name('option of a registration', name, DEFAULTS)
+    options = Options(**dict(DEFAULTS, **options))
+    for name, accepted in _CHOICES.items():
+        if getattr(options, name) not in accepted:
+            raise unknown_name(name.replace('_', ' '), getattr(options, name), accepted)
+    return options
 
 
-def _opened(model, stages, threads, memory, clock):
-    """(Model, whether it is ours to close)."""
+def _opened(model, stages, options, clock):
+    """(Model, whether it has to be closed here)."""
     if isinstance(model, Model):
-        return (
-            model if stages is None or list(stages) == model.stages else Model(model.networks, stages, model.folders)
-        ), False
+        is_same = stages is None or list(stages) == model.stages
+        return (model if is_same else Model(model.networks, stages, model.folders)), False
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):
-        return open_model(model, stages, threads, memory), True
+        return open_model(model, stages, options.threads, options.memory), True
+
+
+def read_pair(fixed, moving, options):
+    """The scans of a pair as they are; raises :class:`InputError` unless they overlap."""
+    fixed = read_scan(fixed, 'fixed', options.fixed_lung, options.fixed_torso)
+    moving = read_scan(moving, 'moving', options.moving_lung, options.moving_torso)
+    require_overlap(fixed.native, moving.native)
+    return fixed, moving
+
+
+def _prepare(fixed, moving, model, options, clock):
+    """Read the images, make masks, register affinely, and bring the moving image to the working grid."""
+    mask_name = {'model': model.mask, 'none': None}.get(options.input_mask, options.input_mask)
+    with clock('reading'):
+        raw = read_pair(fixed, moving, options)
+    with clock('isotropic grid and masks'):
+        fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
+    with clock('affine'):
+        masks = [scan.masks.get(options.affine_mask) for scan in (fixed, moving)]
+        masks = [None, None] if any(mask is None for mask in masks) else masks
+        keep = (options.threads, options.affine_folder, options.affine_parameters)
+        affine = register_affine(fixed.image, moving.image, options.affine, *masks, *keep)
+    linear = None if affine.method == 'none' else affine.transform
+    with clock('moving image to the working grid'):
+        pair = _working_pair(fixed, moving, mask_name, linear, model)
+    return _Prepared(fixed, moving, mask_name, affine, linear, pair)
+
+
+def _working_pair(fixed, moving, mask_name, linear, model):
+    """:class:`WorkingPair` on the grid of the fixed image, or on the box around the masks that the networks need."""
+    # Coarser voxels, or the next stage's own interpolation, hide the difference.
+    interpolator = 'bspline' if model.stages[0] == 1 else 'linear'
+    work = box = Geometry.of(fixed.image)
+    fixed_image, source, masks = fixed.image, moving.image, None
+    if mask_name is not None:
+        masks = [fixed.masks[mask_name], _bring(moving.masks[mask_name], work, linear, 'nearest', 0)]
+        require_nonempty(masks[1], f'The {mask_name.lower()} mask of {moving.name} on the grid of the fixed image')
+        if model.margins is not None:
+            margin = max(model.margins.values())
+            box = box_of(masks, margin)
+            fixed_image, masks = cut(fixed_image, box), [cut(mask, box) for mask in masks]
+            source = cut(source, box_of([moving.masks[mask_name]], margin))
+    moving_image = _bring(source, box, linear, interpolator, model.default)
+    return WorkingPair(fixed_image, moving_image, masks, (source, linear))
 
 
 def _bring(image, grid, affine, interpolator, default):
@@ -306,26 +232,145 @@ def _bring(image, grid, affine, interpolator, default):
     return resample_to(image, grid, interpolator, default, transform=affine)
 
 
-def _predictor(network, default, seconds):
+def _predict(prepared, model, options, clock):
+    """(nonrigid field on the working grid, fields of the stages, report of removed folding or None)."""
+    work, correction = Geometry.of(prepared.fixed.image), None
+    with clock('networks'):
+        predict = {
+            stage: _timed_prediction(model.networks[stage], stage, model.default, clock) for stage in model.stages
+        }
+        field, stage_dvfs = register_images(
+            prepared.pair, predict, model.stages, model.default, options.composition, model.margins, options.trained
+        )
+    field = continued(field, work)
+    if options.diffeomorphic:
+        with clock('folding removed'):
+            field, correction = remove_folding(field, mask_on(prepared.fixed, 'Lung', work))
+    return field, stage_dvfs, correction
+
+
+def _timed_prediction(network, stage, default, clock):
     def predict(moving, fixed):
         start = time.time()
         field = network.predict(moving, fixed, default)
-        key = 'network of stage {}'.format(network.setting['stage'])
-        seconds[key] = round(time.time() - start, 3)
+        clock.add(f'network of stage {stage}', time.time() - start)
         return field
 
     return predict
 
 
+def _to_result_grid(prepared, work_field, stage_dvfs, options, clock):
+    """:class:`Registration` with its fields on the grid of the results."""
+    target = Geometry.of(prepared.fixed.native if options.grid == 'native' else prepared.fixed.image)
+    with clock('field to the grid of the results'):
+        is_there = target == Geometry.of(work_field)
+        nonrigid = work_field if is_there else dvf_algebra.resample_dvf(work_field, target)
+        dvf = nonrigid if prepared.linear is None else total_dvf(prepared.linear, nonrigid)
+    return Registration(prepared, nonrigid, dvf, stage_dvfs)
+
+
+def _warp_moving(registration, prepared, options, clock):
+    """Add the moved image and the Jacobian determinant, while the fields are being written."""
+    dvf = registration.dvf
+
+    def fields_finished():
+        if options.on_fields is not None:
+            options.on_fields(prepared.linear, registration.nonrigid, dvf)
+        return dvf_algebra.jacobian_determinant_of(dvf)
+
+    # What needs one core or the disk runs beside the warp, unless the field is so large that memory would be short.
+    with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
+        alongside = 12.0 * dvf.GetNumberOfPixels() <= _WRITTEN_ALONGSIDE
+        rest = pool.submit(fields_finished) if alongside else None
+        registration.moved = warp(prepared.moving.native, dvf, 'bspline', options.outside)
+        registration.jacobian = rest.result() if alongside else fields_finished()
+
+
+def _measure(registration, prepared, work_field, options, clock):
+    """Add the measures, inside the lung, else the torso, else everywhere."""
+    with clock('measures'):
+        fixed, target = prepared.fixed, Geometry.of(registration.dvf)
+        name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
+        inside = registration.lung = None if name is None else mask_on(fixed, name, target)
+        shown = fixed.native if options.grid == 'native' else fixed.image
+        found = similarity.before_and_after(
+            shown, prepared.moving.native, registration.moved, inside, prepared.linear, options.outside
+        )
+        found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
+        found['measured_inside'] = name or 'the whole fixed image'
+        if target != Geometry.of(work_field):
+            jacobian = dvf_algebra.jacobian_determinant_of(work_field)
+            found['folding_percent_at_1_mm'] = regularity.folding(jacobian, fixed.masks.get(name))
+    registration.measures = found
+
+
+def _record_of(prepared, model, options):
+    """What was asked for and used; JSON-able."""
+    given = [
+        f'{scan_name} {name.lower()}'
+        for scan_name, scan in (('fixed', prepared.fixed), ('moving', prepared.moving))
+        for name, mask in scan.given.items()
+        if mask is not None
+    ]
+    return {
+        'fixed': prepared.fixed.name,
+        'moving': prepared.moving.name,
+        'stages': list(model.stages),
+        'networks': model.describe(),
+        'affine': prepared.affine.method,
+        'input_mask': prepared.mask_name,
+        'input_mask_of_training': model.mask,
+        'default_value': model.default,
+        'grid': options.grid,
+        'composition': options.composition,
+        'diffeomorphic': bool(options.diffeomorphic),
+        'threads': options.threads,
+        'masks_given': sorted(given),
+    }
+
+
+def _log(measures):
+    """Log the measures; a pair that got worse is a warning."""
+    before, after = measures['intensity']['before'], measures['intensity']['after']
+    LOGGER.info(
+        'Inside %s: correlation %.4f before, %.4f after; mean absolute difference %.1f HU before, %.1f after; '
+        'displacement median %.2f mm, at most %.2f mm; folding %.4f %%',
+        measures['measured_inside'],
+        before['correlation'],
+        after['correlation'],
+        before['mean_absolute_difference'],
+        after['mean_absolute_difference'],
+        measures['displacement_mm']['median'],
+        measures['displacement_mm']['max'],
+        measures['folding_percent'],
+    )
+    if measures['worse']:
+        LOGGER.warning(
+            'The images are less alike after the registration than before (correlation %.4f before, %.4f after). '
+            'Check the moved image, and whether the pair is like those the model was trained on.',
+            before['correlation'],
+            after['correlation'],
+        )
+    elif measures['worse_than_affine']:
+        LOGGER.warning(
+            'The images are less alike than after the affine registration alone (correlation %.4f, then %.4f).',
+            measures['intensity']['affine']['correlation'],
+            after['correlation'],
+        )
+
+
 class _Clock:
-    """Wall time of named steps; ``outer`` lists those that add up to the whole."""
+    """Wall time of named steps; ``steps`` are those that add up to the whole."""
 
     def __init__(self):
-        self.seconds, self.outer = collections.OrderedDict(), []
+        self.seconds, self.steps = collections.OrderedDict(), []
+
+    def add(self, key, seconds):
+        self.seconds[key] = round(self.seconds.get(key, 0.0) + seconds, 3)
 
     @contextlib.contextmanager
     def __call__(self, step):
         start = time.time()
         yield
-        self.seconds[step] = round(time.time() - start, 3)
-        self.outer.append(step)
+        self.add(step, time.time() - start)
+        self.steps.append(step)

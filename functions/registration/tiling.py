@@ -1,20 +1,59 @@
-"""Tiles of a volume, chosen from the memory there is, so that the tiled prediction equals the one in one
-piece.
+"""A volume through a network, whole or in tiles as memory allows; both give the same prediction.
 
-Per axis, tiles start at multiples of the network's pooling phase, overlap by no more than what the end of a
-tile changes, and each output voxel belongs to exactly one tile.
+Along each axis tiles start at multiples of the network's pooling phase, overlap by no more than the ends of a tile
+change, and each output voxel belongs to exactly one tile.
 """
 
 import collections
 import itertools
+import logging
 
 import numpy as np
 
 from functions.setting.errors import InputError
 
+LOGGER = logging.getLogger(__name__)
+
 Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
-"""One tile along one axis: input voxels start..stop of the padded volume, of whose DVF keep_start..keep_stop
-are kept, counted in the DVF of the volume in one piece; the tile's own DVF begins at ``start`` of that."""
+"""A tile along one axis: input voxels start..stop of the padded volume; of its DVF, which begins at ``start``,
+keep_start..keep_stop are kept, counted in the DVF of the whole volume."""
+
+
+def predict_in_tiles(description, run, moving, fixed, default, memory):
+    """The DVF of a pair of volumes on their common grid.
+
+    :param description: :class:`functions.network.description.NetworkDescription`.
+    :param run: function (images, corner) -> DVF of a tile. ``images`` is [1, z, y, x, 2] float32, moving and fixed;
+        ``corner`` is the voxel (z, y, x) of the volume where the tile begins, negative inside the padding. The DVF is
+        [z', y', x', 3], ``description.offset`` voxels smaller at each end.
+    :param moving, fixed: [z, y, x] in HU.
+    :param default: value of the padding.
+    :param memory: bytes one call of ``run`` may use.
+    :return: [z, y, x, 3] float32, in the unit of ``run``.
+    :raises InputError: shapes differ, or there is too little memory.
+    """
+    if moving.shape != fixed.shape or fixed.ndim != 3:
+        raise InputError(f'predict takes two volumes on one grid; it was given {moving.shape} and {fixed.shape}.')
+    offset = description.offset
+    shape = [description.smallest_valid_size(side + 2 * offset) for side in fixed.shape]
+    before = [(padded - side) // 2 for padded, side in zip(shape, fixed.shape)]
+    inside = tuple(slice(b, b + side) for b, side in zip(before, fixed.shape))
+    images = np.full([1] + shape + [2], default, np.float32)
+    images[(0,) + inside + (0,)] = moving
+    images[(0,) + inside + (1,)] = fixed
+    tiles = choose_tiles(description, shape, memory)
+    peak = description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9
+    LOGGER.info(
+        '%s: %s voxels in %d tile(s) of about %.2f GB', description.name, 'x'.join(map(str, shape)), len(tiles), peak
+    )
+    dvf = np.empty([description.output_size(side) for side in shape] + [3], np.float32)
+    for spans in tiles:
+        window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)
+        output = run(images[window], tuple(s.start - b for s, b in zip(spans, before)))
+        kept = tuple(slice(s.keep_start, s.keep_stop) for s in spans)
+        dvf[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
+    inside = tuple(slice(b - offset, b - offset + side) for b, side in zip(before, fixed.shape))
+    return np.ascontiguousarray(dvf[inside])
 
 
 def axis_spans(description, size, tile):
@@ -30,16 +69,14 @@ def axis_spans(description, size, tile):
     if tile >= size:
         return [Span(0, size, 0, output)]
     if not _can_be_joined(description, tile):
-        raise InputError(
-            f'A tile of {tile} voxels leaves too little that its ends do not change; take at least '
-            f'{_smallest_tile(description)}.'
-        )
+        least = _smallest_tile(description)
+        raise InputError(f'A tile of {tile} voxels is almost all overlap; take at least {least}.')
     first, last = description.faithful(tile)
     spans, start, kept = [], 0, 0
     while start + tile < size:
         stop = start + last + 1
         spans.append(Span(start, start + tile, kept, stop))
-        # The next tile's first faithful voxel must not lie behind the first one it keeps.
+        # The next tile's first faithful voxel must not lie beyond the first one it keeps.
         kept, start = stop, (stop - first) // description.phase * description.phase
     return spans + [Span(size - tile, size, kept, output)]
 
@@ -47,8 +84,7 @@ def axis_spans(description, size, tile):
 def choose_tiles(description, shape, memory):
     """Tiles of a volume so that one forward pass stays within ``memory`` bytes.
 
-    Of all ways to cut the axes the one is taken in which the fewest voxels pass through the network: what
-    overlaps is computed twice, and that is much where a network sees far.
+    Overlaps are computed twice, so the cut that passes the fewest voxels through the network is taken.
 
     :param description: the network's description.
     :param shape: padded volume (z, y, x), valid sizes.
@@ -65,16 +101,15 @@ def choose_tiles(description, shape, memory):
         if description.peak_bytes(tile) <= memory:
             return list(itertools.product(*[axis_spans(description, side, t) for side, t in zip(shape, tile)]))
     smallest = [min(side for _, side in of_axis) for of_axis in cuts]
+    least = description.peak_bytes(smallest) / 1e9
     raise InputError(
-        f'{description.name} needs {description.peak_bytes(smallest) / 1e9:.1f} GB for its smallest tile '
-        f'{tuple(smallest)}, and {memory / 1e9:.1f} GB may be used; free memory or '
-        "raise the setting 'MaximumMemory' (bytes)."
+        f'{description.name} needs {least:.1f} GB for its smallest tile {tuple(smallest)}, but may use '
+        f"{memory / 1e9:.1f} GB; free memory or raise the setting 'MaximumMemory' (bytes)."
     )
 
 
 def _cuts(description, size):
-    """Ways to cut an axis: list of (number of tiles, side of the smallest tile that needs no more of
-    them)."""
+    """Ways to cut an axis: list of (number of tiles, side of the smallest tile that needs no more)."""
     ways, tile = {}, _smallest_tile(description)
     while tile < size:
         ways.setdefault(len(axis_spans(description, size, tile)), tile)
@@ -85,7 +120,7 @@ def _cuts(description, size):
 
 def _can_be_joined(description, tile):
     first, last = description.faithful(tile)
-    # A start is rounded down to the phase, so that up to phase - 1 faithful voxels are computed twice.
+    # Starts are rounded down to the phase, so up to phase - 1 faithful voxels are computed twice.
     return last - first + 1 >= description.phase
 
 

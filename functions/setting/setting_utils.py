@@ -27,7 +27,15 @@ from functions.setting.initialise import (
 )
 from functions.setting.originals import missing_originals, require_originals
 from functions.setting.stage_rules import suggested_stage_setting
-from functions.setting.trained_models import get_global_step, load_network, saved_steps, use_networks
+from functions.setting.trained_models import (
+    get_global_step,
+    load_network,
+    network_set,
+    register_only,
+    saved_steps,
+    trains,
+    use_networks,
+)
 
 __all__ = [
     'address_generator',
@@ -48,14 +56,17 @@ __all__ = [
     'load_setting_from_data_dict',
     'load_suggested_class_balanced',
     'missing_originals',
+    'network_set',
     'read_setting',
     'register_data_set',
+    'register_only',
     'register_own_images',
     'repeat_dsmooth_numbers',
     'require_originals',
     'root_address_generator',
     'saved_steps',
     'suggested_stage_setting',
+    'trains',
     'use_networks',
     'write_setting',
 ]

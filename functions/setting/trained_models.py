@@ -14,6 +14,7 @@ from functions.setting.atomic import read_json
 from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
 from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
+from functions.setting.image_lists import mode_entries
 from functions.setting.initialise import load_registration_setting
 from functions.setting.schema import STAGE
 
@@ -125,6 +126,21 @@ def use_networks(setting, model, stages=None):
         for stage, experiment in found.networks.items()
     }
     return setting
+
+
+def register_only(setting, model, stages=None):
+    """A copy of ``setting`` that trains nothing and registers its testing pairs with ``model``, as
+    :func:`use_networks` puts it in."""
+    entries = [
+        {key: value for key, value in entry.items() if not key.startswith(('Training', 'Validation'))}
+        for entry in setting.get('DataExpDict', [])
+    ]
+    return use_networks(dict(setting, DataExpDict=entries), model, stages)
+
+
+def trains(setting):
+    """Whether the settings name anything to train on."""
+    return bool(mode_entries(setting, 'Training'))
 
 
 # ---- checkpoints

@@ -16,17 +16,19 @@ from functions.setting.atomic import read_json, sweep_stale_temporaries, write_j
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file, record_problem
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
+#: How many of the newest checkpoints are kept; the best one is kept as well.
+KEPT = 5
+
 
 class Checkpoints:
     """The checkpoints of one experiment.
 
     :param setting: the settings dictionary, for the addresses.
-    :param keep: how many of the newest are kept; the best one is kept as well.
     :param experiment: None: the one of the setting.
     """
 
-    def __init__(self, setting, keep=5, experiment=None):
-        self._setting, self._experiment, self._keep = setting, experiment, keep
+    def __init__(self, setting, experiment=None):
+        self._setting, self._experiment = setting, experiment
         self.prefix = su.address_generator(setting, 'saved_model', current_experiment=experiment)
 
     def _record_path(self, step):
@@ -103,7 +105,7 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _remove_old(self, best):
-        for step in self.steps()[: -self._keep]:
+        for step in self.steps()[:-KEPT]:
             if step != best:
                 self._remove(step)
 

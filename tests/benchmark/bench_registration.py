@@ -126,10 +126,8 @@ def compare(size, threads, folder):
                 (_, record), seconds = timed(
                     register_into,
                     out,
-                    paths['fixed'],
-                    paths['moving'],
+                    dict(masks, fixed=paths['fixed'], moving=paths['moving']),
                     model,
-                    masks,
                     threads=threads,
                     affine=affine_file,
                 )
@@ -171,16 +169,7 @@ def large_scan(folder, threads):
     models = make_models(folder)
     before = peak()
     with open_model(models, [4, 2, 1], threads) as model:
-        _, seconds = timed(
-            register_into,
-            os.path.join(folder, 'out'),
-            paths['fixed'],
-            paths['moving'],
-            model,
-            {name: path for name, path in paths.items() if name.endswith('lung')},
-            threads=threads,
-            affine='none',
-        )
+        _, seconds = timed(register_into, os.path.join(folder, 'out'), paths, model, threads=threads, affine='none')
     print(f'512 x 512 x 500 at 0.7 mm: {seconds:.0f} s, peak {peak():.2f} GB ({before:.2f} GB before)')
 
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from functions.network.description import network_description
-from functions.registration.sweep import sweep
+from functions.registration.tiling import predict_in_tiles
 
 CENTRE = np.array([21.0, -40.0, 130.0])
 SETTING = {
@@ -143,7 +143,7 @@ class Oracle:
             points = origin + stage * np.stack([x, y, z], -1).astype(float)
             return self.change(self.answer(stage, points))
 
-        field = sweep(self.description, run, moving, fixed, default, self.memory)
+        field = predict_in_tiles(self.description, run, moving, fixed, default, self.memory)
         # What was found so far, composed exactly, of what the oracle meant to say.
         z, y, x = np.meshgrid(*[np.arange(n, dtype=float) for n in size[::-1]], indexing='ij')
         points = origin + stage * np.stack([x, y, z], -1)

@@ -14,7 +14,8 @@ from oracle import CENTRE, GRIDS, chest_image, grid_image
 import RunRegNet3D
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
-from functions.registration import command_line, pair_lists
+from functions.registration import command_line, open_model, pair_lists
+from functions.setting import trained_models
 from functions.setting.errors import InputError, MissingFileError
 
 
@@ -146,7 +147,7 @@ def test_a_command_that_cannot_be_is_one_line(line, text, tmp_path, monkeypatch,
     [
         (['--stages', '3'], 'Accepted'),
         (['--stages', '2'], 'no network for stage 2'),
-        (['--model', '/nowhere'], '/nowhere'),
+        (['--model', '/nowhere'], '/nowhere: no settings file'),
         (['--affine', 'elastics'], 'elastix'),
         (['--memory', '-1'], '--memory'),
         (['--fixed_lung', '/no.mha'], '/no.mha'),
@@ -166,45 +167,20 @@ def test_commands_exclude_each_other():
     assert command_line.asked(parser.parse_args([])) is None
 
 
-def test_models_are_found_where_training_puts_them(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match='no trained model'):
-        command_line.find_models(None, 'Root')
-    make_model(tmp_path / 'Experiments', 'weightless', 2, step=None)
-    four = make_model(tmp_path / 'Experiments', 'four', 4)
-    found = command_line.find_models(None, 'Root')
-    assert list(found) == [4] and os.path.samefile(found[4], four)
-    with pytest.raises(InputError, match='no model for stage 2'):
-        command_line.find_models([4, 2], 'Root')
-    make_model(tmp_path / 'Experiments', 'another', 4)
-    with pytest.raises(InputError, match='several models'):
-        command_line.find_models([4], 'Root')
-
-
-def test_a_set_that_comes_with_the_project_is_known_by_its_name(tmp_path, monkeypatch):
-    from functions.registration import network_pyramid
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(network_pyramid, 'SETS', str(tmp_path / 'Experiments'))
+def test_the_bundled_set_is_the_default_and_a_set_says_its_passes(tmp_path, monkeypatch):
     folders = {stage: make_model(tmp_path / 'Experiments', f'S{stage}', stage) for stage in (4, 2)}
-    parser = RunRegNet3D.parse_arguments
-    # Without a set, the default is what training has left.
-    found, stages, _, _ = command_line._model(parser(['--register', 'a', 'b', '--output', 'o', '-w', 'Root']))
-    assert sorted(found) == [2, 4] and stages is None
     (tmp_path / 'Experiments' / 'chest.json').write_text(
         '{"networks": {"4": "RegNet/S4", "2": "RegNet/S2"}, "stages": [4, 4, 2]}'
     )
-    for words in ([], ['--model', 'chest']):
-        found = command_line._model(parser(['--register', 'a', 'b', '--output', 'o'] + words))[0]
-        with network_pyramid.open_model(found, [4]) as model:
-            assert model.stages == [4] and os.path.samefile(model.folders[4], folders[4])
-        # Nobody says which stages: the set does.
-        with network_pyramid.open_model(found) as model:
-            assert model.stages == [4, 4, 2]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trained_models, 'SHIPPED', str(tmp_path / 'Experiments'))
+    for words, stages in (([], [4, 4, 2]), (['--model', 'chest', '--stages', '4'], [4])):
+        with command_line._model(RunRegNet3D.parse_arguments(words)) as model:
+            assert model.stages == stages and os.path.samefile(model.folders[4], folders[4])
     with pytest.raises(InputError, match='no network for stage 1'):
-        network_pyramid.open_model('chest', [4, 2, 1])
-    with pytest.raises(MissingFileError, match='does not exist'):
-        network_pyramid.open_model('chests')
+        open_model('chest', [4, 2, 1])
+    with pytest.raises(MissingFileError, match='chests: no settings file'):
+        open_model('chests')
 
 
 # ---- lists of pairs
@@ -214,6 +190,13 @@ def list_of_pairs(files, path, rows, header='name,fixed,moving,fixed_lung,moving
     with open(str(path), 'w') as stream:
         stream.write('\n'.join([header] + rows) + '\n')
     return str(path)
+
+
+def register_list(files, folder, **options):
+    """Register the pairs.csv of a folder into out."""
+    with open_model(files[1], threads=1) as model:
+        pairs = pair_lists.read_pairs(folder / 'pairs.csv')
+        return pair_lists.register_pairs(pairs, str(folder / 'out'), model, threads=1, affine='none', **options)
 
 
 def good_row(files, name):
@@ -250,40 +233,29 @@ def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path
     times = os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns
     (tmp_path / 'out' / 'second' / 'results.json').unlink()
     list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), good_row(files, 'third')])
-    outcomes = pair_lists.register_pairs(
-        path,
-        str(tmp_path / 'out'),
-        files[1],
-        threads=1,
-        affine='none',
-        grid='native',
-        input_mask='model',
-        composition='exact',
-        diffeomorphic=False,
-    )
+    options = {'grid': 'native', 'input_mask': 'model', 'composition': 'exact', 'diffeomorphic': False}
+    outcomes = register_list(files, tmp_path, **options)
     assert [o.state for o in outcomes] == ['was done', 'done']
     assert os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns == times
 
 
 def test_results_of_other_files_are_not_taken_for_this_pairs(files, tmp_path):
-    path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one')])
-    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one')])
+    outcomes = register_list(files, tmp_path)
     assert outcomes[0].state == 'done'
     swapped = ','.join(
         ['one']
         + [str(files[0] / part) for part in ('moving.nii.gz', 'fixed.nii.gz', 'moving_lung.nrrd', 'fixed_lung.nrrd')]
     )
     list_of_pairs(files, tmp_path / 'pairs.csv', [swapped])
-    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    outcomes = register_list(files, tmp_path)
     assert outcomes[0].state == 'failed' and '--overwrite' in outcomes[0].reason
-    outcomes = pair_lists.register_pairs(
-        path, str(tmp_path / 'out'), files[1], threads=1, affine='none', overwrite=True
-    )
+    outcomes = register_list(files, tmp_path, overwrite=True)
     assert outcomes[0].state == 'done'
 
 
 def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatch):
-    path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one'), good_row(files, 'two')])
+    list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one'), good_row(files, 'two')])
     real, calls = pair_lists.register, []
 
     def sometimes(*arguments, **options):
@@ -293,7 +265,7 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
         return real(*arguments, **options)
 
     monkeypatch.setattr(pair_lists, 'register', sometimes)
-    outcomes = pair_lists.register_pairs(path, str(tmp_path / 'out'), files[1], threads=1, affine='none')
+    outcomes = register_list(files, tmp_path)
     assert [o.state for o in outcomes] == ['failed', 'done'] and 'bad allocation' in outcomes[0].reason
 
 
@@ -305,7 +277,7 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
         ('fixed,moving', [], 'no pair'),
         ('fixed,moving', ['a,'], 'line 2: no moving'),
         ('fixed,moving', ['a.mha,b.mha', 'x/a.nii,y/b.nii'], 'lines 2 and 3'),
-        ('name,fixed,moving', ['../up,a,b'], 'name of a folder'),
+        ('name,fixed,moving', ['../up,a,b'], 'cannot name a folder'),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path, header, rows, text):

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from oracle import SETTING, chest_image, grid_image, points_of
 
 from functions.image.volume_io import write_image
-from functions.registration.data_set_pairs import check_pairs, read_pair, register_pair
+from functions.registration.data_set_pairs import check_pairs, register_pair
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
 from functions.setting.errors import MissingFileError
@@ -51,11 +51,11 @@ def setting(tmp_path, monkeypatch):
 
 
 def test_the_affine_is_part_of_the_total_field(setting):
-    result = register_pair(setting, PAIR, {4: Still()})
-    inside = sitk.GetArrayFromImage(result.images.fixed_lung) != 0
+    written = register_pair(setting, PAIR, {4: Still()})
+    result, out = written.registration, written.folder
+    inside = sitk.GetArrayFromImage(result.lung) != 0
     found = sitk.GetArrayFromImage(result.dvf)[inside]
     assert np.linalg.norm(found - SHIFT, axis=1).max() < 0.7
-    out = result.folder
     written = sitk.ReadImage(os.path.join(out, 'DVF_S0.mha'))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(result.dvf))
     transform = sitk.ReadTransform(
@@ -67,14 +67,13 @@ def test_the_affine_is_part_of_the_total_field(setting):
     np.testing.assert_allclose(points + found[::500], expected, atol=1e-3)
     assert read_json(os.path.join(out, 'registration.json'))['BaseReg'] == 'Affine'
     moved = sitk.GetArrayFromImage(result.moved)[inside].astype(float)
-    assert np.corrcoef(moved, sitk.GetArrayFromImage(result.images.fixed)[inside])[0, 1] > 0.95
+    assert np.corrcoef(moved, sitk.GetArrayFromImage(result.fixed)[inside])[0, 1] > 0.95
 
 
 def test_without_an_affine_the_images_stay_where_they_are(setting):
     setting['BaseReg'] = 'Identity'
-    images = read_pair(setting, PAIR, 'Lung', with_affine=True)
-    assert images.affine is None
-    result = register_pair(setting, PAIR, {4: Still()})
+    result = register_pair(setting, PAIR, {4: Still()}).registration
+    assert result.linear is None
     assert np.abs(sitk.GetArrayFromImage(result.dvf)).max() < 0.01
 
 

@@ -46,7 +46,7 @@ def test_what_is_cut_lies_where_it_lay(voxels, margin):
 
 
 def test_a_box_elsewhere_is_no_part_of_an_image():
-    with pytest.raises(InputError, match='no part of the grid'):
+    with pytest.raises(InputError, match='not a part of the grid'):
         cut(mask_with((1, 1, 1)), GRID._replace(size=(3, 3, 3), origin=(6.0, -7.0, 11.0)))
     with pytest.raises(InputError, match='empty'):
         box_of([mask_with()], 3.0)

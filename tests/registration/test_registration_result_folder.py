@@ -15,7 +15,7 @@ from functions.image.geometry import Geometry
 from functions.image.point_files import read_points, write_points
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.registration import apply, register, result_folder
-from functions.setting.errors import InputError, MissingFileError, UnknownNameError
+from functions.setting.errors import InputError, MissingFileError
 
 needs_elastix = pytest.mark.skipif(
     not is_available(), reason='elastix and transformix are not on the PATH (Debian: apt-get install elastix)'
@@ -48,8 +48,13 @@ def written(request, pair, tmp_path_factory):
         affine = str(folder / 'given.tfm')
         write_affine(AFFINE, affine)
     registration = registered(pair, affine)
-    result_folder.write_results(registration, str(folder / 'out'), inverse=True)
+    write(registration, str(folder / 'out'), inverse=True)
     return registration, str(folder / 'out')
+
+
+def write(registration, folder, inverse=False, overwrite=False):
+    with result_folder.Draft(folder, overwrite) as draft:
+        return draft.finish(registration, inverse)
 
 
 def read(folder, name):
@@ -168,7 +173,9 @@ def test_labels_keep_their_values(pair, written, tmp_path):
     registration, folder = written
     labels = sitk.Cast(pair[3], sitk.sitkUInt16) * 700 + sitk.Cast(pair[2] > -500, sitk.sitkUInt16) * 3
     sitk.WriteImage(labels, str(tmp_path / 'seg.nrrd'))
-    out = sitk.ReadImage(apply.apply_to_labels(folder, str(tmp_path / 'seg.nrrd'), str(tmp_path / 'seg_moved.nrrd')))
+    out = sitk.ReadImage(
+        apply.apply_to_image(folder, str(tmp_path / 'seg.nrrd'), str(tmp_path / 'seg_moved.nrrd'), 'nearest', 0)
+    )
     expected = sitk.Resample(labels, pair[0], registration.transform, sitk.sitkNearestNeighbor, 0)
     assert out.GetPixelID() == sitk.sitkUInt16 and Geometry.of(out).matches(Geometry.of(pair[0]))
     assert (array(out) != array(expected)).mean() < 1e-3
@@ -184,7 +191,7 @@ def test_points_go_there_and_come_back(written, tmp_path, name):
     expected = [registration.transform.TransformPoint(point) for point in points.tolist()]
     np.testing.assert_allclose(read_points(there).points, expected, atol=2e-3)
     assert residual == 0
-    back, residual = apply.apply_to_points(folder, there, str(tmp_path / ('back' + name)), 'moving_to_fixed')
+    back, residual = apply.apply_to_points(folder, there, str(tmp_path / ('back' + name)), inverse=True)
     np.testing.assert_allclose(read_points(back).points, points, atol=5e-3)
     assert residual < 5e-3
 
@@ -213,8 +220,6 @@ def test_what_cannot_be_applied_is_refused(pair, written, tmp_path):
         apply.apply_to_image(str(tmp_path), 'x.mha')
     with pytest.raises(MissingFileError, match='does not exist'):
         apply.apply_to_image(folder, str(tmp_path / 'missing.mha'))
-    with pytest.raises(UnknownNameError, match='direction'):
-        apply.apply_to_points(folder, 'x.csv', direction='forth')
     away = grid_image((12, 12, 12), (1.0, 1.0, 1.0), centre=CENTRE + 900)
     ramp = array(away) + np.arange(12, dtype=np.float32)
     image = sitk.GetImageFromArray(ramp)
@@ -225,7 +230,7 @@ def test_what_cannot_be_applied_is_refused(pair, written, tmp_path):
     sitk.WriteImage(pair[2], str(tmp_path / 'other.mha'))
     with pytest.raises(InputError, match='would be replaced'):
         apply.apply_to_image(folder, str(tmp_path / 'other.mha'), str(tmp_path / 'other.mha'), overwrite=True)
-    with pytest.raises(InputError, match='overwritten unasked'):
+    with pytest.raises(InputError, match='already exists'):
         apply.apply_to_image(folder, str(tmp_path / 'other.mha'), str(tmp_path / 'far.csv'))
 
 
@@ -236,11 +241,11 @@ def test_a_folder_that_holds_anything_is_left_alone(pair, tmp_path):
     registration = registered(pair, 'none')
     (tmp_path / 'notes.txt').write_text('mine')
     with pytest.raises(InputError, match='not empty'):
-        result_folder.write_results(registration, str(tmp_path))
+        write(registration, str(tmp_path))
     assert os.listdir(str(tmp_path)) == ['notes.txt']
-    result_folder.write_results(registration, str(tmp_path), inverse=True, overwrite=True)
+    write(registration, str(tmp_path), inverse=True, overwrite=True)
     assert (tmp_path / 'inverse.mha').exists() and (tmp_path / 'notes.txt').read_text() == 'mine'
-    result_folder.write_results(registration, str(tmp_path), overwrite=True)
+    write(registration, str(tmp_path), overwrite=True)
     assert not (tmp_path / 'inverse.mha').exists() and (tmp_path / 'notes.txt').read_text() == 'mine'
 
 
@@ -252,22 +257,22 @@ def test_a_failure_while_writing_leaves_nothing_behind(pair, tmp_path, monkeypat
 
     monkeypatch.setattr(result_folder, 'write_elastix_transform', fail)
     with pytest.raises(InputError):
-        result_folder.write_results(registration, str(tmp_path / 'out'))
+        write(registration, str(tmp_path / 'out'))
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_record_of_something_else_is_refused(tmp_path):
     (tmp_path / 'results.json').write_text('{"format": 99}')
-    with pytest.raises(InputError, match='register anew'):
+    with pytest.raises(InputError, match='register again'):
         result_folder.read_results(str(tmp_path))
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='is a file'):
-        result_folder.require_free(str(tmp_path / 'file'))
+        result_folder.Draft(str(tmp_path / 'file'))
 
 
 def test_results_at_1_mm_count_voxel_numbers_on_the_fixed_image_all_the_same(pair, tmp_path):
     registration = registered(pair, 'none', grid='isotropic')
-    result_folder.write_results(registration, str(tmp_path / 'out'))
+    write(registration, str(tmp_path / 'out'))
     index = np.array([[22, 25, 13]])
     (tmp_path / 'points.txt').write_text('index\n1\n22 25 13\n')
     apply.apply_to_points(str(tmp_path / 'out'), str(tmp_path / 'points.txt'), str(tmp_path / 'there.csv'))

@@ -10,19 +10,20 @@ from functions.measure.regularity import folding
 from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
 from functions.registration import register
-from functions.registration.network_pyramid import DEFAULT_SET, SETS, named_set, open_model
+from functions.registration.network_pyramid import open_model
 from functions.setting.atomic import read_json
+from functions.setting.trained_models import DEFAULT_SET, SHIPPED, network_set
 
 
 def test_every_network_of_the_set_is_whole_small_and_has_its_card_and_recipe():
-    folders, stages = named_set(DEFAULT_SET)
+    folders, stages = network_set(DEFAULT_SET)
     with open_model(DEFAULT_SET, threads=1) as model:
         assert model.stages == stages and set(stages) == set(folders) and model.mask == 'Lung'
     for stage, folder in folders.items():
         files = glob.glob(os.path.join(folder, 'train', 'Model', 'Saved', '*'))
         assert sum(os.path.getsize(path) for path in files) < 2e6
         assert os.path.isfile(os.path.join(folder, 'README.md'))
-        recipe = read_json(os.path.join(SETS, 'recipes', os.path.basename(folder) + '.json'))
+        recipe = read_json(os.path.join(SHIPPED, 'recipes', os.path.basename(folder) + '.json'))
         trained = read_json(os.path.join(folder, 'train', 'Model', 'setting0.txt'))
         assert recipe['stage'] == stage == trained['stage']
         for key in ('InputMask', 'InputMargin', 'normalization', 'DVFUnit', 'SpongeModel', 'OnTheFly'):

@@ -1,5 +1,6 @@
 """Two scans in, one registration out: what is read, made, assumed and refused."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -182,9 +183,7 @@ def test_images_and_masks_that_do_not_go_together_are_refused(pair):
         register('nothing_here.nii.gz', moving, {4: Constant(1.0)})
 
 
-@pytest.mark.parametrize(
-    'value, text', [(0.0, 'zero everywhere'), (np.nan, 'no number'), (np.inf, 'inf'), (150.0, '150')]
-)
+@pytest.mark.parametrize('value, text', [(0.0, 'zero everywhere'), (np.nan, 'nan'), (np.inf, 'inf'), (150.0, '150')])
 def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
     with pytest.raises(InputError, match=text):
         run(pair, Constant(value))
@@ -196,6 +195,22 @@ def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
             check_field(field, 4)
 
 
+def test_a_network_trained_in_this_run_may_be_hardly_trained(pair, caplog):
+    result = run(pair, Constant(150.0), trained=False)
+    assert result.measures['displacement_mm']['max'] > 200 and 'It was trained in this run' in caplog.text
+    with pytest.raises(InputError, match='nan'):
+        run(pair, Constant(np.nan), trained=False)
+
+
+def test_seconds_of_repeated_passes_add_up(pair, monkeypatch):
+    network = Constant(1.0)
+    now = itertools.count(0.0, 0.5)
+    monkeypatch.setattr('functions.registration.single_pair.time.time', lambda: next(now))
+    fixed, lung, moving, moving_lung = pair
+    options = {'affine': 'none', 'fixed_lung': lung, 'moving_lung': moving_lung}
+    assert register(fixed, moving, {4: network}, [4, 4], **options).seconds['network of stage 4'] == 1.0
+
+
 @pytest.mark.parametrize(
     'options, text',
     [
@@ -203,6 +218,7 @@ def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
         ({'input_mask': 'lungs'}, 'Lung'),
         ({'composition': 'sum'}, 'additive'),
         ({'affine': 'elastics'}, 'elastix'),
+        ({'fixed_lungs': None}, 'fixed_lung'),
     ],
 )
 def test_misspelt_options_name_what_is_accepted(pair, options, text):
@@ -224,14 +240,14 @@ def test_models_that_do_not_go_together_are_refused(model_4, model_2, tmp_path):
     networks = {4: Constant(1.0), 2: Constant(1.0)}
     networks[2].setting['stage'] = 2
     networks[2].setting['InputMask'] = 'Torso'
-    with pytest.raises(InputError, match='do not name one mask'):
+    with pytest.raises(InputError, match='must name one mask'):
         Model(networks)
     networks[2].setting.update(InputMask='Lung', data={'MyCT': {'DefaultPixelValue': -1024}})
     with pytest.raises(InputError, match="one 'DefaultPixelValue'"):
         Model(networks)
     with pytest.raises(InputError, match='trained for stage 4 and cannot be used at stage 2'):
         open_model({2: model_4})
-    with pytest.raises(InputError, match='both trained for stage 4'):
+    with pytest.raises(InputError, match='both for stage 4'):
         open_model([model_4, model_4])
     with pytest.raises(InputError, match='no network for stage 1'):
         open_model([model_4, model_2], [2, 1])
@@ -244,11 +260,11 @@ def test_models_that_do_not_go_together_are_refused(model_4, model_2, tmp_path):
 
 
 def test_a_folder_without_settings_or_weights_is_refused(tmp_path):
-    with pytest.raises(MissingFileError, match='does not exist'):
+    with pytest.raises(MissingFileError, match='nobody: no settings file'):
         open_model(str(tmp_path / 'nobody'))
     with pytest.raises(MissingFileError, match='no settings file'):
         open_model(str(tmp_path))
-    with pytest.raises(MissingFileError, match='no weights that can be used'):
+    with pytest.raises(MissingFileError, match='no checkpoint that can be used'):
         open_model(make_model(tmp_path, 'weightless', step=None))
 
 

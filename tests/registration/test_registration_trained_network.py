@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from oracle import SETTING
 
 from functions.network.builder import build
 from functions.network.description import UNET1
-from functions.registration.data_set_pairs import input_mask, open_networks
-from functions.registration.trained_network import TrainedNetwork, read_model_setting
+from functions.registration.network_pyramid import input_mask, open_networks
+from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf
@@ -96,7 +97,7 @@ def test_volumes_on_two_grids_are_refused(checkpoint):
 
 def test_damaged_weights_are_noticed(tmp_path):
     damaged = write_checkpoint(str(tmp_path / 'net.ckpt'), damaged=True)
-    refused = pytest.raises(InputError, match='weights are damaged')
+    refused = pytest.raises(InputError, match='NaN or infinite')
     with TrainedNetwork(damaged, MODEL, threads=1) as network, refused:
         network.predict(*pair((21, 21, 21)))
 
@@ -111,51 +112,31 @@ def test_checkpoint_of_something_else_is_refused_by_name(tmp_path):
         TrainedNetwork(other, MODEL, threads=1)
 
 
-@pytest.fixture
-def setting(tmp_path, monkeypatch):
+def test_stage_without_a_network_or_with_that_of_another_stage_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    setting = su.initialize_setting('tiny', where_to_run='Root')
-    setting['stage'] = 4
-    return su.load_registration_setting(setting, [4])
-
-
-def test_newest_settings_of_a_model_are_read(setting):
-    with pytest.raises(MissingFileError, match='no settings file'):
-        read_model_setting(setting, 'tiny')
-    for number in range(11):
-        setting['NumberOfThreads'] = number + 1
-        su.write_setting(setting)
-    assert read_model_setting(setting, 'tiny')['NumberOfThreads'] == 11
-
-
-def test_stage_without_a_network_or_with_that_of_another_stage_is_refused(setting, checkpoint):
-    with pytest.raises(InputError, match="no network for 'stage4'"):
-        open_networks(setting, lambda experiment, step: checkpoint)
+    setting = su.load_registration_setting(su.initialize_setting('tiny', where_to_run='Root'), [4])
+    with pytest.raises(InputError, match='no network for stage 4'):
+        open_networks(setting)
     setting['network_dict'] = {'stage4': {'NetworkLoad': 'other'}}
-    su.write_setting(dict(setting, current_experiment='other', stage=2, NetworkDesign='unet1'))
-    with pytest.raises(InputError, match='other was trained for stage 2 and cannot be used at stage 4'):
-        open_networks(setting, lambda experiment, step: checkpoint)
+    with pytest.raises(MissingFileError, match='other: no settings file'):
+        open_networks(setting)
+    for number in range(11):  # the newest settings count
+        su.write_setting(dict(SETTING, log_root_folder='./Experiments/', current_experiment='other', stage=number))
+    with pytest.raises(InputError, match='other was trained for stage 10 and cannot be used at stage 4'):
+        open_networks(setting)
 
 
-class Known:
-    """As much of a network as its settings."""
-
-    def __init__(self, *masks, **setting):
-        experiments = {str(i): {'MaskToZero': mask} for i, mask in enumerate(masks)}
-        self.setting = dict(setting, deform_exp=experiments)
+def known(*masks, **setting):
+    return dict(setting, deform_exp={str(i): {'MaskToZero': mask} for i, mask in enumerate(masks)})
 
 
 def test_mask_of_the_input_comes_from_the_settings_of_the_training():
-    assert input_mask({4: Known('Torso', 'Torso')}) == 'Torso'
-    assert input_mask({4: Known(None)}) is None
-    assert input_mask({4: Known('Torso', InputMask='Lung'), 2: Known('Lung')}) == 'Lung'
-    for networks in (
-        {4: Known('Torso', 'Lung')},
-        {4: Known()},
-        {4: Known('Torso'), 2: Known('Torso', InputMask='Lung')},
-    ):
-        with pytest.raises(InputError, match='do not name one mask'):
-            input_mask(networks)
+    assert input_mask([known('Torso', 'Torso')]) == 'Torso'
+    assert input_mask([known(None)]) is None
+    assert input_mask([known('Torso', InputMask='Lung'), known('Lung')]) == 'Lung'
+    for settings in ([known('Torso', 'Lung')], [known()], [known('Torso'), known('Torso', InputMask='Lung')]):
+        with pytest.raises(InputError, match='must name one mask'):
+            input_mask(settings)
 
 
 def test_one_network_serves_many_pairs_in_constant_memory(checkpoint):

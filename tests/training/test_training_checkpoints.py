@@ -24,7 +24,8 @@ class Saver:
 @pytest.fixture
 def checkpoints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return Checkpoints(su.initialize_setting('tiny', where_to_run='Root'), keep=2)
+    monkeypatch.setattr('functions.training.checkpoints.KEPT', 2)
+    return Checkpoints(su.initialize_setting('tiny', where_to_run='Root'))
 
 
 def save(checkpoints, steps, best=None):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from training_fakes import losses, run
 
-from functions.registration.trained_network import TrainedNetwork, read_model_setting
+from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
 from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.trained_models import read_model_setting
 from functions.training.checkpoints import Checkpoints
 from functions.training.export import export, main
 
