@@ -89,8 +89,8 @@ functions.setting.data_sets.register_data_set
 functions.setting.data_sets.register_own_images
 functions.setting.experiment_files.write_setting(setting_address)
 functions.setting.image_lists.get_random_im_info_list
-functions.setting.originals.require_originals(train_modes)
-functions.setting.stage_rules.suggested_stage_setting(full_image)
+functions.setting.original_files.require_originals(train_modes)
+functions.setting.stage_suggestions.suggested_stage_setting(full_image)
 
 functions.tf_utils.layers.additive_noise(standard_deviation)
 

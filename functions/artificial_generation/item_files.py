@@ -22,14 +22,15 @@ _log = logging.getLogger(__name__)
 FORMAT_NUMBER = 1
 
 
+def _deformed_image(spec):
+    """Address of the deformed image: as :func:`address_generator` says, without augmentations where none are named."""
+    return spec.address('DeformedIm', deformed_im_ext=spec.sequence if spec.im_info.get('deformed_im_ext') else None)
+
+
 def manifest_path(spec):
     """Manifest of an item: one per augmentation sequence, stage and padding, in the item's folder."""
-    names = '_'.join(spec.sequence)
-    return _beside(
-        spec.address('DeformedIm', deformed_im_ext=spec.sequence),
-        f'manifest_{names}_pad{spec.dvf_pad}',
-        'DeformedImage_' + names,
-    )
+    names = ''.join(f'_{name}' for name in spec.sequence) if spec.im_info.get('deformed_im_ext') else ''
+    return _beside(_deformed_image(spec), f'manifest{names}_pad{spec.dvf_pad}', 'DeformedImage' + names)
 
 
 def next_manifest_path(spec):
@@ -45,10 +46,7 @@ def _beside(path, stem, replaced):
 
 def item_paths(spec):
     """Files of a finished item: request -> path."""
-    paths = {
-        'DeformedIm': spec.address('DeformedIm', deformed_im_ext=spec.sequence),
-        'DeformedDVF': spec.address('DeformedDVF'),
-    }
+    paths = {'DeformedIm': _deformed_image(spec), 'DeformedDVF': spec.address('DeformedDVF')}
     requests = ['DeformedLung'] * spec.use_lung + ['DeformedTorso'] * spec.use_torso
     requests += ['Jac'] * ('Sponge' in spec.sequence)
     requests += ['DeformedLungOccluded'] * ('Occluded' in spec.sequence)

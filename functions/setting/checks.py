@@ -14,7 +14,7 @@ from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError, join_numbers, nearest_hint
 from functions.setting.experiment_files import plain
 from functions.setting.network_checks import loaded_network_problems, registration_problems
-from functions.setting.originals import single_items
+from functions.setting.original_files import single_items
 from functions.setting.own_image_checks import own_image_errors
 
 LOGGER = logging.getLogger(__name__)
@@ -222,8 +222,6 @@ def _network(setting):
             unit = setting.get('SizeUnit', description.size_unit)
             if unit % description.size_unit:
                 problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')
-        if name == 'crop5_connection' and setting.get('stage') in (1, 2):
-            problems.append(f'NetworkDesign crop5_connection is for stage 4; stage is {setting["stage"]}.')
     for key, side in setting.get('PadTo', {}).items():
         if key not in ('stage1', 'stage2', 'stage4'):
             problems.append(f'PadTo.{key} is not a setting; accepted: stage1, stage2, stage4.')

@@ -1,14 +1,11 @@
 """Lists of items: which images with which deformations belong to training, validation and testing."""
 
 import copy
+import itertools
 
 import numpy as np
 
-from functions.setting.artificial_generation_setting import (
-    deform_method_and_number,
-    get_deform_exp,
-    load_deform_exp_setting,
-)
+from functions.setting import artificial_generation_setting as experiments
 from functions.setting.errors import InputError
 from functions.setting.schema import MODE_KEYS, TRAIN_MODES
 
@@ -30,7 +27,7 @@ def mode_entries(setting, train_mode):
     :raises InputError: another mode (ValueError).
     """
     if train_mode not in TRAIN_MODES:
-        raise InputError('train_mode {!r} is not known; accepted: {}.'.format(train_mode, ', '.join(TRAIN_MODES)))
+        raise InputError(f'train_mode {train_mode!r} is not known; accepted: {", ".join(TRAIN_MODES)}.')
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     entries = []
@@ -45,37 +42,34 @@ def _need(entry, train_mode, *keys):
     for key in keys:
         if key not in entry:
             name = key if key == 'deform_exp' else train_mode + key
-            raise InputError('The entry of {} in data_exp_dict has no {!r}.'.format(entry['data'], name))
+            raise InputError(f'The entry of {entry["data"]} in data_exp_dict has no {name!r}.')
 
 
 def _single_list(setting, train_mode, stage):
     items = []
     for entry in mode_entries(setting, train_mode):
         _need(entry, train_mode, 'CNList', 'TypeImList', 'DSmoothList', 'deform_exp')
-        methods = get_deform_exp(setting, entry['deform_exp'])['DeformMethods']
+        methods = experiments.get_deform_exp(setting, entry['deform_exp'])['DeformMethods']
         pad_to = setting.get('PadTo') or {}
-        stage_key = f'stage{stage}'
-        for cn in entry['CNList']:
-            for type_im in entry['TypeImList']:
-                for dsmooth in entry['DSmoothList']:
-                    method, number = deform_method_and_number(methods, dsmooth)
-                    item = {
-                        'data': entry['data'],
-                        'type_im': type_im,
-                        'cn': cn,
-                        'deform_exp': entry['deform_exp'],
-                        'dsmooth': dsmooth,
-                        'deform_method': method,
-                        'deform_number': number,
-                    }
-                    if 'DeformedImExt' in entry:
-                        item['deformed_im_ext'] = list(entry['DeformedImExt'])
-                    item['stage'] = stage
-                    if stage_key in pad_to:
-                        item['padto'] = pad_to[stage_key]
-                    if 'Spacing' in entry:
-                        item['spacing'] = entry['Spacing']
-                    items.append(item)
+        end = {'stage': stage}
+        if f'stage{stage}' in pad_to:
+            end['padto'] = pad_to[f'stage{stage}']
+        if 'Spacing' in entry:
+            end['spacing'] = entry['Spacing']
+        for cn, type_im, dsmooth in itertools.product(entry['CNList'], entry['TypeImList'], entry['DSmoothList']):
+            method, number = experiments.deform_method_and_number(methods, dsmooth)
+            item = {
+                'data': entry['data'],
+                'type_im': type_im,
+                'cn': cn,
+                'deform_exp': entry['deform_exp'],
+                'dsmooth': dsmooth,
+                'deform_method': method,
+                'deform_number': number,
+            }
+            if 'DeformedImExt' in entry:
+                item['deformed_im_ext'] = list(entry['DeformedImExt'])
+            items.append(dict(item, **end))
     return items
 
 
@@ -122,7 +116,7 @@ def get_random_im_info_list(
 
     Training and Validation are permuted (seed 0); Validation keeps the first
     NetworkValidation.NumberOfImagesPerChunk; 'Training+Validation' is one after the other; Testing keeps its
-    order. ``reverse_order`` turns the list round.
+    order. ``reverse_order`` reverses the list.
     """
     if train_mode == 'Training+Validation':
         items = [
@@ -140,12 +134,11 @@ def get_random_im_info_list(
 
 
 def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
-    """``dsmooth_list`` again and again, each time n further (n deformations per experiment, 14 in the shipped
-    ones).
+    """``dsmooth_list`` repeated, each time n further (n deformations per experiment, 14 in the shipped ones).
 
     Same categories, other random fields: [0] repeated 3 times with n = 4 is [0, 4, 8].
     """
-    n = len(load_deform_exp_setting(deform_exp)['DeformMethods'])
+    n = len(experiments.load_deform_exp_setting(deform_exp)['DeformMethods'])
     return [dsmooth + turn * n for turn in range(repeat) for dsmooth in dsmooth_list]
 
 
@@ -158,8 +151,8 @@ def dsmoothlist_by_deform_exp(deform_exp, ag_mode):
     :raises InputError: unknown mode (ValueError). :raises UnknownNameError: unknown experiment.
     """
     if ag_mode not in _AG_MODES:
-        raise InputError('AGMode {!r} is not known; accepted: {}.'.format(ag_mode, ', '.join(_AG_MODES)))
-    methods = load_deform_exp_setting(deform_exp)['DeformMethods']
+        raise InputError(f'AGMode {ag_mode!r} is not known; accepted: {", ".join(_AG_MODES)}.')
+    methods = experiments.load_deform_exp_setting(deform_exp)['DeformMethods']
     if deform_exp.endswith('_Visualization') and ag_mode == 'Visualization':
         return list(range(len(methods))), []
     wanted, validation = _AG_MODES[ag_mode]

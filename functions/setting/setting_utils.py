@@ -16,7 +16,7 @@ from functions.setting.image_lists import (
     get_random_im_info_list,
     repeat_dsmooth_numbers,
 )
-from functions.setting.initialise import (
+from functions.setting.loaders import (
     initialize_setting,
     load_data_setting,
     load_network_setting,
@@ -25,8 +25,8 @@ from functions.setting.initialise import (
     load_suggested_class_balanced,
     root_address_generator,
 )
-from functions.setting.originals import missing_originals, require_originals
-from functions.setting.stage_rules import suggested_stage_setting
+from functions.setting.original_files import missing_originals, require_originals
+from functions.setting.stage_suggestions import suggested_stage_setting
 from functions.setting.trained_models import (
     get_global_step,
     load_network,

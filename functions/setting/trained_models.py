@@ -15,7 +15,7 @@ from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
 from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
 from functions.setting.image_lists import mode_entries
-from functions.setting.initialise import load_registration_setting
+from functions.setting.loaders import load_registration_setting
 from functions.setting.schema import STAGE
 
 LOGGER = logging.getLogger(__name__)

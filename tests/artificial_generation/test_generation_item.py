@@ -71,6 +71,19 @@ def test_deformed_image_and_masks_follow_the_dvf(setting, info, thorax):
     np.testing.assert_array_equal(item.im, np.where(thorax.torso > 0, thorax.im, -2048))
 
 
+@pytest.mark.parametrize('stage', [1, 4])
+def test_the_printed_address_of_an_item_without_augmentations_is_its_file(setting, info, stage):
+    keys = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'dsmooth': 13, 'stage': stage}
+    item = get_item(setting, keys)
+    address = su.address_generator(setting, 'DeformedIm', **keys)
+    assert os.path.basename(address) == f'DeformedImage{"_s4" if stage == 4 else ""}.mha'
+    on_disk = sitk.GetArrayFromImage(sitk.ReadImage(address))
+    np.testing.assert_array_equal(np.where(item.mask > 0, on_disk, -2048), item.deformed_im)
+    clean = get_item(setting, dict(keys, deformed_im_ext=['Clean']))
+    assert_same(item, clean)
+    assert len([name for name in os.listdir(os.path.dirname(address)) if name.startswith('manifest')]) == 2
+
+
 def test_files_of_an_item(setting, info):
     setting['verbose_image'] = setting['WriteBSplineTransform'] = setting['WriteDVFStatistics'] = True
     setting['deform_exp']['3D_max7_D14_K']['WriteIntermediateIntensityAugmentation'] = True

@@ -183,7 +183,7 @@ class TestDataSettings:
 
     def test_a_fresh_copy(self):
         su.load_data_setting('SPREAD')['types'].append('Other')
-        assert su.load_data_setting('SPREAD')['types'] == ['Fixed', 'Moving']
+        assert su.load_data_setting(selected_data='SPREAD')['types'] == ['Fixed', 'Moving']
 
     def test_unknown_data_is_an_error_with_the_nearest_name(self):
         with pytest.raises(KeyError, match="Did you mean 'DIR-Lab_4D'"):

@@ -10,7 +10,6 @@ from functions.setting.data_sets import get_data_set, own_description, read_own_
 from functions.setting.errors import InputError, unknown_name
 from functions.setting.experiment_files import plain
 
-WHERE_TO_RUN = ('Root', 'Auto', 'Cluster')
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -28,15 +27,15 @@ def root_address_generator(where_to_run='Auto'):
     :return: dictionary with RootFolder, log_root_folder and DataFolder; folders end in ``/``.
     :raises UnknownNameError: another ``where_to_run``. :raises InputError: 'Cluster' without its variables.
     """
-    if where_to_run not in WHERE_TO_RUN:
-        raise unknown_name('place to run', where_to_run, WHERE_TO_RUN)
+    places = schema.KEYS['where_to_run'].kind.names
+    if where_to_run not in places:
+        raise unknown_name('place to run', where_to_run, places)
     given = {name: os.environ.get(name) for name in ('REGNET_ROOT', 'REGNET_DATA')}
     if where_to_run == 'Cluster' and not all(given.values()):
+        missing = ', '.join(name for name, value in given.items() if not value)
         raise InputError(
-            "where_to_run 'Cluster' needs the environment variables REGNET_ROOT (folder for everything made) "
-            'and REGNET_DATA (folder of the images); missing: {}.'.format(
-                ', '.join(sorted(name for name, value in given.items() if not value))
-            )
+            "where_to_run 'Cluster' needs the environment variables REGNET_ROOT (folder of all output) and REGNET_DATA "
+            f'(folder of the images); missing: {missing}.'
         )
     if where_to_run == 'Root':
         root, data = './', './' + DATA_FOLDER
@@ -51,8 +50,8 @@ def initialize_setting(current_experiment, where_to_run=None):
 
     :param current_experiment: name of the experiment, or 'Sub/Name'.
     :param where_to_run: 'Root', 'Auto' (also None) or 'Cluster', see :func:`root_address_generator`.
-    :return: dictionary; every key is explained by ``functions.setting.schema.describe()``. Data sets of the
-        user's own listed in ``data_sets.json`` of the data folder are known to it.
+    :return: dictionary; ``functions.setting.schema.describe()`` explains every key. It includes the own data sets
+        listed in ``data_sets.json`` of the data folder.
     """
     where_to_run = 'Auto' if where_to_run is None else where_to_run
     setting = schema.defaults('General', 'Training')
@@ -64,14 +63,14 @@ def initialize_setting(current_experiment, where_to_run=None):
     return setting
 
 
-def load_data_setting(data, setting=None):
-    """The keys of data set ``data`` (types, expPrefix, ext, DefaultPixelValue, VoxelSize [mm], CNList, ...),
-    a fresh copy.
+def load_data_setting(selected_data, setting=None):
+    """The keys of a data set (types, expPrefix, ext, DefaultPixelValue, VoxelSize [mm], CNList, ...), a fresh copy.
 
-    :param setting: needed only for data sets of the user's own that another process registered.
+    :param selected_data: its name.
+    :param setting: needed only for own data sets that another process registered.
     :raises UnknownNameError: there is no such data set; the message lists those there are.
     """
-    return get_data_set(data, setting).settings()
+    return get_data_set(selected_data, setting).settings()
 
 
 def load_setting_from_data_dict(setting, data_exp_dict_list):
@@ -83,8 +82,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
     :return: ``setting``, changed: DataExpDict, data, DataList, deform_exp, DeformExpList.
     :raises UnknownNameError: unknown data set or deformation experiment.
     """
-    is_list = isinstance(data_exp_dict_list, (list, tuple))
-    if not is_list or not all(isinstance(entry, dict) for entry in data_exp_dict_list):
+    if not schema.list_of(schema.MAPPING).accepts(data_exp_dict_list):
         raise InputError('data_exp_dict must be a list of dictionaries, one per data set.')
     entries = plain(list(data_exp_dict_list), 'data_exp_dict')
     kept = setting.get('deform_exp') or {}
@@ -99,7 +97,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
         loaded['data'][data] = load_data_setting(data, setting)
         loaded['DataList'].append(data)
         if deform_exp:
-            # What a script changed in an experiment it loaded before stays.
+            # Changes a script made to an experiment that was loaded before are kept.
             content = kept.get(deform_exp) or load_deform_exp_setting(deform_exp)
             loaded['deform_exp'][deform_exp] = copy.deepcopy(content)
             loaded['DeformExpList'].append(deform_exp)
@@ -115,7 +113,7 @@ def load_network_setting(setting, network_name):
 
     :raises UnknownNameError: there is no such network. :raises InputError: the stage is not 1, 2 or 4.
     """
-    # Here, because a notebook that only asks for addresses need not find the networks.
+    # Imported here: asking for addresses does not need the networks.
     from functions.network.description import NETWORKS, network_description
 
     if not isinstance(network_name, str) or network_name not in NETWORKS:
@@ -128,7 +126,7 @@ def load_network_setting(setting, network_name):
             'NetworkDesign': network_name,
             'R': radius,
             'Ry': radius_out,
-            'ImPad_S{}'.format(setting['stage']): radius - radius_out,
+            f'ImPad_S{setting["stage"]}': radius - radius_out,
             'Margin': radius_out + 1,
             'SizeUnit': description.size_unit,
             'SizeOffset': description.size_offset,
