@@ -38,14 +38,6 @@ functions.elastix.transformix.transform_points
 
 
 functions.image.claim.claim(deadline_s)
-functions.image.dvf.compose(threads)
-functions.image.dvf.invert(threads)
-functions.image.dvf.resample_dvf(threads)
-functions.image.points.registration_error
-functions.image.resample.resample_to(threads)
-functions.image.resample.warp(threads)
-functions.image.transforms.apply_inverse_to_points(iterations)
-functions.image.transforms.apply_inverse_to_points(tolerance)
 
 functions.network.builder._summarise(maximum_channels)
 functions.network.builder.build(detailed_summary)
@@ -74,12 +66,6 @@ functions.preprocessing.own_images.prepare_image(torso)
 functions.preprocessing.prepare.prepare_data_set(margin)
 functions.preprocessing.segmentation.lung_labels
 
-functions.reading.channel.Channel.failure
-functions.reading.chunk.ChunkLoader.load(watch)
-functions.reading.chunk.ChunkLoader.make_only(watch)
-functions.reading.train_queue.training_memory(im_info_list_full)
-functions.reading.train_queue.training_memory(image_size)
-functions.reading.validation.validation_batches
 
 functions.registration.folding_removal.remove_folding(least)
 

@@ -8,7 +8,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.geometry import Geometry, grid_resampler
-from functions.image.threads import limit
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
@@ -168,7 +167,7 @@ def _trilinear(array, index):
     return result
 
 
-def resample_dvf(dvf, geometry, threads=None):
+def resample_dvf(dvf, geometry):
     """Bring a field to another grid: linear in physical space, edge clamped; vectors stay as they are (mm,
     physical).
 
@@ -176,7 +175,7 @@ def resample_dvf(dvf, geometry, threads=None):
     :return: float32 field on that grid.
     """
     dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
-    resampler = grid_resampler(geometry, threads)
+    resampler = grid_resampler(geometry)
     resampler.SetInterpolator(sitk.sitkLinear)
     resampler.SetDefaultPixelValue(float('nan'))
     array = sitk.GetArrayFromImage(resampler.Execute(dvf))
@@ -198,9 +197,9 @@ def _fill_outside(array, marker, geometry, value):
 # ---- composition
 
 
-def field_warper(dvf, threads=None):
+def field_warper(dvf):
     """A WarpImageFilter whose output grid is that of the field ``dvf``."""
-    warper = limit(sitk.WarpImageFilter(), threads)
+    warper = sitk.WarpImageFilter()
     warper.SetOutputSize(dvf.GetSize())
     warper.SetOutputSpacing(dvf.GetSpacing())
     warper.SetOutputOrigin(dvf.GetOrigin())
@@ -208,12 +207,12 @@ def field_warper(dvf, threads=None):
     return warper
 
 
-def _read_at_displaced(total, displacement, threads=None):
+def _read_at_displaced(total, displacement):
     """``total(p + displacement(p))`` on the grid of ``displacement``: float32 ``[z, y, x, 3]``, edge
     clamped."""
     geometry = Geometry.of(displacement)
     moves = array_view(displacement)
-    warper = field_warper(displacement, threads)
+    warper = field_warper(displacement)
     warper.SetInterpolator(sitk.sitkLinear)
     warper.SetEdgePaddingValue(float('nan'))
     result = sitk.GetArrayFromImage(warper.Execute(total, displacement))
@@ -221,7 +220,7 @@ def _read_at_displaced(total, displacement, threads=None):
     return result
 
 
-def compose(dvf_first, dvf_total, threads=None):
+def compose(dvf_first, dvf_total):
     """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the other one from where it leads.
 
     In a pyramid ``dvf_first`` is the residual u_s found on the newest stage, ``dvf_total`` the field U so
@@ -230,12 +229,12 @@ def compose(dvf_first, dvf_total, threads=None):
     :return: float32 field on the grid of ``dvf_first``; U is read linearly, edge clamped.
     """
     dvf_first, dvf_total = require_dvf(dvf_first), require_dvf(dvf_total)
-    result = _read_at_displaced(dvf_total, dvf_first, threads)
+    result = _read_at_displaced(dvf_total, dvf_first)
     result += array_view(dvf_first)
     return image_from_array(result, dvf_first)
 
 
-def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
+def invert(dvf, iterations=20, tolerance=1e-2):
     """Inverse field v with ``v(q) = -u(q + v(q))`` by fixed-point iteration.
 
     Converges where u does not fold nor stretch more than eightfold.
@@ -247,7 +246,7 @@ def invert(dvf, iterations=20, tolerance=1e-2, threads=None):
     dvf = require_dvf(dvf)
     inverse, step, last = image_from_array(-array_view(dvf), dvf), 1.0, np.inf
     for left in range(max(int(iterations), 0), -1, -1):
-        reached = _read_at_displaced(dvf, inverse, threads)
+        reached = _read_at_displaced(dvf, inverse)
         residual = _largest_norm(array_view(inverse), reached)
         if residual <= tolerance or not left:
             return inverse, residual

@@ -6,7 +6,6 @@ import itertools
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.threads import limit
 from functions.setting.errors import InputError
 
 
@@ -96,9 +95,9 @@ def _triples(values):
     return values
 
 
-def grid_resampler(geometry, threads=None):
+def grid_resampler(geometry):
     """A ResampleImageFilter whose output grid is ``geometry`` (identity transform)."""
-    resampler = limit(sitk.ResampleImageFilter(), threads)
+    resampler = sitk.ResampleImageFilter()
     resampler.SetSize([int(n) for n in geometry.size])
     resampler.SetOutputSpacing(geometry.spacing)
     resampler.SetOutputOrigin(geometry.origin)

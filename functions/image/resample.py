@@ -18,28 +18,27 @@ INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'neares
 STAGES = (1, 2, 4)
 
 
-def warp(image, dvf, interpolator='bspline', default=-2048.0, threads=None):
+def warp(image, dvf, interpolator='bspline', default=-2048.0):
     """Warp a scalar image with a displacement field in mm: ``warped(p) = image(p + dvf(p))``.
 
     :param image: sitk.Image, one component, any grid.
     :param dvf: sitk.Image with three components, fixed to moving, mm; its grid is that of the result.
     :param interpolator: ``'bspline'`` (cubic), ``'linear'`` or ``'nearest'`` (labels, masks).
     :param default: value where ``p + dvf(p)`` is outside the image.
-    :param threads: threads for ITK; None leaves ITK's default.
     :return: image of the same pixel type.
     :raises InputError: not a scalar 3D image, not a field, or a default that the pixel type cannot hold.
     """
     dvf = require_dvf(dvf)
     code = _interpolator(interpolator)
     _require_scalar(image)
-    warper = field_warper(dvf, threads)
+    warper = field_warper(dvf)
     warper.SetInterpolator(code)
     return _in_float(
         image, interpolator, default, warper.SetEdgePaddingValue, lambda source: warper.Execute(source, dvf)
     )
 
 
-def resample_to(image, geometry, interpolator='linear', default=-2048.0, threads=None, transform=None):
+def resample_to(image, geometry, interpolator='linear', default=-2048.0, transform=None):
     """Resample a scalar image on another grid in physical space.
 
     :param geometry: :class:`Geometry` or image that gives the grid. Other parameters and errors as
@@ -48,7 +47,7 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, threads
     """
     code = _interpolator(interpolator)
     _require_scalar(image)
-    resampler = grid_resampler(Geometry.of(geometry), threads)
+    resampler = grid_resampler(Geometry.of(geometry))
     resampler.SetInterpolator(code)
     if transform is not None:
         resampler.SetTransform(transform)

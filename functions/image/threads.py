@@ -1,4 +1,4 @@
-"""How many threads ITK may use, asked per call or for a stretch of code; importing this changes nothing."""
+"""How many threads ITK may use in a stretch of code; importing this changes nothing."""
 
 import contextlib
 
@@ -20,10 +20,3 @@ def itk_threads(number):
         yield
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(former)
-
-
-def limit(image_filter, number):
-    """Set the threads of one SimpleITK filter (None: leave the default) and return the filter."""
-    if number is not None:
-        image_filter.SetNumberOfThreads(int(number))
-    return image_filter

@@ -18,6 +18,8 @@ from functions.setting.atomic import publish
 from functions.setting.errors import InputError, MissingFileError
 
 AFFINE_FILES = ('.tfm', '.txt', '.h5')
+#: Of the inversion at points: it ends when p + u(p) is nowhere further off than this, in mm.
+_TOLERANCE, _MOST_ITERATIONS = 1e-3, 100
 _FIELD_TYPE = b'DisplacementFieldTransform_float_3_3'
 
 
@@ -158,23 +160,22 @@ def apply_to_points(points, affine=None, dvf=None):
     return (points if dvf is None else points + sample_dvf(dvf, points)) @ matrix.T + offset
 
 
-def apply_inverse_to_points(points, affine=None, dvf=None, iterations=100, tolerance=1e-3):
+def apply_inverse_to_points(points, affine=None, dvf=None):
     """Where points of the moving image lie in the fixed one: p with A(p + u(p)) = q.
 
     Fixed-point iteration; converges where u does not fold; needs no inverse field.
 
     :param points: ``(n, 3)`` mm.
-    :param tolerance: the iteration ends when p + u(p) is nowhere further off than this, in mm.
     :return: (points ``(n, 3)``, residual ``(n,)``): residual is ``|A(p + u(p)) - q|`` in mm.
     """
     points = np.asarray(points, dtype=np.float64)
     matrix, offset = matrix_and_offset(affine)
     target = np.linalg.solve(matrix, (points - offset).T).T
     result = target
-    for _ in range(iterations if dvf is not None else 0):
+    for _ in range(_MOST_ITERATIONS if dvf is not None else 0):
         step = target - sample_dvf(dvf, result) - result
         result = result + step
-        if not len(step) or np.linalg.norm(step, axis=1).max() <= tolerance:
+        if not len(step) or np.linalg.norm(step, axis=1).max() <= _TOLERANCE:
             break
     return result, np.linalg.norm(apply_to_points(result, affine, dvf) - points, axis=1)
 

@@ -1,7 +1,7 @@
 """Memory of batches, used again.
 
-A batch of patches takes a hundred megabytes. Fresh memory of that size costs a page fault per 4 KiB, as much
-time as filling it, so the memory of batches that nobody holds any more is given out again.
+A batch of patches takes a hundred megabytes. Fresh memory of that size costs a page fault per 4 KiB, as much time
+as filling it, so the memory of batches that nobody holds any more is given out again.
 """
 
 import sys
@@ -21,10 +21,9 @@ _UNUSED = _references([np.empty(0)], 0)
 class ArrayPool:
     """Gives out uninitialised float32 arrays.
 
-    Memory is given out again only when every array that looks at it is gone, so that holding on to a batch is
-    always safe.
+    Memory is reused only when every array that looks at it is gone, so that a batch may be kept.
 
-    :param most: how many arrays are kept for reuse; what is asked beyond them is ordinary memory.
+    :param most: arrays kept for reuse; further ones are ordinary memory.
     """
 
     def __init__(self, most):
@@ -33,10 +32,7 @@ class ArrayPool:
         self._owners = []
 
     def empty(self, shape):
-        """A C-contiguous float32 array whose content is arbitrary.
-
-        :param shape: its size.
-        """
+        """A C-contiguous float32 array of ``shape`` whose content is arbitrary."""
         size = int(np.prod(shape, dtype=np.int64))
         unused = [n for n in range(len(self._owners)) if _references(self._owners, n) == _UNUSED]
         for number in unused:
@@ -46,7 +42,7 @@ class ArrayPool:
             del self._owners[unused[0]]  # too small; a larger one takes its place
         if len(self._owners) == self._most:
             return np.empty(shape, dtype=np.float32)
-        # The last batch of a chunk is smaller; its memory is to serve the others too.
+        # The last batch of a chunk is smaller; its memory must serve the others too.
         self._largest = max(self._largest, size)
         self._owners.append(np.empty(self._largest, dtype=np.float32))
         return self._owners[-1][:size].reshape(shape)

@@ -1,29 +1,30 @@
 """A chunk in memory: its items, its samples, and the batches cut from them.
 
-Class-balanced samples can be drawn only when the whole chunk has been read. Two kinds of chunk are served
-while they grow: whole images, and the lead-in, which a training from the beginning serves first. A lead-in
-has the items of the first chunk and SamplesPerImage class-balanced samples of each, drawn image by image, so
-that training begins with the first image instead of the last; the samples of the chunk itself, drawn as
-documented, follow. What a lead-in holds depends on the settings only, never on how fast images come.
+Class-balanced samples can be drawn only when the whole chunk has been read. Two kinds of chunk are served while they
+grow: whole images, and the lead-in, which a training from the beginning serves first. A lead-in has the items of the
+first chunk and SamplesPerImage class-balanced samples of each, drawn image by image, so that training begins with the
+first image instead of the last; the samples of the chunk itself, drawn as documented, follow. What a lead-in holds
+depends on the settings only, never on how fast images come.
 """
 
 from collections import namedtuple
 
 import numpy as np
 
-from functions.reading import class_balanced_sampling as sampling
 from functions.reading import flips, index_files, patches
 from functions.reading.array_pool import ArrayPool
-from functions.reading.chunk_order import lead_in_state, sample_state
+from functions.reading.chunk_order import sample_state
+from functions.reading.class_balanced_sampling import draw_samples, lead_in_share, report_classes, wanted_per_class
 from functions.reading.image_items import hold_item
 from functions.reading.memory_estimate import BATCHES_BESIDE_QUEUE
+from functions.setting import seeds
 from functions.setting.errors import InputError
 
 Batch = namedtuple('Batch', 'images dvf weight items semi_epoch chunk position')
 Batch.__doc__ = """What one training step gets.
 
-images: float32 [n, z, y, x, 2], HU; channel 0 the moving (undeformed) image, channel 1 the fixed (deformed)
-one. dvf: float32 [n, z', y', x', 3], mm, components x, y, z; the centre of the image patch.
+images: float32 [n, z, y, x, 2], HU; channel 0 the moving (undeformed) image, channel 1 the fixed (deformed) one.
+dvf: float32 [n, z', y', x', 3], mm, components x, y, z; the centre of the image patch.
 weight: float32 [n, z', y', x', 1]; 0 on padding, LungWeight inside the deformed lung, 1 elsewhere.
 items: list of n item names. semi_epoch, chunk: where the samples come from.
 position: dictionary; a queue started with it serves exactly the batches that follow this one.
@@ -33,8 +34,8 @@ position: dictionary; a queue started with it serves exactly the batches that fo
 class Chunk:
     """The samples of some items.
 
-    :ivar rows: int32 (n, 3): [flat voxel index, item number in the chunk, class]; for whole images the index
-        and the class are 0 and the rows keep the order of the items.
+    :ivar rows: int32 (n, 3): [flat voxel index, item number in the chunk, class]; for whole images index and class
+        are 0, in the order of the items.
     :ivar complete: False while items are still being read.
     """
 
@@ -54,11 +55,8 @@ class Chunk:
         return len(self.rows)
 
     def grow(self, item, rows):
-        """Add an item (or None) and samples. Samples that are there already keep their numbers, so that
-        another thread may cut them meanwhile.
-        """
-        if item is not None:
-            self.held.append(item)
+        """Add an item and samples. Earlier samples keep their numbers: another thread may cut them meanwhile."""
+        self.held.append(item)
         self.rows = np.concatenate([self.rows, rows])
 
     def drop_indices(self):
@@ -66,9 +64,7 @@ class Chunk:
         self.held = [item._replace(indices=None) for item in self.held]
 
     def cut(self, first, batch_size):
-        """Images, DVF, weight and item names of the samples ``first`` to ``first + batch_size`` (or the
-        end).
-        """
+        """Images, DVF, weight and item names of the samples ``first`` to ``first + batch_size`` (or the end)."""
         rows = self.rows[first : first + batch_size]
         if len(rows) == 0:
             raise InputError(
@@ -76,33 +72,29 @@ class Chunk:
                 'does not exist.'
             )
         chosen = [self.held[row[1]] for row in rows]
-        images, dvf, weight = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
+        arrays = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
         if self.options.augmentation:
-            axes = flips.axes_of_semi_epoch(self.semi_epoch)
-            images, dvf, weight = flips.flip(images, dvf, weight, axes)
-        return images, dvf, weight, [item.name for item in chosen]
+            arrays = flips.flip(*arrays, axes=flips.axes_of_semi_epoch(self.semi_epoch))
+        return list(arrays) + [[item.name for item in chosen]]
 
     def _empty(self, n, size_in, size_out):
         shapes = ((n,) + size_in + (2,), (n,) + size_out + (3,), (n,) + size_out + (1,))
         return [pool.empty(shape) for pool, shape in zip(self._buffers, shapes)]
 
     def _patches(self, chosen, rows):
-        radius_in, radius_out = self.options.radius_image, self.options.radius_dvf
-        arrays = self._empty(len(rows), (2 * radius_in + 1,) * 3, (2 * radius_out + 1,) * 3)
-        for n, (item, row) in enumerate(zip(chosen, rows)):
+        radii = self.options.radius_image, self.options.radius_dvf
+        arrays = self._empty(len(rows), *[(2 * radius + 1,) * 3 for radius in radii])
+        for item, row, *sample in zip(chosen, rows, *arrays):
             centre = np.unravel_index(row[0], item.dvf.shape[:3])
-            patches.cut_patch(
-                arrays[0][n], arrays[1][n], arrays[2][n], item, centre, radius_in, radius_out, self._weight_table
-            )
+            patches.cut_patch(sample, item, centre, radii, self._weight_table)
         return arrays
 
     def _whole(self, chosen):
-        size = patches.common_size(
-            [item.pair.shape[:3] for item in chosen], self.options.size_unit, self.options.size_offset
-        )
+        shapes = [item.pair.shape[:3] for item in chosen]
+        size = patches.common_size(shapes, self.options.size_unit, self.options.size_offset)
         arrays = self._empty(len(chosen), size, size)
-        for n, item in enumerate(chosen):
-            patches.pad_whole(arrays[0][n], arrays[1][n], arrays[2][n], item, self._weight_table)
+        for item, *sample in zip(chosen, *arrays):
+            patches.pad_whole(sample, item, self._weight_table)
         return arrays
 
 
@@ -129,19 +121,21 @@ class ChunkLoader:
         most = self.options.queue_size + BATCHES_BESIDE_QUEUE
         self._buffers = [ArrayPool(most) for _ in range(3)]
 
-    def load(self, semi_epoch, chunk, watch=None, lead_in=False):
+    def load(self, semi_epoch, chunk, lead_in=False):
         """Read the items of a chunk and draw its samples.
 
-        :param watch: called with the im_info before each item; may raise to stop.
         :param lead_in: the lead-in of that chunk; its items are kept for the chunk itself.
         :return: :class:`Chunk`.
-        :raises ItemError: an item failed. InputError: no sample can be drawn.
+        :raises ItemError: an item failed.
+        :raises InputError: no sample can be drawn.
         """
-        return list(self.parts(semi_epoch, chunk, watch, lead_in))[-1]
+        return list(self.parts(semi_epoch, chunk, lead_in))[-1]
 
-    def parts(self, semi_epoch, chunk, watch=None, lead_in=False):
-        """The same as :meth:`load`, as a generator of the one :class:`Chunk`: it comes every time it has
-        grown, the last time complete. A class-balanced chunk comes once.
+    def parts(self, semi_epoch, chunk, lead_in=False, watch=None):
+        """The same as :meth:`load`, as a generator of the one :class:`Chunk`: it comes every time it has grown, the
+        last time complete. A class-balanced chunk comes once.
+
+        :param watch: called with the im_info before each item; may raise to stop.
         """
         numbers = self.order.numbers(semi_epoch, chunk)
         growing = Chunk(semi_epoch, chunk, self.options, lead_in, self._buffers)
@@ -151,30 +145,27 @@ class ChunkLoader:
             if watch is not None:
                 watch(self.im_info_list[number])
             item = self._hold(number, lead_in)
+            rows = growing.rows[:0]
             if self.options.full_image:
                 rows = np.array([[0, place, 0]], dtype=np.int32)
             elif lead_in:
                 rows, owed = self._lead_in_rows(item, place, growing, owed)
-            else:
-                rows = growing.rows[:0]
             growing.grow(item, rows)
             if by_image and place < len(numbers) - 1:
                 yield growing
         if not by_image:
-            growing.grow(None, self._balanced_rows(growing))
+            growing.rows = self._balanced_rows(growing)
         if self.options.write_indices and not lead_in:
-            self._write_indices(growing, numbers)
+            index_files.write_chunk(self.setting, self.im_info_list, numbers, growing)
         if not lead_in and not self._keeps():
             growing.drop_indices()
             self._kept.clear()
         growing.complete = True
         yield growing
 
-    def make_only(self, semi_epoch, chunk, watch=None):
-        """Have every item of a chunk made (and written) without keeping any."""
+    def make_only(self, semi_epoch, chunk):
+        """Have every item of a chunk generated (and written) without keeping any."""
         for number in self.order.numbers(semi_epoch, chunk):
-            if watch is not None:
-                watch(self.im_info_list[number])
             hold_item(self.setting, self.im_info_list[number], self.make_item, self.options)
 
     @property
@@ -195,46 +186,27 @@ class ChunkLoader:
 
     def _lead_in_rows(self, item, place, growing, owed):
         """Samples of image number ``place``; what a class of it lacks is owed by the images after it."""
-        owed = owed + sampling.lead_in_share(self.options.samples_per_image, place, owed.size)
-        rows, given = sampling.draw_samples(
-            [item.indices],
-            owed,
-            lead_in_state(growing.semi_epoch, growing.chunk, place, self.options.stage, self.options.seed),
-            self.options.replacement,
-        )
+        options = self.options
+        owed = owed + lead_in_share(options.samples_per_image, place, owed.size)
+        where = (growing.semi_epoch, growing.chunk, place, options.stage)
+        state = seeds.random_state('lead in', options.seed, *where)
+        rows, given = draw_samples([item.indices], owed, state, options.replacement)
         rows[:, 1] = place
         return rows, owed - given
 
     def _balanced_rows(self, chunk):
         options = self.options
-        wanted = sampling.wanted_per_class(options.samples_per_image, len(chunk.held), len(options.class_limits))
-        rows, given = sampling.draw_samples(
-            [item.indices for item in chunk.held],
-            wanted,
-            sample_state(chunk.semi_epoch, chunk.chunk, options.stage, options.seed),
-            options.replacement,
-            options.compensate,
-        )
+        wanted = wanted_per_class(options.samples_per_image, len(chunk.held), len(options.class_limits))
+        state = sample_state(chunk.semi_epoch, chunk.chunk, options.stage, options.seed)
+        indices = [item.indices for item in chunk.held]
+        rows, given = draw_samples(indices, wanted, state, options.replacement, options.compensate)
         where = f'{options.train_mode} S{options.stage} semi-epoch {chunk.semi_epoch} chunk {chunk.chunk}'
         if len(rows) == 0:
-            sizes = sorted({item.dvf.shape[:3] for item in chunk.held})
+            names = ', '.join(item.name for item in chunk.held[:5])
+            sizes = sorted({item.dvf.shape[:3] for item in chunk.held})[:5]
             raise InputError(
-                '{}: no patch centre in {} (sizes {}, z y x): the mask is empty or Margin {} leaves '
-                'nothing; use a smaller R, Ry or Margin.'.format(
-                    where, ', '.join(item.name for item in chunk.held[:5]), sizes[:5], options.margin
-                )
+                f'{where}: no patch centre in {names} (sizes {sizes}, z y x): the mask is empty or Margin '
+                f'{options.margin} leaves nothing; use a smaller R, Ry or Margin.'
             )
-        sampling.report_classes(given, wanted, options.class_limits, where)
+        report_classes(given, wanted, options.class_limits, where)
         return rows
-
-    def _write_indices(self, chunk, numbers):
-        index_files.write_chunk(
-            self.setting,
-            self.options,
-            [self.im_info_list[number] for number in numbers],
-            self.im_info_list,
-            chunk.held,
-            chunk.rows,
-            chunk.semi_epoch,
-            chunk.chunk,
-        )

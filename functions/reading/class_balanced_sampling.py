@@ -4,10 +4,8 @@ The limits [t0, t1, ..., tk] (mm) mean the bands [0, t0), [t0, t1), ..., [t(k-1)
 takes what lies above tk. A centre is a voxel of the deformed (fixed) grid inside the mask and at least
 ``margin`` voxels away from every border. Two rules give the class of a centre:
 
-* ``largest_component``: the band of the largest of the three magnitudes, so every centre has exactly one
-class;
-* ``all_components``: the rule of the publication, all three magnitudes within the band; centres whose
-components lie
+* ``largest_component``: the band of the largest of the three magnitudes, so every centre has exactly one class;
+* ``all_components``: the rule of the publication, all three magnitudes within the band; centres whose components lie
   in different bands are never chosen (61 % of a uniform +-7 mm field with [2, 7]).
 """
 
@@ -18,7 +16,7 @@ import numpy as np
 
 from functions.setting.errors import InputError, unknown_name
 
-logger = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 ClassIndices = namedtuple('ClassIndices', 'indices counts')
 ClassIndices.__doc__ = """Centres of one image, sorted by class.
@@ -209,11 +207,10 @@ def _draw(total, n_samples, random_state, replacement):
 def report_classes(given, wanted, limits, where):
     """Log how many samples each band gave, as a warning when one is short of the nominal number."""
     edges = [0.0] + list(limits)
-    text = ', '.join(
-        '[{:g}, {:g}{} mm: {}'.format(edges[i], edges[i + 1], ']' if i == len(limits) - 1 else ')', n)
-        for i, n in enumerate(given)
-    )
+    ends = [')'] * (len(limits) - 1) + [']']
+    bands = [f'[{low:g}, {high:g}{end} mm: {n}' for low, high, end, n in zip(edges, limits, ends, given)]
+    text = ', '.join(bands)
     if np.any(np.asarray(given) < wanted):
-        logger.warning('%s: too few centres in some bands for %d samples each: %s', where, wanted, text)
+        LOGGER.warning('%s: too few centres in some bands for %d samples each: %s', where, wanted, text)
     else:
-        logger.info('%s: samples per band: %s', where, text)
+        LOGGER.info('%s: samples per band: %s', where, text)

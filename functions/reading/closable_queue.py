@@ -1,7 +1,7 @@
-"""A bounded hand-over between threads that can be closed, that fails at once, and that never waits for ever.
+"""A bounded queue between threads that can be closed, fails at once and never waits for ever.
 
-``queue.Queue`` can do none of the three: a blocked ``put`` cannot be woken by closing, and an exception put
-into it comes out only after everything in front of it.
+``queue.Queue`` does none of the three: closing cannot wake a blocked ``put``, and an exception put into it comes
+out only after everything in front of it.
 """
 
 import collections
@@ -20,25 +20,24 @@ class ReaderTimeout(RegNetError, TimeoutError):
 
 
 class Interrupted(RegNetError):
-    """The one who waits was told to stop waiting, by :meth:`ClosableQueue.interrupt`."""
+    """Waiting was ended by :meth:`ClosableQueue.interrupt`."""
 
 
 class Closed(Exception):
-    """The channel was closed; for threads, the sign to end."""
+    """The queue was closed; tells a thread to end."""
 
 
 class ClosableQueue:
-    """First in, first out, at most ``capacity`` things.
+    """First in, first out, at most ``capacity`` objects.
 
-    :param patience: seconds ``get`` waits without any sign of life (:meth:`alive`) before it gives up. None,
-        for threads that wait for each other: until the channel is closed or fails, which the end of either
-        one brings.
+    :param patience: seconds ``get`` waits without a sign of life (:meth:`alive`) before it gives up. None, for
+        threads that wait for each other: until the queue is closed or fails.
     """
 
     def __init__(self, capacity, patience=None):
         self.capacity = capacity
         self.patience = patience
-        self._things = collections.deque()
+        self._waiting = collections.deque()
         self._changed = threading.Condition()
         self._closed = False
         self._interrupted = False
@@ -46,54 +45,52 @@ class ClosableQueue:
         self._doing = 'starting'
         self._last_sign = time.monotonic()
 
-    def put(self, thing):
-        """Add a thing; waits for room as long as the other side is open.
+    def put(self, value):
+        """Add an object, waiting for room.
 
-        :raises Closed: nobody will take it any more.
+        :raises Closed: the queue is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._things) < self.capacity)
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) < self.capacity)
             if self._closed:
                 raise Closed()
-            self._things.append(thing)
+            self._waiting.append(value)
             self._last_sign = time.monotonic()
             self._changed.notify_all()
 
     def get(self, timeout=None):
-        """Take the oldest thing.
+        """Take the oldest object.
 
         :param timeout: seconds; None waits while there are signs of life at least every ``patience`` seconds.
-        :raises ReaderFailure: another thread failed (at once, whatever is still in the channel).
+        :raises ReaderFailure: another thread failed; raised at once, whatever is still in the queue.
         :raises ReaderTimeout: the deadline passed.
-        :raises Interrupted: nothing is there and :meth:`interrupt` was called.
-        :raises Closed: the channel was closed.
+        :raises Interrupted: the queue is empty and :meth:`interrupt` was called.
+        :raises Closed: the queue is closed.
         """
         with self._changed:
             began = time.monotonic()
-            while not self._things or self._failure is not None or self._closed:
-                if self._failure is not None:
-                    raise ReaderFailure(self._failure)
-                if self._closed:
-                    raise Closed()
+            while self._failure is None and not self._closed and not self._waiting:
                 if self._interrupted:
-                    raise Interrupted('The waiting for the reader was interrupted.')
-                remaining = self._remaining(began, timeout)
-                if remaining is not None and remaining <= 0:
-                    raise ReaderTimeout(
-                        f'No batch within {self.patience if timeout is None else timeout:.3g} s; the reader is '
-                        f'{self._doing} since {time.monotonic() - self._last_sign:.1f} s.'
-                    )
-                self._changed.wait(remaining)
-            thing = self._things.popleft()
+                    raise Interrupted('Waiting for the reader was interrupted.')
+                self._changed.wait(self._remaining(began, timeout))
+            if self._failure is not None:
+                raise ReaderFailure(self._failure)
+            if self._closed:
+                raise Closed()
+            value = self._waiting.popleft()
             self._changed.notify_all()
-            return thing
+            return value
 
     def _remaining(self, began, timeout):
-        if timeout is not None:
-            return began + timeout - time.monotonic()
-        if self.patience is None:
+        """Seconds that may still be waited, None for no limit."""
+        now = time.monotonic()
+        limit, since = (timeout, began) if timeout is not None else (self.patience, max(began, self._last_sign))
+        if limit is None:
             return None
-        return max(began, self._last_sign) + self.patience - time.monotonic()
+        if since + limit <= now:
+            silent = now - self._last_sign
+            raise ReaderTimeout(f'No batch within {limit:.3g} s; the reader has been {self._doing} for {silent:.1f} s.')
+        return since + limit - now
 
     def alive(self, doing):
         """Give a sign of life and say what is being done.
@@ -107,33 +104,27 @@ class ClosableQueue:
             self._last_sign = time.monotonic()
 
     def fail(self, text):
-        """Make every ``get`` from now on raise :class:`ReaderFailure`; the first failure wins."""
+        """Make every later ``get`` raise :class:`ReaderFailure`; the first failure is kept."""
         with self._changed:
-            if self._failure is None:
-                self._failure = text
+            self._failure = self._failure or text
             self._changed.notify_all()
 
     def interrupt(self):
-        """Make every ``get`` that would have to wait raise :class:`Interrupted`. A signal handler may call
-        this: it needs no lock that the interrupted thread could hold.
+        """Make every ``get`` that would wait raise :class:`Interrupted`.
+
+        May be called from a signal handler: the lock is re-entrant.
         """
-        with self._changed:  # re-entrant
+        with self._changed:
             self._interrupted = True
             self._changed.notify_all()
 
     def close(self):
-        """Wake everybody; what is still in the channel is dropped."""
+        """Wake every waiting thread and drop what is still in the queue."""
         with self._changed:
             self._closed = True
-            self._things.clear()
+            self._waiting.clear()
             self._changed.notify_all()
 
-    @property
-    def failure(self):
-        """Text of the failure, or None."""
-        return self._failure
-
     def qsize(self):
-        """Number of things waiting."""
-        with self._changed:
-            return len(self._things)
+        """Number of objects in the queue."""
+        return len(self._waiting)

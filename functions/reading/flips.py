@@ -1,5 +1,4 @@
-"""Flips of a batch: images, DVF and weight turn over together, and the flipped DVF component changes its
-sign.
+"""Flips of a batch: images, DVF and weight are flipped together, and the flipped DVF component changes its sign.
 
 On a grid with identity direction, flipping array axis z, y or x (1, 2, 3 of a batch) mirrors the z, y or x
 component (2, 1, 0). Warping and flipping then commute.
@@ -7,8 +6,7 @@ component (2, 1, 0). Warping and flipping then commute.
 
 import numpy as np
 
-# What the published training does in semi-epoch n is entry n mod 5: nothing, one axis after the other, all of
-# them.
+# The published training flips entry n mod 5 in semi-epoch n: nothing, one axis after the other, all of them.
 FLIPS = ((), (1,), (2,), (3,), (1, 2, 3))
 
 
@@ -30,6 +28,4 @@ def flip(images, dvf, weight, axes):
     sign = np.ones(3, dtype=dvf.dtype)
     for axis in axes:
         sign[3 - axis] = -1
-    flipped = np.empty(dvf.shape, dtype=dvf.dtype)
-    np.multiply(dvf[turn], sign, out=flipped)
-    return np.ascontiguousarray(images[turn]), flipped, np.ascontiguousarray(weight[turn])
+    return tuple(np.ascontiguousarray(array) for array in (images[turn], dvf[turn] * sign, weight[turn]))

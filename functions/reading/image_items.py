@@ -1,13 +1,15 @@
 """Items: one training image with its deformed copy and DVF, held the way patches are cut fastest.
 
-This is the only module of the room that reaches into artificial generation, and it does so when first needed.
+Only this module of the room uses artificial generation.
 """
 
+import os
 from collections import namedtuple
 
 import numpy as np
 
 from functions.reading.class_balanced_sampling import class_indices
+from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 
 FALLBACK_PIXEL_VALUE = -2048
@@ -17,47 +19,39 @@ HeldItem.__doc__ = """One item in memory.
 
 name: its name in messages. pair: int16 [z, y, x, 2], channel 0 moving, channel 1 fixed (HU).
 dvf: float32 [z, y, x, 3], mm, fixed to moving. lung: uint8 [z, y, x], 0 or 1, or None when the weight is 1
-everywhere. default: the data set's default pixel value. indices: the possible patch centres, None for whole
-images.
+everywhere. default: the data set's default pixel value. indices: possible patch centres, None for whole images.
 """
 
 
 class ItemError(RegNetError, RuntimeError):
-    """An item could not be read or made; the message starts with its name."""
+    """An item could not be read or generated; the message starts with its name."""
 
 
 def item_name(im_info):
     """Short unique name of an item, for messages and batches."""
-    parts = [
-        f'{prefix}{im_info[key]}'
-        for prefix, key in (('', 'data'), ('type', 'type_im'), ('cn', 'cn'), ('', 'deform_exp'), ('Dsmooth', 'dsmooth'))
-        if key in im_info
-    ]
+    prefixes = (('', 'data'), ('type', 'type_im'), ('cn', 'cn'), ('', 'deform_exp'), ('Dsmooth', 'dsmooth'))
+    parts = [f'{prefix}{im_info[key]}' for prefix, key in prefixes if key in im_info]
     if 'deform_method' in im_info:
-        parts.append('{}_D{}'.format(im_info['deform_method'], im_info.get('deform_number', '')))
+        parts.append(f'{im_info["deform_method"]}_D{im_info.get("deform_number", "")}')
     extension = im_info.get('deformed_im_ext')
     if extension:
         parts.append(extension if isinstance(extension, str) else '_'.join(extension))
-    parts.append('S{}'.format(im_info.get('stage', 1)))
-    return '/'.join(parts)
+    return '/'.join(parts + [f'S{im_info.get("stage", 1)}'])
 
 
-def default_item_maker():
-    """``get_item(setting, im_info, write=...)`` of artificial generation."""
-    from functions.artificial_generation import training_item
+def generated_item(setting, im_info, write=None):
+    """The item, read from its files or generated."""
+    from functions.artificial_generation.training_item import get_item  # heavy; not needed with another ``make_item``
 
-    return training_item.get_item
+    return get_item(setting, im_info, write=write)
 
 
 def image_size_from_header(setting, im_info):
-    """(z, y, x) voxels of an item at its stage, read from the header of the original image.
+    """(z, y, x) voxels of an item at its stage, from the header of the original image.
 
-    :raises MissingFileError: neither the down-sampled nor the original image exists.
+    :raises MissingFileError: the original image does not exist.
     """
-    import os
-
-    from functions.image.volume_io import read_geometry
-    from functions.setting import setting_utils as su
+    from functions.image.volume_io import read_geometry  # heavy; only for headers
 
     stage = im_info.get('stage', 1)
     where = {key: im_info[key] for key in ('data', 'type_im', 'cn')}
@@ -68,39 +62,28 @@ def image_size_from_header(setting, im_info):
 
 
 def require_files(setting, im_info_list):
-    """Refuse a list with items that are not on disk (used when nothing may be generated).
+    """Refuse a list with items that are not on disk, for never_generate_image.
 
     :raises MissingFileError: names the first missing item and file and says how many are missing.
     """
-    import os
-
-    from functions.setting import setting_utils as su
-
-    missing, total = None, 0
+    names = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'deformed_im_ext')
+    missing = []
     for im_info in im_info_list:
-        keys = {
-            key: im_info[key]
-            for key in ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'deformed_im_ext')
-            if key in im_info
-        }
-        for request in ('DeformedIm', 'DeformedDVF'):
-            address = su.address_generator(setting, request, **keys)
-            if not os.path.isfile(address):
-                total += 1
-                missing = missing or (item_name(im_info), address)
-                break
+        keys = {key: im_info[key] for key in names if key in im_info}
+        addresses = [su.address_generator(setting, request, **keys) for request in ('DeformedIm', 'DeformedDVF')]
+        missing += [f'{item_name(im_info)} ({address})' for address in addresses if not os.path.isfile(address)][:1]
     if missing:
         raise MissingFileError(
-            f'never_generate_image is set and {total} of {len(im_info_list)} items are not on disk; the first is '
-            f'{missing[0]} ({missing[1]}).'
+            f'never_generate_image is set and {len(missing)} of {len(im_info_list)} items are not on disk; '
+            f'the first is {missing[0]}.'
         )
 
 
 def hold_item(setting, im_info, make_item, options):
-    """Get an item and bring it into the form the patches are cut from.
+    """Get an item and bring it into the form that patches are cut from.
 
-    :param make_item: ``make_item(setting, im_info, write=...)`` returning something with im, deformed_im,
-        dvf, mask, lung.
+    :param make_item: ``make_item(setting, im_info, write=...)`` returning an object with im, deformed_im, dvf, mask
+        and lung.
     :param options: :class:`functions.reading.reader_options.ReaderOptions`.
     :raises ItemError: whatever goes wrong, with the name of the item and the original error as its cause.
     """
@@ -109,9 +92,6 @@ def hold_item(setting, im_info, make_item, options):
         item = make_item(setting, im_info, write=False if options.on_the_fly else None)
         _check(item, options)
         record = setting.get('data', {}).get(im_info.get('data'), {})
-        default = (
-            record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE) if isinstance(record, dict) else FALLBACK_PIXEL_VALUE
-        )
         indices = None
         if not options.full_image:
             mask = item.lung if options.sample_inside == 'lung' else item.mask
@@ -120,7 +100,8 @@ def hold_item(setting, im_info, make_item, options):
         pair[..., 0] = item.im
         pair[..., 1] = item.deformed_im
         lung = None if options.lung_weight == 1 else (item.lung != 0).view(np.uint8)
-        return HeldItem(name, pair, np.ascontiguousarray(item.dvf, dtype=np.float32), lung, default, indices)
+        dvf = np.ascontiguousarray(item.dvf, dtype=np.float32)
+        return HeldItem(name, pair, dvf, lung, record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE), indices)
     except Exception as error:
         raise ItemError(f'{name}: {type(error).__name__}: {error}') from error
 

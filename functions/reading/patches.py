@@ -1,8 +1,8 @@
 """Cutting patches and padding whole images.
 
-Arrays are [z, y, x, channel]. Patches may reach over the border: what lies outside is the default pixel value
-in the images, zero in the DVF and zero in the weight. Nothing is padded in memory for that; a patch is copied
-from the part that exists, which gives the same numbers as slicing a padded image.
+Arrays are [z, y, x, channel]. Patches may reach over the border: outside the image the images have the default pixel
+value, DVF and weight are zero. Nothing is padded in memory for that: the part that exists is copied, with the same
+result as slicing a padded image.
 """
 
 from functions.setting.errors import InputError
@@ -33,9 +33,7 @@ def _overlap(box, size, corner):
 
 
 def _fill_outside(target, into, value):
-    """Set everything but ``target[into]``: axis by axis what lies before and after, so that no voxel is
-    written twice.
-    """
+    """Set all but ``target[into]``: axis by axis what lies before and after, no voxel twice."""
     for axis in range(3):
         before = into[:axis] + (slice(0, into[axis].start),)
         after = into[:axis] + (slice(into[axis].stop, target.shape[axis]),)
@@ -43,25 +41,26 @@ def _fill_outside(target, into, value):
         target[after] = value
 
 
-def cut_patch(images, dvf, weight, item, centre, radius_image, radius_dvf, weight_table):
+def cut_patch(sample, item, centre, radii, weight_table):
     """Fill one sample of a batch.
 
-    :param images: float32 [2R+1]*3 + [2], filled: channel 0 moving, channel 1 fixed (HU).
-    :param dvf: float32 [2Ry+1]*3 + [3], filled: the centre of the image patch (mm).
-    :param weight: float32 [2Ry+1]*3 + [1], filled.
+    :param sample: (images, dvf, weight), filled: float32 [2R+1]*3 + [2], channel 0 moving, channel 1 fixed (HU);
+        float32 [2Ry+1]*3 + [3], the centre of the image patch (mm); float32 [2Ry+1]*3 + [1].
     :param item: has ``pair`` int16 [z, y, x, 2], ``dvf`` float32 [z, y, x, 3], ``lung`` uint8 0/1 or None,
         ``default``.
     :param centre: (z, y, x) voxel.
+    :param radii: (R, Ry).
     :param weight_table: float32 (2,): weight outside and inside the lung.
     """
-    copy_box(images, item.pair, [int(c) - radius_image for c in centre], item.default)
-    _fill_target(dvf, weight, item, [int(c) - radius_dvf for c in centre], weight_table)
+    _fill(sample, item, *[[int(c) - radius for c in centre] for radius in radii], weight_table=weight_table)
 
 
-def _fill_target(dvf, weight, item, corner, weight_table):
-    """Fill DVF and weight of one sample for the box at ``corner``; outside the image both are zero."""
-    copy_box(dvf, item.dvf, corner, 0)
-    into, out_of = _overlap(weight.shape[:3], item.dvf.shape[:3], corner)
+def _fill(sample, item, corner, corner_dvf, weight_table):
+    """Fill a sample from the boxes at the two corners."""
+    images, dvf, weight = sample
+    copy_box(images, item.pair, corner, item.default)
+    copy_box(dvf, item.dvf, corner_dvf, 0)
+    into, out_of = _overlap(weight.shape[:3], item.dvf.shape[:3], corner_dvf)
     weight[into + (0,)] = weight_table[0] if item.lung is None else weight_table[item.lung[out_of]]
     _fill_outside(weight, into, 0)
 
@@ -83,10 +82,10 @@ def corner_of(padded, size):
     return [-((length - inside) // 2) for length, inside in zip(padded, size)]
 
 
-def pad_whole(images, dvf, weight, item, weight_table):
-    """Fill one sample of a batch of whole images; the smaller half of the padding (rounded down) comes
-    first.
+def pad_whole(sample, item, weight_table):
+    """Fill one sample of a batch of whole images; the smaller half of the padding (rounded down) comes first.
+
+    :param sample, item, weight_table: as for :func:`cut_patch`.
     """
-    corner = corner_of(images.shape[:3], item.pair.shape[:3])
-    copy_box(images, item.pair, corner, item.default)
-    _fill_target(dvf, weight, item, corner, weight_table)
+    corner = corner_of(sample[0].shape[:3], item.pair.shape[:3])
+    _fill(sample, item, corner, corner, weight_table)

@@ -1,5 +1,4 @@
-"""A pair with a known answer: points of one validation item whose motion is known, and what a network needs
-to predict it there.
+"""A pair with a known answer: points of one validation item whose motion is known, and the images to predict it from.
 
 The target registration error of such a pair needs no registration: at a point p of the fixed image it is
 |predicted dvf(p) - true dvf(p)|.
@@ -32,7 +31,8 @@ def read_synthetic_pair(reader):
     :param reader: :class:`functions.reading.chunk_image.Images` of the list.
     :return: :class:`SyntheticPair` with at most MAXIMUM_POINTS points inside the lung, or inside the sampling
         mask where there is no lung.
-    :raises ItemError: the item cannot be had. InputError: it has no point at all.
+    :raises ItemError: the item cannot be read or generated.
+    :raises InputError: it has no point at all.
     """
     options, im_info = reader.options, reader.im_info_list_full[0]
     inside = []
@@ -50,7 +50,7 @@ def read_synthetic_pair(reader):
     if options.full_image:
         rows = np.zeros((1, 3), dtype=np.int32)
     else:
-        # Not more at a time than a batch: so many are known to fit.
+        # No more than a batch: that many are known to fit.
         rows = np.zeros((min(_PATCHES, options.batch_size), 3), dtype=np.int32)
         rows[:, 0] = random.choice(inside[0], len(rows))
     chunk.grow(held, rows)

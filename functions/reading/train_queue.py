@@ -1,24 +1,24 @@
 """Batches prepared in the background.
 
-Two threads work ahead of the training. The loader reads the next chunk while the current one is served; the
-cutter cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and
-the loader begins with the chunk after the next only when the current one has been dropped, so at most two
-chunks and the queue are in memory. Whole images and the lead-in of a training are served while their chunk is
-still being read (see :mod:`functions.reading.chunk_loader`). The batches and their order depend on settings
-and position only, never on the timing of the threads.
+Two threads work ahead of the training. The loader reads the next chunk while the current one is served; the cutter
+cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and the loader
+begins with the chunk after the next only when the current one has been dropped, so at most two chunks and the queue
+are in memory. Whole images and the lead-in of a training are served while their chunk is still being read (see
+:mod:`functions.reading.chunk_loader`). The batches and their order depend on settings and position only, never on the
+timing of the threads.
 """
 
 import logging
 import threading
 import traceback
 
-from functions.reading.chunk_image import Images, cut_batch, next_chunk
+from functions.reading.chunk_image import Images, cut_batch
 from functions.reading.closable_queue import ClosableQueue, Closed, ReaderFailure
 from functions.reading.image_items import item_name
 from functions.reading.index_files import append_chunk
 from functions.setting.errors import InputError
 
-logger = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 PATIENCE_S = 3600.0
 _END = object()
@@ -29,19 +29,17 @@ class BatchQueue:
 
     :param reader: :class:`functions.reading.chunk_image.Images`.
     :param one_semi_epoch: end after the last chunk of the semi-epoch (:meth:`get` then returns None).
-    :param patience: seconds :meth:`get` waits without any sign of life of the threads.
-    :param available: bytes of memory that may be taken; default: what is free.
     :param log_address: text file to which a few lines per chunk are appended (``log_im.txt``), or None.
-    :raises InputError: the memory cannot suffice; nothing has been read then.
+    :raises InputError: too little memory; nothing has been read then.
     """
 
-    def __init__(self, reader, one_semi_epoch=False, patience=PATIENCE_S, available=None, log_address=None):
-        reader.check_memory(n_chunks_held=2, n_batches=None, available=available)
+    def __init__(self, reader, one_semi_epoch=False, log_address=None):
+        reader.check_memory(n_chunks_held=2, n_batches=None)
         self.reader = reader
         self._one_semi_epoch = one_semi_epoch
         self._log_address = log_address
-        self._batches = ClosableQueue(reader.options.queue_size, patience)
-        self._chunks = ClosableQueue(float('inf'))  # what may be in memory is up to the permits
+        self._batches = ClosableQueue(reader.options.queue_size, PATIENCE_S)
+        self._chunks = ClosableQueue(float('inf'))  # the permits limit what is in memory
         # One permit per chunk that may be in memory; the cutter gives one back when it drops a chunk.
         self._permits = ClosableQueue(2)
         self._permits.put(None)
@@ -70,16 +68,11 @@ class BatchQueue:
             batch = self._batches.get(timeout)
         except Closed:
             raise InputError(f'The queue of {self.reader.options.train_mode} batches has been closed.') from None
-        if batch is _END:
-            self._ended = True
-            return None
-        return batch
+        self._ended = batch is _END
+        return None if self._ended else batch
 
     def __iter__(self):
-        batch = self.get()
-        while batch is not None:
-            yield batch
-            batch = self.get()
+        return iter(self.get, None)
 
     def qsize(self):
         """Batches ready."""
@@ -90,17 +83,16 @@ class BatchQueue:
         self._batches.interrupt()
 
     def close(self, timeout=600.0):
-        """Stop the threads and wait for them; an item being made is finished first.
+        """Stop the threads and wait for them; an item being generated is finished first.
 
-        :param timeout: seconds to wait at most; a thread that is still busy then is left to end with the
-            program.
+        :param timeout: seconds to wait at most; a thread still busy then ends with the program.
         """
-        for channel in (self._batches, self._chunks, self._permits):
-            channel.close()
+        for queue in (self._batches, self._chunks, self._permits):
+            queue.close()
         for thread in self._threads:
             thread.join(timeout)
             if thread.is_alive():
-                logger.warning('The thread %s did not end within %g s.', thread.name, timeout)
+                LOGGER.warning('The thread %s did not end within %g s.', thread.name, timeout)
 
     def __enter__(self):
         return self
@@ -115,22 +107,21 @@ class BatchQueue:
             pass  # closed on purpose, or the other thread has already told
         except BaseException as error:  # whatever it is, the training must hear of it
             text = f'{error or type(error).__name__}\n\nTraceback of the reading thread:\n{traceback.format_exc()}'
-            for channel in (self._batches, self._chunks, self._permits):
-                channel.fail(text)
+            for queue in (self._batches, self._chunks, self._permits):
+                queue.fail(text)
 
     def _load(self):
         reader = self.reader
         where = (reader.semi_epoch, reader.chunk, reader.lead_in)
-        last = reader.semi_epoch
-        while not (self._one_semi_epoch and where[0] > last):
+        while not (self._one_semi_epoch and where[0] > reader.semi_epoch):
             self._permits.get()
-            for chunk in reader.loader.parts(where[0], where[1], self._watch, where[2]):
+            for chunk in reader.loader.parts(*where, watch=self._watch):
                 if chunk.complete and self._log_address is not None:
                     append_chunk(self._log_address, chunk)
                 # A chunk may go on growing: what may be cut is said here, so that timing decides nothing.
                 self._chunks.put((chunk, chunk.n_samples, chunk.complete))
             del chunk  # it is the cutter's now, to drop as soon as it is served
-            where = next_chunk(reader.order, where) + (False,)
+            where = reader.order.after(where)
         self._chunks.put(_END)
 
     def _watch(self, im_info):
@@ -147,7 +138,7 @@ class BatchQueue:
             while sample + size <= ready or (complete and sample < ready):
                 batch, sample = cut_batch(self.reader, chunk, sample, size, complete)
                 self._batches.put(batch)
-                del batch  # whoever took it alone decides when its memory is free
+                del batch  # only its taker decides when its memory is free
             del part, chunk
             if complete:
                 sample = 0
@@ -155,47 +146,23 @@ class BatchQueue:
 
 
 class TrainingQueue(BatchQueue):
-    """The queue the training takes its batches from; semi-epoch follows semi-epoch without end.
+    """The queue that training takes its batches from; semi-epoch follows semi-epoch without end.
 
     :param setting: settings dictionary, see :func:`functions.reading.reader_options.read_options`.
-    :param position: ``batch.position`` of an earlier batch; the queue then serves exactly the batches that
-        followed.
-    :param semi_epoch: where to begin without a position.
-    :param im_info_list_full, make_item, image_size: see :class:`functions.reading.chunk_image.Images`.
-    :param patience, available, log_address: see :class:`BatchQueue`.
+    :param log_address: see :class:`BatchQueue`.
+    :param reading: position, semi_epoch, im_info_list_full, make_item and image_size of
+        :class:`functions.reading.chunk_image.Images`. From ``batch.position`` of an earlier batch the queue serves
+        exactly the batches that followed it.
     """
 
-    def __init__(
-        self,
-        setting,
-        position=None,
-        semi_epoch=0,
-        im_info_list_full=None,
-        make_item=None,
-        image_size=None,
-        patience=PATIENCE_S,
-        available=None,
-        log_address=None,
-    ):
-        reader = Images(
-            setting,
-            'Thread',
-            'Training',
-            im_info_list_full=im_info_list_full,
-            semi_epoch=semi_epoch,
-            position=position,
-            make_item=make_item,
-            image_size=image_size,
-            lead_in=True,
-        )
-        super().__init__(reader, patience=patience, available=available, log_address=log_address)
+    def __init__(self, setting, log_address=None, **reading):
+        super().__init__(Images(setting, 'Thread', lead_in=True, **reading), log_address=log_address)
 
 
-def training_memory(setting, im_info_list_full=None, make_item=None, image_size=None):
+def training_memory(setting, **reading):
     """Bytes that the queue of a training will take, 0 when the sizes of the images are unknown.
 
     Arguments as :class:`TrainingQueue`.
     """
-    reader = Images(setting, 'Thread', im_info_list_full=im_info_list_full, make_item=make_item, image_size=image_size)
-    needed = reader.memory_needed(n_chunks_held=2, n_batches=None)
+    needed = Images(setting, 'Thread', **reading).memory_needed(n_chunks_held=2, n_batches=None)
     return 0 if needed is None else needed.total

@@ -2,29 +2,19 @@
 
 from functions.reading.chunk_image import Images
 from functions.reading.synthetic_pair import read_synthetic_pair
-from functions.reading.train_queue import PATIENCE_S, BatchQueue
+from functions.reading.train_queue import BatchQueue
 
 
 class ValidationSet:
     """The validation list, read once when it fits one chunk and chunk by chunk at every pass otherwise.
 
     :param setting: settings dictionary; NetworkValidation gives chunk, samples and batch size.
-    :param im_info_list_full, make_item, image_size: see :class:`functions.reading.chunk_image.Images`.
     :param memory_beside: bytes that the training's queue is still going to take.
+    :param reading: im_info_list_full, make_item and image_size of :class:`functions.reading.chunk_image.Images`.
     """
 
-    def __init__(
-        self, setting, im_info_list_full=None, make_item=None, image_size=None, patience=PATIENCE_S, memory_beside=0
-    ):
-        self.reader = Images(
-            setting,
-            'Thread',
-            'Validation',
-            im_info_list_full=im_info_list_full,
-            make_item=make_item,
-            image_size=image_size,
-        )
-        self._patience = patience
+    def __init__(self, setting, memory_beside=0, **reading):
+        self.reader = Images(setting, 'Thread', 'Validation', **reading)
         self._queue = None
         self.reader.check_memory(n_chunks_held=2, n_batches=None, beside=memory_beside)
 
@@ -34,7 +24,7 @@ class ValidationSet:
         :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
         """
         try:
-            with BatchQueue(self.reader, one_semi_epoch=True, patience=self._patience) as self._queue:
+            with BatchQueue(self.reader, one_semi_epoch=True) as self._queue:
                 yield from self._queue
         finally:
             self.reader.loader.forget_buffers()
@@ -47,11 +37,3 @@ class ValidationSet:
     def synthetic_pair(self):
         """:class:`functions.reading.synthetic_pair.SyntheticPair` of the first item of the list."""
         return read_synthetic_pair(self.reader)
-
-
-def validation_batches(setting, im_info_list_full=None, make_item=None, image_size=None):
-    """Generator over the batches of all validation chunks, once.
-
-    To validate more than once keep a :class:`ValidationSet`, which does not read a single chunk twice.
-    """
-    return ValidationSet(setting, im_info_list_full, make_item, image_size).batches()

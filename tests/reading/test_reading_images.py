@@ -1,12 +1,13 @@
 """The chunk reader: order, counts, patches, modes and refusals."""
 
+import doctest
 import json
 
 import numpy as np
 import pytest
 from reading_fakes import DEFAULT, a_setting, im_infos, make_item, same_batch
 
-from functions.reading import memory_estimate
+from functions.reading import chunk_image, memory_estimate
 from functions.reading.chunk_image import Images
 from functions.reading.image_items import ItemError, item_name
 from functions.reading.reader_options import read_options
@@ -15,6 +16,11 @@ from functions.setting.errors import InputError, UnknownNameError
 
 def images(setting=None, n=7, **more):
     return Images(setting or a_setting(), im_info_list_full=im_infos(n), make_item=make_item, **more)
+
+
+def test_the_example_of_the_documentation_runs():
+    names = {'Images': Images, 'setting': a_setting(), 'im_infos': im_infos(7), 'make_item': make_item}
+    assert doctest.testmod(chunk_image, extraglobs=names) == (0, 7)
 
 
 def test_chunks_follow_the_permutation_of_the_semi_epoch():

@@ -12,7 +12,7 @@ from functions.reading import memory_estimate
 from functions.reading.chunk_image import Images
 from functions.reading.closable_queue import ClosableQueue, Closed, Interrupted, ReaderFailure, ReaderTimeout
 from functions.reading.train_queue import BatchQueue, TrainingQueue, training_memory
-from functions.reading.validation_set import ValidationSet, validation_batches
+from functions.reading.validation_set import ValidationSet
 from functions.setting.errors import InputError, RegNetError
 
 WAIT_S = 60  # far more than anything here takes; only a hang reaches it
@@ -85,7 +85,7 @@ def test_a_failure_of_a_later_chunk_does_not_wait_behind_the_queue():
 def test_close_ends_with_a_full_queue():
     batches = queue()
     with batches._batches._changed:
-        assert batches._batches._changed.wait_for(lambda: len(batches._batches._things) == 4, WAIT_S)
+        assert batches._batches._changed.wait_for(lambda: len(batches._batches._waiting) == 4, WAIT_S)
     batches.close(WAIT_S)
     batches.close(WAIT_S)
     assert not any(thread.is_alive() for thread in batches._threads)
@@ -122,8 +122,8 @@ def test_never_more_than_two_chunks_in_memory():
     reader = Images(a_setting(), 'Thread', im_info_list_full=im_infos(7), make_item=maker)
     original = reader.loader.parts
 
-    def parts(*arguments):
-        for chunk in original(*arguments):
+    def parts(*arguments, watch):
+        for chunk in original(*arguments, watch=watch):
             alive.add(chunk)
             yield chunk
             del chunk
@@ -174,7 +174,7 @@ def test_interrupting_ends_the_waiting_but_not_what_is_ready():
             batches.get()
         leave.set()
         with batches._batches._changed:
-            assert batches._batches._changed.wait_for(lambda: batches._batches._things, WAIT_S)
+            assert batches._batches._changed.wait_for(lambda: batches._batches._waiting, WAIT_S)
         assert same_batch(batches.get(), direct().next_batch())
 
 
@@ -186,20 +186,21 @@ def test_a_later_semi_epoch_to_begin_with():
 
 def test_the_memory_of_a_training_is_counted_beside_that_of_validation(monkeypatch):
     size = {'image_size': lambda setting, im_info: (100, 100, 100), 'make_item': make_item}
-    needed = training_memory(a_setting(), im_infos(7), **size)
+    needed = training_memory(a_setting(), im_info_list_full=im_infos(7), **size)
     reader = Images(a_setting(), im_info_list_full=im_infos(7), **size)
     assert needed == reader.memory_needed(2, 7).total > 0
     alone = Images(a_setting(), train_mode='Validation', im_info_list_full=im_infos(7), **size)
     monkeypatch.setattr(memory_estimate, 'available_memory', lambda: alone.memory_needed(2, 6).total + needed)
-    ValidationSet(a_setting(), im_infos(7), memory_beside=needed, **size)
+    ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed, **size)
     with pytest.raises(InputError, match='Validation needs'):
-        ValidationSet(a_setting(), im_infos(7), memory_beside=needed + 1, **size)
+        ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed + 1, **size)
 
 
-def test_memory_is_refused_before_a_thread_starts():
+def test_memory_is_refused_before_a_thread_starts(monkeypatch):
+    monkeypatch.setattr(memory_estimate, 'available_memory', lambda: 10**6)
     before = threading.active_count()
     with pytest.raises(InputError, match='MaxQueueSize=4'):
-        queue(image_size=lambda setting, im_info: (100, 100, 100), available=10**6)
+        queue(image_size=lambda setting, im_info: (100, 100, 100))
     assert threading.active_count() == before
 
 
@@ -210,18 +211,17 @@ def test_validation_covers_all_chunks_and_every_pass_is_the_same():
         made.append(im_info['cn'])
         return make_item(setting, im_info)
 
-    validation = ValidationSet(a_setting(), im_infos(5), make_item=maker)
+    validation = ValidationSet(a_setting(), im_info_list_full=im_infos(5), make_item=maker)
     first, second = list(validation.batches()), list(validation.batches())
     assert [batch.chunk for batch in first] == [0] * 3 + [1] * 3 + [2] * 2
     assert all(batch.semi_epoch == 0 for batch in first)
     assert len(first) == len(second) and all(same_batch(a, b) for a, b in zip(first, second))
     assert set(made) == {1, 2, 3, 4, 5}
-    assert all(same_batch(a, b) for a, b in zip(first, validation_batches(a_setting(), im_infos(5), make_item)))
 
 
 def test_a_short_last_chunk_of_validation_is_never_without_samples():
     setting = a_setting(ClassBalanced=[2, 4, 7], NetworkValidation={'SamplesPerImage': 1})
-    batches = list(ValidationSet(setting, im_infos(3), make_item=make_item).batches())
+    batches = list(ValidationSet(setting, im_info_list_full=im_infos(3), make_item=make_item).batches())
     assert [(batch.chunk, len(batch.items)) for batch in batches] == [(0, 3), (1, 3)]
 
 
@@ -232,7 +232,7 @@ def test_validation_of_one_chunk_is_read_once_and_may_be_left_early():
         made.append(im_info['cn'])
         return make_item(setting, im_info)
 
-    validation = ValidationSet(a_setting(), im_infos(2), make_item=maker)
+    validation = ValidationSet(a_setting(), im_info_list_full=im_infos(2), make_item=maker)
     before = threading.active_count()
     passing = validation.batches()
     next(passing)

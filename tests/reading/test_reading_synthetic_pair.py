@@ -12,7 +12,7 @@ PATCH, WHOLE = a_setting(), a_setting(FullImage=True, SizeUnit=8, SizeOffset=5)
 
 
 def pair_of(setting, make_item=make_item):
-    return ValidationSet(setting, im_infos(3), make_item=make_item).synthetic_pair()
+    return ValidationSet(setting, im_info_list_full=im_infos(3), make_item=make_item).synthetic_pair()
 
 
 def coordinates(setting, im_info, write=None):
