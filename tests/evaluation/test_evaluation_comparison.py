@@ -153,8 +153,7 @@ def test_evaluation_comparison_latex_letters_are_escaped():
     assert '\\# \\$ $<$ $|$' in body
 
 
-@pytest.mark.parametrize('measure_name', ['TRE', 'z'])
-@pytest.mark.parametrize('per_pair', [False, True])
+@pytest.mark.parametrize('measure_name, per_pair', [('TRE', False), ('z', True)])
 def test_evaluation_comparison_box_plots(records, tmp_path, measure_name, per_pair):
     path = str(tmp_path / 'box.png')
     compared = co.Comparison(records)

@@ -29,6 +29,12 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """The figures of a comparison are drawn in one test only."""
+    monkeypatch.setattr(ev, '_draw', lambda folder, comparison: [])
+
+
 def experiment_of(folder, name, share=0.5, step=STEP):
     setting = setting_in(folder, name)
     train(setting)
@@ -118,7 +124,7 @@ def test_evaluation_experiments_are_what_registration_writes(folder, tmp_path):
     assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.1)
 
 
-def test_evaluation_experiments_compared_in_every_style(folder):
+def test_evaluation_experiments_compared_in_every_style(folder, monkeypatch):
     experiments = [
         open_experiment(experiment_of(folder, name, share), name) for name, share in (('first', 0.5), ('second', 0.8))
     ]
@@ -149,6 +155,7 @@ def test_evaluation_experiments_compared_in_every_style(folder):
     with open(os.path.join(found.folder, 'comparison.json')) as stream:
         assert {row['method']: row['TRE mm'] for row in json.load(stream)['rows']} == table
     assert 'Missing' not in found.text and 'case 2' in found.text and found.comparison.protocol in found.text
+    monkeypatch.setattr(ev, '_draw', lambda folder, comparison: [])
     # Nothing is measured twice; another protocol has a folder and numbers of its own.
     assert found.measured.made == 6 and ev.evaluate(experiments, n_workers=1).measured.made == 0
     other = ev.evaluate(experiments, protocol='learn2reg', n_workers=1)
@@ -162,7 +169,7 @@ def test_evaluation_experiments_compared_in_every_style(folder):
         ev.evaluate(experiments, protocol='dirlb')
 
 
-def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder):
+def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder, no_figures):
     setting = experiment_of(folder, 'torn')
     found = open_experiment(setting, 'torn')
     with open(found.results[0].dvf, 'r+b') as stream:
@@ -180,7 +187,7 @@ def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder):
         assert 'is cut short' in stream.read()
 
 
-def test_evaluation_experiments_without_a_common_pair(folder):
+def test_evaluation_experiments_without_a_common_pair(folder, no_figures):
     for name, cn in (('one', 0), ('two', 1)):
         setting = experiment_of(folder, name)
         os.remove(open_experiment(setting, name).results[cn].dvf)
@@ -200,7 +207,7 @@ def test_evaluation_experiments_facts_beside_a_result(folder, tmp_path):
         found_experiments.result_facts(str(tmp_path / 'dvf.mha'))
 
 
-def test_evaluation_experiments_pages_that_cannot_be_made_are_not_fatal(folder, caplog):
+def test_evaluation_experiments_pages_that_cannot_be_made_are_not_fatal(folder, caplog, no_figures):
     setting = experiment_of(folder, 'paged')
     experiment = open_experiment(setting, 'paged')
     ev.evaluate([experiment], n_workers=1)

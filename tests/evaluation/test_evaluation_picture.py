@@ -145,8 +145,7 @@ def png_size(path):
     return struct.unpack('>II', data[16:24])
 
 
-@pytest.mark.parametrize('name', ['identity', 'oblique'])
-@pytest.mark.parametrize('with_landmarks', [True, False])
+@pytest.mark.parametrize('name, with_landmarks', [('identity', False), ('oblique', True)])
 def test_evaluation_picture_is_a_png_of_the_announced_size(tmp_path, name, with_landmarks):
     image, lung = thorax(name)
     dvf = affine_dvf(
