@@ -293,22 +293,9 @@ def phantom_cases(setting):
     return cases_of
 
 
-def landmarks_of(setting, pair, result):
-    """Landmarks of a pair (fixed, moving); None without any, so that no landmark error can be given."""
-    from functions.evaluation.pair_landmarks import read_landmarks, synthetic_landmarks
-    from functions.setting.errors import MissingFileError, UnknownNameError
-
-    if result.true_dvf is not None:
-        return synthetic_landmarks(result.true_dvf, result.registration.lung)
-    try:
-        return read_landmarks(setting, pair)
-    except (MissingFileError, UnknownNameError) as error:
-        logging.warning('No landmark error can be given: %s', error)
-        return None
-
-
 def register_and_measure(setting, pairs, model):
     """Register pairs; print a table and draw a picture of each."""
+    from functions.evaluation.pair_landmarks import find_landmarks
     from functions.evaluation.pair_table import COLUMNS, measure_pair, training_fields
     from functions.evaluation.registration_picture import registration_picture
     from functions.evaluation.text_table import format_table
@@ -325,7 +312,10 @@ def register_and_measure(setting, pairs, model):
         found, folder = result.registration, result.folder
         name = '{data} case {cn}'.format(**pair[0])
         name += ' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else ''
-        landmarks, picture = landmarks_of(setting, pair, result), os.path.join(folder, 'registration.png')
+        picture = os.path.join(folder, 'registration.png')
+        landmarks, reason = find_landmarks(setting, pair, result.true_dvf, found.lung)
+        if landmarks is None:
+            logging.warning('No landmark error can be given: %s', reason)
         images = (found.fixed, found.moving, found.moved, found.dvf)
         registration_picture(picture, *images, lung=found.lung, title=name, landmarks=landmarks)
         if landmarks is not None:

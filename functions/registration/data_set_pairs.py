@@ -10,7 +10,7 @@ from functions.image.volume_io import read_image, write_image
 from functions.registration.network_pyramid import Model, input_mask, network_entries
 from functions.registration.single_pair import DEFAULTS, checked_options, read_pair, register
 from functions.setting import setting_utils as su
-from functions.setting.addresses import result_address
+from functions.setting.addresses import pair_image_address, result_address
 from functions.setting.atomic import write_json
 from functions.setting.trained_models import read_model_setting
 
@@ -93,7 +93,7 @@ def register_pair(setting, pair, model, trained=True):
     write_json(os.path.join(folder, 'registration.json'), record)
     su.write_setting(setting, os.path.join(folder, 'setting.json'))
     LOGGER.info('Results in %s', folder)
-    truth = read_image(_address(setting, pair, 'DVF', 0), expect='vector') if _is_synthetic(pair) else None
+    truth = read_image(pair_image_address(setting, 'DVF', pair, 0), expect='vector') if _is_synthetic(pair) else None
     return PairResult(found, truth, folder)
 
 
@@ -112,21 +112,12 @@ def _affine_parameters(setting):
     return path if os.path.isfile(path) else os.path.join(PARAMETER_FOLDER, os.path.basename(name))
 
 
-def _address(setting, pair, what, position):
-    """Address of 'Im', 'Lung', 'Torso' or 'DVF' of the fixed (0) or moving (1) image of a pair, at 1 mm."""
-    keys, prefix = ['data', 'cn', 'type_im'], 'Original'
-    if _is_synthetic(pair):
-        keys, prefix = keys + ['deform_exp', 'dsmooth', 'deformed_im_ext'], '' if position else 'Deformed'
-    given = {key: pair[position][key] for key in keys if key in pair[position]}
-    return su.address_generator(setting, prefix + what, stage=1, **given)
-
-
 def _inputs(setting, pair, mask_name):
     """(fixed image, moving image, masks as options of :func:`register`), all paths."""
     of_affine = setting.get('Reg_Affine_Mask') if _has_affine(setting, pair) else None
     masks = {
-        f'{role}_{name.lower()}': _address(setting, pair, name, position)
+        f'{role}_{name.lower()}': pair_image_address(setting, name, pair, position)
         for position, role in enumerate(('fixed', 'moving'))
         for name in {mask_name, of_affine, None if position else 'Lung'} - {None}
     }
-    return _address(setting, pair, 'Im', 0), _address(setting, pair, 'Im', 1), masks
+    return pair_image_address(setting, 'Im', pair, 0), pair_image_address(setting, 'Im', pair, 1), masks
