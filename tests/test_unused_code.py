@@ -69,14 +69,6 @@ functions.preprocessing.segmentation.lung_labels
 
 functions.registration.folding_removal.remove_folding(least)
 
-functions.setting.addresses.address_requests
-functions.setting.artificial_generation_setting.register_deform_exp
-functions.setting.data_sets.register_data_set
-functions.setting.data_sets.register_own_images
-functions.setting.experiment_files.write_setting(setting_address)
-functions.setting.image_lists.get_random_im_info_list
-functions.setting.original_files.require_originals(train_modes)
-functions.setting.stage_suggestions.suggested_stage_setting(full_image)
 
 functions.tf_utils.layers.additive_noise(standard_deviation)
 
@@ -87,6 +79,13 @@ functions.training.signals.LOGGER
 #: documented names that nothing here calls, and why they stay.
 DOCUMENTED = {
     'functions.setting.schema.describe': 'README: prints the table of settings',
+    'functions.setting.addresses.address_requests': 'lists what address_generator accepts',
+    'functions.setting.artificial_generation_setting.register_deform_exp': 'own deformation experiments in a script',
+    'functions.setting.data_sets.register_data_set': 'own data sets in a script',
+    'functions.setting.data_sets.register_own_images': 'own images in a script',
+    'functions.setting.experiment_files.write_setting(setting_address)': 'published function',
+    'functions.setting.image_lists.get_random_im_info_list': 'published function',
+    'functions.setting.stage_suggestions.suggested_stage_setting(full_image)': 'sizes of whole-image training',
     'functions.reading.chunk_image.Images.fill': 'documented way to read a chunk',
     'functions.reading.chunk_image.Images.go_to_next_chunk': 'documented way to read a chunk',
     'functions.reading.chunk_image.Images.next_batch': 'documented way to read a chunk',

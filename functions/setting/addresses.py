@@ -22,40 +22,15 @@ def _requests(record):
     return sorted(set(PATTERNS) | set(record.addresses) | set(BY_DSMOOTH))
 
 
+# fmt: off
 def address_generator(
-    setting,
-    requested_address,
-    data=None,
-    deform_exp=None,
-    type_im=0,
-    cn=1,
-    dsmooth=0,
-    stage=None,
-    stage_list=None,
-    current_experiment=None,
-    root_folder=None,
-    dvf_pad=None,
-    base_reg=None,
-    bspline_folder=None,
-    step=None,
-    padto=None,
-    spacing=None,
-    deformed_im_ext=None,
-    pair_info=None,
-    im_list_info=None,
-    ishuffled_exp=None,
-    dvf_threshold_list=None,
-    plot_mode=None,
-    plot_itr=None,
-    plot_i=None,
-    train_mode='',
-    c=0,
-    semi_epoch=0,
-    chunk=0,
-    print_mode=False,
-    deform_method=None,
-    deform_number=None,
+    setting, requested_address, data=None, deform_exp=None, type_im=0, cn=1, dsmooth=0, stage=None, stage_list=None,
+    current_experiment=None, root_folder=None, dvf_pad=None, base_reg=None, bspline_folder=None, step=None, padto=None,
+    spacing=None, deformed_im_ext=None, pair_info=None, im_list_info=None, ishuffled_exp=None, dvf_threshold_list=None,
+    plot_mode=None, plot_itr=None, plot_i=None, train_mode='', c=0, semi_epoch=0, chunk=0, print_mode=False,
+    deform_method=None, deform_number=None,
 ):
+    # fmt: on
     """Address of one file or folder; folders end in ``/``, nothing is made on disk.
 
     :param setting: the setting dictionary; it gives what is left out (first data set and deformation

@@ -20,11 +20,10 @@ def _images_of_pairs(setting, mode):
     return [image for pair in pairs for image in pair]
 
 
-def missing_originals(setting, train_modes=schema.TRAIN_MODES):
+def missing_originals(setting):
     """Original files that the items and pairs of a setting need and that are not there, sorted.
 
-    Images, and the masks in use, of the isotropic images (stage 1; other stages are made from them). Needed
-    before long work starts; :func:`require_originals` turns the answer into an error.
+    They are the isotropic images of stage 1, from which other stages are made, and the masks in use.
 
     :raises InputError: no data are loaded.
     """
@@ -32,25 +31,22 @@ def missing_originals(setting, train_modes=schema.TRAIN_MODES):
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     wanted = set()
     requests = ['Im'] + [mask for mask in schema.MASKS if setting.get(f'Use{mask}Mask')]
-    for mode in train_modes:
+    for mode in schema.TRAIN_MODES:
         for item in single_items(setting, mode) + _images_of_pairs(setting, mode):
-            where = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
-            for request in requests:
-                wanted.add(address_generator(setting, request, dsmooth=0, stage=1, **where))
+            image = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
+            wanted.update(address_generator(setting, request, dsmooth=0, stage=1, **image) for request in requests)
     return sorted(address for address in wanted if not os.path.isfile(address))
 
 
-def require_originals(setting, train_modes=schema.TRAIN_MODES):
+def require_originals(setting):
     """Refuse to start when an original image or mask is missing.
 
     :raises MissingFileError: names the first ten and says how many there are.
     """
-    missing = missing_originals(setting, train_modes)
+    missing = missing_originals(setting)
     if missing:
-        more = f' and {len(missing) - 10} more' if len(missing) > 10 else ''
         what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
+        named = ', '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')
         raise MissingFileError(
-            '{} {} missing: {}{}. Make or prepare the data set first (README, "Your own images").'.format(
-                len(missing), what, ', '.join(missing[:10]), more
-            )
+            f'{len(missing)} {what} missing: {named}. Make or prepare the data set first (README, "Your own images").'
         )

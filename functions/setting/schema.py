@@ -364,12 +364,6 @@ MODE_KEYS = tuple(MODE_KINDS)
 ENTRY_KEYS = ('data', 'deform_exp') + tuple(mode + key for mode in TRAIN_MODES for key in MODE_KEYS)
 
 
-def kind_of(name, section=None):
-    """The :class:`Kind` of a setting, or of a setting of the dictionary ``section`` such as 'NetworkTraining'."""
-    keys = KEYS if section is None else {key.name: key for key in KEYS[section].kind}
-    return keys[name].kind
-
-
 def key_problems(values, keys=None, prefix=''):
     """Problems of a dictionary of settings and the dictionaries in it, as sentences.
 

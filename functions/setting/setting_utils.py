@@ -5,6 +5,7 @@
 
 Importing it loads neither TensorFlow nor SimpleITK.
 """
+# ruff: noqa: F401 - names are imported to be found here
 
 from functions.setting.addresses import address_generator, address_requests
 from functions.setting.checks import check_setting, find_problems
@@ -36,37 +37,3 @@ from functions.setting.trained_models import (
     trains,
     use_networks,
 )
-
-__all__ = [
-    'address_generator',
-    'address_of_folder',
-    'address_requests',
-    'check_setting',
-    'data_set_names',
-    'dsmoothlist_by_deform_exp',
-    'find_problems',
-    'get_global_step',
-    'get_im_info_list_from_train_mode',
-    'get_random_im_info_list',
-    'initialize_setting',
-    'load_data_setting',
-    'load_network',
-    'load_network_setting',
-    'load_registration_setting',
-    'load_setting_from_data_dict',
-    'load_suggested_class_balanced',
-    'missing_originals',
-    'network_set',
-    'read_setting',
-    'register_data_set',
-    'register_only',
-    'register_own_images',
-    'repeat_dsmooth_numbers',
-    'require_originals',
-    'root_address_generator',
-    'saved_steps',
-    'suggested_stage_setting',
-    'trains',
-    'use_networks',
-    'write_setting',
-]
