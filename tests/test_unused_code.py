@@ -20,8 +20,6 @@ functions.artificial_generation.dilation.one_sided(radius)
 functions.artificial_generation.figure_page._scale_bar(length)
 functions.artificial_generation.figures.draw(show)
 functions.artificial_generation.figures.mixed_frequency_steps(component)
-functions.artificial_generation.training_item.item_name
-functions.artificial_generation.training_item.make_item
 
 functions.elastix.programs.elastix_version(program_folder)
 functions.elastix.programs.is_available(program_folder)
@@ -51,11 +49,6 @@ functions.network.description.NetworkDescription.receptive_interval
 functions.network.description._input_interval
 functions.network.unet1.network
 
-functions.phantom.breathing.grid_slabs(thickness)
-functions.phantom.capsules.paint(longest)
-functions.phantom.capsules.paint(ramp)
-functions.phantom.case.Case.to_box
-functions.phantom.rendering.density_factor(step)
 functions.phantom.trees.segments(longest)
 functions.phantom.trees.segments(pieces)
 

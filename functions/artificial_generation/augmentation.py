@@ -1,12 +1,15 @@
 """The intensity augmentations by name. A new one is a module with an ``augment`` function and one line here.
 
-``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU (it may work in
-place); ``scene`` is a :class:`Scene`.
+``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU, and may work in
+place; ``scene`` is a :class:`Scene`.
 """
 
 import numpy as np
 
 from functions.artificial_generation import clean, noise, occlusion, sponge
+from functions.artificial_generation.masked_image import array_or_none
+from functions.image.dvf import jacobian_determinant
+from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, unknown_name
 
 AUGMENTATIONS = {
@@ -18,49 +21,45 @@ AUGMENTATIONS = {
 
 
 class Scene:
-    """What an augmentation may look at, all on the grid of the deformed image.
+    """What an augmentation may use, on the grid of the deformed image.
 
-    :param spacing: mm (x, y, z).
-    :param torso: uint8 [z, y, x] outside which nothing changes, or None for everywhere.
-    :param lung: uint8 [z, y, x] or None.
-    :param make_jacobian: function without arguments returning the determinant of p + u(p), float32 [z, y, x].
+    :param warped: the deformed :class:`~functions.artificial_generation.masked_image.MaskedImage`; nothing
+        changes outside its torso mask, if it has one.
+    :param dvf: ITK vector image, mm, on the same grid.
     :param random: function of a purpose returning its ``numpy.random.RandomState``.
     :param options: settings of the deformation experiment, with ``SpongeModel`` and ``noise_sigma``.
 
     ``products`` collects by-products to be kept.
     """
 
-    def __init__(self, spacing, torso, lung, make_jacobian, random, options):
-        self.spacing = spacing
-        self.torso = torso
-        self._lung = lung
-        self._make_jacobian = make_jacobian
+    def __init__(self, warped, dvf, random, options):
+        self.spacing = dvf.GetSpacing()
+        self.torso, self._lung = array_or_none(warped.torso), array_or_none(warped.lung)
+        self._dvf = dvf
         self.random = random
         self.options = options
         self.products = {}
 
     @property
     def jacobian(self):
-        """Determinant of p + u(p), computed once."""
+        """Determinant of p + u(p), float32 [z, y, x], computed once."""
         if 'jacobian' not in self.products:
-            self.products['jacobian'] = self._make_jacobian()
+            dvf = self._dvf
+            self.products['jacobian'] = jacobian_determinant(array_view(dvf), dvf.GetSpacing(), dvf.GetDirection())
         return self.products['jacobian']
 
     @property
     def lung(self):
-        """Deformed lung mask.
-
-        :raises InputError: lung masks are switched off.
-        """
+        """Deformed lung mask, uint8 [z, y, x]; :class:`InputError` when lung masks are switched off."""
         if self._lung is None:
             raise InputError("'Occluded' needs the lung mask: set UseLungMask to True.")
         return self._lung
 
 
 def check_sequence(names):
-    """Refuse an unusable list of augmentations.
+    """The names of augmentations as a list.
 
-    :raises InputError: empty, or the first is not 'Clean', or 'Clean' again.
+    :raises InputError: it does not start with the only 'Clean'.
     :raises UnknownNameError: an unknown name.
     """
     names = list(names)
@@ -85,16 +84,13 @@ def augment_all(clean_image, names, scene, keep=False):
 
     :param clean_image: int16 [z, y, x], the warped image.
     :param names: e.g. ['Clean', 'Sponge', 'Noise'].
-    :param keep: also return what comes before the last augmentation.
-    :return: list of (names so far, int16 image); the last one is the result, and the only one unless
-        ``keep``.
+    :param keep: also return the images before the last augmentation.
+    :return: list of (names so far, int16 image), the result last.
     """
     names = check_sequence(names)
     results, image = [(names[:1], clean_image)], None
     for position, name in enumerate(names[1:], start=2):
-        if image is None:
-            image = clean_image.astype(np.float32)
-        image = AUGMENTATIONS[name](image, scene)
+        image = AUGMENTATIONS[name](clean_image.astype(np.float32) if image is None else image, scene)
         if keep or position == len(names):
             results.append((names[:position], to_int16(image)))
     return results if keep else results[-1:]

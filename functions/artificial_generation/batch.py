@@ -1,8 +1,7 @@
 """Batch generation: all items of a setting, by any number of workers, resumable and in parts.
 
 Results do not depend on workers or order: every item has its own seeds, files appear whole, a manifest is
-written last. Items claimed by another batch on the same folder are passed over and looked at again at the
-end.
+written last. Items claimed by another batch on the same folder are passed over and tried again at the end.
 """
 
 import collections
@@ -20,24 +19,24 @@ from functions.image.claim import claim
 from functions.setting.errors import DiskError, InputError, RegNetError
 from functions.setting.setting_utils import get_im_info_list_from_train_mode
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
     """What a batch did.
 
-    ``made`` names of items made, ``remade`` (name, what was wrong with the files that were there),
-    ``skipped`` names of items that were finished, ``failed`` (name, reason), ``left`` names of items another
-    process is working on.
+    ``made``: names of items made; ``remade``: (name, what was wrong with the files found); ``skipped``: names
+    of items that were finished; ``failed``: (name, reason); ``left``: names of items that another process is
+    working on.
     """
 
     __slots__ = ()
 
     def __str__(self):
-        counts = [len(group) for group in self[:5]]
+        made, remade, skipped, failed, left = [len(group) for group in self[:5]]
         lines = [
-            'Artificial generation: {} made, {} made again, {} finished before, {} failed, {} left to '
-            'another process; {:.0f} s.'.format(*(counts + [self.seconds]))
+            f'Artificial generation: {made} made, {remade} made again, {skipped} finished before, {failed} failed, '
+            f'{left} left to another process; {self.seconds:.0f} s.'
         ]
         lines += ['  made again: {}: {}'.format(*pair) for pair in self.remade]
         lines += ['  FAILED: {}: {}'.format(*pair) for pair in self.failed]
@@ -49,47 +48,48 @@ def generate_batch(
 ):
     """Make every item of a setting that is not finished.
 
-    :param setting: the setting dictionary (data sets and lists of cases, types and dsmooth loaded).
-    :param train_modes: which lists.
+    :param setting: the setting dictionary, with its data loaded.
+    :param train_modes: which lists of images.
     :param n_workers: processes; None: as many as cores and free memory allow; 1: in this process.
     :param part: '3/8' (or (3, 8)) makes the third of eight equal parts, for array jobs.
     :param stage: None: that of the setting.
-    :param verify: compare checksums of finished files too, not only sizes and times.
-    :return: :class:`BatchReport`; a failing item is in it and does not stop the others.
+    :param verify: compare the checksums of finished files too, not only sizes and times.
+    :return: :class:`BatchReport`; an item that fails is listed there and does not stop the others.
     :raises DiskError: the disk is full or cannot be written; what was made before stays.
     :raises InputError: the setting itself cannot be used.
     """
     start = time.time()
-    items = take_part(list_items(setting, train_modes, stage), part)
+    waiting = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]
     if n_workers is None:
-        n_workers = default_workers([ItemSpecification(setting, im_info) for im_info in items])
-    collected = {'made': [], 'remade': [], 'skipped': [], 'failed': [], 'claimed': []}
+        n_workers = default_workers(waiting)
     show = setting.get('verbose', True)
-    originals = _distinct_originals(setting, items)
-    if originals:
-        tasks = [(make_original, (setting, im_info)) for im_info in originals]
-        for _, outcome in run_tasks(tasks, n_workers, 'Down-sampling originals', show):
-            _stop_if_disk(outcome)
-    waiting = items
+    originals = {spec.address('OriginalIm'): spec.im_info for spec in waiting if spec.is_resampled}
+    tasks = [(make_original, (setting, im_info)) for im_info in originals.values()]
+    for _, (status, reason) in run_tasks(tasks, n_workers, 'Down-sampling originals', show):
+        if status == 'disk':
+            raise DiskError(reason)
+    found = {'made': [], 'remade': [], 'skipped': [], 'failed': []}
     for description in ('Artificial generation', 'Items of other processes'):
-        tasks = [(make_one, (setting, im_info, verify)) for im_info in waiting]
-        for number, outcome in run_tasks(tasks, n_workers, description, show):
-            _collect(collected, ItemSpecification(setting, waiting[number]).name, waiting[number], outcome)
-        waiting, collected['claimed'] = collected['claimed'], []
-        if not waiting:
-            break
-    left = [ItemSpecification(setting, im_info).name for im_info in waiting]
-    return BatchReport(
-        left=left,
-        seconds=time.time() - start,
-        **{key: collected[key] for key in ('made', 'remade', 'skipped', 'failed')},
-    )
+        tasks, claimed = [(make_one, (setting, spec.im_info, verify)) for spec in waiting], []
+        for number, (status, reason) in run_tasks(tasks, n_workers, description, show):
+            spec = waiting[number]
+            if status == 'disk':
+                raise DiskError(reason)
+            if status == 'claimed':
+                claimed.append(spec)
+            elif status in ('failed', 'remade'):
+                LOGGER.warning('%s: %s: %s', spec.name, status, reason)
+                found[status].append((spec.name, reason))
+            else:
+                found[status].append(spec.name)
+        waiting = claimed
+    return BatchReport(left=[spec.name for spec in waiting], seconds=time.time() - start, **found)
 
 
 def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
     """All different items of the lists of ``train_modes``: list of im_info."""
     stage = setting.get('stage', 1) if stage is None else stage
-    items = collections.OrderedDict()
+    items = {}
     for train_mode in train_modes:
         for im_info in get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', stage=stage):
             items.setdefault(item_files.manifest_path(ItemSpecification(setting, im_info)), im_info)
@@ -104,8 +104,7 @@ def take_part(items, part):
     if part is None:
         return list(items)
     try:
-        number, count = part.split('/') if isinstance(part, str) else part
-        number, count = int(number), int(count)
+        number, count = [int(word) for word in (part.split('/') if isinstance(part, str) else part)]
     except (TypeError, ValueError) as error:
         raise InputError(f"part must look like '3/8'; got {part!r}.") from error
     if not 1 <= number <= count:
@@ -114,7 +113,7 @@ def take_part(items, part):
 
 
 def make_original(setting, im_info):
-    """Worker's task: down-sampled originals of an image. Returns (status, reason)."""
+    """Task of a worker: the down-sampled originals of an image. Returns (status, reason)."""
     try:
         load_original(ItemSpecification(setting, im_info))
     except Exception as error:  # the items of this image will report it
@@ -123,13 +122,14 @@ def make_original(setting, im_info):
 
 
 def make_one(setting, im_info, verify=False):
-    """Worker's task: one item.
+    """Task of a worker: one item.
 
     :return: (status, reason); status is made, remade, skipped, claimed, failed or disk.
     """
     try:
         spec = ItemSpecification(setting, im_info)
-        lock = _lock_path(spec)
+        folder, name = os.path.split(item_files.manifest_path(spec))
+        lock = os.path.join(folder, f'.{name[: -len(".json")]}.lock')
         if item_files.check_item(spec, verify)[0]:
             _tidy(spec, lock)
             return 'skipped', ''
@@ -144,11 +144,6 @@ def make_one(setting, im_info, verify=False):
     return ('made', '') if reason == 'no manifest' else ('remade', reason)
 
 
-def _lock_path(spec):
-    folder, name = os.path.split(item_files.manifest_path(spec))
-    return os.path.join(folder, '.' + name[: -len('.json')] + '.lock')
-
-
 def _tidy(spec, lock):
     """Remove what a process that was killed just after finishing an item left behind."""
     item_files.sweep(spec)
@@ -160,33 +155,4 @@ def _tidy(spec, lock):
 def _failure(error):
     if isinstance(error, DiskError):
         return 'disk', str(error)
-    if isinstance(error, RegNetError):
-        return 'failed', str(error)
-    return 'failed', traceback.format_exc()
-
-
-def _stop_if_disk(outcome):
-    if outcome[0] == 'disk':
-        raise DiskError(outcome[1])
-
-
-def _collect(collected, name, im_info, outcome):
-    _stop_if_disk(outcome)
-    status, reason = outcome
-    if status == 'claimed':
-        collected['claimed'].append(im_info)
-    elif status in ('failed', 'remade'):
-        _log.warning('%s: %s: %s', name, status, reason)
-        collected[status].append((name, reason))
-    else:
-        collected[status].append(name)
-
-
-def _distinct_originals(setting, items):
-    """One im_info per down-sampled or padded original."""
-    distinct = collections.OrderedDict()
-    for im_info in items:
-        spec = ItemSpecification(setting, im_info)
-        if spec.stage > 1 or spec.padto is not None:
-            distinct.setdefault(spec.address('OriginalIm'), im_info)
-    return list(distinct.values())
+    return 'failed', str(error) if isinstance(error, RegNetError) else traceback.format_exc()

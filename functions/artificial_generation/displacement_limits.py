@@ -1,5 +1,4 @@
-"""Rules every category shares: the largest displacement, fields that vanish, and the background that must not
-move."""
+"""Rules that all categories share: the largest displacement, no silent zero field, a background at rest."""
 
 import numpy as np
 
@@ -12,37 +11,30 @@ def largest(field):
     return float(max(field.max(), -field.min()))
 
 
-def normalise(field, upper, lower=None):
-    """Scale ``field`` in place so that max |u| is at most ``upper`` and, if given, at least ``lower``
-    (mm)."""
+def normalise(field, maximum):
+    """Scale ``field`` in place so that max |u| is at most ``maximum`` (mm)."""
     size = largest(field)
-    if size > upper:
-        field *= np.float32(upper / size)
-    elif lower is not None and 0 < size < lower:
-        field *= np.float32(lower / size)
+    if size > maximum:
+        field *= np.float32(maximum / size)
     return field
 
 
 def require_motion(field, category, cause):
-    """Refuse a field that is zero everywhere although its category is not ``zero``.
-
-    :raises InputError: naming the category and the cause.
-    """
+    """Raise :class:`InputError` with ``category`` and ``cause`` if the field is zero everywhere."""
     if largest(field) == 0:
         raise InputError(f'The {category} field is identically zero: {cause}.')
-    return field
 
 
 def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     """Suppress motion outside a mask and smooth the transition, in place.
 
-    The width is ``sigma_mm * maximum / 7``: wider for larger motion, so that the field does not fold at the
-    mask.
+    The width is ``sigma_mm * maximum / 7``: larger motion gets a wider transition, so that the field does not
+    fold at the mask.
 
     :param field: float32 [3, z, y, x], mm.
     :param mask: [z, y, x], zero outside.
-    :param sigma_mm: width in mm (voxels of stage 1) for a maximum of 7 mm.
-    :param maximum: the local maximum of the category, mm.
+    :param sigma_mm: width in mm for a maximum of 7 mm.
+    :param maximum: largest displacement of the category, mm.
     :param spacing: voxel size in mm, (x, y, z).
     """
     inside = mask.astype(bool)
@@ -50,4 +42,3 @@ def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     for component in field:
         component *= inside
         gaussian_smooth(component, sigma)
-    return field

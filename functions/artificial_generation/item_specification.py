@@ -1,10 +1,13 @@
 """What identifies an item of artificial generation: its settings, addresses, seeds and name."""
 
+import json
+
 from functions.artificial_generation.augmentation import check_sequence
 from functions.image.manifest import voxel_checksum
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, unknown_name
+from functions.setting.schema import whole
 from functions.setting.seeds import random_state
 from functions.setting.setting_utils import address_generator
 
@@ -18,6 +21,7 @@ _IRRELEVANT = (
     'WriteIntermediateIntensityAugmentation',
 )
 _REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
+_ADDRESS_ARGUMENTS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'dvf_pad')
 DOWN_SAMPLINGS = ('bspline',)
 
 
@@ -34,11 +38,14 @@ class ItemSpecification:
     def __init__(self, setting, im_info):
         missing = [key for key in _REQUIRED if key not in im_info]
         if missing:
-            raise InputError('im_info lacks {}; it has {}.'.format(', '.join(missing), ', '.join(sorted(im_info))))
+            raise InputError(f'im_info lacks {", ".join(missing)}; it has {", ".join(sorted(im_info))}.')
+        for key in ('type_im', 'cn', 'dsmooth'):
+            if not whole(0).accepts(im_info[key]):
+                raise InputError(f'{key} is {im_info[key]!r}; accepted: {whole(0).text}.')
         self.setting = setting
         self.im_info = im_info
         self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
-        self.type_im, self.cn, self.dsmooth = [_whole(im_info, key) for key in ('type_im', 'cn', 'dsmooth')]
+        self.type_im, self.cn, self.dsmooth = [int(im_info[key]) for key in ('type_im', 'cn', 'dsmooth')]
         stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
         if stage not in (1, 2, 4):
             raise InputError(f'stage is {stage!r}; accepted: 1, 2, 4.')
@@ -47,11 +54,8 @@ class ItemSpecification:
         self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
         self.record = get_data_set(self.data, setting)
         if self.type_im >= len(self.record.types):
-            raise InputError(
-                'type_im {} does not exist in data set {}; accepted: {}.'.format(
-                    self.type_im, self.data, ', '.join('{} ({})'.format(*pair) for pair in enumerate(self.record.types))
-                )
-            )
+            accepted = ', '.join(f'{number} ({name})' for number, name in enumerate(self.record.types))
+            raise InputError(f'type_im {self.type_im} does not exist in data set {self.data}; accepted: {accepted}.')
         self.use_lung = bool(setting.get('UseLungMask', True))
         self.use_torso = bool(setting.get('UseTorsoMask', True))
         self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
@@ -65,7 +69,7 @@ class ItemSpecification:
             SpongeModel=setting.get('SpongeModel') or 'published',
         )
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
-        # What a network sees may be narrower than what is deformed; files do not depend on it.
+        # What a network sees may be less than what is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
@@ -74,11 +78,9 @@ class ItemSpecification:
             raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
 
     def _mask(self, key, name):
-        used = {'Torso': ('UseTorsoMask', self.use_torso), 'Lung': ('UseLungMask', self.use_lung)}
-        if name is None:
-            return None
+        used = {'Torso': ('UseTorsoMask', self.use_torso), 'Lung': ('UseLungMask', self.use_lung), None: ('', True)}
         if name not in used:
-            raise unknown_name(key, name, sorted(used) + [None])
+            raise unknown_name(key, name, ['Lung', 'Torso', None])
         switch, is_on = used[name]
         if not is_on:
             raise InputError(f'{key} is {name!r} but {switch} is False.')
@@ -90,20 +92,15 @@ class ItemSpecification:
         image = f'{self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn}'
         return f'{self.deform_exp} {image} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
 
+    @property
+    def is_resampled(self):
+        """Whether the originals are down-sampled or padded, and so files of their own."""
+        return self.stage > 1 or self.padto is not None
+
     def address(self, request, **changes):
         """``address_generator`` with the arguments of this item."""
-        arguments = {
-            'data': self.data,
-            'deform_exp': self.deform_exp,
-            'type_im': self.type_im,
-            'cn': self.cn,
-            'dsmooth': self.dsmooth,
-            'stage': self.stage,
-            'padto': self.padto,
-            'dvf_pad': self.dvf_pad,
-        }
-        arguments.update(changes)
-        return address_generator(self.setting, request, **arguments)
+        arguments = {name: getattr(self, name) for name in _ADDRESS_ARGUMENTS}
+        return address_generator(self.setting, request, **dict(arguments, **changes))
 
     def random(self, purpose, *more):
         """Random numbers of this item for one purpose; ``more`` is 'Next' for the next image."""
@@ -119,10 +116,9 @@ class ItemSpecification:
         return {request: self.address(request, stage=1, padto=None) for request in requests}
 
     def original_made_from(self):
-        """What a down-sampled original is made from, JSON-able."""
-        checksums = {request: voxel_checksum(path) for request, path in self.original_sources().items()}
+        """What a down-sampled or padded original is made from, JSON-able."""
         return {
-            'sources': checksums,
+            'sources': {request: voxel_checksum(path) for request, path in self.original_sources().items()},
             'stage': self.stage,
             'padto': _plain(self.padto),
             'down_sampling': self.setting.get('DownSampling', 'bspline'),
@@ -131,7 +127,6 @@ class ItemSpecification:
 
     def made_from(self, with_sequence=True):
         """What the item is made from, JSON-able; equal descriptions give equal voxels."""
-        options = {key: _plain(value) for key, value in self.options.items() if key not in _IRRELEVANT}
         description = {
             'originals': self.original_made_from(),
             'data': self.data,
@@ -139,22 +134,13 @@ class ItemSpecification:
             'type_im': self.type_im,
             'cn': self.cn,
             'dsmooth': self.dsmooth,
-            'options': options,
+            'options': _plain({key: value for key, value in self.options.items() if key not in _IRRELEVANT}),
         }
         if with_sequence:
             description.update(method=self.method, sequence=self.sequence)
         return description
 
 
-def _whole(im_info, key):
-    value = im_info[key]
-    if isinstance(value, bool) or not hasattr(value, '__index__') or value < 0:
-        raise InputError(f'{key} must be a whole number from 0; got {value!r}.')
-    return int(value)
-
-
 def _plain(value):
-    """NumPy numbers and tuples as JSON has them."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, 'item') else value
+    """``value`` as JSON gives it back: NumPy numbers as numbers, tuples as lists."""
+    return json.loads(json.dumps(value, default=lambda number: number.tolist()))

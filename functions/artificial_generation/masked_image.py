@@ -1,13 +1,16 @@
 """An image with its masks, as SimpleITK images on one grid."""
 
 import collections
+import os
 
 import numpy as np
 import SimpleITK as sitk
 
 from functions.image.geometry import Geometry
+from functions.image.manifest import record_output, write_manifest
 from functions.image.resample import warp
-from functions.image.volume_io import array_view, image_from_array
+from functions.image.volume_io import array_view, image_from_array, write_image
+from functions.setting.atomic import sweep_stale_temporaries
 from functions.setting.errors import InputError
 
 #: ``im`` int16, ``lung`` and ``torso`` uint8 or None.
@@ -33,15 +36,11 @@ def as_int16(image):
 
 
 def require_working_grid(image, path):
-    """Refuse an image whose axes are not x to the left, y posterior, z superior.
-
-    :raises InputError: naming the file.
-    """
+    """The image, if its axes are x to the left, y posterior, z superior; otherwise :class:`InputError`."""
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
+        direction = tuple(round(v, 4) for v in image.GetDirection())
         raise InputError(
-            f'{path} has the direction {tuple(round(v, 4) for v in image.GetDirection())}; images for artificial '
-            'generation must have identity '
-            'direction '
+            f'{path} has the direction {direction}; artificial generation needs images of identity direction '
             '(functions.preprocessing.own_images prepares them).'
         )
     return image
@@ -54,36 +53,45 @@ def dvf_image(dvf, geometry):
 
 def padded_geometry(geometry, pad):
     """Grid that is ``pad`` voxels larger on every side."""
-    geometry = Geometry.of(geometry)
-    return Geometry(
-        tuple(n + 2 * pad for n in geometry.size),
-        geometry.spacing,
-        tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)),
-        geometry.direction,
+    return geometry._replace(
+        size=tuple(n + 2 * pad for n in geometry.size),
+        origin=tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)),
     )
 
 
 def warp_masked_image(volumes, dvf, default):
     """Warp an image (cubic B-spline) and its masks (nearest neighbour) by the same field.
 
-    Both masks travel in one label image, so that the field is followed once for them.
+    Both masks travel in one label image, so that the field is followed once for both.
 
     :param dvf: ITK vector image, mm; its grid is that of the result.
     :param default: value of the image where the field points outside.
     """
     im = warp(volumes.im, dvf, 'bspline', float(default))
-    lung, torso = volumes.lung, volumes.torso
-    if lung is None and torso is None:
+    labels = np.zeros(Geometry.of(volumes.im).shape, dtype=np.uint8)
+    for bit, mask in enumerate(volumes[1:]):
+        if mask is not None:
+            labels |= (array_view(mask) != 0).astype(np.uint8) << bit
+    if volumes[1:] == (None, None):
         return MaskedImage(im, None, None)
-    labels = np.zeros(array_view(volumes.im).shape, dtype=np.uint8)
-    if lung is not None:
-        labels |= array_view(lung) != 0
-    if torso is not None:
-        labels |= (array_view(torso) != 0).astype(np.uint8) << 1
     warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
-    return MaskedImage(
-        im,
-        None if lung is None else image_from_array(labels & 1, warped),
-        None if torso is None else image_from_array(labels >> 1, warped),
-    )
+    masks = [
+        None if mask is None else image_from_array((labels >> bit) & 1, warped) for bit, mask in enumerate(volumes[1:])
+    ]
+    return MaskedImage(im, *masks)
+
+
+def publish_images(manifest, made_from, format_number, paths, images):
+    """Write images, then the manifest that says they are finished.
+
+    :param paths: name -> path of what is to be written.
+    :param images: name -> image; others than those of ``paths`` are left out.
+    """
+    folder = os.path.dirname(manifest)
+    sweep_stale_temporaries(folder)
+    outputs = []
+    for name, path in sorted(paths.items()):
+        write_image(images[name], path)
+        outputs.append(record_output(path, images[name], folder))
+    write_manifest(manifest, made_from, format_number, outputs)

@@ -2,7 +2,7 @@
 
 Training and registration share one down-sampling rule, :func:`functions.image.resample.downsample` (setting
 ``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two
-that differ in size and filtering, so that a network met other intensities in use than in training.
+rules that differ in size and filter, so that a network saw other intensities in use than in training.
 """
 
 import collections
@@ -10,60 +10,48 @@ import logging
 import os
 import threading
 
-from functions.artificial_generation.masked_image import MaskedImage, as_int16, require_working_grid
-from functions.image.manifest import check_manifest, record_output, write_manifest
+from functions.artificial_generation.masked_image import MaskedImage, as_int16, publish_images, require_working_grid
+from functions.image.manifest import check_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import downsample, downsample_mask, pad_to
-from functions.image.volume_io import array_view, read_image, write_image
-from functions.setting.atomic import sweep_stale_temporaries
+from functions.image.volume_io import array_view, read_image
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 #: Raised by hand when the voxels of down-sampled originals change.
 FORMAT_NUMBER = 1
-#: Bytes of original images a process remembers; one image is remembered whatever its size.
+#: Bytes of original images kept in memory by a process; the last image is kept whatever its size.
 CACHE_BYTES = 256 * 2**20
 
+REQUESTS = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
 
-class _Cache:
-    """The most recently used volumes of this process, limited by memory; safe between threads."""
+_cache, _cache_lock = collections.OrderedDict(), threading.Lock()
 
-    def __init__(self, limit):
-        self._limit = limit
-        self._entries = collections.OrderedDict()
-        self._lock = threading.Lock()
 
-    def get(self, key):
-        """The volumes of ``key`` or None."""
-        with self._lock:
-            if key in self._entries:
-                self._entries[key] = self._entries.pop(key)
-            return self._entries.get(key)
+def clear_cache():
+    """Forget the original images kept in memory."""
+    with _cache_lock:
+        _cache.clear()
 
-    def put(self, key, volumes):
-        """Remember ``volumes`` and forget the oldest beyond the limit."""
-        with self._lock:
-            self._entries[key] = volumes
-            while len(self._entries) > 1 and sum(map(_bytes, self._entries.values())) > self._limit:
-                self._entries.popitem(last=False)
 
-    def clear(self):
-        """Forget everything."""
-        with self._lock:
-            self._entries.clear()
+def _remembered(key):
+    with _cache_lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+        return _cache.get(key)
+
+
+def _remember(key, volumes):
+    """Keep ``volumes`` and forget the least recently used ones beyond the limit."""
+    with _cache_lock:
+        _cache[key] = volumes
+        while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > CACHE_BYTES:
+            _cache.popitem(last=False)
 
 
 def _bytes(volumes):
     return sum(array_view(image).nbytes for image in volumes if image is not None)
-
-
-_cache = _Cache(CACHE_BYTES)
-
-
-def clear_cache():
-    """Forget the original images this process remembers."""
-    _cache.clear()
 
 
 def load_original(spec, write=True):
@@ -77,18 +65,14 @@ def load_original(spec, write=True):
     :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
     """
     sources = spec.original_sources()
-    key = (spec.stage, spec.padto, spec.record.DefaultPixelValue) + tuple(
-        (path,) + _stamp(path, request) for request, path in sorted(sources.items())
-    )
-    volumes = _cache.get(key)
+    stamps = tuple((path,) + _stamp(path, request) for request, path in sorted(sources.items()))
+    key = (spec.stage, spec.padto, spec.record.DefaultPixelValue) + stamps
+    volumes = _remembered(key)
     if volumes is None:
-        if spec.stage == 1 and spec.padto is None:
-            volumes = _read(sources)
-        else:
-            volumes = _staged(spec, sources, write)
-        _cache.put(key, volumes)
-    elif write and (spec.stage > 1 or spec.padto is not None):
-        _staged_files(spec, volumes)
+        volumes = _resampled(spec, sources, write) if spec.is_resampled else _read(sources)
+        _remember(key, volumes)
+    elif write and spec.is_resampled and not _check(spec)[0]:
+        _write(spec, volumes)
     return volumes
 
 
@@ -104,71 +88,52 @@ def _stamp(path, request):
 
 def _read(paths):
     im = as_int16(require_working_grid(read_image(paths['OriginalIm']), paths['OriginalIm']))
-    lung, torso = [
-        read_mask(paths[request], like=im) if request in paths else None
-        for request in ('OriginalLung', 'OriginalTorso')
-    ]
-    return MaskedImage(im, lung, torso)
+    masks = [read_mask(paths[request], like=im) if request in paths else None for request in REQUESTS[1:]]
+    return MaskedImage(im, *masks)
 
 
-def _staged(spec, sources, write):
-    done, reason, paths = _check(spec)
+def _resampled(spec, sources, write):
+    """Down-sampled or padded originals: from their files if those are finished, made otherwise."""
+    done, reason = _check(spec)
     if done:
         try:
-            return _read(paths)
+            return _read(_paths(spec))
         except RegNetError as error:
             reason = str(error)
     if reason != 'no manifest':
-        _log.warning('Making the down-sampled original again: %s', reason)
+        LOGGER.warning('Making the down-sampled original again: %s', reason)
     if spec.padto is None:
-        volumes = _downsampled(_read(sources), spec.stage)
+        original = _read(sources)
+        masks = [None if mask is None else downsample_mask(mask, spec.stage) for mask in original[1:]]
+        volumes = MaskedImage(downsample(original.im, spec.stage), *masks)
     else:
         volumes = _padded(load_original(spec.unpadded(), write), spec)
     if write:
-        _write(spec, volumes, paths)
+        _write(spec, volumes)
     return volumes
-
-
-def _downsampled(volumes, stage):
-    masks = [None if mask is None else downsample_mask(mask, stage) for mask in volumes[1:]]
-    return MaskedImage(downsample(volumes.im, stage), *masks)
 
 
 def _padded(volumes, spec):
     try:
-        return MaskedImage(
-            pad_to(volumes.im, spec.padto, spec.record.DefaultPixelValue),
-            *[None if mask is None else pad_to(mask, spec.padto, 0) for mask in volumes[1:]],
-        )
+        masks = [None if mask is None else pad_to(mask, spec.padto, 0) for mask in volumes[1:]]
+        return MaskedImage(pad_to(volumes.im, spec.padto, spec.record.DefaultPixelValue), *masks)
     except InputError as error:
-        raise InputError(
-            '{} at stage {}: padto {}: {}'.format(spec.address('OriginalIm', padto=None), spec.stage, spec.padto, error)
-        ) from error
+        path = spec.address('OriginalIm', padto=None)
+        raise InputError(f'{path} at stage {spec.stage}: padto {spec.padto}: {error}') from error
+
+
+def _paths(spec):
+    return {request: spec.address(request) for request in spec.original_sources()}
 
 
 def _manifest_path(spec):
-    path = spec.address('OriginalIm')
-    return path[: -len(spec.record.ext)] + '_manifest.json'
+    return spec.address('OriginalIm')[: -len(spec.record.ext)] + '_manifest.json'
 
 
 def _check(spec):
-    paths = {request: spec.address(request) for request in spec.original_sources()}
-    done, reason = check_manifest(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER)
-    return done, reason, paths
+    return check_manifest(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER)
 
 
-def _staged_files(spec, volumes):
-    done, _, paths = _check(spec)
-    if not done:
-        _write(spec, volumes, paths)
-
-
-def _write(spec, volumes, paths):
-    folder = os.path.dirname(_manifest_path(spec))
-    sweep_stale_temporaries(folder)
-    outputs = []
-    for request, image in zip(('OriginalIm', 'OriginalLung', 'OriginalTorso'), volumes):
-        if image is not None:
-            write_image(image, paths[request])
-            outputs.append(record_output(paths[request], image, folder))
-    write_manifest(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER, outputs)
+def _write(spec, volumes):
+    images = dict(zip(REQUESTS, volumes))
+    publish_images(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER, _paths(spec), images)

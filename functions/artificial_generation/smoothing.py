@@ -1,9 +1,8 @@
 """Gaussian smoothing of whole volumes as banded matrix products.
 
-With the wide kernels used here (4 to 10 voxels) a product with a small Gaussian matrix per axis costs a third
-of a recursive filter and a fifth of a direct convolution, in float32 and without phase or truncation
-artefacts; the result is that of ``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel cut at four
-standard deviations.
+For the wide kernels used here (4 to 10 voxels) a product with a small Gaussian matrix per axis costs a third
+of a recursive filter and a fifth of a direct convolution. The result, in float32, is that of
+``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel truncated at four standard deviations.
 """
 
 import numpy as np
@@ -13,9 +12,8 @@ from functions.artificial_generation.blas import one_blas_thread
 TRUNCATE = 4.0
 
 
-def gaussian_matrix(size, sigma):
-    """Smoothing along one axis as a matrix, float32 [size, size]; outside the axis the edge value
-    continues."""
+def _gaussian_matrix(size, sigma):
+    """(float32 [size, size], kernel radius): smoothing along one axis; the edge value continues outside."""
     radius = int(TRUNCATE * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / float(sigma)) ** 2)
@@ -28,7 +26,7 @@ def gaussian_matrix(size, sigma):
 
 
 def _bands(size, radius):
-    """Output ranges and the input ranges they depend on."""
+    """Ranges of the output, and the ranges of the input that they depend on."""
     step = max(32, radius)
     for start in range(0, size, step):
         stop = min(start + step, size)
@@ -36,33 +34,27 @@ def _bands(size, radius):
 
 
 def gaussian_smooth(volume, sigma_zyx):
-    """Smooth one component in place.
+    """Smooth one component in place and return it.
 
     :param volume: float32 [z, y, x], C-contiguous.
     :param sigma_zyx: standard deviation in voxels of the three axes; 0 leaves an axis alone.
-    :return: ``volume``.
     """
-    with one_blas_thread():
-        return _smooth(volume, sigma_zyx)
-
-
-def _smooth(volume, sigma_zyx):
     n_z, n_y, n_x = volume.shape
-    result = np.empty_like(volume)
-    source, target = volume, result
-    for axis, (size, sigma) in enumerate(zip(volume.shape, sigma_zyx)):
-        if sigma <= 0 or size == 1:
-            continue
-        matrix, radius = gaussian_matrix(size, sigma)
-        for start, stop, low, high in _bands(size, radius):
-            weights = matrix[start:stop, low:high]
-            if axis == 0:
-                np.matmul(weights, source.reshape(n_z, -1)[low:high], out=target.reshape(n_z, -1)[start:stop])
-            elif axis == 1:
-                target[:, start:stop] = np.matmul(weights, source[:, low:high])
-            else:
-                target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)[:, low:high], weights.T)
-        source, target = target, source
+    source, target = volume, np.empty_like(volume)
+    with one_blas_thread():
+        for axis, (size, sigma) in enumerate(zip(volume.shape, sigma_zyx)):
+            if sigma <= 0 or size == 1:
+                continue
+            matrix, radius = _gaussian_matrix(size, sigma)
+            for start, stop, low, high in _bands(size, radius):
+                weights = matrix[start:stop, low:high]
+                if axis == 0:
+                    np.matmul(weights, source.reshape(n_z, -1)[low:high], out=target.reshape(n_z, -1)[start:stop])
+                elif axis == 1:
+                    target[:, start:stop] = np.matmul(weights, source[:, low:high])
+                else:
+                    target.reshape(-1, n_x)[:, start:stop] = np.dot(source.reshape(-1, n_x)[:, low:high], weights.T)
+            source, target = target, source
     if source is not volume:
         volume[...] = source
     return volume

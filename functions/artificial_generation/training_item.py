@@ -1,7 +1,7 @@
-"""One training image: the door for readers.
+"""One training image: the entry point for readers.
 
-An item is the same whether it comes from its files or is made in memory, in any process and any order, on
-any Python (the package's docstring says what a processor can change).
+An item is the same whether it is read from its files or made in memory, in any process and any order, on any
+Python (the package's docstring says what a processor can change).
 """
 
 import collections
@@ -20,74 +20,37 @@ from functions.setting.errors import MissingFileError, RegNetError
 
 #: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``:
 #: float32 [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without
-#: MaskToZero), both with DVFPad voxels more on every side; ``lung``: uint8, the fixed image's lungs (zeros
-#: without lung masks); ``spacing``: mm, (x, y, z); ``im_info``: as asked. With the setting ``InputMargin``
-#: all arrays are cut to the box of both input masks and so many mm around it. Arrays may be read-only.
+#: MaskToZero); ``lung``: uint8, the lungs of the fixed image (zeros without lung masks); ``spacing``: mm, (x, y, z);
+#: ``im_info``: as given. ``dvf``, ``mask`` and ``lung`` have DVFPad voxels more on every side. With the setting
+#: ``InputMargin`` all arrays are cut to the box of both input masks and so many mm around it. Arrays may be
+#: read-only.
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
 
 
 def get_item(setting, im_info, write=None):
-    """An item from its files if they are finished and intact; made, and written, otherwise.
+    """An item from its files if they are finished and intact; otherwise made, and written.
 
     :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
-    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and stage, padto, deformed_im_ext
-        if wanted.
-    :param write: False makes the item in memory and writes nothing (files that exist are still used).
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and optionally stage, padto,
+        deformed_im_ext.
+    :param write: False: nothing is written (files that exist are still used).
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
-    :raises InputError: anything that cannot be used, naming the item.
+    :raises InputError: a value or file that cannot be used, with the name of the item.
     :raises DiskError: it cannot be written.
     """
-    return _get(setting, im_info, write is None or write, use_files=True)
-
-
-def make_item(setting, im_info):
-    """The item made in memory, whatever is on disk; nothing is written.
-
-    Arguments and errors as :func:`get_item`.
-    """
-    return _get(setting, im_info, False, use_files=False)
-
-
-def produce(setting, im_info, verify=False):
-    """Make sure that an item's files are finished, without returning it.
-
-    :param verify: compare checksums of all files, also of those whose size and time are as recorded.
-    :return: (made, reason): False and '' if all was there; True and why it had to be made otherwise.
-    """
     spec = ItemSpecification(setting, im_info)
+    write = write is None or write
     try:
-        done, reason = item_files.check_item(spec, verify)
-        if done:
-            return False, ''
-        moving = _moving(spec, True, True, verify)
-        # A next image is made again with the same voxels, so that what was deformed from it stays valid.
-        if not item_files.check(item_files.manifest_path(spec), spec.made_from(), item_files.item_paths(spec), verify)[
-            0
-        ]:
-            item_files.write_item(spec, make_deformed(spec, moving))
-    except RegNetError as error:
-        raise _named(error, spec) from error
-    return True, reason
-
-
-def item_name(setting, im_info):
-    """Short name of an item for logs."""
-    return ItemSpecification(setting, im_info).name
-
-
-def _get(setting, im_info, write, use_files):
-    spec = ItemSpecification(setting, im_info)
-    try:
-        if use_files and setting.get('never_generate_image') is True:
+        if setting.get('never_generate_image') is True:
             done, reason = item_files.check_item(spec)
             if not done:
                 raise MissingFileError(
-                    f'{spec.name} is not finished ({reason}) and never_generate_image is True; generate '
-                    'it first with --only_generate_image.'
+                    f'{spec.name} is not finished ({reason}) and never_generate_image is True; generate it first with '
+                    '--only_generate_image.'
                 )
-        moving = _moving(spec, write, use_files)
-        found = item_files.read_deformed(spec) if use_files else None
+        moving = _moving(spec, write)
+        found = item_files.read_deformed(spec)
         if found is None:
             made = make_deformed(spec, moving)
             if write:
@@ -98,21 +61,36 @@ def _get(setting, im_info, write, use_files):
     return _item(spec, moving, *found)
 
 
+def produce(setting, im_info, verify=False):
+    """Make an item's files unless they are finished, without returning it.
+
+    :param verify: compare the checksums of all files, also where size and time are as recorded.
+    :return: (made, reason): False and '' if all was there; True and why it had to be made otherwise.
+    """
+    spec = ItemSpecification(setting, im_info)
+    try:
+        done, reason = item_files.check_item(spec, verify)
+        if done:
+            return False, ''
+        moving = _moving(spec, True, verify)
+        # A next image is made again with the same voxels, so that what was deformed from it stays valid.
+        if not item_files.check_deformed(spec, verify)[0]:
+            item_files.write_item(spec, make_deformed(spec, moving))
+    except RegNetError as error:
+        raise _named(error, spec) from error
+    return True, reason
+
+
 def _named(error, spec):
     """The same error with the item's name in front, once."""
-    text = str(error)
-    if spec.name in text:
-        return error
-    named = type(error)(f'{spec.name}: {text}')
-    named.__cause__ = error
-    return named
+    return error if spec.name in str(error) else type(error)(f'{spec.name}: {error}')
 
 
-def _moving(spec, write, use_files, verify=False):
+def _moving(spec, write, verify=False):
     """Undeformed image and masks: the original for dsmooth 0, the next image otherwise."""
     if spec.dsmooth == 0:
         return load_original(spec, write)
-    moving = item_files.read_next(spec, verify) if use_files else None
+    moving = item_files.read_next(spec, verify)
     if moving is None:
         moving, dvf, coefficients = make_next(spec, load_original(spec, write))
         if write:

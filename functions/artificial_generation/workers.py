@@ -1,4 +1,4 @@
-"""Running tasks in processes, with progress: one thread each, no more than memory allows.
+"""Running tasks in single-threaded processes, as many as memory allows, with progress.
 
 A worker that dies costs its task only.
 """
@@ -7,6 +7,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, wait
 
 import joblib
+import numpy as np
 import SimpleITK as sitk
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
@@ -14,8 +15,8 @@ from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
 
-#: One thread in a worker's libraries, since there is a worker per core; volumes go back to the system when
-#: freed (glibc would otherwise keep those of up to 32 MB).
+#: The libraries of a worker use one thread, since there is a worker per core. Freed volumes go back to the
+#: system (glibc would otherwise keep those of up to 32 MB).
 _ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
     'OPENBLAS_NUM_THREADS': '1',
@@ -25,32 +26,30 @@ _ENVIRONMENT = {
 }
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
-#: Bytes taken to be free where the system does not say.
+#: Free memory assumed where the system does not say.
 UNKNOWN_MEMORY = 4 * 2**30
-#: A task whose worker dies is tried so many times.
+#: How often a task is tried whose worker dies.
 ATTEMPTS = 2
+WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
+GIVEN_UP = (
+    f'its worker process ended unexpectedly {ATTEMPTS} times: it was killed or ran out of memory (try fewer workers)'
+)
 
 
 def bytes_per_worker(specs):
-    """Peak memory of a worker for these items, from the headers of their images.
-
-    Images that cannot be read count nothing.
-    """
-    paths = {(spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs}
+    """Peak memory of a worker for these items, from the headers of their images; unreadable ones do not count."""
     needed = BASE_BYTES
-    for path, stage, padto in paths:
+    for path, stage, padto in {
+        (spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs
+    }:
         reader = sitk.ImageFileReader()
         reader.SetFileName(path)
         try:
             reader.ReadImageInformation()
         except RuntimeError:
             continue
-        voxels = [max(1, n) for n in reader.GetSize()]
-        original = float(voxels[0]) * voxels[1] * voxels[2] if len(voxels) == 3 else 0.0
-        item = original / stage**3
-        if padto is not None:
-            sides = [padto] * 3 if not hasattr(padto, '__len__') else padto
-            item = float(sides[0]) * sides[1] * sides[2]
+        original = np.prod(reader.GetSize(), dtype=float)
+        item = original / stage**3 if padto is None else np.prod(np.broadcast_to(padto, 3), dtype=float)
         original_bytes = ORIGINAL_BYTES_PER_VOXEL * original * (stage > 1)
         needed = max(needed, BASE_BYTES + ITEM_BYTES_PER_VOXEL * item + original_bytes)
     return needed
@@ -97,7 +96,7 @@ def _here(tasks):
 
 
 def _executor(n_workers):
-    # A pool of our own: joblib's reusable one belongs to joblib.Parallel, which fails on finding it changed.
+    # Not joblib's reusable pool: it belongs to joblib.Parallel, which fails on finding it changed.
     return ProcessPoolExecutor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
 
 
@@ -105,61 +104,51 @@ def _in_processes(tasks, n_workers):
     todo = list(range(len(tasks)))[::-1]
     attempts = [0] * len(tasks)
     pending = {}
-    executor, at_ease = _executor(n_workers), False
+    executor, kill = _executor(n_workers), True
     try:
         while todo or pending:
-            # A few tasks ahead of the workers keep them busy; the rest stays here, so that stopping is quick.
+            # A few tasks ahead of the workers keep them busy; the rest waits here, so that stopping is quick.
             # A task whose worker died before runs alone, so that it alone is to blame if that happens again.
-            while todo and len(pending) < 2 * n_workers:
-                if attempts[todo[-1]] and pending:
-                    break
+            while todo and len(pending) < 2 * n_workers and not (attempts[todo[-1]] and pending):
                 number = todo.pop()
                 attempts[number] += 1
+                function, arguments = tasks[number]
                 try:
-                    future = executor.submit(tasks[number][0], *tasks[number][1])
-                except (TerminatedWorkerError, ShutdownExecutorError):
-                    # A worker died since the last look; what it took with it is found below.
+                    future = executor.submit(function, *arguments)
+                except WORKER_DIED:
+                    # The tasks that were lost with the worker are found below.
                     executor = _renewed(executor, n_workers)
-                    future = executor.submit(tasks[number][0], *tasks[number][1])
+                    future = executor.submit(function, *arguments)
                 pending[future] = number
                 if attempts[number] > 1:
                     break
             finished, _ = wait(list(pending), return_when=FIRST_COMPLETED)
-            broken = []
+            lost = []
             for future in finished:
                 number = pending.pop(future)
                 try:
                     result = future.result()
-                except (TerminatedWorkerError, ShutdownExecutorError) as error:
-                    broken.append((number, error))
+                except WORKER_DIED:
+                    lost.append(number)
                     continue
                 yield number, result
-            if broken:
-                lost = [number for number, _ in broken] + list(pending.values())
+            if lost:
+                lost += pending.values()
                 pending = {}
                 executor = _renewed(executor, n_workers)
+                todo += [number for number in lost if attempts[number] < ATTEMPTS]
                 for number in lost:
                     if attempts[number] >= ATTEMPTS:
-                        yield (
-                            number,
-                            (
-                                'failed',
-                                f'its worker process ended unexpectedly, {ATTEMPTS} times: killed, '
-                                'or out of memory (try fewer workers)',
-                            ),
-                        )
-                    else:
-                        todo.append(number)
-        at_ease = True
+                        yield number, ('failed', GIVEN_UP)
+        kill = False
     except GeneratorExit:
-        # Nobody wants the rest (a full disk, say): what runs ends by itself, so that nothing is left half
-        # made.
+        # The rest is not wanted (a full disk, say). Running tasks end by themselves, so that nothing is left half made.
         for future in pending:
             future.cancel()
-        at_ease = True
+        kill = False
         raise
     finally:
-        executor.shutdown(wait=True, kill_workers=not at_ease)
+        executor.shutdown(wait=True, kill_workers=kill)
 
 
 def _renewed(executor, n_workers):

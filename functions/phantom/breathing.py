@@ -1,5 +1,4 @@
-"""Breathing as an analytic map from the reference (T00, maximum inhale) to any phase, its inverse and its
-Jacobian.
+"""Breathing: an analytic map from the reference (T00, maximum inhale) to any phase, its inverse, its Jacobian.
 
 Three invertible steps, each with a positive Jacobian determinant:
 
@@ -39,8 +38,7 @@ def check_type(type_im):
 
 
 class Breathing:
-    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtype is
-    kept.
+    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; keeps dtypes.
 
     :param frame: :class:`functions.phantom.frame.Frame`.
     """
@@ -61,11 +59,12 @@ class Breathing:
         wavelength = rng.uniform(55, 110, waves) * p.scale
         direction = rng.normal(size=(waves, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        self._wave = [[float(c) for c in row] for row in direction * (2 * math.pi / wavelength)[:, None]]
-        self._wave_phase = [float(c) for c in rng.uniform(0, 2 * math.pi, waves)]
+        # Python numbers, so that float32 arrays stay float32.
+        self._wave = (direction * (2 * math.pi / wavelength)[:, None]).tolist()
+        self._wave_phase = rng.uniform(0, 2 * math.pi, waves).tolist()
         push = rng.normal(size=(waves, 3))
         push *= p.ripple / np.linalg.norm(push, axis=1, keepdims=True) / math.sqrt(waves)
-        self._push = [[float(c) for c in row] for row in push]
+        self._push = push.tolist()
 
     @staticmethod
     def amplitude(type_im):
@@ -91,8 +90,7 @@ class Breathing:
 
     # step 2: sliding along the chest wall
     def _rise(self, xi, eta, sliding=True):
-        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w (the smooth continuation of the
-        inside)."""
+        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w, which continues the inside smoothly."""
         p = self.patient
         rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
         rise = rise * self.rise
@@ -109,12 +107,11 @@ class Breathing:
 
     # step 3: the chest wall
     def _chest(self, z, amplitude):
-        """Relative narrowing in x and in y at height z."""
+        """Relative narrowing in y and in x at height z."""
         p = self.patient
         level = 0.35 + 0.65 * smooth_step((self.top - z) / (0.6 * p.size[2]))
-        return (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level, (
-            amplitude * p.chest_motion[1] / p.chest_rx
-        ) * level
+        narrow_y = (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level
+        return narrow_y, (amplitude * p.chest_motion[1] / p.chest_rx) * level
 
     def forward(self, x, y, z, type_im, sliding=True):
         """Where reference points are in a phase.
@@ -130,8 +127,7 @@ class Breathing:
         z = z + a * self._rise(xi, eta, sliding) * self._decay(z)[0]
         x, y = self.frame.bend(xi, eta, z)
         narrow_y, narrow_x = self._chest(z, b)
-        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing moves behind, all of it
-        # far in front.
+        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing behind it, narrow * v far in front.
         spine, c = self.frame.spine(z), 0.3 * self.patient.chest_ry
         v = np.maximum(spine - y, 0.0)
         return x * (1.0 - narrow_x), y + narrow_y * v * v / (v + c), z
@@ -165,19 +161,18 @@ class Breathing:
             px, py, pz = x - a * dx, y - a * dy, level - a * dz
         return px, py, pz
 
-    def determinant(self, x, y, z, type_im, sliding=True, step=1e-3):
-        """Jacobian determinant of the map reference -> phase at reference points, by central differences in
-        float64.
+    def determinant(self, x, y, z, type_im, sliding=True):
+        """Jacobian determinant of the map reference -> phase at reference points (central differences, float64).
 
         :param sliding: False continues the inside of the chest smoothly across the wall.
         """
-        x, y, z = [np.asarray(c, dtype=np.float64) for c in (x, y, z)]
+        points, step = np.stack(np.broadcast_arrays(x, y, z)).astype(np.float64), 1e-3
         columns = []
         for axis in range(3):
-            plus = [c + step * (axis == i) for i, c in enumerate((x, y, z))]
-            minus = [c - step * (axis == i) for i, c in enumerate((x, y, z))]
-            ahead = self.forward(*plus, type_im=type_im, sliding=sliding)
-            behind = self.forward(*minus, type_im=type_im, sliding=sliding)
+            shift = np.zeros((3,) + (1,) * (points.ndim - 1))
+            shift[axis] = step
+            ahead = self.forward(*(points + shift), type_im=type_im, sliding=sliding)
+            behind = self.forward(*(points - shift), type_im=type_im, sliding=sliding)
             columns.append([(f - g) / (2 * step) for f, g in zip(ahead, behind)])
         (a, d, g), (b, e, h), (c, f, i) = columns
         return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
@@ -185,16 +180,12 @@ class Breathing:
     def transform(self, points, type_fixed, type_moving):
         """Where points (n, 3) of one phase are in another; mm from the centre of the box, float64."""
         x, y, z = np.asarray(points, dtype=np.float64).T
-        return np.stack(
-            self.forward(
-                *self.inverse(x, y, z, check_type(type_fixed), iterations=25), type_im=check_type(type_moving)
-            ),
-            axis=1,
-        )
+        reference = self.inverse(x, y, z, check_type(type_fixed), iterations=25)
+        return np.stack(self.forward(*reference, type_im=check_type(type_moving)), axis=1)
 
 
-def grid_slabs(size, below=0, thickness=4):
-    """Walk a box in slabs of a few slices, small enough to stay in the processor's cache.
+def grid_slabs(size, below=0):
+    """Walk a box in slabs of four slices, small enough to stay in the processor's cache.
 
     :param size: (x, y, z) voxels of the box; the centre of the box is zero.
     :param below: voxels added below the box (towards the feet).
@@ -202,8 +193,8 @@ def grid_slabs(size, below=0, thickness=4):
     """
     x, y, z = [np.arange(side, dtype=np.float32) - np.float32(0.5 * (side - 1)) for side in size]
     z = np.concatenate([z[0] - np.arange(below, 0, -1, dtype=np.float32), z])
-    for start in range(0, len(z), thickness):
-        part = slice(start, min(start + thickness, len(z)))
+    for start in range(0, len(z), 4):
+        part = slice(start, min(start + 4, len(z)))
         yield part, x[None, None, :], y[None, :, None], z[part, None, None]
 
 

@@ -1,14 +1,16 @@
-"""Drawing capsules (tapered tubes with round ends) into a volume, with partial volume, each in its own
-small box."""
+"""Drawing capsules (tapered tubes with round ends) into a volume, with partial volume."""
 
 import numpy as np
 
+RAMP = 1.6  # mm over which a surface fades from inside to outside
+LONGEST = 11.0  # mm: longer capsules are cut, so that the boxes around the pieces stay tight
 
-def _pieces(capsules, longest):
-    """Cut long capsules, so that the boxes around them stay tight."""
+
+def _pieces(capsules):
+    """Capsules cut into pieces of about ``LONGEST`` mm."""
     start, end, r0, r1 = [np.asarray(part, dtype=np.float64) for part in capsules]
     length = np.linalg.norm(end - start, axis=1)
-    count = np.maximum(1, np.ceil(length / np.maximum(longest, 3 * r0))).astype(int)
+    count = np.maximum(1, np.ceil(length / np.maximum(LONGEST, 3 * r0))).astype(int)
     which = np.repeat(np.arange(len(count)), count)
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
     a = (np.arange(len(which)) - first[which]) / count[which]
@@ -18,29 +20,26 @@ def _pieces(capsules, longest):
     return start + a[:, None] * step, start + b[:, None] * step, r0 + a * grow, r0 + b * grow
 
 
-def paint(volume, first_index, capsules, ramp=1.6, longest=11.0):
-    """Raise ``volume`` to the share of each voxel that lies inside a capsule (the larger wins where two
-    meet).
+def paint(volume, first_index, capsules):
+    """Raise ``volume`` to the share of each voxel that lies inside a capsule; the larger share wins.
 
     :param volume: float32 [z, y, x], changed in place; voxels are 1 mm.
     :param first_index: position (x, y, z) mm of voxel [0, 0, 0].
     :param capsules: :class:`functions.phantom.trees.Capsules`.
-    :param ramp: width in mm over which a surface fades from inside to outside.
-    :param longest: capsules are cut into pieces of about this length in mm.
     """
-    starts, ends, r0, r1 = _pieces(capsules, longest)
+    starts, ends, r0, r1 = _pieces(capsules)
     starts, ends = starts - np.asarray(first_index), ends - np.asarray(first_index)
-    reach = np.maximum(np.maximum(r0, r1), 0.5 * ramp)[:, None] + 0.5 * ramp
+    reach = np.maximum(np.maximum(r0, r1), 0.5 * RAMP)[:, None] + 0.5 * RAMP
     low = np.maximum(np.ceil(np.minimum(starts, ends) - reach), 0).astype(int)
     high = np.minimum(np.floor(np.maximum(starts, ends) + reach) + 1, volume.shape[::-1]).astype(int)
     use = np.all(high > low, axis=1)
     # The ramp adds pi ramp^2 / 12 to the section of a tube: draw it thinner by that, so that the section is
     # right. A tube too thin for that keeps half the ramp as its radius and fills its voxels only in part.
-    blur, least = ramp * ramp / 12.0, 0.25 * ramp * ramp
+    blur, least = RAMP * RAMP / 12.0, 0.25 * RAMP * RAMP
     gain = np.minimum(1.0, np.maximum(r0, r1) ** 2 / (least + blur))
     r0, r1 = np.sqrt(np.maximum(r0 * r0 - blur, least)), np.sqrt(np.maximum(r1 * r1 - blur, least))
     axis = [np.arange(n, dtype=np.float32) for n in volume.shape[::-1]]
-    scale = np.float32(1.0 / ramp)
+    scale = np.float32(1.0 / RAMP)
     for i in np.flatnonzero(use):
         (x0, y0, z0), (x1, y1, z1) = low[i], high[i]
         sx, sy, sz = starts[i]

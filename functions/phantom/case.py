@@ -1,5 +1,4 @@
-"""One patient, made in memory: shapes, trees, breathing, and the images, masks and landmarks that follow
-from them."""
+"""One patient in memory: shapes, trees, breathing, and the images, masks and landmarks that follow from them."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -46,8 +45,7 @@ class Case:
         self._reference = None
 
     def volumes(self, type_im):
-        """Noise-free phase: :class:`functions.phantom.rendering.TissueVolumes`, float32 [z, y, x] (treat as
-        read-only)."""
+        """Noise-free phase, a :class:`functions.phantom.rendering.TissueVolumes`; do not change its arrays."""
         check_type(type_im)
         if self._reference is None:
             self._reference = render_reference(self.anatomy, self.trees, self._below)
@@ -81,10 +79,6 @@ class Case:
     def to_world(self, points):
         """Points (n, 3) from the box's centre to world mm."""
         return np.asarray(points) + np.array(self.patient.centre)
-
-    def to_box(self, points):
-        """Points (n, 3) from world mm to mm from the box's centre."""
-        return np.asarray(points) - np.array(self.patient.centre)
 
     def to_image(self, array):
         """SimpleITK image of an array [z, y, x] or [z, y, x, 3] on the case's grid."""

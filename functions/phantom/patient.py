@@ -1,7 +1,7 @@
-"""Who lies in the scanner: the numbers that make each case number another patient.
+"""The numbers that make each case of the phantom another patient.
 
 Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written
-for a box of 300 x 220 x 280 mm and scaled to the box asked for, so the same patient exists in every size.
+for a box of 300 x 220 x 280 mm and scaled to the box asked for, so that the same patient exists in every size.
 """
 
 from functions.setting.errors import InputError
@@ -17,7 +17,7 @@ DEFAULT_OPTIONS = {
     'LandmarksAllPhases': 75,  # the first of them, for every phase
     'Descent': [10.0, 27.0],  # of the right dome, mm in the full box (at least 10 mm in any)
     'ChestExpansion': [2.0, 6.0],  # of the sternum, mm in the full box
-    'Anatomy': 1.0,  # how far patients differ in shape; 0 makes every body the same
+    'Anatomy': 1.0,  # how far patients differ in shape; 0 gives every patient the same body
     'Pathology': list(PATHOLOGIES),  # each patient has one of these
     'LungHU': [-905.0, -865.0],  # parenchyma at maximum inhale
     'Contrast': [0.0, 60.0],  # enhancement of blood above 40 HU
@@ -53,8 +53,7 @@ def check_options(options=None):
 
 
 class Patient:
-    """The drawn numbers of one case: lengths in mm of the box asked for, HU, and seeds for what is drawn
-    later.
+    """The numbers of one case: lengths in mm, HU, and seeds for what is drawn later.
 
     Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z
     superior. Every attribute is a Python number, so that arithmetic with float32 arrays stays float32.
@@ -113,8 +112,7 @@ class Patient:
         self.rib_spacing = sz * vary(25, 2)
         self.rib_drop = sz * vary(70, 12)
         self.rib_phase = float(rng.uniform())
-        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm (less only when
-        # asked for).
+        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm unless less is asked for.
         descent = draw('Descent')
         self.descent = max(min(10.0, descent), descent * sz)
         front = draw('ChestExpansion')

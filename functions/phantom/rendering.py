@@ -6,18 +6,19 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from functions.phantom.breathing import grid_slabs
+from functions.phantom.breathing import displacement_grid, grid_slabs
 from functions.phantom.capsules import paint
 from functions.phantom.frame import smooth_step
 from functions.phantom.thorax_anatomy import mix, share
 
 #: float32 arrays [z, y, x]: Hounsfield units, and the share of each voxel that is lung and that is body.
 TissueVolumes = collections.namedtuple('TissueVolumes', 'hu lung body')
-AIRWAY_WALL = 20.0
+AIRWAY_WALL = 20.0  # HU
+LATTICE_STEP = 4.0  # mm between the points where the Jacobian determinant is evaluated
 
 
-def enlarge(coarse, shape, first=0.0, step=4.0):
-    """Linear interpolation of a coarse lattice: sample i of axis k of the result lies at (i - first) / step.
+def enlarge(coarse, shape, step):
+    """Linear interpolation of a coarse lattice: sample i of every axis of the result lies at i / step.
 
     :param coarse: float array [z, y, x]; positions beyond it take the edge value.
     :param shape: shape of the result.
@@ -25,7 +26,7 @@ def enlarge(coarse, shape, first=0.0, step=4.0):
     """
     result = np.asarray(coarse, dtype=np.float32)
     for axis, length in enumerate(shape):
-        position = np.clip((np.arange(length) - first) / step, 0, result.shape[axis] - 1)
+        position = np.clip(np.arange(length) / step, 0, result.shape[axis] - 1)
         low = np.minimum(position.astype(int), max(result.shape[axis] - 2, 0))
         high = np.minimum(low + 1, result.shape[axis] - 1)
         part = (position - low).astype(np.float32)
@@ -39,7 +40,7 @@ def random_field(shape, width, rng):
     step = max(1.0, width * 0.8)
     coarse = rng.standard_normal([int(np.ceil(side / step)) + 2 for side in shape]).astype(np.float32)
     coarse = gaussian_filter(coarse, 0.8, mode='nearest')
-    field = enlarge(coarse, shape, 0.0, step)
+    field = enlarge(coarse, shape, step)
     field -= field.mean()
     field *= 1.0 / field.std()
     return field
@@ -92,31 +93,29 @@ def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
 
 
 class Disease:
-    """What is wrong with this patient's lungs: holes (emphysema), a nodule, a patch of higher density, or
-    nothing."""
+    """Pathology of the lungs: holes (emphysema), a nodule, a patch of higher density, or none."""
 
     def __init__(self, anatomy, shape, rng):
-        p = self.patient = anatomy.patient
-        self.kind = p.pathology
-        s = p.scale
-        self.mask = None
-        if self.kind in ('emphysema', 'opacity'):
-            wide = 9.0 if self.kind == 'emphysema' else 26.0
-            field = random_field(shape, max(3.0, wide * s), rng)
-            if self.kind == 'emphysema':
-                field += 0.5 * random_field(shape, max(2.0, 4.0 * s), rng)
-            threshold = rng.uniform(0.5, 1.1) if self.kind == 'emphysema' else rng.uniform(1.3, 1.7)
-            self.mask = smooth_step((field - np.float32(threshold)) * np.float32(2.0))
-            self.change = float(-rng.uniform(45, 85) if self.kind == 'emphysema' else rng.uniform(120, 380))
-        self.centre, self.radius = None, 0.0
-        if self.kind == 'nodule':
+        p = anatomy.patient
+        kind, s = p.pathology, p.scale
+        self.mask = self.centre = None
+        if kind == 'emphysema':
+            field = random_field(shape, max(3.0, 9.0 * s), rng)
+            field += 0.5 * random_field(shape, max(2.0, 4.0 * s), rng)
+            self.mask = smooth_step((field - np.float32(rng.uniform(0.5, 1.1))) * np.float32(2.0))
+            self.change = float(-rng.uniform(45, 85))
+        elif kind == 'opacity':
+            field = random_field(shape, max(3.0, 26.0 * s), rng)
+            self.mask = smooth_step((field - np.float32(rng.uniform(1.3, 1.7))) * np.float32(2.0))
+            self.change = float(rng.uniform(120, 380))
+        elif kind == 'nodule':
             half = [0.5 * side for side in p.size]
             tries = rng.uniform(-1, 1, (4000, 3)) * half
             self.radius = float(max(2.5, rng.uniform(4, 13) * s))
             tries = tries[anatomy.lung(*tries.T) < -0.6 * self.radius]
             if len(tries):
-                self.centre = [float(c) for c in tries[0]]
-            self.spikes = [float(c) for c in rng.uniform(0, 6.28, 3)]
+                self.centre = tries[0].tolist()
+            self.spikes = rng.uniform(0, 6.28, 3).tolist()
 
     def parenchyma(self, hu, part):
         """Lung tissue with its patches; ``part`` is the slice of z."""
@@ -140,29 +139,21 @@ class Disease:
 
 
 def pull_back(breathing, reference, below, type_im):
-    """One phase without noise, on the box: anatomy and masks through the inverse map, density by its
-    Jacobian.
+    """One phase without noise: anatomy and masks through the inverse map, density by its Jacobian.
 
     :param reference: :class:`TissueVolumes` of :func:`render_reference`.
     :return: :class:`TissueVolumes` of the box's shape.
     """
-    size = breathing.patient.size
-    shape = size[::-1]
     if type_im == 0:
         return TissueVolumes(*[volume[below:] for volume in reference])
-    field = np.empty(shape + (3,), dtype=np.float32)
-    for part, x, y, z in grid_slabs(size):
-        for axis, (there, here) in enumerate(zip(breathing.inverse(x, y, z, type_im), (x, y, z))):
-            field[part, ..., axis] = there - here
-    field = sitk.GetImageFromArray(field, isVector=True)
+    size = breathing.patient.size
+    field = sitk.GetImageFromArray(displacement_grid(breathing, type_im, 0), isVector=True)
+    grid = size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), field.GetDirection()
 
     def warped(volume, interpolator, outside):
         image = sitk.GetImageFromArray(volume)
         image.SetOrigin((0.0, 0.0, -float(below)))
-        result = sitk.Warp(
-            image, field, interpolator, size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), field.GetDirection(), float(outside)
-        )
-        return sitk.GetArrayFromImage(result)
+        return sitk.GetArrayFromImage(sitk.Warp(image, field, interpolator, *grid, outside))
 
     hu = warped(reference.hu, sitk.sitkBSpline, -1000.0)
     lung = warped(reference.lung, sitk.sitkLinear, 0.0)
@@ -173,19 +164,19 @@ def pull_back(breathing, reference, below, type_im):
     return TissueVolumes(hu, lung, body)
 
 
-def density_factor(breathing, type_im, lung, step=4.0):
-    """By how much the lung is denser in a phase than in the reference: 1 / det inside the lungs, 1 outside.
+def density_factor(breathing, type_im, lung):
+    """Density of a phase relative to the reference: 1 / det inside the lungs, 1 outside; float32 [z, y, x].
 
-    The determinant is smooth inside the chest; it is evaluated every ``step`` mm (continued across the wall).
+    The determinant is smooth inside the chest; it is evaluated every few mm (continued across the wall).
 
     :param lung: share of lung, float32 [z, y, x] on the phase's grid.
-    :return: float32 [z, y, x].
     """
+    step = LATTICE_STEP
     axes = [np.arange(0, side - 1 + step, step) - 0.5 * (side - 1) for side in breathing.patient.size]
     z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing='ij')
     inside = breathing.inverse(x, y, z, type_im, sliding=False)
     determinant = breathing.determinant(*inside, type_im=type_im, sliding=False)
-    factor = enlarge(1.0 / determinant, lung.shape, 0.0, step)
+    factor = enlarge(1.0 / determinant, lung.shape, LATTICE_STEP)
     factor -= 1.0
     # Voxels shared with the chest wall take part by their share of lung.
     factor *= lung

@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from functions.artificial_generation.training_item import get_item
 from functions.setting import setting_utils as su
 
 Thorax = collections.namedtuple('Thorax', ('im', 'lung', 'torso', 'spacing'))
@@ -37,3 +38,8 @@ def write_thorax(setting, thorax, data='Phantom_4D', cn=1, type_im=0):
         path = su.address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         sitk.WriteImage(image, path)
+
+
+def make_item(setting, im_info):
+    """An item made in memory; nothing is written, and no files of it must exist."""
+    return get_item(setting, im_info, write=False)

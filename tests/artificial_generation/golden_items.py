@@ -11,11 +11,10 @@ import os
 import tempfile
 
 import numpy as np
-from generation_volumes import make_thorax, write_thorax
+from generation_volumes import make_item, make_thorax, write_thorax
 from threadpoolctl import threadpool_info
 
 from functions.artificial_generation import original_images
-from functions.artificial_generation.training_item import make_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 

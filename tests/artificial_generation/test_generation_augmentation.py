@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from scipy import ndimage
 
 from functions.artificial_generation import occlusion
 from functions.artificial_generation.augmentation import Scene, augment_all, check_sequence
+from functions.artificial_generation.masked_image import MaskedImage
 from functions.artificial_generation.sponge import sponge_intensity
 from functions.image.dvf import jacobian_determinant
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
@@ -16,10 +18,13 @@ from functions.setting.seeds import random_state
 def scene_of(thorax, jacobian=None, **changes):
     options = load_deform_exp_setting('3D_max7_D14_K')
     options.update(changes, SpongeModel='published', noise_sigma=10)
-    jacobian = np.ones(thorax.im.shape, np.float32) if jacobian is None else jacobian
-    return Scene(
-        thorax.spacing, thorax.torso, thorax.lung, lambda: jacobian, lambda purpose: random_state(purpose, 1), options
-    )
+    dvf = sitk.GetImageFromArray(np.zeros(thorax.im.shape + (3,), np.float32), isVector=True)
+    dvf.SetSpacing(thorax.spacing)
+    warped = MaskedImage(*[sitk.GetImageFromArray(array) for array in (thorax.im, thorax.lung, thorax.torso)])
+    scene = Scene(warped, dvf, lambda purpose: random_state(purpose, 1), options)
+    if jacobian is not None:
+        scene.products['jacobian'] = jacobian
+    return scene
 
 
 def test_sponge_formulas():

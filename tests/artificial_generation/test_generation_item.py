@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from generation_volumes import make_thorax, write_thorax
+from generation_volumes import make_item, make_thorax, write_thorax
 
 from functions.artificial_generation import item_files, original_images
 from functions.artificial_generation.item_specification import ItemSpecification
-from functions.artificial_generation.training_item import get_item, make_item
+from functions.artificial_generation.training_item import get_item
 from functions.image.dvf import jacobian_determinant
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import load_deform_exp_setting

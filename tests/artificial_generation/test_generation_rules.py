@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from generation_volumes import make_thorax, write_thorax
+from generation_volumes import make_item, make_thorax, write_thorax
 
 from functions.artificial_generation import (
     categories,
@@ -14,7 +14,7 @@ from functions.artificial_generation import (
 )
 from functions.artificial_generation.categories import category
 from functions.artificial_generation.category_inputs import CategoryInputs
-from functions.artificial_generation.training_item import get_item, make_item
+from functions.artificial_generation.training_item import get_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import deform_method_and_number, load_deform_exp_setting
 from functions.setting.errors import InputError, UnknownNameError
