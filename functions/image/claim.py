@@ -1,9 +1,8 @@
 """Claims on shared work: a lock file that one process creates exclusively and keeps alive.
 
-Nobody waits for a claim: who does not get it does something else and looks again later. The lock of a dead
-process of this machine is taken over at once; one of another machine when its heartbeat (the file's
-modification time) is older than the deadline. Losing a race is harmless, since results are deterministic and
-files are replaced whole.
+Nobody waits for a claim: a process that does not get it does something else and looks again later. The lock of a dead
+process of this machine is taken over at once; one of another machine when its heartbeat (the file's modification time)
+is older than the deadline. Losing a race is harmless: results are deterministic and files are replaced whole.
 """
 
 import contextlib
@@ -23,27 +22,25 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def claim(lock_path, deadline_s=600.0):
-    """Yield True when the work guarded by ``lock_path`` is ours, False when somebody alive holds it.
+    """Yield True when the work guarded by ``lock_path`` is ours, False when a living process holds it.
 
-    :param lock_path: the lock file; its folder is made when missing. It is gone when the ``with`` block ends.
+    :param lock_path: the lock file, removed when the ``with`` block ends; its folder is made when missing.
     :param deadline_s: age in seconds of the last heartbeat after which a lock of another machine is void.
     :raises DiskError: the folder cannot be written.
     """
     lock_path = os.path.abspath(lock_path)
-    text = json.dumps(
-        {'host': _host(), 'pid': os.getpid(), 'started': start_time(os.getpid()), 'token': uuid.uuid4().hex}
-    )
+    owner = {'host': _host(), 'pid': os.getpid(), 'started': start_time(os.getpid()), 'token': uuid.uuid4().hex}
+    text = json.dumps(owner)
     if not _acquire(lock_path, text, deadline_s):
         yield False
         return
     done = threading.Event()
-    interval = min(deadline_s / 4.0, 30.0)
-    beat = threading.Thread(target=_beat, args=(lock_path, text, done, interval), daemon=True)
+    beat = threading.Thread(target=_beat, args=(lock_path, text, done, min(deadline_s / 4, 30)), daemon=True)
     beat.start()
     try:
         yield True
@@ -77,7 +74,7 @@ def _acquire(lock_path, text, deadline_s):
             return _create(temporary, lock_path, text)
         return _is_void(lock_path, found, now, deadline_s) and _take_over(temporary, lock_path, found)
     except FileNotFoundError:
-        return False  # its owner has just let go; looked at again later
+        return False  # its owner has just released it; looked at again later
     except OSError as error:
         raise DiskError(f'Cannot make the lock file {lock_path}: {error.strerror or error}.') from error
     finally:
@@ -106,8 +103,8 @@ def _create(temporary, lock_path, text):
 def _take_over(temporary, lock_path, found):
     """Replace the void lock whose content is ``found`` by ours; False when another process was quicker.
 
-    The kernel's lock on the void file lets one taker at a time pass; the next ones see that the file behind
-    the name is another one. Where there is no such lock, two may pass at once, and do the same work twice.
+    The kernel's lock on the void file lets one process at a time pass; later ones see that the name belongs to another
+    file. Without such locks two may pass at once and do the same work twice.
     """
     with open(lock_path, 'r+') as void:
         if fcntl is not None:
@@ -120,7 +117,7 @@ def _take_over(temporary, lock_path, found):
         if void.read() != found or not os.path.samestat(os.fstat(void.fileno()), os.stat(lock_path)):
             return False
         os.replace(temporary, lock_path)
-    _log.warning('Took over %s from a process that is gone: %s', lock_path, found)
+    LOGGER.warning('Took over %s from a process that is gone: %s', lock_path, found)
     return True
 
 
@@ -133,8 +130,7 @@ def _read(path):
 
 
 def _is_void(lock_path, found, now, deadline_s):
-    """True when the process that wrote ``found`` is gone (this host) or silent for too long (another
-    host)."""
+    """True when the process that wrote ``found`` is gone (this host) or silent for too long (another host)."""
     try:
         owner = json.loads(found)
         host, pid, started = owner['host'], int(owner['pid']), owner['started']
@@ -150,9 +146,8 @@ def _is_void(lock_path, found, now, deadline_s):
 
 
 def _host():
-    """Name of this machine and, where containers share it, of the space its process numbers belong to."""
-    try:
+    """Name of this machine and of the namespace of its process numbers, since containers may share the name."""
+    space = ''
+    with contextlib.suppress(OSError):
         space = os.readlink('/proc/self/ns/pid')
-    except OSError:
-        space = ''
     return socket.gethostname() + space

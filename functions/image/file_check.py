@@ -1,12 +1,13 @@
-"""Is an image file whole? Readers of some formats hand out a half file without a word, so its bytes are
-counted first.
+"""Whether an image file is whole. Readers of some formats return half a file silently, so its bytes are counted first.
 
-The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and
-NRRD; other formats are left to their readers. Compressed data are decompressed once as a stream (no memory),
-to count them and to check the checksum they carry: a flipped bit in them silently spoils all that follows.
+The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and NRRD; other
+formats are left to their readers. Compressed data are decompressed once as a stream, to count them and to verify the
+checksum they carry: a flipped bit spoils all that follows it.
 """
 
+import functools
 import gzip
+import operator
 import os
 import re
 import struct
@@ -14,42 +15,15 @@ import zlib
 
 from functions.setting.errors import InputError
 
-_MET_BYTES = {
-    'CHAR': 1,
-    'UCHAR': 1,
-    'SHORT': 2,
-    'USHORT': 2,
-    'INT': 4,
-    'UINT': 4,
-    'LONG': 4,
-    'ULONG': 4,
-    'LONG_LONG': 8,
-    'ULONG_LONG': 8,
-    'FLOAT': 4,
-    'DOUBLE': 8,
-}
-_NRRD_BYTES = {
-    name: size
-    for size, names in {
-        1: 'signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t',
-        2: 'short|short int|signed short|signed short int|int16|int16_t'
-        '|ushort|unsigned short|unsigned short int|uint16|uint16_t',
-        4: 'int|signed int|int32|int32_t|uint|unsigned int|uint32|uint32_t|float',
-        8: 'double|longlong|long long|long long int|signed long long|signed long long int|int64|int64_t'
-        '|ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t',
-    }.items()
-    for name in names.split('|')
-}
+_BYTES = {'char': 1, 'short': 2, 'int': 4, 'long': 4, 'long long': 8, 'longlong': 8, 'float': 4, 'double': 8}
+_BYTES.update(int8=1, int16=2, int32=4, int64=8)
 _HEADER_LIMIT = 2**16
 _BLOCK = 2**15
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 def check_whole(path):
-    """Raise :class:`InputError` when ``path`` holds fewer bytes than its header implies.
-
-    Formats other than .mha, .mhd, .nii, .nii.gz, .hdr, .img, .img.gz, .nrrd and .nhdr pass unchecked.
-    """
+    """Raise :class:`InputError` when ``path`` holds fewer bytes than its header implies."""
     name = path.lower()
     if os.path.getsize(path) == 0:
         raise InputError(f'{path} is empty (0 bytes).')
@@ -67,11 +41,11 @@ def check_whole(path):
         _check_nrrd(path)
 
 
-def _truncated(path, present, expected, how=''):
-    return InputError(
-        f'{path} is cut short or damaged: its header implies {expected} bytes{how}, {present} are there. '
-        'Copy or make it again.'
-    )
+def _bytes_of_type(name):
+    """Bytes of a value of a type as MetaImage (``USHORT``) or NRRD (``unsigned short int``) name it."""
+    plain = re.sub(r'(?<=\w) int$|_t$|^(signed|unsigned) |^u', '', name.lower().replace('long_long', 'long long'))
+    # 'long' alone has 4 bytes in MetaImage; NRRD has no such type.
+    return _BYTES[plain]
 
 
 def _unreadable(path, what):
@@ -85,21 +59,18 @@ def _require_file(path, header):
 
 def _require_bytes(path, present, expected):
     if present < expected:
-        raise _truncated(path, present, expected)
+        raise InputError(
+            f'{path} is cut short or damaged: its header implies {expected} bytes, but there are {present}. '
+            'Copy or make it again.'
+        )
 
 
 def _product(values):
-    result = 1
-    for value in values:
-        result *= int(value)
-    return result
+    return functools.reduce(operator.mul, map(int, values), 1)
 
 
 def _require_inflated(path, start, expected):
-    """Raise unless the zlib or gzip stream at byte ``start`` of ``path`` is sound and gives all ``expected``.
-
-    Readers fill what they could not decompress with zeros or rubbish and say nothing.
-    """
+    """Raise unless the zlib or gzip stream at byte ``start`` of ``path`` is sound and gives all ``expected`` bytes."""
     count, whole, inflate = 0, False, zlib.decompressobj(_ZLIB_OR_GZIP)
     with open(path, 'rb') as stream:
         stream.seek(start)
@@ -112,10 +83,9 @@ def _require_inflated(path, start, expected):
                         inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
         except zlib.error:
             whole = False
-    if count < expected:
-        raise _truncated(path, count, expected, ' after decompression')
+    _require_bytes(path, count, expected)
     if not whole:
-        raise InputError(f'{path} is damaged: its checksum does not fit what is in it. Copy or make it again.')
+        raise InputError(f'{path} is damaged: its checksum does not match its content. Copy or make it again.')
 
 
 # ---- MetaImage
@@ -139,7 +109,7 @@ def _check_metaimage(path):
         expected = (
             _product(fields['DimSize'].split())
             * int(fields.get('ElementNumberOfChannels', 1))
-            * _MET_BYTES[re.sub('_ARRAY$', '', fields['ElementType'].replace('MET_', '', 1))]
+            * _bytes_of_type(re.sub('^MET_|_ARRAY$', '', fields['ElementType']))
         )
         header_size = int(fields.get('HeaderSize', 0))
         compressed = fields.get('CompressedData', 'False').lower() == 'true'
@@ -202,9 +172,8 @@ def _check_nrrd(path):
     if not head.startswith(b'NRRD'):
         raise _unreadable(path, 'it has no NRRD header')
     end = re.search(rb'\r?\n\r?\n', head)
-    text = (head[: end.start()] if end else head).decode('latin-1')
     fields = {}
-    for line in text.splitlines()[1:]:
+    for line in (head[: end.start()] if end else head).decode('latin-1').splitlines()[1:]:
         key, colon, value = line.partition(':')
         if colon and not line.startswith('#') and not value.startswith('='):
             fields[key.strip().lower()] = value.strip()
@@ -212,14 +181,11 @@ def _check_nrrd(path):
     if end is None and data_name is None:
         raise _unreadable(path, 'its header is cut short')
     encoding = fields.get('encoding', '').lower()
-    if (
-        encoding not in ('raw', 'gzip', 'gz')
-        or fields.get('line skip', '0') != '0'
-        or (data_name and (data_name.startswith('LIST') or '%' in data_name))
-    ):
+    several = data_name and (data_name.startswith('LIST') or '%' in data_name)
+    if encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0' or several:
         return
     try:
-        expected = _product(fields['sizes'].split()) * _NRRD_BYTES[fields['type'].lower()]
+        expected = _product(fields['sizes'].split()) * _bytes_of_type(fields['type'])
         skip = int(fields.get('byte skip', fields.get('byteskip', 0)))
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f'its header lacks or garbles {error}') from error

@@ -1,8 +1,7 @@
 """The record that a piece of work is finished: a small JSON file written last.
 
-It lists what the work was made from, the format number of its maker and its outputs with size, modification
-time and a checksum of their content. Work is skipped only when all of that holds; that a file exists never
-means anything.
+It lists what the work was made from, the format number of its maker and its outputs with size, modification time and a
+checksum of their content. Work is skipped only when all of that holds; that a file exists means nothing.
 """
 
 import contextlib
@@ -27,13 +26,9 @@ def array_checksum(image_or_array):
 
     :param image_or_array: sitk.Image or array ``[z, y, x]`` / ``[z, y, x, c]``.
     """
-    is_image = isinstance(image_or_array, sitk.Image)
-    array = np.ascontiguousarray(array_view(image_or_array) if is_image else image_or_array)
-    if array.dtype.byteorder == '>':
-        array = array.astype(array.dtype.newbyteorder('<'))
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f'{array.dtype.kind}{array.dtype.itemsize} '.encode())
-    digest.update(repr(tuple(int(n) for n in array.shape)).encode())
+    array = array_view(image_or_array) if isinstance(image_or_array, sitk.Image) else np.asarray(image_or_array)
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
+    digest = hashlib.blake2b(f'{array.dtype.kind}{array.dtype.itemsize} {array.shape}'.encode(), digest_size=16)
     digest.update(array.reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
@@ -74,10 +69,8 @@ def file_state(path):
 def record_output(path, image_or_array=None, folder=None):
     """What a manifest says about an output that has just been written.
 
-    :param path: the file.
     :param image_or_array: what was written, so that it need not be read again; None: read the file.
-    :param folder: folder of the manifest, which ``path`` is recorded relative to; None: the folder of the
-        file.
+    :param folder: folder of the manifest, to which ``path`` is recorded relative; None: the folder of the file.
     :return: dictionary with path, bytes, mtime_ns, checksum.
     """
     path = os.path.abspath(path)
@@ -94,17 +87,15 @@ def write_manifest(path, made_from, format_number, outputs):
     :param format_number: integer, raised by hand when the maker's output changes; compared.
     :param outputs: list of :func:`record_output` dictionaries (recorded relative to the folder of ``path``).
     """
-    write_json(
-        path, {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': _commit()}
-    )
+    record = {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': _commit()}
+    write_json(path, record)
 
 
 def check_manifest(path, made_from, format_number, verify=False):
-    """Is the work that ``path`` records done, from the same inputs, and are its outputs there and intact?
+    """Whether the work that ``path`` records is done, from the same inputs, with its outputs present and intact.
 
-    Size and modification time of each output are compared first, its checksum when either differs or on
-    ``verify``. Where only times differ (a copied tree) the manifest is brought up to date, so that the next
-    look is quick again.
+    Size and modification time of each output are compared first, its checksum when either differs or on ``verify``.
+    Where only times differ (a copied tree) the manifest is updated, so that the next check is quick again.
 
     :return: (done, reason): reason says why not; it is '' when done, and 'no manifest' when there is none.
     """
@@ -116,9 +107,7 @@ def check_manifest(path, made_from, format_number, verify=False):
         return False, str(error)
     try:
         if manifest['format_number'] != format_number:
-            return False, '{} was made by format {} of its maker, now {}'.format(
-                path, manifest['format_number'], format_number
-            )
+            return False, f'{path} has format {manifest["format_number"]} of its maker, now {format_number}'
         if manifest['made_from'] != json.loads(json.dumps(made_from)):
             return False, f'{path} was made from other inputs or settings'
         touched = False
@@ -136,7 +125,7 @@ def check_manifest(path, made_from, format_number, verify=False):
 
 
 def _check_output(folder, output, verify):
-    """(reason why not, whether size or time was brought up to date in ``output``)."""
+    """(reason why not, whether size or time was updated in ``output``)."""
     path = os.path.normpath(os.path.join(folder, output['path']))
     try:
         found = file_state(path)
@@ -153,7 +142,7 @@ def _check_output(folder, output, verify):
 
 @functools.lru_cache(maxsize=1)
 def _commit():
-    """Commit of the code, for people who look at a manifest; None outside a git checkout. Never compared."""
+    """Commit of the code, for information only; None outside a git checkout."""
     git = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', '.git')
     try:
         with open(os.path.join(git, 'HEAD')) as stream:
