@@ -414,6 +414,8 @@ def run(arguments):
         trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
         folder = su.address_generator(setting, 'ModelFolder')
         logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds, folder)
+    elif not su.saved_steps(setting):
+        su.write_setting(setting)  # where --evaluate looks for the pairs; a trained experiment keeps its own settings
     pairs = testing_pairs(setting)
     if not pairs:
         logging.warning('The settings name no testing pair (TestingCNList and TestingPairList): nothing is registered.')
