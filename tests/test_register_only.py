@@ -1,0 +1,78 @@
+"""Settings that train nothing: trained networks register the testing pairs of a data set and are evaluated."""
+
+import json
+import logging
+import os
+
+import pytest
+
+import functions.setting.setting_utils as su
+import RunRegNet3D
+from functions.setting.atomic import read_json
+
+SETTING = {
+    'Phantom': {'Size': [120, 96, 116], 'Landmarks': 40, 'LandmarksAllPhases': 20},
+    'DataExpDict': [{'data': 'Phantom_4D', 'TestingCNList': [9], 'TestingPairList': [[0, 5]]}],
+    'NumberOfThreads': 2,
+}
+#: Names of two networks of the bundled set, which are found from any folder.
+NETWORKS = {f'stage{stage}': {'NetworkLoad': f'chest_unet1_S{stage}'} for stage in (4, 2)}
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('register_only')
+
+
+def run(folder, monkeypatch, words, **changes):
+    monkeypatch.chdir(folder)
+    (folder / 'my.json').write_text(json.dumps(dict(SETTING, **changes)))
+    return RunRegNet3D.main(['--where_to_run', 'Root', '--setting', 'my.json'] + words)
+
+
+def rows_of(folder, experiment):
+    (path,) = (folder / 'Experiments' / 'RegNet' / experiment).glob('**/measures.json')
+    return {row['method']: row for row in json.loads(path.read_text())}, path.parent
+
+
+def test_the_bundled_set_registers_a_data_set_and_is_evaluated(folder, monkeypatch, capsys, caplog):
+    assert run(folder, monkeypatch, ['--model', 'chest', '--stages', '4', '2']) == 0
+    rows, results = rows_of(folder, 'chest')
+    assert sorted(rows) == ['RegNet', 'before registration', 'best constant shift']  # no mean field without training
+    assert rows['RegNet']['TRE mm'] < 0.5 * rows['before registration']['TRE mm']
+    shown = capsys.readouterr().out
+    assert 'target registration error at 40 landmarks' in shown and 'RegNet' in shown
+    assert {'DVF_S0.mha', 'registration.json', 'registration.png', 'setting.json'} <= set(os.listdir(str(results)))
+    assert read_json(str(results / 'registration.json'))['stages'] == [4, 2]
+    assert not (folder / 'Elastix').exists()  # no artificial deformations
+    # --evaluate registers what the set has not registered yet, here with its own passes, and goes on from there.
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            assert run(folder, monkeypatch, ['--evaluate', 'chest', '--workers', '1']) == 0
+        shown = capsys.readouterr().out
+        assert 'before registration' in shown and 'chest' in shown
+    assert 'restored from' not in caplog.text
+
+
+def test_settings_may_name_the_networks(folder, monkeypatch, capsys):
+    named = {'current_experiment': 'named', 'network_dict': NETWORKS, 'stage_list': [4, 4, 2]}
+    assert run(folder, monkeypatch, [], **named) == 0
+    rows, results = rows_of(folder, 'named')
+    assert rows['RegNet']['TRE mm'] < 0.5 * rows['before registration']['TRE mm']
+    seconds = read_json(str(results / 'registration.json'))['seconds_of_steps']
+    assert set(seconds) >= {'network of stage 4', 'network of stage 2'}
+    # The experiment knows its pairs and networks by itself.
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--evaluate', 'named', '--workers', '1']) == 0
+    assert 'named' in capsys.readouterr().out
+
+
+def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(RunRegNet3D, 'prepare', lambda setting, arguments: None)
+    monkeypatch.setattr(RunRegNet3D, 'register', lambda setting, pairs: seen.append((setting, pairs)))
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest']) == 0
+    setting, pairs = seen[0]
+    assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 4, 2, 1]
+    assert [image['cn'] for image in pairs[0]] == [9, 9]
