@@ -9,42 +9,47 @@ import collections
 import copy
 import os
 
+from functions.setting import schema
 from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError, unknown_name
-from functions.setting.schema import TEXT, list_of, whole
+from functions.setting.schema import ABSENT, Key, list_of, whole
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-#: Keys of the description of an own data set.
+_STRING = schema.Kind(lambda value: isinstance(value, str), 'text')
+_CASES = schema.either(whole(1), list_of(whole(1), least=1))
 # fmt: off
-_DESCRIPTION_KEYS = (
-    'types', 'CNList', 'cases', 'folder', 'expPrefix', 'ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
-    'addresses', 'expected_tre', 'expected_tre_pair',
-)
+_DESCRIPTION = [
+    Key('types', list_of(schema.TEXT, least=1), ABSENT, 'names of the images of a case'),
+    Key('cases', _CASES, ABSENT, 'how many cases there are, or their numbers'),
+    Key('CNList', _CASES, ABSENT, 'the same'),
+    Key('folder', _STRING, ABSENT, 'where its files lie; {data_root}<key>/ where left out'),
+    Key('expPrefix', _STRING, ABSENT, "what stands before a case number: 'case'"),
+    Key('ext', _STRING, ABSENT, "extension of its images: '.mha'"),
+    Key('DefaultPixelValue', schema.number(-32768, 32767), ABSENT, 'value outside an image [HU]: -2048'),
+    Key('VoxelSize', schema.SIZE3, ABSENT, 'of the prepared images [mm]'),
+    Key('AffineRegistration', schema.FLAG, ABSENT, 'as for the data sets of the project'),
+    Key('addresses', schema.MAPPING, ABSENT, 'request -> pattern, in place of the standard ones'),
+    Key('expected_tre', schema.MAPPING, ABSENT, 'case -> mean landmark distance before registration [mm]'),
+    Key('expected_tre_pair', list_of(whole(0), length=2), ABSENT, 'its types [fixed, moving]'),
+]
+_DESCRIPTION_KEYS = [key.name for key in _DESCRIPTION]
 #: Fields that ``setting['data'][key]`` carries.
 _SETTING_FIELDS = (
     'ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
     'UnsureLandmarkAvailable', 'CNList',
 )
 # fmt: on
-#: Fields of a data set that may be left out, with their defaults.
-_OPTIONAL_FIELDS = {
-    'ext': '.mha',
-    'ImageByte': 2,
-    'DefaultPixelValue': -2048,
-    'VoxelSize': [1, 1, 1],
-    'AffineRegistration': True,
-    'UnsureLandmarkAvailable': False,
-    'expected_tre': {},
-    'expected_tre_pair': None,
-    'patients': (),
-    'layout': None,
-    'raw_grids': {},
-}
-_FIELDS = ['key', 'types', 'expPrefix', 'CNList', 'addresses'] + list(_OPTIONAL_FIELDS)
 
 
-class DataSet(collections.namedtuple('DataSet', _FIELDS)):
+class DataSet(
+    collections.namedtuple(
+        'DataSet',
+        'key types expPrefix CNList addresses ext ImageByte DefaultPixelValue VoxelSize AffineRegistration '
+        'UnsureLandmarkAvailable expected_tre expected_tre_pair patients layout raw_grids',
+        defaults=('.mha', 2, -2048, [1, 1, 1], True, False, {}, None, (), None, {}),
+    )
+):
     """One data set.
 
     ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from
@@ -78,11 +83,6 @@ class DataSet(collections.namedtuple('DataSet', _FIELDS)):
                 f'type_im {type_im!r} does not exist in data set {self.key}; accepted: {self.type_list()}.'
             )
         return self.types[type_im]
-
-
-def _record(key, types, expPrefix, CNList, addresses, **optional):
-    values = dict(copy.deepcopy(_OPTIONAL_FIELDS), **optional)
-    return DataSet(key, list(types), expPrefix, list(CNList), dict(addresses), **values)
 
 
 def _by_case(values):
@@ -182,33 +182,33 @@ _4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
 DATA_SETS = {
     record.key: record
     for record in [
-        _record(
+        DataSet(
             'SPREAD',
             ['Fixed', 'Moving'],
             'ExpLung',
-            range(1, 21),
+            list(range(1, 21)),
             _spread_addresses(),
             UnsureLandmarkAvailable=True,
             patients=('NA',) * 21,
             expected_tre_pair=(0, 1),
             layout='spread',
         ),
-        _record(
+        DataSet(
             'DIR-Lab_4D',
             _PHASES,
             'case',
-            range(1, 11),
+            list(range(1, 11)),
             dict(image_addresses(_4DCT), **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
             expected_tre=_by_case([3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30]),
             expected_tre_pair=(0, 5),
             layout='dirlab_4dct',
             raw_grids=_dirlab_grids(_4DCT_GRIDS),
         ),
-        _record(
+        DataSet(
             'DIR-Lab_COPD',
             ['iBHCT', 'eBHCT'],
             'copd',
-            range(1, 11),
+            list(range(1, 11)),
             dict(
                 image_addresses(_COPD),
                 **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False),
@@ -218,7 +218,7 @@ DATA_SETS = {
             layout='dirlab_copdgene',
             raw_grids=_dirlab_grids(_COPD_GRIDS),
         ),
-        _record('Phantom_4D', _PHASES, 'case', range(1, 201), _phantom_addresses(), expected_tre_pair=(0, 5)),
+        DataSet('Phantom_4D', _PHASES, 'case', list(range(1, 201)), _phantom_addresses(), expected_tre_pair=(0, 5)),
     ]
 }
 #: Names a user's own data set cannot have.
@@ -239,11 +239,9 @@ def own_data_set(key, description):
     """Make the record of a user's own data set.
 
     :param key: its name, used in ``data_exp_dict`` and as the folder below ``Data/``.
-    :param description: JSON-able dictionary: ``types`` (list of names, required), ``cases`` (how many) or
-        ``CNList`` (which numbers), and optionally ``folder`` (default ``{data_root}<key>/``), ``expPrefix``
-        ('case'), ``ext`` ('.mha'), ``DefaultPixelValue`` (-2048), ``VoxelSize``, ``AffineRegistration``,
-        ``addresses`` (patterns that replace the standard ones), ``expected_tre`` (case -> mean landmark
-        distance [mm] before registration) of the types ``expected_tre_pair`` ([fixed, moving]).
+    :param description: JSON-able dictionary of the entries listed in this module: ``types`` (required), ``cases`` or
+        ``CNList``, ``folder``, ``expPrefix``, ``ext``, ``DefaultPixelValue``, ``VoxelSize``, ``AffineRegistration``,
+        ``addresses``, ``expected_tre`` and ``expected_tre_pair``.
     :raises InputError: something is missing or of the wrong kind, UnknownNameError: a misspelt entry.
     """
     where = f'Data set {key!r}'
@@ -256,57 +254,39 @@ def own_data_set(key, description):
     for name in description:
         if name not in _DESCRIPTION_KEYS:
             raise unknown_name(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
-    types = description.get('types')
-    if not list_of(TEXT, least=1).accepts(types):
-        raise InputError(f"{where}: 'types' must be a list of names, such as ['Fixed', 'Moving'].")
+    given = {name: value for name, value in description.items() if value is not None}
+    problems = schema.key_problems(given, _DESCRIPTION) + ([] if 'types' in given else ["'types' is missing."])
+    if problems:
+        raise InputError(f'{where}: {" ".join(problems)}')
+    types = given['types']
     if len(set(types)) != len(types):
         raise InputError(f"{where}: two of its 'types' have the same name.")
-    for name in ('folder', 'expPrefix', 'ext'):
-        if not isinstance(description.get(name, ''), str):
-            raise InputError(f'{where}: {name!r} must be text; got {description[name]!r}.')
-    own_patterns = description.get('addresses') or {}
-    if not isinstance(own_patterns, dict):
-        raise InputError(f"{where}: 'addresses' must be a dictionary request -> pattern.")
-    root = description.get('folder') or '{data_root}' + key
-    root = root if root.endswith('/') else root + '/'
+    root = (given.get('folder') or '{data_root}' + key).rstrip('/') + '/'
     patterns = image_addresses(root)
     patterns.update(landmark_addresses(root + 'points/{p}/', '{p}_{type}_{kind}', exact=True))
-    for request, pattern in own_patterns.items():
+    for request, pattern in given.get('addresses', {}).items():
         patterns[request] = tuple(pattern) if isinstance(pattern, list) else pattern
         if isinstance(pattern, (list, tuple)) and len(pattern) != len(types):
             raise InputError(f'{where}: address {request} has {len(pattern)} patterns for {len(types)} types.')
     names = ('ext', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration')
-    options = {name: description[name] for name in names if name in description}
-    options.update(_expected(where, description, len(types)))
-    cases = _case_numbers(where, description)
-    return _record(key, types, description.get('expPrefix', 'case'), cases, patterns, **options)
+    options = {name: given[name] for name in names if name in given}
+    if 'expected_tre' in given:
+        options.update(_expected(where, given, len(types)))
+    cases = given.get('CNList', given.get('cases', 1))
+    cases = list(range(1, cases + 1) if whole().accepts(cases) else cases)
+    return DataSet(key, list(types), given.get('expPrefix', 'case'), cases, patterns, **options)
 
 
-def _expected(where, description, n_types):
-    expected = description.get('expected_tre')
-    if expected is None:
-        return {}
+def _expected(where, given, n_types):
+    pair = tuple(given.get('expected_tre_pair', (0, 1)))
+    if max(pair) >= n_types:
+        raise InputError(f"{where}: 'expected_tre_pair' names a type that does not exist.")
     try:
         # Keys of JSON are text, so '1' is case 1.
-        expected = {int(cn): float(value) for cn, value in expected.items()}
-        fixed, moving = description.get('expected_tre_pair', (0, 1))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{where}: 'expected_tre' must be a dictionary case -> mean landmark distance [mm], "
-            "'expected_tre_pair' two types [fixed, moving]."
-        ) from error
-    if not all(isinstance(t, int) and 0 <= t < n_types for t in (fixed, moving)):
-        raise InputError(f"{where}: 'expected_tre_pair' names a type that does not exist.")
-    return {'expected_tre': expected, 'expected_tre_pair': (fixed, moving)}
-
-
-def _case_numbers(where, description):
-    cases = description.get('CNList', description.get('cases', 1))
-    if whole(1).accepts(cases):
-        return list(range(1, cases + 1))
-    if list_of(whole(1), least=1).accepts(cases):
-        return list(cases)
-    raise InputError(f"{where}: 'cases' must be how many there are, or a list of case numbers from 1; got {cases!r}.")
+        expected = {int(cn): float(value) for cn, value in given['expected_tre'].items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: 'expected_tre' must map cases to mean landmark distances [mm].") from error
+    return {'expected_tre': expected, 'expected_tre_pair': pair}
 
 
 #: Descriptions given to :func:`register_own_images`; they travel to other processes in
@@ -342,7 +322,7 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
 
 def own_description(key):
     """A copy of what :func:`register_own_images` was told about ``key``; None for any other data set."""
-    return copy.deepcopy(_OWN_DESCRIPTIONS.get(key))
+    return copy.deepcopy(_OWN_DESCRIPTIONS.get(key)) if isinstance(key, str) else None
 
 
 def read_own_data_sets(data_root):

@@ -5,7 +5,7 @@ import os
 
 from functions.setting import schema
 from functions.setting.address_fields import DATA_FOLDER, LOG_FOLDER
-from functions.setting.artificial_generation_setting import load_deform_exp_setting
+from functions.setting.artificial_generation_setting import get_deform_exp
 from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
 from functions.setting.errors import InputError, unknown_name
 from functions.setting.experiment_files import plain
@@ -98,7 +98,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
         loaded['DataList'].append(data)
         if deform_exp:
             # Changes a script made to an experiment that was loaded before are kept.
-            content = kept.get(deform_exp) or load_deform_exp_setting(deform_exp)
+            content = get_deform_exp({'deform_exp': kept}, deform_exp)
             loaded['deform_exp'][deform_exp] = copy.deepcopy(content)
             loaded['DeformExpList'].append(deform_exp)
     setting.update(loaded, DataExpDict=entries)

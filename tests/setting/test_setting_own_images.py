@@ -1,4 +1,4 @@
-"""Data sets of the user's own: described in a line or a file, known to every process that has the setting."""
+"""Own data sets: described in a line or a file, known to every process that has the setting."""
 
 import json
 import os
@@ -111,17 +111,20 @@ def test_a_folder_elsewhere():
         ({'key': 'SPREAD'}, InputError, 'taken'),
         ({'key': 'a/b'}, InputError, 'plain folder name'),
         ({'key': ''}, InputError, 'plain folder name'),
-        ({'types': []}, InputError, 'list of names'),
+        ({'types': []}, InputError, r'types is \[\]; accepted: a list'),
         ({'types': ['a', 'a']}, InputError, 'same name'),
-        ({'types': [1]}, InputError, 'list of names'),
+        ({'types': [1]}, InputError, r'types is \[1\]; accepted: a list'),
         ({'cases': 0}, InputError, 'cases'),
         ({'cases': [1, 0]}, InputError, 'cases'),
         ({'cases': True}, InputError, 'cases'),
         ({'expPrefx': 'x'}, UnknownNameError, "Did you mean 'expPrefix'"),
-        ({'ext': 3}, InputError, "'ext' must be text"),
-        ({'addresses': ['x']}, InputError, 'request -> pattern'),
+        ({'ext': 3}, InputError, 'ext is 3; accepted: text'),
+        ({'DefaultPixelValue': 'air'}, InputError, "DefaultPixelValue is 'air'"),
+        ({'VoxelSize': [1, 1]}, InputError, 'VoxelSize is'),
+        ({'addresses': ['x']}, InputError, 'addresses is .* a dictionary'),
         ({'addresses': {'OriginalIm': ['x']}}, InputError, '1 patterns for 2'),
-        ({'expected_tre': [1]}, InputError, 'case -> mean landmark'),
+        ({'expected_tre': [1]}, InputError, 'expected_tre is .* a dictionary'),
+        ({'expected_tre': {'x': 1.0}}, InputError, 'mean landmark distances'),
         ({'expected_tre': {1: 2.0}, 'expected_tre_pair': [0, 2]}, InputError, 'type that does not exist'),
     ],
 )
