@@ -6,13 +6,13 @@ keeps the value at its edge ("edge clamped"): motion does not end where an image
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.ndimage import map_coordinates
 
 from functions.image.geometry import Geometry, grid_resampler
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-_POINTS_AT_A_TIME = 2**18
 _SHORTEST_STEP = 0.25  # of a fixed-point iteration
 
 
@@ -34,20 +34,19 @@ def require_dvf(dvf, name='The displacement field'):
 def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     """Determinant of the Jacobian of the physical mapping p + u(p).
 
-    Derivatives are taken along the grid's axes as ``numpy.gradient`` does (central inside, one-sided at the
-    border, zero along an axis of one voxel) and turned by the direction matrix D: ``det(I + G D^T) = det(D +
-    G) det(D)``, since D is orthogonal. Inside the border it equals ITK's displacement-field Jacobian filter
-    where D is the identity; that filter ignores the direction and halves the one-sided differences of the
-    border.
+    Derivatives are taken along the grid's axes as ``numpy.gradient`` does (central inside, one-sided at the border,
+    zero along an axis of one voxel) and turned by the direction matrix D: ``det(I + G D^T) = det(D + G) det(D)``, since
+    D is orthogonal. For identity direction it equals ITK's Jacobian filter inside the border; that filter ignores the
+    direction and halves the one-sided differences at the border.
 
-    :param dvf_array: ``[z, y, x, 3]``, mm, components x, y, z. Worked through slice by slice.
+    :param dvf_array: ``[z, y, x, 3]``, mm, components x, y, z.
     :param spacing: x, y, z, mm.
     :param direction: nine direction cosines.
     :return: float32 ``[z, y, x]``.
     """
     dvf_array = np.asarray(dvf_array)
     if dvf_array.ndim != 4 or dvf_array.shape[3] != 3:
-        raise InputError(f'A displacement array must be [z, y, x, 3]; got shape {dvf_array.shape}.')
+        raise InputError(f'A displacement array must be [z, y, x, 3]; its shape is {dvf_array.shape}.')
     cosines = np.array(direction, dtype=np.float64).reshape(3, 3)
     if not np.allclose(cosines @ cosines.T, np.eye(3), atol=1e-3):
         raise InputError(f'The direction {tuple(direction)} is not orthonormal.')
@@ -126,7 +125,7 @@ def jacobian_determinant_of(dvf_image):
 
 
 def sample_dvf(dvf, points):
-    """Displacement at physical points: linear interpolation, edge clamped.
+    """Displacement at physical points, by linear interpolation, edge clamped.
 
     :param points: ``(n, 3)`` x, y, z, mm.
     :return: ``(n, 3)`` mm, float64.
@@ -135,12 +134,9 @@ def sample_dvf(dvf, points):
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f'Points must be an array (n, 3) of x, y, z in mm; got shape {points.shape}.')
-    array, geometry = array_view(dvf), Geometry.of(dvf)
-    result = np.empty(points.shape, np.float64)
-    for start in range(0, len(points), _POINTS_AT_A_TIME):
-        part = slice(start, start + _POINTS_AT_A_TIME)
-        result[part] = _trilinear(array, geometry.world_to_index(points[part]))
-    return result
+    array, index = array_view(dvf), Geometry.of(dvf).world_to_index(points).T[::-1]
+    parts = [map_coordinates(array[..., i], index, np.float64, order=1, mode='nearest') for i in range(3)]
+    return np.stack(parts, axis=1)
 
 
 def transform_points(points, dvf):
@@ -148,28 +144,8 @@ def transform_points(points, dvf):
     return points + sample_dvf(dvf, points)
 
 
-def _trilinear(array, index):
-    """Values of ``array [z, y, x, 3]`` at continuous voxel indices ``(n, 3)`` in x, y, z order, edge
-    clamped."""
-    last = np.array(array.shape[2::-1]) - 1
-    index = np.clip(index, 0, last)
-    low = np.minimum(index.astype(np.intp), np.maximum(last - 1, 0))
-    high = np.minimum(low + 1, last)
-    fraction = index - low
-    result = 0.0
-    for corner in range(8):
-        upper = [bool(corner >> axis & 1) for axis in range(3)]
-        x, y, z = [(high if up else low)[:, axis] for axis, up in enumerate(upper)]
-        weight = 1.0
-        for axis, up in enumerate(upper):
-            weight = weight * (fraction[:, axis] if up else 1 - fraction[:, axis])
-        result = result + weight[:, None] * array[z, y, x]
-    return result
-
-
 def resample_dvf(dvf, geometry):
-    """Bring a field to another grid: linear in physical space, edge clamped; vectors stay as they are (mm,
-    physical).
+    """Resample a field to another grid: linear, edge clamped; the vectors (mm, physical) stay as they are.
 
     :param geometry: :class:`Geometry` or image.
     :return: float32 field on that grid.
@@ -179,8 +155,7 @@ def resample_dvf(dvf, geometry):
     resampler.SetInterpolator(sitk.sitkLinear)
     resampler.SetDefaultPixelValue(float('nan'))
     array = sitk.GetArrayFromImage(resampler.Execute(dvf))
-    # ITK has no value outside the buffer of the field; NaN marks those voxels, which take the value at the
-    # edge.
+    # ITK has no value outside the field's buffer; NaN marks those voxels, which take the value at the edge.
     _fill_outside(array, array[..., 0], geometry, lambda points, index: sample_dvf(dvf, points))
     return image_from_array(array, geometry)
 
@@ -208,8 +183,7 @@ def field_warper(dvf):
 
 
 def _read_at_displaced(total, displacement):
-    """``total(p + displacement(p))`` on the grid of ``displacement``: float32 ``[z, y, x, 3]``, edge
-    clamped."""
+    """``total(p + displacement(p))`` on the grid of ``displacement``: float32 ``[z, y, x, 3]``, edge clamped."""
     geometry = Geometry.of(displacement)
     moves = array_view(displacement)
     warper = field_warper(displacement)
@@ -221,10 +195,9 @@ def _read_at_displaced(total, displacement):
 
 
 def compose(dvf_first, dvf_total):
-    """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the other one from where it leads.
+    """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the second one from there.
 
-    In a pyramid ``dvf_first`` is the residual u_s found on the newest stage, ``dvf_total`` the field U so
-    far.
+    In a pyramid ``dvf_first`` is the residual u_s found at the newest stage, ``dvf_total`` the field U so far.
 
     :return: float32 field on the grid of ``dvf_first``; U is read linearly, edge clamped.
     """
@@ -237,11 +210,10 @@ def compose(dvf_first, dvf_total):
 def invert(dvf, iterations=20, tolerance=1e-2):
     """Inverse field v with ``v(q) = -u(q + v(q))`` by fixed-point iteration.
 
-    Converges where u does not fold nor stretch more than eightfold.
+    Converges where u neither folds nor stretches more than eightfold.
 
-    :param iterations: at most so many; fewer when nothing moves by more than ``tolerance`` mm.
-    :return: (inverse on the grid of ``dvf``, residual): residual is the largest ``|v(q) + u(q + v(q))|`` in
-        mm.
+    :param iterations: the most; fewer when the residual falls to ``tolerance`` mm.
+    :return: (inverse on the grid of ``dvf``, residual): residual is the largest ``|v(q) + u(q + v(q))|`` in mm.
     """
     dvf = require_dvf(dvf)
     inverse, step, last = image_from_array(-array_view(dvf), dvf), 1.0, np.inf
@@ -250,7 +222,7 @@ def invert(dvf, iterations=20, tolerance=1e-2):
         residual = _largest_norm(array_view(inverse), reached)
         if residual <= tolerance or not left:
             return inverse, residual
-        # Where the field stretches by more than two the whole step overshoots for ever, a shorter one does not.
+        # Where the field stretches more than twofold a whole step overshoots forever, a shorter one does not.
         if residual > 0.7 * last:
             step = max(step / 2, _SHORTEST_STEP)
         last = residual

@@ -1,4 +1,4 @@
-"""Where the voxels of an image lie in physical space, and the way between voxel indices and millimetres."""
+"""Where the voxels of an image lie in physical space; conversion between voxel indices and millimetres."""
 
 import collections
 import itertools
@@ -32,12 +32,8 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
     @classmethod
     def identity(cls, size, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):
         """Grid with identity direction (x to the left, y posterior, z superior)."""
-        return cls(
-            tuple(int(n) for n in size),
-            tuple(float(s) for s in spacing),
-            tuple(float(o) for o in origin),
-            (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-        )
+        triples = [tuple(map(float, values)) for values in (spacing, origin, np.eye(3).ravel())]
+        return cls(tuple(map(int, size)), *triples)
 
     @property
     def matrix(self):
@@ -50,12 +46,11 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return tuple(self.size[::-1])
 
     def index_to_world(self, index):
-        """Millimetres of continuous 0-based voxel indices, ``(..., 3)`` in x, y, z order, float64."""
+        """Points in mm of continuous 0-based voxel indices, both ``(..., 3)`` in x, y, z order, float64."""
         return _triples(index) @ self.matrix.T + np.array(self.origin)
 
     def world_to_index(self, points):
-        """Continuous 0-based voxel indices of points in millimetres, ``(..., 3)`` in x, y, z order,
-        float64."""
+        """Continuous 0-based voxel indices of points in mm, both ``(..., 3)`` in x, y, z order, float64."""
         return (_triples(points) - np.array(self.origin)) @ np.linalg.inv(self.matrix).T
 
     def corners(self):
@@ -63,10 +58,9 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return self.index_to_world(list(itertools.product(*[(0, n - 1) for n in self.size])))
 
     def matches(self, other, tolerance=0.01):
-        """True when no voxel centre is more than ``tolerance`` (a fraction of the smallest spacing) off
-        ``other``'s.
+        """True when no voxel centre is further from ``other``'s than ``tolerance``, a fraction of the smallest spacing.
 
-        Header formats round differently (NIfTI keeps single precision), hence not to the last bit.
+        Not exact, since header formats round differently (NIfTI keeps single precision).
         """
         other = Geometry.of(other)
         if tuple(self.size) != tuple(other.size):
@@ -106,12 +100,8 @@ def grid_resampler(geometry):
 
 
 def require_same_grid(a, b, name_a, name_b):
-    """Raise :class:`InputError` naming both unless images (or geometries) ``a`` and ``b`` have the same
-    grid."""
+    """Raise :class:`InputError` naming both unless images (or geometries) ``a`` and ``b`` have the same grid."""
     a, b = Geometry.of(a), Geometry.of(b)
     if not a.matches(b):
-        raise InputError(
-            '{} and {} must have the same grid: {} has {}; {} has {}{}.'.format(
-                name_a, name_b, name_a, a, name_b, b, '' if str(a) != str(b) else ' (their directions differ)'
-            )
-        )
+        hint = '' if str(a) != str(b) else ' (their directions differ)'
+        raise InputError(f'{name_a} and {name_b} must have the same grid: {name_a} has {a}; {name_b} has {b}{hint}.')

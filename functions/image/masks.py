@@ -28,13 +28,13 @@ def require_nonempty(mask, name):
     """Raise :class:`InputError` when ``mask`` (image or array) has no voxel inside; otherwise return it."""
     array = mask if isinstance(mask, np.ndarray) else array_view(mask)
     if not array.any():
-        raise InputError(f'{name} is empty: no voxel is inside. Make or give another one.')
+        raise InputError(f'{name} is empty: no voxel is inside. Provide another one.')
     return mask
 
 
 def bounding_box(mask, margin=0):
-    """Slices of the smallest box around the non-zero voxels of an array, wider by ``margin`` voxels (a number,
-    or one for every axis) where the array allows.
+    """Slices of the smallest box around the non-zero voxels of an array, widened by ``margin`` voxels (a number, or one
+    for every axis) within the array.
 
     :raises InputError: the mask is empty.
     """
@@ -56,9 +56,8 @@ def apply_mask(array, mask, value):
     """
     array, mask = np.asarray(array), np.asarray(mask)
     if array.shape[:3] != mask.shape:
-        raise InputError(
-            f'The mask has the shape {mask.shape} and the image {array.shape[:3]} (z, y, x); they must be equal.'
-        )
+        shapes = f'{mask.shape} and the image {array.shape[:3]}'
+        raise InputError(f'The mask has the shape {shapes} (z, y, x); they must be equal.')
     result = array.copy()
     result[mask == 0] = value
     return result

@@ -1,9 +1,8 @@
 """Warping, resampling, down-sampling and padding of images.
 
-``warp`` is ITK's: ``warped(p) = image(p + dvf(p))`` on the grid of the field; points outside the image's
-buffer (half a voxel around the outermost centres) get the default value, exactly as in ``sitk.Resample``
-through a displacement field transform. ITK truncates towards zero when it writes integers; here they are
-rounded to the nearest and clipped.
+``warp`` is ITK's: ``warped(p) = image(p + dvf(p))`` on the grid of the field; points outside the image's buffer (half a
+voxel around the outermost centres) get the default value, as in ``sitk.Resample`` through a displacement field
+transform. ITK truncates integers towards zero; here they are rounded to the nearest and clipped.
 """
 
 import numpy as np
@@ -22,7 +21,7 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
     """Warp a scalar image with a displacement field in mm: ``warped(p) = image(p + dvf(p))``.
 
     :param image: sitk.Image, one component, any grid.
-    :param dvf: sitk.Image with three components, fixed to moving, mm; its grid is that of the result.
+    :param dvf: sitk.Image with three components, fixed to moving, mm, on the grid of the result.
     :param interpolator: ``'bspline'`` (cubic), ``'linear'`` or ``'nearest'`` (labels, masks).
     :param default: value where ``p + dvf(p)`` is outside the image.
     :return: image of the same pixel type.
@@ -33,16 +32,14 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
     _require_scalar(image)
     warper = field_warper(dvf)
     warper.SetInterpolator(code)
-    return _in_float(
-        image, interpolator, default, warper.SetEdgePaddingValue, lambda source: warper.Execute(source, dvf)
-    )
+    set_default = warper.SetEdgePaddingValue
+    return _in_float(image, interpolator, default, set_default, lambda source: warper.Execute(source, dvf))
 
 
 def resample_to(image, geometry, interpolator='linear', default=-2048.0, transform=None):
-    """Resample a scalar image on another grid in physical space.
+    """Resample a scalar image to another grid in physical space. Other parameters and errors as :func:`warp`.
 
-    :param geometry: :class:`Geometry` or image that gives the grid. Other parameters and errors as
-        :func:`warp`.
+    :param geometry: :class:`Geometry` or image that gives the grid.
     :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
     code = _interpolator(interpolator)
@@ -66,8 +63,7 @@ def _require_scalar(image):
 
 
 def _in_float(image, interpolator, default, set_default, execute):
-    """Run an ITK interpolation in float32 and bring the result back to the pixel type, rounded and
-    clipped."""
+    """Run an ITK interpolation in float32 and convert the result to the pixel type, rounded and clipped."""
     dtype = array_view(image).dtype
     if dtype.kind in 'iu' and not np.iinfo(dtype).min <= default <= np.iinfo(dtype).max:
         raise InputError(
@@ -81,7 +77,7 @@ def _in_float(image, interpolator, default, set_default, execute):
 
 
 def _rounded(array, dtype):
-    """float array as ``dtype``: rounded to the nearest and clipped when that is an integer type."""
+    """float array as ``dtype``, rounded to the nearest and clipped when that is an integer type."""
     if dtype.kind not in 'iu':
         return array.astype(dtype, copy=False)
     info = np.iinfo(dtype)
@@ -99,11 +95,10 @@ def _rounded(array, dtype):
 def downsample(image, stage):
     """Down-sample an image by ``stage``: the one rule of training and registration.
 
-    Voxel i of the result is centred on voxel ``stage * i`` of the image, so the origin stays, the spacing is
-    multiplied and the size is ceil(N / stage). Before sampling, each axis is low-pass filtered with the cubic
-    B-spline ``b(offset / stage)``, ``|offset| < 2 * stage`` voxels, normalised, edges replicated: without it
-    fine vessels alias. The filter is the separable form of the published test-time kernel. Computed in
-    float32, for kept samples only.
+    Voxel i of the result is centred on voxel ``stage * i`` of the image, so the origin stays, the spacing is multiplied
+    and the size is ceil(N / stage). Before sampling, each axis is low-pass filtered with the cubic B-spline
+    ``b(offset / stage)``, ``|offset| < 2 * stage`` voxels, normalised, edges replicated: without it fine vessels alias.
+    The filter is the separable form of the published test-time kernel. Computed in float32, for kept samples only.
 
     :param image: scalar 3D sitk.Image.
     :param stage: 1, 2 or 4 (1 returns the image as it is).
@@ -131,24 +126,19 @@ def downsample(image, stage):
             plane = plane.T if axis else plane
         result[k] = _rounded(plane[None], dtype)[0]
     geometry = Geometry.of(image)
-    return image_from_array(
-        result,
-        Geometry(result.shape[::-1], tuple(s * stage for s in geometry.spacing), geometry.origin, geometry.direction),
-        dtype,
-    )
+    spacing = tuple(s * stage for s in geometry.spacing)
+    return image_from_array(result, geometry._replace(size=result.shape[::-1], spacing=spacing), dtype)
 
 
 def low_pass(stage):
-    """Right half of the low-pass kernel: float32 weights of the offsets 0 … 2 * stage - 1, the whole summing
-    to one."""
+    """Right half of the low-pass kernel: float32 weights of offsets 0 to 2 * stage - 1; the whole sums to one."""
     t = np.arange(2 * stage, dtype=np.float64) / stage
     weights = np.where(t < 1, t**3 / 2 - t**2 + 2 / 3, (2 - t) ** 3 / 6)
     return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
 
 
 def _filtered(samples, taps):
-    """Symmetric FIR: ``samples`` are the 2 n - 1 shifted arrays, ``taps`` the n weights from the centre
-    outwards."""
+    """Symmetric FIR filter of 2 n - 1 shifted arrays with the n weights ``taps`` from the centre outwards."""
     centre = len(taps) - 1
     result = samples[centre].astype(np.float32)
     result *= taps[0]
@@ -168,7 +158,7 @@ def downsample_mask(mask, stage):
 
 def _stage(stage):
     if stage not in STAGES:
-        raise InputError('stage is {!r}; accepted: {}.'.format(stage, ', '.join(str(s) for s in STAGES)))
+        raise InputError(f'stage is {stage!r}; accepted: {", ".join(map(str, STAGES))}.')
     return int(stage)
 
 

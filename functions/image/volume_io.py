@@ -1,6 +1,6 @@
-"""Reading and writing volumes, and the way between images and arrays.
+"""Reading and writing volumes, and conversion between images and arrays.
 
-Volumes travel as SimpleITK images; computing is done on NumPy arrays ``[z, y, x]`` (components last).
+Volumes are passed on as SimpleITK images; computing is done on NumPy arrays ``[z, y, x]`` (components last).
 """
 
 import errno
@@ -32,17 +32,14 @@ def read_image(path, expect='scalar', dim=3):
     :raises InputError: not an image, cut short, other dimensions or components, NaN or infinite values.
     """
     if expect not in _EXPECTATIONS:
-        raise InputError('expect must be one of {}; got {!r}.'.format(', '.join(_EXPECTATIONS), expect))
+        raise InputError(f'expect must be one of {", ".join(_EXPECTATIONS)}; got {expect!r}.')
     path = os.fspath(path)
     reader = _open(path, whole=True)
     size = tuple(reader.GetSize())
     spare = size[dim:] if dim is not None else ()
     if dim is not None and (len(size) < dim or any(n != 1 for n in spare)):
-        raise InputError(
-            '{} has {} dimensions (size {}); an image of {} dimensions is needed.'.format(
-                path, len(size), ' x '.join(str(n) for n in size), dim
-            )
-        )
+        found = f'{len(size)} dimensions (size {" x ".join(map(str, size))})'
+        raise InputError(f'{path} has {found}; an image of {dim} dimensions is needed.')
     _check_components(path, reader, expect, dim)
     try:
         image = reader.Execute()
@@ -94,9 +91,8 @@ def _check_components(path, reader, expect, dim):
     if 'complex' in sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()).lower():
         raise InputError(f'{path} holds complex numbers; real values are needed.')
     if expect == 'scalar' and components != 1:
-        raise InputError(
-            f'{path} has {components} values per voxel (colour or vector image); one value per voxel is needed.'
-        )
+        found = f'{components} values per voxel (colour or vector image)'
+        raise InputError(f'{path} has {found}; one value per voxel is needed.')
     if expect == 'vector' and components != (dim or components):
         raise InputError(f'{path} has {components} values per voxel; a displacement field with {dim} is needed.')
 
@@ -117,18 +113,18 @@ def write_image(image, path, compress=False):
     :param path: ends in .mha, .nii, .nii.gz or .nrrd (formats of one file).
     :param compress: compress .mha and .nrrd as well (.nii.gz always is).
     :raises InputError: other extension.
-    :raises DiskError: full disk or folder that cannot be written; a former file is untouched.
+    :raises DiskError: full disk or folder that cannot be written; an earlier file is untouched.
     """
     path = os.fspath(path)
     if not path.lower().endswith(WRITABLE):
-        raise InputError('Cannot write {}: the name must end in one of {}.'.format(path, ', '.join(WRITABLE)))
+        raise InputError(f'Cannot write {path}: the name must end in one of {", ".join(WRITABLE)}.')
     with publish(path) as temporary:
         sitk.WriteImage(image, temporary, compress or path.lower().endswith('.gz'))
         try:
-            # Some of ITK's writers (MetaImage before ITK 5.4, NIfTI) say nothing when the disk is full.
+            # Some of ITK's writers (MetaImage before ITK 5.4, NIfTI) ignore a full disk.
             check_whole(temporary)
         except InputError as error:
-            raise OSError(errno.ENOSPC, 'only a part of it could be written, the disk is full') from error
+            raise OSError(errno.ENOSPC, 'only a part could be written, the disk is full') from error
 
 
 def image_from_array(array, reference, dtype=None):
@@ -136,8 +132,7 @@ def image_from_array(array, reference, dtype=None):
 
     :param array: ``[z, y, x]``, or ``[z, y, x, c]`` for an image with c components.
     :param reference: sitk.Image or :class:`Geometry` of the same size.
-    :param dtype: NumPy type of the voxels; None keeps the array's (bool becomes uint8, float64 becomes
-        float32).
+    :param dtype: NumPy type of the voxels; None keeps the array's (bool becomes uint8, float64 float32).
     :raises InputError: sizes differ.
     """
     array = np.asarray(array)
