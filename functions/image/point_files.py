@@ -1,7 +1,6 @@
 """Files of points: DIR-Lab, elastix, CSV, and 3D Slicer's ``.fcsv`` and ``.mrk.json``.
 
-In memory points are always ``(n, 3)`` x, y, z in mm, in ITK's axes (x to the left, y posterior, z superior:
-LPS).
+In memory points are always ``(n, 3)`` x, y, z in mm, in ITK's axes (LPS: x to the left, y posterior, z superior).
 
 ================  ============================================================================================
 Format            Content
@@ -10,8 +9,7 @@ Format            Content
                   index; needs the image (or its geometry) whose voxels were counted
 `elastix_point`   `point`, the count, then x y z in mm per row (the two header lines may be missing)
 `elastix_index`   `index`, the count, then 0-based voxel indices; needs the image as well
-`csv`             x, y, z in mm, LPS, with or without a header line; columns named otherwise are left out, but
-                  for `label`
+`csv`             x, y, z in mm, LPS, with or without a header line; of other columns only `label` is read
 `fcsv`            3D Slicer up to 4; RAS or LPS as its header says
 `mrk.json`        3D Slicer from 5 on; one list of points, RAS or LPS as it says
 ================  ============================================================================================
@@ -46,11 +44,10 @@ def read_points(path, grid=None, file_format=None):
     """Read a list of points.
 
     :param grid: image or Geometry whose voxels an index format counts; direction is honoured.
-    :param file_format: one of :data:`FORMATS`; None finds out from the name and the first lines.
+    :param file_format: one of :data:`FORMATS`; None: found from the name and the first lines.
     :return: :class:`PointList`.
     :raises MissingFileError: no such file.
-    :raises InputError: not points, no points, a format that cannot be told, or voxel numbers without their
-        image.
+    :raises InputError: not points, no points, an ambiguous format, or voxel numbers without their image.
     """
     path = os.fspath(path)
     text = _text_of(path)
@@ -74,7 +71,7 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
     :param grid: image or Geometry whose voxels an index format counts.
     :param file_format: one of :data:`FORMATS`; None: what the extension says, ``elastix_point`` for ``.txt``.
     :param labels: n texts, for the formats that hold them (csv, fcsv, mrk.json).
-    :raises InputError: values that are no numbers, a missing grid, or labels that do not fit.
+    :raises InputError: NaN or infinite values, a missing grid, or another number of labels.
     """
     path, points = os.fspath(path), np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
@@ -122,8 +119,8 @@ def _detect(path, text):
     if _DIRLAB_NAME.search(path):
         return 'dirlab'
     raise InputError(
-        "{} holds whole numbers and does not say whether they are DIR-Lab's voxel numbers, "
-        '0-based indices or millimetres; name the format: one of {}.'.format(path, ', '.join(FORMATS))
+        f"{path} holds whole numbers: DIR-Lab's voxel numbers, 0-based indices or millimetres? Name the format, one of "
+        f'{", ".join(FORMATS)}.'
     )
 
 
@@ -142,9 +139,7 @@ def _text_of(path):
 
 def _grid(path, grid, file_format):
     if grid is None:
-        raise InputError(
-            f'{path} is of format {file_format}, voxel numbers: the image they were counted on is needed as well.'
-        )
+        raise InputError(f'{path} holds voxel numbers ({file_format}): their image is needed as well.')
     return Geometry.of(grid)
 
 
@@ -160,11 +155,8 @@ def _index_text(path, points, file_format, grid):
     index = grid.world_to_index(points)
     rounded = nearest(index)
     if len(points):
-        LOGGER.info(
-            '%s: whole voxel numbers, up to %.2f mm from the points',
-            path,
-            np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max(),
-        )
+        distance = np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max()
+        LOGGER.info('%s: whole voxel numbers, up to %.2f mm from the points', path, distance)
     if file_format == 'dirlab':
         rows, header = index_to_dirlab(rounded, grid.size[2]), ''
     else:
@@ -186,18 +178,13 @@ def _parse_csv(path, text):
     if rows and not all(_is_number(cell) for cell in rows[0][1]):
         names = [re.sub(r'[\s_]*[\[(]?mm[\])]?$', '', name.lower()) for name in rows[0][1]]
         if any(names.count(axis) != 1 for axis in 'xyz'):
-            raise InputError(
-                '{}: the header must name the columns x, y and z (mm) once each; found {}.'.format(
-                    path, ', '.join(rows[0][1])
-                )
-            )
+            found = ', '.join(rows[0][1])
+            raise InputError(f'{path}: the header must name the columns x, y and z (mm) once each; found {found}.')
         columns = [names.index(axis) for axis in 'xyz']
         label = names.index('label') if 'label' in names else None
         rows = rows[1:]
     elif any(len(row) != 3 for _, row in rows):
-        raise InputError(
-            f'{path} has no header line and not three columns; name the columns x, y, z in its first line.'
-        )
+        raise InputError(f'{path} has neither a header line nor three columns; name x, y and z in its first line.')
     points = [numbers_of(path, k, [row[c] for c in columns if c < len(row)]) for k, row in rows]
     labels = None if label is None else [row[label] if label < len(row) else '' for _, row in rows]
     return array_of(path, points), labels

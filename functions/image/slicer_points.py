@@ -1,4 +1,4 @@
-"""Points of 3D Slicer: ``.fcsv`` (up to version 4) and ``.mrk.json`` (from 5 on), RAS or LPS as each says."""
+"""Points of 3D Slicer: ``.fcsv`` (up to version 4) and ``.mrk.json`` (from 5 on), RAS or LPS as the file says."""
 
 import csv
 import json
@@ -11,12 +11,16 @@ from functions.setting.errors import InputError
 
 _FLIP = np.array([-1.0, -1.0, 1.0])
 _SYSTEMS = {'LPS': 1.0, '1': 1.0, 'RAS': _FLIP, '0': _FLIP}
+_SCHEMA = (
+    'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/'
+    'markups-schema-v1.0.3.json#'
+)
 _FCSV_COLUMNS = 'id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID'
 
 
 def _to_lps(path, points, system):
     if str(system).upper() not in _SYSTEMS:
-        raise InputError(f'{path}: the coordinate system {system!r} is not understood; accepted: LPS, RAS.')
+        raise InputError(f'{path}: the coordinate system {system!r} is unknown; accepted: LPS, RAS.')
     return points * _SYSTEMS[str(system).upper()]
 
 
@@ -29,12 +33,10 @@ def parse_fcsv(path, text):
         if match:
             header[match.group(1).lower()] = match.group(2).rstrip(',')
     if 'coordinatesystem' not in header:
-        raise InputError(
-            f"{path} does not say whether its points are RAS or LPS; add the line '# CoordinateSystem = LPS' (or RAS)."
-        )
+        raise InputError(f"{path} does not say RAS or LPS; add the line '# CoordinateSystem = LPS' (or RAS).")
     names = [name.strip() for name in header.get('columns', _FCSV_COLUMNS).split(',')]
     if any(axis not in names for axis in 'xyz'):
-        raise InputError(f'{path}: its columns do not hold x, y and z.')
+        raise InputError(f'{path}: its columns lack x, y or z.')
     columns = [names.index(axis) for axis in 'xyz']
     label = names.index('label') if 'label' in names else None
     points, labels = [], []
@@ -92,10 +94,5 @@ def markups(points, labels):
         }
         for k, point in enumerate(points)
     ]
-    return {
-        '@schema': 'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/'
-        'Resources/Schema/markups-schema-v1.0.3.json#',
-        'markups': [
-            {'type': 'Fiducial', 'coordinateSystem': 'LPS', 'coordinateUnits': 'mm', 'controlPoints': controls}
-        ],
-    }
+    content = {'type': 'Fiducial', 'coordinateSystem': 'LPS', 'coordinateUnits': 'mm', 'controlPoints': controls}
+    return {'@schema': _SCHEMA, 'markups': [content]}

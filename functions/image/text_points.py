@@ -6,10 +6,10 @@ from functions.setting.errors import InputError
 
 
 def parse_rows(path, text, kind='point'):
-    """Rows of three numbers, with elastix's two header lines (``point`` or ``index``, the count) or without.
+    """Rows of three numbers, with or without elastix's two header lines (``point`` or ``index``, the count).
 
     :param path: for error messages.
-    :param kind: 'point' or 'index': what a header, if there is one, must say.
+    :param kind: 'point' or 'index', which the header, if any, must say.
     :return: float64 ``(n, 3)``, as written. ``#`` begins a comment.
     """
     split = [line.split('#')[0].replace(',', ' ').replace(';', ' ').split() for line in text.splitlines()]
@@ -35,36 +35,30 @@ def numbers_of(path, line, words):
     except (TypeError, ValueError):
         values = []
     if len(values) != 3 or not np.all(np.isfinite(values)):
-        raise InputError(
-            '{}, line {}: expected three finite numbers (x y z), found {!r}.'.format(
-                path, line, ' '.join(str(word) for word in words)[:80]
-            )
-        )
+        found = ' '.join(map(str, words))[:80]
+        raise InputError(f'{path}, line {line}: expected three finite numbers (x y z), found {found!r}.')
     return values
 
 
 def array_of(path, rows):
-    """Rows as float64 ``(n, 3)``; no row at all is an InputError."""
+    """Rows as float64 ``(n, 3)``; an InputError when there is none."""
     if not rows:
         raise InputError(f'{path} holds no points; rows of three numbers (x y z) are needed.')
     return np.array(rows, dtype=np.float64)
 
 
 def dirlab_to_index(rows, slices):
-    """DIR-Lab's voxel numbers ``(n, 3)``, from 1 and z from the top, as 0-based indices (x, y, z).
-
-    :param slices: number of slices nz of the image the numbers belong to.
-    """
+    """DIR-Lab's voxel numbers ``(n, 3)``, from 1 and z from the top of ``slices``, as 0-based indices (x, y, z)."""
     rows = np.asarray(rows, dtype=np.float64)
     return np.column_stack([rows[:, 0] - 1, rows[:, 1] - 1, slices - rows[:, 2]])
 
 
 def index_to_dirlab(index, slices):
-    """The inverse of :func:`dirlab_to_index`, rounded to that format's whole numbers: int64 ``(n, 3)``."""
+    """The inverse of :func:`dirlab_to_index`, rounded to whole numbers: int64 ``(n, 3)``."""
     index = np.asarray(index, dtype=np.float64)
     return nearest(np.column_stack([index[:, 0] + 1, index[:, 1] + 1, slices - index[:, 2]]))
 
 
 def nearest(values):
-    """Whole numbers next to ``values``, halves upwards, int64."""
+    """``values`` rounded, halves upwards, int64."""
     return np.floor(values + 0.5).astype(np.int64)

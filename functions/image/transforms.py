@@ -1,8 +1,8 @@
 """Affine transforms, and their exact composition with a displacement field: T(p) = A(p + u(p)).
 
-The field u is found between the fixed image and the affinely moved one, ``moved(p) = moving(A(p))``; the way
-from the fixed to the moving image is therefore first u, then A. Files are those every ITK program reads:
-``.tfm``, ``.txt`` or ``.h5`` for an affine transform, ``.h5`` for a composite one.
+The field u is found between the fixed image and the affinely moved one, ``moved(p) = moving(A(p))``; from the fixed to
+the moving image it is therefore first u, then A. Files are ITK's: ``.tfm``, ``.txt`` or ``.h5`` for an affine
+transform, ``.h5`` for a composite one.
 """
 
 import os
@@ -20,7 +20,7 @@ from functions.setting.errors import InputError, MissingFileError
 AFFINE_FILES = ('.tfm', '.txt', '.h5')
 #: Of the inversion at points: it ends when p + u(p) is nowhere further off than this, in mm.
 _TOLERANCE, _MOST_ITERATIONS = 1e-3, 100
-_FIELD_TYPE = b'DisplacementFieldTransform_float_3_3'
+_FIELD = b'DisplacementFieldTransform_float'
 
 
 # ---- affine transforms
@@ -52,21 +52,19 @@ def matrix_and_offset(affine):
 
 
 def as_affine(transform):
-    """The sitk.AffineTransform that equals a linear transform of any kind (rigid, similarity, composite ...).
+    """The sitk.AffineTransform equal to a linear transform of any kind (rigid, similarity, composite ...).
 
-    Affine transforms keep their numbers to the last bit; others are equal to rounding.
+    Affine transforms keep their parameters exactly; others are equal up to rounding.
 
-    :raises InputError: the transform is not linear, not 3D, or holds values that are no numbers.
+    :raises InputError: the transform is not linear, not 3D, or holds NaN or infinite values.
     """
     if not isinstance(transform, sitk.Transform):
         raise InputError(f'A SimpleITK transform is needed; got {type(transform).__name__}.')
     if transform.GetDimension() != 3:
         raise InputError(f'The transform is {transform.GetDimension()}D; a 3D one is needed.')
     if not transform.IsLinear():
-        raise InputError(
-            f'The transform ({transform.GetName()}) is not linear; an affine, similarity, rigid or translation '
-            'transform is needed.'
-        )
+        name = transform.GetName()
+        raise InputError(f'The transform ({name}) is not linear; an affine, rigid or similar one is needed.')
     affine = _only_affine(transform)
     if affine is None:
         offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
@@ -78,7 +76,7 @@ def as_affine(transform):
 
 
 def _only_affine(transform):
-    """``transform`` as an AffineTransform when it is one already, perhaps alone in a composite; else None."""
+    """``transform`` as an AffineTransform when it is one, perhaps alone in a composite; else None."""
     transform = transform.Downcast() if hasattr(transform, 'Downcast') else sitk.Transform(transform)
     if isinstance(transform, sitk.CompositeTransform) or transform.GetName() == 'CompositeTransform':
         parts = sitk.CompositeTransform(transform)
@@ -103,16 +101,13 @@ def total_dvf(affine, dvf, geometry=None):
 
     :param affine: sitk.AffineTransform, or None.
     :param dvf: field u, or None (then ``geometry`` is needed).
-    :param geometry: grid of the result; None: that of ``dvf``. On another one u is read linearly, edge
-        clamped.
+    :param geometry: grid of the result; None: that of ``dvf``. On another one u is read linearly, edge clamped.
     """
-    if dvf is None:
-        if geometry is None:
-            raise InputError('A grid is needed for the displacement field of an affine transform.')
-        geometry, field = Geometry.of(geometry), None
-    else:
+    if dvf is None and geometry is None:
+        raise InputError('A grid is needed for the displacement field of an affine transform.')
+    geometry, field = Geometry.of(dvf if geometry is None else geometry), None
+    if dvf is not None:
         dvf = require_dvf(dvf)
-        geometry = Geometry.of(dvf if geometry is None else geometry)
         field = array_view(dvf if geometry == Geometry.of(dvf) else resample_dvf(dvf, geometry))
     matrix, offset = matrix_and_offset(affine)
     # (M - I) p + o is a sum of one term per axis of the grid.
@@ -135,10 +130,9 @@ def total_dvf(affine, dvf, geometry=None):
 
 
 def total_transform(affine, dvf):
-    """T(p) = A(p + u(p)) as a sitk.CompositeTransform.
+    """T(p) = A(p + u(p)) as a sitk.CompositeTransform, with u zero outside its grid, as always in ITK.
 
-    Outside the field's grid u is zero there, as always in ITK, which holds the field in double
-    precision, twice: 48 bytes a voxel.
+    ITK holds the field in double precision, twice: 48 bytes per voxel.
 
     :param affine: sitk.AffineTransform, or None.
     """
@@ -151,7 +145,7 @@ def total_transform(affine, dvf):
 
 
 def apply_to_points(points, affine=None, dvf=None):
-    """A(p + u(p)) at points ``(n, 3)``, x, y, z, mm: where a point of the fixed image lies in the moving one.
+    """Points ``(n, 3)``, x, y, z, mm, of the fixed image in the moving one: A(p + u(p)).
 
     u is read linearly, edge clamped. Either part may be None.
     """
@@ -161,11 +155,10 @@ def apply_to_points(points, affine=None, dvf=None):
 
 
 def apply_inverse_to_points(points, affine=None, dvf=None):
-    """Where points of the moving image lie in the fixed one: p with A(p + u(p)) = q.
+    """Points q ``(n, 3)``, mm, of the moving image in the fixed one: p with A(p + u(p)) = q.
 
     Fixed-point iteration; converges where u does not fold; needs no inverse field.
 
-    :param points: ``(n, 3)`` mm.
     :return: (points ``(n, 3)``, residual ``(n,)``): residual is ``|A(p + u(p)) - q|`` in mm.
     """
     points = np.asarray(points, dtype=np.float64)
@@ -194,10 +187,7 @@ def read_transform(path):
     try:
         transform = sitk.ReadTransform(path)
     except RuntimeError as error:
-        raise InputError(
-            f'{path} is not a transform that SimpleITK can read (.tfm, .txt, .h5): it is damaged, '
-            'cut short or something else.'
-        ) from error
+        raise InputError(f'{path} is damaged, cut short or not a transform of ITK (.tfm, .txt, .h5).') from error
     if transform.GetDimension() != 3:
         raise InputError(f'{path} holds a {transform.GetDimension()}D transform; a 3D one is needed.')
     return transform
@@ -210,9 +200,7 @@ def write_affine(affine, path):
     """
     path = os.fspath(path)
     if not path.lower().endswith(AFFINE_FILES):
-        raise InputError(
-            'Cannot write the transform {}: the name must end in one of {}.'.format(path, ', '.join(AFFINE_FILES))
-        )
+        raise InputError(f'Cannot write the transform {path}: the name must end in one of {", ".join(AFFINE_FILES)}.')
     with publish(path) as temporary:
         sitk.WriteTransform(affine, temporary)
 
@@ -220,8 +208,8 @@ def write_affine(affine, path):
 def write_total_transform(affine, dvf, path):
     """Write T(p) = A(p + u(p)) as an ITK composite transform, whole or not at all.
 
-    The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and
-    goes to disk slice by slice: half the file, and none of ITK's three double copies.
+    The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and is written
+    slice by slice: half the file size, and none of ITK's three copies in double precision.
 
     :param affine: sitk.AffineTransform, or None.
     :param path: ends in ``.h5``.
@@ -235,16 +223,13 @@ def write_total_transform(affine, dvf, path):
     grid = np.array(geometry.size + geometry.origin + geometry.spacing + geometry.direction, dtype=np.float64)
     with publish(path) as temporary, h5py.File(temporary, 'w') as stream:
         _write_text(stream, 'ITKVersion', sitk.Version.ITKVersionString().encode())
-        group = stream.create_group('TransformGroup/0')
-        _write_text(group, 'TransformType', b'CompositeTransform_double_3_3')
-        group = stream.create_group('TransformGroup/1')
-        _write_text(group, 'TransformType', b'AffineTransform_double_3_3')
-        group['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
-        group['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
-        group = stream.create_group('TransformGroup/2')
-        _write_text(group, 'TransformType', _FIELD_TYPE)
-        group['TransformFixedParameters'] = grid
-        data = group.create_dataset('TransformParameters', (field.size,), np.float32)
+        groups = [stream.create_group(f'TransformGroup/{number}') for number in range(3)]
+        for group, name in zip(groups, (b'CompositeTransform_double', b'AffineTransform_double', _FIELD)):
+            _write_text(group, 'TransformType', name + b'_3_3')
+        groups[1]['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
+        groups[1]['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
+        groups[2]['TransformFixedParameters'] = grid
+        data = groups[2].create_dataset('TransformParameters', (field.size,), np.float32)
         slab = field[0].size
         for z, plane in enumerate(field):
             data[z * slab : (z + 1) * slab] = plane.ravel()
