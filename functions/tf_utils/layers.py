@@ -5,6 +5,8 @@ Tensors are ``NDHWC`` float32. Variable names are those ``tf.layers`` gave insid
 ``training`` may be a Python bool, which builds only the branch that is needed, or a boolean tensor, which builds both.
 """
 
+import zlib
+
 import numpy as np
 
 from functions.tf_utils.backend import tf
@@ -18,6 +20,22 @@ ACTIVATIONS = {'relu': tf.nn.relu, 'elu': tf.nn.elu, None: lambda tensor: tensor
 
 def _variable(name, shape, initializer, trainable=True):
     return tf.get_variable(name, shape, tf.float32, initializer=initializer, trainable=trainable, use_resource=True)
+
+
+def _glorot_uniform(name):
+    """Glorot's uniform initialiser, the same on both TensorFlows: its values follow from the seed of the graph
+    (``tf.set_random_seed``; none counts as 0) and the name of the variable, not from the order of operations.
+
+    Source: Glorot and Bengio, AISTATS 2010, equation 16.
+    """
+    seed = [tf.get_default_graph().seed or 0, zlib.crc32(name.encode())]
+
+    def initial(shape, dtype=tf.float32, **_):
+        receptive, channels = int(np.prod(shape[:-2])), int(shape[-2]) + int(shape[-1])
+        limit = float(np.sqrt(6.0 / (receptive * channels)))
+        return tf.random.stateless_uniform(shape, tf.constant(seed, tf.int64), -limit, limit, dtype)
+
+    return initial
 
 
 def _either(training, if_true, if_false):
@@ -43,10 +61,9 @@ def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, act
     :return: [n, z', y', x', filters] float32.
     """
     with tf.variable_scope(scope):
-        with tf.variable_scope('conv3d'):
-            kernel = _variable(
-                'kernel', [kernel_size] * 3 + [int(images.shape[-1]), filters], tf.glorot_uniform_initializer()
-            )
+        with tf.variable_scope('conv3d') as own:
+            shape = [kernel_size] * 3 + [int(images.shape[-1]), filters]
+            kernel = _variable('kernel', shape, _glorot_uniform(own.name + '/kernel'))
             bias = _variable('bias', [filters], tf.zeros_initializer())
         if training is None:
             output = tf.nn.bias_add(convolve(images, kernel, padding, dilation), bias)

@@ -37,6 +37,33 @@ def numpy_convolution(images, kernel, padding, dilation):
     return output
 
 
+def initial_kernels(seed, layer='conv1_R1', filters=4):
+    with tf.Graph().as_default():
+        if seed is not None:
+            tf.set_random_seed(seed)
+        with tf.variable_scope('R1'):
+            layers.conv3d(tf.placeholder(tf.float32, [None] * 4 + [2]), filters, 3, layer)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            return session.run(tf.trainable_variables()[0])
+
+
+def test_initial_kernels_are_the_same_on_both_tensorflows_and_follow_seed_and_name():
+    kernel = initial_kernels(7)
+    golden = [[-0.15636437, 0.05723424, -0.13362208, 0.07890011], [0.16096045, 0.00183667, -0.12193207, -0.02241449]]
+    np.testing.assert_allclose(kernel[1, 1, 1], golden, atol=1e-7)
+    np.testing.assert_array_equal(kernel, initial_kernels(7))
+    np.testing.assert_array_equal(initial_kernels(None), initial_kernels(0))
+    assert np.all(kernel != initial_kernels(8)) and np.all(kernel != initial_kernels(7, 'conv2_R1'))
+
+
+def test_initial_kernels_are_glorot_uniform():
+    kernel = initial_kernels(3, filters=400)
+    limit = np.sqrt(6.0 / (27 * (2 + 400)))
+    assert 0.999 * limit < np.abs(kernel).max() <= limit
+    assert abs(kernel.mean()) < 0.02 * limit and kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+
+
 @pytest.mark.parametrize('padding, dilation', [('valid', 1), ('same', 1), ('valid', 2)])
 def test_convolution_equals_numpy(padding, dilation):
     images = np.random.RandomState(0).randn(2, 7, 8, 9, 3).astype(np.float32)
