@@ -60,7 +60,6 @@ functions.preprocessing.prepare.prepare_data_set(margin)
 functions.preprocessing.segmentation.lung_labels
 
 
-functions.registration.folding_removal.remove_folding(least)
 
 
 functions.tf_utils.layers.additive_noise(standard_deviation)

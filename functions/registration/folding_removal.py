@@ -18,18 +18,16 @@ _WIDTH = 1.5  # voxels, of the smoothing in the first round
 _GROWTH = 1.1
 
 
-def remove_folding(dvf, mask=None, least=LEAST):
-    """Smooth a field where its Jacobian determinant is below ``least``, and only there.
+def remove_folding(dvf, mask=None):
+    """Smooth a field where its Jacobian determinant is below :data:`LEAST`, and only there.
 
     In every round these places and their surroundings are blended with a Gaussian-smoothed copy, a little wider each
     time, until none is left.
 
     :param dvf: displacement image, mm.
     :param mask: where the change of the field is measured (lung); None: everywhere.
-    :param least: smallest Jacobian determinant accepted, above 0.
-    :return: (field, report): report holds ``folded_before`` and ``folded_after`` (voxels with a determinant
-        <= 0 in the whole field), ``rounds``, and the change of the field in mm inside the mask,
-        ``mean_change_mm``, ``max_change_mm``.
+    :return: (field, report): ``folded_before`` and ``folded_after`` (voxels with a determinant <= 0),
+        ``rounds``, and the change of the field inside the mask, ``mean_change_mm`` and ``max_change_mm``.
     :raises InputError: folding is left after the last round.
     """
     first = array_view(dvf)
@@ -38,14 +36,14 @@ def remove_folding(dvf, mask=None, least=LEAST):
     jacobian = jacobian_determinant(field, spacing, direction)
     folded = int(np.count_nonzero(jacobian <= 0))
     rounds, width = 0, _WIDTH
-    while jacobian.min() < least:
+    while jacobian.min() < LEAST:
         if rounds == _ROUNDS:
             left = int(np.count_nonzero(jacobian <= 0))
             raise InputError(
                 f'The field still folds after {rounds} rounds of smoothing ({left} voxels), unlike any field of a '
                 'trained network. Register without --diffeomorphic and inspect the field.'
             )
-        _smooth_at(field, jacobian < least, width)
+        _smooth_at(field, jacobian < LEAST, width)
         jacobian = jacobian_determinant(field, spacing, direction)
         rounds, width = rounds + 1, width * _GROWTH
     change = np.sqrt(np.square(field - first).sum(axis=-1))

@@ -120,15 +120,12 @@ def check_field(field, stage, trained=True):
     if 0 < largest <= LARGEST:
         return
     if largest == 0:
-        problem = (
-            f'The network of stage {stage} returned a field that is zero everywhere. Train it, or use another one.'
-        )
+        problem = f'The network of stage {stage} returned a field that is zero everywhere: it is not trained.'
     else:
         problem = (
-            f'The network of stage {stage} returned displacements of {largest:.3g} mm; at most {LARGEST:g} mm are '
-            'accepted. Its weights are damaged or not trained, or the images differ too much from its training images '
-            '(HU? chest?).'
+            f'The network of stage {stage} returned displacements of up to {largest:.3g} mm; {LARGEST:g} mm are '
+            'plausible. It is hardly trained or damaged, or the images are unlike its training images (HU? chest?).'
         )
     if trained or not np.isfinite(largest):
         raise InputError(problem)
-    LOGGER.warning('%s It was trained in this run, so the result is used all the same.', problem)
+    LOGGER.warning('%s This run trained it, so its result is shown all the same.', problem)

@@ -7,7 +7,7 @@ from oracle import GRIDS, SETTING, chest_image, grid_image, motion, points_of
 
 from functions.image.dvf import jacobian_determinant
 from functions.image.volume_io import image_from_array
-from functions.registration import register
+from functions.registration import folding_removal, register
 from functions.registration.folding_removal import LEAST, remove_folding
 from functions.setting.errors import InputError
 
@@ -59,9 +59,10 @@ def test_noise_of_a_network_becomes_a_field_without_folds():
     assert determinant(regular).min() >= LEAST and report['rounds'] >= 1
 
 
-def test_what_never_stops_folding_is_an_error():
+def test_what_never_stops_folding_is_an_error(monkeypatch):
+    monkeypatch.setattr(folding_removal, 'LEAST', 3.0)
     with pytest.raises(InputError, match='still folds'):
-        remove_folding(folding_field(GRIDS['isotropic'], 2.0), least=3.0)
+        remove_folding(folding_field(((12, 12, 12), (1.0, 1.0, 1.0)), 2.0))
 
 
 class Folding:

@@ -39,8 +39,9 @@ def largest_error(pair, oracle, stages, **options):
     return distance[sitk.GetArrayFromImage(lung) != 0].max()
 
 
-@pytest.mark.parametrize('kind', sorted(GRIDS))
-@pytest.mark.parametrize('stages', STAGE_LISTS, ids=lambda stages: '-'.join(map(str, stages)))
+@pytest.mark.parametrize(
+    'kind, stages', [(kind, [4, 2, 1]) for kind in sorted(GRIDS)] + [('oblique', stages) for stages in STAGE_LISTS[1:]]
+)
 def test_every_pyramid_ends_at_the_motion(pairs, kind, stages):
     assert largest_error(pairs[kind], Oracle(pairs[kind][0], stages), stages) < LIMIT
 
@@ -52,25 +53,27 @@ def test_tiles_smaller_than_the_volume_end_there_too(pairs, kind):
     assert oracle.calls[1] > 3
 
 
-@pytest.mark.parametrize('stages', MULTI, ids=lambda stages: '-'.join(map(str, stages)))
-@pytest.mark.parametrize('kind', sorted(GRIDS))
+@pytest.mark.parametrize(
+    'kind, stages', [('anisotropic', [4, 2, 1]), ('isotropic', [4, 2, 1])] + [('oblique', stages) for stages in MULTI]
+)
 def test_the_additive_rule_misses_it(pairs, kind, stages):
     assert largest_error(pairs[kind], Oracle(pairs[kind][0], stages), stages, composition='additive') > LIMIT
 
 
-@pytest.mark.parametrize('stages', [[4, 2, 1], [4, 2], [4], [2, 1]], ids=lambda s: '-'.join(map(str, s)))
-@pytest.mark.parametrize('kind', sorted(GRIDS))
+@pytest.mark.parametrize(
+    'kind, stages', [('anisotropic', [4, 2]), ('isotropic', [2, 1]), ('oblique', [4, 2, 1]), ('oblique', [4])]
+)
 def test_half_a_voxel_misses_it(pairs, kind, stages, monkeypatch):
     """Up-sampling that takes corners of voxels for their centres."""
     upsample = dvf_algebra.resample_dvf
 
-    def shifted(dvf, geometry, threads=None):
+    def shifted(dvf, geometry):
         geometry = Geometry.of(geometry)
         if geometry.spacing[0] < dvf.GetSpacing()[0]:
             shift = (np.array(dvf.GetSpacing()) - np.array(geometry.spacing)) / 2
             dvf = sitk.Image(dvf)
             dvf.SetOrigin((np.array(dvf.GetOrigin()) + shift).tolist())
-        return upsample(dvf, geometry, threads)
+        return upsample(dvf, geometry)
 
     monkeypatch.setattr(dvf_algebra, 'resample_dvf', shifted)
     assert largest_error(pairs[kind], Oracle(pairs[kind][0], stages), stages) > LIMIT
@@ -79,7 +82,7 @@ def test_half_a_voxel_misses_it(pairs, kind, stages, monkeypatch):
 @pytest.mark.parametrize(
     'change', [lambda field: field[..., ::-1], lambda field: field.swapaxes(0, 2)], ids=['components', 'axes']
 )
-@pytest.mark.parametrize('stages', STAGE_LISTS, ids=lambda stages: '-'.join(map(str, stages)))
+@pytest.mark.parametrize('stages', [[4, 2, 1], [2], [1]], ids=lambda stages: '-'.join(map(str, stages)))
 def test_a_swap_of_x_and_z_misses_it(stages, change):
     # A cube, so that swapped axes fit.
     pair = chest_image(grid_image((58,) * 3, (1.0,) * 3)) + chest_image(grid_image((60,) * 3, (1.0,) * 3), seed=1)
@@ -101,8 +104,9 @@ def test_an_affine_in_front_is_composed_exactly(pairs, kind, tmp_path):
     assert largest_error(pairs[kind], oracle, [4, 2], affine=path) < LIMIT
 
 
-@pytest.mark.parametrize('kind', sorted(GRIDS))
-@pytest.mark.parametrize('stages', [[4, 2, 1], [4, 2], [2]], ids=lambda stages: '-'.join(map(str, stages)))
+@pytest.mark.parametrize(
+    'kind, stages', [('oblique', [4, 2, 1]), ('isotropic', [4, 2, 1]), ('anisotropic', [4, 2]), ('oblique', [2])]
+)
 def test_networks_that_work_in_the_box_of_the_lungs_end_there_too(pairs, kind, stages, monkeypatch):
     oracle, boxes = Oracle(pairs[kind][0], stages), []
     find = multi_stage.box_of

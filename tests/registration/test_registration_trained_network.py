@@ -66,8 +66,8 @@ def test_networks_with_smaller_output_see_padding_around_the_volume(tmp_path, na
         expected = network(images[None])[0][tuple(slice(b, b + side) for b, side in zip(begin, shape))]
         tile = network.description.peak_bytes([min(side, 101) for side in sides])
     setting = {'NetworkDesign': name, 'stage': 1}
-    for memory in (None, tile - 1):
-        with TrainedNetwork(str(tmp_path / 'net.ckpt-3'), setting, threads=2, memory=memory) as network:
+    with TrainedNetwork(str(tmp_path / 'net.ckpt-3'), setting, threads=2) as network:
+        for network._memory in (None, tile - 1):
             np.testing.assert_allclose(network.predict(moving, fixed, -2), expected, atol=1e-4)
 
 
