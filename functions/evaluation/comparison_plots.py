@@ -58,10 +58,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
         axes.plot([], [], 's', color=colour, markersize=9, label=method)
     axes.set_xticks(first + 0.5 * (len(methods) - 1))
     axes.set_xticklabels(groups, rotation=30 if per_pair else 0, ha='right' if per_pair else 'center')
-    axes.set_ylabel(label)
-    axes.set_xlim(-1, len(groups) * step - 1)
-    if measure == 'TRE':
-        axes.set_ylim(bottom=0)
+    axes.set(ylabel=label, xlim=(-1, len(groups) * step - 1), ylim=(0, None) if measure == 'TRE' else None)
     axes.grid(True, axis='y', color='0.88')
     axes.set_axisbelow(True)
     axes.legend(fontsize=9, framealpha=0.95)
@@ -88,8 +85,8 @@ def scatter_plot(path, comparison, method):
         limits = both.min() - 1.0, both.max() + 1.0
         axes.plot(limits, limits, color='0.5', linewidth=1)
         axes.plot(true[:, axis], estimated[:, axis], '.', color=COLOURS[0], markersize=4, alpha=0.6)
-        axes.set(xlim=limits, ylim=limits, aspect='equal', ylabel='estimated (mm)')
-        axes.set_xlabel(f'true displacement along {name} (mm)')
+        axes.set(xlabel=f'true displacement along {name} (mm)', ylabel='estimated (mm)')
+        axes.set(xlim=limits, ylim=limits, aspect='equal')
         axes.grid(True, color='0.9')
         axes.set_axisbelow(True)
     figure.suptitle(f'{method}: {len(true)} landmarks')

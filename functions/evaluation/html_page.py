@@ -3,25 +3,11 @@
 import base64
 import html
 import os
+import string
 
 from functions.setting.atomic import write_text
 
-_STYLE_SHEET = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.css')
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{content}
-</main>
-</body>
-</html>
-"""
+_TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 
 
 def write_page(path, title, parts):
@@ -29,10 +15,10 @@ def write_page(path, title, parts):
 
     :param parts: pieces of HTML, as made by the functions of this module.
     """
+    with open(_TEMPLATE, encoding='utf-8') as stream:
+        template = string.Template(stream.read())
     content = '\n'.join(part for part in parts if part)
-    with open(_STYLE_SHEET, encoding='utf-8') as stream:
-        style = stream.read()
-    write_text(path, _PAGE.format(title=escape(title), style=style, content=content))
+    write_text(path, template.substitute(title=escape(title), content=content))
 
 
 def escape(text):

@@ -47,15 +47,14 @@ def measure_results(setting, results, folder, protocol='dirlab', n_workers=None)
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InputError(f'There are two results of {doubled[0][:-5]}; give methods different names.')
-    jobs = [(setting, result, os.path.join(folder, name), protocol) for result, name in zip(results, names)]
-    found = in_parallel(_safely, jobs, n_workers, 'Evaluation')
-    failures = [
-        (result.method, pair_name(result.pair), error) for result, (_, _, error) in zip(results, found) if error
-    ]
+    jobs = [(_measure, setting, result, os.path.join(folder, name), protocol) for result, name in zip(results, names)]
+    found = in_parallel(attempt, jobs, n_workers, 'Evaluation')
+    pairs = [(result.method, pair_name(result.pair)) for result in results]
+    failures = [pair + (error,) for pair, (_, error) in zip(pairs, found) if error]
     for failure in failures:
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
-    records = [record for record, _, _ in found if record is not None]
-    return Measured(records, failures, sum(made for _, made, _ in found))
+    done = [measured for measured, error in found if not error]
+    return Measured([record for record, _ in done], failures, sum(made for _, made in done))
 
 
 def in_parallel(function, jobs, n_workers, title):
@@ -76,15 +75,15 @@ def _in_worker(function, job, threads):
         return function(*job)
 
 
-def _safely(setting, result, path, protocol):
-    """(record or None, whether it was made now, what went wrong or '') of one result."""
+def attempt(function, *given):
+    """(what a function returns, '') or (None, what went wrong)."""
     try:
-        return _measure(setting, result, path, protocol) + ('',)
+        return function(*given), ''
     except RegNetError as error:
-        return None, False, str(error)
+        return None, str(error)
     except Exception as error:
-        LOGGER.exception('Evaluation of %s failed.', path)
-        return None, False, f'{type(error).__name__}: {error}'
+        LOGGER.exception('%s failed.', function.__name__)
+        return None, f'{type(error).__name__}: {error}'
 
 
 def _measure(setting, result, path, protocol):

@@ -19,7 +19,7 @@ import time
 from functions.elastix import registration as by_elastix
 from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.measured_pairs import Result, in_parallel, stamp
+from functions.evaluation.measured_pairs import Result, attempt, in_parallel, stamp
 from functions.evaluation.pair_record import pair_name
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
@@ -30,7 +30,7 @@ from functions.setting import setting_utils as su
 from functions.setting.addresses import pair_image_address
 from functions.setting.atomic import read_json, write_json
 from functions.setting.data_sets import get_data_set
-from functions.setting.errors import RegNetError, unknown_name
+from functions.setting.errors import unknown_name
 
 LOGGER = logging.getLogger(__name__)
 
@@ -87,11 +87,8 @@ def run_references(jobs, names, n_workers=None):
 def reference_folder(setting, pair, name):
     """Folder of a classical registration of a pair."""
     pair = [dict(im_info, spacing=im_info.get('spacing', 'RS1')) for im_info in pair]
-    known = {'data': pair[0]['data'], 'pair_info': pair}
-    if METHODS[name] is None:
-        folder = su.address_generator(setting, 'BaseRegFolder', base_reg='Reference_' + name, **known)
-    else:
-        folder = su.address_generator(setting, 'BSplineFolder', bspline_folder='Reference_' + name, **known)
+    request, key = ('BaseRegFolder', 'base_reg') if METHODS[name] is None else ('BSplineFolder', 'bspline_folder')
+    folder = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, **{key: 'Reference_' + name})
     if 'dsmooth' in pair[0]:
         folder += f'{pair[0].get("deform_exp", "")}_Dsmooth{pair[0]["dsmooth"]}/'
     return folder
@@ -99,16 +96,9 @@ def reference_folder(setting, pair, name):
 
 def _references_of(setting, pair, names, threads):
     """(results, failures) of one pair, in a worker."""
-    results, failures = [], []
-    for name in names:
-        try:
-            results.append(_reference(setting, pair, name, threads))
-        except RegNetError as error:
-            failures.append((name, pair_name(pair), str(error)))
-        except Exception as error:
-            LOGGER.exception('%s of %s failed.', name, pair_name(pair))
-            failures.append((name, pair_name(pair), f'{type(error).__name__}: {error}'))
-    return results, failures
+    found = [(name,) + attempt(_reference, setting, pair, name, threads) for name in names]
+    failures = [(name, pair_name(pair), error) for name, _, error in found if error]
+    return [result for _, result, error in found if not error], failures
 
 
 def _reference(setting, pair, name, threads):
@@ -120,6 +110,7 @@ def _reference(setting, pair, name, threads):
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {
         'files': [stamp(path) for path in inputs],
+        'overrides': None,  # as in manifests of earlier versions, so that their results are still good
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,
         'affine': None if before is None else voxel_checksum(before.affine),

@@ -73,10 +73,8 @@ def draw_cumulative_errors(axes, before, after):
         label = f'{name}: median {np.median(length):.2f}, 95 % {np.percentile(length, 95):.2f} mm'
         axes.step(np.append(0.0, length), share, where='post', color=colour, linewidth=2.2, label=label)
         largest = max(largest, float(length[-1]))
-    axes.set_xlim(0, largest * 1.03 if largest > 0 else 1.0)
-    axes.set_ylim(0, 101)
-    axes.set_xlabel('landmark error (mm)', fontsize=10)
-    axes.set_ylabel('landmarks below (%)', fontsize=10)
+    axes.set(xlim=(0, largest * 1.03 if largest > 0 else 1.0), ylim=(0, 101))
+    axes.set(xlabel='landmark error (mm)', ylabel='landmarks below (%)')
     axes.tick_params(labelsize=9)
     axes.grid(True, color='0.88')
     axes.set_axisbelow(True)
@@ -240,11 +238,8 @@ class SectionCells:
             axes = self._axes(left, self.bottoms[row] + (self.section_height - height) / 2, width, height)
             left += width + _GAP
             edges = extent(section)
-            axes.set_facecolor('black')
-            axes.set_xlim(edges[0], edges[1])
-            axes.set_ylim(*(edges[2:] if section.vertical == 2 else edges[:1:-1]))
-            axes.set_xticks([])
-            axes.set_yticks([])
+            up_range = edges[2:] if section.vertical == 2 else edges[:1:-1]
+            axes.set(facecolor='black', xlim=edges[:2], ylim=up_range, xticks=[], yticks=[])
             for spine in axes.spines.values():
                 spine.set_visible(False)
             if lung is not None and lung.max() > 0.5 > lung.min():

@@ -1,16 +1,8 @@
 """Regularity of a deformation, from the Jacobian determinant J of p + u(p) inside a mask.
 
-========================  ==================================================================================
-Number                    Definition
-========================  ==================================================================================
-folding (%)               100 * voxels of the mask with J <= 0 / voxels of the mask
-std                       population standard deviation of J
-std_log                   population standard deviation of log(clip(J + offset, 1e-9, 1e9)); the offset is 0,
-                          and 3 under the protocol of Learn2Reg, which also leaves out two voxels at each side
-                          of the grid
-========================  ==================================================================================
-
-J is that of the physical mapping, whatever the direction of the grid
+Folding is the percentage of voxels with J <= 0. Standard deviations are those of the population; std_log is that of
+log(clip(J + offset, 1e-9, 1e9)), the offset being 0, and 3 under the protocol of Learn2Reg, which also leaves out two
+voxels at each side of the grid. J is that of the physical mapping, whatever the direction of the grid
 (:func:`functions.image.dvf.jacobian_determinant`); ITK's own filter ignores direction and is not used.
 """
 
