@@ -15,8 +15,6 @@ UNUSED = """
 RunRegNet3D.testing_pairs(stage)
 
 functions.artificial_generation.batch.generate_batch(verify)
-functions.artificial_generation.dilation.cube(radius)
-functions.artificial_generation.dilation.one_sided(radius)
 functions.artificial_generation.figure_page._scale_bar(length)
 functions.artificial_generation.figures.draw(show)
 functions.artificial_generation.figures.mixed_frequency_steps(component)
@@ -49,8 +47,6 @@ functions.network.description.NetworkDescription.receptive_interval
 functions.network.description._input_interval
 functions.network.unet1.network
 
-functions.phantom.trees.segments(longest)
-functions.phantom.trees.segments(pieces)
 
 functions.preprocessing.isotropic.to_isotropic(default)
 functions.preprocessing.own_images.prepare_image(lung)

@@ -1,8 +1,8 @@
 """One BLAS thread for the matrix products of artificial generation.
 
-With several threads OpenBLAS splits a product so that its last bits depend on the number of threads; an item
-must not depend on that. Within the ``with`` block, in any thread of the process, products use one thread; the
-former number comes back when the last block is left.
+With several threads, the last bits of a product depend on their number, and an item must not. Within the
+``with`` block, products in any thread of the process use one BLAS thread; the former number comes back when the
+last block is left.
 """
 
 import contextlib

@@ -1,5 +1,4 @@
-"""A single-frequency field as an ITK transform and as an image of its coefficients, for people who want to
-look inside."""
+"""A single-frequency field as an ITK transform and as an image of its coefficients."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,7 +13,7 @@ def itk_transform(coefficients, geometry):
     :param geometry: :class:`functions.image.geometry.Geometry` the field was made for.
     """
     geometry = Geometry.of(geometry)
-    # The initializer looks at the geometry of its image only.
+    # The initializer uses the geometry of its image only.
     reference = geometry.apply_to(sitk.Image(list(geometry.size), sitk.sitkUInt8))
     mesh = [int(n) - 3 for n in coefficients.shape[:0:-1]]
     transform = sitk.BSplineTransformInitializer(reference, mesh, 3)
@@ -23,10 +22,8 @@ def itk_transform(coefficients, geometry):
 
 
 def coefficient_image(coefficients, geometry):
-    """ITK vector image of the coefficients (x, y, z), lying where the control points lie (mm)."""
-    grid = itk_transform(coefficients, geometry).GetCoefficientImages()[0]
-    image = sitk.GetImageFromArray(
-        np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0, -1)), isVector=True
-    )
-    image.CopyInformation(grid)
+    """ITK vector image of the coefficients (x, y, z), at the positions of the control points (mm)."""
+    vectors = np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0, -1))
+    image = sitk.GetImageFromArray(vectors, isVector=True)
+    image.CopyInformation(itk_transform(coefficients, geometry).GetCoefficientImages()[0])
     return image

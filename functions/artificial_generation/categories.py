@@ -1,9 +1,9 @@
 """The deformation categories by name. A new one is a module with a ``field`` function and one line here.
 
-``field(shape_zyx, spacing, rng, options, inputs)`` returns the DVF, float32 [z, y, x, 3], components (x, y,
-z) in mm; ``options`` are the settings of the deformation experiment with ``deform_number``, ``stage`` and
-``dvf_pad`` added, ``inputs`` a :class:`functions.artificial_generation.category_inputs.CategoryInputs`, ``rng`` a
-``numpy.random.RandomState``.
+``field(shape_zyx, spacing, rng, options, inputs)`` returns the DVF, float32 [z, y, x, 3], components (x, y, z)
+in mm. ``rng`` is a ``numpy.random.RandomState``, ``options`` are the settings of the deformation experiment with
+``deform_number``, ``stage`` and ``dvf_pad``, ``inputs`` is a
+:class:`functions.artificial_generation.category_inputs.CategoryInputs`.
 """
 
 from functions.artificial_generation import mixed_frequency, respiratory_motion, single_frequency, translation, zero
@@ -19,10 +19,7 @@ CATEGORIES = {
 
 
 def category(name):
-    """The field function of a category.
-
-    :raises UnknownNameError: no such category.
-    """
+    """The field function of a category; :class:`UnknownNameError` when there is none of that name."""
     if name not in CATEGORIES:
         raise unknown_name('deformation category', name, sorted(CATEGORIES))
     return CATEGORIES[name]

@@ -8,13 +8,7 @@ from functions.artificial_generation.augmentation import Scene, augment_all
 from functions.artificial_generation.categories import category
 from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.displacement_limits import largest
-from functions.artificial_generation.masked_image import (
-    array_or_none,
-    dvf_image,
-    mask_of,
-    padded_geometry,
-    warp_masked_image,
-)
+from functions.artificial_generation.masked_image import array_or_none, mask_of, warp_masked_image
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
@@ -34,7 +28,7 @@ def make_deformed(spec, moving):
     :raises InputError: the category cannot work with this image (too small, no mask, no edges).
     """
     geometry, pad = Geometry.of(moving.im), spec.dvf_pad
-    dvf, products = _field(spec, moving, padded_geometry(geometry, pad))
+    dvf, products = _field(spec, moving, _larger(geometry, pad))
     inner = dvf if pad == 0 else dvf[pad:-pad, pad:-pad, pad:-pad]
     warped = warp_masked_image(moving, inner, spec.record.DefaultPixelValue)
     scene = Scene(warped, inner, spec.random, dict(spec.options, noise_sigma=spec.options['Im_NoiseSigma']))
@@ -57,13 +51,21 @@ def _field(spec, moving, geometry):
     )
     # Made contiguous here, so that the category's own layout is freed before ITK's copy is made.
     make, rng = category(spec.method), spec.random(spec.method)
-    field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, spec.options, inputs))
+    field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, spec.options, inputs), dtype=np.float32)
     if spec.method != 'zero' and largest(field) == 0:
         extent = ' x '.join(f'{n * s:g}' for n, s in zip(geometry.size, geometry.spacing))
         raise InputError(
             f'The {spec.method} field is identically zero on a volume of {extent} mm (x, y, z); use a bigger image.'
         )
-    return dvf_image(field, geometry), inputs.products
+    return image_from_array(field, geometry), inputs.products
+
+
+def _larger(geometry, pad):
+    """Grid that is ``pad`` voxels larger on every side."""
+    return geometry._replace(
+        size=tuple(n + 2 * pad for n in geometry.size),
+        origin=tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)),
+    )
 
 
 def _padded(array, pad, value):

@@ -1,15 +1,10 @@
-"""Binary dilations built from shifted copies along one axis; they touch only the array they are given."""
+"""Binary dilations from copies shifted along one axis; they touch only the array they are given."""
 
 import numpy as np
 
 
 def dilate_axis(mask, axis, before, after):
-    """Dilate along one axis: a voxel becomes True if one of the ``before`` voxels below or ``after`` above it
-    is.
-
-    :param mask: bool array.
-    :return: new bool array of the same shape.
-    """
+    """Dilate a bool array along one axis: True where one of ``before`` voxels below or ``after`` above is True."""
     result = mask.copy()
     n = mask.shape[axis]
     source, target = np.moveaxis(mask, axis, 0), np.moveaxis(result, axis, 0)
@@ -20,10 +15,10 @@ def dilate_axis(mask, axis, before, after):
     return result
 
 
-def cube(mask, radius=1):
-    """Dilation with a full (2 radius + 1)^3 cube."""
+def cube(mask):
+    """Dilation with a 3 x 3 x 3 cube."""
     for axis in range(3):
-        mask = dilate_axis(mask, axis, radius, radius)
+        mask = dilate_axis(mask, axis, 1, 1)
     return mask
 
 
@@ -45,24 +40,19 @@ def neighbours_18(mask):
     return result
 
 
-def one_sided(mask, axis, radius=4):
-    """Dilation with a (2 radius + 1)^3 cube of which only the half up to the centre is filled along ``axis``.
-
-    The mask grows by ``radius`` to both sides on the other axes and only towards lower indices on ``axis``.
-    """
+def one_sided(mask, axis):
+    """Dilation by 4 voxels to both sides, along ``axis`` towards lower indices only."""
     for other in range(3):
-        mask = dilate_axis(mask, other, 0 if other == axis else radius, radius)
+        mask = dilate_axis(mask, other, 0 if other == axis else 4, 4)
     return mask
 
 
 def within(mask, block, margin, operation):
     """Dilate inside ``block`` only, in place; voxels up to ``margin`` outside it still spread into it.
 
-    :param mask: bool [z, y, x].
     :param block: three slices with explicit start and stop inside the volume.
-    :param operation: function of a bool array.
+    :param operation: the dilation, a function of a bool array.
     """
     outer = tuple(slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(block, mask.shape))
     inner = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(block, outer))
     mask[block] = operation(mask[outer])[inner]
-    return mask

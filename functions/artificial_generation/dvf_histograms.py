@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from functions.artificial_generation.masked_image import array_or_none
 from functions.image.dvf import jacobian_determinant_of
 from functions.image.volume_io import array_view, write_image
 from functions.setting.atomic import publish
@@ -9,31 +10,24 @@ from functions.setting.atomic import publish
 
 def write_dvf_histograms(spec, made, images):
     """Write DVF_histogram, the Jacobian image if it is not among the item's ``images``, and Jac_histogram."""
-    inside = None
-    if spec.dvf_pad == 0 and made.deformed.torso is not None:
-        inside = array_view(made.deformed.torso) > 0
+    torso = array_or_none(made.deformed.torso)
     jacobian = images.get('Jac')
     if jacobian is None:
         jacobian = jacobian_determinant_of(made.dvf)
         write_image(jacobian, spec.address('Jac'))
-    dvf = array_view(made.dvf)
-    _histogram(
-        spec.address('DVF_histogram'),
-        [dvf[..., k] if inside is None else dvf[inside, k] for k in range(3)],
-        ['x', 'y', 'z'],
-        'displacement (mm)',
-    )
-    values = array_view(jacobian)
-    _histogram(
-        spec.address('Jac_histogram'),
-        [values if inside is None or inside.shape != values.shape else values[inside]],
-        ['inside the torso'],
-        'Jacobian determinant',
-    )
+    components = [_inside(array_view(made.dvf)[..., k], torso) for k in range(3)]
+    _write_histogram(spec.address('DVF_histogram'), components, ['x', 'y', 'z'], 'displacement (mm)')
+    values = _inside(array_view(jacobian), torso)
+    _write_histogram(spec.address('Jac_histogram'), [values], ['inside the torso'], 'Jacobian determinant')
 
 
-def _histogram(path, samples, labels, title):
-    # Imported here: generation itself does not need a plotting library.
+def _inside(values, torso):
+    """The values inside the torso; all of them without a mask on their grid (``DVFPad``)."""
+    return values if torso is None or torso.shape != values.shape else values[torso > 0]
+
+
+def _write_histogram(path, samples, labels, title):
+    # Imported here: generation itself needs no plotting library.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

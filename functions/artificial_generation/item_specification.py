@@ -61,13 +61,8 @@ class ItemSpecification:
         self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
         experiment = get_deform_exp(setting, self.deform_exp)
         self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
-        self.options = dict(
-            experiment,
-            deform_number=self.number,
-            stage=self.stage,
-            dvf_pad=self.dvf_pad,
-            SpongeModel=setting.get('SpongeModel') or 'published',
-        )
+        self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad)
+        self.options['SpongeModel'] = setting.get('SpongeModel') or 'published'
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
         # What a network sees may be less than what is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
@@ -127,15 +122,9 @@ class ItemSpecification:
 
     def made_from(self, with_sequence=True):
         """What the item is made from, JSON-able; equal descriptions give equal voxels."""
-        description = {
-            'originals': self.original_made_from(),
-            'data': self.data,
-            'deform_exp': self.deform_exp,
-            'type_im': self.type_im,
-            'cn': self.cn,
-            'dsmooth': self.dsmooth,
-            'options': _plain({key: value for key, value in self.options.items() if key not in _IRRELEVANT}),
-        }
+        description = {key: getattr(self, key) for key in _REQUIRED}
+        description['originals'] = self.original_made_from()
+        description['options'] = _plain({k: value for k, value in self.options.items() if k not in _IRRELEVANT})
         if with_sequence:
             description.update(method=self.method, sequence=self.sequence)
         return description

@@ -6,7 +6,6 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry
 from functions.image.manifest import record_output, write_manifest
 from functions.image.resample import warp
 from functions.image.volume_io import array_view, image_from_array, write_image
@@ -46,19 +45,6 @@ def require_working_grid(image, path):
     return image
 
 
-def dvf_image(dvf, geometry):
-    """ITK vector image of a float32 [z, y, x, 3] array (mm) on a grid."""
-    return image_from_array(np.ascontiguousarray(dvf, dtype=np.float32), geometry)
-
-
-def padded_geometry(geometry, pad):
-    """Grid that is ``pad`` voxels larger on every side."""
-    return geometry._replace(
-        size=tuple(n + 2 * pad for n in geometry.size),
-        origin=tuple(o - pad * s for o, s in zip(geometry.origin, geometry.spacing)),
-    )
-
-
 def warp_masked_image(volumes, dvf, default):
     """Warp an image (cubic B-spline) and its masks (nearest neighbour) by the same field.
 
@@ -67,19 +53,16 @@ def warp_masked_image(volumes, dvf, default):
     :param dvf: ITK vector image, mm; its grid is that of the result.
     :param default: value of the image where the field points outside.
     """
-    im = warp(volumes.im, dvf, 'bspline', float(default))
-    labels = np.zeros(Geometry.of(volumes.im).shape, dtype=np.uint8)
-    for bit, mask in enumerate(volumes[1:]):
-        if mask is not None:
-            labels |= (array_view(mask) != 0).astype(np.uint8) << bit
-    if volumes[1:] == (None, None):
-        return MaskedImage(im, None, None)
+    result = MaskedImage(warp(volumes.im, dvf, 'bspline', float(default)), None, None)
+    bits = {name: bit for bit, name in enumerate(('lung', 'torso')) if getattr(volumes, name) is not None}
+    if not bits:
+        return result
+    labels = np.zeros(array_view(volumes.im).shape, dtype=np.uint8)
+    for name, bit in bits.items():
+        labels |= (array_view(getattr(volumes, name)) != 0).astype(np.uint8) << bit
     warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
-    masks = [
-        None if mask is None else image_from_array((labels >> bit) & 1, warped) for bit, mask in enumerate(volumes[1:])
-    ]
-    return MaskedImage(im, *masks)
+    return result._replace(**{name: image_from_array((labels >> bit) & 1, warped) for name, bit in bits.items()})
 
 
 def publish_images(manifest, made_from, format_number, paths, images):

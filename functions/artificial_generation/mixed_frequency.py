@@ -1,9 +1,7 @@
-"""Category ``mixed_frequency``: a B-spline cut up along the edges of the image, then smoothed (paper, section
-2.2.2).
+"""Category ``mixed_frequency``: a B-spline cut up along image edges, then smoothed (paper, section 2.2.2).
 
-Edge voxels in the lungs select where the field is kept; random blocks are emptied (zero motion) or grown, so
-that high and low spatial frequencies meet in one field. Only the block concerned is touched in each of the Np
-iterations.
+The field is kept around edge voxels in the lungs; random blocks are emptied (zero motion) or grown, so that high
+and low spatial frequencies meet in one field. Each of the Np iterations touches its block only.
 """
 
 import numpy as np
@@ -15,7 +13,7 @@ from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.setting.errors import InputError
 
 DONE_PROBABILITY = 0.7
-# With this many candidates or fewer, the selection ends.
+#: The selection ends with this many candidates or fewer.
 FEWEST_CANDIDATES = 4
 
 
@@ -27,16 +25,15 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
     :param rng: ``numpy.random.RandomState``.
     :param iterations: Np.
     :param block_radius: voxels (z, y, x).
-    :param record: optional function(iteration, phase, component, block, mask) for pictures and tests.
+    :param record: optional function(iteration, phase, component, block, mask), for figures and tests.
     :return: bool [3, z, y, x], one mask per component (x, y, z).
     :raises InputError: no edge in the lungs.
     """
     edges_in_lung = edges & dilation.neighbours_6(lung > 0)
     if not edges_in_lung.any():
         raise InputError(
-            'The mixed_frequency field is identically zero: the image has no edge inside the '
-            'dilated lung '
-            'mask. Lower Canny_UpperThreshold or check image and mask.'
+            'The mixed_frequency field is identically zero: the image has no edge inside the dilated lung mask. '
+            'Lower Canny_UpperThreshold or check image and mask.'
         )
     shape = edges.shape
     available = np.stack([edges_in_lung] * 3)
@@ -73,7 +70,7 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
 
 
 def field(shape_zyx, spacing, rng, options, inputs):
-    """DVF of mixed frequencies, float32 [z, y, x, 3], mm, at most MaxDeform * MixedFrequency_MaxDeformRatio.
+    """DVF, float32 [z, y, x, 3], mm, at most MaxDeform * MixedFrequency_MaxDeformRatio.
 
     :raises InputError: no lung mask, no edges, or everything selected was emptied again.
     """
@@ -82,18 +79,10 @@ def field(shape_zyx, spacing, rng, options, inputs):
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
     kept = select(inputs.edges, inputs.lung, rng, options['MixedFrequency_Np'][number], radius)
+    grid = options['MixedFrequency_BSplineGridSpacing'][number]
+    border = options['MixedFrequency_SetGridBorderToZero'][number]
     sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(
-        rng,
-        shape_zyx,
-        spacing,
-        options['MixedFrequency_BSplineGridSpacing'][number],
-        maximum,
-        options['MixedFrequency_SetGridBorderToZero'][number],
-        sigma,
-        upper=2.0,
-        lower=1.0,
-    )
+    dvf, _ = random_field(rng, shape_zyx, spacing, grid, maximum, border, sigma, upper=2.0, lower=1.0)
     dvf *= kept
     low, high = options['MixedFrequency_SigmaRange'][number]
     pad = options.get('dvf_pad') or 0
@@ -101,13 +90,9 @@ def field(shape_zyx, spacing, rng, options, inputs):
         if pad > 0:
             _zero_frame(component, pad)
         gaussian_smooth(component, rng.uniform(low, high) / spacing_zyx)
-    require_motion(
-        dvf,
-        'mixed_frequency',
-        'every selected voxel was emptied again; the lungs are too small for blocks of {} mm'.format(
-            2 * options['MixedFrequency_BlockRadius']
-        ),
-    )
+    size = 2 * options['MixedFrequency_BlockRadius']
+    cause = f'every selected voxel was emptied again; the lungs are too small for blocks of {size} mm'
+    require_motion(dvf, 'mixed_frequency', cause)
     if options['DVFNormalization']:
         normalise(dvf, maximum)
     return np.moveaxis(dvf, 0, -1)

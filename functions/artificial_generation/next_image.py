@@ -9,7 +9,7 @@ import numpy as np
 from functions.artificial_generation import single_frequency
 from functions.artificial_generation.augmentation import Scene, augment_all
 from functions.artificial_generation.category_inputs import CategoryInputs
-from functions.artificial_generation.masked_image import dvf_image, warp_masked_image
+from functions.artificial_generation.masked_image import warp_masked_image
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 
@@ -31,7 +31,7 @@ def make_next(spec, original):
     rng = spec.random('single_frequency', 'Next')
     # Made contiguous here, so that the planes of the components are freed before ITK's copy is made.
     field = np.ascontiguousarray(single_frequency.next_field(geometry.shape, geometry.spacing, rng, options, inputs))
-    dvf = dvf_image(field, geometry)
+    dvf = image_from_array(field, geometry)
     del field
     warped = warp_masked_image(original, dvf, spec.record.DefaultPixelValue)
     scene = Scene(warped, dvf, lambda purpose: spec.random(purpose, 'Next'), options)

@@ -5,8 +5,7 @@ def add_noise(image, inside, rng, mean, sigma):
     """Add N(mean, sigma) where ``inside`` is not zero (everywhere if None), in place.
 
     :param image: float32 [z, y, x].
-    :param rng: ``numpy.random.RandomState``; values are drawn slice by slice in z, for the voxels inside
-        only.
+    :param rng: ``numpy.random.RandomState``; values are drawn slice by slice, for the voxels inside only.
     """
     for z in range(image.shape[0]):
         if inside is None:
@@ -18,8 +17,7 @@ def add_noise(image, inside, rng, mean, sigma):
 
 
 def augment(image, scene):
-    """I' = I + N(mean, sigma), mean ~ U(-a, a) truncated to whole HU; sigma and a are settings of the
-    experiment."""
+    """I' = I + N(mean, sigma), mean ~ U(-a, a) truncated to whole HU; sigma and a: settings of the experiment."""
     rng = scene.random('add_noise')
     average = scene.options['Im_NoiseAverage']
     mean = int(rng.uniform(-average, average))

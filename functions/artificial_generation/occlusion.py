@@ -1,5 +1,4 @@
-"""Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, whose content is not to be
-matched."""
+"""Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, which have no match."""
 
 import numpy as np
 
@@ -10,13 +9,12 @@ from functions.setting.errors import InputError
 EROSION_MM = 4
 CLEARANCE_MM = 5
 SMALLEST_AXIS_MM = 3
-# Weight of the new intensity in the three outer shells, from outside to inside.
+#: Weight of the new intensity in the three outer shells, from outside to inside.
 SHELL_WEIGHTS = (0.2, 0.6, 0.9)
 
 
 def erode(mask, radii):
-    """Erosion of a bool mask by a box of ``radii`` (z, y, x) voxels; what lies outside the volume counts as
-    background."""
+    """Erosion of a bool mask by a box of ``radii`` (z, y, x) voxels; outside the volume is background."""
     outside = np.pad(~mask, [(r, r) for r in radii], mode='constant', constant_values=True)
     for axis, radius in enumerate(radii):
         outside = dilation.dilate_axis(outside, axis, radius, radius)
@@ -24,7 +22,7 @@ def erode(mask, radii):
 
 
 def peel(mask):
-    """Remove one shell (6-neighbourhood); what lies outside the volume counts as background."""
+    """Erosion of a bool mask by its 6-neighbourhood; outside the volume is background."""
     outside = np.pad(~mask, 1, mode='constant', constant_values=True)
     return ~dilation.neighbours_6(outside)[1:-1, 1:-1, 1:-1]
 
@@ -34,7 +32,7 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
 
     :param lung: [z, y, x] mask.
     :param spacing: mm (x, y, z).
-    :param largest_axes: largest semi-axes a, b, c along x, y, z, mm (voxels of stage 1).
+    :param largest_axes: largest semi-axes a, b, c along x, y, z, mm.
     :return: bool [z, y, x]: voxels of the lung that are occluded.
     :raises InputError: the lung is too small for any.
     """
@@ -49,9 +47,8 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
         allowed[box] = erode(lung[box], radii)
     if not allowed.any():
         raise InputError(
-            f'Occluded: nothing is left of the deformed lung mask after an erosion of {EROSION_MM} mm; '
-            'the lungs are '
-            'too small or missing.'
+            f'Occluded: an erosion of {EROSION_MM} mm leaves nothing of the deformed lung mask; the lungs are too '
+            'small or missing.'
         )
     for _ in range(number):
         places = np.flatnonzero(allowed)

@@ -1,5 +1,7 @@
-"""Category ``respiratory_motion``: diaphragm descent and antero-posterior expansion, fading towards the apex,
-plus a random B-spline (paper, section 2.2.3, after Hub et al., 2009)."""
+"""Category ``respiratory_motion``: breathing plus a random B-spline (paper, section 2.2.3, after Hub et al., 2009).
+
+Breathing is diaphragm descent and antero-posterior expansion, fading towards the apex.
+"""
 
 import numpy as np
 
@@ -7,7 +9,7 @@ from functions.artificial_generation.bspline_field import random_field
 from functions.artificial_generation.displacement_limits import background_to_zero, normalise, require_motion
 from functions.setting.errors import InputError
 
-# The profile falls to zero half-way up the lungs; this number sets how steeply it starts.
+#: The profile falls to zero half-way up the lungs; this number sets how steeply it starts.
 PROFILE_STEEPNESS = 1.3
 CRANIO_CAUDAL_RATIO = 0.3
 LARGEST_RATIO = 1.2
@@ -23,11 +25,7 @@ def profile(n_z, diaphragm, top):
     """
     height = (top - diaphragm) / 2.0
     if height <= 0:
-        raise InputError(
-            'The lung mask covers one slice only: respiratory motion needs a lung that reaches '
-            'from the '
-            'diaphragm to the apex.'
-        )
+        raise InputError('The lung mask covers one slice only; respiratory motion needs one from diaphragm to apex.')
     steepness = PROFILE_STEEPNESS / height
     z = np.arange(n_z, dtype=float)
     above = np.clip(z - diaphragm, 0, height)
@@ -36,15 +34,14 @@ def profile(n_z, diaphragm, top):
     return share
 
 
-def breathing(shape_zyx, spacing, lung, t0, s0, shift, mode=1):
-    """The deterministic part, before any smoothing.
+def breathing(shape_zyx, spacing, lung, t0, s0, shift):
+    """The deterministic part at exhale, before any smoothing.
 
     :param lung: [z, y, x] lung mask.
     :param t0: motion of the diaphragm, mm.
     :param s0: antero-posterior stretch, dimensionless.
-    :param shift: distance of the resting row in front of the lungs' posterior end, mm.
-    :param mode: +1 for 'Exhale', -1 for 'Inhale'.
-    :return: u_y [z, y] and u_z [z], mm (u_x is zero, u_y does not depend on x, nor u_z on x and y).
+    :param shift: distance of the row at rest from the lungs' posterior end, mm.
+    :return: u_y [z, y] and u_z [z], mm; u_x is zero.
     """
     slices = np.flatnonzero(lung.any(axis=(1, 2)))
     rows = np.flatnonzero(lung.any(axis=(0, 2)))
@@ -53,7 +50,7 @@ def breathing(shape_zyx, spacing, lung, t0, s0, shift, mode=1):
     share = profile(shape_zyx[0], slices[0], slices[-1])
     centre = np.round(rows[-1] - shift / spacing[1])
     rows_mm = (np.arange(shape_zyx[1]) - centre) * spacing[1]
-    return -mode * s0 * np.outer(share, rows_mm), mode * t0 * share
+    return -s0 * np.outer(share, rows_mm), t0 * share
 
 
 def field(shape_zyx, spacing, rng, options, inputs):
@@ -67,18 +64,11 @@ def field(shape_zyx, spacing, rng, options, inputs):
     s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
     shift = rng.uniform(2, 12)
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
-    random_ratio = options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
-    random_maximum = options['MaxDeform'] * random_ratio
+    random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
+    grid = options['RespiratoryMotion_BSplineGridSpacing'][number]
+    border = options['RespiratoryMotion_SetGridBorderToZero'][number]
     sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(
-        rng,
-        shape_zyx,
-        spacing,
-        options['RespiratoryMotion_BSplineGridSpacing'][number],
-        random_maximum,
-        options['RespiratoryMotion_SetGridBorderToZero'][number],
-        sigma,
-    )
+    dvf, _ = random_field(rng, shape_zyx, spacing, grid, random_maximum, border, sigma)
     require_motion(dvf, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     if options['DVFNormalization']:
         normalise(dvf, random_maximum)

@@ -18,15 +18,13 @@ def field(shape_zyx, spacing, rng, options, inputs):
     maximum = options['MaxDeform'] * options['SingleFrequency_MaxDeformRatio'][number]
     dvf = _field(shape_zyx, spacing, rng, options, inputs, number, maximum)
     if inputs.has_mask:
-        background_to_zero(
-            dvf, inputs.mask, options['SingleFrequency_BackgroundSmoothingSigma'][number], maximum, spacing
-        )
+        sigma_mm = options['SingleFrequency_BackgroundSmoothingSigma'][number]
+        background_to_zero(dvf, inputs.mask, sigma_mm, maximum, spacing)
     return _finished(dvf, options, maximum)
 
 
 def next_field(shape_zyx, spacing, rng, options, inputs):
-    """DVF that turns an original image into a "next" patient: the coarsest grid, up to NextIm_MaxDeform, not
-    masked."""
+    """DVF that makes the "next" image of an original: the coarsest grid, up to NextIm_MaxDeform, not masked."""
     maximum = options['NextIm_MaxDeform']
     return _finished(_field(shape_zyx, spacing, rng, options, inputs, 0, maximum), options, maximum)
 

@@ -1,14 +1,13 @@
-"""Augmentation ``Sponge``: intensities follow the local change of volume (paper, section 2.2.4, after Staring
-et al., 2014).
+"""Augmentation ``Sponge``: intensities follow the local volume change (paper, section 2.2.4; Staring et al., 2014).
 
 Two models, chosen by the setting ``SpongeModel``:
 
 ``'published'`` (default)
-    I' = I / clip(J, 0.7, 1.3) * k on HU as published; plausible in the lungs, its pivot is 0 HU.
+    I' = I / clip(J, 0.7, 1.3) * k on HU, as published; plausible in the lungs, 0 HU stays 0.
 ``'physical'``
     I' = (I + 1000) * clip(J, 0.7, 1.3) * k - 1000. HU + 1000 is proportional to density, and the DVF maps
-    fixed to moving: a voxel of the deformed image holds the mass of J voxels of the undeformed one, so that
-    mass is conserved for k = 1.
+    fixed to moving: a voxel of the deformed image holds the mass of J voxels of the undeformed one, which
+    conserves mass for k = 1.
 """
 
 import numpy as np

@@ -8,9 +8,8 @@ REST_PROBABILITY = 0.2
 def field(shape_zyx, spacing, rng, options, inputs):
     """Constant DVF, float32 [z, y, x, 3], mm.
 
-    Each component rests with probability 0.2, otherwise it is uniform in (-m, m),
-    m = MaxDeform * Translation_MaxDeformRatio. Three resting components are drawn again: that is the category
-    ``zero``.
+    Each component is 0 with probability 0.2 and otherwise uniform in (-m, m),
+    m = MaxDeform * Translation_MaxDeformRatio. Three zeros are drawn again: that is the category ``zero``.
     """
     maximum = options['MaxDeform'] * options['Translation_MaxDeformRatio'][options['deform_number']]
     shift = np.zeros(3)

@@ -17,13 +17,8 @@ from functions.image.free_memory import available_memory
 
 #: The libraries of a worker use one thread, since there is a worker per core. Freed volumes go back to the
 #: system (glibc would otherwise keep those of up to 32 MB).
-_ENVIRONMENT = {
-    'OMP_NUM_THREADS': '1',
-    'OPENBLAS_NUM_THREADS': '1',
-    'MKL_NUM_THREADS': '1',
-    'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS': '1',
-    'MALLOC_MMAP_THRESHOLD_': '1048576',
-}
+_THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')
+_ENVIRONMENT = dict(dict.fromkeys(_THREADS, '1'), MALLOC_MMAP_THRESHOLD_='1048576')
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
 #: Free memory assumed where the system does not say.

@@ -1,4 +1,4 @@
-"""Category ``zero``: no motion, so that a network also learns to leave alone what fits already."""
+"""Category ``zero``: no motion, so that a network also learns to leave alone what is already aligned."""
 
 import numpy as np
 

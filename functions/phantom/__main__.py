@@ -1,6 +1,6 @@
-"""Makes cases of the phantom: ``python -m functions.phantom --cases 1 2 --types 0 5``.
+"""Make cases of the phantom, for the data set ``Phantom_4D``: ``python -m functions.phantom --cases 1 2 --types 0 5``.
 
-They are written where the data set ``Phantom_4D`` expects them, below the repository or ``REGNET_ROOT``.
+They are written below the repository or ``REGNET_ROOT``.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from functions.setting.setting_utils import initialize_setting
 
 
 def main(words=None):
-    """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
+    """Run the command; returns None or an error message, for ``sys.exit``."""
     parser = argparse.ArgumentParser(prog='python -m functions.phantom', description='Make phantom cases.')
     parser.add_argument('--cases', type=int, nargs='+', default=[1], metavar='N', help='case numbers, from 1')
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Landmarks at vessel branchings, and the text files they are kept in."""
+"""Landmarks at vessel branchings, and the text files that hold them."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -6,21 +6,19 @@ from scipy.spatial import cKDTree
 from functions.phantom.trees import branchings
 from functions.setting.errors import InputError
 
-CHOICE = 4  # landmarks are chosen from this many times as many branchings, those with the thickest branches
+CHOICE = 4  # landmarks are chosen from this many times as many branchings, the thickest ones
 
 
 def candidates(case):
-    """Branchings of arteries and veins well inside the lungs and inside the box in every phase, thickest
-    first.
+    """Branchings of arteries and veins well inside the lungs, in the box in every phase, thickest first.
 
     :return: (n, 3) float64, mm from the centre of the box, reference phase.
     """
-    found, radius = [], []
-    for tree in case.trees.arteries + case.trees.veins:
-        index, second = branchings(tree)
-        found.append(tree.nodes[index])
-        radius.append(second)
-    points = np.concatenate(found)[np.argsort(-np.concatenate(radius), kind='stable')]
+    trees = case.trees.arteries + case.trees.veins
+    found = [branchings(tree) for tree in trees]
+    radius = np.concatenate([second for _, second in found])
+    points = np.concatenate([tree.nodes[index] for tree, (index, _) in zip(trees, found)])
+    points = points[np.argsort(-radius, kind='stable')]
     points = points[_outside_airways(points, case.trees.airway_wall)]
     deep = case.anatomy.lung(*points.T) < -max(2.0, 4.0 * case.patient.scale)
     half = 0.5 * (np.array(case.patient.size) - 1) - 2.0
@@ -38,8 +36,7 @@ def _outside_airways(points, airways):
 
 
 def farthest_first(points, count, start):
-    """Indices of ``count`` points, each the farthest from those before it: any first few are well spread
-    too."""
+    """Indices of ``count`` points, each the farthest from those before it, so that the first few are spread too."""
     chosen = [int(start)]
     distance = np.linalg.norm(points - points[start], axis=1)
     while len(chosen) < count:
@@ -58,9 +55,8 @@ def choose_landmarks(case):
     points = candidates(case)
     if len(points) < count:
         raise InputError(
-            f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs, '
-            f"setting['Phantom']['Landmarks'] asks for {count}; ask for fewer or enlarge Size "
-            f'{list(case.patient.size)}.'
+            f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs, but '
+            f"setting['Phantom']['Landmarks'] is {count}; lower it or enlarge Size {list(case.patient.size)}."
         )
     points = points[: CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
@@ -85,14 +81,12 @@ def landmark_texts(points, size, origin):
     def rows(table, pattern, separator='\t'):
         return ''.join(separator.join(pattern % value for value in row).rstrip() + '\n' for row in table)
 
-    def elastix(kind, text):
-        return f'{kind}\n{len(index)}\n{text}'
-
+    count = len(index)
     return [
         ('LandmarkPointExact', '# x y z in mm\n' + rows(points, '%.9f', ' ')),
         ('LandmarkIndex', rows(dirlab, '%d')),
         ('LandmarkIndex_tr', rows(index, '%d')),
-        ('LandmarkIndex_elx', elastix('index', rows(index, '%d'))),
+        ('LandmarkIndex_elx', f'index\n{count}\n' + rows(index, '%d')),
         ('LandmarkPoint_tr', rows(world, '%-9.3f')),
-        ('LandmarkPoint_elx', elastix('point', rows(world, '%-9.3f'))),
+        ('LandmarkPoint_elx', f'point\n{count}\n' + rows(world, '%-9.3f')),
     ]

@@ -20,7 +20,7 @@ class Case:
 
     :param cn: case number, from 1.
     :param options: any of :data:`functions.phantom.patient.DEFAULT_OPTIONS`, or None.
-    :raises InputError, UnknownNameError: options or a case number that cannot be used.
+    :raises InputError: options or a case number that cannot be used.
     """
 
     def __init__(self, cn, options=None):
@@ -30,7 +30,7 @@ class Case:
         self.anatomy = Anatomy(self.frame)
         self.breathing = Breathing(self.frame)
         self._trees = self._reference = self._landmarks = None
-        # Slices under the box that breathing lifts into it.
+        # Slices below the box that breathing lifts into it.
         self._below = int(np.ceil(1.3 * self.breathing.rise)) + 4
 
     @property
@@ -41,7 +41,7 @@ class Case:
         return self._trees
 
     def release(self):
-        """Forget the reference volume (some 250 MB in full size); it is made again when needed."""
+        """Free the reference volume (some 250 MB in full size); it is made again when needed."""
         self._reference = None
 
     def volumes(self, type_im):

@@ -3,8 +3,7 @@
 At height z the inner chest wall is an ellipse-like curve with half axes ``rx(z)``, ``ry(z)`` around a
 centre that follows the spine. ``xi = x / rx(z)`` and ``eta = (y - cy(z)) / ry(z)`` turn it into the same
 curve at every height. Tissue that moves up and down at constant (xi, eta) therefore slides along the chest
-wall: this is where the sliding of the pleura comes from (breathing.py), and why the lungs stay inside the
-ribs in every phase.
+wall, as the pleurae do (breathing.py), and the lungs stay inside the ribs in every phase.
 """
 
 import numpy as np
@@ -23,8 +22,7 @@ def smooth_max(a, b, width):
 
 
 class Frame:
-    """Straightened coordinates of one patient. All methods take and return arrays that broadcast, any float
-    dtype."""
+    """Straightened coordinates of one patient, for arrays that broadcast, of any float dtype."""
 
     def __init__(self, patient):
         self.patient = patient
@@ -53,8 +51,7 @@ class Frame:
         return xi * rx, self.spine(z) + (eta - self.patient.spine_eta) * ry
 
     def wall(self, xi, eta):
-        """Distance (mm, of the widest level) outside the inner chest wall; negative inside. Depends on xi,
-        eta only."""
+        """Distance (mm, at the widest level) outside the inner chest wall; negative inside."""
         p = self.patient
         x2, y2 = xi * xi, eta * eta
         r2 = x2 + y2 + 1e-6
@@ -66,7 +63,6 @@ class Frame:
     def beside_spine(self, xi, eta):
         """Distance (mm) from the column of vertebrae and what lies behind it; negative inside."""
         p = self.patient
-        sx, sy = p.scale_xyz[0], p.scale_xyz[1]
-        return smooth_max(
-            np.abs(xi) * p.chest_rx - 19.0 * sx, (p.spine_eta - eta) * p.chest_ry - 16.0 * sy, 4.0 * p.scale
-        )
+        side = np.abs(xi) * p.chest_rx - 19.0 * p.scale_xyz[0]
+        front = (p.spine_eta - eta) * p.chest_ry - 16.0 * p.scale_xyz[1]
+        return smooth_max(side, front, 4.0 * p.scale)

@@ -1,15 +1,13 @@
-"""The door of the phantom: makes cases of the data set ``Phantom_4D`` on disk, at the addresses of that
-data set.
+"""Makes cases of the data set ``Phantom_4D`` on disk, at the addresses of that data set.
 
-``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) says how large and how varied; the case
-number says which patient. The same case comes out whoever makes it, whenever; a case that its manifest says
-is done is not made again, and phases made earlier stay when others are asked for.
+``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) sets size and variety, the case number the
+patient. A case is the same wherever and whenever it is made. Finished cases are not made again, and phases made
+earlier are kept when others are asked for.
 """
 
 import logging
 import os
 
-import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -25,50 +23,47 @@ from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
 DATA = 'Phantom_4D'
-#: Cases that are made when nobody says which.
+#: Cases that are made by default.
 USUAL_CASES = range(1, 21)
 FORMAT_NUMBER = 2  # raise by hand when the output of any case changes
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 def case_options(setting, size=None):
     """Complete options of :class:`functions.phantom.case.Case` from ``setting['Phantom']``.
 
-    :param size: (x, y, z) in voxels (= mm); None: what the setting says.
-    :raises InputError, UnknownNameError: options that cannot be used.
+    :param size: (x, y, z) in voxels (= mm); None: that of the setting.
+    :raises InputError: options that cannot be used.
     """
-    options = setting.get('Phantom')
-    if size is not None:
-        size = list(size) if isinstance(size, (tuple, np.ndarray)) else size
-        options = dict(check_options(options), Size=size)
-    return check_options(options)
+    options = check_options(setting.get('Phantom'))
+    if size is None:
+        return options
+    return check_options(dict(options, Size=list(size) if hasattr(size, '__len__') else size))
 
 
 def make_case(setting, cn, types=(0, 5), size=None):
-    """Make one patient: images, lung and torso masks of the phases asked for, landmarks, and the true DVF
-    T00 -> T50.
+    """Make one patient: images and masks of the phases asked for, landmarks, and the true DVF T00 -> T50.
 
-    Written to OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact,
-    LandmarkIndex and the other landmark files (300 for T00 and T50, 75 for every phase, see ``Landmarks``
-    and ``LandmarksAllPhases``), TrueDVF (float32, mm; when both T00 and T50 are asked for) and
-    PhantomManifest, which is written last.
+    Written to OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact, LandmarkIndex
+    and the other landmark files (see the options ``Landmarks`` and ``LandmarksAllPhases``), TrueDVF (float32, mm;
+    when both phases are there) and, last, PhantomManifest.
 
     :param setting: the setting dictionary; ``Phantom`` in it is optional.
     :param cn: case number, from 1.
     :param types: phases, 0 (T00, maximum inhale) to 9 (T90).
     :param size: (x, y, z) in voxels (= mm), instead of ``setting['Phantom']['Size']``.
-    :return: the phases that had to be made; an empty list when everything was there.
-    :raises InputError, UnknownNameError: case, phase, size or option that cannot be used.
+    :return: the phases that had to be made.
+    :raises InputError: case, phase, size or option that cannot be used.
     :raises DiskError: a file cannot be written.
     """
     types = sorted({check_type(type_im) for type_im in types})
     if not types:
-        raise InputError('No phase of the phantom asked for; accepted: types from 0 (T00) to 9 (T90).')
+        raise InputError('types names no phase of the phantom; accepted: 0 (T00) to 9 (T90).')
     case = Case(cn, case_options(setting, size))
     cn = case.patient.cn
 
     def address(request, type_im=0, **more):
-        # The phantom is made at 1 mm, whatever stage the setting is about to train.
+        # The phantom is made at 1 mm, whatever the stage of the setting.
         return address_generator(setting, request, data=DATA, cn=cn, type_im=type_im, stage=1, **more)
 
     manifest = address('PhantomManifest')
@@ -104,25 +99,21 @@ def make_case(setting, cn, types=(0, 5), size=None):
 
 
 def _finished(manifest, made_from):
-    """What an earlier run finished: (phases, outputs by path); nothing when any of it does not hold any
-    more."""
+    """What an earlier run finished: (phases, outputs by path); nothing when any of it is no longer valid."""
     try:
         recorded = read_json(manifest)
         types = [check_type(type_im) for type_im in recorded['made_from']['types']]
         folder = os.path.dirname(manifest)
-        outputs = {_tidy(os.path.join(folder, output['path'])): output for output in recorded['outputs']}
+        paths = [os.path.normpath(os.path.join(folder, output['path'])) for output in recorded['outputs']]
+        outputs = dict(zip([path.replace(os.sep, '/') for path in paths], recorded['outputs']))
     except (RegNetError, KeyError, TypeError):
         types, outputs = [], {}
     done, reason = check_manifest(manifest, dict(made_from, types=types), FORMAT_NUMBER)
     if done:
         return types, outputs
     if reason != 'no manifest':
-        _log.warning('Phantom case %s is made again: %s.', made_from['cn'], reason)
+        LOGGER.warning('Phantom case %s is made again: %s.', made_from['cn'], reason)
     return [], {}
-
-
-def _tidy(path):
-    return os.path.normpath(path).replace(os.sep, '/')
 
 
 def _landmark_files(case, address):
@@ -130,7 +121,7 @@ def _landmark_files(case, address):
     few, size, origin = case.options['LandmarksAllPhases'], case.patient.size, case.patient.origin
     for type_im in range(PHASES):
         points = case.landmarks(type_im)
-        # The pair names the set: the large one belongs to T00 and T50 only.
+        # The file names carry a pair of phases: the many landmarks belong to T00 and T50 only.
         pairs = [(points[:few], 1 if type_im != 1 else 2)]
         if type_im in (0, 5):
             pairs.append((points, 5 - type_im))
@@ -144,8 +135,7 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
     """Make several patients, with a progress bar.
 
     :param cn_list: case numbers.
-    :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB for a full-size
-        case).
+    :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB in full size).
     :return: dictionary case number -> phases that had to be made.
     :raises RegNetError: as :func:`make_case`; other failures name the case.
     """
@@ -165,7 +155,7 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
 
 
 def _make(setting, cn, types, size, threads):
-    """One case in a worker; an unexpected failure says which case it was."""
+    """One case in a worker; an unexpected failure names the case."""
     with itk_threads(threads):
         try:
             return make_case(setting, cn, types, size)

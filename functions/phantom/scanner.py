@@ -1,4 +1,4 @@
-"""What the scanner makes of a phase: table, noise, slice thickness, field of view."""
+"""The effects of the scanner on a phase: table, noise, slice thickness, field of view."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -23,13 +23,12 @@ def correlated_noise(shape, width, rng):
 
 
 def slice_profile(count, thickness):
-    """Matrix (count, count) that averages 1 mm slices over ``thickness`` mm, keeps one slice per
-    ``thickness`` mm and interpolates linearly back to 1 mm."""
+    """Matrix (count, count): averages 1 mm slices over ``thickness`` mm, keeps one slice per ``thickness`` mm and
+    interpolates linearly back to 1 mm."""
     kept = np.arange(0.0, count - 1 + thickness, thickness)
-    overlap = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness) - np.maximum(
-        np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness
-    )
-    average = np.maximum(overlap, 0.0)
+    end = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness)
+    start = np.maximum(np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness)
+    average = np.maximum(end - start, 0.0)
     kept, average = kept[average.sum(axis=1) > 0], average[average.sum(axis=1) > 0]
     average /= average.sum(axis=1, keepdims=True)
     position = np.clip(np.arange(count) / thickness, 0, len(kept) - 1)
@@ -61,7 +60,7 @@ def scan(patient, volumes, type_im):
         _table(hu, volumes.body, patient, x, y)
     if patient.noise_hu > 0:
         noise = correlated_noise(hu.shape, patient.noise_width, patient.random_state('noise', type_im))
-        # Most noise where the rays have come through most tissue: in the middle.
+        # Noise is strongest in the middle, where the rays cross the most tissue.
         radius2 = (x * (1.0 / patient.body_rx)) ** 2 + (y * (1.0 / patient.body_ry)) ** 2
         noise *= (patient.noise_hu * (1.1 - 0.5 * np.minimum(radius2, 1.3))).astype(np.float32)
         hu += noise

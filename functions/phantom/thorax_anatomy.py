@@ -1,8 +1,7 @@
-"""Shapes of the thorax at maximum inhale, as signed distances in mm (negative inside), and their Hounsfield
-units.
+"""Shapes of the thorax at maximum inhale, as signed distances in mm (negative inside), and their HU.
 
-Distances are approximate (exact in sign, right to some 10 % in length near the surface); a tissue's share
-of a voxel is a ramp one voxel wide across its surface, so edges carry partial volume.
+Distances are approximate (exact in sign, right to some 10 % near the surface); the share of a tissue in a voxel
+is a ramp one voxel wide across its surface, so that edges have partial volume.
 """
 
 import numpy as np
@@ -91,18 +90,11 @@ class Anatomy:
         ax, ay = self.aorta_axis(z)
         aorta = np.sqrt((x - ax) ** 2 + (y - ay) ** 2) - 13.0 * p.scale
         aorta = np.maximum(aorta, z - (p.carina_z + 22.0 * p.scale))
-        arch = (
-            np.sqrt((x - 16.0 * sx) ** 2 + ((y - ay + 14.0 * sy) * 0.6) ** 2 + (z - p.carina_z - 18.0 * p.scale) ** 2)
-            - 17.0 * p.scale
-        )
-        hilum = (
-            np.sqrt(
-                (np.abs(x) - 26.0 * sx) ** 2
-                + (y - self.frame.spine(z) + 32.0 * sy) ** 2
-                + ((z - p.carina_z + 20.0 * p.scale) * 0.7) ** 2
-            )
-            - 11.0 * p.scale
-        )
+        u, v, w = x - 16.0 * sx, (y - ay + 14.0 * sy) * 0.6, z - p.carina_z - 18.0 * p.scale
+        arch = np.sqrt(u**2 + v**2 + w**2) - 17.0 * p.scale
+        u, v = np.abs(x) - 26.0 * sx, y - self.frame.spine(z) + 32.0 * sy
+        w = (z - p.carina_z + 20.0 * p.scale) * 0.7
+        hilum = np.sqrt(u**2 + v**2 + w**2) - 11.0 * p.scale
         joined = smooth_max(-slab, -heart, 8.0 * p.scale)
         joined = smooth_max(joined, -np.minimum(aorta, arch), 5.0 * p.scale)
         return -smooth_max(joined, -hilum, 8.0 * p.scale)
@@ -199,20 +191,16 @@ class Anatomy:
         body = smooth_max(column, gap, 2.0 * s)
         canal = np.sqrt(x * x + (v - 22.0 * s) ** 2 + 1e-6) - 8.0 * s
         arch = np.maximum(np.maximum(canal - 4.5 * s, -canal), np.abs(along) - 8.5 * s)
-        process = np.maximum(
-            np.maximum(np.abs(x) - 2.6 * s, np.abs(v - 42.0 * s) - 14.0 * s),
-            np.abs(along + 0.35 * (v - 30.0 * s)) - 5.0 * s,
-        )
-        transverse = np.maximum(
-            np.abs(np.abs(x) - 22.0 * s) - 14.0 * s, np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s
-        )
+        process = np.maximum(np.abs(x) - 2.6 * s, np.abs(v - 42.0 * s) - 14.0 * s)
+        process = np.maximum(process, np.abs(along + 0.35 * (v - 30.0 * s)) - 5.0 * s)
+        transverse = np.abs(v - 21.0 * s - 0.18 * np.abs(x)) - 4.2 * s
+        transverse = np.maximum(np.abs(np.abs(x) - 22.0 * s) - 14.0 * s, transverse)
         transverse = np.maximum(transverse, np.abs(along) - 5.0 * s)
         bone = np.minimum(np.minimum(body, arch), np.minimum(process, transverse))
         return bone, column, canal
 
     def _muscle(self, xi, eta, z):
-        """Thickness (mm) of muscle over the ribs: a thin coat below, more at the sides and in front, the
-        shoulders above."""
+        """Thickness (mm) of muscle over the ribs: thin below, thicker at the sides and in front, shoulders above."""
         p = self.patient
         s, height = p.scale, p.size[2]
         chest = smooth_step((z + 0.12 * height) * (4.0 / height))
@@ -266,8 +254,7 @@ class Anatomy:
         hu = mix(hu, MUSCLE + 5.0 * texture, share(muscle, 2.0))
         between = np.maximum(np.abs(wall - ribs_end - 5.0 * s) - 0.9 * s, body + p.fat)
         hu = mix(hu, FAT, 0.8 * share(between, 2.0))
-        # Inside the chest: mediastinal fat and connective tissue, heart; below the diaphragm: liver,
-        # spleen, stomach.
+        # Inside the chest: mediastinal fat, connective tissue, heart; below the diaphragm: liver, spleen, stomach.
         cavity = share(wall - 0.5 * self.frame_gap, 2.0)
         hu = mix(hu, self._inside(x, y, z, xi, eta, texture), cavity)
         # Bones.
@@ -277,11 +264,8 @@ class Anatomy:
         hu = mix(hu, density, share(outside))
         bone, column, canal = self.spine_bones(x, y, z)
         hu = mix(hu, 85.0, share(column))
-        hu = mix(
-            hu,
-            mix(520.0, 175.0 + 22.0 * texture, share(bone + max(0.9, 1.7 * s), 1.6)),
-            share(np.maximum(bone, body + p.skin)),
-        )
+        density = mix(520.0, 175.0 + 22.0 * texture, share(bone + max(0.9, 1.7 * s), 1.6))
+        hu = mix(hu, density, share(np.maximum(bone, body + p.skin)))
         hu = mix(hu, 22.0, share(canal))
         front = wall - self.frame_gap - max(2.2, 4.5 * s)
         sternum = np.maximum(np.abs(x) - 15.0 * sx, np.abs(front) - max(2.2, 4.8 * s))
@@ -306,17 +290,13 @@ class Anatomy:
         above = self.below_diaphragm(xi, eta, z)
         crossing = xi - 0.12 - 0.25 * (eta + 0.4)
         organ = mix(LIVER + 3.0 * texture, fat, smooth_step((crossing + 0.06) * (1 / 0.12)))
-        stomach = (
-            ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s)
-            + np.maximum(np.abs(z - p.recess_z + 6.0 * s) - 30.0 * s, 0) * 0.7
-        )
+        stomach = ellipse((xi - 0.46) * p.chest_rx, (eta + 0.22) * p.chest_ry, 33.0 * s, 28.0 * s)
+        stomach = stomach + np.maximum(np.abs(z - p.recess_z + 6.0 * s) - 30.0 * s, 0) * 0.7
         gas = smooth_step(((p.dome_eta - 0.12 - eta) * p.chest_ry) * (1.0 / (2.0 * s)))
         content = mix(SPLEEN, mix(FLUID + 15.0, -960.0, gas), share(stomach + 3.5 * s))
         organ = mix(organ, content, share(stomach))
-        spleen = (
-            ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s)
-            + np.maximum(np.abs(z - p.recess_z) - 38.0 * s, 0) * 0.7
-        )
+        spleen = ellipse((xi - 0.66) * p.chest_rx, (eta - 0.38) * p.chest_ry, 26.0 * s, 34.0 * s)
+        spleen = spleen + np.maximum(np.abs(z - p.recess_z) - 38.0 * s, 0) * 0.7
         organ = mix(organ, SPLEEN + 3.0 * texture, share(spleen))
         organ = mix(organ, MUSCLE, share(-above - 2.5 * s, 2.0))
         return mix(hu, organ, share(above, 2.0))

@@ -16,6 +16,7 @@ Tree = collections.namedtuple('Tree', 'nodes parent radius')
 Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
 
 MURRAY = 2.8
+BENT = 5.0  # mm
 
 
 def scatter(anatomy, spacing, depth, rng):
@@ -32,8 +33,7 @@ def scatter(anatomy, spacing, depth, rng):
 
 
 def _split(points, direction, rng):
-    """Two halves of the points, cut across their longest extent, preferably beside the direction of
-    growth."""
+    """Two halves of the points, cut across their longest extent, preferably not the direction of growth."""
     centred = points - points.mean(axis=0)
     # Extent along the direction of growth counts less, so that branches fork instead of following each other.
     squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
@@ -65,9 +65,8 @@ def grow(start, direction, groups, rng, shortest, depth):
         parents.append(parent)
         return len(nodes) - 1
 
-    stack = []
+    stack, trunk = [], 0
     groups = [group for group in groups if len(group)]
-    trunk = 0
     while groups:
         # Lobar branches leave a short trunk one after the other, from the top.
         stack.append((trunk, direction, groups.pop(0), 0.30))
@@ -90,8 +89,7 @@ def grow(start, direction, groups, rng, shortest, depth):
         step = step * (length / np.linalg.norm(step)) + bend * reach
         end = nodes[parent] + step
         if depth(end) > -1.5:
-            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest
-            # own point.
+            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest own point.
             nearest = points[np.argmin(((points - end) ** 2).sum(axis=1))]
             for part in (0.3, 0.6, 0.9):
                 if depth(end + part * (nearest - end)) <= -1.5:
@@ -106,8 +104,7 @@ def grow(start, direction, groups, rng, shortest, depth):
 
 
 def murray(parents, thinnest, rng):
-    """Radius of the segment ending in each node: leaves ``thinnest`` (varied by 15 %), others by Murray's
-    law."""
+    """Radius of the segment ending in each node: ``thinnest`` (varied by 15 %) at leaves, then Murray's law."""
     flow = np.zeros(len(parents))
     leaf = np.ones(len(parents), dtype=bool)
     leaf[parents[parents >= 0]] = False
@@ -118,9 +115,8 @@ def murray(parents, thinnest, rng):
     return flow ** (1.0 / MURRAY)
 
 
-def segments(tree, longest=5.0, pieces=3):
-    """The capsules of a tree: segments longer than ``longest`` mm bend smoothly out of their parents'
-    direction."""
+def segments(tree):
+    """The capsules of a tree; segments longer than ``BENT`` mm bend smoothly out of the direction of their parent."""
     child = np.arange(1, len(tree.nodes))
     parent = tree.parent[child]
     start, end = tree.nodes[parent], tree.nodes[child]
@@ -132,11 +128,10 @@ def segments(tree, longest=5.0, pieces=3):
     # At the root there is nothing to bend out of.
     out = np.where(norm[:, None] > 1e-6, before * (length / np.maximum(norm, 1e-6))[:, None], way)
     out = 0.6 * out + 0.4 * way
-    bent = length > longest
+    bent = length > BENT
     parts = [Capsules(start[~bent], end[~bent], start_radius[~bent], end_radius[~bent])]
     previous = None
-    for k in range(pieces + 1):
-        t = k / float(pieces)
+    for t in (0.0, 1 / 3.0, 2 / 3.0, 1.0):
         # Cubic Hermite curve from ``start`` (tangent ``out``) to ``end`` (tangent ``way``).
         place = start + (t * t * (3 - 2 * t)) * way + (t * (1 - t) ** 2) * out + (t * t * (t - 1)) * way
         radius = start_radius + t * (end_radius - start_radius)
@@ -163,8 +158,7 @@ def thicker(capsules, by):
 
 
 def branchings(tree):
-    """Index of the nodes with two children or more, and the radius (mm) of the second largest child of
-    each."""
+    """Index of the nodes with two children or more, and the radius (mm) of each one's second largest child."""
     order = np.argsort(-tree.radius, kind='stable')
     order = order[tree.parent[order] >= 0]
     second, seen = {}, set()
@@ -242,13 +236,11 @@ class Trees:
                 polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]),
                 polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]]),
             ]
-            open_ = segments(air)
-            visible = open_.radius_end >= 0.85
-            open_ = Capsules(*[part[visible] for part in open_])
-            thickness = 0.35 + 0.15 * open_.radius_end
-            lumen.append(open_)
+            airways = segments(air)
+            airways = Capsules(*[part[airways.radius_end >= 0.85] for part in airways])
+            lumen.append(airways)
             lumen.append(polyline([self.carina, air.nodes[0]], [airway_radius * 0.8, airway_radius * 0.7]))
-            wall.append(thicker(open_, thickness))
+            wall.append(thicker(airways, 0.35 + 0.15 * airways.radius_end))
         for chain in (lumen[0], lumen[2], lumen[4]):
             wall.append(thicker(chain, 1.4 * s + 0.4))
         self.airway_lumen, self.airway_wall = join(*lumen), join(*wall)
@@ -256,7 +248,7 @@ class Trees:
 
     @staticmethod
     def _beside(artery, largest):
-        """Airways: the arteries' tree moved sideways until both touch."""
+        """Airways: the tree of the arteries, moved sideways until both touch."""
         direction = artery.nodes - artery.nodes[np.maximum(artery.parent, 0)]
         if len(direction) > 1:
             direction[0] = artery.nodes[1] - artery.nodes[0]
@@ -268,7 +260,7 @@ class Trees:
         return Tree(artery.nodes + aside * gap[:, None], artery.parent, radius)
 
     def _great_vessels(self, trunk, left_atrium):
-        """Aorta, superior vena cava, pulmonary trunk, branches to the neck, oesophagus left out."""
+        """Aorta, superior vena cava, pulmonary trunk, branches to the neck; the oesophagus is left out."""
         anatomy, p = self.anatomy, self.anatomy.patient
         sx, sy, _ = p.scale_xyz
         s = p.scale
@@ -285,23 +277,13 @@ class Trees:
         vessels = [polyline(aorta, np.linspace(1.15 * radius, 0.9 * radius, len(aorta)))]
         cava_top = np.array([-17.0 * sx, rising[1] + 8.0 * sy, p.carina_z + 30.0 * s])
         neck = float(anatomy.frame.spine(0.5 * p.size[2])) - 34.0 * sy
-        vessels.append(
-            polyline(
-                [
-                    [-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s],
-                    cava_top,
-                    [-20.0 * sx, neck, 0.55 * p.size[2]],
-                ],
-                [0.75 * radius, 0.7 * radius, 0.5 * radius],
-            )
-        )
+        cava_foot = [-20.0 * sx, rising[1] + 10.0 * sy, p.carina_z - 48.0 * s]
+        cava = [cava_foot, cava_top, [-20.0 * sx, neck, 0.55 * p.size[2]]]
+        vessels.append(polyline(cava, [0.75 * radius, 0.7 * radius, 0.5 * radius]))
         for offset in (-0.15, 0.5, 0.9):
             base = middle + np.array([offset * 14.0 * sx, offset * 12.0 * sy, 19.0 * s])
-            vessels.append(
-                polyline(
-                    [base, [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]], [0.42 * radius, 0.36 * radius]
-                )
-            )
+            end = [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]
+            vessels.append(polyline([base, end], [0.42 * radius, 0.36 * radius]))
         below = trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s])
         vessels.append(polyline([below, trunk], [1.05 * radius, radius]))
         aside = np.array([10.0 * sx, 0, 0])

@@ -134,7 +134,7 @@ def test_grids_of_the_visualisation_have_40_30_and_20_mm(setting, info):
         np.testing.assert_allclose(image.GetSpacing(), [320, 240, 280] / mesh, rtol=0.02)
 
 
-# ------------------------------------------------------------------------------------------- never silent
+# ---- never silent
 
 
 def without(volumes, *names):
@@ -188,7 +188,7 @@ def test_a_new_category_is_one_function_and_one_line_and_cannot_be_silently_zero
         make_item(setting, dict(info, dsmooth=0))
 
 
-# ------------------------------------------------------------------------------------ stages, repetition
+# ---- stages, repetition
 
 
 @pytest.mark.parametrize('stage', [1, 2, 4])
