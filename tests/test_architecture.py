@@ -118,9 +118,15 @@ def test_imports_obey_the_table():
     assert not problems, '\n'.join(problems)
 
 
-def test_the_networks_description_imports_no_room():
-    names = [name for _, name, _ in imports_of('functions/network/description.py')]
-    assert not [name for name in names if name.split('.')[0] == 'functions']
+def test_the_networks_description_and_tables_need_no_tensorflow():
+    waiting, seen = ['functions.network.description'], set()
+    while waiting:
+        path = waiting.pop().replace('.', '/') + '.py'
+        if path in FILES and path not in seen:
+            seen.add(path)
+            waiting += [name for _, full, _ in imports_of(path) for name in (full, full.rpartition('.')[0])]
+    assert 'functions/network/unet1.py' in seen
+    assert {room_of(path) for path in seen} == {'network'} and 'functions/network/builder.py' not in seen
 
 
 def test_no_two_rooms_have_a_module_of_the_same_name():

@@ -15,9 +15,6 @@ UNUSED = """
 RunRegNet3D.testing_pairs(stage)
 
 functions.artificial_generation.batch.generate_batch(verify)
-functions.artificial_generation.figure_page._scale_bar(length)
-functions.artificial_generation.figures.draw(show)
-functions.artificial_generation.figures.mixed_frequency_steps(component)
 
 functions.elastix.programs.elastix_version(program_folder)
 functions.elastix.programs.is_available(program_folder)
@@ -32,21 +29,7 @@ functions.elastix.transformix.transform_image
 functions.elastix.transformix.transform_mask
 functions.elastix.transformix.transform_points
 
-
 functions.image.claim.claim(deadline_s)
-
-functions.network.builder._summarise(maximum_channels)
-functions.network.builder.build(detailed_summary)
-functions.network.builder.build(use_keras)
-functions.network.builder.network_function
-functions.network.crop4.network
-functions.network.crop5.network
-functions.network.decimation4.network
-functions.network.description.NetworkDescription.peak_bytes(bytes_per_value)
-functions.network.description.NetworkDescription.receptive_interval
-functions.network.description._input_interval
-functions.network.unet1.network
-
 
 functions.preprocessing.isotropic.to_isotropic(default)
 functions.preprocessing.own_images.prepare_image(lung)
@@ -55,17 +38,14 @@ functions.preprocessing.own_images.prepare_image(torso)
 functions.preprocessing.prepare.prepare_data_set(margin)
 functions.preprocessing.segmentation.lung_labels
 
-
-
-
-functions.tf_utils.layers.additive_noise(standard_deviation)
-
 functions.training.about.code_version(folder)
 functions.training.signals.LOGGER
 """
 
 #: documented names that nothing here calls, and why they stay.
 DOCUMENTED = {
+    'functions.network.layer_kinds.add': 'README: residual additions in a network of your own',
+    'functions.network.layer_kinds.conv(stride)': 'README: strided convolutions in a network of your own',
     'functions.setting.schema.describe': 'README: prints the table of settings',
     'functions.setting.addresses.address_requests': 'lists what address_generator accepts',
     'functions.setting.artificial_generation_setting.register_deform_exp': 'own deformation experiments in a script',

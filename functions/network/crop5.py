@@ -1,6 +1,9 @@
 """``crop5``: ``unet1`` with ReLU instead of ELU in its last layer but one, published for stage 4."""
 
-from functions.network.builder import network_function
-from functions.network.description import CROP5
+from functions.network import unet1
 
-network = network_function(CROP5)
+TABLE = unet1.TABLE._replace(
+    layers=tuple(
+        layer._replace(activation='relu') if layer.activation == 'elu' else layer for layer in unet1.TABLE.layers
+    )
+)

@@ -8,14 +8,19 @@ images is a convolution with the kernel turned round, that of the kernel a sum o
 from functions.tf_utils.backend import SLOW_CONV3D_GRADIENTS, tf
 
 
-def convolve(images, kernel, padding='valid', dilation=1):
-    """Convolution with stride 1.
+def convolve(images, kernel, padding='valid', dilation=1, stride=1):
+    """Convolution; dilated or strided, not both.
 
     :param images: [n, z, y, x, c] float32.
     :param kernel: [k, k, k, c, d] float32.
-    :param padding: 'valid' or 'same'.
+    :param padding: 'valid' or 'same'; with 'same', output voxel i is centred on input voxel ``stride`` i at any size.
     :return: [n, z', y', x', d] float32.
     """
+    if stride > 1:
+        if padding == 'same':
+            around = [int(kernel.shape[0]) // 2] * 2
+            images = tf.pad(images, [[0, 0], around, around, around, [0, 0]])
+        return tf.nn.conv3d(images, kernel, strides=[1] + [stride] * 3 + [1], padding='VALID')
     convolution = _own_gradients if SLOW_CONV3D_GRADIENTS else _native
     if dilation == 1:
         return convolution(images, kernel, padding.upper())

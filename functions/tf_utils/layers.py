@@ -14,6 +14,7 @@ from functions.tf_utils.convolution import convolve
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
+NOISE_HU = 2.0  # standard deviation
 
 ACTIVATIONS = {'relu': tf.nn.relu, 'elu': tf.nn.elu, None: lambda tensor: tensor}
 
@@ -45,7 +46,9 @@ def _either(training, if_true, if_false):
     return tf.cond(training, if_true, if_false)
 
 
-def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, activation='relu', training=None):
+def conv3d(
+    images, filters, kernel_size, scope, padding='valid', dilation=1, stride=1, activation='relu', training=None
+):
     """Convolution with bias, batch normalisation (unless ``training`` is None) and activation.
 
     At inference batch normalisation is folded into kernel and bias: one convolution, nothing more. In training the
@@ -56,6 +59,7 @@ def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, act
     :param filters: number of output channels.
     :param kernel_size: side of the cubic kernel.
     :param padding: 'valid' or 'same'.
+    :param dilation, stride: one of them is 1.
     :param activation: 'relu', 'elu' or None.
     :param training: None (no batch normalisation), a bool, or a boolean tensor.
     :return: [n, z', y', x', filters] float32.
@@ -65,14 +69,19 @@ def conv3d(images, filters, kernel_size, scope, padding='valid', dilation=1, act
             shape = [kernel_size] * 3 + [int(images.shape[-1]), filters]
             kernel = _variable('kernel', shape, _glorot_uniform(own.name + '/kernel'))
             bias = _variable('bias', [filters], tf.zeros_initializer())
+
+        def convolution(weights):
+            return convolve(images, weights, padding, dilation, stride)
+
         if training is None:
-            output = tf.nn.bias_add(convolve(images, kernel, padding, dilation), bias)
+            output = tf.nn.bias_add(convolution(kernel), bias)
         else:
-            output = _normalised_convolution(images, kernel, bias, padding, dilation, training)
+            output = _normalised_convolution(convolution, kernel, bias, training)
         return ACTIVATIONS[activation](output)
 
 
-def _normalised_convolution(images, kernel, bias, padding, dilation, training):
+def _normalised_convolution(convolution, kernel, bias, training):
+    """``convolution(kernel)`` with bias and batch normalisation."""
     filters = int(bias.shape[0])
     with tf.variable_scope('batch_normalization'):
         gamma = _variable('gamma', [filters], tf.ones_initializer())
@@ -81,7 +90,7 @@ def _normalised_convolution(images, kernel, bias, padding, dilation, training):
         moving_variance = _variable('moving_variance', [filters], tf.ones_initializer(), trainable=False)
 
     def train():
-        raw = convolve(images, kernel, padding, dilation)
+        raw = convolution(kernel)
         output, mean, variance = batch_norm_train(raw, gamma, beta)
         with tf.name_scope('statistics'):
             keep = tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
@@ -99,7 +108,7 @@ def _normalised_convolution(images, kernel, bias, padding, dilation, training):
 
     def infer():
         scale = gamma * tf.rsqrt(moving_variance + BATCH_NORM_EPSILON)
-        return tf.nn.bias_add(convolve(images, kernel * scale, padding, dilation), (bias - moving_mean) * scale + beta)
+        return tf.nn.bias_add(convolution(kernel * scale), (bias - moving_mean) * scale + beta)
 
     return _either(training, train, infer)
 
@@ -220,7 +229,7 @@ def _interpolation_matrix(size, profile, margin):
     return tf.pad(matrix, [[margin, margin], [0, 0]])
 
 
-def additive_noise(images, training, key, standard_deviation=2.0):
+def additive_noise(images, training, key):
     """Integer noise in HU, in training only: images + round(N(m, 2)), m = round(N(0, 2)) once per step.
 
     :param images: [n, z, y, x, c] in HU.
@@ -229,9 +238,9 @@ def additive_noise(images, training, key, standard_deviation=2.0):
     """
 
     def noisy():
-        mean = tf.round(tf.random.stateless_normal([1], seed=key) * standard_deviation)
+        mean = tf.round(tf.random.stateless_normal([1], seed=key) * NOISE_HU)
         # Another stream than the mean's: the seed's high half is moved, the step is not, so steps never share noise.
         spread = tf.random.stateless_normal(tf.shape(images), seed=key + tf.constant([1 << 20, 0], key.dtype))
-        return images + tf.round(spread * standard_deviation + mean)
+        return images + tf.round(spread * NOISE_HU + mean)
 
     return _either(training, noisy, lambda: images)

@@ -1,6 +1,7 @@
 """TensorBoard summaries from NumPy values: scalars and slice images, by an event-file writer of TensorFlow.
 
-Values are computed once by the training loop and handed over here; the graph carries no summary operations.
+Values are computed once by the training loop and handed over here; only the feature maps of
+``DetailedNetworkSummary`` come from summary operations of the graph.
 """
 
 import io
@@ -15,12 +16,13 @@ class SummaryWriter:
 
     :param folder: made when missing.
     :param first_step: TensorBoard forgets what an earlier, interrupted run wrote from this step on.
+    :param graph: shown in TensorBoard, or None.
     """
 
-    def __init__(self, folder, first_step=0):
+    def __init__(self, folder, first_step=0, graph=None):
         # Current TensorFlow makes this kind of writer only where a graph is the default.
         with tf.Graph().as_default():
-            self._writer = tf.summary.FileWriter(folder)
+            self._writer = tf.summary.FileWriter(folder, graph)
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_step)
 
     def scalars(self, values, step):
@@ -35,6 +37,10 @@ class SummaryWriter:
         png = _png(plane, low, high)
         image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1, encoded_image_string=png)
         self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
+
+    def serialised(self, summary, step):
+        """A summary as an operation of ``tf.summary`` gives it."""
+        self._writer.add_summary(summary, step)
 
     def flush(self):
         """Write out what is buffered."""

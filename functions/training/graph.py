@@ -12,10 +12,11 @@ from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
 class TrainingGraph:
     """Placeholders, training step and validation pass of a network.
 
-    :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``, ``ClassBalanced`` and
-        ``NetworkTraining``.
+    :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``, ``ClassBalanced``,
+        ``DetailedNetworkSummary``, ``MixedPrecision`` and ``NetworkTraining``.
     :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
     :ivar fetch_validation: loss parts and errors, without any update.
+    :ivar detailed_summary: with ``DetailedNetworkSummary``, the summary of the feature maps; None otherwise.
     :ivar fetch_inspection: with ``inspecting_regularization_weight``, norms of the gradients of the loss
         parts; empty otherwise.
     """
@@ -45,7 +46,9 @@ class TrainingGraph:
             self._batch_statistics = tf.placeholder(tf.bool, [], name='batch_statistics') if freezes else True
             trained = build(description, self.images, self._batch_statistics, normalise=normalise, noise_key=noise_key)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.name_scope('validation'):
-                validated = build(description, self.images, False, normalise=normalise)
+                detailed = bool(setting.get('DetailedNetworkSummary'))
+                validated = build(description, self.images, False, detailed, normalise)
+                self.detailed_summary = tf.summary.merge_all() if detailed else None
             self.model_variables = [v for v in tf.global_variables() if v is not self.step]
             with tf.name_scope('loss'):
                 train_terms = self._loss(trained.dvf, setting)

@@ -21,7 +21,7 @@ class Journal:
         of an interrupted run are dropped from the JSON lines.
     """
 
-    def __init__(self, setting, state):
+    def __init__(self, setting, state, graph=None):
         folder = su.address_generator(setting, 'ModelFolder')
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, 'log.jsonl')
@@ -29,7 +29,7 @@ class Journal:
         self._keep_until(state['iteration'], bool(state.get('validation_pending')))
         self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the journal)
         first = state['samples'] + 1
-        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first)
+        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first, graph)
         self._validation = SummaryWriter(
             su.address_generator(setting, 'summary_validation'), first - bool(state.get('validation_pending'))
         )
@@ -82,6 +82,11 @@ class Journal:
         for component, letter in enumerate('XYZ'):
             for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
                 self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
+        self._validation.flush()
+
+    def feature_maps(self, summary, step):
+        """Write the summary of ``DetailedNetworkSummary``."""
+        self._validation.serialised(summary, step)
         self._validation.flush()
 
     def draw(self):

@@ -86,7 +86,7 @@ def train(setting, resume=True, threads=None, make_item=None):
         else:
             graph.saver.restore(session, checkpoints.path(newest))
         write_about(setting, newest)
-        journal = Journal(setting, state)
+        journal = Journal(setting, state, graph.graph)
         if newest is not None:
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
         try:
@@ -297,9 +297,13 @@ class _Loop:
                     fetches = dict(self.graph.fetch_validation)
                     if number == 0:
                         fetches['prediction'] = self.graph.prediction
+                        if self.graph.detailed_summary is not None:
+                            fetches['detailed_summary'] = self.graph.detailed_summary
                     values = self.session.run(fetches, self.graph.feed(batch))
                     if number == 0:
                         self.journal.images(batch, values.pop('prediction'), step)
+                        if 'detailed_summary' in values:
+                            self.journal.feature_maps(values.pop('detailed_summary'), step)
                     averages.add(values, batch.images.shape[0])
                     if signals.received is not None:
                         self._end_by(signals)

@@ -1,10 +1,10 @@
 """Settings and volumes that the tests of artificial generation share."""
 
 import pytest
-from generation_volumes import make_thorax, write_thorax
 
 from functions.artificial_generation import original_images
 from functions.setting import setting_utils as su
+from tests.artificial_generation.generation_volumes import make_thorax, write_thorax
 
 
 @pytest.fixture(scope='session')

@@ -4,7 +4,7 @@ Up-sampling goes one channel at a time through ``conv3d_transpose`` and concaten
 ``tf.nn.convolution``, batch normalisation is written out and chooses between both statistics at run time.
 """
 
-from functions.network.description import INPUT, stride
+from functions.network.layer_kinds import INPUT
 from functions.tf_utils import layers
 from functions.tf_utils.backend import tf
 
@@ -118,7 +118,7 @@ def _crop(layer, name, inputs, training):
 
 def _down(layer, name, inputs, training):
     del name, training
-    return layers.downsample3d(inputs[0], stride(layer))
+    return layers.downsample3d(inputs[0], layer.stride)
 
 
 def _concat(layer, name, inputs, training):

@@ -38,11 +38,12 @@ def seeded_images(shape):
 class SeededNetwork:
     """An inference graph of free size with seeded weights and its session (a context manager).
 
+    :param network: name or description.
     :param checkpoint: path prefix to restore the weights from instead.
     """
 
-    def __init__(self, name, checkpoint=None, threads=2):
-        self.description = network_description(name)
+    def __init__(self, network, checkpoint=None, threads=2):
+        self.description = network_description(network) if isinstance(network, str) else network
         with tf.Graph().as_default() as graph:
             self.images = tf.placeholder(tf.float32, [None] * 4 + [2])
             self.built = build(self.description, self.images, False)

@@ -5,14 +5,13 @@ import os
 import numpy as np
 import pytest
 
-from functions.network import crop4, crop5, decimation4, unet1
 from functions.network.builder import build
-from functions.network.description import NETWORKS, network_description
+from functions.network.description import NetworkDescription, network_description
+from functions.network.layer_kinds import INPUT, NetworkTable, add, concat, conv, crop, up
 from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
 
-FUNCTIONS = {'unet1': unet1.network, 'crop4': crop4.network, 'crop5': crop5.network, 'decimation4': decimation4.network}
-NAMES = sorted(FUNCTIONS)
+NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
 #: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
 PUBLISHED = {
     'unet1': (
@@ -125,6 +124,10 @@ HARMLESS = (
 )
 
 
+def dvf_of(name, images, training, **options):
+    return build(network_description(name), images, training, **options).dvf
+
+
 @pytest.fixture(scope='module')
 def seeded():
     """Function name -> :class:`SeededNetwork`, each built once."""
@@ -171,7 +174,7 @@ def test_published_name_of_crop4():
 def test_variables_and_static_shapes_are_those_of_the_table(name):
     description = network_description(name)
     with tf.Graph().as_default():
-        dvf = FUNCTIONS[name](tf.placeholder(tf.float32, [None] + list(SIDES[name]) + [2]), tf.placeholder(tf.bool, []))
+        dvf = dvf_of(name, tf.placeholder(tf.float32, [None] + list(SIDES[name]) + [2]), tf.placeholder(tf.bool, []))
         count = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
         total = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
     assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [3]
@@ -181,7 +184,7 @@ def test_variables_and_static_shapes_are_those_of_the_table(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_variable_names_are_those_of_published_checkpoints(name):
     with tf.Graph().as_default():
-        FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), False)
+        dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), False)
         names = {variable.op.name for variable in tf.global_variables()}
     scopes = {
         'unet1': {'R1', 'R2', 'R3', 'R4', 'R3_Up', 'R2_Up', 'R1_Up', 'DVF'},
@@ -237,13 +240,7 @@ def test_golden_checkpoint_of_either_tensorflow(writer):
 )
 def test_invalid_static_size_is_one_clear_error(name, side):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=r'Valid sides are \d \* k \+ \d, at least \d\d'):
-        FUNCTIONS[name](tf.placeholder(tf.float32, [None, side, 101, 101, 2]), False)
-
-
-@pytest.mark.parametrize('name', NAMES)
-def test_use_keras_is_refused(name):
-    with tf.Graph().as_default(), pytest.raises(ValueError, match='use_keras'):
-        FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), False, use_keras=True)
+        dvf_of(name, tf.placeholder(tf.float32, [None, side, 101, 101, 2]), False)
 
 
 @pytest.mark.parametrize('name', ['unet1', 'crop4'])
@@ -251,7 +248,7 @@ def test_detailed_summary_holds_the_feature_maps_of_every_convolution(name):
     description = network_description(name)
     side = description.smallest_valid_size(1)
     with tf.Graph().as_default():
-        FUNCTIONS[name](tf.constant(seeded_images([side] * 3)), False, detailed_summary=True)
+        dvf_of(name, tf.constant(seeded_images([side] * 3)), False, detailed_summary=True)
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             summary = tf.Summary.FromString(session.run(tf.summary.merge_all()))
@@ -275,7 +272,7 @@ def test_every_operation_of_the_graph_serves_its_output(name):
     for training in (True, False):
         with tf.Graph().as_default() as graph:
             images = tf.placeholder(tf.float32, [None] * 4 + [2])
-            dvf = FUNCTIONS[name](images, training)
+            dvf = dvf_of(name, images, training)
             wanted = [dvf.op] + [
                 update if isinstance(update, tf.Operation) else update.op
                 for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)
@@ -290,26 +287,6 @@ def test_every_operation_of_the_graph_serves_its_output(name):
                     waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
             idle = [op.name for op in graph.get_operations() if op not in reached and op.type not in HARMLESS]
         assert idle == [], idle[:10]
-
-
-@pytest.mark.parametrize(
-    'name, side, outputs',
-    [('unet1', 125, (60, 61, 63)), ('crop4', 101, (3, 10, 12, 17)), ('decimation4', 105, (3, 10, 12, 17))],
-)
-def test_receptive_field_is_exactly_what_the_table_says(seeded, name, side, outputs):
-    network = seeded(name)
-    across = network.description.smallest_valid_size(1)
-    base = np.random.RandomState(1).uniform(-1, 1, (1, side, across, across, 2)).astype(np.float32)
-    reference = network(base)
-    for output in outputs:
-        first, last = network.description.receptive_interval(output, output)
-        for voxel, expected in ((first - 1, False), (first, True), (last, True), (last + 1, False)):
-            if not 0 <= voxel < side:
-                continue
-            changed = base.copy()
-            changed[:, voxel] += 100.0
-            difference = np.abs(network(changed) - reference)[0, output].max()
-            assert (difference > 0) == expected, (output, voxel)
 
 
 @pytest.mark.parametrize('name, side', [('unet1', 125), ('crop4', 101), ('decimation4', 105)])
@@ -331,7 +308,7 @@ def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, sid
 @pytest.mark.parametrize('name', NAMES)
 def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(name):
     with tf.Graph().as_default():
-        dvf = FUNCTIONS[name](tf.placeholder(tf.float32, [None] * 4 + [2]), True)
+        dvf = dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), True)
         variables = tf.trainable_variables()
         gradients = dict(zip([v.op.name for v in variables], tf.gradients(dvf, variables)))
     without = {each for each, gradient in gradients.items() if gradient is None}
@@ -351,7 +328,7 @@ def test_gradient_of_a_kernel_equals_finite_differences(name, kernel):
     with tf.Graph().as_default():
         side = network_description(name).smallest_valid_size(1)
         images = tf.constant(seeded_images([side] * 3))
-        value = tf.reduce_mean(tf.square(FUNCTIONS[name](images, False)))
+        value = tf.reduce_mean(tf.square(dvf_of(name, images, False)))
         variable = [v for v in tf.trainable_variables() if v.op.name == kernel + '/conv3d/kernel'][0]
         gradient = tf.gradients(value, variable)[0]
         with tf.Session() as session:
@@ -375,8 +352,63 @@ def test_size_is_free_at_run_time_on_every_axis(seeded):
         assert network(seeded_images(shape)).shape[1:4] == tuple(network.description.output_size(s) for s in shape)
 
 
-def test_adding_a_network_needs_only_its_table():
-    assert sorted(set(NETWORKS.values()), key=lambda n: n.name) == [network_description(name) for name in NAMES]
+#: A user's network: a strided convolution instead of pooling, and a residual block at half the resolution.
+CUSTOM = NetworkTable(
+    radius_train=(10, 10),
+    layers=(
+        conv('R1/first', INPUT, 6, padding='same'),
+        conv('R2/strided', 'R1/first', 8, padding='same', stride=2),
+        conv('R2/a', 'R2/strided', 8, padding='same'),
+        conv('R2/b', 'R2/a', 8, padding='same', activation=None),
+        add('R2/sum', 'R2/strided', 'R2/b', activation='relu'),
+        up('Up/up', 'R2/sum'),
+        crop('Up/crop', 'Up/up', 1),
+        concat('Up/concat', 'Up/crop', 'R1/first'),
+        conv('DVF/DVF_RegNet', 'Up/concat', 3, kernel=1, activation=None, normalise=False),
+    ),
+)
+
+
+def test_a_network_with_a_residual_addition_and_a_strided_convolution_needs_only_its_table():
+    description = NetworkDescription('custom', CUSTOM)
+    assert (description.size_unit, description.size_offset, description.phase) == (2, 1, 2)
+    assert description.output_size(21) == 21 and description.offset == 0
+    side, margin = 41, 6
+    with SeededNetwork(description) as network:
+        volume = np.random.RandomState(3).uniform(-1, 1, (1, side + 2 * margin, 9, 11, 2)).astype(np.float32)
+        values = network(volume, network.built.tensors)
+        whole, part = values['DVF/DVF_RegNet'], network(volume[:, margin : margin + side])
+        total = sum(int(np.prod(variable.shape.as_list())) for variable in network.variables)
+    assert total == description.number_of_parameters()[1]
+    for layer in description.layers:
+        sides = [description.sizes(each)[layer.name] for each in volume.shape[1:4]]
+        assert list(values[layer.name].shape[1:]) == sides + [description.channels()[layer.name]], layer.name
+    strided = values['R2/strided'] + values['R2/b']
+    np.testing.assert_allclose(values['R2/sum'], np.maximum(strided, 0), atol=1e-5)
+    # The voxels that the table calls faithful do not depend on where the input ends; their neighbours do.
+    difference = np.abs(whole[0, margin : margin + side] - part[0]).max((1, 2, 3))
+    first, last = description.faithful(side)
+    assert 0 < first < last < side - 1
+    assert difference[first : last + 1].max() < 1e-5
+    assert difference[first - 1] > 1e-5 and difference[last + 1] > 1e-5
+
+
+def test_a_strided_convolution_trains():
+    description = NetworkDescription('custom', CUSTOM)
+    with tf.Graph().as_default():
+        dvf = build(description, tf.constant(seeded_images([9, 11, 13])), True).dvf
+        assert dvf.shape.as_list() == [1, 9, 11, 13, 3]
+        kernels = [v for v in tf.trainable_variables() if v.op.name.endswith('kernel')]
+        gradients = tf.gradients(tf.reduce_mean(tf.square(dvf)), kernels)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            assert all(np.abs(gradient).max() > 0 for gradient in session.run(gradients))
+
+
+def test_added_layers_must_have_equal_channels():
+    layers = (conv('A/a', INPUT, 4, padding='same'), add('A/sum', 'A/a', INPUT))
+    with pytest.raises(ValueError, match=r'A/sum adds layers of \[4, 2\] channels'):
+        NetworkDescription('wrong', NetworkTable(layers, (4, 4))).channels()
 
 
 def test_noise_enters_the_graph_in_training_only():

@@ -5,7 +5,7 @@ import pytest
 from oracle import SETTING
 
 from functions.network.builder import build
-from functions.network.description import UNET1
+from functions.network.description import network_description
 from functions.registration.network_pyramid import input_mask, open_networks
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
@@ -13,6 +13,7 @@ from functions.setting.errors import InputError, MissingFileError
 from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import SeededNetwork
 
+UNET1 = network_description('unet1')
 MODEL = {'NetworkDesign': 'unet1', 'stage': 2, 'normalization': 'linear', 'DVFUnit': 'voxel'}
 
 

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from training_fakes import journal_lines, losses, run, tensorboard
+from training_fakes import graph_nodes, journal_lines, losses, run, tensorboard
 
 import functions.setting.setting_utils as su
 from functions.setting.atomic import read_json_lines
@@ -65,6 +65,18 @@ def test_what_is_for_the_gpu_trains_the_same_without_one(setting, key):
     setting[key] = False
     run(setting, 4)
     assert losses(setting) == plain
+
+
+def test_tensorboard_shows_the_graph_and_the_feature_maps_of_the_detailed_network_summary(setting):
+    setting['DetailedNetworkSummary'] = True
+    result = run(setting, 1)
+    scopes = {name.split('/')[0] for name in graph_nodes(setting)}
+    assert {'InputImages', 'R1', 'R4', 'DVF', 'validation', 'loss'} <= scopes
+    _, images = tensorboard(setting, 'summary_validation')
+    maps = {name.split('DetailedSummary/')[1] for name in images - IMAGES}
+    assert {name.split('/image')[0] for name in maps} >= {'R1/conv1_R1', 'R4/conv3_R4', 'DVF/DVF_RegNet'}
+    assert {f'R2/conv1_R2/image/{channel}' for channel in range(16)} <= maps
+    assert 'DVF/DVF_RegNet/image/2' in maps and 'DVF/DVF_RegNet/image/3' not in maps and result.step
 
 
 def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_nothing(setting):

@@ -58,6 +58,16 @@ def losses(setting):
     return {line['iteration']: line['loss'] for line in journal_lines(setting, 'train')}
 
 
+def graph_nodes(setting):
+    """Names of the operations of the graph that TensorBoard shows."""
+    folder, names = su.address_generator(setting, 'summary_train'), set()
+    for name in sorted(os.listdir(folder)):
+        for event in tf.train.summary_iterator(os.path.join(folder, name)):
+            if event.HasField('graph_def'):
+                names |= {node.name for node in tf.GraphDef.FromString(event.graph_def).node}
+    return names
+
+
 def tensorboard(setting, request):
     """What TensorBoard's files in a folder hold: scalars as tag -> step -> value, and the tags of images."""
     folder, scalars, images = su.address_generator(setting, request), {}, set()

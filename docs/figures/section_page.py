@@ -1,4 +1,4 @@
-"""Drawing for :mod:`functions.artificial_generation.figures`: sections of volumes and pages of panels.
+"""Drawing for :mod:`docs.figures.generation`: sections of volumes and pages of panels.
 
 Volumes lie on a working grid: axes [z, y, x], identity direction. Sections are shown with superior up; a
 coronal one has the patient's right on the left, a sagittal one anterior on the left.
@@ -14,11 +14,9 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from PIL import Image
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from functions.setting.atomic import publish
+from docs.figures.png import write_png
 
 # HU; wider than a radiologist's lung window, so that lines are seen on soft tissue too.
 WINDOW = (-1350.0, 700.0)
@@ -210,10 +208,7 @@ class Page:
 
         :raises DiskError: it cannot be written.
         """
-        self.figure.canvas.draw()
-        pixels = few_colours(np.asarray(self.figure.canvas.buffer_rgba())[..., :3], sorted(self._colours))
-        with publish(path) as temporary:
-            pixels.save(temporary, format='PNG', optimize=True, dpi=(DPI, DPI))
+        write_png(self.figure, path, DPI, sorted(self._colours))
 
     def _grey(self, axes, section, plane):
         # Blends with grid lines stay yellow.
@@ -352,7 +347,8 @@ def _show(axes, section, plane, **settings):
     return axes.imshow(plane, origin='lower', extent=section.extent, aspect='equal', **settings)
 
 
-def _scale_bar(axes, section, length=50.0):
+def _scale_bar(axes, section):
+    length = 50.0
     left, bottom = section.extent[0] + 0.04 * section.width_mm, section.extent[2] + 0.04 * section.height_mm
     axes.plot(
         [left, left + length],
@@ -374,22 +370,3 @@ def _scale_bar(axes, section, length=50.0):
         zorder=6,
         path_effects=[withStroke(linewidth=2, foreground='black')],
     )
-
-
-def few_colours(pixels, certain):
-    """A palette image of RGB pixels; blends at edges get the nearest colour of the palette.
-
-    :param pixels: uint8 [rows, columns, 3].
-    :param certain: colours (r, g, b) that must stay exact; the commonest others fill the palette of 256.
-    """
-    packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
-    found, inverse, counts = np.unique(packed.ravel(), return_inverse=True, return_counts=True)
-    colours = np.column_stack([found >> 16, found >> 8 & 255, found & 255]).astype(np.uint8)
-    commonest = colours[np.argsort(-counts, kind='stable')[:256]]
-    palette = list(
-        collections.OrderedDict.fromkeys(tuple(int(v) for v in colour) for colour in list(certain) + commonest.tolist())
-    )[:256]
-    nearest = cKDTree(np.array(palette, dtype=float)).query(colours.astype(float))[1].astype(np.uint8)
-    image = Image.fromarray(nearest[inverse].reshape(packed.shape))
-    image.putpalette([value for colour in palette for value in colour])
-    return image

@@ -1,4 +1,4 @@
-"""Figures of what artificial generation makes: ``python -m functions.artificial_generation.figures``.
+"""Figures of what artificial generation makes: ``python -m docs.figures.generation``.
 
 Three pages, drawn from one case of the phantom with the settings and random numbers of training: fields of a
 single frequency, the steps of a field of mixed frequencies, and respiratory motion (paper, figures of section
@@ -18,12 +18,7 @@ import tempfile
 import numpy as np
 from tqdm import tqdm
 
-from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
-from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.category_inputs import CategoryInputs
-from functions.artificial_generation.deformed_image import make_deformed
-from functions.artificial_generation.displacement_limits import normalise
-from functions.artificial_generation.figure_page import (
+from docs.figures.section_page import (
     GRID_STEP,
     Page,
     Panel,
@@ -35,6 +30,11 @@ from functions.artificial_generation.figure_page import (
     plain_axes,
     whole_mm,
 )
+from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
+from functions.artificial_generation.bspline_field import random_field
+from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.deformed_image import make_deformed
+from functions.artificial_generation.displacement_limits import normalise
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.artificial_generation.original_images import clear_cache, load_original
 from functions.artificial_generation.smoothing import gaussian_smooth
@@ -53,7 +53,7 @@ GRID_NOTE = f'grid: every {GRID_STEP:g} mm of the original image'
 _COLOURS = {'edge': '#ff8c1a', 'kept': '#ffc629', 'emptied': '#c2302e', 'grown': '#3fb950'}
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-#: What a field of mixed frequencies goes through, of one component where not said otherwise: ``edges`` bool
+#: What a field of mixed frequencies goes through, of the component z unless stated otherwise: ``edges`` bool
 #: [z, y, x] in and around the lungs; ``selected`` those inside the dilated lungs; ``dilated`` the first mask;
 #: ``emptied`` and ``grown`` planes of the mask after those phases; ``bspline``, ``filled`` planes of the
 #: field before and after the mask, mm; ``dvf`` float32 [z, y, x, 3], the finished field, all components.
@@ -152,13 +152,12 @@ def mixed_frequency_page(setting, cn):
     return page
 
 
-def mixed_frequency_steps(identity, volumes, section, component=2):
+def mixed_frequency_steps(identity, volumes, section):
     """The field of ``mixed_frequency``, with what comes on the way.
 
     :param identity: of an item of that category.
     :param volumes: image and masks to be deformed.
-    :param section: :class:`functions.artificial_generation.figure_page.Section` that planes are cut along.
-    :param component: 0, 1, 2 for x, y, z.
+    :param section: :class:`docs.figures.section_page.Section` that planes are cut along.
     :return: :class:`MixedSteps`; ``dvf`` equals the category's own field.
     """
     options, number, rng = identity.options, identity.number, identity.random(identity.method)
@@ -171,7 +170,7 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
     after = {'emptied': section.cut(dilated)}
 
     def record(iteration, phase, changed, block, mask):
-        if changed == component and phase == 'emptied':
+        if changed == 2 and phase == 'emptied':
             after[phase] = section.cut(mask).copy()
 
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
@@ -191,9 +190,9 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
         upper=2.0,
         lower=1.0,
     )
-    bspline = section.cut(field[component]).copy()
+    bspline = section.cut(field[2]).copy()
     field *= kept
-    filled = section.cut(field[component]).copy()
+    filled = section.cut(field[2]).copy()
     for values in field:
         gaussian_smooth(values, rng.uniform(*options['MixedFrequency_SigmaRange'][number]) / spacing_zyx)
     if options['DVFNormalization']:
@@ -203,7 +202,7 @@ def mixed_frequency_steps(identity, volumes, section, component=2):
         selected,
         dilated,
         after['emptied'],
-        section.cut(kept[component]),
+        section.cut(kept[2]),
         bspline,
         filled,
         np.moveaxis(field, 0, -1),
@@ -371,7 +370,7 @@ def setting_with_case(cn):
         clear_cache()
 
 
-def draw(output, cn=1, show=True):
+def draw(output, cn=1):
     """Write all figures of a case into a folder, with a progress bar.
 
     :return: list of the files.
@@ -385,7 +384,7 @@ def draw(output, cn=1, show=True):
     except OSError as error:
         raise DiskError(f'Cannot make the folder {output}: {error.strerror}.') from error
     paths = []
-    bar = tqdm(total=1 + len(PAGES), desc='Phantom', unit='step', disable=not show)
+    bar = tqdm(total=1 + len(PAGES), desc='Phantom', unit='step')
     with bar, setting_with_case(cn) as setting:
         bar.update()
         for name, page in PAGES.items():
@@ -399,8 +398,7 @@ def draw(output, cn=1, show=True):
 def main(words=None):
     """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
     parser = argparse.ArgumentParser(
-        prog='python -m functions.artificial_generation.figures',
-        description='Draw what artificial generation makes, from the phantom.',
+        prog='python -m docs.figures.generation', description='Draw what artificial generation makes, from the phantom.'
     )
     parser.add_argument('--output', default='docs', metavar='FOLDER', help='where the PNG files go')
     parser.add_argument('--case', type=int, default=1, metavar='N', help='case of the phantom, from 1')

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from functions.artificial_generation import figure_page, figures, respiratory_motion
+from docs.figures import generation, png, section_page
+from docs.figures.section_page import Page, Panel, Section
+from functions.artificial_generation import respiratory_motion
 from functions.artificial_generation.categories import category
 from functions.artificial_generation.category_inputs import CategoryInputs
-from functions.artificial_generation.figure_page import Page, Panel, Section
 from functions.image.geometry import Geometry
 from functions.image.volume_io import image_from_array, write_image
 from functions.phantom.__main__ import main as phantom_main
@@ -30,7 +31,7 @@ def root(setting, monkeypatch):
 
 def field_of(setting, thorax, deform_exp, dsmooth):
     """The category's field on the original image, made without the figures' code."""
-    identity = figures._identity(setting, 1, deform_exp, dsmooth)
+    identity = generation._identity(setting, 1, deform_exp, dsmooth)
     context = CategoryInputs(thorax.im, thorax.lung, thorax.torso, identity.options)
     dvf = category(identity.method)(
         thorax.im.shape, thorax.spacing, identity.random(identity.method), identity.options, context
@@ -79,7 +80,7 @@ def test_grid_lines_are_those_of_the_original_image_carried_along():
     axes = page.anatomy(0, 0, 'x', section, np.zeros((40, 30)))
     field = np.zeros((40, 30, 3))
     field[..., 0], field[..., 2] = 3.0, -4.0
-    figure_page.deformed_grid(axes, section, field)
+    section_page.deformed_grid(axes, section, field)
     points = np.concatenate(
         [path.vertices for collection in axes.collections for path in collection.get_paths() if len(path.vertices)]
     )
@@ -92,12 +93,12 @@ def test_grid_lines_are_those_of_the_original_image_carried_along():
 
 
 def test_single_frequency_panels_are_slices_of_the_fields(setting, thorax):
-    page = figures.single_frequency_page(setting, 1)
+    page = generation.single_frequency_page(setting, 1)
     row = int(np.argmax(thorax.lung.sum(axis=(0, 2))))
     z, _, x = box_of(thorax.torso)
     planes = []
     for dsmooth, spacing in enumerate((40, 30, 20)):
-        identity, dvf = field_of(setting, thorax, figures.SINGLE, dsmooth)
+        identity, dvf = field_of(setting, thorax, generation.SINGLE, dsmooth)
         assert identity.options['SingleFrequency_BSplineGridSpacing'][dsmooth] == [spacing] * 3
         plane = dvf[z, row, x]
         planes.append(plane)
@@ -114,11 +115,11 @@ def test_single_frequency_panels_are_slices_of_the_fields(setting, thorax):
 
 
 def test_steps_of_mixed_frequency_lead_to_the_categorys_field(setting, thorax):
-    identity, dvf = field_of(setting, thorax, figures.EXPERIMENT, figures.MIXED)
+    identity, dvf = field_of(setting, thorax, generation.EXPERIMENT, generation.MIXED)
     assert identity.method == 'mixed_frequency'
-    volumes = figures._load(setting, 1, figures.EXPERIMENT, figures.MIXED)[1]
-    section = figures._section(volumes, 'coronal')
-    steps = figures.mixed_frequency_steps(identity, volumes, section)
+    volumes = generation._load(setting, 1, generation.EXPERIMENT, generation.MIXED)[1]
+    section = generation._section(volumes, 'coronal')
+    steps = generation.mixed_frequency_steps(identity, volumes, section)
     np.testing.assert_array_equal(steps.dvf, dvf)
     assert steps.selected.any() and not (steps.selected & ~steps.edges).any()
     assert not (steps.selected & ~steps.dilated).any() and steps.dilated.sum() > steps.selected.sum()
@@ -129,8 +130,8 @@ def test_steps_of_mixed_frequency_lead_to_the_categorys_field(setting, thorax):
 
 
 def test_mixed_frequency_page_shows_the_steps(setting, thorax):
-    page = figures.mixed_frequency_page(setting, 1)
-    identity, dvf = field_of(setting, thorax, figures.EXPERIMENT, figures.MIXED)
+    page = generation.mixed_frequency_page(setting, 1)
+    identity, dvf = field_of(setting, thorax, generation.EXPERIMENT, generation.MIXED)
     row = int(np.argmax((np.abs(dvf[..., 2]) * (thorax.lung > 0)).sum(axis=(0, 2), dtype=np.float64)))
     z, _, x = box_of(thorax.torso)
     np.testing.assert_array_equal(shown(panel(page, 'final $u_z$')), dvf[z, row, x, 2])
@@ -147,16 +148,16 @@ def test_profiles_are_those_that_the_category_draws(setting, thorax, monkeypatch
     monkeypatch.setattr(
         respiratory_motion, 'breathing', lambda *arguments: drawn.append(original(*arguments)) or drawn[-1]
     )
-    identity, dvf = field_of(setting, thorax, figures.EXPERIMENT, figures.RESPIRATORY)
-    volumes = figures._load(setting, 1, figures.EXPERIMENT, figures.RESPIRATORY)[1]
-    for made, expected in zip(figures.breathing_profiles(identity, volumes), drawn[0]):
+    identity, dvf = field_of(setting, thorax, generation.EXPERIMENT, generation.RESPIRATORY)
+    volumes = generation._load(setting, 1, generation.EXPERIMENT, generation.RESPIRATORY)[1]
+    for made, expected in zip(generation.breathing_profiles(identity, volumes), drawn[0]):
         np.testing.assert_array_equal(made, expected)
     assert drawn[0][1].max() > 15
 
 
 def test_respiratory_page_shows_field_and_difference(setting, thorax):
-    page = figures.respiratory_motion_page(setting, 1)
-    _, dvf = field_of(setting, thorax, figures.EXPERIMENT, figures.RESPIRATORY)
+    page = generation.respiratory_motion_page(setting, 1)
+    _, dvf = field_of(setting, thorax, generation.EXPERIMENT, generation.RESPIRATORY)
     row = int(np.argmax(thorax.lung.sum(axis=(0, 2))))
     column = int(np.argmax(thorax.lung.sum(axis=(0, 1))))
     z, y, x = box_of(thorax.torso)
@@ -175,19 +176,19 @@ def test_palette_keeps_the_certain_colours():
     pixels = np.random.RandomState(0).randint(0, 256, size=(90, 80, 3)).astype(np.uint8)
     certain = [(1, 2, 3), (250, 0, 7)]
     pixels[4, 5], pixels[10:12, 3] = certain
-    image = figure_page.few_colours(pixels, certain)
+    image = png.few_colours(pixels, certain)
     back = np.asarray(image.convert('RGB'))
     assert image.mode == 'P' and back.shape == pixels.shape
     assert tuple(back[4, 5]) == certain[0] and tuple(back[10, 3]) == certain[1]
     few = np.zeros((5, 6, 3), np.uint8)
     few[2], few[:, 1] = (10, 20, 30), (255, 255, 255)
-    np.testing.assert_array_equal(np.asarray(figure_page.few_colours(few, []).convert('RGB')), few)
+    np.testing.assert_array_equal(np.asarray(png.few_colours(few, []).convert('RGB')), few)
 
 
 def test_command_writes_whole_png_files_and_nothing_else(root, tmp_path):
     before = sorted(str(path) for path in (tmp_path / 'Data').rglob('*'))
     output = str(tmp_path / 'new' / 'docs')
-    assert figures.main(['--output', output]) is None
+    assert generation.main(['--output', output]) is None
     assert sorted(os.listdir(output)) == ['mixed_frequency.png', 'respiratory_motion.png', 'single_frequency.png']
     for name in os.listdir(output):
         path = os.path.join(output, name)
@@ -199,9 +200,9 @@ def test_command_writes_whole_png_files_and_nothing_else(root, tmp_path):
     assert sorted(str(path) for path in (tmp_path / 'Data').rglob('*')) == before
 
 
-@pytest.mark.parametrize('name', sorted(figures.PAGES))
+@pytest.mark.parametrize('name', sorted(generation.PAGES))
 def test_no_text_leaves_the_page(setting, name):
-    page = figures.PAGES[name](setting, 1)
+    page = generation.PAGES[name](setting, 1)
     page.figure.canvas.draw()
     box = page.figure.get_tightbbox(page.figure.canvas.get_renderer())
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
@@ -226,9 +227,9 @@ def test_missing_case_is_made_in_a_folder_that_goes_again(tmp_path, thorax, monk
         folders.append(env['REGNET_ROOT'])
         return subprocess.CompletedProcess(command, 0, stdout='')
 
-    monkeypatch.setattr(figures.subprocess, 'run', make)
-    with figures.setting_with_case(3) as setting:
-        _, volumes = figures._load(setting, 3, figures.SINGLE, 0)
+    monkeypatch.setattr(generation.subprocess, 'run', make)
+    with generation.setting_with_case(3) as setting:
+        _, volumes = generation._load(setting, 3, generation.SINGLE, 0)
         assert volumes.im.GetSize() == thorax.im.shape[::-1]
         assert os.path.isdir(folders[0])
     assert not os.path.exists(folders[0]) and not (tmp_path / 'user').exists()
@@ -237,21 +238,21 @@ def test_missing_case_is_made_in_a_folder_that_goes_again(tmp_path, thorax, monk
 def test_a_phantom_that_fails_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv('REGNET_ROOT', str(tmp_path))
     monkeypatch.setattr(
-        figures.subprocess,
+        generation.subprocess,
         'run',
         lambda command, **_: subprocess.CompletedProcess(command, 1, stdout='Phantom: 0%\nThe disk is full.\n'),
     )
     refused = pytest.raises(RegNetError, match='Phantom case 2 could not be made: The disk is full.')
-    with refused, figures.setting_with_case(2):
+    with refused, generation.setting_with_case(2):
         pass
 
 
 def test_bad_inputs(root, tmp_path):
     (tmp_path / 'file').write_text('x')
     with pytest.raises(InputError, match='is a file'):
-        figures.draw(str(tmp_path / 'file'), show=False)
-    assert 'Cannot make the folder' in figures.main(['--output', str(tmp_path / 'file' / 'docs')])
-    assert 'whole number from 1; got 0' in figures.main(['--output', str(tmp_path / 'out'), '--case', '0'])
+        generation.draw(str(tmp_path / 'file'))
+    assert 'Cannot make the folder' in generation.main(['--output', str(tmp_path / 'file' / 'docs')])
+    assert 'whole number from 1; got 0' in generation.main(['--output', str(tmp_path / 'out'), '--case', '0'])
     assert (tmp_path / 'file').read_text() == 'x'
 
 

@@ -7,7 +7,7 @@ Everything follows from the table of :mod:`functions.network.description`.
 
 import collections
 
-from functions.network.description import INPUT
+from functions.network.layer_kinds import INPUT
 
 Place = collections.namedtuple('Place', 'column lane stride')
 """Of a layer: ``column`` from 0 (the images), ``lane`` from 0 (the top row), ``stride`` in input voxels."""

@@ -2,8 +2,8 @@
 
 import collections
 
-from functions.network.diagram import PALE, Page
-from functions.network.layout import Box
+from docs.figures.diagram import PALE, Page
+from docs.figures.layout import Box
 
 _WIDTH, _HEIGHT = 12.5, 7.35
 #: Kind of box -> (border, inside).
@@ -157,7 +157,7 @@ _WORDS = [
 
 
 def architecture_page():
-    """The figure of the software: a :class:`functions.network.diagram.Page`."""
+    """The figure of the software: a :class:`docs.figures.diagram.Page`."""
     page = Page(
         _WIDTH,
         _HEIGHT,

@@ -11,20 +11,11 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
 
-from functions.network import diagram, pictures
-from functions.network.architecture_picture import architecture_page
-from functions.network.description import (
-    INPUT,
-    NETWORKS,
-    NetworkDescription,
-    concat,
-    conv,
-    crop,
-    network_description,
-    pool,
-    up,
-)
-from functions.network.layout import places
+from docs.figures import diagram, networks
+from docs.figures.architecture import architecture_page
+from docs.figures.layout import places
+from functions.network.description import NETWORKS, NetworkDescription, network_description
+from functions.network.layer_kinds import INPUT, NetworkTable, concat, conv, crop, pool, up
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DRAWN = sorted({network.name for network in NETWORKS.values()})
@@ -52,7 +43,7 @@ PUBLISHED = {
 @pytest.fixture(scope='module')
 def pages():
     """Name -> drawn page."""
-    found = {name: pictures.network_page(network_description(name)) for name in DRAWN}
+    found = {name: networks.network_page(network_description(name)) for name in DRAWN}
     found['architecture'] = architecture_page()
     for page in found.values():
         page.figure.canvas.draw()
@@ -142,7 +133,7 @@ def test_every_input_is_an_arrow_from_border_to_border_in_its_colour(pages, name
     assert sorted(expected) == sorted(gid for gid, _, _ in drawn)
     for gid, corners, colour in drawn:
         source, target = gid.split(' > ')
-        assert colour == pictures.COLOURS[pictures.operation(expected[gid])][0]
+        assert colour == networks.COLOURS[networks.operation(expected[gid])][0]
         for (x, y), box in ((corners[0], found[source]), (corners[-1], found[target])):
             assert inside([x, y, x, y], box, 0.03) and not inside([x, y, x, y], box, -0.03)
 
@@ -250,18 +241,20 @@ def test_branches_have_rows_of_their_own(name):
 def test_another_table_is_another_picture():
     table = NetworkDescription(
         'tiny',
-        radius_train=(7, 6),
-        layers=(
-            conv('A/first', INPUT, 5),
-            pool('B/max', 'A/first', padding='same'),
-            conv('B/wide', 'B/max', 9, padding='same'),
-            up('A/back', 'B/wide'),
-            crop('A/less', 'A/back', 1),
-            concat('A/both', 'A/less', 'A/first'),
-            conv('A/last', 'A/both', 3, kernel=1, activation=None, normalise=False),
+        NetworkTable(
+            radius_train=(7, 6),
+            layers=(
+                conv('A/first', INPUT, 5),
+                pool('B/max', 'A/first', padding='same'),
+                conv('B/wide', 'B/max', 9, padding='same'),
+                up('A/back', 'B/wide'),
+                crop('A/less', 'A/back', 1),
+                concat('A/both', 'A/less', 'A/first'),
+                conv('A/last', 'A/both', 3, kernel=1, activation=None, normalise=False),
+            ),
         ),
     )
-    page = pictures.network_page(table)
+    page = networks.network_page(table)
     page.figure.canvas.draw()
     numbers = {name: words[1] for name, words in layers_shown(page).items()}
     assert numbers == {
@@ -323,7 +316,7 @@ def test_caption_has_the_published_numbers(pages, name, words):
 
 def test_command_writes_whole_files_and_nothing_else(tmp_path):
     output = str(tmp_path / 'new' / 'docs')
-    assert pictures.main(['--output', output]) is None
+    assert networks.main(['--output', output]) is None
     assert sorted(os.listdir(output)) == [
         'network_crop4.png',
         'network_decimation4.png',
@@ -344,41 +337,42 @@ def test_command_writes_whole_files_and_nothing_else(tmp_path):
 
 
 def test_one_network_alone(tmp_path):
-    assert pictures.draw(str(tmp_path), 'crop4') == [str(tmp_path / 'network_crop4.png')]
+    assert networks.draw(str(tmp_path), 'crop4') == [str(tmp_path / 'network_crop4.png')]
     assert os.listdir(str(tmp_path)) == ['network_crop4.png']
 
 
 def test_unknown_network_is_one_clear_error(tmp_path):
-    message = pictures.main(['--output', str(tmp_path / 'docs'), '--network', 'unet7'])
+    message = networks.main(['--output', str(tmp_path / 'docs'), '--network', 'unet7'])
     assert "'unet7' is not a known network" in message and 'crop4' in message and 'unet1' in message
     assert '\n' not in message and not (tmp_path / 'docs').exists()
     with pytest.raises(KeyError, match='unet7'):
-        pictures.draw(str(tmp_path / 'docs'), 'unet7')
+        networks.draw(str(tmp_path / 'docs'), 'unet7')
 
 
 def test_a_full_disk_leaves_the_former_file(tmp_path, monkeypatch):
     path = tmp_path / 'network_unet1.png'
     path.write_bytes(b'former')
 
-    def fill(image, stream, **_):
-        stream.write(b'half')
+    def fill(image, temporary, **_):
+        with open(temporary, 'wb') as stream:
+            stream.write(b'half')
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(diagram.Image.Image, 'save', fill)
-    message = pictures.main(['--output', str(tmp_path), '--network', 'unet1'])
+    monkeypatch.setattr(Image.Image, 'save', fill)
+    message = networks.main(['--output', str(tmp_path), '--network', 'unet1'])
     assert str(tmp_path) in message and 'No space left on device' in message
     assert os.listdir(str(tmp_path)) == ['network_unet1.png'] and path.read_bytes() == b'former'
 
 
 def test_output_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / 'file').write_text('x')
-    message = pictures.main(['--output', str(tmp_path / 'file'), '--network', 'unet1'])
+    message = networks.main(['--output', str(tmp_path / 'file'), '--network', 'unet1'])
     assert str(tmp_path / 'file') in message and (tmp_path / 'file').read_text() == 'x'
 
 
 def test_runs_without_a_screen_and_without_tensorflow(tmp_path):
     code = (
-        'import sys; from functions.network import pictures; pictures.draw(sys.argv[1], "unet1"); '
+        'import sys; from docs.figures import networks; networks.draw(sys.argv[1], "unet1"); '
         'print(sorted({"tensorflow", "matplotlib.pyplot", "tkinter"} & set(sys.modules)))'
     )
     environment = {key: value for key, value in os.environ.items() if key not in ('DISPLAY', 'MPLBACKEND')}

@@ -1,4 +1,4 @@
-"""Figures of the networks and of the software: ``python -m functions.network.pictures``.
+"""Figures of the networks and of the software: ``python -m docs.figures.networks``.
 
 Every box, number and arrow of a network's figure comes from its table (:mod:`functions.network.description`).
 """
@@ -9,10 +9,12 @@ import os
 import sys
 import textwrap
 
-from functions.network.architecture_picture import architecture_page
-from functions.network.description import INPUT, network_description
-from functions.network.diagram import PALE, Page
-from functions.network.layout import Box, places, route
+from docs.figures.architecture import architecture_page
+from docs.figures.diagram import PALE, Page
+from docs.figures.layout import Box, places, route
+from functions.network.description import network_description
+from functions.network.layer_kinds import INPUT
+from functions.setting.errors import RegNetError
 
 #: The networks of the documentation, by their names in the paper.
 TITLES = collections.OrderedDict([('unet1', 'U-Net'), ('decimation4', 'Multi-view'), ('crop4', 'U-Net advanced')])
@@ -28,6 +30,7 @@ COLOURS = {
     'crop': ('#6b7280', '#eceef1'),
     'down': ('#8c4a1e', '#f0dfd2'),
     'concat': ('#22883d', '#d9f0de'),
+    'add': ('#22883d', '#d9f0de'),
     'input': ('#1f2328', '#ffffff'),
 }
 _ACTIVATIONS = {'relu': 'ReLU', 'elu': 'ELU'}
@@ -53,12 +56,14 @@ def operation_name(layer):
     """The operation in words, for the legend."""
     if layer.kind == 'conv':
         name = f'convolution {cube(layer.kernel)}'
-        return name if layer.dilation == 1 else f'{name}, dilation {layer.dilation}'
+        name = name if layer.dilation == 1 else f'{name}, dilation {layer.dilation}'
+        return name if layer.stride == 1 else f'{name}, stride {layer.stride}'
     if layer.kind == 'pool':
         return f'max pooling {cube(layer.kernel)}'
     return {
         'crop': 'crop',
         'concat': 'concatenation',
+        'add': 'addition',
         'up': 'trilinear up-sampling, n \u2192 2n + 1',
         'down': 'fixed B-spline down-sampling',
     }[layer.kind]
@@ -76,7 +81,7 @@ def cube(side):
 
 
 def network_page(description):
-    """The figure of a network, for the patches of its training: :class:`functions.network.diagram.Page`."""
+    """The figure of a network, for the patches of its training: :class:`docs.figures.diagram.Page`."""
     placed = places(description)
     side = 2 * description.radius_train[0] + 1
     sides, channels = description.sizes(side), description.channels()
@@ -227,8 +232,7 @@ def draw(output, network=None):
 def main(words=None):
     """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
     parser = argparse.ArgumentParser(
-        prog='python -m functions.network.pictures',
-        description='Draw the networks and the architecture of the software.',
+        prog='python -m docs.figures.networks', description='Draw the networks and the architecture of the software.'
     )
     parser.add_argument('--output', default='docs', metavar='FOLDER', help='where the PNG files go')
     parser.add_argument('--network', metavar='NAME', help='draw this network only')
@@ -237,8 +241,8 @@ def main(words=None):
         draw(arguments.output, arguments.network)
     except KeyError as error:
         return f'--network: {error.args[0]}'
-    except OSError as error:
-        return f'Cannot write to {arguments.output}: {error.strerror or error}.'
+    except (RegNetError, OSError) as error:
+        return str(error)
     return None
 
 

@@ -1,15 +1,12 @@
 """Pages of boxes and arrows, in inches from the lower left corner, written as PNG files."""
 
-import os
-import uuid
-
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
-from PIL import Image
+
+from docs.figures.png import write_png
 
 DPI = 140
 TEXT, PALE = '#1f2328', '#4d5561'
@@ -54,7 +51,7 @@ class Page:
     def box(self, box, colour, fill, name, around=False):
         """An empty rounded box.
 
-        :param box: :class:`functions.network.layout.Box`.
+        :param box: :class:`docs.figures.layout.Box`.
         :param colour, fill: of its border and of its inside.
         :param name: its identity in the figure (matplotlib's ``gid``).
         :param around: whether other boxes and arrows lie inside it.
@@ -115,35 +112,4 @@ class Page:
 
         :raises OSError: it cannot be written.
         """
-        self.figure.canvas.draw()
-        pixels = _with_palette(np.asarray(self.figure.canvas.buffer_rgba())[..., :3])
-        folder, name = os.path.split(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(
-            folder, '.{}.{}-{}.png'.format(name.partition('.')[0], os.getpid(), uuid.uuid4().hex[:8])
-        )
-        try:
-            with open(temporary, 'wb') as stream:
-                pixels.save(stream, format='PNG', optimize=True, dpi=(DPI, DPI))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise
-
-
-def _with_palette(pixels):
-    """The pixels (uint8 [rows, columns, 3]) in their 256 commonest colours: a third of the file.
-
-    Boxes, arrows and letters keep their colours; what is rounded are the rarest blends at their edges.
-    """
-    packed = pixels.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
-    found, inverse, counts = np.unique(packed.ravel(), return_inverse=True, return_counts=True)
-    colours = np.column_stack([found >> 16, found >> 8 & 255, found & 255])
-    palette = colours[np.argsort(-counts, kind='stable')[:256]]
-    nearest = np.argmin(((colours[:, None] - palette) ** 2).sum(axis=-1), axis=1).astype(np.uint8)
-    image = Image.fromarray(nearest[inverse].reshape(packed.shape))
-    image.putpalette([int(value) for value in palette.ravel()])
-    return image
+        write_png(self.figure, path, DPI)
