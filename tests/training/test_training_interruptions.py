@@ -29,7 +29,7 @@ def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
     with open(data, 'r+b') as stream:
         stream.truncate(os.path.getsize(data) // 2)
     assert checkpoints.newest() == before
-    assert 'falling back' in caplog.text
+    assert 'the one before is tried' in caplog.text
     run(setting, 8)
     assert losses(setting) == undisturbed
 

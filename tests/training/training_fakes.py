@@ -61,7 +61,7 @@ def losses(setting):
 def graph_nodes(setting):
     """Names of the operations of the graph that TensorBoard shows."""
     folder, names = su.address_generator(setting, 'summary_train'), set()
-    for name in sorted(os.listdir(folder)):
+    for name in [name for name in os.listdir(folder) if 'tfevents' in name]:
         for event in tf.train.summary_iterator(os.path.join(folder, name)):
             if event.HasField('graph_def'):
                 names |= {node.name for node in tf.GraphDef.FromString(event.graph_def).node}
