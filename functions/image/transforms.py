@@ -114,18 +114,12 @@ def total_dvf(affine, dvf, geometry=None):
     steps = (matrix - np.eye(3)) @ geometry.matrix
     start = (matrix - np.eye(3)) @ np.array(geometry.origin) + offset
     x, y, z = [np.arange(n)[:, None] * step for n, step in zip(geometry.size, steps.T)]
-    in_slice = np.ascontiguousarray(np.moveaxis(y[:, None] + x, -1, 0), dtype=np.float32)
-    up = (z + start).astype(np.float32)
+    in_slice, up, turn = (a.astype(np.float32) for a in (y[:, None] + x, z + start, matrix.T))
     result = np.empty(geometry.shape + (3,), np.float32)
-    moves, term = np.empty((2,) + geometry.shape[1:], np.float32)
     for k, plane in enumerate(result):
-        parts = [] if field is None else [np.ascontiguousarray(field[k, ..., j]) for j in range(3)]
-        for i in range(3):
-            np.add(in_slice[i], up[k, i], out=moves)
-            for j, part in enumerate(parts):
-                np.multiply(part, np.float32(matrix[i, j]), out=term)
-                moves += term
-            plane[..., i] = moves
+        np.add(in_slice, up[k], out=plane)
+        if field is not None:
+            plane += field[k] @ turn
     return image_from_array(result, geometry)
 
 

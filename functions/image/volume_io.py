@@ -24,8 +24,7 @@ def read_image(path, expect='scalar', dim=3):
     """Read an image after making sure that the file is whole.
 
     :param path: image file (.mha, .mhd, .nii, .nii.gz, .nrrd, or anything else that SimpleITK reads).
-    :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or
-        ``'any'``.
+    :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or ``'any'``.
     :param dim: number of dimensions; further axes of length one are dropped. None: any.
     :return: sitk.Image.
     :raises MissingFileError: no such file.

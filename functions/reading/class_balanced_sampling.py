@@ -165,10 +165,8 @@ def draw_samples(per_item, wanted, random_state, replacement=True, compensate=Fa
     :param per_item: list of :class:`ClassIndices`, one for each image of the chunk.
     :param wanted: nominal number of samples per class, one for all or one for each.
     :param random_state: ``numpy.random.RandomState``.
-    :param replacement: True draws with replacement, as published; False never takes a centre twice in a
-        chunk.
-    :return: (n, 3) int32 rows [flat voxel index, image number in the chunk, class], and the (classes,) counts
-        given.
+    :param replacement: True draws with replacement, as published; False never takes a centre twice in a chunk.
+    :return: (n, 3) int32 rows [flat voxel index, image number in the chunk, class], and the (classes,) counts given.
     """
     counts = np.array([entry.counts for entry in per_item], dtype=np.int64)
     given = share_out(wanted, counts.sum(axis=0), compensate)

@@ -16,29 +16,21 @@ def copy_box(target, source, corner, outside):
     :param corner: (z, y, x) index of the box's first voxel in ``source``; may be negative.
     :param outside: value where there is no source.
     """
-    into, out_of = _overlap(target.shape[:3], source.shape[:3], corner)
+    into, out_of = _overlap(target, source, corner, outside)
     target[into] = source[out_of]
-    _fill_outside(target, into, outside)
 
 
-def _overlap(box, size, corner):
-    """Slices of the common part, in the box and in the array."""
+def _overlap(target, source, corner, outside):
+    """Slices of the common part in ``target`` and ``source``; a target that reaches further is set to ``outside``."""
     into, out_of = [], []
-    for length, limit, start in zip(box, size, corner):
+    for length, limit, start in zip(target.shape, source.shape[:3], corner):
         low = min(max(start, 0), limit)
         high = max(min(start + length, limit), low)
         into.append(slice(low - start, high - start))
         out_of.append(slice(low, high))
+    if any(part.stop - part.start < length for part, length in zip(into, target.shape)):
+        target[...] = outside
     return tuple(into), tuple(out_of)
-
-
-def _fill_outside(target, into, value):
-    """Set all but ``target[into]``: axis by axis what lies before and after, no voxel twice."""
-    for axis in range(3):
-        before = into[:axis] + (slice(0, into[axis].start),)
-        after = into[:axis] + (slice(into[axis].stop, target.shape[axis]),)
-        target[before] = value
-        target[after] = value
 
 
 def cut_patch(sample, item, centre, radii, weight_table):
@@ -46,8 +38,7 @@ def cut_patch(sample, item, centre, radii, weight_table):
 
     :param sample: (images, dvf, weight), filled: float32 [2R+1]*3 + [2], channel 0 moving, channel 1 fixed (HU);
         float32 [2Ry+1]*3 + [3], the centre of the image patch (mm); float32 [2Ry+1]*3 + [1].
-    :param item: has ``pair`` int16 [z, y, x, 2], ``dvf`` float32 [z, y, x, 3], ``lung`` uint8 0/1 or None,
-        ``default``.
+    :param item: has ``pair`` int16 [z, y, x, 2], ``dvf`` float32 [z, y, x, 3], ``lung`` uint8 0/1 or None, ``default``.
     :param centre: (z, y, x) voxel.
     :param radii: (R, Ry).
     :param weight_table: float32 (2,): weight outside and inside the lung.
@@ -60,9 +51,8 @@ def _fill(sample, item, corner, corner_dvf, weight_table):
     images, dvf, weight = sample
     copy_box(images, item.pair, corner, item.default)
     copy_box(dvf, item.dvf, corner_dvf, 0)
-    into, out_of = _overlap(weight.shape[:3], item.dvf.shape[:3], corner_dvf)
+    into, out_of = _overlap(weight, item.dvf, corner_dvf, 0)
     weight[into + (0,)] = weight_table[0] if item.lung is None else weight_table[item.lung[out_of]]
-    _fill_outside(weight, into, 0)
 
 
 def valid_size(size, unit, offset):

@@ -82,8 +82,7 @@ def pair_errors(pair, predicted):
     """Target registration errors of a pair.
 
     :param predicted: float [n, z', y', x', 3], mm, what the network predicts from ``pair.images``.
-    :return: dictionary: tre_mm (mean), tre_median_mm, tre_p95_mm, and tre_before_mm, the mean without any
-        registration.
+    :return: dictionary: tre_mm (mean), tre_median_mm, tre_p95_mm, and tre_before_mm, the mean without any registration.
     """
     errors = np.linalg.norm(predicted[tuple(pair.index.T)] - pair.truth, axis=1)
     return {
