@@ -52,13 +52,9 @@ def read_points(path, grid=None, file_format=None):
     path = os.fspath(path)
     text = _text_of(path)
     file_format = _check_format(file_format) if file_format else _detect(path, text)
-    labels = None
-    if file_format == 'fcsv':
-        points, labels = parse_fcsv(path, text)
-    elif file_format == 'mrk.json':
-        points, labels = parse_markups(path, text)
-    elif file_format == 'csv':
-        points, labels = _parse_csv(path, text)
+    parsers, labels = {'fcsv': parse_fcsv, 'mrk.json': parse_markups, 'csv': _parse_csv}, None
+    if file_format in parsers:
+        points, labels = parsers[file_format](path, text)
     else:
         rows = parse_rows(path, text, 'index' if file_format in _INDEX_FORMATS else 'point')
         points = _from_rows(path, rows, file_format, grid)

@@ -46,9 +46,8 @@ class Images:
     :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training
         semi-epoch and to 0 otherwise.
     :param position: position of an earlier batch to go on from, instead of ``semi_epoch`` and ``chunk``.
-    :param make_item: ``make_item(setting, im_info, write=...)``; default: artificial generation's ``get_item``.
-    :param image_size: ``image_size(setting, im_info) -> (z, y, x)``, to know the memory before reading; default: the
-        header of the original image (nothing is checked when only ``make_item`` is given).
+    :param make_item: ``make_item(setting, im_info, write=...)``; default: artificial generation's ``get_item``, with
+        which the memory is checked before reading, from the headers of the original images.
     :param lead_in: begin with the lead-in of the first chunk (see :mod:`functions.reading.chunk_loader`), where the
         settings have one.
     :raises InputError: settings that cannot be used, a chunk that does not exist, too little memory.
@@ -69,7 +68,6 @@ class Images:
         full_image=None,
         position=None,
         make_item=None,
-        image_size=None,
         lead_in=False,
     ):
         if class_mode not in CLASS_MODES:
@@ -94,17 +92,15 @@ class Images:
         self._filled = None
         if options.never_generate and make_item is None:
             require_files(setting, self.im_info_list_full)
-        if image_size is None and make_item is None:
-            image_size = image_size_from_header
-        self._sizes = None if image_size is None else self._image_sizes(setting, image_size)
+        self._sizes = self._image_sizes(setting) if make_item is None else None
         self.loader = ChunkLoader(setting, self.im_info_list_full, options, self.order, make_item or generated_item)
 
-    def _image_sizes(self, setting, image_size):
+    def _image_sizes(self, setting):
         known, sizes = {}, []
         for im_info in self.im_info_list_full:
             key = tuple(im_info.get(name) for name in ('data', 'type_im', 'cn', 'stage'))
             if key not in known:
-                known[key] = tuple(image_size(setting, im_info))
+                known[key] = image_size_from_header(setting, im_info)
             sizes.append(tuple(max(im_info.get('padto') or 0, length) for length in known[key]))
         return sizes
 

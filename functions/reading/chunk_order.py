@@ -90,12 +90,12 @@ def start_of(position, order, made_of, first=(0, 0), lead_in=False):
     try:
         semi_epoch, chunk, sample = (int(position[key]) for key in ('semi_epoch', 'chunk', 'sample'))
         same = position['made_of'] == made_of
+        if min(semi_epoch, chunk, sample) < 0:
+            raise ValueError('negative numbers')
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(
-            f'{position!r} is not a position of the reader; it has semi_epoch, chunk, sample and made_of.'
+            f'{position!r} is not a position of the reader: semi_epoch, chunk and sample from 0, and made_of.'
         ) from error
-    if semi_epoch < 0 or chunk < 0 or sample < 0:
-        raise InputError(f'{position!r} is not a position of the reader: negative numbers.')
     if not same:
         LOGGER.warning(
             'The images or the sampling settings changed since the position was stored; semi-epoch %d begins anew.',

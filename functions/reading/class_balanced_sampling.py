@@ -21,8 +21,8 @@ LOGGER = logging.getLogger(__name__)
 ClassIndices = namedtuple('ClassIndices', 'indices counts')
 ClassIndices.__doc__ = """Centres of one image, sorted by class.
 
-indices: (n,) int32 flat voxel indices in C order of the [z, y, x] grid, class 0 first, ascending within a
-class. counts: (number of classes,) int64, how many of them belong to each class.
+indices: (n,) int32 flat voxel indices in C order of the [z, y, x] grid, class 0 first, ascending within a class.
+counts: (number of classes,) int64, how many of them belong to each class.
 """
 
 _SLAB_BYTES = 2**20  # planes are taken together while their DVF fits the processor's cache
@@ -48,9 +48,8 @@ def class_indices(dvf, mask, limits, margin, rule='largest_component'):
         raise InputError(f'An image of {shape} voxels is too large to be indexed with 32 bits.')
     code = _class_of_voxels(dvf, mask, limits, margin, rule)
     slabs = _slabs(code[0].size, len(code))
-    counts = np.array(
-        [[np.count_nonzero(code[slab] == number) for slab in slabs] for number in range(len(limits))], dtype=np.int64
-    )
+    counts = [[np.count_nonzero(code[slab] == number) for slab in slabs] for number in range(len(limits))]
+    counts = np.array(counts, dtype=np.int64)
     # Filled in place: collecting and joining the parts would touch twice the memory.
     indices = np.empty(int(counts.sum()), dtype=np.int32)
     end = 0
@@ -97,25 +96,25 @@ def _class_of_box(code, dvf, mask, limits, rule):
     """Write the class of every voxel of a box."""
     size = np.abs(dvf)
     largest = np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
-    # Interior limits only: what lies above the last limit belongs to the last band.
-    band = np.zeros(largest.shape, dtype=np.uint8)
-    for limit in limits[:-1]:
-        band += largest >= np.float32(limit)
+    band = _band(largest, limits)
     if rule == 'all_components':
         smallest = np.minimum(np.minimum(size[..., 0], size[..., 1]), size[..., 2])
-        lower = np.zeros(largest.shape, dtype=np.uint8)
-        for limit in limits[:-1]:
-            lower += smallest >= np.float32(limit)
-        band |= _where(lower != band)
+        band |= _no_class(_band(smallest, limits) != band)
     if mask is not None:
-        band |= _where(mask == 0)
+        band |= _no_class(mask == 0)
     code[...] = band
 
 
-def _where(outside):
-    """_NO_CLASS (all bits) where true and 0 elsewhere: or-ed to the classes it is several times faster than a
-    masked assignment.
-    """
+def _band(size, limits):
+    """uint8 number of the band of every magnitude; what lies above the last limit belongs to the last band."""
+    band = np.zeros(size.shape, dtype=np.uint8)
+    for limit in limits[:-1]:
+        band += size >= np.float32(limit)
+    return band
+
+
+def _no_class(outside):
+    """_NO_CLASS (all bits) where true, else 0: or-ed to the classes it is much faster than a masked assignment."""
     return np.negative(outside.view(np.uint8))
 
 
@@ -135,12 +134,11 @@ def lead_in_share(samples_per_image, image, n_classes):
 
 
 def share_out(wanted, available, compensate):
-    """How many samples each class really gives.
+    """Number of samples each class gives: (classes,) int64, ``wanted`` everywhere when no class is short.
 
     :param wanted: nominal number per class, one for all or one for each.
     :param available: (classes,) number of centres of each class in the chunk.
-    :param compensate: when True, what short classes lack is shared equally among those that have more.
-    :return: (classes,) int64; equals ``wanted`` everywhere when no class is short.
+    :param compensate: share what short classes lack equally among those that have more.
     """
     available = np.asarray(available, dtype=np.int64)
     wanted = np.broadcast_to(wanted, available.shape)
@@ -150,7 +148,7 @@ def share_out(wanted, available, compensate):
         open_classes = np.flatnonzero(given < available)
         if open_classes.size == 0:
             break
-        # An equal share for each, the remainder to the first ones, nobody more than it has.
+        # An equal share for each, the remainder to the first ones, but no more than available.
         share = np.full(open_classes.size, missing // open_classes.size, dtype=np.int64)
         share[: missing % open_classes.size] += 1
         share = np.minimum(share, (available - given)[open_classes])
@@ -193,8 +191,8 @@ def _draw(total, n_samples, random_state, replacement):
         return random_state.randint(0, max(total, 1), n_samples, dtype=np.int64)
     if 2 * n_samples >= total:
         return random_state.permutation(total)[:n_samples].astype(np.int64)
-    # The first n different values of a stream of equal draws are a sample without replacement; a permutation
-    # of hundreds of millions of centres would cost gigabytes.
+    # The first n different values of a stream of equal draws are a sample without replacement; a permutation of
+    # hundreds of millions of centres would take gigabytes.
     taken = np.empty(0, dtype=np.int64)
     while taken.size < n_samples:
         more = random_state.randint(0, total, n_samples - taken.size, dtype=np.int64)
@@ -203,7 +201,7 @@ def _draw(total, n_samples, random_state, replacement):
 
 
 def report_classes(given, wanted, limits, where):
-    """Log how many samples each band gave, as a warning when one is short of the nominal number."""
+    """Log how many samples each band gave, as a warning when one gave fewer than the nominal number."""
     edges = [0.0] + list(limits)
     ends = [')'] * (len(limits) - 1) + [']']
     bands = [f'[{low:g}, {high:g}{end} mm: {n}' for low, high, end, n in zip(edges, limits, ends, given)]

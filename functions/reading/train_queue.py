@@ -150,7 +150,7 @@ class TrainingQueue(BatchQueue):
 
     :param setting: settings dictionary, see :func:`functions.reading.reader_options.read_options`.
     :param log_address: see :class:`BatchQueue`.
-    :param reading: position, semi_epoch, im_info_list_full, make_item and image_size of
+    :param reading: position, semi_epoch, im_info_list_full and make_item of
         :class:`functions.reading.chunk_image.Images`. From ``batch.position`` of an earlier batch the queue serves
         exactly the batches that followed it.
     """

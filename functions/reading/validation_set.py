@@ -10,7 +10,7 @@ class ValidationSet:
 
     :param setting: settings dictionary; NetworkValidation gives chunk, samples and batch size.
     :param memory_beside: bytes that the training's queue is still going to take.
-    :param reading: im_info_list_full, make_item and image_size of :class:`functions.reading.chunk_image.Images`.
+    :param reading: im_info_list_full and make_item of :class:`functions.reading.chunk_image.Images`.
     """
 
     def __init__(self, setting, memory_beside=0, **reading):

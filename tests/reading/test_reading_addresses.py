@@ -8,7 +8,6 @@ import SimpleITK as sitk
 from reading_fakes import make_item
 
 from functions.reading.chunk_image import Images
-from functions.reading.image_items import image_size_from_header
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 
@@ -46,7 +45,7 @@ def write_header(setting, cn):
 def test_the_list_is_that_of_the_setting_and_sizes_come_from_headers(setting):
     for cn in (1, 2):
         write_header(setting, cn)
-    reader = Images(setting, make_item=make_item, image_size=image_size_from_header)
+    reader = Images(setting)
     assert reader.im_info_list_full == su.get_im_info_list_from_train_mode(setting, 'Training', stage=4)
     assert len(reader.im_info_list_full) == 6 and reader.number_of_chunks == 2
     # ceil(N / 4) voxels at stage 4, four items in a chunk, 16 bytes a voxel

@@ -255,7 +255,7 @@ def test_settings_are_refused_together():
         images(n=0)
 
 
-def test_memory_is_known_before_reading_and_refused_with_the_numbers():
+def test_memory_is_known_before_reading_and_refused_with_the_numbers(monkeypatch):
     sizes = [(100, 100, 100)] * 5 + [(200, 100, 100)]
     options = read_options(a_setting(R=50, Ry=10, NetworkTraining={'BatchSize': 15, 'MaxQueueSize': 20}), 'Training')
     needed = memory_estimate.estimate(sizes, options)
@@ -268,12 +268,9 @@ def test_memory_is_known_before_reading_and_refused_with_the_numbers():
     def never(setting, im_info, write=None):
         raise AssertionError('read before the memory was checked')
 
-    reader = Images(
-        a_setting(),
-        im_info_list_full=im_infos(7),
-        make_item=never,
-        image_size=lambda setting, im_info: (30000, 300, 300),
-    )
+    monkeypatch.setattr(chunk_image, 'generated_item', never)
+    monkeypatch.setattr(chunk_image, 'image_size_from_header', lambda setting, im_info: (30000, 300, 300))
+    reader = Images(a_setting(), im_info_list_full=im_infos(7))
     with pytest.raises(InputError, match='NumberOfImagesPerChunk=3'):
         reader.fill()
 

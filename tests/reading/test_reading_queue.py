@@ -8,7 +8,7 @@ import weakref
 import pytest
 from reading_fakes import a_setting, im_infos, make_item, same_batch
 
-from functions.reading import memory_estimate
+from functions.reading import chunk_image, memory_estimate
 from functions.reading.chunk_image import Images
 from functions.reading.closable_queue import ClosableQueue, Closed, Interrupted, ReaderFailure, ReaderTimeout
 from functions.reading.train_queue import BatchQueue, TrainingQueue, training_memory
@@ -185,22 +185,23 @@ def test_a_later_semi_epoch_to_begin_with():
 
 
 def test_the_memory_of_a_training_is_counted_beside_that_of_validation(monkeypatch):
-    size = {'image_size': lambda setting, im_info: (100, 100, 100), 'make_item': make_item}
-    needed = training_memory(a_setting(), im_info_list_full=im_infos(7), **size)
-    reader = Images(a_setting(), im_info_list_full=im_infos(7), **size)
+    monkeypatch.setattr(chunk_image, 'image_size_from_header', lambda setting, im_info: (100, 100, 100))
+    needed = training_memory(a_setting(), im_info_list_full=im_infos(7))
+    reader = Images(a_setting(), im_info_list_full=im_infos(7))
     assert needed == reader.memory_needed(2, 7).total > 0
-    alone = Images(a_setting(), train_mode='Validation', im_info_list_full=im_infos(7), **size)
+    alone = Images(a_setting(), train_mode='Validation', im_info_list_full=im_infos(7))
     monkeypatch.setattr(memory_estimate, 'available_memory', lambda: alone.memory_needed(2, 6).total + needed)
-    ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed, **size)
+    ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed)
     with pytest.raises(InputError, match='Validation needs'):
-        ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed + 1, **size)
+        ValidationSet(a_setting(), im_info_list_full=im_infos(7), memory_beside=needed + 1)
 
 
 def test_memory_is_refused_before_a_thread_starts(monkeypatch):
     monkeypatch.setattr(memory_estimate, 'available_memory', lambda: 10**6)
+    monkeypatch.setattr(chunk_image, 'image_size_from_header', lambda setting, im_info: (100, 100, 100))
     before = threading.active_count()
     with pytest.raises(InputError, match='MaxQueueSize=4'):
-        queue(image_size=lambda setting, im_info: (100, 100, 100))
+        queue(make_item=None)
     assert threading.active_count() == before
 
 
