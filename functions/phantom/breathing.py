@@ -5,14 +5,12 @@ Three invertible steps, each with a positive Jacobian determinant:
 1. a small smooth random displacement inside the chest (heterogeneity), vanishing at the chest wall and the
    spine;
 2. in the straightened chest (frame.py) a movement along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the
-   diaphragm and everything near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex,
-   and ``w`` falls from one at the pleura to zero before the ribs, so that lungs and liver slide along a
-   chest wall that stays;
+   diaphragm and what is near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex, and
+   ``w`` falls from one at the pleura to zero before the ribs, so that lungs and liver slide along the chest wall;
 3. the chest wall itself: the front of the body approaches the spine, the sides come in, both depending on z.
 
 The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads a little
-(hysteresis), so that inspiration and expiration take different ways. From T00 to T50, u_z > 0 at the
-diaphragm.
+(hysteresis), so that inspiration and expiration differ. From T00 to T50, u_z > 0 at the diaphragm.
 
 The density of the lung is conserved: ``rho_fixed(p) = rho_moving(p + u(p)) det(I + du/dp)``.
 """

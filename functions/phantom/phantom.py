@@ -148,9 +148,8 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
     if n_workers == 1:
         made = [_make(setting, cn, types, size, None) for cn in bar]
     else:
-        made = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_make)(setting, cn, types, size, 1) for cn in bar
-        )
+        run = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)
+        made = run(delayed(_make)(setting, cn, types, size, 1) for cn in bar)
     return dict(zip(cn_list, made))
 
 

@@ -35,8 +35,8 @@ def enlarge(coarse, shape, step):
     return result
 
 
-def random_field(shape, width, rng):
-    """Smooth noise of zero mean and unit variance with a correlation length of about ``width`` voxels."""
+def smooth_noise(shape, width, rng):
+    """Noise of zero mean and unit variance with a correlation length of about ``width`` voxels."""
     step = max(1.0, width * 0.8)
     coarse = rng.standard_normal([int(np.ceil(side / step)) + 2 for side in shape]).astype(np.float32)
     coarse = gaussian_filter(coarse, 0.8, mode='nearest')
@@ -60,10 +60,10 @@ def render_reference(anatomy, trees, below):
     paint(wall, first, trees.airway_wall)
     paint(lumen, first, trees.airway_lumen)
     rng = p.random_state('texture')
-    marbling = random_field(shape, 9.0 * p.scale + 2.0, rng)
-    fine = random_field(shape, 2.2, rng)
+    marbling = smooth_noise(shape, 9.0 * p.scale + 2.0, rng)
+    fine = smooth_noise(shape, 2.2, rng)
     fine *= 13.0
-    fine += 9.0 * random_field(shape, 5.0, rng)
+    fine += 9.0 * smooth_noise(shape, 5.0, rng)
     disease = Disease(anatomy, shape, rng)
     hu, lung, body = [np.empty(shape, dtype=np.float32) for _ in range(3)]
     for part, x, y, z in grid_slabs(p.size, below):
@@ -72,16 +72,16 @@ def render_reference(anatomy, trees, below):
         value = mix(value, _parenchyma(anatomy, x, y, z, depth, fine[part], disease, part), inside)
         value = mix(value, p.blood_hu, blood[part] * chest)
         # Airways show in the lungs and at their roots only; the trachea has its wall everywhere.
-        open_ = np.maximum(share(depth - 3.0), share(anatomy.central_airways(x, y, z)))
-        value = mix(value, AIRWAY_WALL, wall[part] * open_)
-        value = mix(value, -995.0, lumen[part] * open_)
+        visible = np.maximum(share(depth - 3.0), share(anatomy.central_airways(x, y, z)))
+        value = mix(value, AIRWAY_WALL, wall[part] * visible)
+        value = mix(value, -995.0, lumen[part] * visible)
         value = disease.lesion(value, x, y, z, inside)
         hu[part], lung[part], body[part] = value, inside, share(skin)
     return TissueVolumes(hu, lung, body)
 
 
 def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
-    """Lung tissue: denser towards the back (gravity) and just below the pleura, with the fissures."""
+    """Lung tissue with its fissures; denser towards the back (gravity) and just below the pleura."""
     p = anatomy.patient
     depth_of_back = (y - anatomy.frame.spine(z) + 0.6 * p.chest_ry) * (1.0 / p.chest_ry)
     hu = p.lung_hu + p.gravity_hu * depth_of_back + fine
@@ -100,12 +100,12 @@ class Disease:
         kind, s = p.pathology, p.scale
         self.mask = self.centre = None
         if kind == 'emphysema':
-            field = random_field(shape, max(3.0, 9.0 * s), rng)
-            field += 0.5 * random_field(shape, max(2.0, 4.0 * s), rng)
+            field = smooth_noise(shape, max(3.0, 9.0 * s), rng)
+            field += 0.5 * smooth_noise(shape, max(2.0, 4.0 * s), rng)
             self.mask = smooth_step((field - np.float32(rng.uniform(0.5, 1.1))) * np.float32(2.0))
             self.change = float(-rng.uniform(45, 85))
         elif kind == 'opacity':
-            field = random_field(shape, max(3.0, 26.0 * s), rng)
+            field = smooth_noise(shape, max(3.0, 26.0 * s), rng)
             self.mask = smooth_step((field - np.float32(rng.uniform(1.3, 1.7))) * np.float32(2.0))
             self.change = float(rng.uniform(120, 380))
         elif kind == 'nodule':

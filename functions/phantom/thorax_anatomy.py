@@ -38,7 +38,7 @@ class Anatomy:
     def __init__(self, frame):
         self.frame, self.patient = frame, frame.patient
 
-    # ------------------------------------------------------------------ chest cavity
+    # ---- chest cavity
     def diaphragm(self, xi, eta):
         """Height z (mm) of the diaphragm: two domes."""
         p = self.patient
@@ -145,7 +145,7 @@ class Anatomy:
         oblique, horizontal = self.fissures(x, y, z)
         return np.where(oblique < 0, 0, np.where(horizontal < 0, 1, 2))
 
-    # ------------------------------------------------------------------ body wall
+    # ---- body wall
     def body(self, x, y, z):
         """Outer surface of the body."""
         p = self.patient
@@ -161,8 +161,7 @@ class Anatomy:
 
     def ribs(self, xi, eta, z, wall):
         """(distance to the nearest rib, share of it that is cartilage). Ribs slant down towards the front."""
-        p = self.patient
-        s = p.scale
+        p, s = self.patient, self.patient.scale
         forward = -eta / np.sqrt(xi * xi + eta * eta + 1e-6)  # -1 at the back, 1 at the front
         drop = p.rib_drop * (0.5 + 0.5 * forward) + 0.25 * p.rib_drop * smooth_step(-forward * 2.0)
         turn = (z + drop) * (1.0 / p.rib_spacing) + p.rib_phase
@@ -181,8 +180,7 @@ class Anatomy:
 
     def spine_bones(self, x, y, z):
         """(distance to bone, distance to discs, distance to the spinal canal)."""
-        p = self.patient
-        s = p.scale
+        p, s = self.patient, self.patient.scale
         v = y - self.frame.spine(z)
         turn = z * (1.0 / p.rib_spacing) + p.rib_phase
         along = (turn - np.round(turn)) * p.rib_spacing
@@ -220,23 +218,21 @@ class Anatomy:
 
     def scapula(self, x, wall, z, eta):
         """Shoulder blades: thin plates behind the upper ribs."""
-        p = self.patient
-        s = p.scale
+        p, s = self.patient, self.patient.scale
         plate = np.abs(wall - self.frame_gap - 17.0 * s + 0.02 * z) - max(0.9, 1.7 * s)
         height = np.abs(z - 0.21 * p.size[2]) - 0.15 * p.size[2]
         width = np.abs(np.abs(x) - 76.0 * p.scale_xyz[0])
         width = width - (36.0 * p.scale_xyz[0] + 0.14 * (z - 0.21 * p.size[2]))
         return np.maximum(np.maximum(plate, np.maximum(height, width)), (0.25 - eta) * p.chest_ry)
 
-    # ------------------------------------------------------------------ Hounsfield units
+    # ---- Hounsfield units
     def soft_tissue(self, x, y, z, texture):
         """Hounsfield units without what lies inside the lungs, and the shapes the rest is drawn with.
 
         :param texture: slowly varying noise of unit variance on the same points; marbles fat and muscle.
         :return: (hu, signed distance to the lungs, signed distance to the body, share of the chest cavity).
         """
-        p = self.patient
-        s = p.scale
+        p, s = self.patient, self.patient.scale
         xi, eta = self.frame.straighten(x, y, z)
         wall = self.frame.wall(xi, eta)
         body = self.body(x, y, z)
@@ -279,8 +275,7 @@ class Anatomy:
 
     def _inside(self, x, y, z, xi, eta, texture):
         """Hounsfield units within the chest wall where no lung is."""
-        p = self.patient
-        s = p.scale
+        p, s = self.patient, self.patient.scale
         fat = FAT + 55.0 * smooth_step(texture * 0.5 + 0.2)
         heart = self.heart(x, y, z)
         hu = mix(fat, 42.0 + 4.0 * texture, share(heart))

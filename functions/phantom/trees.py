@@ -199,8 +199,7 @@ class Trees:
     def __init__(self, anatomy):
         p = anatomy.patient
         self.anatomy = anatomy
-        sx, sy, _ = p.scale_xyz
-        s = p.scale
+        (sx, sy, _), s = p.scale_xyz, p.scale
         rng = p.random_state('trees')
         spacing = max(4.2, 9.0 * s**0.55)
         depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
@@ -220,8 +219,8 @@ class Trees:
         for sign in (-1, 1):
             hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy, p.carina_z - (16.0 if sign < 0 else 22.0) * s])
             inward = np.array([sign * 0.8, 0.0, -0.6])
-            own = {kind: set_[set_[:, 0] * sign > 0] for kind, set_ in points.items()}
-            lobes = {kind: [set_[anatomy.lobe(*set_.T) == lobe] for lobe in (2, 1, 0)] for kind, set_ in own.items()}
+            own = {kind: cloud[cloud[:, 0] * sign > 0] for kind, cloud in points.items()}
+            lobes = {kind: [cloud[anatomy.lobe(*cloud.T) == n] for n in (2, 1, 0)] for kind, cloud in own.items()}
             nodes, parent = grow(hilum, inward, lobes['artery'], rng, 2.2, depth_map)
             artery = Tree(nodes, parent, murray(parent, thinnest, rng))
             air = self._beside(artery, airway_radius * 0.68)
@@ -230,12 +229,9 @@ class Trees:
             vein = Tree(nodes, parent, murray(parent, thinnest, rng))
             self.arteries.append(artery)
             self.veins.append(vein)
-            blood += [
-                segments(artery),
-                segments(vein),
-                polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]),
-                polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]]),
-            ]
+            blood += [segments(artery), segments(vein)]
+            blood.append(polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]))
+            blood.append(polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]]))
             airways = segments(air)
             airways = Capsules(*[part[airways.radius_end >= 0.85] for part in airways])
             lumen.append(airways)
@@ -262,8 +258,7 @@ class Trees:
     def _great_vessels(self, trunk, left_atrium):
         """Aorta, superior vena cava, pulmonary trunk, branches to the neck; the oesophagus is left out."""
         anatomy, p = self.anatomy, self.anatomy.patient
-        sx, sy, _ = p.scale_xyz
-        s = p.scale
+        (sx, sy, _), s = p.scale_xyz, p.scale
         radius = max(3.0, 12.0 * s)
         z = np.linspace(-0.62 * p.size[2], p.carina_z + 12.0 * s, 24)
         ax, ay = anatomy.aorta_axis(z)

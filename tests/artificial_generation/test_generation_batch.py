@@ -19,7 +19,6 @@ from functions.artificial_generation.training_item import get_item
 from functions.image import manifest
 from functions.image.claim import claim
 from functions.image.manifest import voxel_checksum
-from functions.setting import setting_utils as su
 from functions.setting.atomic import publish, write_json
 from functions.setting.errors import DiskError, InputError
 
@@ -70,18 +69,15 @@ def test_all_items_are_made_once_and_then_skipped(coarse):
 
 
 def test_workers_and_order_do_not_matter(coarse, tmp_path, monkeypatch):
-    alone, together, crowd, backwards = [moved(coarse, tmp_path / name) for name in ('one', 'two', 'eight', 'back')]
+    alone, together, backwards = [moved(coarse, tmp_path / name) for name in ('one', 'three', 'back')]
     batch.generate_batch(alone, n_workers=1)
-    assert len(batch.generate_batch(together, n_workers=2).made) == 7
-    assert len(batch.generate_batch(crowd, n_workers=8).made) == 7
+    assert len(batch.generate_batch(together, n_workers=3).made) == 7
     items = batch.list_items
     monkeypatch.setattr(batch, 'list_items', lambda *arguments: items(*arguments)[::-1])
     batch.generate_batch(backwards, n_workers=1)
     expected = tree(alone['RootFolder'])
     assert len(expected) >= 7 * 5
-    assert tree(together['RootFolder']) == expected
-    assert tree(crowd['RootFolder']) == expected
-    assert tree(backwards['RootFolder']) == expected
+    assert tree(together['RootFolder']) == tree(backwards['RootFolder']) == expected
 
 
 def test_progress_shows_images_per_minute_and_time_left(coarse, capsys):
@@ -175,7 +171,7 @@ def test_full_disk_stops_with_one_error_and_keeps_what_is_made(coarse, monkeypat
 
 
 def die(status):
-    """A task whose process ends without a word."""
+    """A task whose process is killed."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -194,7 +190,7 @@ def test_a_dead_worker_costs_its_task_only():
 def write_slowly(path):
     """A task that makes a file of many pieces under a temporary name."""
     with publish(path) as temporary, open(temporary, 'w') as stream:
-        for number in range(2000000):
+        for number in range(500000):
             stream.write(f'{number} ')
     return 'made', path
 
@@ -207,7 +203,7 @@ def test_running_tasks_end_by_themselves_when_nobody_wants_the_rest(tmp_path):
     results.close()
     made = os.listdir(str(tmp_path))
     assert 3 <= len(made) <= 12 and not [name for name in made if name.startswith('.')]
-    assert all(read_bytes(str(tmp_path / name)).endswith(b' 1999999 ') for name in made)
+    assert all(read_bytes(str(tmp_path / name)).endswith(b' 499999 ') for name in made)
 
 
 def test_default_number_of_workers_looks_at_memory(coarse, monkeypatch):
@@ -231,13 +227,12 @@ from functions.artificial_generation.batch import generate_batch
 if __name__ == '__main__':
     with open(sys.argv[2]) as stream:
         setting = json.load(stream)
-    print(generate_batch(setting, n_workers=2))
+    print(generate_batch(setting, n_workers=int(sys.argv[3])))
 """
 
 
 def check_kills(coarse, tmp_path, seed, kills):
-    """Kill the process group of batches at random moments; restarted, they end with the tree of an
-    undisturbed one."""
+    """Kill process groups of batches at random moments; restarted, they give the tree of an undisturbed one."""
     undisturbed, killed = moved(coarse, tmp_path / 'undisturbed'), moved(coarse, tmp_path / 'killed')
     script = tmp_path / 'run.py'
     script.write_text(KILLED)
@@ -245,7 +240,7 @@ def check_kills(coarse, tmp_path, seed, kills):
     for setting in (undisturbed, killed):
         settings_file = str(tmp_path / f'setting{len(commands)}.json')
         write_json(settings_file, setting)
-        commands.append([sys.executable, str(script), REPOSITORY, settings_file])
+        commands.append([sys.executable, str(script), REPOSITORY, settings_file, '2'])
     start = time.time()
     subprocess.run(commands[0], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     duration = time.time() - start
@@ -260,7 +255,7 @@ def check_kills(coarse, tmp_path, seed, kills):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if all(item_files.check_item(ItemSpecification(killed, im_info))[0] for im_info in batch.list_items(killed)):
-            # Nothing left to interrupt: begin again.
+            # Nothing is left to interrupt: begin again.
             shutil.rmtree(killed['RootFolder'])
     output = subprocess.run(commands[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
     assert output.returncode == 0 and b'0 failed, 0 left' in output.stdout, output.stdout.decode()
@@ -268,7 +263,7 @@ def check_kills(coarse, tmp_path, seed, kills):
 
 
 def test_killed_batches_end_with_the_same_tree(coarse, tmp_path):
-    check_kills(coarse, tmp_path, 7, 10)
+    check_kills(coarse, tmp_path, 7, 4)
 
 
 @pytest.mark.slow
@@ -282,7 +277,7 @@ def test_two_batches_at_once_give_one_correct_result(coarse, tmp_path):
     script, settings_file = tmp_path / 'run.py', tmp_path / 'setting.json'
     script.write_text(KILLED)
     write_json(str(settings_file), shared)
-    command = [sys.executable, str(script), REPOSITORY, str(settings_file)]
+    command = [sys.executable, str(script), REPOSITORY, str(settings_file), '1']
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     texts = [process.communicate(timeout=300)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], texts
@@ -293,11 +288,7 @@ def test_two_batches_at_once_give_one_correct_result(coarse, tmp_path):
 
 def test_generated_items_are_what_the_reader_gets(coarse):
     im_info = batch.list_items(coarse)[2]
-    batch.generate_batch(coarse, n_workers=2, train_modes=('Training',))
+    batch.generate_batch(coarse, n_workers=1, train_modes=('Training',))
     item = get_item(coarse, im_info)
-    stored = sitk.GetArrayFromImage(
-        sitk.ReadImage(
-            su.address_generator(coarse, 'DeformedDVF', data='Phantom_4D', cn=1, dsmooth=im_info['dsmooth'], stage=2)
-        )
-    )
-    np.testing.assert_array_equal(item.dvf, stored)
+    path = ItemSpecification(coarse, im_info).address('DeformedDVF')
+    np.testing.assert_array_equal(item.dvf, sitk.GetArrayFromImage(sitk.ReadImage(path)))

@@ -24,12 +24,8 @@ def disk(tmp_path):
     folder = str(tmp_path / 'disk')
     os.mkdir(folder)
     try:
-        subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', 'size=2560k', 'tmpfs', folder],
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        command = ['mount', '-t', 'tmpfs', '-o', 'size=2560k', 'tmpfs', folder]
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip('mounting a small disk is not permitted here: {}'.format(getattr(error, 'stdout', b'') or error))
     yield folder
@@ -132,18 +128,13 @@ if __name__ == '__main__':
 
 
 def test_a_file_that_may_not_grow_is_a_disk_error(coarse, tmp_path):
-    """The system refuses files of more than 300 kB: the first DVF, 504 kB, is named and nothing of it
-    stays."""
+    """The system refuses files of more than 300 kB: the error names the first DVF, 504 kB, and nothing of it stays."""
     script, settings_file = tmp_path / 'run.py', str(tmp_path / 'setting.json')
     script.write_text(LIMITED)
     limited = dict(coarse, RootFolder=str(tmp_path / 'limited') + '/')
     write_json(settings_file, limited)
-    output = subprocess.run(
-        [sys.executable, str(script), REPOSITORY, settings_file, '300000'],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ).stdout.decode()
+    command = [sys.executable, str(script), REPOSITORY, settings_file, '300000']
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
     assert output.count('Cannot write') == 1 and 'DISK' in output, output
     assert 'DeformedDVF_pad0_s2.mha: ' in output, output
     left = [os.path.basename(path) for path in files_below(limited['RootFolder'])]
