@@ -92,9 +92,7 @@ def register_affine(
         LOGGER.warning(
             'The affine registration (%s) did not make the images more alike: correlation %.4f before, %.4f after. '
             'Check the moved image, or leave this step out.',
-            method,
-            before,
-            after,
+            *result[1:4],
         )
     return result
 

@@ -7,6 +7,7 @@ import logging
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from functions.image.geometry import Geometry, grid_resampler
 from functions.image.threads import itk_threads
@@ -94,11 +95,8 @@ def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
     transforms = [affine_from_matrix(np.eye(3), shift, centre) for shift in candidates]
     scores = [correlation(coarse_fixed, coarse_moving, transform, coarse_mask) for transform in transforms]
     best = int(np.argmax(scores))
-    LOGGER.info(
-        'Affine registration starts from the translation %s mm (correlation %.3f)',
-        np.round(candidates[best], 1).tolist(),
-        scores[best],
-    )
+    shift = np.round(candidates[best], 1).tolist()
+    LOGGER.info('Affine registration starts from the translation %s mm (correlation %.3f)', shift, scores[best])
     return transforms[best]
 
 
@@ -112,10 +110,7 @@ def _centre(mask):
     inside = array_view(mask) != 0
     if not inside.any():
         return None
-    index = [
-        np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)
-    ]
-    return Geometry.of(mask).index_to_world(index)
+    return Geometry.of(mask).index_to_world(ndimage.center_of_mass(inside)[::-1])
 
 
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):

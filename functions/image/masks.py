@@ -1,26 +1,30 @@
 """Masks: uint8 images, 0 outside and 1 inside."""
 
 import numpy as np
+import SimpleITK as sitk
 
 from functions.image.geometry import require_same_grid
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.setting.errors import InputError
 
 
-def read_mask(path, like=None, required=True):
+def read_mask(source, like=None, required=True, name=None):
     """Read a mask; every non-zero label counts as inside.
 
+    :param source: file or sitk.Image.
+    :param name: of an image, for messages.
     :param like: image or Geometry whose grid the mask must have.
     :param required: False: an empty mask is accepted.
     :return: uint8 sitk.Image of 0 and 1.
     :raises MissingFileError, InputError: missing, not a mask, another grid, or empty.
     """
-    image = read_image(path)
+    image = source if isinstance(source, sitk.Image) else read_image(source)
+    name = name if image is source and name else f'The mask {source}'
     if like is not None:
-        require_same_grid(image, like, f'The mask {path}', 'its image')
+        require_same_grid(image, like, name, 'its image')
     mask = image_from_array((array_view(image) != 0).view(np.uint8), image)
     if required:
-        require_nonempty(mask, f'The mask {path}')
+        require_nonempty(mask, name)
     return mask
 
 

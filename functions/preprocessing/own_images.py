@@ -8,10 +8,9 @@ import time
 
 import SimpleITK as sitk
 
-from functions.image.geometry import require_same_grid
 from functions.image.manifest import array_checksum, check_manifest, record_output, write_manifest
 from functions.image.masks import bounding_box, read_mask, require_nonempty
-from functions.image.volume_io import array_view, image_from_array, write_image
+from functions.image.volume_io import array_view, write_image
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.load import load_ct
 from functions.preprocessing.segmentation import chest_masks, torso_mask
@@ -77,7 +76,8 @@ def prepare(source, lung=None, torso=None, series=None, margin=None):
     """What :func:`prepare_image` writes, in memory: (image, (lung, torso)), int16 and uint8 at 1 mm."""
     image = load_ct(source, series)
     given = [
-        None if mask is None else _given_mask(mask, image, name) for mask, name in ((lung, 'lung'), (torso, 'torso'))
+        None if mask is None else read_mask(mask, image, name=f'The {name} mask')
+        for mask, name in ((lung, 'lung'), (torso, 'torso'))
     ]
     image = to_isotropic(image, SPACING)
     masks = [None if mask is None else mask_to_isotropic(mask, SPACING) for mask in given]
@@ -93,14 +93,6 @@ def prepare(source, lung=None, torso=None, series=None, margin=None):
         image, masks[0], masks[1] = [volume[box[2], box[1], box[0]] for volume in [image] + masks]
         require_nonempty(masks[0], f'The lung mask of {source} inside the torso')
     return image, tuple(masks)
-
-
-def _given_mask(mask, image, name):
-    if not isinstance(mask, sitk.Image):
-        return read_mask(mask, like=image)
-    require_same_grid(mask, image, f'The {name} mask', 'its image')
-    require_nonempty(mask, f'The {name} mask')
-    return image_from_array((array_view(mask) != 0).astype('uint8'), mask)
 
 
 def write_outputs(contents, manifest, made_from, format_number):

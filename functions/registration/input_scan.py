@@ -6,10 +6,9 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry, require_same_grid
+from functions.image.geometry import Geometry
 from functions.image.masks import read_mask, require_nonempty
 from functions.image.resample import resample_to
-from functions.image.volume_io import array_view, image_from_array
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.load import load_ct
 from functions.preprocessing.segmentation import chest_masks, torso_mask
@@ -35,11 +34,12 @@ def read_scan(source, role, lung=None, torso=None):
     :raises MissingFileError, InputError: missing or damaged, no CT, empty masks or masks on another grid.
     """
     name = f'The {role} image' if isinstance(source, sitk.Image) else os.fspath(source)
-    if isinstance(source, sitk.Image):
-        _require_finite(source, name)
+    # load_ct checks everything else.
+    if isinstance(source, sitk.Image) and not np.isfinite(sitk.GetArrayViewFromImage(source).sum(dtype=np.float64)):
+        raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')
     native = load_ct(source)
     given = {
-        key: _given_mask(mask, native, f'{key.lower()} mask of the {role} image')
+        key: None if mask is None else read_mask(mask, native, name=f'The {key.lower()} mask of the {role} image')
         for key, mask in (('Lung', lung), ('Torso', torso))
     }
     return Raw(name, native, given)
@@ -73,19 +73,3 @@ def mask_on(scan, name, geometry):
     if mask is None or Geometry.of(mask) == geometry:
         return mask
     return resample_to(mask, geometry, 'nearest', 0)
-
-
-def _given_mask(mask, image, name):
-    if mask is None:
-        return None
-    if not isinstance(mask, sitk.Image):
-        return read_mask(mask, like=image)
-    require_same_grid(mask, image, 'The ' + name, 'its image')
-    require_nonempty(mask, 'The ' + name)
-    return image_from_array((array_view(mask) != 0).view(np.uint8), mask)
-
-
-def _require_finite(image, name):
-    # load_ct checks dimensions and components.
-    if not np.isfinite(array_view(image).sum(dtype=np.float64)):
-        raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')

@@ -20,8 +20,8 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
+import uuid
 from concurrent import futures
 
 from functions.elastix.programs import elastix_version
@@ -122,9 +122,11 @@ class Draft:
             parent, base = os.path.split(self.folder)
             try:
                 os.makedirs(parent, exist_ok=True)
-                self._draft = tempfile.mkdtemp(prefix=f'.{base}.', dir=parent)
+                draft = os.path.join(parent, f'.{base}.{uuid.uuid4().hex[:8]}')
+                os.mkdir(draft)
             except OSError as error:
                 raise DiskError(f'Cannot write to {parent}: {error.strerror}. Choose another folder.') from error
+            self._draft = draft
         return os.path.join(self._draft, name)
 
     def __enter__(self):
@@ -146,9 +148,7 @@ def read_results(folder):
     record = read_json(path)
     if not isinstance(record, dict) or record.get('format') != FORMAT_NUMBER or 'grids' not in record:
         raise InputError(f'{path} is not the record of a registration that this version can use; register again.')
-    return Results(
-        folder, record, geometry_of_record(record['grids']['results']), geometry_of_record(record['grids']['moving'])
-    )
+    return Results(folder, record, *[geometry_of_record(record['grids'][name]) for name in ('results', 'moving')])
 
 
 def read_chests(folder):
@@ -221,6 +221,7 @@ def _in_parallel(jobs):
 def _record(registration, transformix):
     """What results.json says, apart from the time of writing."""
     affine = registration.affine
+    images = {'results': registration.dvf, 'fixed': registration.fixed, 'moving': registration.moving}
     record = {
         'format': FORMAT_NUMBER,
         'settings': registration.settings,
@@ -229,11 +230,7 @@ def _record(registration, transformix):
         'versions': versions(),
         'transformix': transformix,
         'affine': {'method': affine.method, 'correlation_before': affine.before, 'correlation_after': affine.after},
-        'grids': {
-            'results': Geometry.of(registration.dvf)._asdict(),
-            'fixed': Geometry.of(registration.fixed)._asdict(),
-            'moving': Geometry.of(registration.moving)._asdict(),
-        },
+        'grids': {name: Geometry.of(image)._asdict() for name, image in images.items()},
     }
     if affine.method == 'elastix':
         record['versions']['elastix'] = elastix_version()
@@ -250,7 +247,6 @@ def _rename_in(path, draft, folder):
 
 def _move(draft, folder):
     """Put the finished files in place; the old record is removed first, the new one comes last."""
-    os.chmod(draft, 0o777 & ~_umask())
     if not os.path.exists(folder) or not os.listdir(folder):
         os.replace(draft, folder)
         return
@@ -260,12 +256,6 @@ def _move(draft, folder):
     for name in reversed(NAMES):
         if os.path.exists(os.path.join(draft, name)):
             os.replace(os.path.join(draft, name), os.path.join(folder, name))
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def geometry_of_record(values):

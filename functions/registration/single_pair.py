@@ -331,32 +331,25 @@ def _record_of(prepared, model, options):
 
 def _log(measures):
     """Log the measures; a pair that got worse is a warning."""
-    before, after = measures['intensity']['before'], measures['intensity']['after']
-    LOGGER.info(
-        'Inside %s: correlation %.4f before, %.4f after; mean absolute difference %.1f HU before, %.1f after; '
-        'displacement median %.2f mm, at most %.2f mm; folding %.4f %%',
-        measures['measured_inside'],
-        before['correlation'],
-        after['correlation'],
-        before['mean_absolute_difference'],
-        after['mean_absolute_difference'],
-        measures['displacement_mm']['median'],
-        measures['displacement_mm']['max'],
-        measures['folding_percent'],
+    found, moved = measures['intensity'], measures['displacement_mm']
+    of = {name: numbers['correlation'] for name, numbers in found.items()}
+    difference = {name: numbers['mean_absolute_difference'] for name, numbers in found.items()}
+    text = (
+        f'Inside {measures["measured_inside"]}: correlation {of["before"]:.4f} before, {of["after"]:.4f} after; mean '
+        f'absolute difference {difference["before"]:.1f} HU before, {difference["after"]:.1f} after; displacement '
+        f'median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; folding {measures["folding_percent"]:.4f} %'
     )
+    LOGGER.info('%s', text)
+    numbers = f'(correlation {of["before"]:.4f} before, {of["after"]:.4f} after)'
     if measures['worse']:
         LOGGER.warning(
-            'The images are less alike after the registration than before (correlation %.4f before, %.4f after). '
-            'Check the moved image, and whether the pair is like those the model was trained on.',
-            before['correlation'],
-            after['correlation'],
+            'The images are less alike after the registration than before %s. Check the moved image, and whether the '
+            'pair is like those the model was trained on.',
+            numbers,
         )
     elif measures['worse_than_affine']:
-        LOGGER.warning(
-            'The images are less alike than after the affine registration alone (correlation %.4f, then %.4f).',
-            measures['intensity']['affine']['correlation'],
-            after['correlation'],
-        )
+        numbers = f'(correlation {of["affine"]:.4f}, then {of["after"]:.4f})'
+        LOGGER.warning('The images are less alike than after the affine registration alone %s.', numbers)
 
 
 class _Clock:
