@@ -143,7 +143,7 @@ def test_bad_command_line_is_one_line_naming_what_is_accepted(words, text, tmp_p
         ([1, 2], 'one JSON object'),
     ],
 )
-def test_bad_settings_file_is_told_before_any_work(changes, text, tmp_path, monkeypatch, caplog):
+def test_bad_settings_file_is_reported_before_any_work(changes, text, tmp_path, monkeypatch, caplog):
     path = tmp_path / 'my.json'
     path.write_text(json.dumps(changes))
     assert outcome(['--setting', str(path)], tmp_path, monkeypatch, caplog, text) == 2

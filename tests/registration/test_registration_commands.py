@@ -135,7 +135,7 @@ def test_apply_to_everything(files, registered, tmp_path, caplog):
         (['--pairs', 'a', '--output', 'o', '--fixed_lung', 'x'], 'columns'),
     ],
 )
-def test_a_command_that_cannot_be_is_one_line(line, text, tmp_path, monkeypatch, caplog):
+def test_impossible_commands_give_one_line(line, text, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     code, error = outcome(line, caplog)
     assert code == 2 and text in error
@@ -254,7 +254,7 @@ def test_results_of_other_files_are_not_taken_for_this_pairs(files, tmp_path):
     assert outcomes[0].state == 'done'
 
 
-def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatch):
+def test_an_unexpected_error_stops_its_own_pair_only(files, tmp_path, monkeypatch):
     list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'one'), good_row(files, 'two')])
     real, calls = pair_lists.register, []
 
@@ -280,7 +280,7 @@ def test_an_unexpected_error_costs_its_own_pair_only(files, tmp_path, monkeypatc
         ('name,fixed,moving', ['../up,a,b'], 'cannot name a folder'),
     ],
 )
-def test_lists_that_cannot_be_used(tmp_path, header, rows, text):
+def test_unusable_lists_are_refused(tmp_path, header, rows, text):
     with pytest.raises(InputError, match=text):
         pair_lists.read_pairs(list_of_pairs(None, tmp_path / 'pairs.csv', rows, header))
     with pytest.raises(MissingFileError):

@@ -77,7 +77,7 @@ def test_without_an_affine_the_images_stay_where_they_are(setting):
     assert np.abs(sitk.GetArrayFromImage(result.dvf)).max() < 0.01
 
 
-def test_masks_of_the_affine_are_asked_for_before_training(setting):
+def test_masks_of_the_affine_are_checked_before_training(setting):
     check_pairs(setting, [PAIR], 'Lung')
     os.remove(su.address_generator(setting, 'OriginalTorso', stage=1, **without_spacing(PAIR[1])))
     with pytest.raises(MissingFileError, match='Torso'):

@@ -1,4 +1,4 @@
-"""Folding is taken out where it is, the rest of the field stays, and the cost is told."""
+"""Folding is removed where it is, the rest of the field is unchanged, and the change is reported."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def determinant(image):
 
 @pytest.mark.parametrize('kind', sorted(GRIDS))
 @pytest.mark.parametrize('amplitude', [1.5, 4.0])
-def test_folding_goes_and_the_rest_stays(kind, amplitude):
+def test_folding_is_removed_and_the_rest_is_unchanged(kind, amplitude):
     folded = folding_field(GRIDS[kind], amplitude)
     before = determinant(folded)
     assert (before <= 0).sum() >= 10

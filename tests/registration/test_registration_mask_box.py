@@ -79,7 +79,7 @@ def test_fading_out_does_not_fold(size):
     assert np.abs(array_view(found)[0, 0, 0]).max() < size / 2
 
 
-def test_on_its_own_grid_a_field_stays():
+def test_a_field_on_its_own_grid_is_unchanged():
     field = image_from_array(np.ones(GRID.shape + (3,), np.float32), GRID)
     assert continued(field, GRID) is field
 

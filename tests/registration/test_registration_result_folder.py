@@ -270,7 +270,7 @@ def test_a_record_of_something_else_is_refused(tmp_path):
         result_folder.Draft(str(tmp_path / 'file'))
 
 
-def test_results_at_1_mm_count_voxel_numbers_on_the_fixed_image_all_the_same(pair, tmp_path):
+def test_results_at_1_mm_still_count_voxels_of_the_fixed_image(pair, tmp_path):
     registration = registered(pair, 'none', grid='isotropic')
     write(registration, str(tmp_path / 'out'))
     index = np.array([[22, 25, 13]])

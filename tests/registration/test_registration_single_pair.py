@@ -107,7 +107,7 @@ def test_a_translation_moves_the_image_and_is_measured(pair):
     assert result.transform.TransformPoint(CENTRE.tolist()) == pytest.approx((CENTRE + 3).tolist(), abs=1e-4)
 
 
-def test_a_pair_that_gets_worse_is_said_to_have(pair, caplog):
+def test_a_pair_that_gets_worse_is_reported(pair, caplog):
     same = (pair[0], pair[1], pair[0], pair[1])
     with caplog.at_level(logging.WARNING):
         assert run(same, Constant(6.0)).measures['worse'] is True
@@ -162,7 +162,7 @@ def moved_away(image):
     ],
 )
 @pytest.mark.parametrize('role', [0, 2])
-def test_images_that_are_no_ct_are_refused(pair, bad, text, role):
+def test_images_that_are_not_ct_are_refused(pair, bad, text, role):
     images = list(pair)
     images[role] = bad(images[role])
     with pytest.raises(InputError, match=text):
@@ -184,7 +184,7 @@ def test_images_and_masks_that_do_not_go_together_are_refused(pair):
 
 
 @pytest.mark.parametrize('value, text', [(0.0, 'zero everywhere'), (np.nan, 'nan'), (np.inf, 'inf'), (150.0, '150')])
-def test_a_field_that_cannot_be_true_is_refused(pair, value, text):
+def test_implausible_fields_are_refused(pair, value, text):
     with pytest.raises(InputError, match=text):
         run(pair, Constant(value))
     field = np.ones((4, 3, 2, 3), np.float32)
@@ -268,7 +268,7 @@ def test_a_folder_without_settings_or_weights_is_refused(tmp_path):
         open_model(make_model(tmp_path, 'weightless', step=None))
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_word(tmp_path, caplog):
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog):
     folder = make_model(tmp_path, 'damaged', step=3)
     setting = {'log_root_folder': str(tmp_path) + '/', 'current_experiment': 'RegNet/damaged'}
     prefix = add_checkpoint(setting, 5)
