@@ -1,7 +1,7 @@
 """Memory of batches, used again.
 
 A batch of patches takes a hundred megabytes. Fresh memory of that size costs a page fault per 4 KiB, as much time
-as filling it, so the memory of batches that nobody holds any more is given out again.
+as filling it, so the memory of released batches is reused.
 """
 
 import sys

@@ -104,7 +104,7 @@ class BatchQueue:
         try:
             work()
         except (Closed, ReaderFailure):
-            pass  # closed on purpose, or the other thread has already told
+            pass  # closed on purpose, or the other thread has reported it
         except BaseException as error:  # whatever it is, the training must hear of it
             text = f'{error or type(error).__name__}\n\nTraceback of the reading thread:\n{traceback.format_exc()}'
             for queue in (self._batches, self._chunks, self._permits):

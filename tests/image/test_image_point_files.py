@@ -173,7 +173,7 @@ def test_the_systems_of_slicer_are_not_swapped():
         ),
     ],
 )
-def test_wrong_files_are_told_by_name(tmp_path, name, text, words):
+def test_errors_name_the_wrong_file(tmp_path, name, text, words):
     path = text_file(tmp_path, name, text)
     with pytest.raises(InputError) as error:
         P.read_points(path)
