@@ -27,6 +27,8 @@ ENVIRONMENT = dict.fromkeys(
     ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'), '1'
 )
 ENVIRONMENT['MALLOC_MMAP_THRESHOLD_'] = '1048576'  # as in the workers of a batch
+INFO = {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max7_D14_K', 'stage': 1}
+INFO['deformed_im_ext'] = ['Clean', 'Sponge', 'Noise']
 CASES = [('respiratory_motion', 0), ('single_frequency', 6), ('mixed_frequency', 9), ('zero', 13)]
 
 
@@ -72,12 +74,8 @@ def timed(function, repeats=3):
 
 def show(name, seconds, yardstick, limit=None):
     """Print one line of the table."""
-    print(
-        '{:42s} {:6.2f} {:6.2f} {}'.format(
-            name, seconds[0] / yardstick[0], seconds[1] / yardstick[1], '' if limit is None else f'at most {limit}'
-        ),
-        flush=True,
-    )
+    cpu, wall = seconds[0] / yardstick[0], seconds[1] / yardstick[1]
+    print(f'{name:42s} {cpu:6.2f} {wall:6.2f} ' + ('' if limit is None else f'at most {limit}'), flush=True)
 
 
 def measure(size, only):
@@ -99,47 +97,31 @@ def measure(size, only):
         dvf = sitk.GetImageFromArray(vectors, isVector=True)
         transform = sitk.DisplacementFieldTransform(dvf)
         yardstick = timed(lambda: sitk.Resample(image, image, transform, sitk.sitkBSpline, -2048.0))
-        print(
-            'yardstick (sitk.Resample, B-spline, {}^3, one thread): {:.2f} s of processor time, '
-            '{:.2f} s\n'
-            'in yardsticks:{:>33s} {:>6s}'.format(size, yardstick[0], yardstick[1], 'CPU', 'wall')
-        )
+        cpu, wall = yardstick
+        print(f'yardstick (sitk.Resample, B-spline, {size}^3, one thread): {cpu:.2f} s of processor time, {wall:.2f} s')
+        print(f'in yardsticks:{"CPU":>33s} {"wall":>6s}')
         seconds = timed(lambda: random_field(np.random.RandomState(0), arrays[0].shape, (1.0,) * 3, 45, 7.0))
         show('B-spline field', seconds, yardstick, 0.1)
         inputs = CategoryInputs(arrays[0], arrays[1], arrays[2], options)
-        seconds = timed(lambda: (setattr(inputs, '_edges', None), inputs.edges), 1)
+        seconds = timed(lambda: inputs.edges, 1)
         show('Canny edges around the lungs', seconds, yardstick)
         edges = inputs.edges
         rng = np.random.RandomState(0)
         seconds = timed(lambda: mixed_frequency.select(edges, arrays[1], rng, 200, (20,) * 3))
         show('mixed-frequency masks (Np = 200)', seconds, yardstick, 0.3)
         field = vectors = dvf = transform = inputs = edges = arrays = None  # memory
-        info = {
-            'data': 'Phantom_4D',
-            'type_im': 0,
-            'cn': 1,
-            'deform_exp': '3D_max7_D14_K',
-            'padto': None,
-            'stage': 1,
-            'deformed_im_ext': ['Clean', 'Sponge', 'Noise'],
-        }
         for name, dsmooth in CASES:
             if only and name not in only:
                 continue
-            # The experiment with this category first gives the item on the existing image; as it is, one with
-            # a next image.
-            first = dict(
-                setting,
-                deform_exp={'3D_max7_D14_K': dict(setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])},
-            )
-            for label, own, number, limit in (
-                ('existing image', first, 0, 2.5),
-                ('with next image', setting, dsmooth or 14, 4),
-            ):
+            # The experiment with this category alone starts from the existing image, the whole one from a next image.
+            experiment = dict(setting['deform_exp']['3D_max7_D14_K'], DeformMethods=[name])
+            first = dict(setting, deform_exp={'3D_max7_D14_K': experiment})
+            runs = [('existing image', first, 0, 2.5), ('with next image', setting, dsmooth or 14, 4)]
+            for label, own, number, limit in runs:
 
                 def get(own=own, number=number):
                     shutil.rmtree(root + 'Elastix', ignore_errors=True)
-                    get_item(own, dict(info, dsmooth=number))
+                    get_item(own, dict(INFO, dsmooth=number))
 
                 show(name + ', ' + label, timed(get, 2), yardstick, limit)
     finally:
@@ -153,43 +135,28 @@ def measure_memory(size, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     root = tempfile.mkdtemp() + '/'
     try:
-        subprocess.run(
-            [sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size', str(size)],
-            check=True,
-        )
+        command = [sys.executable, '-m', 'tests.benchmark.bench_generation', '--prepare', root, '--size', str(size)]
+        subprocess.run(command, check=True)
         from functions.setting import setting_utils as su
 
         setting = su.initialize_setting('Benchmark', where_to_run='Root')
         setting.update(RootFolder=root, DataFolder=root + 'Data/', log_root_folder=root + 'Experiments/', stage=1)
         su.load_setting_from_data_dict(setting, [{'data': 'Phantom_4D', 'deform_exp': '3D_max7_D14_K'}])
-        produce(
-            setting,
-            {
-                'data': 'Phantom_4D',
-                'type_im': 0,
-                'cn': 1,
-                'deform_exp': '3D_max7_D14_K',
-                'stage': 1,
-                'dsmooth': dict(CASES)[name] or 14,
-                'deformed_im_ext': ['Clean', 'Sponge', 'Noise'],
-            },
-        )
+        produce(setting, dict(INFO, dsmooth=dict(CASES)[name] or 14))
     finally:
         shutil.rmtree(root)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    per_voxel, libraries = 1024.0 * peak / size**3, before / 1024.0
+    title = name + ', with next image'
     print(
-        '{:42s} {:6.0f} bytes per voxel of peak memory, {:.0f} MB of it libraries (at most 64)'.format(
-            name + ', with next image', 1024.0 * peak / size**3, before / 1024.0
-        )
+        f'{title:42s} {per_voxel:6.0f} bytes per voxel of peak memory, {libraries:.0f} MB of it libraries (at most 64)'
     )
 
 
 def processor_time():
     """Seconds of processor time of this process and of its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def measure_throughput(size, items, repeats=2):
@@ -218,25 +185,17 @@ def measure_throughput(size, items, repeats=2):
             if len(report.made) != items:
                 raise SystemExit(str(report))
             seconds[n_workers].append(report.seconds)
+            cpu, load = processor_time() - before, os.getloadavg()[0]
             print(
-                '{} worker{}: {} items in {:.1f} s, {:.1f} s of processor time; load of the machine {:.2f}'.format(
-                    n_workers,
-                    's' * (n_workers > 1),
-                    items,
-                    report.seconds,
-                    processor_time() - before,
-                    os.getloadavg()[0],
-                ),
+                f'{n_workers} workers: {items} items in {report.seconds:.1f} s, {cpu:.1f} s of processor time; '
+                f'load of the machine {load:.2f}',
                 flush=True,
             )
     finally:
         shutil.rmtree(root)
     alone, together = [60.0 * items / min(seconds[n_workers]) for n_workers in (1, 2)]
-    print(
-        '{:42s} {:6.2f} times that of 1 ({:.1f} and {:.1f} images/min; at least 1.7)'.format(
-            'throughput of 2 workers', together / alone, together, alone
-        )
-    )
+    title, ratio = 'throughput of 2 workers', together / alone
+    print(f'{title:42s} {ratio:6.2f} times that of 1 ({together:.1f} and {alone:.1f} images/min; at least 1.7)')
 
 
 def main():
