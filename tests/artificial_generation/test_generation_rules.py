@@ -71,7 +71,9 @@ def test_maxima_over_many_seeds(coarse, experiment):
         name, number = deform_method_and_number(methods, dsmooth)
         largest = LARGEST[experiment][name][number]
         for seed in range(SEEDS):
-            size = np.abs(make(coarse, name, options_of(experiment, number), seed)).max()
+            dvf = make(coarse, name, options_of(experiment, number), seed)
+            assert dvf.shape == coarse.im.shape + (3,) and dvf.dtype == np.float32
+            size = np.abs(dvf).max()
             assert size <= largest * (1 + 1e-5), (name, number, seed)
             assert name == 'zero' or size > 0.1 * largest, (name, number, seed)
             reached[name] = max(reached.get(name, 0), size / max(largest, 1))
