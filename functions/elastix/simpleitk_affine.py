@@ -7,7 +7,6 @@ import logging
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from functions.image.geometry import Geometry, grid_resampler
 from functions.image.threads import itk_threads
@@ -110,7 +109,10 @@ def _centre(mask):
     inside = array_view(mask) != 0
     if not inside.any():
         return None
-    return Geometry.of(mask).index_to_world(ndimage.center_of_mass(inside)[::-1])
+    index = [
+        np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)
+    ]
+    return Geometry.of(mask).index_to_world(index)
 
 
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):

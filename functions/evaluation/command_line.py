@@ -7,7 +7,7 @@ _PREPARE = (
     'turn the packs of a data set, as they are downloaded, into its images, masks and landmarks: DIR-Lab_4D, '
     'DIR-Lab_COPD, SPREAD; Phantom_4D is made'
 )
-_EVALUATE = 'measure and compare what experiments have registered'
+_EVALUATE = 'measure and compare what experiments have registered; a set such as chest registers first what is missing'
 _REFERENCES = (
     'also register the same pairs by classical methods: affine, bspline_1, bspline_3 (elastix); without a name by all'
 )
