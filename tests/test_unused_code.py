@@ -38,8 +38,6 @@ functions.preprocessing.own_images.prepare_image(torso)
 functions.preprocessing.prepare.prepare_data_set(margin)
 functions.preprocessing.segmentation.lung_labels
 
-functions.training.about.code_version(folder)
-functions.training.signals.LOGGER
 """
 
 #: documented names that nothing here calls, and why they stay.

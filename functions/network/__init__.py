@@ -1,1 +1,1 @@
-"""The networks: their tables as data (``description``), and the graphs built from them."""
+"""The networks: their tables, one module each, what follows from a table, and the graphs built from them."""

@@ -1,4 +1,4 @@
-"""From a network's table to its TensorFlow graph."""
+"""Builds the TensorFlow graph of a network from its table."""
 
 import collections
 
@@ -95,7 +95,7 @@ _BUILDERS = {
 
 
 def _static_shape(description, layer, images, tensor):
-    """Static shape from the table where the input's is known (dynamic slicing hides it from TensorFlow)."""
+    """Static shape from the table where the shape of the input is known; TensorFlow loses it in dynamic slices."""
     shape = tensor.shape.as_list()
     for axis in (1, 2, 3):
         side = images.shape.as_list()[axis]

@@ -26,7 +26,7 @@ class NetworkDescription:
         self.layers, self.radius_train, self.full_image = table
         self.size_unit, self.size_offset = self._size_rule()
         side = 2 * self.radius_train[0] + 1
-        # The input voxel (one axis) at which output voxel 0 lies; as many are lost at the other end.
+        # Position of output voxel 0 in the input along one axis; as many voxels are lost at the other end.
         self.offset = (side - self.output_size(side)) // 2
 
     def sizes(self, side):
@@ -108,10 +108,10 @@ class NetworkDescription:
         return found
 
     def faithful(self, side):
-        """Output voxels (one axis) that a larger input around the same voxels would not change.
+        """Output voxels (one axis) whose receptive field lies inside the input, so that a larger input gives the same.
 
-        Same-padding, the repeated edges of up-sampling and what these reach make the others depend on where the input
-        ends. Tiles keep faithful voxels only, except at the ends of the volume.
+        The others depend on padding and on the repeated edges of up-sampling. Tiles keep faithful voxels only, except
+        at the ends of the volume.
 
         :param side: input side, a valid one.
         :return: (first, last), empty when last < first.
@@ -127,9 +127,9 @@ class NetworkDescription:
     def peak_bytes(self, shape):
         """Estimated peak memory of one forward pass of one sample.
 
-        Layers that can run at the same time do: what is alive then are tensors still needed, their inputs, and their
-        outputs three times (before and after bias and activation, and what libraries keep in another order). Measured
-        peaks of the networks were 0.5 to 1.15 times this.
+        Layers that can run at the same time do. Counted are the tensors still needed and three times the outputs being
+        made (before and after bias and activation, and in the layout of a library). Measured peaks were 0.5 to 1.15
+        times this.
 
         :param shape: input sides (z, y, x), valid ones.
         """
@@ -151,7 +151,7 @@ class NetworkDescription:
         return 4 * peak  # bytes of a float32
 
     def _size_rule(self):
-        """(unit, offset): valid sides are offset + unit * k; found by trying, so it cannot disagree with the table."""
+        """(unit, offset): valid sides are offset + unit * k, found by trying all sides."""
         valid = [side for side in range(1, 220) if self.is_valid_size(side)]
         if len(valid) < 2:
             raise ValueError(f'{self.name}: no image side below 220 voxels passes through the layers.')

@@ -1,7 +1,7 @@
 """TensorFlow, imported once for the whole project.
 
-``tf`` is the TensorFlow 1 interface on both ``tensorflow-gpu==1.15`` and current TensorFlow. Everything else in the
-project takes it from here, so that what differs between the two is known in one file.
+``tf`` is the TensorFlow 1 interface of both ``tensorflow-gpu==1.15`` and current TensorFlow. Everything else imports it
+from here, so that the differences between the two are handled in one file.
 """
 
 import glob
@@ -17,7 +17,7 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
 
 with warnings.catch_warnings():
-    # TensorFlow 1.15 meets NumPy releases newer than itself with pages of FutureWarning.
+    # TensorFlow 1.15 prints pages of FutureWarning with newer releases of NumPy.
     warnings.simplefilter('ignore', FutureWarning)
     import tensorflow.compat.v1 as tf
 

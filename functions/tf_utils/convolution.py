@@ -1,8 +1,8 @@
-"""Convolution in three dimensions at the speed of matrix products, gradients included, on both TensorFlows.
+"""Fast three-dimensional convolution, gradients included, on both TensorFlows.
 
-On a CPU TensorFlow 1.15 unfolds the whole volume in memory for the gradients of ``conv3d``, 6 GB for a layer of
-``unet1``, at a tenth of the speed of the forward pass. There they are computed by other operations: the gradient of the
-images is a convolution with the kernel turned round, that of the kernel a sum over slices of two-dimensional ones.
+On a CPU, TensorFlow 1.15 unfolds the whole volume in memory for the gradients of ``conv3d`` (6 GB for a layer of
+``unet1``) and takes ten times as long as the forward pass. There the gradient of the images is computed as a
+convolution with the reversed kernel, and that of the kernel as a sum of two-dimensional gradients over slices.
 """
 
 from functions.tf_utils.backend import SLOW_CONV3D_GRADIENTS, tf
@@ -24,7 +24,7 @@ def convolve(images, kernel, padding='valid', dilation=1, stride=1):
     convolution = _own_gradients if SLOW_CONV3D_GRADIENTS else _native
     if dilation == 1:
         return convolution(images, kernel, padding.upper())
-    # conv3d has no dilated CPU kernel in TensorFlow 1.15: every dilation-th voxel becomes an image of its own.
+    # conv3d has no dilated CPU kernel in TensorFlow 1.15: every dilation-th voxel becomes a separate image.
     return tf.nn.with_space_to_batch(
         images,
         [dilation] * 3,
@@ -55,7 +55,7 @@ def _images_gradient(g, kernel, padding):
     if padding == 'VALID':
         around = [int(kernel.shape[0]) - 1] * 2
         g = tf.pad(g, [[0, 0], around, around, around, [0, 0]])
-    # 'VALID' of the padded gradient and 'SAME' of the other are both as large as the images.
+    # Both paddings give a result as large as the images.
     return _native(g, turned, padding)
 
 
@@ -64,7 +64,7 @@ def _kernel_gradient(images, kernel, g, padding):
     size = kernel.shape.as_list()[1:]
     planes, shape = [], tf.shape(g)
     for offset in range(side):
-        # One at a time, so that only one slice of the images is held.
+        # One at a time, so that only one slice of the images is in memory.
         with tf.control_dependencies(planes[-1:]):
             if padding == 'VALID':
                 under, over = _planes(images, offset, shape[1]), g

@@ -2,7 +2,7 @@
 
 Tensors are ``NDHWC`` float32. Variable names are those ``tf.layers`` gave inside the scope of a layer
 (``conv3d/kernel``, ``batch_normalization/gamma`` ...), so that published checkpoints restore by name.
-``training`` may be a Python bool, which builds only the branch that is needed, or a boolean tensor, which builds both.
+``training`` is a Python bool, which builds one branch, or a boolean tensor, which builds both.
 """
 
 import zlib
@@ -51,9 +51,8 @@ def conv3d(
 ):
     """Convolution with bias, batch normalisation (unless ``training`` is None) and activation.
 
-    At inference batch normalisation is folded into kernel and bias: one convolution, nothing more. In training the
-    bias is left out of the sum, since subtracting the batch mean removes it; it still enters the moving mean, so that
-    both graphs mean the same.
+    At inference batch normalisation is folded into kernel and bias. In training the bias is omitted, since subtracting
+    the batch mean cancels it; it still enters the moving mean, so that both graphs agree.
 
     :param images: [n, z, y, x, c] float32.
     :param filters: number of output channels.
@@ -102,7 +101,7 @@ def _normalised_convolution(convolution, kernel, bias, training):
             for update in updates:
                 tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
             return output
-        # Inside a condition the updates cannot be fetched from outside: they run with the branch that owns them.
+        # Updates inside a condition cannot be fetched from outside, so they run with their branch.
         with tf.control_dependencies(updates):
             return tf.identity(output)
 
@@ -119,7 +118,7 @@ def batch_norm_train(images, gamma, beta):
     :param images: [n, z, y, x, c].
     :return: normalised images, mean [c], population variance [c] (the statistic ``tf.layers`` keeps for 5-D input).
     """
-    # fused_batch_norm takes 4-D input only on TensorFlow 1.15; depth joins the batch axis, which changes nothing.
+    # On TensorFlow 1.15 fused_batch_norm takes 4-D input only, so depth joins the batch axis.
     shape = tf.shape(images)
     channels = int(images.shape[-1])
     flat = tf.reshape(images, tf.stack([shape[0] * shape[1], shape[2], shape[3], channels]))
@@ -136,7 +135,7 @@ def max_pool3d(images, padding='valid'):
 
 
 def crop3d(images, margin):
-    """Without ``margin`` voxels at each end of each axis."""
+    """Remove ``margin`` voxels at each end of each axis."""
     cut = [0, margin, margin, margin, 0]
     # Not images[...]: the gradient of a strided slice runs on one core.
     output = tf.slice(images, cut, tf.shape(images) - 2 * np.array(cut, np.int32))
@@ -169,7 +168,7 @@ def downsample3d(images, factor):
     :param factor: 2 or 4.
     """
     shape, channels = tf.shape(images), int(images.shape[-1])
-    # Channels join the batch: each is filtered on its own.
+    # Channels join the batch axis, so that each is filtered separately.
     alone = tf.reshape(
         tf.transpose(images, [0, 4, 1, 2, 3]), tf.stack([shape[0] * channels, shape[1], shape[2], shape[3], 1])
     )
@@ -239,7 +238,7 @@ def additive_noise(images, training, key):
 
     def noisy():
         mean = tf.round(tf.random.stateless_normal([1], seed=key) * NOISE_HU)
-        # Another stream than the mean's: the seed's high half is moved, the step is not, so steps never share noise.
+        # A stream other than that of the mean: only the seed is changed, so that steps never share noise.
         spread = tf.random.stateless_normal(tf.shape(images), seed=key + tf.constant([1 << 20, 0], key.dtype))
         return images + tf.round(spread * NOISE_HU + mean)
 

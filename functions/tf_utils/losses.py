@@ -8,7 +8,7 @@ def huber(prediction, truth, weight=None, delta=1.0):
 
     :param prediction: [n, z, y, x, 3].
     :param truth: the same shape and unit.
-    :param weight: [n, z, y, x, 1] or None: weighted mean; voxels of weight 0 do not count at all.
+    :param weight: [n, z, y, x, 1] or None: weights of the mean; voxels of weight 0 are ignored.
     :return: scalar.
     """
     error = tf.abs(prediction - truth)
@@ -22,8 +22,8 @@ def huber(prediction, truth, weight=None, delta=1.0):
 def bending_energy(dvf, voxel_size=(1.0, 1.0, 1.0), valid=None):
     """Mean squared second differences of a DVF, mixed terms counted twice.
 
-    Forward differences; where one does not exist (the last planes of an axis) it counts as zero, and the denominator is
-    the full array, as published.
+    Forward differences. Missing ones (last planes of an axis) count as zero, and the denominator is the size of the
+    full array, as published.
 
     :param dvf: [n, z, y, x, 3].
     :param voxel_size: size of a voxel along the array axes z, y, x.

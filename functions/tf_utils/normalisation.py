@@ -1,7 +1,7 @@
-"""What a network is given and what it answers: HU into network units, network units into millimetres.
+"""Units of a network's input and output: HU to network units, network units to millimetres.
 
-Training and registration read the same setting, ``normalization``, from the model's folder. Adding a treatment is one
-function and one line of ``NORMALISATIONS``.
+Training and registration read the same setting ``normalization`` from the model's folder. To add a normalisation, write
+a function and register it in ``NORMALISATIONS``.
 """
 
 from functions.tf_utils.backend import tf
@@ -20,8 +20,8 @@ def linear(images):
 def lung(images):
     """HU in [-1000, 200] shifted and scaled to [-1, 1].
 
-    Bone and contrast are clipped, and what lies outside the mask (-2048) becomes the value of air: the largest steps
-    in the input are then those of the anatomy, not of the mask's edge.
+    Bone and contrast agent are clipped, and the value outside the mask (-2048) becomes that of air, so that the largest
+    steps in the input are those of the anatomy, not of the mask's edge.
     """
     return (tf.clip_by_value(images, -1000.0, 200.0) + 400.0) / 600.0
 
@@ -32,22 +32,20 @@ NORMALISATIONS = {None: none, 'linear': linear, 'lung': lung}
 def normalisation(name):
     """The function of the setting ``normalization``.
 
-    :raises KeyError: no such treatment; the message lists those there are.
+    :raises KeyError: unknown name; the message lists the accepted ones.
     """
     if name not in NORMALISATIONS:
-        raise KeyError(
-            'normalization {!r} is not known. Accepted: {}.'.format(name, ', '.join(map(repr, NORMALISATIONS)))
-        )
+        raise KeyError(f'normalization {name!r} is not known. Accepted: {", ".join(map(repr, NORMALISATIONS))}.')
     return NORMALISATIONS[name]
 
 
 def millimetres_per_unit(dvf_unit, stage):
-    """What one unit of the network's raw output means in mm.
+    """Millimetres per unit of the network's raw output.
 
     :param dvf_unit: the setting ``DVFUnit``: 'mm', as published, or 'voxel', the voxel size of the stage.
     :raises KeyError: another unit.
     """
     units = {'mm': 1.0, 'voxel': float(stage)}
     if dvf_unit not in units:
-        raise KeyError('DVFUnit {!r} is not known. Accepted: {}.'.format(dvf_unit, ', '.join(map(repr, units))))
+        raise KeyError(f'DVFUnit {dvf_unit!r} is not known. Accepted: {", ".join(map(repr, units))}.')
     return units[dvf_unit]

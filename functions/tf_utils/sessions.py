@@ -1,4 +1,4 @@
-"""Sessions: threads, GPU memory growth, and which device is in use."""
+"""Sessions: threads, GPU memory and the device in use."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ def number_of_cores():
 def open_session(graph, threads=None, xla=False, mixed_precision=False):
     """A session on ``graph``; the caller closes it.
 
-    GPU memory grows as needed instead of being taken whole, so that two processes can share a card.
+    GPU memory grows as needed, so that two processes can share a card.
 
     :param threads: intra-op and inter-op threads; None takes the cores this process may use; 1 makes runs repeat bit
         for bit, unless an earlier session of this process had more: TensorFlow sizes the pool inside operations once.
@@ -54,9 +54,9 @@ def gpu_memory(session):
 
 
 def loss_scaling(optimiser):
-    """The optimiser for training in mixed precision: small gradients are kept from vanishing in float16.
+    """The optimiser with loss scaling, which keeps small gradients from vanishing in float16.
 
-    ``enable_mixed_precision_graph_rewrite`` is this and a switch for the whole process; here the switch is the
-    session's (``open_session(..., mixed_precision=True)``), so that nothing else in the process changes.
+    Unlike ``enable_mixed_precision_graph_rewrite`` it changes nothing else in the process: the rewrite is an option of
+    the session (``open_session(..., mixed_precision=True)``).
     """
     return tf.train.experimental.MixedPrecisionLossScaleOptimizer(optimiser, tf.train.experimental.DynamicLossScale())

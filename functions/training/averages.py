@@ -1,4 +1,4 @@
-"""What is computed from the losses of many steps: means for the log, and whether training is still sane."""
+"""Means of the losses of many steps, and a check that training has not diverged."""
 
 import collections
 
@@ -9,7 +9,7 @@ from functions.setting.errors import InputError
 #: Keys of sums, one per class, that :class:`Averages` turns into mean errors.
 CLASS_ERROR, CLASS_VOXELS = 'class_error', 'class_voxels'
 
-# Losses that are remembered, and how many it takes to judge the next one.
+# Number of losses remembered, and the least number needed to judge the next one.
 _WINDOW, _ENOUGH = 100, 20
 
 
@@ -22,8 +22,7 @@ def class_tags(limits):
 class Averages:
     """Means weighted by the number of samples, one weight for all quantities.
 
-    Mean errors per class are sums over voxels divided by the number of voxels; a class without voxels is left
-    out.
+    The mean error of a class is its sum over voxels divided by its number of voxels; empty classes are left out.
 
     :param tags: of the classes, see :func:`class_tags`.
     """
@@ -33,7 +32,7 @@ class Averages:
         self._sums, self._count = collections.defaultdict(float), 0
 
     def add(self, values, samples):
-        """Count in the values of one step of ``samples`` samples."""
+        """Add the values of a step of ``samples`` samples."""
         for key, value in values.items():
             factor = 1 if key in (CLASS_ERROR, CLASS_VOXELS) else samples
             self._sums[key] = self._sums[key] + np.asarray(value, dtype=float) * factor
@@ -54,12 +53,12 @@ class Averages:
 
 
 class LossWatch:
-    """Stops a training whose numbers are not finite any more, or whose loss explodes.
+    """Stops a training whose loss became NaN or infinite, or explodes.
 
-    A loss explodes when it is above ``limit`` times the 90 % quantile of the 100 losses before it, and at
-    least 20 have been seen: batches of large motion among many without any do not count as explosions.
+    A loss explodes when it exceeds ``limit`` times the 90 % quantile of the last 100 losses (at least 20). The quantile
+    keeps a few batches of large motion among many without motion from counting as an explosion.
 
-    :param limit: None: no loss is too large as long as it is finite.
+    :param limit: None accepts any finite loss.
     """
 
     def __init__(self, limit):
@@ -67,11 +66,11 @@ class LossWatch:
         self._losses = collections.deque(maxlen=_WINDOW)
 
     def check(self, values, iteration, items):
-        """Judge the scalars of a step.
+        """Check the values of a step.
 
         :param values: name -> scalar; ``loss`` among them.
         :param items: names of the items of the batch.
-        :raises InputError: with what is wrong, the iteration and the items.
+        :raises InputError: naming the problem, the iteration and the items.
         """
         wrong = [f'{name} is {value}' for name, value in sorted(values.items()) if not np.all(np.isfinite(value))]
         loss = float(values['loss'])
@@ -79,11 +78,11 @@ class LossWatch:
             usual = float(np.percentile(self._losses, 90))
             if loss > self._limit * usual:
                 wrong = [
-                    f'the loss is {loss:.4g}, more than LossLimit = {self._limit:g} times the {usual:.4g} it was before'
+                    f'the loss is {loss:.4g}, more than LossLimit = {self._limit:g} times the previous {usual:.4g}'
                 ]
         if wrong:
             raise InputError(
-                'Training stops at iteration {}: {}. The batch held: {}. Nothing of this step is saved. '
-                'Lower LearningRate_Base or look at these items.'.format(iteration, '; '.join(wrong), ', '.join(items))
+                f'Training stops at iteration {iteration}: {"; ".join(wrong)}. The batch held: {", ".join(items)}. '
+                'Nothing of this step is saved. Lower LearningRate_Base or check these items.'
             )
         self._losses.append(loss)

@@ -1,11 +1,10 @@
-"""A trained experiment made small enough to ship: weights, settings, log and curve, without what only its own
-machine and its optimiser need.
+"""Copies a trained experiment in a form small enough to ship: weights, settings, log and curve.
 
     python -m functions.training.export Experiments/RegNet/my_experiment Experiments/RegNet/shipped [--step Best]
     [--resumable]
 
-The folder it makes is one that ``--register --model`` takes; with ``--resumable`` the checkpoint keeps the
-optimiser's slots and the sampler's position, so that the training's command goes on from it.
+The new folder works with ``--register --model``. With ``--resumable`` the checkpoint keeps the optimiser's slots and
+the sampler's position, so that training can continue from it.
 """
 
 import argparse
@@ -25,20 +24,20 @@ from functions.tf_utils.normalisation import normalisation
 from functions.tf_utils.sessions import open_session
 from functions.training.checkpoints import Checkpoints
 
-#: Where things lay on the machine that trained.
+#: Settings that describe the machine that trained.
 _OF_THE_MACHINE = ('RootFolder', 'DataFolder', 'log_root_folder')
 _LOGS = ('log.jsonl', os.path.join('Plots', 'training_curve.png'))
 
 
 def export(source, target, step='Last', resumable=False):
-    """Write what a person needs of an experiment to another folder.
+    """Copy the essential files of an experiment to another folder.
 
     :param source: folder of the experiment.
-    :param target: folder to make; files of an earlier export in it are replaced, others stay.
+    :param target: new folder; files of an earlier export are replaced, others kept.
     :param step: 'Last', 'Best' or a number.
-    :param resumable: keep the whole checkpoint instead of the weights alone.
+    :param resumable: keep the whole checkpoint, not only the weights.
     :return: path prefix of the checkpoint written.
-    :raises MissingFileError, InputError: no experiment, no such checkpoint, or one and the same folder.
+    :raises MissingFileError, InputError: there is no such experiment or checkpoint, or both folders are the same.
     """
     if not os.path.isdir(source):
         raise MissingFileError(f'The experiment {source} does not exist.')
@@ -67,7 +66,7 @@ def export(source, target, step='Last', resumable=False):
     write_json(there + 'setting0.txt', {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
     about = f'{here}about{number}.json'
     if os.path.isfile(about):
-        # The names of all items follow from the settings.
+        # The items follow from the settings.
         write_json(there + 'about0.json', {key: value for key, value in read_json(about).items() if key != 'data'})
     for name in _LOGS:
         if os.path.isfile(here + name):
@@ -78,7 +77,7 @@ def export(source, target, step='Last', resumable=False):
 
 
 def _save_weights(setting, source, target):
-    """The variables of the network alone, under their names."""
+    """Save the variables of the network only, under their names."""
     description = network_description(setting['NetworkDesign'])
     graph = tf.Graph()
     with graph.as_default():

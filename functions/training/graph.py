@@ -41,7 +41,7 @@ class TrainingGraph:
             noise_key = tf.stack([tf.constant(seed, tf.int32), tf.cast(self.step, tf.int32)])
             regularisation = float(training.get('reg_weight', 0.1))
 
-            # A Python bool builds what is needed and no more.
+            # With a Python bool only one branch is built.
             freezes = training.get('FreezeStatistics') is not None
             self._batch_statistics = tf.placeholder(tf.bool, [], name='batch_statistics') if freezes else True
             trained = build(description, self.images, self._batch_statistics, normalise=normalise, noise_key=noise_key)
@@ -62,13 +62,13 @@ class TrainingGraph:
                 optimiser = loss_scaling(optimiser)
             gradients = optimiser.compute_gradients(train_terms['loss'], _learned(tf.trainable_variables()))
             if not mixed:
-                # Loss scaling meets infinite gradients as a matter of course; here one means that something is wrong.
+                # Loss scaling expects infinite gradients now and then; without it they are an error.
                 train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
             with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
                 update = optimiser.apply_gradients(gradients, global_step=self.step)
             self.fetch_inspection = {}
             if training.get('inspecting_regularization_weight'):
-                self.fetch_inspection = _pulls(train_terms, regularisation)
+                self.fetch_inspection = _gradient_norms(train_terms, regularisation)
             self.initialise = tf.global_variables_initializer()
             self.saver = tf.train.Saver(max_to_keep=None)
             self.model_saver = tf.train.Saver(self.model_variables, max_to_keep=None)
@@ -77,14 +77,14 @@ class TrainingGraph:
         self.graph.finalize()
 
     def _loss(self, raw, setting):
-        """Huber + regularisation x bending energy, both in units of the network's output; padding does not
-        count. Beside them errors in mm: the weighted mean, and per class of displacement sums and voxels.
+        """Huber + regularisation x bending energy in units of the network's output, ignoring padding; and the error in
+        mm: its weighted mean, and its sum and the number of voxels per class of displacement.
         """
         training = setting['NetworkTraining']
         truth = self.dvf / self.unit
         valid = tf.cast(self.weight > 0.0, tf.float32)
         huber = losses.huber(raw, truth, self.weight)
-        # The setting is in the order x, y, z, the axes of arrays are z, y, x.
+        # The setting is in the order x, y, z; array axes are z, y, x.
         bending = losses.bending_energy(raw, training.get('VoxelSize', (1.0, 1.0, 1.0))[::-1], valid)
         error = tf.norm(raw - truth, axis=-1, keepdims=True) * self.unit
         terms = {
@@ -96,7 +96,7 @@ class TrainingGraph:
         limits = setting.get('ClassBalanced')
         if limits:
             largest = tf.reduce_max(tf.abs(self.dvf), axis=-1, keepdims=True)
-            inside = [valid * tf.cast(part, tf.float32) for part in _bands(largest, limits)]
+            inside = [valid * tf.cast(part, tf.float32) for part in _in_classes(largest, limits)]
             terms[CLASS_ERROR] = tf.stack([tf.reduce_sum(error * part) for part in inside])
             terms[CLASS_VOXELS] = tf.stack([tf.reduce_sum(part) for part in inside])
         return terms
@@ -118,8 +118,7 @@ class TrainingGraph:
 
 
 def _learned(variables):
-    """``variables`` without the biases in front of a batch normalisation: its mean takes them out, and its
-    beta is what is learned in their place."""
+    """``variables`` without the biases before a batch normalisation, which its mean cancels and its beta replaces."""
     names = {variable.op.name for variable in variables}
     return [
         v
@@ -129,18 +128,17 @@ def _learned(variables):
     ]
 
 
-def _bands(size, limits):
-    """Which values lie in [0, t0), [t0, t1), ...; the last band takes what lies above, as in sampling."""
+def _in_classes(size, limits):
+    """Masks of the values in [0, t0), [t0, t1), ...; the last class has no upper end, as in sampling."""
     edges = [0.0] + list(limits[:-1])
     return [tf.logical_and(size >= low, size < high) for low, high in zip(edges, edges[1:] + [float('inf')])]
 
 
-def _pulls(terms, regularisation):
-    """How strongly the two parts of the loss pull at the weights.
+def _gradient_norms(terms, regularisation):
+    """Norms of the gradients of the two parts of the loss.
 
-    :return: gradient_huber and gradient_bending, the norms of the gradients of Huber and of regularisation x
-        bending energy with respect to all weights, and reg_weight_equal, the regularisation at which both
-        would be equal.
+    :return: dictionary: gradient_huber and gradient_bending, of Huber and of regularisation x bending energy with
+        respect to all weights; reg_weight_equal, the regularisation at which they would be equal.
     """
     variables = tf.trainable_variables()
     huber, bending = [

@@ -1,35 +1,33 @@
-"""Signals that end a training in order, and the exit codes of a process that ends so."""
+"""Signals that end a training cleanly, and the exit codes that report them."""
 
-import logging
 import signal
 import threading
 
 from functions.setting.errors import RegNetError
 
-LOGGER = logging.getLogger(__name__)
 NAMES = ('SIGINT', 'SIGTERM', 'SIGUSR1')
 
 
 class TrainingInterrupted(RegNetError):
     """A signal ended training after a checkpoint was written.
 
-    :ivar exit_code: 128 + the signal's number, as shells have it: 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1 (on
-        Linux).
+    :ivar exit_code: 128 + the signal's number, as in shells: 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1 (on Linux).
     """
 
     def __init__(self, number):
         super().__init__(
-            f'Training was interrupted by signal {number}; the checkpoint is written, the same command goes on from it.'
+            f'Training was interrupted by signal {number}. A checkpoint was written; the same command continues it.'
         )
         self.exit_code = 128 + number
 
 
 class Signals:
-    """Context that notes SIGINT, SIGTERM and SIGUSR1 (as SLURM sends before its limit) instead of dying.
+    """Context that records SIGINT, SIGTERM and SIGUSR1 (sent by SLURM before its time limit) instead of ending the
+    process.
 
-    Outside the main thread, where Python allows no handlers, nothing is noted. A second Ctrl-C stops at once.
+    Outside the main thread Python allows no handlers, and nothing is recorded. A second Ctrl-C stops at once.
 
-    :ivar received: number of the signal that came, or None.
+    :ivar received: number of the signal received, or None.
     """
 
     def __init__(self):
@@ -38,7 +36,7 @@ class Signals:
         self._listeners = []
 
     def tell(self, listener):
-        """Have ``listener()`` called when a signal comes (from its handler), or now if one has come."""
+        """Call ``listener()`` when a signal arrives (in its handler), or now if one already has."""
         self._listeners.append(listener)
         if self.received is not None:
             listener()

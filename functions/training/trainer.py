@@ -16,13 +16,13 @@ from functions.setting import setting_utils as su
 from functions.setting.errors import InputError
 from functions.setting.trained_models import checkpoint_path, resolve_step
 from functions.tf_utils.sessions import open_session
-from functions.training.about import write_about
 from functions.training.averages import Averages, LossWatch, class_tags
 from functions.training.checkpoints import Checkpoints
 from functions.training.graph import TrainingGraph
-from functions.training.journal import Journal
-from functions.training.schedule import learning_rate
+from functions.training.learning_rates import learning_rate
+from functions.training.run_record import write_run_record
 from functions.training.signals import Signals, TrainingInterrupted
+from functions.training.training_log import TrainingLog
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,24 +31,22 @@ TrainingResult = collections.namedtuple('TrainingResult', 'step best_step iterat
 
 
 def train(setting, resume=True, threads=None, make_item=None):
-    """Train ``setting['NetworkDesign']`` until ``MaxIterations`` or ``MaxHours`` and say where it stands.
+    """Train ``setting['NetworkDesign']`` until ``MaxIterations`` or ``MaxHours`` is reached.
 
     Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint
-    is written and then the whole validation set is predicted once. An interrupted run goes on from its newest
-    whole checkpoint, with the sampler where it was and a validation that was cut off done first, so that the
-    sequence of losses is that of an undisturbed run. Settings, code version and data are written beside the
-    checkpoints once everything could be opened.
+    is written and then the whole validation set is predicted once. An interrupted run continues from its newest
+    whole checkpoint and sampler position, after making up for an interrupted validation, so that its losses are
+    those of an uninterrupted run. Settings, code version and data are written beside the checkpoints.
 
     :param setting: a checked settings dictionary.
-    :param resume: go on from the experiment's checkpoints when there are any.
-    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run repeats the undisturbed one
-        bit for bit.
-    :param make_item: what turns an im_info into an item, None for the files and the generation.
+    :param resume: continue from the experiment's checkpoints if there are any.
+    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run equals the uninterrupted one bit for
+        bit.
+    :param make_item: function that makes an item from an im_info; None reads or generates files.
     :return: :class:`TrainingResult`.
-    :raises InputError: the loss is no number any more, or explodes (``LossLimit``); the batch's items are
-        named.
-    :raises ReaderFailure: an item could not be had; its name and the traceback are in the message.
-    :raises TrainingInterrupted: after a signal, when the checkpoint is written.
+    :raises InputError: the loss became NaN or infinite, or explodes (``LossLimit``); names the items of the batch.
+    :raises ReaderFailure: an item could not be read or generated; the message has its name and the traceback.
+    :raises TrainingInterrupted: after a signal, once a checkpoint is written.
     """
     checkpoints = Checkpoints(setting)
     newest = checkpoints.newest() if resume else None
@@ -64,7 +62,7 @@ def train(setting, resume=True, threads=None, make_item=None):
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
         beside = training_memory(setting, make_item=make_item)
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
-    # Signals first: from here on one that comes early is noted and obeyed, not died from.
+    # Signals first, so that one that arrives early still ends the run cleanly.
     with Signals() as signals, open_session(
         graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False)
     ) as session, TrainingQueue(
@@ -81,22 +79,22 @@ def train(setting, resume=True, threads=None, make_item=None):
         if newest is None:
             session.run(graph.initialise)
             _warm_start(setting, session, graph)
-            # Only now, when everything could be opened, is what was trained before given up.
+            # Earlier checkpoints are removed only once everything could be opened.
             checkpoints.retire()
         else:
             graph.saver.restore(session, checkpoints.path(newest))
-        write_about(setting, newest)
-        journal = Journal(setting, state, graph.graph)
+        write_run_record(setting, newest)
+        log = TrainingLog(setting, state, graph.graph)
         if newest is not None:
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
         try:
-            return _Loop(setting, graph, session, checkpoints, journal, state, validation).run(queue, signals)
+            return _Loop(setting, graph, session, checkpoints, log, state, validation).run(queue, signals)
         finally:
-            journal.close()
+            log.close()
 
 
 def _start_state(setting, checkpoints, newest):
-    """Where training stands: the state of the checkpoint ``newest``, or the beginning.
+    """The state of the checkpoint ``newest``, or that of a new training.
 
     :raises InputError: the checkpoint belongs to another network than the setting describes.
     """
@@ -125,7 +123,7 @@ def _start_state(setting, checkpoints, newest):
 
 
 def network_identity(setting):
-    """The settings without which weights mean nothing."""
+    """The settings that give the weights their meaning."""
     return {key: setting.get(key) for key in ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'InputMask')}
 
 
@@ -139,10 +137,10 @@ def _loaded(setting):
 
 
 def _counted_before(setting):
-    """(iterations done, first semi-epoch) of a training that begins.
+    """(iterations done, first semi-epoch) of a new training.
 
-    0 and 0, unless ``LoadedNetwork`` says ``itr_load`` or ``semi_epoch_load``: then counting, and with it the
-    course of the learning rate and of the sampling, goes on from there.
+    0 and 0, unless ``LoadedNetwork`` names ``itr_load`` or ``semi_epoch_load``, from which counting, learning rate and
+    sampling then continue.
     """
     found = _loaded(setting)
     if found is None:
@@ -154,7 +152,7 @@ def _counted_before(setting):
 
 
 def _warm_start(setting, session, graph):
-    """Weights from another experiment (``setting['LoadedNetwork']``), before the first step."""
+    """Restore the weights of another experiment (``setting['LoadedNetwork']``)."""
     found = _loaded(setting)
     if found is not None:
         graph.model_saver.restore(session, found[1])
@@ -162,11 +160,11 @@ def _warm_start(setting, session, graph):
 
 
 class _Loop:
-    """One run of :func:`train`: what it counts and when it saves."""
+    """One run of :func:`train`."""
 
-    def __init__(self, setting, graph, session, checkpoints, journal, state, validation):
+    def __init__(self, setting, graph, session, checkpoints, log, state, validation):
         self.graph, self.session = graph, session
-        self.checkpoints, self.journal, self.state = checkpoints, journal, dict(state)
+        self.checkpoints, self.log, self.state = checkpoints, log, dict(state)
         self.saved_step = state['samples'] if checkpoints.steps() else None
         self._validation_set, self._pair = validation, None
         self.training = training = setting['NetworkTraining']
@@ -183,7 +181,7 @@ class _Loop:
         """Iterate; see :func:`train`."""
         state, averages, waited = self.state, Averages(self._tags), 0.0
         if state.get('validation_pending'):
-            LOGGER.info('The validation of the checkpoint was cut off; it is done now.')
+            LOGGER.info('The validation of the checkpoint was interrupted; it is repeated now.')
             self._validate(signals)
         last_log = time.time()
         with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1.0) as bar:
@@ -209,15 +207,15 @@ class _Loop:
                         wait_share=waited / max(now - last_log, 1e-9),
                         **inspection,
                     )
-                    self.journal.train(state['iteration'], state['samples'], means)
+                    self.log.train(state['iteration'], state['samples'], means)
                     bar.set_postfix(loss='{:.3f}'.format(means['loss']), error_mm='{:.2f}'.format(means['error_mm']))
                     averages, waited, last_log = Averages(self._tags), 0.0, now
-                del batch  # its memory serves the next one
+                del batch  # frees its memory for the next one
                 if state['iteration'] % self.validation_interval == 0:
                     began = time.time()
                     self._save()
                     self._validate(signals)
-                    last_log += time.time() - began  # no part of the time in which batches are waited for
+                    last_log += time.time() - began  # not part of the time spent waiting for batches
                 if signals.received is not None:
                     self._end_by(signals)
         if self.saved_step != state['samples']:
@@ -232,7 +230,7 @@ class _Loop:
         )
 
     def _step(self, batch, rate):
-        """One step on a batch, counted in the state; its values."""
+        """Train on a batch and update the state; returns the values of the step."""
         state = self.state
         values = self.session.run(self.graph.fetch_train, self.graph.feed(batch, rate, self._frozen()))
         values.pop('update')
@@ -244,7 +242,7 @@ class _Loop:
         return values
 
     def _inspect(self, batch):
-        """How the parts of the loss pull at the weights before the step; empty unless the setting asks."""
+        """Norms of the gradients before the step (setting ``inspecting_regularization_weight``), else empty."""
         if not self.graph.fetch_inspection:
             return {}
         values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch, frozen=self._frozen()))
@@ -268,13 +266,13 @@ class _Loop:
         return True
 
     def _end_by(self, signals):
-        """Save what is not saved and stop."""
+        """Write a checkpoint if needed and raise TrainingInterrupted."""
         if self.saved_step != self.state['samples']:
             self._save(validate=False)
         raise TrainingInterrupted(signals.received)
 
     def _save(self, validate=True):
-        """Write the checkpoint, before the validation: what crashes or stops that one costs no step."""
+        """Write the checkpoint, before validation, so that a crash there costs no step."""
         state = self.state
         state['validation_pending'] = validate and self._validation_set is not None
         path = self.checkpoints.save(self.session, self.graph.saver, state['samples'], state)
@@ -282,16 +280,16 @@ class _Loop:
         LOGGER.info('Checkpoint %s', path)
 
     def _validate(self, signals):
-        """One pass over all validation chunks, recorded with the checkpoint that was just saved.
+        """Validate on all validation chunks; the result is stored with the checkpoint just saved.
 
-        :raises TrainingInterrupted: a signal came; the pass is done when training goes on.
+        :raises TrainingInterrupted: after a signal; the pass is repeated when training continues.
         """
         if self._validation_set is None:
             return
         state, averages = self.state, Averages(self._tags)
         step = state['samples']
         try:
-            # Closed here and now, whatever ends the pass.
+            # Closed at once, however the pass ends.
             with contextlib.closing(self._validation_set.batches()) as batches:
                 for number, batch in enumerate(batches):
                     fetches = dict(self.graph.fetch_validation)
@@ -301,9 +299,9 @@ class _Loop:
                             fetches['detailed_summary'] = self.graph.detailed_summary
                     values = self.session.run(fetches, self.graph.feed(batch))
                     if number == 0:
-                        self.journal.images(batch, values.pop('prediction'), step)
+                        self.log.images(batch, values.pop('prediction'), step)
                         if 'detailed_summary' in values:
-                            self.journal.feature_maps(values.pop('detailed_summary'), step)
+                            self.log.feature_maps(values.pop('detailed_summary'), step)
                     averages.add(values, batch.images.shape[0])
                     if signals.received is not None:
                         self._end_by(signals)
@@ -311,7 +309,7 @@ class _Loop:
             self._end_by(signals)
         means = averages.means()
         means.update(self._synthetic_pair_errors())
-        self.journal.validation(state['iteration'], step, means)
+        self.log.validation(state['iteration'], step, means)
         LOGGER.info(
             'Validation at iteration %d: loss %.4f, error %.3f mm; TRE of %s %.3f mm, before %.3f mm',
             state['iteration'],

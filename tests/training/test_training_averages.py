@@ -7,7 +7,7 @@ import pytest
 
 from functions.setting.errors import InputError, UnknownNameError
 from functions.training.averages import Averages, LossWatch, class_tags
-from functions.training.schedule import learning_rate
+from functions.training.learning_rates import learning_rate
 
 
 def test_every_quantity_has_the_same_weight():

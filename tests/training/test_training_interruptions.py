@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from training_fakes import journal_lines, losses, make_item, run
+from training_fakes import log_lines, losses, make_item, run
 
 from functions.reading.validation_set import ValidationSet
 from functions.setting.errors import InputError, RegNetError
@@ -38,14 +38,14 @@ KILLED_AT = 25
 CHILD = """
 import json, os, signal, sys
 sys.path[:0] = {path!r}
-from functions.training import journal
+from functions.training import training_log
 from training_fakes import run
-write = journal.Journal.train
+write = training_log.TrainingLog.train
 def train(self, iteration, step, values):
     write(self, iteration, step, values)
     if iteration == {killed_at!r}:
         os.kill(os.getpid(), signal.SIGKILL)
-journal.Journal.train = train
+training_log.TrainingLog.train = train
 with open({setting!r}) as stream:
     run(json.load(stream), 60)
 """
@@ -67,14 +67,14 @@ def test_a_killed_run_goes_on_bit_for_bit(setting, tmp_path):
         assert ended.returncode == returncode, ended.stderr.decode()
 
     train(None, 0)
-    undisturbed, validated = losses(setting), journal_lines(setting, 'validation')
+    undisturbed, validated = losses(setting), log_lines(setting, 'validation')
     setting['current_experiment'] = 'killed'
     train(KILLED_AT, -signal.SIGKILL)
     checkpoints = Checkpoints(setting)
     assert checkpoints.state(checkpoints.newest())['iteration'] == 20
     train(None, 0)
     assert sorted(undisturbed) == list(range(1, 61)) and losses(setting) == undisturbed
-    assert journal_lines(setting, 'validation') == validated
+    assert log_lines(setting, 'validation') == validated
 
 
 def test_signals_are_noted_told_and_given_back():
@@ -139,7 +139,7 @@ def test_a_signal_ends_the_waiting_for_a_batch_too(setting):
 
 def test_a_validation_that_is_cut_off_costs_no_step_and_is_made_up_for(setting, monkeypatch):
     run(setting, 8)
-    undisturbed, validated = losses(setting), journal_lines(setting, 'validation')
+    undisturbed, validated = losses(setting), log_lines(setting, 'validation')
     best = min(validated, key=lambda line: line['error_mm'])
     original = ValidationSet.batches
 
@@ -161,7 +161,7 @@ def test_a_validation_that_is_cut_off_costs_no_step_and_is_made_up_for(setting, 
         state = checkpoints.state(checkpoints.newest())
         assert state['iteration'] == 4 and state['validation_pending'] and state['best'] == {}
         result = run(setting, 8)
-        assert losses(setting) == undisturbed and journal_lines(setting, 'validation') == validated
+        assert losses(setting) == undisturbed and log_lines(setting, 'validation') == validated
         state = checkpoints.state(checkpoints.newest())
         assert state['best'] == {'step': best['step'], 'error_mm': best['error_mm']}
         assert result.best_step == best['step'] and not state['validation_pending']

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from training_fakes import graph_nodes, journal_lines, losses, run, tensorboard
+from training_fakes import graph_nodes, log_lines, losses, run, tensorboard
 
 import functions.setting.setting_utils as su
 from functions.setting.atomic import read_json_lines
@@ -23,7 +23,7 @@ def test_training_writes_what_a_person_looks_for(setting):
     result = run(setting, 5)
     assert result.iteration == 5
     assert Checkpoints(setting).newest() == result.step
-    lines = {kind: journal_lines(setting, kind) for kind in ('train', 'validation')}
+    lines = {kind: log_lines(setting, kind) for kind in ('train', 'validation')}
     assert [line['iteration'] for line in lines['train']] == [1, 2, 3, 4, 5]
     assert [line['iteration'] for line in lines['validation']] == [4, 5]
     assert all(np.isfinite(line['error_mm']) and line['gradient_norm'] > 0 for line in lines['train'])
@@ -86,7 +86,7 @@ def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_
     setting['NetworkTraining']['inspecting_regularization_weight'] = True
     run(setting, 3)
     assert losses(setting) == plain
-    line = journal_lines(setting, 'train')[0]
+    line = log_lines(setting, 'train')[0]
     assert line['gradient_huber'] > 0 and line['gradient_bending'] > 0
     weight = setting['NetworkTraining']['reg_weight']
     assert line['reg_weight_equal'] == pytest.approx(
@@ -97,7 +97,7 @@ def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_
     setting['current_experiment'] = 'without'
     setting['NetworkTraining'].update(reg_weight=0.0, VoxelSize=[2, 2, 2])
     run(setting, 1)
-    other = journal_lines(setting, 'train')[0]
+    other = log_lines(setting, 'train')[0]
     assert other['gradient_bending'] == 0 and other['gradient_huber'] == pytest.approx(other['gradient_norm'])
     assert other['bending_energy'] == pytest.approx(line['bending_energy'] / 16, rel=1e-4)
 
@@ -108,7 +108,7 @@ def test_checkpoint_without_its_record_does_not_exist(setting):
     step = checkpoints.newest()
     os.remove(f'{checkpoints.prefix}-{step}.json')
     assert checkpoints.newest() is None
-    with pytest.raises(InputError, match='no checkpoint of step'):
+    with pytest.raises(InputError, match='cannot be restored.*json does not exist'):
         checkpoints.path(step)
 
 
@@ -135,7 +135,7 @@ def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting):
     setting['NetworkTraining'].update(BatchSize=1)
     setting['NetworkValidation'].update(BatchSize=1)
     run(setting, 1)
-    (line,) = journal_lines(setting, 'validation')
+    (line,) = log_lines(setting, 'validation')
     assert np.isfinite(line['tre_mm']) and line['tre_before_mm'] <= 2
 
 
@@ -146,7 +146,7 @@ def test_a_warm_restart_may_go_on_counting(setting):
     setting['current_experiment'] = 'second'
     setting['LoadedNetwork'] = {'NetworkLoad': 'tiny', 'itr_load': 'Auto', 'semi_epoch_load': 'Auto'}
     assert run(setting, 10).iteration == 10
-    lines = journal_lines(setting, 'train')
+    lines = log_lines(setting, 'train')
     assert [line['iteration'] for line in lines] == [9, 10] and [line['step'] for line in lines] == [18, 20]
     # Step 8 was in semi-epoch 1; like the published training, the next one begins.
     assert all(line['semi_epoch'] == 2 and line['learning_rate'] == 0.25e-3 for line in lines)
@@ -182,7 +182,7 @@ def test_time_limit_reached_before_means_no_further_step(setting):
     assert run(setting, 50).iteration == first.iteration
 
 
-def test_journal_line_cut_short_is_left_out(tmp_path):
+def test_log_line_cut_short_is_left_out(tmp_path):
     path = str(tmp_path / 'log.jsonl')
     with open(path, 'w') as stream:
         stream.write(json.dumps({'iteration': 1}) + '\n{"iterat')

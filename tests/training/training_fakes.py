@@ -47,7 +47,7 @@ def run(setting, iterations, **arguments):
     return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
 
 
-def journal_lines(setting, kind):
+def log_lines(setting, kind):
     """Lines of log.jsonl of one kind, 'train' or 'validation'."""
     lines = read_json_lines(os.path.join(su.address_generator(setting, 'ModelFolder'), 'log.jsonl'))
     return [line for line in lines if line['kind'] == kind]
@@ -55,7 +55,7 @@ def journal_lines(setting, kind):
 
 def losses(setting):
     """Iteration -> training loss."""
-    return {line['iteration']: line['loss'] for line in journal_lines(setting, 'train')}
+    return {line['iteration']: line['loss'] for line in log_lines(setting, 'train')}
 
 
 def graph_nodes(setting):

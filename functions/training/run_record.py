@@ -1,4 +1,4 @@
-"""What a run was made with: code, packages, command line and data, beside its settings."""
+"""The record of a run beside its settings: code, packages, command line and data."""
 
 import datetime
 import hashlib
@@ -16,11 +16,10 @@ _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__
 _PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'matplotlib', 'tqdm')
 
 
-def write_about(setting, goes_on_from=None):
-    """Write the settings (``setting<k>.txt``) and, with the same number, ``about<k>.json`` to the model's
-    folder.
+def write_run_record(setting, goes_on_from=None):
+    """Write ``setting<k>.txt`` and ``about<k>.json`` to the model's folder.
 
-    :param goes_on_from: step of the checkpoint the run goes on from.
+    :param goes_on_from: step of the checkpoint from which the run continues, or None.
     :return: address of the JSON file.
     """
     address = su.write_setting(setting)
@@ -32,27 +31,26 @@ def write_about(setting, goes_on_from=None):
         'python': platform.python_version(),
         'system': platform.platform(),
         'packages': package_versions(),
-        'code': code_version(),
+        'code': code_version(_REPOSITORY),
         'data': {
             mode: [item_name(item) for item in su.get_im_info_list_from_train_mode(setting, mode)]
             for mode in ('Training', 'Validation')
         },
     }
-    address = os.path.join(
-        os.path.dirname(address), os.path.basename(address).replace('setting', 'about').replace('.txt', '.json')
-    )
+    name = os.path.basename(address).replace('setting', 'about').replace('.txt', '.json')
+    address = os.path.join(os.path.dirname(address), name)
     write_json(address, about)
     return address
 
 
 def package_versions():
-    """Name -> version of the packages whose change can change results; those that are loaded."""
+    """Name -> version of the loaded packages that can influence results."""
     versions = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
     return dict(versions, tensorflow=backend.version())
 
 
-def code_version(folder=_REPOSITORY):
-    """Which code this is: {'commit', 'changed', 'checksum'}.
+def code_version(folder):
+    """The version of the code: {'commit', 'changed', 'checksum'}.
 
     ``commit`` is git's, None outside a repository; ``changed`` says whether tracked files differ from it;
     ``checksum`` is of all Python files below ``functions/`` and holds without git.
@@ -60,8 +58,7 @@ def code_version(folder=_REPOSITORY):
     commit = _git(folder, 'rev-parse', 'HEAD')
     changed = None if commit is None else bool(_git(folder, 'status', '--porcelain', '--untracked-files=no'))
     digest = hashlib.blake2b(digest_size=16)
-    for path, folders, names in sorted(os.walk(os.path.join(folder, 'functions'))):
-        del folders
+    for path, _, names in sorted(os.walk(os.path.join(folder, 'functions'))):
         for name in sorted(name for name in names if name.endswith('.py')):
             file_name = os.path.join(path, name)
             digest.update(os.path.relpath(file_name, folder).replace(os.sep, '/').encode())
@@ -71,14 +68,9 @@ def code_version(folder=_REPOSITORY):
 
 
 def _git(folder, *words):
-    """What git says, or None where there is no git, no repository or no answer."""
+    """The output of git, or None without git, repository or answer."""
+    command = ('git', '-C', folder) + words
     try:
-        return (
-            subprocess.run(
-                ('git', '-C', folder) + words, stdout=subprocess.PIPE, check=True, stderr=subprocess.DEVNULL, timeout=30
-            )
-            .stdout.decode()
-            .strip()
-        )
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=30).decode().strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,4 +1,4 @@
-"""Learning rates as functions of what has been done, so that a resumed run has the same ones."""
+"""Learning rates as functions of the iteration, so that a resumed run continues with the same ones."""
 
 import math
 
@@ -13,9 +13,7 @@ def constant(training, iteration, semi_epoch):
 
 
 def cosine(training, iteration, semi_epoch):
-    """From the base rate down to a hundredth of it along half a cosine over ``MaxIterations``, after a short
-    linear warm-up.
-    """
+    """Half a cosine over ``MaxIterations`` from the base rate to a hundredth of it, after a short linear warm-up."""
     del semi_epoch
     total = float(training['MaxIterations'])
     warm_up = min(100.0, total / 20.0)

@@ -11,14 +11,14 @@ import SimpleITK
 from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
-from functions.training.about import code_version, write_about
+from functions.training.run_record import code_version, write_run_record
 
 
 def test_settings_code_packages_command_and_data(setting, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['RunRegNet3D.py', '--stage', '4'])
     folder = su.address_generator(setting, 'ModelFolder')
-    assert write_about(setting) == folder + 'about0.json'
-    assert write_about(setting, goes_on_from=30) == folder + 'about1.json'
+    assert write_run_record(setting) == folder + 'about0.json'
+    assert write_run_record(setting, goes_on_from=30) == folder + 'about1.json'
     about = read_json(folder + 'about1.json')
     assert read_json(folder + about['settings'])['stage'] == setting['stage']
     assert about['settings'] == 'setting1.txt' and about['goes_on_from'] == 30

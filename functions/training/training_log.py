@@ -1,4 +1,4 @@
-"""What a training run leaves to read: a text log, JSON lines, TensorBoard, a curve."""
+"""The records of a training run: text log, JSON lines, TensorBoard and training curve."""
 
 import json
 import logging
@@ -11,23 +11,23 @@ from functions.setting.atomic import publish, read_json_lines
 from functions.tf_utils.summaries import SummaryWriter
 
 
-class Journal:
+class TrainingLog:
     """The records of one experiment.
 
-    While it is open, what the program logs also goes to ``log.txt`` (``LogFile``).
+    While it is open, log messages also go to ``log.txt`` (``LogFile``).
 
-    :param setting: addresses are asked from it.
-    :param state: where training stands: 'iteration' and 'samples' done, and 'validation_pending'. Newer lines
-        of an interrupted run are dropped from the JSON lines.
+    :param state: of the training: 'iteration', 'samples' and 'validation_pending'. JSON lines that an interrupted run
+        wrote after it are removed.
+    :param graph: shown in TensorBoard.
     """
 
-    def __init__(self, setting, state, graph=None):
+    def __init__(self, setting, state, graph):
         folder = su.address_generator(setting, 'ModelFolder')
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, 'log.jsonl')
         self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
         self._keep_until(state['iteration'], bool(state.get('validation_pending')))
-        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the journal)
+        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the log)
         first = state['samples'] + 1
         self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first, graph)
         self._validation = SummaryWriter(
@@ -38,7 +38,7 @@ class Journal:
         logging.getLogger().addHandler(self._handler)
 
     def _keep_until(self, iteration, pending):
-        """Drop the lines after an iteration, and its validation when that is still to be done."""
+        """Remove the lines after an iteration, and its validation if that is still pending."""
         if not os.path.isfile(self.path):
             return
         kept = [
@@ -53,13 +53,13 @@ class Journal:
                 stream.write(json.dumps(line, sort_keys=True) + '\n')
 
     def train(self, iteration, step, values):
-        """Averages since the last line; ``step`` is the samples seen, TensorBoard's axis."""
+        """Write averages since the last line; ``step`` is the number of samples seen, TensorBoard's axis."""
         self._line(dict(values, kind='train', iteration=iteration, step=step))
         self._train.scalars(values, step)
         self._train.flush()
 
     def validation(self, iteration, step, values):
-        """Averages over one full validation pass."""
+        """Write averages over a validation pass."""
         self._line(dict(values, kind='validation', iteration=iteration, step=step))
         self._validation.scalars(values, step)
         self._validation.flush()
@@ -70,7 +70,7 @@ class Journal:
         self._stream.flush()
 
     def images(self, batch, prediction, step):
-        """Middle slices of the middle sample: fixed, moving, true, predicted DVF, their difference (mm)."""
+        """Write middle slices of the middle sample: both images, true and predicted DVF and their difference (mm)."""
         sample = batch.images.shape[0] // 2
         images = batch.images[sample]
         middle = images.shape[0] // 2
@@ -90,11 +90,11 @@ class Journal:
         self._validation.flush()
 
     def draw(self):
-        """The training curve as a picture."""
+        """Draw the training curve."""
         draw_curve(read_json_lines(self.path), self.curve_path)
 
     def close(self):
-        """Write out everything, the curve included."""
+        """Draw the curve and close all files."""
         logging.getLogger().removeHandler(self._handler)
         self._handler.close()
         self._stream.close()
