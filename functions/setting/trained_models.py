@@ -236,7 +236,7 @@ def checkpoint_path(setting, step='Last', experiment=None):
         raise InputError(f'{prefix}: no checkpoint of step {step}. Available: {available}.')
     problem = checkpoint_problem(setting, experiment, step)
     if problem:
-        raise InputError(f'{prefix}-{step} cannot be restored: {problem}.')
+        raise InputError(f'{prefix}-{step} cannot be restored: {problem.rstrip(".")}.')
     return f'{prefix}-{step}'
 
 

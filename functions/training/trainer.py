@@ -54,9 +54,7 @@ def train(setting, resume=True, threads=None, make_item=None):
     maximum = int(setting['NetworkTraining']['MaxIterations'])
     if newest is not None and state['iteration'] >= maximum and not state.get('validation_pending'):
         LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'], maximum)
-        return TrainingResult(
-            newest, state['best'].get('step', newest), state['iteration'], state['seconds'], state.get('validation', {})
-        )
+        return _result(newest, state)
     graph = TrainingGraph(setting)
     validation = None
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
@@ -91,6 +89,11 @@ def train(setting, resume=True, threads=None, make_item=None):
             return _Loop(setting, graph, session, checkpoints, log, state, validation).run(queue, signals)
         finally:
             log.close()
+
+
+def _result(step, state):
+    best_step, validation = state['best'].get('step', step), state.get('validation', {})
+    return TrainingResult(step, best_step, state['iteration'], state['seconds'], validation)
 
 
 def _start_state(setting, checkpoints, newest):
@@ -221,13 +224,7 @@ class _Loop:
         if self.saved_step != state['samples']:
             self._save()
             self._validate(signals)
-        return TrainingResult(
-            self.saved_step,
-            state['best'].get('step', self.saved_step),
-            state['iteration'],
-            state['seconds'],
-            state.get('validation', {}),
-        )
+        return _result(self.saved_step, state)
 
     def _step(self, batch, rate):
         """Train on a batch and update the state; returns the values of the step."""

@@ -34,7 +34,7 @@ def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
     assert losses(setting) == undisturbed
 
 
-KILLED_AT = 25
+KILLED_AT = 14
 CHILD = """
 import json, os, signal, sys
 sys.path[:0] = {path!r}
@@ -47,7 +47,7 @@ def train(self, iteration, step, values):
         os.kill(os.getpid(), signal.SIGKILL)
 training_log.TrainingLog.train = train
 with open({setting!r}) as stream:
-    run(json.load(stream), 60)
+    run(json.load(stream), 24)
 """
 
 
@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_bit_for_bit(setting, tmp_path):
     """Each run in a process of its own: TensorFlow's threads inside operations are the process's, not the session's."""
     here = os.path.dirname(os.path.abspath(__file__))
     folders = [here, os.path.dirname(os.path.dirname(here))]
-    setting['NetworkTraining']['ValidationInterval'] = 10
+    setting['NetworkTraining']['ValidationInterval'] = 5
 
     def train(killed_at, returncode):
         path = str(tmp_path / 'setting.json')
@@ -71,9 +71,9 @@ def test_a_killed_run_goes_on_bit_for_bit(setting, tmp_path):
     setting['current_experiment'] = 'killed'
     train(KILLED_AT, -signal.SIGKILL)
     checkpoints = Checkpoints(setting)
-    assert checkpoints.state(checkpoints.newest())['iteration'] == 20
+    assert checkpoints.state(checkpoints.newest())['iteration'] == 10
     train(None, 0)
-    assert sorted(undisturbed) == list(range(1, 61)) and losses(setting) == undisturbed
+    assert sorted(undisturbed) == list(range(1, 25)) and losses(setting) == undisturbed
     assert log_lines(setting, 'validation') == validated
 
 
