@@ -247,7 +247,7 @@ def prepare(setting, arguments):
     """Make or convert the images the settings name, and their artificial deformations."""
     from functions.artificial_generation.batch import generate_batch
     from functions.phantom.phantom import make_cases
-    from functions.preprocessing.own_data_sets import prepare_own_images
+    from functions.preprocessing.own_images import prepare_own_images
 
     generate = not setting['never_generate_image']
     if generate:
@@ -340,7 +340,7 @@ def prepare_data(setting, arguments):
         cases = cases or USUAL_CASES
         make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
     else:
-        from functions.preprocessing.prepare import prepare_data_set
+        from functions.preprocessing.public_data_sets import prepare_data_set
 
         cases = prepare_data_set(setting, data, arguments.source, cases, arguments.workers).cases
     check = check_landmarks(setting, usual_pairs(setting, data, cases))

@@ -37,8 +37,8 @@ MAY_HAVE_MANY_PARAMETERS = {
     'functions/elastix/registration.py bspline',
 }
 
-#: file names that every room may have, and what is still to be renamed.
-MAY_REPEAT = {'__init__.py', '__main__.py', 'command_line.py', 'anatomy.py'}
+#: file names that every room may have.
+MAY_REPEAT = {'__init__.py', '__main__.py', 'command_line.py'}
 
 
 def parsed_files():

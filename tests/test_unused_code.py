@@ -35,8 +35,8 @@ functions.preprocessing.isotropic.to_isotropic(default)
 functions.preprocessing.own_images.prepare_image(lung)
 functions.preprocessing.own_images.prepare_image(series)
 functions.preprocessing.own_images.prepare_image(torso)
-functions.preprocessing.prepare.prepare_data_set(margin)
-functions.preprocessing.segmentation.lung_labels
+functions.preprocessing.public_data_sets.prepare_data_set(margin)
+functions.preprocessing.chest_masks.lung_labels
 
 """
 

@@ -1,5 +1,4 @@
-"""A person's own chest CT into a data set: isotropic image, lung and torso mask, at the addresses of that
-data set."""
+"""The user's own chest CT in a data set: isotropic image, lung and torso mask, at the addresses of the data set."""
 
 import collections
 import logging
@@ -11,11 +10,12 @@ import SimpleITK as sitk
 from functions.image.manifest import array_checksum, check_manifest, record_output, write_manifest
 from functions.image.masks import bounding_box, read_mask, require_nonempty
 from functions.image.volume_io import array_view, write_image
+from functions.preprocessing.chest_masks import chest_masks, torso_mask
+from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
-from functions.preprocessing.load import load_ct
-from functions.preprocessing.segmentation import chest_masks, torso_mask
 from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError
+from functions.setting.own_image_checks import own_image_errors
 from functions.setting.setting_utils import address_generator
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,30 @@ _log = logging.getLogger(__name__)
 FORMAT_NUMBER = 1  # raise by hand when the same source gives another result
 SPACING = 1.0  # mm
 
+MARGIN = 10  # mm of air kept around the torso; scanners reconstruct far more, which costs memory in every later step
+
 Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
+
+
+def prepare_own_images(setting):
+    """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
+
+    ``OwnImages`` is data set -> case number -> list of paths (files or DICOM folders), one for each type of the
+    data set, None where a case lacks it.
+
+    :return: list of :class:`Prepared`.
+    :raises UnknownNameError, MissingFileError, InputError: the first problem found, before anything is prepared.
+    """
+    errors = own_image_errors(setting)
+    if errors:
+        raise errors[0]
+    return [
+        prepare_image(os.path.expanduser(path), setting, data, int(cn), type_im, margin=MARGIN)
+        for data, cases in setting.get('OwnImages', {}).items()
+        for cn, paths in cases.items()
+        for type_im, path in enumerate(paths)
+        if path is not None
+    ]
 
 
 def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):

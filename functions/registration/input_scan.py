@@ -9,9 +9,9 @@ import SimpleITK as sitk
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask, require_nonempty
 from functions.image.resample import resample_to
+from functions.preprocessing.chest_masks import chest_masks, torso_mask
+from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
-from functions.preprocessing.load import load_ct
-from functions.preprocessing.segmentation import chest_masks, torso_mask
 from functions.setting.errors import InputError
 
 SPACING = 1.0  # mm, of the working grid

@@ -29,10 +29,10 @@ from functions.elastix.transform_files import write_total_transform as write_ela
 from functions.image import transforms
 from functions.image.geometry import Geometry
 from functions.image.volume_io import read_image, write_image
+from functions.preprocessing.chest_masks import lung_mask
+from functions.preprocessing.hounsfield import LOWEST, load_ct
 from functions.preprocessing.isotropic import to_isotropic
-from functions.preprocessing.load import LOWEST, load_ct
 from functions.preprocessing.own_images import fingerprint
-from functions.preprocessing.segmentation import lung_mask
 from functions.setting.atomic import read_json, write_json, write_text
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 from functions.tf_utils import backend

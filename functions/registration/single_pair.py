@@ -17,7 +17,7 @@ from functions.image.resample import resample_to, warp
 from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
 from functions.measure import regularity, similarity
-from functions.preprocessing.load import LOWEST
+from functions.preprocessing.hounsfield import LOWEST
 from functions.registration.folding_removal import remove_folding
 from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut

@@ -58,8 +58,8 @@ class DataSet(
     maps a case to the mean landmark distance [mm] before registration, empty where unknown, of the pair of
     types ``expected_tre_pair`` (fixed, moving), the usual one to register; ``patients`` are folder codes by
     case, empty where the data set has none; ``layout`` names how the data set is distributed
-    (:mod:`functions.preprocessing.packs`), None where there is nothing to download; ``raw_grids`` maps a case
-    to the (size, spacing), x y z, of its images where their files do not say it.
+    (:mod:`functions.preprocessing.downloaded_packs`), None where there is nothing to download; ``raw_grids`` maps a
+    case to the (size, spacing), x y z, of its images where their files do not say it.
     """
 
     __slots__ = ()

@@ -10,7 +10,7 @@ from raw_packs import GRIDS, Patient, small_record, write_4dct, write_rows, writ
 import functions.setting.setting_utils as su
 from functions.evaluation import landmark_check
 from functions.phantom.phantom import make_case
-from functions.preprocessing.prepare import prepare_data_set
+from functions.preprocessing.public_data_sets import prepare_data_set
 from functions.setting import data_sets
 from functions.setting.errors import InputError, UnknownNameError
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import functions.setting.setting_utils as su
-from functions.preprocessing import own_data_sets
-from functions.preprocessing.own_data_sets import MARGIN, prepare_own_images
+from functions.preprocessing import own_images as own_images_module
+from functions.preprocessing.own_images import MARGIN, prepare_own_images
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
 
@@ -16,7 +16,7 @@ def prepared(monkeypatch):
     """What was asked to be prepared: (path, data set, case, type, margin)."""
     calls = []
     monkeypatch.setattr(
-        own_data_sets,
+        own_images_module,
         'prepare_image',
         lambda path, setting, data, cn, type_im, margin: calls.append((path, data, cn, type_im, margin)),
     )

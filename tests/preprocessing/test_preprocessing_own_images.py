@@ -13,9 +13,9 @@ import functions.setting.setting_utils as su
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, read_image
 from functions.preprocessing import own_images
-from functions.preprocessing.load import as_hu, load_ct
+from functions.preprocessing.chest_masks import lung_labels, torso_mask
+from functions.preprocessing.hounsfield import as_hu, load_ct
 from functions.preprocessing.own_images import prepare_image
-from functions.preprocessing.segmentation import lung_labels, torso_mask
 from functions.setting.errors import InputError, MissingFileError
 
 DATA = 'DIR-Lab_4D'

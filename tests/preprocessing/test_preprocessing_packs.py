@@ -10,8 +10,8 @@ from raw_packs import GRIDS, Patient, small_record, write_4dct, write_copd, writ
 
 import functions.setting.setting_utils as su
 from functions.image.volume_io import array_view, read_image
-from functions.preprocessing import prepare
-from functions.preprocessing.prepare import prepare_data_set
+from functions.preprocessing import public_data_sets
+from functions.preprocessing.public_data_sets import prepare_data_set
 from functions.setting import data_sets
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
@@ -209,7 +209,7 @@ def test_preprocessing_packs_are_resumed(tmp_path, monkeypatch, caplog):
     patient = Patient(1, GRIDS[2])
     write_copd(tmp_path / 'packs', 1, patient)
     setting, made, pack = setting_in(tmp_path), [], str(tmp_path / 'packs' / 'copd1')
-    original = prepare.dirlab_raw.read_raw
+    original = public_data_sets.dirlab_raw.read_raw
     with registered(small_record('DIR-Lab_COPD', {1: patient})):
 
         def fails_second(path, *rest):
@@ -218,10 +218,10 @@ def test_preprocessing_packs_are_resumed(tmp_path, monkeypatch, caplog):
             made.append(path)
             return original(path, *rest)
 
-        monkeypatch.setattr(prepare.dirlab_raw, 'read_raw', fails_second)
+        monkeypatch.setattr(public_data_sets.dirlab_raw, 'read_raw', fails_second)
         with pytest.raises(InputError, match='eBHCT.img: interrupted'):
             prepare_data_set(setting, 'DIR-Lab_COPD', str(tmp_path / 'packs'), n_workers=1)
-        monkeypatch.setattr(prepare.dirlab_raw, 'read_raw', original)
+        monkeypatch.setattr(public_data_sets.dirlab_raw, 'read_raw', original)
 
         def run():
             return prepare_data_set(setting, 'DIR-Lab_COPD', pack, n_workers=1)[2:]
@@ -306,7 +306,7 @@ def test_preprocessing_packs_finds_other_spellings_and_doubled_folders(fourd, tm
     (pack / 'Images' / 'case8_T70.img').rename(pack / 'Images' / 'case8_T70_s.img')
     (pack / 'Sampled4D' / 'case8_4D-75_T10.txt').rename(pack / 'Sampled4D' / 'Case8_4D-75_T10.txt')
     record = data_sets.get_data_set('DIR-Lab_4D')
-    found = prepare.find_packs(str(packs), record, None, {})
+    found = public_data_sets.find_packs(str(packs), record, None, {})
     assert [pack.cn for pack in found] == [8] and len(found[0].images) == 10
     assert len(found[0].points) == 8 and all(os.path.isfile(file.path) for file in found[0].points)
 

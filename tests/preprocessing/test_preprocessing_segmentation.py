@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from functions.image.geometry import Geometry
 from functions.preprocessing import morphology
-from functions.preprocessing.segmentation import chest_masks, lung_labels, lung_mask, torso_mask
+from functions.preprocessing.chest_masks import chest_masks, lung_labels, lung_mask, torso_mask
 from functions.setting.errors import InputError
 
 

@@ -21,8 +21,8 @@ from functions.image.resample import resample_to
 from functions.image.threads import itk_threads
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.preprocessing import dirlab_raw, own_images, pack_landmarks
+from functions.preprocessing.downloaded_packs import find_packs
 from functions.preprocessing.isotropic import mask_to_isotropic
-from functions.preprocessing.packs import find_packs
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator

@@ -1,6 +1,6 @@
 """Lung and torso masks of a chest CT from its HU, on the image's own grid.
 
-What is what is decided at 2 mm (:mod:`functions.preprocessing.anatomy`), in an upright isotropic copy; the
+What is what is decided at 2 mm (:mod:`functions.preprocessing.coarse_segmentation`), in an upright isotropic copy; the
 masks are then brought to the image's grid, where the image itself draws the border of the lung.
 """
 
@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
-from functions.preprocessing import anatomy
+from functions.preprocessing import coarse_segmentation
 from functions.preprocessing.isotropic import FULL, resample_soft, to_isotropic
 
 COARSE = 2.0  # mm
@@ -29,7 +29,7 @@ def chest_masks(image):
     :raises InputError: no body or no lung in it.
     """
     coarse, torso = _coarse_torso(image)
-    labels = anatomy.lungs(array_view(coarse), torso, COARSE)
+    labels = coarse_segmentation.lungs(array_view(coarse), torso, COARSE)
     return ChestMasks(_fine_lung(image, coarse, labels > 0), _fine_torso(image, coarse, torso))
 
 
@@ -47,7 +47,7 @@ def lung_labels(image):
     """As :func:`lung_mask`, with 1 in the patient's right lung and 2 in the left one, also where they
     touch."""
     coarse, torso = _coarse_torso(image)
-    labels = anatomy.lungs(array_view(coarse), torso, COARSE)
+    labels = coarse_segmentation.lungs(array_view(coarse), torso, COARSE)
     lung = array_view(_fine_lung(image, coarse, labels > 0))
     share = [array_view(resample_soft(_soft(labels == label, coarse), Geometry.of(image))) for label in (1, 2)]
     return image_from_array(np.where(lung > 0, 1 + (share[1] > share[0]), 0).astype(np.uint8), image)
@@ -55,7 +55,7 @@ def lung_labels(image):
 
 def _coarse_torso(image):
     coarse = to_isotropic(image, COARSE)
-    return coarse, anatomy.torso(array_view(coarse), COARSE)
+    return coarse, coarse_segmentation.torso(array_view(coarse), COARSE)
 
 
 def _soft(mask, coarse):
@@ -75,5 +75,5 @@ def _fine_lung(image, coarse, mask):
     hu = array_view(image)
     result = np.empty(soft.shape, np.uint8)
     for z, plane in enumerate(soft):
-        result[z] = (plane >= 0.9 * FULL) | ((plane >= 0.1 * FULL) & (hu[z] < anatomy.LUNG))
+        result[z] = (plane >= 0.9 * FULL) | ((plane >= 0.1 * FULL) & (hu[z] < coarse_segmentation.LUNG))
     return image_from_array(result, image)
