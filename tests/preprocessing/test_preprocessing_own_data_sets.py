@@ -118,6 +118,6 @@ def test_case_numbers_of_a_script_may_be_numbers(setting, prepared):
 def test_a_description_that_cannot_be_used(setting, prepared):
     setting['OwnDataSets']['MyCT'] = {'types': []}
     before = copy.deepcopy(setting)
-    with pytest.raises(InputError, match="'types' must be a list of names"):
+    with pytest.raises(InputError, match=r'types is \[\]; accepted: a list'):
         prepare_own_images(setting)
     assert len(su.find_problems(setting)) == 1 and json.dumps(setting) == json.dumps(before)
