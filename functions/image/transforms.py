@@ -114,12 +114,17 @@ def total_dvf(affine, dvf, geometry=None):
     steps = (matrix - np.eye(3)) @ geometry.matrix
     start = (matrix - np.eye(3)) @ np.array(geometry.origin) + offset
     x, y, z = [np.arange(n)[:, None] * step for n, step in zip(geometry.size, steps.T)]
-    in_slice, up, turn = (a.astype(np.float32) for a in (y[:, None] + x, z + start, matrix.T))
+    in_slice = np.moveaxis(y[:, None] + x, -1, 0).astype(np.float32, order='C')
+    up, turn = (z + start).astype(np.float32), matrix.astype(np.float32)
     result = np.empty(geometry.shape + (3,), np.float32)
     for k, plane in enumerate(result):
-        np.add(in_slice, up[k], out=plane)
-        if field is not None:
-            plane += field[k] @ turn
+        # Term by term, so that the fields of a registration stay the same to the last bit.
+        parts = () if field is None else np.ascontiguousarray(np.moveaxis(field[k], -1, 0))
+        for i in range(3):
+            moves = in_slice[i] + up[k, i]
+            for j, part in enumerate(parts):
+                moves += part * turn[i, j]
+            plane[..., i] = moves
     return image_from_array(result, geometry)
 
 
