@@ -34,7 +34,6 @@ MAY_HAVE_MANY_PARAMETERS = {
     # to be grouped:
     'functions/registration/multi_stage.py register_images',
     'functions/registration/single_pair.py register',
-    'functions/elastix/registration.py bspline',
 }
 
 #: file names that every room may have.

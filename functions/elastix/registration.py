@@ -33,7 +33,6 @@ def affine(
     threads=None,
     folder=None,
     overrides=None,
-    program_folder=None,
 ):
     """Affine registration by elastix.
 
@@ -45,14 +44,11 @@ def affine(
     :param folder: keeps ``TransformParameters.0.txt`` (all in one affine transform), the parameters used and
         the logs; None: nothing is kept.
     :param overrides: parameters put in place of the file's, e.g. ``{'MaximumNumberOfIterations': 50}``.
-    :param program_folder: folder of elastix; None: the PATH.
     :return: sitk.AffineTransform, fixed to moving points, ``initial`` included.
     :raises MissingFileError, InputError: no elastix, wrong masks, or elastix failed (with what it said).
     """
     with working_folder(folder) as work:
-        path = _register(
-            work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides, program_folder
-        )
+        path = _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides)
         result = read_linear_transform(path)
         if folder is not None:
             _keep(work, folder, ['parameters.txt'])
@@ -71,7 +67,6 @@ def bspline(
     threads=None,
     folder=None,
     overrides=None,
-    program_folder=None,
 ):
     """B-spline registration by elastix: total displacement field on the fixed grid, ``affine`` included.
 
@@ -93,16 +88,14 @@ def bspline(
             )
         parameter_file = BSPLINE_FILES[resolutions]
     with working_folder(folder) as work:
-        path = _register(
-            work, fixed, moving, fixed_mask, moving_mask, affine, parameter_file, threads, overrides, program_folder
-        )
+        path = _register(work, fixed, moving, fixed_mask, moving_mask, affine, parameter_file, threads, overrides)
         if folder is not None:
             _keep(work, folder, ['parameters.txt', _INITIAL])
             parameters = read_parameters(path)
             if affine is not None:
                 parameters['InitialTransformParametersFileName'] = name_in(os.path.abspath(folder), _INITIAL)
             write_parameters(os.path.join(folder, _RESULT), parameters)
-        return deformation_field(path, fixed, threads, program_folder, folder)
+        return deformation_field(path, fixed, threads, folder)
 
 
 def _keep(work, folder, names):
@@ -111,9 +104,7 @@ def _keep(work, folder, names):
             write_parameters(os.path.join(folder, name), read_parameters(os.path.join(work, name)))
 
 
-def _register(
-    work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides, program_folder
-):
+def _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides):
     """Run elastix in the folder ``work``; return the path of its TransformParameters file."""
     arguments = ['-f', 'fixed.mha', '-m', 'moving.mha', '-p', 'parameters.txt', '-out', '.']
     for name, image, mask in (('fixed', fixed, fixed_mask), ('moving', moving, moving_mask)):
@@ -131,7 +122,7 @@ def _register(
     if initial is not None:
         write_parameters(os.path.join(work, _INITIAL), linear_parameters(initial, fixed))
         arguments += ['-t0', _INITIAL]
-    run_program('elastix', arguments, work, threads, program_folder)
+    run_program('elastix', arguments, work, threads)
     path = os.path.join(work, _RESULT)
     if not os.path.exists(path):
         raise InputError(f'elastix ended without writing its transform; its parameter file is {parameter_file}.')

@@ -43,16 +43,6 @@ def torso_mask(image):
     return _fine_torso(image, *_coarse_torso(image))
 
 
-def lung_labels(image):
-    """As :func:`lung_mask`, with 1 in the patient's right lung and 2 in the left one, also where they
-    touch."""
-    coarse, torso = _coarse_torso(image)
-    labels = coarse_segmentation.lungs(array_view(coarse), torso, COARSE)
-    lung = array_view(_fine_lung(image, coarse, labels > 0))
-    share = [array_view(resample_soft(_soft(labels == label, coarse), Geometry.of(image))) for label in (1, 2)]
-    return image_from_array(np.where(lung > 0, 1 + (share[1] > share[0]), 0).astype(np.uint8), image)
-
-
 def _coarse_torso(image):
     coarse = to_isotropic(image, COARSE)
     return coarse, coarse_segmentation.torso(array_view(coarse), COARSE)

@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import transformix_calls
 from elastix_truths import an_affine, image_on, inner_points, mapped, needs_elastix, textured_pair
 
 from functions.elastix import registration as R
-from functions.elastix import transformix as X
 from functions.elastix.parameter_files import read_parameters, write_parameters
 from functions.elastix.transform_files import read_linear_transform
 from functions.image.dvf import sample_dvf
@@ -75,7 +75,7 @@ def test_bspline_returns_the_total_field_on_the_fixed_grid(tmp_path, resolutions
     errors = np.linalg.norm(points + sample_dvf(field, points) - mapped(truth, points), axis=1)
     assert error_of(near, truth, fixed) == pytest.approx(1.5) and errors.mean() < 0.75
     # What is kept is the same transform, initial one included.
-    again = X.transform_points(points, str(folder / 'TransformParameters.0.txt'), threads=1)
+    again = transformix_calls.transform_points(points, str(folder / 'TransformParameters.0.txt'), threads=1)
     np.testing.assert_allclose(again, points + sample_dvf(field, points), atol=0.1)
     assert (folder / 'elastix.log').exists() and (folder / 'InitialTransform.txt').exists()
 
@@ -94,7 +94,7 @@ def test_what_elastix_complains_of_is_told(tmp_path):
         R.affine(fixed, moving, parameter_file=path, threads=1)
 
 
-def test_bad_input_is_refused_before_elastix_runs(tmp_path):
+def test_bad_input_is_refused_before_elastix_runs(tmp_path, monkeypatch):
     fixed, moving = textured_pair(an_affine())
     with pytest.raises(InputError, match='fixed image is empty'):
         R.affine(fixed, moving, whole(fixed, 0))
@@ -104,5 +104,6 @@ def test_bad_input_is_refused_before_elastix_runs(tmp_path):
         R.affine(fixed, moving, parameter_file=str(tmp_path / 'nowhere.txt'))
     with pytest.raises(InputError, match='resolutions is 2'):
         R.bspline(fixed, moving, resolutions=2)
+    monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(MissingFileError, match='install'):
-        R.affine(fixed, moving, program_folder=str(tmp_path))
+        R.affine(fixed, moving)

@@ -3,6 +3,11 @@
 import numpy as np
 import SimpleITK as sitk
 
+from functions.image.volume_io import array_view, image_from_array
+from functions.preprocessing import coarse_segmentation
+from functions.preprocessing.chest_masks import COARSE, lung_mask
+from functions.preprocessing.isotropic import to_isotropic
+
 SPACING = (3.0, 3.0, 3.0)
 
 
@@ -67,3 +72,13 @@ def chest(touching=False, gap=4.0, size=(116, 80, 80), spacing=SPACING, noise=15
 def dice(a, b):
     """Dice overlap of two bool arrays."""
     return 2.0 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def lung_labels(image):
+    """The lung mask, 1 in the patient's right lung and 2 in the left one, also where they touch."""
+    coarse = to_isotropic(image, COARSE)
+    hu = array_view(coarse)
+    labels = coarse_segmentation.lungs(hu, coarse_segmentation.torso(hu, COARSE), COARSE)
+    parts = [image_from_array((labels == label).astype(np.float32), coarse) for label in (1, 2)]
+    right, left = [array_view(sitk.Resample(part, image, sitk.Transform(), sitk.sitkLinear, 0)) for part in parts]
+    return np.where(array_view(lung_mask(image)) > 0, 1 + (left > right), 0)

@@ -7,13 +7,14 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from chest import chest, dice
+from chest import chest, dice, lung_labels
+from scipy import ndimage
 
 import functions.setting.setting_utils as su
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, read_image
 from functions.preprocessing import own_images
-from functions.preprocessing.chest_masks import lung_labels, torso_mask
+from functions.preprocessing.chest_masks import torso_mask
 from functions.preprocessing.hounsfield import as_hu, load_ct
 from functions.preprocessing.own_images import prepare_image
 from functions.setting.errors import InputError, MissingFileError
@@ -173,7 +174,7 @@ def test_real_chest_ct(name):
     if not os.path.exists(source):
         pytest.skip(f'{source} does not exist')
     image = load_ct(source)
-    labels = array_view(lung_labels(image))
+    labels = lung_labels(image)
     body = array_view(torso_mask(image))
     hu = array_view(image)
     litre = np.prod(image.GetSpacing()) / 1e6
@@ -194,8 +195,6 @@ def test_real_chest_ct(name):
 
 def ndarray_components(mask):
     """Fraction of ``mask`` outside its largest connected part."""
-    from scipy import ndimage
-
     labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())[1:]
     return 1 - sizes.max() / sizes.sum()

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from chest import chest, dice
+from chest import chest, dice, lung_labels
 from scipy import ndimage
 
 from functions.image.geometry import Geometry
 from functions.preprocessing import morphology
-from functions.preprocessing.chest_masks import chest_masks, lung_labels, lung_mask, torso_mask
+from functions.preprocessing.chest_masks import chest_masks, lung_mask, torso_mask
 from functions.setting.errors import InputError
 
 
@@ -42,7 +42,7 @@ def test_lungs_and_torso_of_a_made_chest(scan):
 
 def test_right_and_left_are_the_patients_also_where_the_lungs_touch(scan):
     image, right, left, _, _ = scan
-    labels = sitk.GetArrayFromImage(lung_labels(image))
+    labels = lung_labels(image)
     assert set(np.unique(labels)) == {0, 1, 2}
     assert dice(labels == 1, right) > 0.97 and dice(labels == 2, left) > 0.97
     np.testing.assert_array_equal(labels > 0, sitk.GetArrayFromImage(lung_mask(image)) > 0)
