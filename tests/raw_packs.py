@@ -21,6 +21,7 @@ GRIDS = {
 }
 PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
 UNSEEN = -2000
+_VOLUMES = {}  # rendered once for all tests of a process
 
 
 class Patient:
@@ -31,16 +32,22 @@ class Patient:
             cn, dict({'Size': SIZE, 'Landmarks': 60, 'LandmarksAllPhases': 20, 'Pathology': ['none']}, **options)
         )
         self.size, self.spacing = grid
+        self.key = cn, grid, sorted(options.items())
         self.origin = np.array(self.case.patient.origin)
 
     def volume(self, type_im):
         """HU, float32 [z, y, x], z upwards."""
-        image = sitk.Cast(self.case.phase(type_im)[0], sitk.sitkFloat32)
-        smooth = sitk.DiscreteGaussian(image, [(0.3 * s) ** 2 for s in self.spacing])
-        grid = sitk.Image(list(self.size), sitk.sitkFloat32)
-        grid.SetOrigin(self.origin.tolist())
-        grid.SetSpacing(self.spacing)
-        return sitk.GetArrayFromImage(sitk.Resample(smooth, grid, sitk.Transform(), sitk.sitkLinear, -1000.0))
+        key = repr((self.key, type_im))
+        if key not in _VOLUMES:
+            image = sitk.Cast(self.case.phase(type_im)[0], sitk.sitkFloat32)
+            smooth = sitk.DiscreteGaussian(image, [(0.3 * s) ** 2 for s in self.spacing])
+            grid = sitk.Image(list(self.size), sitk.sitkFloat32)
+            grid.SetOrigin(self.origin.tolist())
+            grid.SetSpacing(self.spacing)
+            resampled = sitk.Resample(smooth, grid, sitk.Transform(), sitk.sitkLinear, -1000.0)
+            _VOLUMES[key] = sitk.GetArrayFromImage(resampled)
+            _VOLUMES[key].setflags(write=False)
+        return _VOLUMES[key]
 
     def stored(self, type_im):
         """As DIR-Lab stores it: HU + 1024, int16, from the top down, corners outside the scanned circle."""

@@ -1,14 +1,13 @@
-"""How accurate trained networks are, beside classical registration of the same pairs with the same masks.
+"""Accuracy of trained networks and of classical registration, on the same pairs with the same masks.
 
-Patients and motions that no network was trained on: phantom patients from T00 to T50, and real CT that
-breathes by an analytic model (:mod:`tests.benchmark.real_breathing`). From the repository's folder, with
-elastix on the PATH:
+No network was trained on these patients and motions: phantom patients from T00 to T50, and real CT scans that breathe
+by an analytic model (:mod:`tests.benchmark.real_breathing`). Run in the repository's folder, with elastix on the PATH:
 
     python -m tests.benchmark.bench_accuracy --folder FOLDER [--sets phantom real] [--methods ...]
     [--model FOLDER ...] [--name NAME] [--real SCAN ...] [--cases 11 12 ...] [--stages 4 2 1]
 
-FOLDER keeps pairs and results, so that an interrupted run goes on and classical methods run once. Real scans
-are files or DICOM folders. --sanity measures identity, translations and swapped images instead.
+FOLDER keeps pairs and results, so that an interrupted run continues and classical methods run once. Real scans are
+files or DICOM folders. --sanity measures identity, translations and swapped images instead.
 """
 
 import argparse
@@ -36,13 +35,13 @@ def phantom_pair(folder, cn):
 
 
 def real_pair(folder, source, largest, number):
-    """Write a scan that breathes."""
+    """Write a pair made from a real scan by analytic breathing."""
     from functions.registration.input_scan import isotropic_scan, read_scan
     from functions.registration.mask_box import box_of, cut
     from tests.benchmark.real_breathing import RealBreathing
 
     scan = isotropic_scan(read_scan(source, 'fixed'), 'Lung')
-    # Half of what is scanned is air.
+    # Half of the scanned volume is air.
     box = box_of([scan.masks['Torso']], 15.0)
     image, lung, torso = [cut(image, box) for image in (scan.image, scan.masks['Lung'], scan.masks['Torso'])]
     model = RealBreathing(image, lung, largest, number)
@@ -52,7 +51,7 @@ def real_pair(folder, source, largest, number):
 
 
 def write_pair(folder, images, fixed_points, moving_points):
-    """The files of a pair; the landmarks come last and say that it is whole."""
+    """Write the files of a pair; the landmarks come last and mark it as complete."""
     os.makedirs(folder, exist_ok=True)
     for name, image in images.items():
         sitk.WriteImage(image, os.path.join(folder, name + '.mha'))
@@ -61,7 +60,7 @@ def write_pair(folder, images, fixed_points, moving_points):
 
 
 class PairFiles:
-    """A pair on disk and what has been measured of it."""
+    """A pair on disk, with its measures."""
 
     def __init__(self, folder, make):
         self.folder = folder
@@ -79,7 +78,7 @@ class PairFiles:
         return sitk.ReadImage(self.path(name + '.mha'))
 
     def measured(self, name, run):
-        """{'errors', 'folding', 'seconds'} of a method, from its file where it has run before."""
+        """{'errors', 'folding', 'seconds'} of a method, read from its file if it ran before."""
         path = self.path(f'measures_{name}.json')
         if not os.path.exists(path):
             start = time.time()
@@ -109,9 +108,8 @@ def affine_of(pair):
 
     path = pair.path('affine.tfm')
     if not os.path.exists(path):
-        found = register_affine(
-            pair.image('fixed'), pair.image('moving'), None, pair.image('fixed_torso'), pair.image('moving_torso')
-        )
+        images = [pair.image(name) for name in ('fixed', 'moving')]
+        found = register_affine(*images, None, *[pair.image(name) for name in ('fixed_torso', 'moving_torso')])
         write_affine(found.transform, path)
     return read_affine(path)
 
@@ -131,7 +129,7 @@ def by_bspline(pair):
 
 
 def by_networks(model, affine=True, **options):
-    """A method: the networks of an opened model after the affine of the pair (or none)."""
+    """A method: the networks of an opened model, after the affine of the pair or without it."""
 
     def run(pair):
         from functions.registration import register
@@ -140,12 +138,9 @@ def by_networks(model, affine=True, **options):
         if affine:
             affine_of(pair)
             way = pair.path('affine.tfm')
-        found = register(
-            pair.path('fixed.mha'), pair.path('moving.mha'), model, affine=way, **dict(pair.masks, **options)
-        )
-        return found.dvf, sum(
-            found.seconds[key] for key in found.seconds if not key.startswith('network of') and key != 'affine'
-        )
+        options.update(pair.masks, affine=way)
+        found = register(pair.path('fixed.mha'), pair.path('moving.mha'), model, **options)
+        return found.dvf, found.total_seconds - found.seconds.get('affine', 0.0)
 
     return run
 
@@ -154,51 +149,38 @@ def line(name, measures):
     """A row of the table."""
     errors = np.concatenate([measure['errors'] for measure in measures])
     means = [np.mean(measure['errors']) for measure in measures]
-    return '| {} | {:.2f} ± {:.2f} | {:.2f} | {:.2f} | {:.2f} to {:.2f} | {:.3f} | {:.0f} |'.format(
-        name,
-        errors.mean(),
-        errors.std(),
-        np.median(errors),
-        np.percentile(errors, 95),
-        min(means),
-        max(means),
-        np.mean([measure['folding'] for measure in measures]),
-        np.mean([measure.get('seconds') or 0 for measure in measures]),
-    )
+    folding = np.mean([measure['folding'] for measure in measures])
+    seconds = np.mean([measure.get('seconds') or 0 for measure in measures])
+    tre = f'{errors.mean():.2f} ± {errors.std():.2f} | {np.median(errors):.2f} | {np.percentile(errors, 95):.2f}'
+    return f'| {name} | {tre} | {min(means):.2f} to {max(means):.2f} | {folding:.3f} | {seconds:.0f} |'
 
 
 def sanity(model, pair):
     """Identity, known translations, swapped images: a line each."""
+    from functions.image.dvf import compose
     from functions.image.volume_io import array_view
     from functions.registration import register
 
-    fixed, lung = pair.image('fixed'), pair.image('fixed_lung')
+    fixed, lung, moving, moving_lung = (pair.image(name) for name in ('fixed', 'fixed_lung', 'moving', 'moving_lung'))
     inside = array_view(lung) != 0
 
     def field(first, second, first_lung, second_lung):
-        found = register(first, second, model, affine='none', fixed_lung=first_lung, moving_lung=second_lung)
-        return array_view(found.dvf)
+        return register(first, second, model, affine='none', fixed_lung=first_lung, moving_lung=second_lung).dvf
 
-    print(f'identity: median |u| {np.median(np.linalg.norm(field(fixed, fixed, lung, lung)[inside], axis=1)):.2f} mm')
+    def median(dvf, shift=(0.0, 0.0, 0.0)):
+        return np.median(np.linalg.norm(array_view(dvf)[inside] - shift, axis=1))
+
+    print(f'identity: median |u| {median(field(fixed, fixed, lung, lung)):.2f} mm')
     for shift in ((0.0, 0.0, 6.0), (0.0, 8.0, 0.0), (5.0, -3.0, -10.0)):
         moved, moved_lung = sitk.Image(fixed), sitk.Image(lung)
         for image in (moved, moved_lung):
             image.SetOrigin((np.array(image.GetOrigin()) + shift).tolist())
-        found = field(fixed, moved, lung, moved_lung)[inside]
-        print(
-            f'translation {shift}: found {np.round(found.mean(axis=0), 2).tolist()} on average, median error '
-            f'{np.median(np.linalg.norm(found - shift, axis=1)):.2f} mm'
-        )
-    moving, moving_lung = pair.image('moving'), pair.image('moving_lung')
-    there = register(fixed, moving, model, affine='none', fixed_lung=lung, moving_lung=moving_lung).dvf
-    back = register(moving, fixed, model, affine='none', fixed_lung=moving_lung, moving_lung=lung).dvf
-    from functions.image.dvf import compose
-
-    print(
-        'swapped: there and back again misses by '
-        f'{np.median(np.linalg.norm(array_view(compose(there, back))[inside], axis=1)):.2f} mm (median; there alone '
-        f'moves by {np.median(np.linalg.norm(array_view(there)[inside], axis=1)):.2f})'
-    )
+        found = field(fixed, moved, lung, moved_lung)
+        mean = np.round(array_view(found)[inside].mean(axis=0), 2).tolist()
+        print(f'translation {shift}: mean field {mean}, median error {median(found, shift):.2f} mm')
+    there, back = field(fixed, moving, lung, moving_lung), field(moving, fixed, moving_lung, lung)
+    left = median(compose(there, back))
+    print(f'swapped: there and back misses by {left:.2f} mm (median; there alone moves by {median(there):.2f} mm)')
 
 
 def main(words=None):

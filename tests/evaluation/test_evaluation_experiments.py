@@ -112,7 +112,7 @@ class HalfTheTruth:
 
 
 def test_evaluation_experiments_are_what_registration_writes(folder, tmp_path):
-    """Where one writes, the other looks: addresses of both rooms, in one go."""
+    """Registration writes where evaluation looks."""
     setting = setting_in(folder, 'written', cases=[1])
     train(setting)
     pair = pairs_of(setting)[0]

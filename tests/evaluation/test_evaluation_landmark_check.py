@@ -17,11 +17,18 @@ from functions.setting.errors import InputError, UnknownNameError
 DATA = 'DIR-Lab_4D'
 
 
+class ThreePhases(Patient):
+    """A patient whose other phases look like T00: no landmark is compared with them."""
+
+    def volume(self, type_im):
+        return Patient.volume(self, type_im if type_im in (0, 2, 5) else 0)
+
+
 @pytest.fixture(scope='module')
 def packs(tmp_path_factory):
     """(setting, patients, folder of the packs) of two cases whose images are prepared."""
     folder = tmp_path_factory.mktemp('gate')
-    patients = {1: Patient(1, GRIDS[1]), 6: Patient(2, GRIDS[6])}
+    patients = {1: ThreePhases(1, GRIDS[1]), 6: ThreePhases(2, GRIDS[6])}
     for cn, patient in patients.items():
         write_4dct(folder / 'packs', cn, patient)
     setting = dict(
@@ -83,7 +90,7 @@ CHANGES = {
 
 @pytest.mark.parametrize('name', sorted(CHANGES))
 def test_evaluation_landmark_check_stops_what_both_lists_share(packs, name):
-    """The mean distance is that of the right landmarks; only the images tell."""
+    """The mean distance is the right one; only the images reveal the error."""
     opened = prepared(packs, CHANGES[name], CHANGES[name])
     assert opened.rows[0].tre == pytest.approx(packs[1][1].expected(5), abs=0.02)
     with pytest.raises(InputError, match=f'Results would be meaningless.*case 1.*with {name}'):
@@ -94,7 +101,7 @@ def test_evaluation_landmark_check_stops_what_both_lists_share(packs, name):
 @pytest.mark.parametrize('name', sorted(CHANGES))
 @pytest.mark.parametrize('which', [0, 1])
 def test_evaluation_landmark_check_stops_what_one_list_has(packs, name, which):
-    """The mean distance is another one; the explanation has both values and names the misreading."""
+    """The mean distance is wrong; the explanation has both values and names the misreading."""
     changes = [None, None]
     changes[which] = CHANGES[name]
     opened = prepared(packs, *changes)
@@ -176,7 +183,7 @@ def test_evaluation_landmark_check_points_outside_the_image_stop(packs):
 
 
 def test_evaluation_landmark_check_landmarks_in_airways_do_not_count_as_misread():
-    """Dark at the landmarks and brighter on both sides: no step is the better one."""
+    """Dark at the landmarks and brighter on both sides: neither step is better."""
     array = np.full((20, 20, 20), -850, np.int16)
     rng = np.random.RandomState(0)
     index = rng.randint(4, 16, (80, 3))

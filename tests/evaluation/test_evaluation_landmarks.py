@@ -1,4 +1,4 @@
-"""Landmark files of every kind lead to the millimetres ITK gives, and bad ones to one clear error."""
+"""Landmark files of every kind lead to the millimetres ITK gives, and bad files to one clear error."""
 
 import os
 
@@ -143,7 +143,7 @@ def test_evaluation_landmarks_dirlab_numbers_there_and_back():
     ],
 )
 def test_evaluation_landmarks_bad_text(setting, text, complaint):
-    """A header of elastix is understood; what is not points in mm is told with the name of its file."""
+    """A header of elastix is understood; anything but points in mm is an error that names the file."""
     pair = pair_of('Phantom_4D')
     images = write_images(setting, pair)
     points = world(images[0], voxels())

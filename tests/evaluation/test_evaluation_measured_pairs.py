@@ -24,7 +24,7 @@ def pair_of(cn):
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """(setting, tasks): two small patients, 'registered' by half of and by the whole truth."""
+    """(setting, results): two small patients, 'registered' by half of and by the whole truth."""
     folder = tmp_path_factory.mktemp('cohort')
     setting = dict(
         su.initialize_setting('cohort', 'Root'), RootFolder=str(folder) + '/', DataFolder=str(folder) + '/Data/'
@@ -66,7 +66,7 @@ def test_evaluation_measured_pairs_measures_what_is_there(made, tmp_path):
     assert rows['before']['folding %'] is None and rows['truth']['folding %'] is not None
 
 
-def test_evaluation_measured_pairs_is_taken_up_again(made, tmp_path):
+def test_evaluation_measured_pairs_are_resumed(made, tmp_path):
     setting, tasks = made
     tasks = [task for task in tasks if task.method == 'half']
     first = measure_results(setting, tasks[:1], str(tmp_path), n_workers=1)

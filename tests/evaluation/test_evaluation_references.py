@@ -1,4 +1,4 @@
-"""Classical registrations of the same pairs: run once, taken up again, left out where elastix is absent."""
+"""Classical registrations of the same pairs: run once, used again, left out without elastix."""
 
 import functools
 import os

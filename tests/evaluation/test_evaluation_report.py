@@ -1,4 +1,4 @@
-"""The pages: their numbers are those of the JSON, they need no other file, and show what there is to see."""
+"""The pages: their numbers are those of the JSON, they need no other file, and show the pictures."""
 
 import base64
 import html.parser
@@ -21,7 +21,7 @@ from functions.evaluation.pair_record import Images, measure
 
 
 class Reader(html.parser.HTMLParser):
-    """Numbers (data-key -> [(value, text)]), sources of pictures, links, tags that are open, all text."""
+    """Numbers (data-key -> [(value, text)]), sources of pictures, links, open tags and all text of a page."""
 
     def __init__(self, text):
         html.parser.HTMLParser.__init__(self)
