@@ -12,36 +12,17 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: What is still unused, by room: delete the code and its line here. ``function(parameter)`` is a default that no
 #: call overrides: make it a constant or a plain value. What users call by documentation goes to DOCUMENTED.
 UNUSED = """
-RunRegNet3D.testing_pairs(stage)
-
-functions.artificial_generation.batch.generate_batch(verify)
-
-functions.elastix.programs.elastix_version(program_folder)
-functions.elastix.programs.is_available(program_folder)
-functions.elastix.programs.run_program(hours)
-functions.elastix.transformix.OutputPoints
-functions.elastix.transformix._COLUMN
-functions.elastix.transformix._PIXEL_TYPES
-functions.elastix.transformix._image
-functions.elastix.transformix.read_output_points
-functions.elastix.transformix.stage_chain(overrides)
-functions.elastix.transformix.transform_image
-functions.elastix.transformix.transform_mask
-functions.elastix.transformix.transform_points
-
-functions.image.claim.claim(deadline_s)
-
-functions.preprocessing.isotropic.to_isotropic(default)
-functions.preprocessing.own_images.prepare_image(lung)
-functions.preprocessing.own_images.prepare_image(series)
-functions.preprocessing.own_images.prepare_image(torso)
-functions.preprocessing.public_data_sets.prepare_data_set(margin)
-functions.preprocessing.chest_masks.lung_labels
-
 """
 
 #: documented names that nothing here calls, and why they stay.
 DOCUMENTED = {
+    'functions.artificial_generation.batch.generate_batch(verify)': 'compares checksums on request',
+    'functions.elastix.programs.run_program(hours)': 'a deadline of 12 hours, shorter in tests',
+    'functions.image.claim.claim(deadline_s)': 'a deadline of minutes, shorter in tests',
+    'functions.preprocessing.own_images.prepare_image(lung)': 'for scripts: a mask made elsewhere',
+    'functions.preprocessing.own_images.prepare_image(series)': 'for scripts: a folder with several DICOM series',
+    'functions.preprocessing.own_images.prepare_image(torso)': 'for scripts: a mask made elsewhere',
+    'functions.preprocessing.public_data_sets.prepare_data_set(margin)': 'for scripts: cut the air around the body',
     'functions.network.layer_kinds.add': 'README: residual additions in a network of your own',
     'functions.network.layer_kinds.conv(stride)': 'README: strided convolutions in a network of your own',
     'functions.setting.schema.describe': 'README: prints the table of settings',

@@ -24,34 +24,31 @@ _PR_SET_PDEATHSIG = 1
 _CONSOLE = '.console.log'
 
 
-def find_program(name, program_folder=None):
+def find_program(name):
     """Path of ``elastix`` or ``transformix``.
 
-    :param program_folder: where to look; None: the PATH.
     :raises MissingFileError: it is not there; says how to get it.
     """
-    found = shutil.which(name, path=program_folder)
+    found = shutil.which(name)
     if found is None:
         raise MissingFileError(
-            '{} was not found {}. Install elastix 5 (Debian, Ubuntu: apt-get install elastix; else '
-            'https://elastix.dev), or do without it: SimpleITK has an affine registration as well.'.format(
-                name, f'in {program_folder}' if program_folder else 'on the PATH'
-            )
+            f'{name} was not found on the PATH. Install elastix 5 (Debian, Ubuntu: apt-get install elastix; else '
+            'https://elastix.dev), or do without it: SimpleITK has an affine registration as well.'
         )
     return os.path.abspath(found)
 
 
-def is_available(program_folder=None):
+def is_available():
     """True when both elastix and transformix can be found."""
-    return all(shutil.which(name, path=program_folder) for name in ('elastix', 'transformix'))
+    return all(shutil.which(name) for name in ('elastix', 'transformix'))
 
 
-def elastix_version(program_folder=None):
+def elastix_version():
     """Version of elastix, such as ``'5.0.1'``.
 
     :raises MissingFileError, InputError: it is not there, or does not run.
     """
-    program = find_program('elastix', program_folder)
+    program = find_program('elastix')
     try:
         text = subprocess.run(
             [program, '--version'],
@@ -95,7 +92,7 @@ def working_folder(keep_log_in=None):
                         shutil.copyfile(path, os.path.join(keep_log_in, name + '.log'))
 
 
-def run_program(name, arguments, folder, threads=None, program_folder=None, hours=DEADLINE_HOURS):
+def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
     """Run ``name`` with ``arguments`` in ``folder``, its output in ``<name>.console.log`` there.
 
     It ends with us: on any exception, Ctrl-C included, and on Linux also when this process is killed.
@@ -108,7 +105,7 @@ def run_program(name, arguments, folder, threads=None, program_folder=None, hour
     :raises MissingFileError: the program is not there.
     :raises InputError: it failed or took too long; the message holds what it said.
     """
-    command = [find_program(name, program_folder)] + [str(word) for word in arguments]
+    command = [find_program(name)] + [str(word) for word in arguments]
     command += ['-threads', str(int(threads or default_threads()))]
     log_path = os.path.join(folder, name + _CONSOLE)
     parent = os.getpid()

@@ -10,13 +10,13 @@ from functions.image.geometry import Geometry, grid_resampler
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
-AIR = -1024.0
+AIR = -1024.0  # HU outside an oblique image
 FULL = 200  # what is wholly inside in a soft mask (uint8)
 _FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 _ROUNDING = 1e-4  # voxels; a direction that stays within it over the whole image counts as along the axes
 
 
-def to_isotropic(image, spacing=1.0, default=AIR):
+def to_isotropic(image, spacing=1.0):
     """Resample to isotropic voxels and identity direction on a grid that covers the whole image.
 
     Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for
@@ -28,7 +28,6 @@ def to_isotropic(image, spacing=1.0, default=AIR):
 
     :param image: scalar 3D sitk.Image.
     :param spacing: mm.
-    :param default: value outside an oblique image; an image along the axes has no outside.
     :return: image of the same pixel type (float64 becomes float32); its first voxel is the corner of the
         smallest x, y and z, its last one at or less than one voxel beyond the opposite corner.
     """
@@ -45,7 +44,7 @@ def to_isotropic(image, spacing=1.0, default=AIR):
             array = _apply(_operator(geometry.shape[axis], old, target.shape[axis], spacing), array, axis)
         np.clip(array, low, high, out=array)
     else:
-        array = _oblique(image, target, spacing, default, low, high)
+        array = _oblique(image, target, spacing, low, high)
     return image_from_array(_as_type(array, array_view(image).dtype), target)
 
 
@@ -177,7 +176,7 @@ def _apply(operator, array, axis, block=64):
     return result
 
 
-def _oblique(image, target, spacing, default, low, high):
+def _oblique(image, target, spacing, low, high):
     """Low-pass along the image's own axes, then ITK's cubic B-spline on the upright grid. float32 array."""
     array = array_view(image).astype(np.float32)
     for axis in range(3):
@@ -189,5 +188,5 @@ def _oblique(image, target, spacing, default, low, high):
     resampler.SetDefaultPixelValue(float('nan'))
     result = sitk.GetArrayFromImage(resampler.Execute(image_from_array(array, image)))
     np.clip(result, low, high, out=result)
-    result[np.isnan(result)] = default
+    result[np.isnan(result)] = AIR
     return result

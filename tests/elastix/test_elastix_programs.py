@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from elastix_truths import needs_elastix
@@ -23,23 +24,30 @@ def stand_in(folder, body, name='elastix'):
     return str(folder)
 
 
+def on_the_path(folder):
+    """The programs of ``folder`` are found first."""
+    return mock.patch.dict(os.environ, PATH=f'{folder}{os.pathsep}{os.environ["PATH"]}')
+
+
 def run(tmp_path, body, arguments=(), **more):
     work = tmp_path / 'work'
     work.mkdir()
     programs = tmp_path / 'pro grams'
     programs.mkdir()
-    P.run_program('elastix', arguments, str(work), threads=3, program_folder=stand_in(programs, body), **more)
+    with on_the_path(stand_in(programs, body)):
+        P.run_program('elastix', arguments, str(work), threads=3, **more)
     return work
 
 
-def test_a_missing_program_comes_with_its_remedy(tmp_path):
+def test_a_missing_program_comes_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(MissingFileError, match='apt-get install elastix'):
-        P.find_program('elastix', str(tmp_path))
-    assert not P.is_available(str(tmp_path))
+        P.find_program('elastix')
+    assert not P.is_available()
     stand_in(tmp_path, 'exit 0')
-    assert not P.is_available(str(tmp_path))
+    assert not P.is_available()
     stand_in(tmp_path, 'exit 0', 'transformix')
-    assert P.is_available(str(tmp_path))
+    assert P.is_available()
 
 
 def test_words_arrive_as_they_are_in_the_right_folder_with_threads(tmp_path):
@@ -69,10 +77,11 @@ def test_a_failure_says_what_the_program_said(tmp_path, body, said):
 def test_a_program_that_is_none(tmp_path):
     (tmp_path / 'elastix').write_bytes(b'\x00\x01')
     (tmp_path / 'elastix').chmod(0o755)
-    with pytest.raises(InputError, match='cannot be started'):
-        P.run_program('elastix', [], str(tmp_path), program_folder=str(tmp_path))
-    with pytest.raises(InputError, match='does not run'):
-        P.elastix_version(str(tmp_path))
+    with on_the_path(tmp_path):
+        with pytest.raises(InputError, match='cannot be started'):
+            P.run_program('elastix', [], str(tmp_path))
+        with pytest.raises(InputError, match='does not run'):
+            P.elastix_version()
 
 
 #: Says its number through a pipe, and, unless it is ended within 20 s, that it has survived.
@@ -90,15 +99,12 @@ def test_a_stuck_program_is_stopped(tmp_path):
 def test_the_program_ends_with_us(tmp_path, how):
     programs = stand_in(tmp_path, LONG)
     os.mkfifo(str(tmp_path / 'pipe'))
-    code = (
-        'from functions.elastix.programs import run_program; import sys; '
-        'run_program("elastix", [], sys.argv[1], program_folder=sys.argv[1])'
-    )
+    code = 'from functions.elastix.programs import run_program; import sys; run_program("elastix", [], sys.argv[1])'
     us = subprocess.Popen(
         [sys.executable, '-c', code, programs],
         cwd=REPOSITORY,
         stderr=subprocess.DEVNULL,
-        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+        env=dict(os.environ, PYTHONPATH=REPOSITORY, PATH=f'{programs}{os.pathsep}{os.environ["PATH"]}'),
     )
     try:
         with open(str(tmp_path / 'pipe')) as pipe:
@@ -113,8 +119,8 @@ def test_the_program_ends_with_us(tmp_path, how):
 
 def test_the_log_of_a_failed_run_is_kept(tmp_path):
     programs = stand_in(tmp_path, 'echo it went wrong; exit 1')
-    with pytest.raises(InputError), P.working_folder(str(tmp_path / 'kept')) as work:
-        P.run_program('elastix', [], work, program_folder=programs)
+    with on_the_path(programs), pytest.raises(InputError), P.working_folder(str(tmp_path / 'kept')) as work:
+        P.run_program('elastix', [], work)
     assert (tmp_path / 'kept' / 'elastix.log').read_text() == 'it went wrong\n'
     assert not os.path.exists(work)
 
