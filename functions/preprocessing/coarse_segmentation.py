@@ -13,7 +13,7 @@ from functions.image.masks import bounding_box
 from functions.preprocessing import morphology as mo
 from functions.setting.errors import InputError
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 TISSUE = -300.0  # HU: skin, fat and all that is denser
 LUNG = -400.0  # HU: half-way between lung and soft tissue
@@ -53,7 +53,7 @@ def airway(hu, inside, spacing):
     result = np.zeros(hu.shape, bool)
     seed = _trachea_seed(hu, inside, spacing)
     if seed is None:
-        _log.info('No trachea found; the airways are not told from the lungs.')
+        LOGGER.info('No trachea found; the airways are not told from the lungs.')
         return result
     box = bounding_box(inside)
     image = sitk.GetImageFromArray(np.where(inside, hu, 0)[box].astype(np.float32))
@@ -154,7 +154,7 @@ def _two(hu, parts, spacing):
     if len(parts) == 1 or parts[1].sum() < 0.15 * largest.sum():
         cut = _cut(largest, spacing)
         if cut is None:
-            _log.warning('Only one lung found.')
+            LOGGER.warning('Only one lung found.')
             return (largest, np.zeros_like(largest))
         seeds, rest = list(cut), parts[1:]
     else:

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from functions.setting.errors import InputError, MissingFileError
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 _UNCOMPRESSED = ('1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.2')
 _HEADER = 2**18  # bytes within which the pixel data of an image begin, as a rule
@@ -52,7 +52,7 @@ def read_series(folder, series=None):
     image.SetOrigin(first['position'].tolist())
     image.SetDirection(np.stack([first['row'], first['column'], first['normal']], axis=1).ravel().tolist())
     if first['modality'] != 'CT':
-        _log.warning('%s holds modality %r; its values are taken for HU.', folder, first['modality'])
+        LOGGER.warning('%s holds modality %r; its values are taken for HU.', folder, first['modality'])
     return image
 
 
@@ -109,7 +109,7 @@ def _slice(name):
         row, column = cosines[:3] / np.linalg.norm(cosines[:3]), cosines[3:] / np.linalg.norm(cosines[3:])
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         raise InputError(
-            f'{name} is no slice of a CT volume (position, orientation or size cannot be read): '
+            f'{name} is not a slice of a CT volume (position, orientation or size cannot be read): '
             f'{str(error).strip().splitlines()[-1]}'
         ) from error
     if len(reader.GetSize()) > 2 and reader.GetSize()[2] != 1:
@@ -159,8 +159,7 @@ def _sorted(folder, slices):
         if other['size'] != first['size'] or turned > 1e-3:
             raise InputError(
                 f'{folder}: {_name(first)} and {_name(other)} have different sizes or orientations; a volume needs '
-                'equal '
-                'slices (move a scout view away).'
+                'equal slices (move a scout view away).'
             )
     slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))
     places = np.array([s['position'] @ first['normal'] for s in slices])

@@ -33,8 +33,7 @@ def raw_problem(path, grid):
         return None
     return (
         f'{path} has {present} bytes; {grid_text(grid)} voxels of int16 (x y z of this case) are {expected} bytes. '
-        'Download or unpack it '
-        'again.'
+        'Download or unpack it again.'
     )
 
 

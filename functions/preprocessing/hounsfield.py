@@ -10,7 +10,7 @@ from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.preprocessing.dicom import read_series
 from functions.setting.errors import InputError
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 LOWEST = -1024  # HU; scanners mark what they have not seen with -2000, -3024, …
 STORED_OFFSET = 1024
@@ -47,7 +47,7 @@ def as_hu(image, name):
         offset = 0
     elif low >= 0 and high >= 1000:
         offset = STORED_OFFSET
-        _log.warning('%s has no negative value (%g to %g): taken for HU + %d.', name, low, high, offset)
+        LOGGER.warning('%s has no negative value (%g to %g): taken for HU + %d.', name, low, high, offset)
     else:
         raise InputError(
             f'{name} has values from {low:g} to {high:g}; CT in HU is needed (air near -1000, soft tissue '

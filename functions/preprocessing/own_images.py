@@ -18,7 +18,7 @@ from functions.setting.errors import MissingFileError
 from functions.setting.own_image_checks import own_image_errors
 from functions.setting.setting_utils import address_generator
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 FORMAT_NUMBER = 1  # raise by hand when the same source gives another result
 SPACING = 1.0  # mm
@@ -86,12 +86,12 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
     if done:
         return Prepared(im, lung_address, torso_address, False)
     if reason != 'no manifest':
-        _log.warning('%s is prepared again: %s.', im, reason)
+        LOGGER.warning('%s is prepared again: %s.', im, reason)
     started = time.time()
     image, masks = prepare(source, lung, torso, series, margin)
     contents = [(im, image), (lung_address, masks[0]), (torso_address, masks[1])]
     write_outputs(contents, manifest, made_from, FORMAT_NUMBER)
-    _log.info('%s prepared from %s in %.1f s.', im, source, time.time() - started)
+    LOGGER.info('%s prepared from %s in %.1f s.', im, source, time.time() - started)
     return Prepared(im, lung_address, torso_address, True)
 
 

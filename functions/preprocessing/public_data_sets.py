@@ -27,7 +27,7 @@ from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
-_log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 FORMAT_NUMBER = 1  # raise by hand when the same pack gives other files
 _MEMORY = 3 * 2**29  # bytes for one image of 512 x 512 x 136 voxels (1 GB measured)
@@ -81,7 +81,7 @@ def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, m
         for pack in packs
         for file in pack.images
     ]
-    _log.info('%s: case %s found in %s.', data, ', '.join(str(pack.cn) for pack in packs), source_folder)
+    LOGGER.info('%s: case %s found in %s.', data, ', '.join(str(pack.cn) for pack in packs), source_folder)
     if n_workers is None:
         memory = available_memory()
         n_workers = min((os.cpu_count() or 2) // 2, len(jobs) if memory is None else memory // _MEMORY)
@@ -184,7 +184,7 @@ def _dirlab_image(job):
     if done:
         return False
     if reason != 'no manifest':
-        _log.warning('%s is prepared again: %s.', im, reason)
+        LOGGER.warning('%s is prepared again: %s.', im, reason)
     raw = dirlab_raw.read_raw(job.path, job.grid, job.unseen)
     image, (lung, torso) = own_images.prepare(raw, margin=job.margin)
     geometry = Geometry.of(raw)
