@@ -31,9 +31,6 @@ MAY_IMPORT = {
 MAY_HAVE_MANY_PARAMETERS = {
     'functions/setting/addresses.py address_generator',
     'functions/reading/chunk_image.py Images',
-    # to be grouped:
-    'functions/registration/multi_stage.py register_images',
-    'functions/registration/single_pair.py register',
 }
 
 #: file names that every room may have.
