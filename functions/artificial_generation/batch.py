@@ -25,9 +25,8 @@ LOGGER = logging.getLogger(__name__)
 class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
     """What a batch did.
 
-    ``made``: names of items made; ``remade``: (name, what was wrong with the files found); ``skipped``: names
-    of items that were finished; ``failed``: (name, reason); ``left``: names of items that another process is
-    working on.
+    ``made``: names of items made; ``remade``: (name, what was wrong with the files found); ``skipped``: names of items
+    that were finished; ``failed``: (name, reason); ``left``: names of items that another process is working on.
     """
 
     __slots__ = ()

@@ -29,8 +29,7 @@ class ItemSpecification:
     """One item: image (data, type_im, cn), deformation (deform_exp, dsmooth), stage, padding, augmentations.
 
     :param setting: the setting dictionary.
-    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto,
-        deformed_im_ext.
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
     :raises InputError: a key is missing or its value cannot be used.
     :raises UnknownNameError: unknown data set, experiment or augmentation.
     """

@@ -64,8 +64,7 @@ def _start_worker():
 def run_tasks(tasks, n_workers, description, show=True):
     """Run ``function(*arguments)`` of every task and yield (number of the task, its result) as they finish.
 
-    :param tasks: list of (function, arguments); functions catch their own exceptions and return (status,
-        reason).
+    :param tasks: list of (function, arguments); functions catch their own exceptions and return (status, reason).
     :param n_workers: 1 runs them here, one after the other.
     :param show: progress bar with images per minute (made, not skipped) and time left.
     """

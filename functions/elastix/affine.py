@@ -51,8 +51,7 @@ def register_affine(
 
     :param fixed, moving: scalar sitk images; values below -1024 HU count as air.
     :param method: 'elastix', 'sitk', 'none', or a file: an ITK transform (.tfm, .txt, .h5) or elastix's
-        TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; the log says
-        which.
+        TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; the log says which.
     :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside.
     :param threads: None: all cores this process may use. SimpleITK's result does not depend on it.
     :param folder: where elastix's parameters, transform and log are kept; None: nowhere.

@@ -191,10 +191,9 @@ def write_linear_transform(path, affine, grid, default=-2048.0, initial=NO_INITI
 def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.0):
     """Write T(p) = A(p + u(p)) as TransformParameters files into ``folder``.
 
-    ``TransformParameters.0.txt`` is the field u, read linearly (zero outside its grid);
-    ``TransformParameters.1.txt`` is A with it as its initial transform. Names are absolute paths; where
-    the folder's path holds a character that elastix refuses, they are bare names and transformix must be
-    called from inside the folder, which is logged.
+    ``TransformParameters.0.txt`` is the field u, read linearly (zero outside its grid); ``TransformParameters.1.txt``
+    is A with it as its initial transform. Names are absolute paths; where the folder's path holds a character that
+    elastix refuses, they are bare names and transformix must be called from inside the folder, which is logged.
 
     :param dvf_path: file of u (float32, mm, x y z), in ``folder``.
     :param grid: image or Geometry of the fixed image, the grid of what transformix makes.

@@ -1,2 +1,1 @@
-"""Volumes: whole-or-nothing files, resampling, masks, displacement-field algebra, points and finished-work
-records."""
+"""Volumes: whole-or-nothing files, resampling, masks, displacement-field algebra, points and finished-work records."""

@@ -54,8 +54,7 @@ class Case:
     def phase(self, type_im):
         """Image and masks of a phase.
 
-        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity
-            direction.
+        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity direction.
         :raises InputError: a phase that does not exist.
         """
         volumes = self.volumes(type_im)

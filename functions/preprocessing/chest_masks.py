@@ -23,9 +23,8 @@ def chest_masks(image):
     """Lung and torso masks in one go.
 
     :param image: CT in HU, any grid.
-    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their
-        vessels and airways filled, without trachea and main bronchi. Torso: the body without the table,
-        hollows filled.
+    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their vessels and
+        airways filled, without trachea and main bronchi. Torso: the body without the table, hollows filled.
     :raises InputError: no body or no lung in it.
     """
     coarse, torso = _coarse_torso(image)
@@ -59,8 +58,7 @@ def _fine_torso(image, coarse, mask):
 
 
 def _fine_lung(image, coarse, mask):
-    """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says
-    so."""
+    """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says so."""
     soft = array_view(resample_soft(_soft(mask, coarse), Geometry.of(image)))
     hu = array_view(image)
     result = np.empty(soft.shape, np.uint8)

@@ -25,8 +25,7 @@ _ML = 1000.0  # mm³
 def torso(hu, spacing):
     """The body without table, clothes and cables, lungs and all other hollows filled.
 
-    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the
-    body.
+    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
 
     :raises InputError: nothing as dense as tissue.
     """
@@ -125,8 +124,7 @@ def lungs(hu, inside, spacing):
 
 
 def _lung_parts(hu, aerated, spacing):
-    """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest
-    first."""
+    """Labels of the connected parts that are lung: large, and parenchyma rather than mere gas; largest first."""
     labels, sizes = mo.components(aerated)
     volume = sizes * spacing**3 / _ML
     if volume.max() < 20:

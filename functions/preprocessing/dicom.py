@@ -1,8 +1,7 @@
 """A DICOM series, read as one CT volume in HU.
 
-Sorting is by position along the slice normal, never by file name or number. What cannot become a volume on a
-regular grid (two series, missing or doubled slices, a tilted gantry, damaged files) is an error that says
-which slices.
+Sorting is by position along the slice normal, never by file name or number. What cannot become a volume on a regular
+grid (two series, missing or doubled slices, a tilted gantry, damaged files) is an error that says which slices.
 """
 
 import logging
@@ -28,8 +27,7 @@ def read_series(folder, series=None):
     :param series: series instance UID, needed where the folder holds several.
     :return: scalar 3D sitk.Image; direction and spacing from the positions of its slices.
     :raises MissingFileError: no such folder.
-    :raises InputError: no series, several of them, missing, doubled, unevenly spaced, damaged or sheared
-        slices.
+    :raises InputError: no series, several of them, missing, doubled, unevenly spaced, damaged or sheared slices.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
@@ -96,8 +94,7 @@ def _is_dicom(path):
 
 
 def _slice(name):
-    """Place and kind of one slice: name, size, position, row, column and normal (unit vectors, mm),
-    modality."""
+    """Place and kind of one slice: name, size, position, row, column and normal (unit vectors, mm), modality."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(name)
     try:

@@ -19,12 +19,11 @@ _ROUNDING = 1e-4  # voxels; a direction that stays within it over the whole imag
 def to_isotropic(image, spacing=1.0):
     """Resample to isotropic voxels and identity direction on a grid that covers the whole image.
 
-    Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for
-    its direction. Interpolation is cubic B-spline (as ITK's, mirror at the border). Where an axis is made
-    coarser it is first low-pass filtered with a Gaussian of variance ``(ratio² - 1)`` times that of a
-    Gaussian of one voxel full width at half maximum, the smallest filter that leaves what the new grid can
-    hold (Cardoso et al., MICCAI 2015). Values stay within the range of the image: overshoot of the spline at
-    strong edges is clipped.
+    Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for its
+    direction. Interpolation is cubic B-spline (as ITK's, mirror at the border). Where an axis is made coarser it is
+    first low-pass filtered with a Gaussian of variance ``(ratio² - 1)`` times that of a Gaussian of one voxel full
+    width at half maximum, the smallest filter that leaves what the new grid can hold (Cardoso et al., MICCAI 2015).
+    Values stay within the range of the image: overshoot of the spline at strong edges is clipped.
 
     :param image: scalar 3D sitk.Image.
     :param spacing: mm.
@@ -103,8 +102,7 @@ def along_axes(image):
 
 
 def covering_grid(geometry, spacing=1.0):
-    """Identity-direction grid from the smallest to the largest x, y, z of the voxel centres of
-    ``geometry``."""
+    """Identity-direction grid from the smallest to the largest x, y, z of the voxel centres of ``geometry``."""
     corners = geometry.corners()
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = np.ceil((high - low) / spacing - 1e-3).astype(int) + 1
@@ -123,14 +121,12 @@ def _as_type(array, dtype):
 
 
 def _smoothing(old, new):
-    """Standard deviation, in old voxels, of the Gaussian that prepares for coarser voxels; 0 for finer
-    ones."""
+    """Standard deviation, in old voxels, of the Gaussian that prepares for coarser voxels; 0 for finer ones."""
     return np.sqrt(max((new / old) ** 2 - 1, 0.0)) * _FWHM
 
 
 def _operator(old_size, old_spacing, new_size, new_spacing):
-    """Matrix ``(new_size, old_size)``, float32: low-pass, cubic B-spline interpolation and sampling of one
-    axis."""
+    """Matrix ``(new_size, old_size)``, float32: low-pass, cubic B-spline interpolation and sampling of one axis."""
     operator = np.eye(old_size)
     sigma = _smoothing(old_spacing, new_spacing)
     if sigma > 0.05:

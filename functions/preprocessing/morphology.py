@@ -20,8 +20,7 @@ def within(mask, radius, spacing):
 
 
 def deeper_than(mask, radius, spacing):
-    """Voxels of ``mask`` more than ``radius`` mm from all others (its erosion); the array's border is no
-    edge."""
+    """Voxels of ``mask`` more than ``radius`` mm from all others (its erosion); the array's border is no edge."""
     result = np.zeros_like(mask)
     if mask.any():
         box = bounding_box(mask, 1)
@@ -48,8 +47,7 @@ def opened(mask, radius, spacing):
 
 
 def closed(mask, radius, spacing):
-    """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's
-    ends."""
+    """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's ends."""
     box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
     reach = int(np.ceil(radius / spacing)) + 1
     part = np.pad(mask[box], [(reach, reach)] + [(0, 0)] * 2, mode='constant')

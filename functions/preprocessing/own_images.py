@@ -52,9 +52,8 @@ def prepare_own_images(setting):
 def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
     """Write the isotropic image and the masks of one CT where the data set expects them.
 
-    The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z
-    superior). Work that its manifest (a .json beside the image) shows to be done from the same files is not
-    done again.
+    The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z superior). Work
+    that its manifest (a .json beside the image) shows to be done from the same files is not done again.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file or folder with a DICOM series.
     :param setting: the setting dictionary.
@@ -142,8 +141,7 @@ def manifest_address(im):
 
 
 def fingerprint(source):
-    """What tells whether the input is still the same: names, sizes and times of files, or the checksum of an
-    image."""
+    """What tells whether the input is still the same: names, sizes and times of files, or the checksum of an image."""
     if source is None:
         return None
     if isinstance(source, sitk.Image):

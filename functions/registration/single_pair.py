@@ -117,22 +117,19 @@ def register(fixed, moving, model, stages=None, **options):
         network, or a :class:`functions.registration.network_pyramid.Model`, which stay open.
     :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; a stage may be repeated ([4, 4, 2, 1] runs the network of
         stage 4 again on what its first pass left). None: all that ``model`` has.
-    :param options:
-        ``fixed_lung``, ``fixed_torso``, ``moving_lung``, ``moving_torso``: masks (file or image) on the grids of their
-        images; the one the networks need is made if it is not given.
-        ``affine``: 'elastix', 'sitk', 'none', or a transform file; None: elastix if installed, else sitk.
-        ``affine_mask``: mask used for it ('Torso', 'Lung' or None) where both images have it.
-        ``affine_parameters``: elastix's parameter file. ``affine_folder``: keeps the files elastix wrote.
-        ``input_mask``: 'model': as in training; or 'Lung', 'Torso', 'none' (the published code trains with the torso
-        and registers with the lung).
-        ``grid``: 'native': results on the grid of the fixed image; 'isotropic': at 1 mm, identity direction.
-        ``composition``: 'exact', or 'additive' as the published code adds fields.
-        ``diffeomorphic``: remove folding from the field; the measures report the change.
-        ``outside``: HU of the moved image where there is no moving image (-1024).
-        ``trained``: False: an implausible field is used with a warning instead of refused.
-        ``threads``: of TensorFlow, ITK and elastix; None: all cores. ``memory``: bytes one forward pass may use.
-        ``on_fields``: called in another thread with (affine transform or None, nonrigid field, total field) as soon as
-        they are known, to write them while the moving image is being warped.
+    :param options: ``fixed_lung``, ``fixed_torso``, ``moving_lung``, ``moving_torso``: masks (file or image) on the
+        grids of their images; the one the networks need is made if it is not given. ``affine``: 'elastix', 'sitk',
+        'none', or a transform file; None: elastix if installed, else sitk. ``affine_mask``: mask used for it ('Torso',
+        'Lung' or None) where both images have it. ``affine_parameters``: elastix's parameter file. ``affine_folder``:
+        keeps the files elastix wrote. ``input_mask``: 'model': as in training; or 'Lung', 'Torso', 'none' (the
+        published code trains with the torso and registers with the lung). ``grid``: 'native': results on the grid of
+        the fixed image; 'isotropic': at 1 mm, identity direction. ``composition``: 'exact', or 'additive' as the
+        published code adds fields. ``diffeomorphic``: remove folding from the field; the measures report the change.
+        ``outside``: HU of the moved image where there is no moving image (-1024). ``trained``: False: an implausible
+        field is used with a warning instead of refused. ``threads``: of TensorFlow, ITK and elastix; None: all cores.
+        ``memory``: bytes one forward pass may use. ``on_fields``: called in another thread with (affine transform or
+        None, nonrigid field, total field) as soon as they are known, to write them while the moving image is being
+        warped.
     :return: :class:`Registration`.
     :raises RegNetError: input that cannot be used, in one sentence that says what to do.
     """

@@ -1,2 +1,1 @@
-"""Settings: the dictionary a script sets, data sets, deformation experiments, file addresses, image lists,
-checks."""
+"""Settings: the dictionary a script sets, data sets, deformation experiments, file addresses, image lists, checks."""

@@ -1,8 +1,7 @@
 """The table of addresses that do not belong to one data set: request -> pattern.
 
-A pattern is a :meth:`str.format` text whose fields are those of :mod:`functions.setting.address_fields`; folders
-end in ``/``. The addresses of original images, masks and landmarks are in the records of
-:mod:`functions.setting.data_sets`.
+A pattern is a :meth:`str.format` text whose fields are those of :mod:`functions.setting.address_fields`; folders end in
+``/``. The addresses of original images, masks and landmarks are in the records of :mod:`functions.setting.data_sets`.
 """
 
 _NEXT = '{AG_next}{type}/{p}/Dsmooth0/DNext{dsmooth}/'

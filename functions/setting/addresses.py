@@ -33,11 +33,9 @@ def address_generator(
     # fmt: on
     """Address of one file or folder; folders end in ``/``, nothing is made on disk.
 
-    :param setting: the setting dictionary; it gives what is left out (first data set and deformation
-        experiment, stage, experiment, ``DVFPad_S<stage>``, ``BaseReg``, ``Reg_BSpline_Folder``,
-        ``stage_list``).
-    :param requested_address: a request, e.g. 'Im', 'DeformedDVF', 'saved_model'; :func:`address_requests`
-        lists them.
+    :param setting: the setting dictionary; it gives what is left out (first data set and deformation experiment, stage,
+        experiment, ``DVFPad_S<stage>``, ``BaseReg``, ``Reg_BSpline_Folder``, ``stage_list``).
+    :param requested_address: a request, e.g. 'Im', 'DeformedDVF', 'saved_model'; :func:`address_requests` lists them.
     :param type_im: index into the types of the data set.
     :param cn: case number from 1.
     :param dsmooth: deformation, from 0.

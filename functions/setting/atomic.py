@@ -43,8 +43,7 @@ def publish(path):
     """Yield a temporary path to write to; on leaving without an error it becomes ``path`` in one step.
 
     :param path: the final file; its folder is made when missing.
-    :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is
-        untouched.
+    :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is untouched.
     """
     path = os.path.abspath(path)
     temporary = temporary_path(path)

@@ -110,9 +110,8 @@ def image_addresses(root):
 def landmark_addresses(folder, stem, index=True, exact=False):
     """Patterns of landmark files in ``folder``.
 
-    ``stem`` is the common beginning of the names, with ``{kind}`` where ``xyz`` (voxel index) or ``world``
-    (mm) stands; ``index`` adds the file as distributed (1-based index), ``exact`` the phantom's and users'
-    file of full precision.
+    ``stem`` is the common beginning of the names, with ``{kind}`` where ``xyz`` (voxel index) or ``world`` (mm) stands;
+    ``index`` adds the file as distributed (1-based index), ``exact`` the phantom's and users' file of full precision.
     """
     xyz, world = folder + stem.replace('{kind}', 'xyz'), folder + stem.replace('{kind}', 'world')
     patterns = {

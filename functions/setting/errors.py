@@ -57,8 +57,7 @@ def unknown_name(kind, name, accepted):
     :param kind: what the name should be, e.g. ``'data set'``.
     :param name: what was given.
     :param accepted: iterable of valid names.
-    :return: an :class:`UnknownNameError` (to be raised by the caller) that lists the nearest valid names
-        first.
+    :return: an :class:`UnknownNameError` (to be raised by the caller) that lists the nearest valid names first.
     """
     accepted = [str(item) for item in accepted]
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)

@@ -11,16 +11,14 @@ from functions.setting.errors import InputError
 
 
 def address_of_folder(folder):
-    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it
-    lies."""
+    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it lies."""
     parent, name = os.path.split(os.path.abspath(folder))
     root, sub = os.path.split(parent)
     return {'log_root_folder': root.rstrip('/') + '/'}, f'{sub}/{name}'
 
 
 def plain(value, where='setting'):
-    """A copy of ``value`` as JSON can carry it: NumPy numbers and arrays, tuples and ranges become numbers
-    and lists.
+    """A copy of ``value`` as JSON can carry it: NumPy numbers and arrays, tuples and ranges become numbers and lists.
 
     :param where: what it is, for the message.
     :raises InputError: something JSON has no form for, with the path to it.
@@ -48,9 +46,8 @@ def plain(value, where='setting'):
 def write_setting(setting, setting_address=None):
     """Write the settings as JSON (sorted keys, indent 4).
 
-    :param setting_address: file to write; None: the first free ``setting<k>.txt``, k from 0, of the
-        experiment's model folder, which never replaces an older one, not even when two processes write at a
-        time.
+    :param setting_address: file to write; None: the first free ``setting<k>.txt``, k from 0, of the experiment's model
+        folder, which never replaces an older one, not even when two processes write at a time.
     :return: the file's address.
     """
     content = plain(setting)

@@ -114,9 +114,8 @@ def get_random_im_info_list(
 ):
     """The items in the order in which registrations of synthetic pairs use them.
 
-    Training and Validation are permuted (seed 0); Validation keeps the first
-    NetworkValidation.NumberOfImagesPerChunk; 'Training+Validation' is one after the other; Testing keeps its
-    order. ``reverse_order`` reverses the list.
+    Training and Validation are permuted (seed 0); Validation keeps the first NetworkValidation.NumberOfImagesPerChunk;
+    'Training+Validation' is one after the other; Testing keeps its order. ``reverse_order`` reverses the list.
     """
     if train_mode == 'Training+Validation':
         items = [

@@ -138,8 +138,7 @@ def load_network_setting(setting, network_name):
 
 
 def load_registration_setting(setting, stage_list=(4, 2, 1)):
-    """Put the defaults of a registration into ``setting``; keys that are there stay, except those of the
-    pyramid.
+    """Put the defaults of a registration into ``setting``; keys that are there stay, except those of the pyramid.
 
     :param stage_list: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; stages may be repeated, as in [4, 4, 2, 1].
     :raises InputError: another pyramid.

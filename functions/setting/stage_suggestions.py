@@ -1,5 +1,4 @@
-"""What is suggested for training at a stage: deformations, how often they are repeated, sizes of chunks and
-batches."""
+"""What is suggested for training at a stage: deformations, how often they are repeated, sizes of chunks and batches."""
 
 import collections
 
@@ -24,8 +23,7 @@ _FULL_IMAGE = ((40, 20, 5), (200, 50, 10))
 
 
 def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
-    """The published choices for a stage, with the validation list made from the validation numbers of
-    ``ag_mode``.
+    """The published choices for a stage, with the validation list made from the validation numbers of ``ag_mode``.
 
     :param stage: 1, 2 or 4.
     :param ag_mode: see :func:`functions.setting.image_lists.dsmoothlist_by_deform_exp`.

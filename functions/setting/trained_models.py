@@ -248,11 +248,10 @@ def best_step(state):
 def load_network(setting, loaded_network):
     """Fill in where a training goes on.
 
-    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': see :func:`resolve_step`,
-        'BatchSize', 'itr_load', 'semi_epoch_load': 'Auto' or a number}; left out they are 'Last' and 'Auto'.
-        'Auto' takes BatchSize from the experiment's first settings, iteration and semi-epoch from the
-        checkpoint's record. Without a record (published code) the iteration follows from step and batch size, and
-        the semi-epoch starts at 0.
+    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': see :func:`resolve_step`, 'BatchSize',
+        'itr_load', 'semi_epoch_load': 'Auto' or a number}; left out they are 'Last' and 'Auto'. 'Auto' takes BatchSize
+        from the experiment's first settings, iteration and semi-epoch from the checkpoint's record. Without a record
+        (published code) the iteration follows from step and batch size, and the semi-epoch starts at 0.
     :return: a dictionary of the same keys, all resolved: GlobalStepLoad text, the others whole numbers. Without an
         experiment to load, counting starts at 0.
     :raises UnknownNameError, InputError, MissingFileError: a misspelt key, a wrong value, nothing there.
