@@ -19,11 +19,13 @@ TISSUE = -300.0  # HU: skin, fat and all that is denser
 LUNG = -400.0  # HU: half-way between lung and soft tissue
 AIR = -880.0  # HU: hollow
 GAS = -940.0  # HU: the median of a hollow without parenchyma lies below
+LOWEST = -1024.0  # HU: nothing scanned
 _ML = 1000.0  # mm³
 
 
 def torso(hu, spacing):
-    """The body without table, clothes and cables, lungs and all other hollows filled.
+    """The body without table, clothes and cables; lungs and all other hollows are filled, also where the image's border
+    cuts them open.
 
     Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
 
@@ -32,12 +34,40 @@ def torso(hu, spacing):
     tissue = hu > TISSUE
     if not tissue.any():
         raise InputError(f'No body in the image: no voxel is above {TISSUE:g} HU. The values must be in HU.')
+    tissue |= _open_lungs(hu, tissue, spacing)
     # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
     core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6.0, spacing))
     if not core.any():
         raise InputError(f'No body in the image: nothing thicker than 12 mm is above {TISSUE:g} HU.')
     body = mo.within(core, 7.0, spacing) & mo.without_holes_in_slices(tissue)
     return mo.without_holes_in_slices(mo.largest_component(body))
+
+
+def _open_lungs(hu, tissue, spacing):
+    """Lungs that reach the sides of the image, or what lies outside a round field of view: no slice encloses them.
+
+    What is aerated like lung, not like air, and meets thick tissue in at least three of the four directions of a slice
+    is lung. Air outside the body and the foam of a table meet it in two at most.
+    """
+    outside = hu <= LOWEST + 1
+    outside = mo.opened(outside, 2 * spacing, spacing)
+    labels, _ = mo.components(~tissue & ~outside)
+    border = mo.within(outside, spacing, spacing)
+    border[:, [0, -1]] = border[:, :, [0, -1]] = True
+    at_border = np.unique(labels[border])
+    size = np.bincount(labels.ravel())
+    core = mo.largest_component(mo.deeper_than(tissue, 6.0, spacing))
+    behind = np.maximum.accumulate
+    directions = behind(core, axis=1).astype(np.uint8) + behind(core, axis=2)
+    directions += behind(core[:, ::-1], axis=1)[:, ::-1]
+    directions += behind(core[:, :, ::-1], axis=2)[:, :, ::-1]
+    enclosed = np.bincount(labels.ravel(), (directions >= 3).ravel()) / size
+    aerated = np.bincount(labels.ravel(), ((hu > -950) & (hu < -500)).ravel()) / size
+    lung = np.zeros(len(size), bool)
+    lung[at_border] = True
+    lung &= (enclosed >= 0.1) & (aerated >= 0.3)
+    lung[0] = False
+    return lung[labels]
 
 
 def airway(hu, inside, spacing):
@@ -78,11 +108,17 @@ def _trachea_seed(hu, inside, spacing):
     boxes = ndimage.find_objects(labels)
     fits = (area >= 50) & (area <= 900)
     for label in np.nonzero(fits)[0]:
-        _, y, x = boxes[label - 1]
+        z, y, x = boxes[label - 1]
         tall, wide = (y.stop - y.start) * spacing, (x.stop - x.start) * spacing
         fits[label] = (
             max(tall, wide) <= 40 and max(tall, wide) <= 3 * min(tall, wide) and area[label] >= 0.5 * tall * wide
         )
+        if fits[label]:
+            # The trachea lies in the mediastinum, bronchi and bullae in lung.
+            around = (z.start, *(slice(max(side.start - 3, 0), side.stop + 3) for side in (y, x)))
+            part = labels[around] == label
+            wall = ndimage.binary_dilation(part, iterations=3) & ~ndimage.binary_dilation(part, iterations=2)
+            fits[label] = np.median(hu[around][wall]) > LUNG
     tubes, sizes = mo.components(fits[labels] & hollow)
     middle = ndimage.center_of_mass(inside)[2]
     half = np.ptp(np.nonzero(inside.any(axis=(0, 1)))[0]) / 2.0
@@ -91,7 +127,9 @@ def _trachea_seed(hu, inside, spacing):
         length = (box[0].stop - box[0].start) * spacing
         x = (box[2].start + box[2].stop - 1) / 2.0
         # A scan may begin just above the carina; elsewhere a short tube is gas in the gut.
-        if length < (5 if box[0].stop == hu.shape[0] else 10) or abs(x - middle) > 0.35 * half:
+        # Half a chest shows the trachea at its side.
+        aside = abs(x - middle) > 0.35 * half and min(x, hu.shape[2] - 1 - x) * spacing > 30
+        if aside or length < (5 if box[0].stop == hu.shape[0] else 10):
             continue
         # Height decides between the trachea and gas in the gut.
         score = length * (box[0].stop / float(hu.shape[0])) ** 2

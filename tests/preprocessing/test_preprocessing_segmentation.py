@@ -40,6 +40,33 @@ def test_lungs_and_torso_of_a_made_chest(scan):
     assert table.sum() > 1000 and body[table].mean() < 0.01, 'the table is no part of the body'
 
 
+def _cuts(lung):
+    """Name -> (z, y, x) slices that cut a chest as fields of view do: into the lungs, to their box, a half, a slab."""
+    (z0, z1), (y0, y1), (x0, x1) = [
+        (places.min(), places.max() + 1) for places in (np.nonzero(lung)[axis] for axis in range(3))
+    ]
+    whole, middle = slice(None), slice((2 * z0 + z1) // 3, (z0 + 2 * z1) // 3)
+    return {
+        'back': (whole, slice(0, y1 - 3), whole),
+        'front': (whole, slice(y0 + 3, None), whole),
+        'left': (whole, whole, slice(0, x1 - 3)),
+        'right': (whole, whole, slice(x0 + 3, None)),
+        'box': (slice(z0, z1), slice(y0, y1), slice(x0, x1)),
+        'right half': (whole, whole, slice(0, (x0 + x1) // 2)),
+        'left half': (whole, whole, slice((x0 + x1) // 2, None)),
+        'slab': (middle, whole, whole),
+    }
+
+
+def test_lungs_cut_by_the_border_stay_whole():
+    image, right, left, _ = chest()
+    lung = right | left
+    for name, (z, y, x) in _cuts(lung).items():
+        part = image[x, y, z]
+        found = sitk.GetArrayFromImage(lung_mask(part)) > 0
+        assert dice(found, lung[z, y, x]) > 0.97, name
+
+
 def test_right_and_left_are_the_patients_also_where_the_lungs_touch(scan):
     image, right, left, _, _ = scan
     labels = lung_labels(image)
