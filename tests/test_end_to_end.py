@@ -14,7 +14,7 @@ SETTING = {
     'current_experiment': 'end_to_end',
     'stage': 4,
     'where_to_run': 'Root',
-    'Phantom': {'Size': [116, 92, 116], 'Landmarks': 100, 'LandmarksAllPhases': 50},
+    'Phantom': {'Size': [148, 116, 148], 'Landmarks': 100, 'LandmarksAllPhases': 50},
     'DataExpDict': [
         {
             'data': 'Phantom_4D',
