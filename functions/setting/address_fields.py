@@ -1,7 +1,4 @@
-"""The fields of address patterns: what each becomes for the arguments of an ``address_generator`` call.
-
-A new field is one line of ``_FIELDS``.
-"""
+"""The fields of address patterns and their values for a call of ``address_generator``; a new field is one line."""
 
 import string
 
@@ -12,7 +9,7 @@ from functions.setting.errors import InputError, UnknownNameError, unknown_name
 
 LOG_FOLDER, DATA_FOLDER = 'Experiments/', 'Data/'
 
-#: Global step of published experiments, for ``step`` left out.
+#: Global step of published experiments, used when ``step`` is left out.
 KNOWN_STEPS = {'20180124_max20_2M': '1155015'}
 
 
@@ -23,7 +20,7 @@ def _require(value, what, hint):
 
 
 class AddressFields:
-    """Arguments of one call with their defaults, and the values of fields on demand."""
+    """The arguments of one call, completed from the setting; ``fields[name]`` is the value of a field."""
 
     def __init__(self, setting, given):
         self.setting = setting
@@ -40,11 +37,11 @@ class AddressFields:
     @property
     def data(self):
         """The data set: as given, else the first of the setting."""
-        given = self.given['data']
-        return given if given is not None else _first(self.setting, 'DataList', 'data')
+        names = self.setting.get('DataList') if self.given['data'] is None else [self.given['data']]
+        return _require(names or None, 'data or the setting DataList', 'call load_setting_from_data_dict first')[0]
 
     def given_or_set(self, argument, key):
-        """An argument, or when it is left out the setting ``key``, or None."""
+        """An argument or, when it is left out, the setting ``key``, or None."""
         given = self.given[argument]
         return given if given is not None else self.setting.get(key)
 
@@ -58,36 +55,33 @@ class AddressFields:
     @property
     def deform_exp(self):
         """The deformation experiment: as given, else the first of the setting, else ''."""
-        if self.given['deform_exp'] is not None:
-            return self.given['deform_exp']
-        names = self.setting.get('DeformExpList')
-        return names[0] if names else ''
+        given = self.given['deform_exp']
+        return given if given is not None else (self.setting.get('DeformExpList') or [''])[0]
 
-    @property
-    def deform_content(self):
-        """Content of the deformation experiment."""
-        return get_deform_exp(self.setting, self.deform_exp)
+    def deform_value(self, key):
+        """Value of ``key`` in the deformation experiment."""
+        return get_deform_exp(self.setting, self.deform_exp)[key]
 
-    @property
-    def dsmooth(self):
-        """Deformation number, checked."""
-        return _whole_number('dsmooth', self.given['dsmooth'], 0)
+    def whole(self, argument, least=0):
+        """A whole number given as ``argument``."""
+        value = self.given[argument]
+        if not schema.whole(least).accepts(value):
+            raise UnknownNameError(f'{argument} must be a whole number from {least}; got {value!r}.')
+        return value
 
     def pair(self, position, key):
         """``key`` of the fixed (0) or moving (1) entry of ``pair_info``."""
         pair = self.given['pair_info']
         if pair is None or len(pair) != 2:
-            raise InputError(
-                'This address needs pair_info: [fixed, moving], two dictionaries with data, cn, type_im (and spacing).'
-            )
+            entries = 'two dictionaries with data, cn, type_im (and spacing)'
+            raise InputError(f'This address needs pair_info: [fixed, moving], {entries}.')
         if key not in pair[position]:
             there = ', '.join(sorted(pair[position])) or 'nothing'
             raise InputError(f'pair_info[{position}] has no {key!r}; it has {there}.')
         return pair[position][key]
 
     def root(self, key, folder):
-        """The experiment or data root, moved along when ``root_folder`` is given and the root lies below the
-        setting's."""
+        """The root ``key``; below ``root_folder`` when that is given and the setting has it below its RootFolder."""
         own, root, given = self.setting.get(key), self.setting.get('RootFolder'), self.given['root_folder']
         if given is None:
             return _require(own, f'the setting {key!r}', 'call initialize_setting first')
@@ -98,54 +92,38 @@ class AddressFields:
     def class_bound(self, offset):
         """Lower (0) or upper (1) bound of magnitude class ``c`` [mm]."""
         bounds = _require(self.setting.get('ClassBalanced'), "the setting 'ClassBalanced'", 'for example [1.5, 8, 20]')
-        c = _whole_number('c', self.given['c'], 0)
+        c = self.whole('c')
         if c + offset > len(bounds):
-            raise InputError(
-                f'Class c = {c} does not exist; ClassBalanced {list(bounds)} has {len(bounds)} classes, from 0.'
-            )
+            raise InputError(f'Class c = {c} does not exist; ClassBalanced {list(bounds)} has {len(bounds)} classes.')
         return float(([0] + list(bounds))[c + offset])
-
-
-def _whole_number(name, value, least):
-    # NumPy integers have __index__ too; booleans are no numbers here.
-    if not hasattr(value, '__index__') or isinstance(value, bool) or value < least:
-        raise UnknownNameError(f'{name} must be a whole number from {least}; got {value!r}.')
-    return value
-
-
-def _first(setting, key, argument):
-    values = setting.get(key)
-    if not values:
-        raise InputError(
-            f'Neither the argument {argument!r} nor the setting {key!r} says which one; call '
-            'load_setting_from_data_dict first.'
-        )
-    return values[0]
 
 
 def _patient(fields):
     patients = fields.setting.get('SPREAD_Patients') or fields.record.patients
-    cn = _whole_number('cn', fields.given['cn'], 1)
+    cn = fields['cn']
     if cn > len(patients):
-        raise InputError(
-            f'Case {cn} of {fields.data} has no patient code; the setting SPREAD_Patients lists {len(patients)}.'
-        )
+        known = f'SPREAD_Patients lists {len(patients)}'
+        raise InputError(f'Case {cn} of {fields.data} has no patient code; the setting {known}.')
     return patients[cn - 1]
 
 
 def _experiment_parts(experiment):
     """Folder and name of an experiment: 'Sub/Name' -> ('Sub', 'Name'); 'Name' -> ('RegNet', 'Name')."""
     parts = experiment.split('/')
-    if not experiment or any(part in ('', '.', '..') for part in parts):
-        raise InputError(
-            f"current_experiment must be a name or Sub/Name without empty, '.' or '..' parts; got {experiment!r}."
-        )
+    if any(part in ('', '.', '..') for part in parts):
+        accepted = "a name or Sub/Name without empty, '.' or '..' parts"
+        raise InputError(f'current_experiment must be {accepted}; got {experiment!r}.')
     return (parts[0], '/'.join(parts[1:])) if len(parts) > 1 else ('RegNet', experiment)
 
 
 def _pyramid(fields):
     stages = fields.given_or_set('stage_list', 'stage_list')
     return ''.join(f'S{stage}_' for stage in _require(stages, 'stage_list', 'the pyramid, for example [4, 2, 1]'))
+
+
+def _bspline_folder(fields):
+    folder = fields.given_or_set('bspline_folder', 'Reg_BSpline_Folder')
+    return _require(folder, "bspline_folder or the setting 'Reg_BSpline_Folder'", 'for example S4_S2_S1')
 
 
 def _read_pair_mode(fields):
@@ -171,7 +149,7 @@ def _data_exps(fields):
 def _generation_root(fields, end):
     name = f'{fields.deform_exp}/{fields.data}/'
     if fields.given['print_mode']:
-        # Logged names of Next images have had a doubled slash from the beginning; it is kept.
+        # The logged names of Next images have always had a double slash.
         return name + end
     return f'{fields["root"]}Elastix/Artificial_Generation/{name}'
 
@@ -188,25 +166,28 @@ def _landmark_count(fields):
 
 
 def _method(fields, part):
-    return deform_method_and_number(fields.deform_content['DeformMethods'], fields.dsmooth)[part]
+    return deform_method_and_number(fields.deform_value('DeformMethods'), fields['dsmooth'])[part]
 
 
 def _stage(fields):
-    # 4.0 would make another address than 4; published addresses exist for stage 3 as well.
+    # 4.0 would give another address than 4. Published addresses exist for stage 3 as well.
     if not schema.whole().accepts(fields.stage):
         raise InputError(schema.STAGE.problem('stage', fields.stage))
     return fields.stage
 
 
-#: field -> its value for the arguments of a call.
+#: Field -> its value for the arguments of a call.
 _FIELDS = {
+    # Arguments that are used as they are.
+    **{name: lambda x, name=name: x.given[name] for name in ('train_mode', 'ishuffled_exp', 'semi_epoch', 'chunk')},
+    **{name: lambda x, name=name: x.given[name] for name in ('plot_mode', 'plot_itr', 'plot_i')},
     'root': lambda x: x.root('RootFolder', ''),
     'log_root': lambda x: x.root('log_root_folder', LOG_FOLDER),
     'data_root': lambda x: x.root('DataFolder', DATA_FOLDER),
     'data': lambda x: x.data,
     'deform_exp': lambda x: x.deform_exp,
     'ext': lambda x: x.record.ext,
-    'cn': lambda x: _whole_number('cn', x.given['cn'], 1),
+    'cn': lambda x: x.whole('cn', 1),
     'p': lambda x: f'{x.record.expPrefix}{x["cn"]}',
     'type': lambda x: x.record.type_name(x.given['type_im']),
     'type3': lambda x: x['type'][:3],
@@ -216,7 +197,7 @@ _FIELDS = {
     'stage': _stage,
     'S': lambda x: f'_s{x.stage}' if _stage(x) > 1 else '',
     'P': lambda x: '' if x.given['padto'] is None else f'_p{x.given["padto"]}',
-    'dsmooth': lambda x: x.dsmooth,
+    'dsmooth': lambda x: x.whole('dsmooth'),
     'method': lambda x: _method(x, 0),
     'num': lambda x: _method(x, 1),
     'AG': lambda x: _generation_root(x, ''),
@@ -224,14 +205,10 @@ _FIELDS = {
     'im_ext': _image_extension,
     'dvf_pad': lambda x: x.given_or_set('dvf_pad', f'DVFPad_S{x.stage}'),
     'thresholds': lambda x: ''.join(f'_{t}' for t in x.given['dvf_threshold_list'] or []),
-    'canny_lower': lambda x: x.deform_content['Canny_LowerThreshold'],
-    'canny_upper': lambda x: x.deform_content['Canny_UpperThreshold'],
+    'canny_lower': lambda x: x.deform_value('Canny_LowerThreshold'),
+    'canny_upper': lambda x: x.deform_value('Canny_UpperThreshold'),
     'data_exps': _data_exps,
-    'train_mode': lambda x: x.given['train_mode'],
     'n_images': lambda x: len(_require(x.given['im_list_info'], 'im_list_info', 'the list of items')),
-    'ishuffled_exp': lambda x: x.given['ishuffled_exp'],
-    'semi_epoch': lambda x: x.given['semi_epoch'],
-    'chunk': lambda x: x.given['chunk'],
     'Margin': lambda x: _require(x.setting.get('Margin'), "the setting 'Margin'", 'call load_network_setting first'),
     'torso': lambda x: int(bool(x.setting.get('UseTorsoMask'))),
     'lo': lambda x: x.class_bound(0),
@@ -240,15 +217,8 @@ _FIELDS = {
     'exp': lambda x: _experiment_parts(x.experiment)[1],
     'exp_name': lambda x: x['exp'].split('/')[-1],
     'step': lambda x: KNOWN_STEPS.get(x.experiment, '0') if x.given['step'] is None else x.given['step'],
-    'plot_mode': lambda x: x.given['plot_mode'],
-    'plot_itr': lambda x: x.given['plot_itr'],
-    'plot_i': lambda x: x.given['plot_i'],
     'base_reg': lambda x: x.given_or_set('base_reg', 'BaseReg') or '',
-    'bspline_folder': lambda x: _require(
-        x.given_or_set('bspline_folder', 'Reg_BSpline_Folder'),
-        "bspline_folder or the setting 'Reg_BSpline_Folder'",
-        'for example S4_S2_S1',
-    ),
+    'bspline_folder': _bspline_folder,
     'mode': _read_pair_mode,
     'stages': _pyramid,
     'a': lambda x: _pair_name(x, 0, spacing=False),
@@ -272,10 +242,9 @@ def pattern_problem(pattern):
     if not isinstance(pattern, str):
         return f'a pattern must be text, got {pattern!r}'
     try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
+        for _, field, _, _ in string.Formatter().parse(pattern):
+            if field not in _FIELDS and field is not None:
+                return f'pattern {pattern!r}: {{{field}}} is not a field; accepted: {", ".join(FIELD_NAMES)}'
     except ValueError as error:
         return f'pattern {pattern!r}: {error}'
-    unknown = [field for field in fields if field not in _FIELDS]
-    if unknown:
-        return f'pattern {pattern!r}: {{{unknown[0]}}} is not a field; accepted: {", ".join(FIELD_NAMES)}'
     return None

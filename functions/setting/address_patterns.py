@@ -1,22 +1,18 @@
 """The table of addresses that do not belong to one data set: request -> pattern.
 
-A pattern is a :meth:`str.format` text whose fields are those of :mod:`functions.setting.address_fields`; folders end in
+Patterns are filled by :meth:`str.format_map` with the fields of :mod:`functions.setting.address_fields`; folders end in
 ``/``. The addresses of original images, masks and landmarks are in the records of :mod:`functions.setting.data_sets`.
 """
 
 _NEXT = '{AG_next}{type}/{p}/Dsmooth0/DNext{dsmooth}/'
 _DSMOOTH = '{AG}{type}/{p}/Dsmooth{dsmooth}/'
 _DEFORMED = _DSMOOTH + '{method}_D{num}/'
-_SHUFFLED = (
-    '{root}Elastix/Artificial_Generation/IShuffled/IShuffled_{data_exps}/'
-    '{train_mode}_images{n_images}_S{stage}_exp{ishuffled_exp}/'
-)
+_SHUFFLED = '{root}Elastix/Artificial_Generation/IShuffled/IShuffled_{data_exps}/'
+_SHUFFLED += '{train_mode}_images{n_images}_S{stage}_exp{ishuffled_exp}/'
 _SHUFFLED_NAME = 'SemiEpoch{semi_epoch}_Chunk{chunk}.npy'
 _INDEX = '{AG}Index_S{stage}/'
-_ICLASS_NAME = (
-    '{deform_exp}_{type}_cn{cn}_Dsmooth{dsmooth}_{method}_D{num}_M{Margin}_Z{dvf_pad}_Torso{torso}'
-    '_c{lo:.1f}_{hi:.1f}.npy'
-)
+_ICLASS_NAME = '{deform_exp}_{type}_cn{cn}_Dsmooth{dsmooth}_{method}_D{num}_M{Margin}_Z{dvf_pad}_Torso{torso}'
+_ICLASS_NAME += '_c{lo:.1f}_{hi:.1f}.npy'
 _PARAMETER = '{root}Elastix/Registration/Parameter/'
 _BASE_REG = '{root}Elastix/Registration/{base_reg}/{data}/{as}_{bs}/'
 _BSPLINE = '{root}Elastix/Registration/BSpline/{data}/{bspline_folder}/{as}_{bs}/'
@@ -27,8 +23,13 @@ _RESULT = _LOG + 'Results/'
 _STEP = _RESULT + '{mode}{stages}step_{step}/'
 _LANDMARKS = _STEP + 'Landmarks/'
 _FULL_REG = _STEP + 'Registration/{base_reg}/{a}_{b}/'
+# Images whose file names begin with the request.
+_NEXT_IMAGES = ('NextIm', 'NextLung', 'NextTorso', 'NextDVF', 'NextJac', 'NextBSplineTransformIm')
+_DEFORMED_IMAGES = ('DeformedOccluded', 'DeformedArea', 'DeformedTorso', 'DeformedLung', 'DeformedLungOccluded')
 
-REGISTRATION = {
+#: request -> pattern.
+PATTERNS = {
+    # registration by elastix
     'ParameterFolder': _PARAMETER,
     'BaseRegFolder': _BASE_REG,
     'Reg_BaseReg_OutputPoints': _BASE_REG + 'outputpoints.txt',
@@ -42,27 +43,16 @@ REGISTRATION = {
     'DVFBSpline': _BSPLINE + 'deformationField{ext}',
     'DVFBSpline_Jac': _BSPLINE + 'Jac{ext}',
     'Reg_BSpline_OutputPoints': _BSPLINE + 'outputpoints.txt',
-}
-
-GENERATION = {
+    # artificial generation
     'NextFolder': _NEXT,
-    'NextIm': _NEXT + 'NextIm{S}{P}{ext}',
-    'NextLung': _NEXT + 'NextLung{S}{P}{ext}',
-    'NextTorso': _NEXT + 'NextTorso{S}{P}{ext}',
-    'NextDVF': _NEXT + 'NextDVF{S}{P}{ext}',
-    'NextJac': _NEXT + 'NextJac{S}{P}{ext}',
-    'NextBSplineTransformIm': _NEXT + 'NextBSplineTransformIm{S}{P}{ext}',
+    **{name: _NEXT + name + '{S}{P}{ext}' for name in _NEXT_IMAGES},
     'NextBSplineTransform': _NEXT + 'NextBSplineTransform.tfm',
     'DSmoothFolder': _DSMOOTH,
     'DFolder': _DEFORMED,
     'DeformedIm': _DEFORMED + 'DeformedImage{im_ext}{S}{P}{ext}',
     'DeformedDVF': _DEFORMED + 'DeformedDVF_pad{dvf_pad}{S}{P}{ext}',
     'DeformedDVFLabel': _DEFORMED + 'DeformedDVFLabel{thresholds}_pad{dvf_pad}{S}{P}{ext}',
-    'DeformedOccluded': _DEFORMED + 'DeformedOccluded{S}{P}{ext}',
-    'DeformedArea': _DEFORMED + 'DeformedArea{S}{P}{ext}',
-    'DeformedTorso': _DEFORMED + 'DeformedTorso{S}{P}{ext}',
-    'DeformedLung': _DEFORMED + 'DeformedLung{S}{P}{ext}',
-    'DeformedLungOccluded': _DEFORMED + 'DeformedLungOccluded{S}{P}{ext}',
+    **{name: _DEFORMED + name + '{S}{P}{ext}' for name in _DEFORMED_IMAGES},
     'BSplineTransformIm': _DEFORMED + 'BSplineTransformIm{S}{P}{ext}',
     'BSplineTransform': _DEFORMED + 'BSplineTransform.tfm',
     'ImCanny': _DEFORMED + 'canny{canny_lower}_{canny_upper}{S}{P}{ext}',
@@ -72,9 +62,7 @@ GENERATION = {
     'Jac': _DEFORMED + 'Jac_pad{dvf_pad}{S}{P}{ext}',
     'DVF_histogram': _DEFORMED + 'DVF_histogram_pad{dvf_pad}{S}{P}.png',
     'Jac_histogram': _DEFORMED + 'Jac_histogram_pad{dvf_pad}{S}{P}.png',
-}
-
-SAMPLING = {
+    # sampling of patches
     'IShuffledFolder': _SHUFFLED,
     'IShuffledSetting': _SHUFFLED + 'IShuffled.setting',
     'IShuffledName': _SHUFFLED_NAME,
@@ -83,9 +71,7 @@ SAMPLING = {
     'IClassFolder': _INDEX + 'IClass/',
     'IClassName': _ICLASS_NAME,
     'IClass': _INDEX + 'IClass/' + _ICLASS_NAME,
-}
-
-EXPERIMENT = {
+    # experiments and their checkpoints
     'log_folder': _LOG,
     'summary_train': _LOG + 'train/',
     'summary_test': _LOG + 'test/',
@@ -98,9 +84,7 @@ EXPERIMENT = {
     'saved_model_with_step': _SAVED + '-{step}',
     'saved_state_with_step': _SAVED + '-{step}.json',
     'plot_fig': _MODEL + 'Plots/y_{plot_mode}_itr{plot_itr}_dir{plot_i}.png',
-}
-
-RESULTS = {
+    # results of registration
     'result_folder': _RESULT,
     'result_step_folder': _STEP,
     'result_landmarks_folder': _LANDMARKS,
@@ -117,16 +101,5 @@ RESULTS = {
     'dvf_error': _FULL_REG + 'DVF_Error_{base_reg}{ext}',
 }
 
-#: request -> pattern, all groups together.
-PATTERNS = {
-    request: pattern
-    for group in (REGISTRATION, GENERATION, SAMPLING, EXPERIMENT, RESULTS)
-    for request, pattern in group.items()
-}
-
-#: The image or mask of an item: dsmooth 0 is the original one, any other its Next image.
-BY_DSMOOTH = {
-    'Im': ('OriginalIm', 'NextIm'),
-    'Lung': ('OriginalLung', 'NextLung'),
-    'Torso': ('OriginalTorso', 'NextTorso'),
-}
+#: Image and masks of an item: the Original ones for dsmooth 0, the Next ones for any other.
+BY_DSMOOTH = ('Im', 'Lung', 'Torso')

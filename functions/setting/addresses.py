@@ -1,8 +1,7 @@
 """``address_generator``: the one function that names files.
 
 Requests and patterns are tables (:mod:`functions.setting.address_patterns`, records of
-:mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.address_fields`. Paths are plain strings
-with ``/``, folders end in ``/``, nothing is made on disk.
+:mod:`functions.setting.data_sets`), filled by :mod:`functions.setting.address_fields`.
 """
 
 import os
@@ -15,11 +14,7 @@ from functions.setting.errors import unknown_name
 
 def address_requests(data, setting=None):
     """Every request that can be made for a data set, sorted."""
-    return _requests(get_data_set(data, setting))
-
-
-def _requests(record):
-    return sorted(set(PATTERNS) | set(record.addresses) | set(BY_DSMOOTH))
+    return sorted({*PATTERNS, *get_data_set(data, setting).addresses, *BY_DSMOOTH})
 
 
 # fmt: off
@@ -31,10 +26,10 @@ def address_generator(
     deform_method=None, deform_number=None,
 ):
     # fmt: on
-    """Address of one file or folder; folders end in ``/``, nothing is made on disk.
+    """Address of one file or folder, with ``/`` between its parts and at the end of a folder; nothing is made on disk.
 
-    :param setting: the setting dictionary; it gives what is left out (first data set and deformation experiment, stage,
-        experiment, ``DVFPad_S<stage>``, ``BaseReg``, ``Reg_BSpline_Folder``, ``stage_list``).
+    :param setting: the setting dictionary; it supplies what is left out (first data set and deformation experiment,
+        stage, experiment, ``DVFPad_S<stage>``, ``BaseReg``, ``Reg_BSpline_Folder``, ``stage_list``).
     :param requested_address: a request, e.g. 'Im', 'DeformedDVF', 'saved_model'; :func:`address_requests` lists them.
     :param type_im: index into the types of the data set.
     :param cn: case number from 1.
@@ -46,31 +41,29 @@ def address_generator(
     :param pair_info: [fixed, moving], dictionaries with data, cn, type_im (and spacing).
     :param step: global step of a checkpoint, number or text.
     :param print_mode: short name for a log instead of a path (artificial generation only).
-    :param deform_method: with ``deform_number``, accepted so that a whole im_info can be passed; both follow
-        from dsmooth.
+    :param deform_method, deform_number: ignored, since they follow from dsmooth; accepted so that a whole im_info can
+        be passed.
     :return: the address, a string.
-    :raises UnknownNameError: request, data set or deformation experiment that does not exist, or a request
-        that this data set does not have; the message says what is accepted.
-    :raises InputError: an argument that the address needs is missing or does not exist (a type, a class).
+    :raises UnknownNameError: the request, data set or deformation experiment does not exist, or this data set has no
+        such request; the message lists what is accepted.
+    :raises InputError: an argument that the address needs is missing or out of range (a type, a class).
     """
     fields = AddressFields(setting, locals())
     if requested_address in BY_DSMOOTH:
-        original, following = BY_DSMOOTH[requested_address]
-        requested_address = following if fields.dsmooth > 0 else original + ('Raw' if spacing == 'Raw' else '')
-    pattern = PATTERNS.get(requested_address)
+        original = 'Original' + requested_address + ('Raw' if spacing == 'Raw' else '')
+        requested_address = 'Next' + requested_address if fields['dsmooth'] > 0 else original
+    pattern = PATTERNS.get(requested_address) or fields.record.addresses.get(requested_address)
     if pattern is None:
-        record = fields.record
-        pattern = record.addresses.get(requested_address)
-        if pattern is None:
-            raise unknown_name(f'address of data set {record.key}', requested_address, _requests(record))
-        if isinstance(pattern, tuple):
-            record.type_name(type_im)
-            pattern = pattern[type_im]
+        kind, accepted = f'address of data set {fields.record.key}', address_requests(fields.data, setting)
+        raise unknown_name(kind, requested_address, accepted)
+    if isinstance(pattern, tuple):
+        fields.record.type_name(type_im)
+        pattern = pattern[type_im]
     return pattern.format_map(fields)
 
 
 def pair_image_address(setting, what, pair, position):
-    """Address of 'Im', 'Lung', 'Torso' (of a synthetic pair's fixed image also 'DVF') at 1 mm.
+    """Address of an image of a pair ('Im'), its 'Lung' or 'Torso' mask, or the 'DVF' of a synthetic pair, at 1 mm.
 
     :param pair: [fixed, moving], dictionaries with data, cn, type_im; those of a synthetic pair also have dsmooth.
     :param position: 0 for the fixed, 1 for the moving image.
@@ -84,8 +77,7 @@ def pair_image_address(setting, what, pair, position):
 
 
 def result_address(setting, request, pair, step, stage=0):
-    """Address of a result of a pair: 'dvf_s0', 'dvf_s0_jac', 'MovedIm' ...; those of a synthetic pair lie in a folder
-    named by its dsmooth."""
+    """Address of a result of a pair ('dvf_s0', 'MovedIm' ...); synthetic pairs have a folder for each dsmooth."""
     address = address_generator(setting, request, data=pair[0]['data'], pair_info=pair, stage=stage, step=step)
     if 'dsmooth' not in pair[0]:
         return address

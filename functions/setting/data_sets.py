@@ -1,8 +1,8 @@
 """Data sets: one record each, holding its types, names, cases and the patterns of its own file addresses.
 
-A pattern is a :meth:`str.format` text; its fields are those of :mod:`functions.setting.address_fields`.
-A tuple of patterns is indexed by ``type_im``. Adding a data set is one record here; own images need none:
-:func:`register_own_images` in a script, or ``Data/data_sets.json`` beside the images.
+The fields of a pattern are those of :mod:`functions.setting.address_fields`; a tuple of patterns is indexed by
+``type_im``. Adding a data set is one record here; own images need none: :func:`register_own_images` in a script, or
+``Data/data_sets.json`` beside the images.
 """
 
 import collections
@@ -23,13 +23,13 @@ _DESCRIPTION = [
     Key('types', list_of(schema.TEXT, least=1), ABSENT, 'names of the images of a case'),
     Key('cases', _CASES, ABSENT, 'how many cases there are, or their numbers'),
     Key('CNList', _CASES, ABSENT, 'the same'),
-    Key('folder', _STRING, ABSENT, 'where its files lie; {data_root}<key>/ where left out'),
-    Key('expPrefix', _STRING, ABSENT, "what stands before a case number: 'case'"),
-    Key('ext', _STRING, ABSENT, "extension of its images: '.mha'"),
-    Key('DefaultPixelValue', schema.number(-32768, 32767), ABSENT, 'value outside an image [HU]: -2048'),
+    Key('folder', _STRING, ABSENT, 'where its files are; default: {data_root}<key>/'),
+    Key('expPrefix', _STRING, ABSENT, "text before a case number; default: 'case'"),
+    Key('ext', _STRING, ABSENT, "extension of its images; default: '.mha'"),
+    Key('DefaultPixelValue', schema.number(-32768, 32767), ABSENT, 'value outside an image [HU]; default: -2048'),
     Key('VoxelSize', schema.SIZE3, ABSENT, 'of the prepared images [mm]'),
     Key('AffineRegistration', schema.FLAG, ABSENT, 'as for the data sets of the project'),
-    Key('addresses', schema.MAPPING, ABSENT, 'request -> pattern, in place of the standard ones'),
+    Key('addresses', schema.MAPPING, ABSENT, 'request -> pattern, replacing the standard one'),
     Key('expected_tre', schema.MAPPING, ABSENT, 'case -> mean landmark distance before registration [mm]'),
     Key('expected_tre_pair', list_of(whole(0), length=2), ABSENT, 'its types [fixed, moving]'),
 ]
@@ -40,26 +40,23 @@ _SETTING_FIELDS = (
     'UnsureLandmarkAvailable', 'CNList',
 )
 # fmt: on
+_FIELDS = (
+    'key types expPrefix CNList addresses ext ImageByte DefaultPixelValue VoxelSize AffineRegistration '
+    'UnsureLandmarkAvailable expected_tre expected_tre_pair patients layout raw_grids'
+)
+_DEFAULTS = ('.mha', 2, -2048, [1, 1, 1], True, False, {}, None, (), None, {})
 
 
-class DataSet(
-    collections.namedtuple(
-        'DataSet',
-        'key types expPrefix CNList addresses ext ImageByte DefaultPixelValue VoxelSize AffineRegistration '
-        'UnsureLandmarkAvailable expected_tre expected_tre_pair patients layout raw_grids',
-        defaults=('.mha', 2, -2048, [1, 1, 1], True, False, {}, None, (), None, {}),
-    )
-):
+class DataSet(collections.namedtuple('DataSet', _FIELDS, defaults=_DEFAULTS)):
     """One data set.
 
-    ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from
-    1; ``ImageByte`` the bytes of a voxel (int16); ``DefaultPixelValue`` the value [HU] outside an image;
-    ``VoxelSize`` [mm] of the prepared images; ``addresses`` maps a request to its pattern; ``expected_tre``
-    maps a case to the mean landmark distance [mm] before registration, empty where unknown, of the pair of
-    types ``expected_tre_pair`` (fixed, moving), the usual one to register; ``patients`` are folder codes by
-    case, empty where the data set has none; ``layout`` names how the data set is distributed
-    (:mod:`functions.preprocessing.downloaded_packs`), None where there is nothing to download; ``raw_grids`` maps a
-    case to the (size, spacing), x y z, of its images where their files do not say it.
+    ``types`` are the names of the images of a case, indexed by ``type_im``; ``CNList`` the case numbers, from 1;
+    ``ImageByte`` the bytes of a voxel (int16); ``DefaultPixelValue`` the value [HU] outside an image; ``VoxelSize`` is
+    that of the prepared images [mm]; ``addresses`` maps a request to its pattern; ``expected_tre`` maps a case to the
+    mean landmark distance [mm] before registration, where known, of ``expected_tre_pair``, the types (fixed, moving)
+    that are usually registered; ``patients`` are folder codes by case, where the data set has any; ``layout`` names how
+    the data set is distributed (:mod:`functions.preprocessing.downloaded_packs`), None when there is nothing to
+    download; ``raw_grids`` maps a case to the (size, spacing), x y z, of its images when their files do not say it.
     """
 
     __slots__ = ()
@@ -69,7 +66,7 @@ class DataSet(
         return {name: copy.deepcopy(getattr(self, name)) for name in _SETTING_FIELDS}
 
     def type_list(self):
-        """The types for a message: '0 (T00), 1 (T10)'."""
+        """The types as shown in messages: '0 (T00), 1 (T10)'."""
         return ', '.join(f'{number} ({name})' for number, name in enumerate(self.types))
 
     def type_name(self, type_im):
@@ -77,20 +74,13 @@ class DataSet(
 
         :raises InputError: there is no such type.
         """
-        is_whole = hasattr(type_im, '__index__') and not isinstance(type_im, bool)
-        if not is_whole or not 0 <= type_im < len(self.types):
-            raise InputError(
-                f'type_im {type_im!r} does not exist in data set {self.key}; accepted: {self.type_list()}.'
-            )
+        if not whole(0, len(self.types) - 1).accepts(type_im):
+            raise InputError(f'type_im {type_im!r} is not in data set {self.key}; accepted: {self.type_list()}.')
         return self.types[type_im]
 
 
-def _by_case(values):
-    return dict(enumerate(values, start=1))
-
-
 def image_addresses(root):
-    """Patterns of images and masks below ``root`` (ends in ``/``), one folder ``mha/{p}/`` per case."""
+    """Patterns of images and masks under ``root`` (ends in ``/``), one folder ``mha/{p}/`` per case."""
     folder = root + 'mha/{p}/'
     return {
         'OriginalFolder': folder,
@@ -110,8 +100,8 @@ def image_addresses(root):
 def landmark_addresses(folder, stem, index=True, exact=False):
     """Patterns of landmark files in ``folder``.
 
-    ``stem`` is the common beginning of the names, with ``{kind}`` where ``xyz`` (voxel index) or ``world`` (mm) stands;
-    ``index`` adds the file as distributed (1-based index), ``exact`` the phantom's and users' file of full precision.
+    ``stem`` is the common beginning of the names, with ``{kind}`` in place of ``xyz`` (voxel index) or ``world`` (mm).
+    ``index`` adds the file as distributed (1-based index), ``exact`` the full-precision file of phantoms and users.
     """
     xyz, world = folder + stem.replace('{kind}', 'xyz'), folder + stem.replace('{kind}', 'world')
     patterns = {
@@ -157,78 +147,55 @@ def _phantom_addresses():
     return patterns
 
 
+def _by_case(*values):
+    return dict(enumerate(values, start=1))
+
+
+def _dirlab_grids(*rows):
+    """Grids by case from (voxels along x and y, slices, mm along x and y); slices are 2.5 mm apart."""
+    return _by_case(*[((side, side, slices), (mm, mm, 2.5)) for side, slices, mm in rows])
+
+
 _PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
-#: Of the distributed images: voxels along x and y, slices, mm along x and y; slices are 2.5 mm apart.
+_4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
+_4DCT_LANDMARKS = landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')
+_COPD_LANDMARKS = landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False)
+
 # fmt: off
-_4DCT_GRIDS = [
-    (256, 94, 0.97), (256, 112, 1.16), (256, 104, 1.15), (256, 99, 1.13), (256, 106, 1.10),
-    (512, 128, 0.97), (512, 136, 0.97), (512, 128, 0.97), (512, 128, 0.97), (512, 120, 0.97),
-]
-_COPD_GRIDS = [
-    (512, 121, 0.625), (512, 102, 0.645), (512, 126, 0.652), (512, 126, 0.590), (512, 131, 0.647),
-    (512, 119, 0.633), (512, 112, 0.625), (512, 115, 0.586), (512, 116, 0.644), (512, 135, 0.742),
+_RECORDS = [
+    DataSet(
+        'SPREAD', ['Fixed', 'Moving'], 'ExpLung', list(range(1, 21)), _spread_addresses(), expected_tre_pair=(0, 1),
+        UnsureLandmarkAvailable=True, patients=('NA',) * 21, layout='spread',
+    ),
+    DataSet(
+        'DIR-Lab_4D', _PHASES, 'case', list(range(1, 11)), dict(image_addresses(_4DCT), **_4DCT_LANDMARKS),
+        expected_tre=_by_case(3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30), expected_tre_pair=(0, 5),
+        layout='dirlab_4dct', raw_grids=_dirlab_grids(
+            (256, 94, 0.97), (256, 112, 1.16), (256, 104, 1.15), (256, 99, 1.13), (256, 106, 1.10),
+            (512, 128, 0.97), (512, 136, 0.97), (512, 128, 0.97), (512, 128, 0.97), (512, 120, 0.97),
+        ),
+    ),
+    DataSet(
+        'DIR-Lab_COPD', ['iBHCT', 'eBHCT'], 'copd', list(range(1, 11)), dict(image_addresses(_COPD), **_COPD_LANDMARKS),
+        expected_tre=_by_case(26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81),
+        expected_tre_pair=(0, 1), layout='dirlab_copdgene', raw_grids=_dirlab_grids(
+            (512, 121, 0.625), (512, 102, 0.645), (512, 126, 0.652), (512, 126, 0.590), (512, 131, 0.647),
+            (512, 119, 0.633), (512, 112, 0.625), (512, 115, 0.586), (512, 116, 0.644), (512, 135, 0.742),
+        ),
+    ),
+    DataSet('Phantom_4D', _PHASES, 'case', list(range(1, 201)), _phantom_addresses(), expected_tre_pair=(0, 5)),
 ]
 # fmt: on
-
-
-def _dirlab_grids(rows):
-    return _by_case([((side, side, slices), (mm, mm, 2.5)) for side, slices, mm in rows])
-
-
-_4DCT, _COPD = '{data_root}DIR-Lab/4DCT/', '{data_root}DIR-Lab/COPDgene/'
-
 #: Every data set known to this process, by key.
-DATA_SETS = {
-    record.key: record
-    for record in [
-        DataSet(
-            'SPREAD',
-            ['Fixed', 'Moving'],
-            'ExpLung',
-            list(range(1, 21)),
-            _spread_addresses(),
-            UnsureLandmarkAvailable=True,
-            patients=('NA',) * 21,
-            expected_tre_pair=(0, 1),
-            layout='spread',
-        ),
-        DataSet(
-            'DIR-Lab_4D',
-            _PHASES,
-            'case',
-            list(range(1, 11)),
-            dict(image_addresses(_4DCT), **landmark_addresses(_4DCT + 'points/{p}/', 'case{cn}_{K}_{type}_{kind}')),
-            expected_tre=_by_case([3.89, 4.34, 6.94, 9.83, 7.48, 10.89, 11.03, 14.99, 7.92, 7.30]),
-            expected_tre_pair=(0, 5),
-            layout='dirlab_4dct',
-            raw_grids=_dirlab_grids(_4DCT_GRIDS),
-        ),
-        DataSet(
-            'DIR-Lab_COPD',
-            ['iBHCT', 'eBHCT'],
-            'copd',
-            list(range(1, 11)),
-            dict(
-                image_addresses(_COPD),
-                **landmark_addresses(_COPD + 'points/{p}/', 'copd{cn}_300_{type3}_{kind}_r1', index=False),
-            ),
-            expected_tre=_by_case([26.33, 21.79, 12.64, 29.58, 30.08, 28.46, 21.60, 26.46, 14.86, 21.81]),
-            expected_tre_pair=(0, 1),
-            layout='dirlab_copdgene',
-            raw_grids=_dirlab_grids(_COPD_GRIDS),
-        ),
-        DataSet('Phantom_4D', _PHASES, 'case', list(range(1, 201)), _phantom_addresses(), expected_tre_pair=(0, 5)),
-    ]
-}
+DATA_SETS = {record.key: record for record in _RECORDS}
 #: Names a user's own data set cannot have.
 BUILT_IN = tuple(DATA_SETS)
 
 
 def register_data_set(record):
-    """Add a :class:`DataSet` to this process's registry, or replace the one of the same key.
+    """Add a :class:`DataSet` to the registry, or replace the one with the same key; return it.
 
-    Settings loaded afterwards carry what another process needs only for data sets described with
-    :func:`register_own_images`; a record registered here is to be registered in every process.
+    Settings do not carry it, unlike what :func:`register_own_images` describes: register it in every process.
     """
     DATA_SETS[record.key] = record
     return record
@@ -237,11 +204,9 @@ def register_data_set(record):
 def own_data_set(key, description):
     """Make the record of a user's own data set.
 
-    :param key: its name, used in ``data_exp_dict`` and as the folder below ``Data/``.
-    :param description: JSON-able dictionary of the entries listed in this module: ``types`` (required), ``cases`` or
-        ``CNList``, ``folder``, ``expPrefix``, ``ext``, ``DefaultPixelValue``, ``VoxelSize``, ``AffineRegistration``,
-        ``addresses``, ``expected_tre`` and ``expected_tre_pair``.
-    :raises InputError: something is missing or of the wrong kind, UnknownNameError: a misspelt entry.
+    :param key: its name, used in ``data_exp_dict`` and as its folder in ``Data/``.
+    :param description: JSON-able dictionary of the entries in ``_DESCRIPTION``; ``types`` is required.
+    :raises InputError: something is missing or of the wrong kind. :raises UnknownNameError: a misspelt entry.
     """
     where = f'Data set {key!r}'
     if key in BUILT_IN:
@@ -288,23 +253,21 @@ def _expected(where, given, n_types):
     return {'expected_tre': expected, 'expected_tre_pair': pair}
 
 
-#: Descriptions given to :func:`register_own_images`; they travel to other processes in
-#: ``setting['OwnDataSets']``.
+#: Descriptions given to :func:`register_own_images`; ``setting['OwnDataSets']`` carries them to other processes.
 _OWN_DESCRIPTIONS = {}
 
 
 def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, **description):
-    """Make a user's own images a data set.
+    """Make a user's own images a data set that can be used as ``data`` everywhere.
 
-    After this line ``key`` can be used as ``data`` everywhere; the files lie (or are put by the preparation
-    of own images) under ``Data/<key>/mha/case<cn>/``. Every setting that uses the data set afterwards carries
-    its description, so that workers in other processes know it too.
+    Its files are in ``Data/<key>/mha/case<cn>/``, or are put there when own images are prepared. Settings that use the
+    data set carry its description, so that worker processes know it too.
 
     :param key: name of the data set and of its folder.
-    :param cases: number of cases (1, 2, …) or a list of case numbers.
+    :param cases: number of cases, or a list of case numbers.
     :param types: names of the images of a case.
     :param setting: when given, the description is put there at once.
-    :param description: further entries of :func:`own_data_set`.
+    :param description: further entries, as for :func:`own_data_set`.
     :return: the :class:`DataSet`.
     """
     cases = list(cases) if isinstance(cases, (tuple, range)) else cases
@@ -320,14 +283,14 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
 
 
 def own_description(key):
-    """A copy of what :func:`register_own_images` was told about ``key``; None for any other data set."""
+    """A copy of the description given to :func:`register_own_images` for ``key``; None for other data sets."""
     return copy.deepcopy(_OWN_DESCRIPTIONS.get(key)) if isinstance(key, str) else None
 
 
 def read_own_data_sets(data_root):
-    """Descriptions in ``<data_root>/data_sets.json``; an empty dictionary where there is no such file.
+    """Descriptions in ``<data_root>/data_sets.json``; empty without such a file.
 
-    :raises InputError: the file is not JSON or describes a data set wrongly.
+    :raises InputError: the file is not JSON, or a description cannot be used.
     """
     path = os.path.join(data_root, OWN_DATA_SETS_FILE)
     try:
@@ -351,8 +314,7 @@ def _own(setting):
 
 def data_set_names(setting=None):
     """Keys of every data set that can be used with ``setting``."""
-    own = _own(setting)
-    return list(DATA_SETS) + [key for key in own if key not in DATA_SETS]
+    return list({**DATA_SETS, **_own(setting)})
 
 
 def get_data_set(data, setting=None):
@@ -360,9 +322,7 @@ def get_data_set(data, setting=None):
 
     :raises UnknownNameError: there is none; the message lists what is accepted.
     """
+    if not isinstance(data, str) or data not in data_set_names(setting):
+        raise unknown_name('data set', data, data_set_names(setting))
     own = _own(setting)
-    if isinstance(data, str) and data in own:
-        return own_data_set(data, own[data])
-    if isinstance(data, str) and data in DATA_SETS:
-        return DATA_SETS[data]
-    raise unknown_name('data set', data, data_set_names(setting))
+    return own_data_set(data, own[data]) if data in own else DATA_SETS[data]
