@@ -1,4 +1,4 @@
-"""Puts the file names in elastix's transform files right after their folder has moved:
+"""Updates the paths in elastix's transform files after their folder has moved:
 ``python -m functions.elastix rewrite FOLDER [FOLDER ...]``.
 """
 
@@ -10,11 +10,11 @@ from functions.setting.errors import RegNetError
 
 
 def main(words=None):
-    """Run the command; returns None, or an error in one sentence for ``sys.exit``."""
+    """Run the command; return None, or an error message for ``sys.exit``."""
     parser = argparse.ArgumentParser(prog='python -m functions.elastix', description=__doc__.split(':\n')[0])
     commands = parser.add_subparsers(dest='command', metavar='rewrite')
     commands.required = True
-    rewrite = commands.add_parser('rewrite', help='make TransformParameters files name their neighbours')
+    rewrite = commands.add_parser('rewrite', help='update the paths in TransformParameters files')
     rewrite.add_argument('folders', nargs='+', metavar='FOLDER')
     arguments = parser.parse_args(words)
     try:

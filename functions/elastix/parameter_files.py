@@ -1,4 +1,4 @@
-"""elastix's text files of parameters: lines such as ``(Name 1 2.5 "text")``, comments after ``//``."""
+"""elastix's parameter files: text, with lines such as ``(Name 1 2.5 "text")``, comments after ``//``."""
 
 import collections
 import os
@@ -7,20 +7,18 @@ import re
 from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, MissingFileError
 
-#: Characters that elastix refuses inside the values of a parameter file.
+#: Characters that elastix refuses in the values of a parameter file.
 REFUSED = ',;!@#$%&|<>?'
 #: The parameter files that come with the repository.
-PARAMETER_FOLDER = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'Elastix', 'Registration', 'Parameter'
-)
+PARAMETER_FOLDER = os.path.abspath(os.path.join(__file__, '..', '..', '..', 'Elastix', 'Registration', 'Parameter'))
 _WORD = re.compile(r'\s*(?:"([^"]*)"|([^\s"]+))')
 
 
 def parse_parameters(text, name='The parameter file'):
-    """Parameters of ``text`` in their order: OrderedDict name -> list of values (str, int or float).
+    """Parameters in the order of ``text``: OrderedDict name -> list of values (str, int or float).
 
-    :param name: for error messages.
-    :raises InputError: a line that is neither empty, nor a comment, nor ``(Name value ...)``; a name twice.
+    :param name: what to call the text in error messages.
+    :raises InputError: a line that is neither empty, a comment nor ``(Name value ...)``, or a repeated name.
     """
     parameters = collections.OrderedDict()
     for number, line in enumerate(text.splitlines(), 1):
@@ -31,13 +29,13 @@ def parse_parameters(text, name='The parameter file'):
         if not words or len(words) < 2 or not isinstance(words[0], str):
             raise InputError(f'{name}, line {number}: expected (Name value ...), found {line[:80]!r}.')
         if words[0] in parameters:
-            raise InputError(f'{name}, line {number}: {words[0]} is given a second time.')
+            raise InputError(f'{name}, line {number}: {words[0]} is repeated.')
         parameters[words[0]] = words[1:]
     return parameters
 
 
 def _without_comment(line):
-    """``line`` up to ``//``, unless that is inside quotes."""
+    """``line`` up to the first ``//`` outside quotes."""
     position = line.find('//')
     while position >= 0 and line.count('"', 0, position) % 2:
         position = line.find('//', position + 1)
@@ -45,7 +43,7 @@ def _without_comment(line):
 
 
 def _words(line):
-    """Values of a line without its brackets; None when quotes do not close."""
+    """The words of a line without its parentheses; None when a quote is not closed."""
     words, position = [], 0
     line = line.rstrip()
     while position < len(line):
@@ -58,7 +56,7 @@ def _words(line):
 
 
 def _value(word):
-    """Number of a word without quotes; words that are no number stay text."""
+    """An unquoted word as int or float if it is a number, else as text."""
     for kind in (int, float):
         try:
             return kind(word)
@@ -70,14 +68,15 @@ def _value(word):
 def format_parameters(parameters):
     """Text of a parameter file; the inverse of :func:`parse_parameters`.
 
-    :param parameters: mapping name -> value or list of values; text is put in quotes, True and False
-        become "true" and "false", numbers keep every digit.
-    :raises InputError: a text that elastix cannot read.
+    :param parameters: mapping name -> value or list of values. Text is quoted, True and False become "true" and
+        "false", numbers keep every digit.
+    :raises InputError: text that elastix cannot read.
     """
     lines = []
     for name, values in parameters.items():
         values = values if isinstance(values, (list, tuple)) else [values]
-        lines.append('({} {})\n'.format(name, ' '.join(_text(name, value) for value in values)))
+        words = ' '.join(_text(name, value) for value in values)
+        lines.append(f'({name} {words})\n')
     return ''.join(lines)
 
 
@@ -86,20 +85,16 @@ def _text(name, value):
         return f'"{str(value).lower()}"'
     if not isinstance(value, str):
         return repr(value if isinstance(value, int) else float(value))
-    bad = sorted(set(value) & set(REFUSED + '"\n'))
+    bad = ' '.join(sorted(set(value) & set(REFUSED + '"\n')))
     if bad:
-        raise InputError(
-            '{} is {!r}; elastix cannot read a value with {} in it. Choose another name.'.format(
-                name, value, ' '.join(bad)
-            )
-        )
+        raise InputError(f'{name} is {value!r}; elastix cannot read a value that contains {bad}. Choose another name.')
     return f'"{value}"'
 
 
 def read_parameters(path):
     """:func:`parse_parameters` of a file.
 
-    :raises MissingFileError, InputError: it is missing, or not a parameter file.
+    :raises MissingFileError, InputError: the file is missing, or not a parameter file.
     """
     try:
         with open(path, encoding='utf-8') as stream:
@@ -110,10 +105,10 @@ def read_parameters(path):
         raise InputError(f'{path} is not an elastix parameter file.') from error
     parameters = parse_parameters(text, path)
     if not parameters:
-        raise InputError(f'{path} is not an elastix parameter file: it holds no parameters.')
+        raise InputError(f'{path} is not an elastix parameter file: it contains no parameters.')
     return parameters
 
 
 def write_parameters(path, parameters):
-    """Write a parameter file whole or not at all."""
+    """Write a parameter file atomically."""
     write_text(path, format_parameters(parameters))

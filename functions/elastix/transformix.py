@@ -1,4 +1,4 @@
-"""The displacement field that transformix makes of a TransformParameters file."""
+"""The displacement field of a TransformParameters file, computed by transformix."""
 
 import os
 
@@ -12,7 +12,7 @@ from functions.image.volume_io import read_image
 def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):
     """The total displacement field of a TransformParameters file: float32 vector image, mm, fixed to moving.
 
-    :param grid: image or Geometry of the field; None: what the file says.
+    :param grid: image or Geometry of the field; None: the grid in the file.
     """
     with working_folder(log_folder) as folder:
         name = stage_chain(parameter_file, folder, grid)
@@ -21,10 +21,10 @@ def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):
 
 
 def stage_chain(parameter_file, folder, grid=None):
-    """Copy a TransformParameters file and those it builds upon into ``folder``, where bare names do.
+    """Copy a TransformParameters file and its initial transforms into ``folder``, with names relative to it.
 
-    :param grid: image or Geometry put in place of the file's own.
-    :return: name of the one to give to transformix.
+    :param grid: image or Geometry that replaces the file's grid.
+    :return: name of the file to pass to transformix.
     """
     chain = read_chain(parameter_file)
     chain[0].update(grid_parameters(Geometry.of(grid)) if grid is not None else {})
