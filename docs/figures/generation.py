@@ -31,7 +31,7 @@ from docs.figures.section_page import (
     whole_mm,
 )
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
-from functions.artificial_generation.bspline_field import random_field
+from functions.artificial_generation.bspline_field import category_field
 from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.deformed_image import make_deformed
 from functions.artificial_generation.displacement_limits import normalise
@@ -178,18 +178,8 @@ def mixed_frequency_steps(identity, volumes, section):
         context.edges, context.lung, rng, options['MixedFrequency_Np'][number], radius, record
     )
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
-    sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    field, _ = random_field(
-        rng,
-        geometry.shape,
-        geometry.spacing,
-        options['MixedFrequency_BSplineGridSpacing'][number],
-        maximum,
-        options['MixedFrequency_SetGridBorderToZero'][number],
-        sigma,
-        upper=2.0,
-        lower=1.0,
-    )
+    place = geometry.shape, geometry.spacing
+    field, _ = category_field('MixedFrequency', *place, rng, options, maximum, upper=2.0, lower=1.0)
     bspline = section.cut(field[2]).copy()
     field *= kept
     filled = section.cut(field[2]).copy()

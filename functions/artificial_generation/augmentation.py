@@ -1,7 +1,7 @@
 """The intensity augmentations by name. A new one is a module with an ``augment`` function and one line here.
 
-``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU, and may work in
-place; ``scene`` is a :class:`Scene`.
+``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU, and may work in place;
+``scene`` is a :class:`Scene`.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from functions.artificial_generation import clean, noise, occlusion, sponge
 from functions.artificial_generation.masked_image import array_or_none
 from functions.image.dvf import jacobian_determinant
+from functions.image.resample import rounded
 from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, unknown_name
 
@@ -23,8 +24,8 @@ AUGMENTATIONS = {
 class Scene:
     """What an augmentation may use, on the grid of the deformed image.
 
-    :param warped: the deformed :class:`~functions.artificial_generation.masked_image.MaskedImage`; nothing
-        changes outside its torso mask, if it has one.
+    :param warped: the deformed :class:`~functions.artificial_generation.masked_image.MaskedImage`; nothing changes
+        outside its torso mask, if it has one.
     :param dvf: ITK vector image, mm, on the same grid.
     :param random: function of a purpose returning its ``numpy.random.RandomState``.
     :param options: settings of the deformation experiment, with ``SpongeModel`` and ``noise_sigma``.
@@ -33,19 +34,16 @@ class Scene:
     """
 
     def __init__(self, warped, dvf, random, options):
-        self.spacing = dvf.GetSpacing()
+        self.spacing, self._dvf = dvf.GetSpacing(), dvf
         self.torso, self._lung = array_or_none(warped.torso), array_or_none(warped.lung)
-        self._dvf = dvf
-        self.random = random
-        self.options = options
-        self.products = {}
+        self.random, self.options, self.products = random, options, {}
 
     @property
     def jacobian(self):
         """Determinant of p + u(p), float32 [z, y, x], computed once."""
         if 'jacobian' not in self.products:
-            dvf = self._dvf
-            self.products['jacobian'] = jacobian_determinant(array_view(dvf), dvf.GetSpacing(), dvf.GetDirection())
+            field = array_view(self._dvf)
+            self.products['jacobian'] = jacobian_determinant(field, self.spacing, self._dvf.GetDirection())
         return self.products['jacobian']
 
     @property
@@ -71,14 +69,6 @@ def check_sequence(names):
     return names
 
 
-def to_int16(image):
-    """Round to the nearest integer (half to even) and clip to int16, slice by slice."""
-    result = np.empty(image.shape, dtype=np.int16)
-    for source, target in zip(image, result):
-        target[...] = np.clip(np.rint(source), -32768, 32767)
-    return result
-
-
 def augment_all(clean_image, names, scene, keep=False):
     """Apply a sequence of augmentations.
 
@@ -89,8 +79,8 @@ def augment_all(clean_image, names, scene, keep=False):
     """
     names = check_sequence(names)
     results, image = [(names[:1], clean_image)], None
-    for position, name in enumerate(names[1:], start=2):
+    for position, name in enumerate(names[1:], 2):
         image = AUGMENTATIONS[name](clean_image.astype(np.float32) if image is None else image, scene)
         if keep or position == len(names):
-            results.append((names[:position], to_int16(image)))
+            results.append((names[:position], rounded(image, clean_image.dtype)))
     return results if keep else results[-1:]

@@ -1,7 +1,7 @@
 """Batch generation: all items of a setting, by any number of workers, resumable and in parts.
 
-Results do not depend on workers or order: every item has its own seeds, files appear whole, a manifest is
-written last. Items claimed by another batch on the same folder are passed over and tried again at the end.
+Results do not depend on workers or order: every item has its own seeds, files appear whole, a manifest is written last.
+Items claimed by another batch in the same folder are skipped and tried again at the end.
 """
 
 import collections
@@ -20,13 +20,14 @@ from functions.setting.errors import DiskError, InputError, RegNetError
 from functions.setting.setting_utils import get_im_info_list_from_train_mode
 
 LOGGER = logging.getLogger(__name__)
+MODES = ('Training', 'Validation')
 
 
 class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skipped', 'failed', 'left', 'seconds'))):
     """What a batch did.
 
-    ``made``: names of items made; ``remade``: (name, what was wrong with the files found); ``skipped``: names of items
-    that were finished; ``failed``: (name, reason); ``left``: names of items that another process is working on.
+    ``made``: names of items; ``remade``: (name, what was wrong with the files found); ``skipped``: names of items that
+    were finished; ``failed``: (name, reason); ``left``: names of items that another process is making.
     """
 
     __slots__ = ()
@@ -42,9 +43,7 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
         return '\n'.join(lines)
 
 
-def generate_batch(
-    setting, train_modes=('Training', 'Validation'), n_workers=None, part=None, stage=None, verify=False
-):
+def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=None, verify=False):
     """Make every item of a setting that is not finished.
 
     :param setting: the setting dictionary, with its data loaded.
@@ -59,8 +58,7 @@ def generate_batch(
     """
     start = time.time()
     waiting = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]
-    if n_workers is None:
-        n_workers = default_workers(waiting)
+    n_workers = default_workers(waiting) if n_workers is None else n_workers
     show = setting.get('verbose', True)
     originals = {spec.address('OriginalIm'): spec.im_info for spec in waiting if spec.is_resampled}
     tasks = [(make_original, (setting, im_info)) for im_info in originals.values()]
@@ -85,7 +83,7 @@ def generate_batch(
     return BatchReport(left=[spec.name for spec in waiting], seconds=time.time() - start, **found)
 
 
-def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
+def list_items(setting, train_modes=MODES, stage=None):
     """All different items of the lists of ``train_modes``: list of im_info."""
     stage = setting.get('stage', 1) if stage is None else stage
     items = {}
@@ -96,9 +94,9 @@ def list_items(setting, train_modes=('Training', 'Validation'), stage=None):
 
 
 def take_part(items, part):
-    """Every n-th item from the k-th on for ``part`` 'k/n' or (k, n), k from 1; all of them for None.
+    """Every n-th item from the k-th on for ``part`` 'k/n' or (k, n), k from 1; all items for None.
 
-    :raises InputError: not of that form.
+    :raises InputError: another ``part``.
     """
     if part is None:
         return list(items)
@@ -121,10 +119,7 @@ def make_original(setting, im_info):
 
 
 def make_one(setting, im_info, verify=False):
-    """Task of a worker: one item.
-
-    :return: (status, reason); status is made, remade, skipped, claimed, failed or disk.
-    """
+    """Task of a worker: one item. Returns (status, reason): made, remade, skipped, claimed, failed or disk."""
     try:
         spec = ItemSpecification(setting, im_info)
         folder, name = os.path.split(item_files.manifest_path(spec))
@@ -144,7 +139,7 @@ def make_one(setting, im_info, verify=False):
 
 
 def _tidy(spec, lock):
-    """Remove what a process that was killed just after finishing an item left behind."""
+    """Remove what a process killed just after finishing an item left behind."""
     item_files.sweep(spec)
     if os.path.exists(lock):
         with claim(lock):

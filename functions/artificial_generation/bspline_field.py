@@ -1,9 +1,8 @@
 """Cubic B-spline displacement fields, evaluated separably.
 
-A field of ITK's ``BSplineTransform`` of order 3 on a regular grid is, along each axis, a product with a small
-matrix of cubic B-spline weights. Three matrix products replace the voxel-by-voxel evaluation and give the
-same values. Coefficients, border and smoothing: supplementary of the RegNet paper (Sokooti et al., 2019),
-section "single frequency".
+On a regular grid, a field of ITK's ``BSplineTransform`` of order 3 is a product with a small matrix of cubic B-spline
+weights along each axis: three matrix products give the same values as the evaluation of every voxel. Coefficients,
+border and smoothing: supplement of the RegNet paper (Sokooti et al., 2019), section "single frequency".
 """
 
 import numpy as np
@@ -27,17 +26,8 @@ def mesh_size(shape_zyx, spacing, grid_spacing):
     extent = np.asarray(shape_zyx[::-1], dtype=float) * np.asarray(spacing, dtype=float)
     mesh = np.round(extent / np.asarray(grid_spacing, dtype=float)).astype(int)
     if mesh.min() < 1:
-        raise InputError(_too_small(shape_zyx, spacing, grid_spacing))
+        raise InputError('It is smaller than half a cell.')
     return mesh
-
-
-def _too_small(shape_zyx, spacing, grid_spacing):
-    extent = ' x '.join(f'{n * s:g}' for n, s in zip(shape_zyx[::-1], spacing))
-    grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
-    return (
-        f'The deformation field is identically zero: the volume of {extent} mm (x, y, z) is too small for a B-spline '
-        f'grid of {grid} mm. Choose a bigger image or a smaller grid spacing.'
-    )
 
 
 def _weight_matrix(size, mesh):
@@ -71,11 +61,11 @@ def sample_field(coefficients, shape_zyx):
     return field
 
 
-def _zero_border(coefficients, border, extra=0):
-    """Zero the outer ``border + extra`` control points of every axis (z, y, x) with a border, in place."""
+def zero_border(components, border, extra=0):
+    """Zero the outer ``border + extra`` points of every axis (z, y, x) with a border, in [components, z, y, x]."""
     for axis, margin in enumerate(border):
         if margin > 0:
-            view = np.moveaxis(coefficients, axis + 1, 0)
+            view = np.moveaxis(components, axis + 1, 0)
             width = int(margin) + extra
             view[:width] = 0
             view[max(view.shape[0] - width, 0) :] = 0
@@ -84,8 +74,8 @@ def _zero_border(coefficients, border, extra=0):
 def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, upper=1.7, lower=None):
     """Random B-spline coefficients, float32 [3, gz, gy, gx].
 
-    Uniform in (-4, 4) times ``maximum``, all x first, then y, then z; border zeroed; smoothed; border zeroed
-    again; scaled to the allowed range.
+    Uniform in (-4, 4) times ``maximum``, all x first, then y, then z; border zeroed; smoothed; border zeroed again;
+    scaled to the allowed range.
 
     :param mesh: cells along x, y, z.
     :param maximum: allowed displacement m, mm.
@@ -97,11 +87,11 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
     """
     shape = tuple(int(n) + 3 for n in mesh[::-1])
     coefficients = rng.uniform(-4 * maximum, 4 * maximum, size=(3,) + shape)
-    _zero_border(coefficients, border, extra=1)
+    zero_border(coefficients, border, extra=1)
     for component, sigma in zip(coefficients, np.broadcast_to(np.asarray(grid_sigma, dtype=float), (3,))):
         if sigma > 0:
             component[...] = ndimage.gaussian_filter(component, sigma)
-    _zero_border(coefficients, border)
+    zero_border(coefficients, border)
     largest = np.abs(coefficients).max()
     if largest == 0:
         border = [int(b) for b in border]
@@ -113,18 +103,34 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
     return coefficients.astype(np.float32)
 
 
-def random_field(
-    rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, upper=1.7, lower=None
-):
+def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, **limits):
     """Draw coefficients and evaluate them: float32 [3, z, y, x] in mm, and the coefficients.
 
     Arguments as in :func:`mesh_size` and :func:`draw_coefficients`.
 
     :raises InputError: the volume is too small for the grid or its zeroed border.
     """
-    mesh = mesh_size(shape_zyx, spacing, grid_spacing)
     try:
-        coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, upper, lower)
+        mesh = mesh_size(shape_zyx, spacing, grid_spacing)
+        coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
     except InputError as error:
-        raise InputError(f'{_too_small(shape_zyx, spacing, grid_spacing)} {error}') from error
+        extent = ' x '.join(f'{n * s:g}' for n, s in zip(shape_zyx[::-1], spacing))
+        grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
+        raise InputError(
+            f'The deformation field is identically zero: the volume of {extent} mm (x, y, z) is too small for a '
+            f'B-spline grid of {grid} mm. {error} Choose a bigger image or a smaller grid spacing.'
+        ) from error
     return sample_field(coefficients, shape_zyx), coefficients
+
+
+def category_field(prefix, shape_zyx, spacing, rng, options, maximum, more_border=0, **limits):
+    """:func:`random_field` with grid, border and smoothing of a category, from its settings ``<prefix>_...``.
+
+    :param more_border: control points to zero besides those of the setting, one number or per axis z, y, x.
+    """
+    grid, border, sigma = [
+        np.asarray(options[f'{prefix}_{name}'][options['deform_number']], dtype=float)
+        for name in ('BSplineGridSpacing', 'SetGridBorderToZero', 'GridSmoothingSigma')
+    ]
+    sigma = sigma / options['stage']
+    return random_field(rng, shape_zyx, spacing, grid, maximum, border + more_border, sigma, **limits)

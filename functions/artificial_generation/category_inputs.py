@@ -1,4 +1,4 @@
-"""What a deformation category may use besides its random numbers: the image, its masks, its edges."""
+"""What a deformation category may use besides random numbers: the image, its masks, its edges."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from functions.image.masks import bounding_box
 from functions.setting.errors import InputError
 
-#: Canny looks at the neighbours of an edge voxel's neighbours; what is further away does not reach the lungs.
+#: Voxels around the lungs that the Canny filter needs to find the edges inside them.
 EDGE_MARGIN = 6
 
 
@@ -22,12 +22,8 @@ class CategoryInputs:
     """
 
     def __init__(self, image, lung, mask, options):
-        self.image = image
-        self._lung = lung
-        self._mask = mask
-        self._options = options
-        self.has_mask = mask is not None
-        self.products = {}
+        self.image, self._lung, self._mask, self._options = image, lung, mask, options
+        self.has_mask, self.products = mask is not None, {}
 
     @property
     def mask(self):
@@ -51,7 +47,6 @@ class CategoryInputs:
             box = bounding_box(self.lung, EDGE_MARGIN)
             block = sitk.GetImageFromArray(np.ascontiguousarray(self.image[box], dtype=np.float32))
             thresholds = [float(self._options[f'Canny_{which}Threshold']) for which in ('Lower', 'Upper')]
-            found = sitk.CannyEdgeDetection(block, *thresholds)
-            edges[box] = sitk.GetArrayViewFromImage(found) > 0
+            edges[box] = sitk.GetArrayFromImage(sitk.CannyEdgeDetection(block, *thresholds)) > 0
             self.products['edges'] = edges
         return self.products['edges']

@@ -13,9 +13,8 @@ from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
-#: ``deformed``: MaskedImage on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on
-#: every side; ``products``: by-products by name; ``intermediate``: (augmentation names, int16 array) of every
-#: step before the last.
+#: ``deformed``: MaskedImage on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on every side;
+#: ``products``: by-products by name; ``intermediate``: (augmentation names, int16 array) of every step before the last.
 Made = collections.namedtuple('Made', ('deformed', 'dvf', 'products', 'intermediate'))
 
 
@@ -49,14 +48,13 @@ def _field(spec, moving, geometry):
         _padded(array_or_none(mask_of(moving, spec.mask_name)), pad, 0),
         spec.options,
     )
-    # Made contiguous here, so that the category's own layout is freed before ITK's copy is made.
+    # Contiguous, so that the planes of the components are freed before ITK makes its copy.
     make, rng = category(spec.method), spec.random(spec.method)
     field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, spec.options, inputs), dtype=np.float32)
     if spec.method != 'zero' and largest(field) == 0:
         extent = ' x '.join(f'{n * s:g}' for n, s in zip(geometry.size, geometry.spacing))
-        raise InputError(
-            f'The {spec.method} field is identically zero on a volume of {extent} mm (x, y, z); use a bigger image.'
-        )
+        what = f'The {spec.method} field is identically zero on a volume of {extent} mm (x, y, z)'
+        raise InputError(f'{what}; use a bigger image.')
     return image_from_array(field, geometry), inputs.products
 
 
@@ -69,6 +67,4 @@ def _larger(geometry, pad):
 
 
 def _padded(array, pad, value):
-    if array is None or pad == 0:
-        return array
-    return np.pad(array, pad, mode='constant', constant_values=value)
+    return array if array is None or pad == 0 else np.pad(array, pad, 'constant', constant_values=value)

@@ -5,8 +5,7 @@ import numpy as np
 
 def dilate_axis(mask, axis, before, after):
     """Dilate a bool array along one axis: True where one of ``before`` voxels below or ``after`` above is True."""
-    result = mask.copy()
-    n = mask.shape[axis]
+    result, n = mask.copy(), mask.shape[axis]
     source, target = np.moveaxis(mask, axis, 0), np.moveaxis(result, axis, 0)
     for k in range(1, min(before, n - 1) + 1):
         target[k:] |= source[: n - k]
@@ -32,12 +31,8 @@ def neighbours_6(mask):
 
 def neighbours_18(mask):
     """Dilation with the 18-neighbourhood: the three 3 x 3 squares through the centre."""
-    along_0 = dilate_axis(mask, 0, 1, 1)
-    along_1 = dilate_axis(mask, 1, 1, 1)
-    result = dilate_axis(along_0, 1, 1, 1)
-    result |= dilate_axis(along_0, 2, 1, 1)
-    result |= dilate_axis(along_1, 2, 1, 1)
-    return result
+    along_0, along_1 = (dilate_axis(mask, axis, 1, 1) for axis in (0, 1))
+    return dilate_axis(along_0, 1, 1, 1) | dilate_axis(along_0, 2, 1, 1) | dilate_axis(along_1, 2, 1, 1)
 
 
 def one_sided(mask, axis):

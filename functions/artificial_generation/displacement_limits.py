@@ -1,4 +1,4 @@
-"""Rules that all categories share: the largest displacement, no silent zero field, a background at rest."""
+"""Rules common to all categories: the largest displacement, no silent zero field, a background at rest."""
 
 import numpy as np
 
@@ -19,21 +19,26 @@ def normalise(field, maximum):
     return field
 
 
-def require_motion(field, category, cause):
-    """Raise :class:`InputError` with ``category`` and ``cause`` if the field is zero everywhere."""
+def finished(field, maximum, options, category, cause):
+    """The DVF [z, y, x, 3] of a field [3, z, y, x], scaled to ``maximum`` (mm) in place when DVFNormalization is set.
+
+    :raises InputError: the field is zero everywhere, with ``category`` and ``cause``.
+    """
     if largest(field) == 0:
         raise InputError(f'The {category} field is identically zero: {cause}.')
+    if options['DVFNormalization']:
+        normalise(field, maximum)
+    return np.moveaxis(field, 0, -1)
 
 
 def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     """Suppress motion outside a mask and smooth the transition, in place.
 
-    The width is ``sigma_mm * maximum / 7``: larger motion gets a wider transition, so that the field does not
-    fold at the mask.
+    Its width is ``sigma_mm * maximum / 7``: larger motion needs a wider transition not to fold at the mask.
 
     :param field: float32 [3, z, y, x], mm.
     :param mask: [z, y, x], zero outside.
-    :param sigma_mm: width in mm for a maximum of 7 mm.
+    :param sigma_mm: standard deviation in mm for a maximum of 7 mm.
     :param maximum: largest displacement of the category, mm.
     :param spacing: voxel size in mm, (x, y, z).
     """

@@ -15,14 +15,14 @@ def write_dvf_histograms(spec, made, images):
     if jacobian is None:
         jacobian = jacobian_determinant_of(made.dvf)
         write_image(jacobian, spec.address('Jac'))
-    components = [_inside(array_view(made.dvf)[..., k], torso) for k in range(3)]
+    components = [_values_in_torso(array_view(made.dvf)[..., k], torso) for k in range(3)]
     _write_histogram(spec.address('DVF_histogram'), components, ['x', 'y', 'z'], 'displacement (mm)')
-    values = _inside(array_view(jacobian), torso)
+    values = _values_in_torso(array_view(jacobian), torso)
     _write_histogram(spec.address('Jac_histogram'), [values], ['inside the torso'], 'Jacobian determinant')
 
 
-def _inside(values, torso):
-    """The values inside the torso; all of them without a mask on their grid (``DVFPad``)."""
+def _values_in_torso(values, torso):
+    """The values inside the torso; all of them if there is no mask on their grid (``DVFPad``)."""
     return values if torso is None or torso.shape != values.shape else values[torso > 0]
 
 
@@ -37,8 +37,7 @@ def _write_histogram(path, samples, labels, title):
     for values, label in zip(samples, labels):
         counts, edges = np.histogram(values, bins=100)
         axes.plot((edges[1:] + edges[:-1]) / 2, counts / max(1, counts.sum()), label=label)
-    axes.set_xlabel(title)
-    axes.set_ylabel('share of voxels')
+    axes.set(xlabel=title, ylabel='fraction of voxels')
     axes.legend()
     with publish(path) as temporary:
         figure.savefig(temporary, dpi=100)

@@ -46,8 +46,7 @@ def item_paths(spec):
     """Files of a finished item: request -> path."""
     paths = {'DeformedIm': _deformed_image(spec)}
     requests = ['DeformedDVF'] + ['DeformedLung'] * spec.use_lung + ['DeformedTorso'] * spec.use_torso
-    requests += ['Jac'] * ('Sponge' in spec.sequence)
-    requests += ['DeformedLungOccluded'] * ('Occluded' in spec.sequence)
+    requests += ['Jac'] * ('Sponge' in spec.sequence) + ['DeformedLungOccluded'] * ('Occluded' in spec.sequence)
     requests += ['ImCanny'] * (spec.method == 'mixed_frequency')
     if spec.setting.get('WriteBSplineTransform') and spec.method == 'single_frequency':
         requests.append('BSplineTransformIm')
@@ -70,7 +69,7 @@ def _next_paths(spec):
 
 
 def _check(path, made_from, paths, verify):
-    """(done, reason): the work of a manifest is done and all ``paths`` are listed in it."""
+    """(done, reason): whether the work of a manifest is done, with all ``paths`` listed in it."""
     done, reason = check_manifest(path, made_from, FORMAT_NUMBER, verify)
     if done:
         listed = {os.path.basename(output['path']) for output in read_json(path)['outputs']}
@@ -112,9 +111,7 @@ def _read(spec, check, paths, requests, dvf_request=None):
     if done:
         try:
             im = read_image(paths[requests[0]])
-            masks = [
-                read_mask(paths[mask], like=im, required=False) if mask in paths else None for mask in requests[1:]
-            ]
+            masks = [read_mask(paths[k], like=im, required=False) if k in paths else None for k in requests[1:]]
             volumes = MaskedImage(im, *masks)
             return volumes if dvf_request is None else (volumes, read_image(paths[dvf_request], expect='vector'))
         except RegNetError as error:
@@ -135,10 +132,7 @@ def write_next(spec, volumes, dvf, coefficients):
 
 
 def write_item(spec, made):
-    """Write an item, its manifest last.
-
-    :param made: :class:`functions.artificial_generation.deformed_image.Made`.
-    """
+    """Write an item (:class:`functions.artificial_generation.deformed_image.Made`), its manifest last."""
     (grid, lung, torso), paths, products = made.deformed, item_paths(spec), made.products
     images = {'DeformedIm': grid, 'DeformedDVF': made.dvf, 'DeformedLung': lung, 'DeformedTorso': torso}
     for request, product in (('Jac', 'jacobian'), ('DeformedLungOccluded', 'occluded'), ('ImCanny', 'edges')):
@@ -162,12 +156,11 @@ def sweep(spec):
 
 
 def _write_transform(path, coefficients, grid):
-    # The name of the file has no stage, so that stages overwrite each other: it is not in the manifest.
-    transform = itk_transform(coefficients, grid)
+    # Not in the manifest: its name has no stage, so stages overwrite each other's.
     with publish(path) as temporary:
-        sitk.WriteTransform(transform, temporary)
+        sitk.WriteTransform(itk_transform(coefficients, grid), temporary)
         # ITK does not report a full disk; the fixed parameters are what it writes last.
         with open(temporary, encoding='ascii') as stream:
-            last = stream.readlines()[-1:]
-        if not (last and last[0].startswith('FixedParameters') and last[0].endswith('\n')):
+            last = ([''] + stream.readlines())[-1]
+        if not (last.startswith('FixedParameters') and last.endswith('\n')):
             raise OSError(errno.ENOSPC, 'only a part of it could be written, the disk is full')

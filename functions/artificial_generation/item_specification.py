@@ -41,8 +41,7 @@ class ItemSpecification:
         for key in ('type_im', 'cn', 'dsmooth'):
             if not whole(0).accepts(im_info[key]):
                 raise InputError(f'{key} is {im_info[key]!r}; accepted: {whole(0).text}.')
-        self.setting = setting
-        self.im_info = im_info
+        self.setting, self.im_info = setting, im_info
         self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
         self.type_im, self.cn, self.dsmooth = [int(im_info[key]) for key in ('type_im', 'cn', 'dsmooth')]
         stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
@@ -63,7 +62,7 @@ class ItemSpecification:
         self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad)
         self.options['SpongeModel'] = setting.get('SpongeModel') or 'published'
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
-        # What a network sees may be less than what is deformed; files do not depend on it.
+        # A network may see less than is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
@@ -72,12 +71,11 @@ class ItemSpecification:
             raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
 
     def _mask(self, key, name):
-        used = {'Torso': ('UseTorsoMask', self.use_torso), 'Lung': ('UseLungMask', self.use_lung), None: ('', True)}
-        if name not in used:
-            raise unknown_name(key, name, ['Lung', 'Torso', None])
-        switch, is_on = used[name]
-        if not is_on:
-            raise InputError(f'{key} is {name!r} but {switch} is False.')
+        is_used = {'Lung': self.use_lung, 'Torso': self.use_torso, None: True}
+        if name not in is_used:
+            raise unknown_name(key, name, is_used)
+        if not is_used[name]:
+            raise InputError(f'{key} is {name!r} but Use{name}Mask is False.')
         return name
 
     @property

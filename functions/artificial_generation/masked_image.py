@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.manifest import record_output, write_manifest
-from functions.image.resample import warp
+from functions.image.resample import rounded, warp
 from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.setting.atomic import sweep_stale_temporaries
 from functions.setting.errors import InputError
@@ -30,12 +30,11 @@ def as_int16(image):
     """Image with int16 voxels, rounded and clipped if it has others."""
     if image.GetPixelID() == sitk.sitkInt16:
         return image
-    values = np.clip(np.rint(array_view(image).astype(np.float32)), -32768, 32767)
-    return image_from_array(values, image, np.int16)
+    return image_from_array(rounded(array_view(image).astype(np.float32), np.dtype(np.int16)), image)
 
 
 def require_working_grid(image, path):
-    """The image, if its axes are x to the left, y posterior, z superior; otherwise :class:`InputError`."""
+    """The image; :class:`InputError` unless its axes are x to the left, y posterior, z superior."""
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
         direction = tuple(round(v, 4) for v in image.GetDirection())
         raise InputError(
@@ -46,30 +45,26 @@ def require_working_grid(image, path):
 
 
 def warp_masked_image(volumes, dvf, default):
-    """Warp an image (cubic B-spline) and its masks (nearest neighbour) by the same field.
-
-    Both masks travel in one label image, so that the field is followed once for both.
+    """Warp an image (cubic B-spline) and its masks (nearest neighbour, both in one label image) by the same field.
 
     :param dvf: ITK vector image, mm; its grid is that of the result.
     :param default: value of the image where the field points outside.
     """
     result = MaskedImage(warp(volumes.im, dvf, 'bspline', float(default)), None, None)
-    bits = {name: bit for bit, name in enumerate(('lung', 'torso')) if getattr(volumes, name) is not None}
-    if not bits:
+    masks = {name: mask for name, mask in (('lung', volumes.lung), ('torso', volumes.torso)) if mask is not None}
+    if not masks:
         return result
-    labels = np.zeros(array_view(volumes.im).shape, dtype=np.uint8)
-    for name, bit in bits.items():
-        labels |= (array_view(getattr(volumes, name)) != 0).astype(np.uint8) << bit
+    labels = sum((array_view(mask) != 0).astype(np.uint8) << bit for bit, mask in enumerate(masks.values()))
     warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
-    return result._replace(**{name: image_from_array((labels >> bit) & 1, warped) for name, bit in bits.items()})
+    return result._replace(**{name: image_from_array((labels >> bit) & 1, warped) for bit, name in enumerate(masks)})
 
 
 def publish_images(manifest, made_from, format_number, paths, images):
     """Write images, then the manifest that says they are finished.
 
-    :param paths: name -> path of what is to be written.
-    :param images: name -> image; others than those of ``paths`` are left out.
+    :param paths: name -> path of what is written.
+    :param images: name -> image; those without a path are not written.
     """
     folder = os.path.dirname(manifest)
     sweep_stale_temporaries(folder)

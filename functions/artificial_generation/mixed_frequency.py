@@ -1,14 +1,14 @@
-"""Category ``mixed_frequency``: a B-spline cut up along image edges, then smoothed (paper, section 2.2.2).
+"""Category ``mixed_frequency``: a B-spline field kept near image edges only, then smoothed (paper, section 2.2.2).
 
-The field is kept around edge voxels in the lungs; random blocks are emptied (zero motion) or grown, so that high
-and low spatial frequencies meet in one field. Each of the Np iterations touches its block only.
+It is kept around edge voxels in the lungs; random blocks of what is kept are emptied (zero motion) or grown, so that
+one field has high and low spatial frequencies. Each of the Np iterations touches its block only.
 """
 
 import numpy as np
 
 from functions.artificial_generation import dilation
-from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.displacement_limits import normalise, require_motion
+from functions.artificial_generation.bspline_field import category_field, zero_border
+from functions.artificial_generation.displacement_limits import finished
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.setting.errors import InputError
 
@@ -22,10 +22,9 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
 
     :param edges: bool [z, y, x], Canny edges.
     :param lung: [z, y, x], lung mask (dilated once here).
-    :param rng: ``numpy.random.RandomState``.
     :param iterations: Np.
     :param block_radius: voxels (z, y, x).
-    :param record: optional function(iteration, phase, component, block, mask), for figures and tests.
+    :param record: function(iteration, phase, component, block, mask) called at every step, for figures and tests.
     :return: bool [3, z, y, x], one mask per component (x, y, z).
     :raises InputError: no edge in the lungs.
     """
@@ -39,7 +38,7 @@ def select(edges, lung, rng, iterations, block_radius, record=None):
     available = np.stack([edges_in_lung] * 3)
     kept = np.stack([dilation.cube(edges_in_lung)] * 3)
     first = np.flatnonzero(edges_in_lung)
-    candidates = [first, first, first]
+    candidates = [first] * 3
     grow_from, grow_one_sided_from = int(round(10 * iterations / 12.0)), int(round(11 * iterations / 12.0))
     # Iteration 0 of the published algorithm is the dilation of the whole volume above.
     for iteration in range(1, iterations):
@@ -79,26 +78,11 @@ def field(shape_zyx, spacing, rng, options, inputs):
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
     kept = select(inputs.edges, inputs.lung, rng, options['MixedFrequency_Np'][number], radius)
-    grid = options['MixedFrequency_BSplineGridSpacing'][number]
-    border = options['MixedFrequency_SetGridBorderToZero'][number]
-    sigma = np.asarray(options['MixedFrequency_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(rng, shape_zyx, spacing, grid, maximum, border, sigma, upper=2.0, lower=1.0)
+    dvf, _ = category_field('MixedFrequency', shape_zyx, spacing, rng, options, maximum, upper=2.0, lower=1.0)
     dvf *= kept
-    low, high = options['MixedFrequency_SigmaRange'][number]
-    pad = options.get('dvf_pad') or 0
+    zero_border(dvf, [options.get('dvf_pad') or 0] * 3)
     for component in dvf:
-        if pad > 0:
-            _zero_frame(component, pad)
-        gaussian_smooth(component, rng.uniform(low, high) / spacing_zyx)
+        gaussian_smooth(component, rng.uniform(*options['MixedFrequency_SigmaRange'][number]) / spacing_zyx)
     size = 2 * options['MixedFrequency_BlockRadius']
     cause = f'every selected voxel was emptied again; the lungs are too small for blocks of {size} mm'
-    require_motion(dvf, 'mixed_frequency', cause)
-    if options['DVFNormalization']:
-        normalise(dvf, maximum)
-    return np.moveaxis(dvf, 0, -1)
-
-
-def _zero_frame(volume, pad):
-    volume[:pad] = volume[-pad:] = 0
-    volume[:, :pad] = volume[:, -pad:] = 0
-    volume[:, :, :pad] = volume[:, :, -pad:] = 0
+    return finished(dvf, maximum, options, 'mixed_frequency', cause)

@@ -1,7 +1,7 @@
 """The "next" image, from which deformations with dsmooth > 0 start: the original, deformed once.
 
-Single frequency of the coarsest grid up to NextIm_MaxDeform, sponge model and a little noise (paper, section
-2.2.5), so that repeated deformations of one scan do not always show the same anatomy.
+A single-frequency field of the coarsest grid up to NextIm_MaxDeform, without mask, then sponge model and a little noise
+(paper, section 2.2.5), so that repeated deformations of one scan do not always show the same anatomy.
 """
 
 import numpy as np
@@ -26,11 +26,12 @@ def make_next(spec, original):
     :raises InputError: the volume is too small for the grid.
     """
     geometry = Geometry.of(original.im)
-    options = dict(spec.options, dvf_pad=0, noise_sigma=spec.options['NextIm_SigmaN'])
+    options = dict(spec.options, dvf_pad=0, noise_sigma=spec.options['NextIm_SigmaN'], deform_number=0)
+    options.update(MaxDeform=options['NextIm_MaxDeform'], SingleFrequency_MaxDeformRatio=[1.0])
     inputs = CategoryInputs(array_view(original.im), None, None, options)
     rng = spec.random('single_frequency', 'Next')
-    # Made contiguous here, so that the planes of the components are freed before ITK's copy is made.
-    field = np.ascontiguousarray(single_frequency.next_field(geometry.shape, geometry.spacing, rng, options, inputs))
+    # Contiguous, so that the planes of the components are freed before ITK makes its copy.
+    field = np.ascontiguousarray(single_frequency.field(geometry.shape, geometry.spacing, rng, options, inputs))
     dvf = image_from_array(field, geometry)
     del field
     warped = warp_masked_image(original, dvf, spec.record.DefaultPixelValue)

@@ -1,5 +1,7 @@
 """Augmentation ``Noise``: Gaussian noise with a random offset, inside the torso."""
 
+import numpy as np
+
 
 def add_noise(image, inside, rng, mean, sigma):
     """Add N(mean, sigma) where ``inside`` is not zero (everywhere if None), in place.
@@ -7,12 +9,9 @@ def add_noise(image, inside, rng, mean, sigma):
     :param image: float32 [z, y, x].
     :param rng: ``numpy.random.RandomState``; values are drawn slice by slice, for the voxels inside only.
     """
-    for z in range(image.shape[0]):
-        if inside is None:
-            image[z] += rng.normal(mean, sigma, size=image[z].shape)
-        else:
-            where = inside[z] > 0
-            image[z][where] += rng.normal(mean, sigma, size=int(where.sum()))
+    for z, plane in enumerate(image):
+        where = np.ones(plane.shape, bool) if inside is None else inside[z] > 0
+        plane[where] += rng.normal(mean, sigma, size=int(where.sum()))
     return image
 
 

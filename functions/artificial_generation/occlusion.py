@@ -1,4 +1,4 @@
-"""Augmentation ``Occluded``: ellipsoids of lung-like density inside the lungs, which have no match."""
+"""Augmentation ``Occluded``: ellipsoids of lung-like density in the lungs, without a match in the other image."""
 
 import numpy as np
 
@@ -37,19 +37,16 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
     :raises InputError: the lung is too small for any.
     """
     lung = lung > 0
-    occluded = np.zeros(lung.shape, dtype=bool)
+    occluded, allowed = np.zeros_like(lung), np.zeros_like(lung)
     spacing_zyx = np.asarray(spacing, dtype=float)[::-1]
     radii = np.maximum(1, np.round(EROSION_MM / spacing_zyx)).astype(int)
     clearance = np.round(CLEARANCE_MM / spacing_zyx).astype(int)
-    allowed = np.zeros_like(lung)
     if lung.any():
         box = bounding_box(lung)
         allowed[box] = erode(lung[box], radii)
     if not allowed.any():
-        raise InputError(
-            f'Occluded: an erosion of {EROSION_MM} mm leaves nothing of the deformed lung mask; the lungs are too '
-            'small or missing.'
-        )
+        cause = f'an erosion of {EROSION_MM} mm leaves nothing of the deformed lung mask'
+        raise InputError(f'Occluded: {cause}; the lungs are too small or missing.')
     for _ in range(number):
         places = np.flatnonzero(allowed)
         axes_xyz = np.maximum(SMALLEST_AXIS_MM, rng.uniform(size=3) * np.asarray(largest_axes, dtype=float))
@@ -79,11 +76,9 @@ def blend(image, occluded, value, noise_sigma, rng):
 
 def augment(image, scene):
     """Occlude the deformed lung; keeps ``scene.products['occluded']``, uint8 mask of the occluded voxels."""
-    options = scene.options
-    rng = scene.random('add_occlusion')
+    options, rng = scene.options, scene.random('add_occlusion')
     largest_axes = [options['Occlusion_Max_' + axis] for axis in 'abc']
-    number = options['Occlusion_NumberOfEllipse']
-    occluded = draw_ellipsoids(scene.lung, scene.spacing, rng, number, largest_axes)
+    occluded = draw_ellipsoids(scene.lung, scene.spacing, rng, options['Occlusion_NumberOfEllipse'], largest_axes)
     value = rng.randint(*options['Occlusion_IntensityRange'])
     box = bounding_box(occluded, 1)
     blend(image[box], occluded[box], value, options['Im_NoiseSigma'], rng)

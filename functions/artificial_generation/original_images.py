@@ -1,8 +1,8 @@
 """Original images and masks at the stage and padding an item needs, made once.
 
 Training and registration share one down-sampling rule, :func:`functions.image.resample.downsample` (setting
-``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two
-rules that differ in size and filter, so that a network saw other intensities in use than in training.
+``DownSampling`` = 'bspline'): a separable low-pass filter, size ceil(N / stage). The published code used two that
+differ in size and filter, so that in use a network saw other intensities than in training.
 """
 
 import collections
@@ -23,7 +23,6 @@ LOGGER = logging.getLogger(__name__)
 FORMAT_NUMBER = 1
 #: Bytes of original images kept in memory by a process; the last image is kept whatever its size.
 CACHE_BYTES = 256 * 2**20
-
 REQUESTS = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
 
 _cache, _cache_lock = collections.OrderedDict(), threading.Lock()
@@ -43,7 +42,7 @@ def _remembered(key):
 
 
 def _remember(key, volumes):
-    """Keep ``volumes`` and forget the least recently used ones beyond the limit."""
+    """Keep ``volumes``; forget the least recently used ones beyond the limit."""
     with _cache_lock:
         _cache[key] = volumes
         while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > CACHE_BYTES:
@@ -58,8 +57,7 @@ def load_original(spec, write=True):
     """Original image and masks of an item at its stage and padding.
 
     :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
-    :param write: keep down-sampled or padded originals on disk (at the addresses OriginalIm, OriginalLung,
-        OriginalTorso).
+    :param write: keep down-sampled or padded originals on disk, at the addresses :data:`REQUESTS`.
     :return: :class:`MaskedImage`.
     :raises MissingFileError: an original does not exist.
     :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
@@ -80,9 +78,8 @@ def _stamp(path, request):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise MissingFileError(
-            f'{request} {path} does not exist; prepare the data set first, or check data, cn and type_im.'
-        ) from error
+        remedy = 'prepare the data set first, or check data, cn and type_im'
+        raise MissingFileError(f'{request} {path} does not exist; {remedy}.') from error
     return status.st_size, status.st_mtime_ns
 
 
@@ -114,9 +111,9 @@ def _resampled(spec, sources, write):
 
 
 def _padded(volumes, spec):
+    values = (spec.record.DefaultPixelValue, 0, 0)
     try:
-        masks = [None if mask is None else pad_to(mask, spec.padto, 0) for mask in volumes[1:]]
-        return MaskedImage(pad_to(volumes.im, spec.padto, spec.record.DefaultPixelValue), *masks)
+        return MaskedImage(*[i if i is None else pad_to(i, spec.padto, value) for i, value in zip(volumes, values)])
     except InputError as error:
         path = spec.address('OriginalIm', padto=None)
         raise InputError(f'{path} at stage {spec.stage}: padto {spec.padto}: {error}') from error

@@ -5,27 +5,27 @@ Breathing is diaphragm descent and antero-posterior expansion, fading towards th
 
 import numpy as np
 
-from functions.artificial_generation.bspline_field import random_field
-from functions.artificial_generation.displacement_limits import background_to_zero, normalise, require_motion
+from functions.artificial_generation.bspline_field import category_field
+from functions.artificial_generation.displacement_limits import background_to_zero, finished
 from functions.setting.errors import InputError
 
-#: The profile falls to zero half-way up the lungs; this number sets how steeply it starts.
+#: How steeply the profile starts to fall; it reaches zero half-way up the lungs.
 PROFILE_STEEPNESS = 1.3
 CRANIO_CAUDAL_RATIO = 0.3
 LARGEST_RATIO = 1.2
 
 
 def profile(n_z, diaphragm, top):
-    """Share of the diaphragm's motion in every slice, float64 [n_z].
+    """Fraction of the diaphragm's motion in every slice, float64 [n_z].
 
-    1 below the diaphragm slice d, then 1 - ln(1 + (z - d) a) / ln(1 + h a) up to d + h, 0 above; h is half
-    the lung's height in slices and a = 1.3 / h.
+    1 below the diaphragm slice d, then 1 - ln(1 + (z - d) a) / ln(1 + h a) up to d + h, 0 above; h is half the lung's
+    height in slices and a = 1.3 / h.
 
     :raises InputError: the lung is one slice high.
     """
     height = (top - diaphragm) / 2.0
     if height <= 0:
-        raise InputError('The lung mask covers one slice only; respiratory motion needs one from diaphragm to apex.')
+        raise InputError('The lung mask covers one slice only; respiratory motion needs it from diaphragm to apex.')
     steepness = PROFILE_STEEPNESS / height
     z = np.arange(n_z, dtype=float)
     above = np.clip(z - diaphragm, 0, height)
@@ -43,8 +43,7 @@ def breathing(shape_zyx, spacing, lung, t0, s0, shift):
     :param shift: distance of the row at rest from the lungs' posterior end, mm.
     :return: u_y [z, y] and u_z [z], mm; u_x is zero.
     """
-    slices = np.flatnonzero(lung.any(axis=(1, 2)))
-    rows = np.flatnonzero(lung.any(axis=(0, 2)))
+    slices, rows = (np.flatnonzero(lung.any(axis=axes)) for axes in ((1, 2), (0, 2)))
     if slices.size == 0:
         raise InputError('The lung mask is empty: respiratory motion needs it.')
     share = profile(shape_zyx[0], slices[0], slices[-1])
@@ -65,20 +64,13 @@ def field(shape_zyx, spacing, rng, options, inputs):
     shift = rng.uniform(2, 12)
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
     random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
-    grid = options['RespiratoryMotion_BSplineGridSpacing'][number]
-    border = options['RespiratoryMotion_SetGridBorderToZero'][number]
-    sigma = np.asarray(options['RespiratoryMotion_GridSmoothingSigma'][number], dtype=float) / options['stage']
-    dvf, _ = random_field(rng, shape_zyx, spacing, grid, random_maximum, border, sigma)
-    require_motion(dvf, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
-    if options['DVFNormalization']:
-        normalise(dvf, random_maximum)
+    dvf, _ = category_field('RespiratoryMotion', shape_zyx, spacing, rng, options, random_maximum)
+    finished(dvf, random_maximum, options, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     dvf[2] *= np.float32(CRANIO_CAUDAL_RATIO)
     u_y, u_z = breathing(shape_zyx, spacing, inputs.lung, t0, s0, shift)
     dvf[1] += u_y.astype(np.float32)[:, :, None]
     dvf[2] += u_z.astype(np.float32)[:, None, None]
-    background_sigma = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]
-    background_to_zero(dvf, mask, background_sigma, maximum, spacing)
-    require_motion(dvf, 'respiratory_motion', 'its mask leaves nothing that moves')
-    if options['DVFNormalization']:
-        normalise(dvf, LARGEST_RATIO * maximum)
-    return np.moveaxis(dvf, 0, -1)
+    sigma_mm = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]
+    background_to_zero(dvf, mask, sigma_mm, maximum, spacing)
+    cause = 'its mask leaves nothing that moves'
+    return finished(dvf, LARGEST_RATIO * maximum, options, 'respiratory_motion', cause)

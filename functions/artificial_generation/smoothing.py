@@ -1,8 +1,7 @@
 """Gaussian smoothing of whole volumes as banded matrix products.
 
-For the wide kernels used here (4 to 10 voxels) a product with a small Gaussian matrix per axis costs a third
-of a recursive filter and a fifth of a direct convolution. The result, in float32, is that of
-``scipy.ndimage.gaussian_filter(mode='nearest')`` with the kernel truncated at four standard deviations.
+For the wide kernels used here (4 to 10 voxels) this costs a third of a recursive filter and a fifth of a direct
+convolution. The result is that of ``scipy.ndimage.gaussian_filter(mode='nearest')`` in float32, truncated at 4 sigma.
 """
 
 import numpy as np
@@ -15,11 +14,10 @@ TRUNCATE = 4.0
 def _gaussian_matrix(size, sigma):
     """(float32 [size, size], kernel radius): smoothing along one axis; the edge value continues outside."""
     radius = int(TRUNCATE * sigma + 0.5)
-    offsets = np.arange(-radius, radius + 1)
+    offsets, rows = np.arange(-radius, radius + 1), np.arange(size)
     kernel = np.exp(-0.5 * (offsets / float(sigma)) ** 2)
     kernel /= kernel.sum()
     matrix = np.zeros((size, size))
-    rows = np.arange(size)
     for offset, weight in zip(offsets, kernel):
         np.add.at(matrix, (rows, np.clip(rows + offset, 0, size - 1)), weight)
     return matrix.astype(np.float32), radius

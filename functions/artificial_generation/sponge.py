@@ -1,13 +1,12 @@
 """Augmentation ``Sponge``: intensities follow the local volume change (paper, section 2.2.4; Staring et al., 2014).
 
-Two models, chosen by the setting ``SpongeModel``:
+The setting ``SpongeModel`` chooses between two models:
 
 ``'published'`` (default)
     I' = I / clip(J, 0.7, 1.3) * k on HU, as published; plausible in the lungs, 0 HU stays 0.
 ``'physical'``
-    I' = (I + 1000) * clip(J, 0.7, 1.3) * k - 1000. HU + 1000 is proportional to density, and the DVF maps
-    fixed to moving: a voxel of the deformed image holds the mass of J voxels of the undeformed one, which
-    conserves mass for k = 1.
+    I' = (I + 1000) * clip(J, 0.7, 1.3) * k - 1000. HU + 1000 is proportional to density, the DVF maps fixed to moving:
+    a voxel of the deformed image holds the mass of J voxels of the undeformed one, so k = 1 conserves mass.
 """
 
 import numpy as np
@@ -39,10 +38,7 @@ def augment(image, scene):
     k = scene.random('add_sponge_model').uniform(0.9, 1.1)
     jacobian, inside = scene.jacobian, scene.torso
     # Slab by slab, so that no temporary is as large as the volume.
-    for z in range(image.shape[0]):
-        new = sponge_intensity(image[z], jacobian[z], k, scene.options['SpongeModel'])
-        if inside is None:
-            image[z] = new
-        else:
-            np.copyto(image[z], new, where=inside[z] > 0)
+    for z, plane in enumerate(image):
+        new = sponge_intensity(plane, jacobian[z], k, scene.options['SpongeModel'])
+        np.copyto(plane, new, where=True if inside is None else inside[z] > 0)
     return image

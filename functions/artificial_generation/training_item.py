@@ -18,12 +18,11 @@ from functions.image.masks import apply_mask, bounding_box
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
 
-#: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``:
-#: float32 [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without
-#: MaskToZero); ``lung``: uint8, the lungs of the fixed image (zeros without lung masks); ``spacing``: mm, (x, y, z);
-#: ``im_info``: as given. ``dvf``, ``mask`` and ``lung`` have DVFPad voxels more on every side. With the setting
-#: ``InputMargin`` all arrays are cut to the box of both input masks and so many mm around it. Arrays may be
-#: read-only.
+#: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``: float32
+#: [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without MaskToZero);
+#: ``lung``: uint8, lungs of the fixed image (zeros without lung masks); ``spacing``: mm, (x, y, z); ``im_info``: as
+#: given. ``dvf``, ``mask`` and ``lung`` have DVFPad voxels more on every side. With the setting ``InputMargin`` all
+#: arrays are cut to the box of both input masks and that many mm around it. Arrays may be read-only.
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
 
 
@@ -31,12 +30,11 @@ def get_item(setting, im_info, write=None):
     """An item from its files if they are finished and intact; otherwise made, and written.
 
     :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
-    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth, and optionally stage, padto,
-        deformed_im_ext.
-    :param write: False: nothing is written (files that exist are still used).
+    :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
+    :param write: False: nothing is written (existing files are still used).
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
-    :raises InputError: a value or file that cannot be used, with the name of the item.
+    :raises InputError: a value or file cannot be used; the message names the item.
     :raises DiskError: it cannot be written.
     """
     spec = ItemSpecification(setting, im_info)
@@ -45,10 +43,8 @@ def get_item(setting, im_info, write=None):
         if setting.get('never_generate_image') is True:
             done, reason = item_files.check_item(spec)
             if not done:
-                raise MissingFileError(
-                    f'{spec.name} is not finished ({reason}) and never_generate_image is True; generate it first with '
-                    '--only_generate_image.'
-                )
+                remedy = 'never_generate_image is True; generate it first with --only_generate_image'
+                raise MissingFileError(f'{spec.name} is not finished ({reason}) and {remedy}.')
         moving = _moving(spec, write)
         found = item_files.read_deformed(spec)
         if found is None:
@@ -64,8 +60,8 @@ def get_item(setting, im_info, write=None):
 def produce(setting, im_info, verify=False):
     """Make an item's files unless they are finished, without returning it.
 
-    :param verify: compare the checksums of all files, also where size and time are as recorded.
-    :return: (made, reason): False and '' if all was there; True and why it had to be made otherwise.
+    :param verify: compare the checksums of all files, even where size and time are as recorded.
+    :return: (made, reason): False and '' if it was finished; otherwise True and why it had to be made.
     """
     spec = ItemSpecification(setting, im_info)
     try:

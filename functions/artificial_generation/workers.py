@@ -1,7 +1,4 @@
-"""Running tasks in single-threaded processes, as many as memory allows, with progress.
-
-A worker that dies costs its task only.
-"""
+"""Tasks in single-threaded processes, as many as memory allows, with progress. A dead worker costs only its task."""
 
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -15,28 +12,25 @@ from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
 
-#: The libraries of a worker use one thread, since there is a worker per core. Freed volumes go back to the
-#: system (glibc would otherwise keep those of up to 32 MB).
+#: One thread for the libraries of a worker, as there is a worker per core; freed volumes go back to the system (glibc
+#: would otherwise keep those of up to 32 MB).
 _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')
 _ENVIRONMENT = dict(dict.fromkeys(_THREADS, '1'), MALLOC_MMAP_THRESHOLD_='1048576')
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
 #: Free memory assumed where the system does not say.
 UNKNOWN_MEMORY = 4 * 2**30
-#: How often a task is tried whose worker dies.
+#: Attempts at a task whose worker dies.
 ATTEMPTS = 2
 WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
-GIVEN_UP = (
-    f'its worker process ended unexpectedly {ATTEMPTS} times: it was killed or ran out of memory (try fewer workers)'
-)
+GIVEN_UP = f'its worker process ended unexpectedly {ATTEMPTS} times: killed or out of memory (try fewer workers)'
 
 
 def bytes_per_worker(specs):
     """Peak memory of a worker for these items, from the headers of their images; unreadable ones do not count."""
     needed = BASE_BYTES
-    for path, stage, padto in {
-        (spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs
-    }:
+    images = {(spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs}
+    for path, stage, padto in images:
         reader = sitk.ImageFileReader()
         reader.SetFileName(path)
         try:
@@ -90,19 +84,17 @@ def _here(tasks):
 
 
 def _executor(n_workers):
-    # Not joblib's reusable pool: it belongs to joblib.Parallel, which fails on finding it changed.
+    # Not joblib's reusable pool: joblib.Parallel owns it and fails on finding it changed.
     return ProcessPoolExecutor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
 
 
 def _in_processes(tasks, n_workers):
-    todo = list(range(len(tasks)))[::-1]
-    attempts = [0] * len(tasks)
-    pending = {}
+    todo, attempts, pending = list(range(len(tasks)))[::-1], [0] * len(tasks), {}
     executor, kill = _executor(n_workers), True
     try:
         while todo or pending:
-            # A few tasks ahead of the workers keep them busy; the rest waits here, so that stopping is quick.
-            # A task whose worker died before runs alone, so that it alone is to blame if that happens again.
+            # A few queued tasks keep the workers busy; the rest waits here, so that stopping is quick.
+            # A task whose worker died runs alone, so that it alone is to blame if that happens again.
             while todo and len(pending) < 2 * n_workers and not (attempts[todo[-1]] and pending):
                 number = todo.pop()
                 attempts[number] += 1
@@ -110,7 +102,7 @@ def _in_processes(tasks, n_workers):
                 try:
                     future = executor.submit(function, *arguments)
                 except WORKER_DIED:
-                    # The tasks that were lost with the worker are found below.
+                    # The tasks lost with the worker are found below.
                     executor = _renewed(executor, n_workers)
                     future = executor.submit(function, *arguments)
                 pending[future] = number
@@ -136,7 +128,7 @@ def _in_processes(tasks, n_workers):
                         yield number, ('failed', GIVEN_UP)
         kill = False
     except GeneratorExit:
-        # The rest is not wanted (a full disk, say). Running tasks end by themselves, so that nothing is left half made.
+        # The caller has stopped (a full disk, say). Running tasks end by themselves, so that nothing is left half made.
         for future in pending:
             future.cancel()
         kill = False

@@ -73,10 +73,10 @@ def _in_float(image, interpolator, default, set_default, execute):
     if dtype.kind == 'f' or interpolator == 'nearest':
         return execute(image)
     result = execute(sitk.Cast(image, sitk.sitkFloat32))
-    return image_from_array(_rounded(array_view(result), dtype), result)
+    return image_from_array(rounded(array_view(result), dtype), result)
 
 
-def _rounded(array, dtype):
+def rounded(array, dtype):
     """float array as ``dtype``, rounded to the nearest and clipped when that is an integer type."""
     if dtype.kind not in 'iu':
         return array.astype(dtype, copy=False)
@@ -124,7 +124,7 @@ def downsample(image, stage):
             rows = [padded[i : i + stage * (count - 1) + 1 : stage] for i in range(2 * reach + 1)]
             plane = _filtered(rows, taps)
             plane = plane.T if axis else plane
-        result[k] = _rounded(plane[None], dtype)[0]
+        result[k] = rounded(plane[None], dtype)[0]
     geometry = Geometry.of(image)
     spacing = tuple(s * stage for s in geometry.spacing)
     return image_from_array(result, geometry._replace(size=result.shape[::-1], spacing=spacing), dtype)

@@ -22,16 +22,16 @@ def values_inside(images, mask=None, border=0):
     for name, image in on_grid[1:]:
         require_same_grid(on_grid[0][1], image, on_grid[0][0], name)
     arrays = {name: as_array(image) for name, image in given.items()}
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ', '.join(f'{name} {shape}' for name, shape in shapes.items())
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) > 1:
+        listed = ', '.join(f'{name} {array.shape}' for name, array in arrays.items())
         raise InputError(f'Images and mask must have the same shape; got {listed}.')
-    if border and min(next(iter(shapes.values()))) > 2 * border:
+    if border and min(shapes.pop()) > 2 * border:
         arrays = {name: array[(slice(border, -border),) * 3] for name, array in arrays.items()}
-    inside = None if mask is None else arrays.pop('the mask') != 0
+    inside = Ellipsis if mask is None else arrays.pop('the mask') != 0
     found = []
     for name, array in arrays.items():
-        values = (array.ravel() if inside is None else array[inside]).astype(np.float64)
+        values = array[inside].ravel().astype(np.float64)
         if values.size == 0:
             raise InputError('The mask is empty; there is nothing to measure inside it.')
         if not np.all(np.isfinite(values)):

@@ -1,8 +1,7 @@
 """Overlap of masks: Dice coefficient and distances between surfaces.
 
-The surface of a mask is the set of its voxels that have a face neighbour outside it (outside the image
-counts as outside). Distances are in mm between voxel centres, from every surface voxel of one mask to the
-nearest surface voxel of the other; both directions are pooled.
+The surface of a mask is the set of its voxels with a face neighbour outside it or outside the image. Distances (mm) run
+from the centre of every surface voxel of one mask to the nearest of the other; both directions are pooled.
 """
 
 import numpy as np
@@ -30,7 +29,7 @@ def summary(first, second):
 
 
 def _distances(a, b, spacing):
-    # Only the box around both masks matters; one more voxel keeps their outside in it.
+    # The box around both masks is enough; one more voxel keeps their outside in it.
     box = ndimage.find_objects((a | b).astype(np.uint8))[0]
     a, b = (np.pad(mask[box], 1, mode='constant') for mask in (a, b))
     surface_a, surface_b = (mask & ~ndimage.binary_erosion(mask) for mask in (a, b))

@@ -30,16 +30,10 @@ def summary(jacobian, mask=None, protocol='dirlab'):
     protocol = get_protocol(protocol)
     (values,) = values_inside({'the Jacobian': jacobian}, mask, protocol.border)
     folded = int(np.count_nonzero(values <= 0))
-    return {
-        'n': int(values.size),
-        'folded': folded,
-        'folding': 100.0 * folded / values.size,
-        'mean': float(values.mean()),
-        'std': float(values.std()),
-        'std_log': float(np.log(np.clip(values + protocol.log_offset, 1e-9, 1e9)).std()),
-        'min': float(values.min()),
-        'max': float(values.max()),
-    }
+    logarithm = np.log(np.clip(values + protocol.log_offset, 1e-9, 1e9))
+    numbers = {'n': values.size, 'folded': folded, 'folding': 100.0 * folded / values.size}
+    numbers.update({name: float(getattr(values, name)()) for name in ('mean', 'std', 'min', 'max')})
+    return dict(numbers, std_log=float(logarithm.std()))
 
 
 def field_summary(jacobian, dvf, mask=None):
@@ -54,12 +48,9 @@ def field_summary(jacobian, dvf, mask=None):
     vectors = as_array(dvf)
     vectors = vectors.reshape(-1, 3) if mask is None else vectors[as_array(mask) != 0]
     length = np.sqrt(np.square(vectors.astype(np.float32)).sum(axis=-1))
+    percentiles = {'median': 50, 'p95': 95, 'max': 100}
     return {
         'folding_percent': numbers['folding'],
         'jacobian': {key: numbers[key] for key in ('min', 'max', 'mean', 'std')},
-        'displacement_mm': {
-            'median': float(np.median(length)),
-            'p95': float(np.percentile(length, 95)),
-            'max': float(length.max()),
-        },
+        'displacement_mm': {name: float(np.percentile(length, share)) for name, share in percentiles.items()},
     }

@@ -1,4 +1,4 @@
-"""How alike two images are: correlation and differences of intensities, inside a mask."""
+"""Similarity of two images: correlation and differences of intensities, inside a mask."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from functions.image.resample import resample_to
 from functions.measure.masked_values import unless_empty, values_inside
 from functions.setting.errors import InputError
 
-#: Distance in mm of the voxels compared by :func:`before_and_after`; a denser grid gives the same numbers.
+#: Distance in mm between the voxels compared by :func:`before_and_after`; a denser grid gives the same numbers.
 COMPARED_SPACING = 2.0
 
 
@@ -52,10 +52,10 @@ def before_and_after(fixed, moving, moved, mask, affine, outside):
     :param fixed, moved: images on one grid, HU; ``moving`` on any grid.
     :param mask: mask on the grid of ``fixed``; None or empty: everywhere.
     :param affine: sitk transform from fixed to moving points, or None.
-    :param outside: HU where there is no moving image.
-    :return: {'intensity': {'before', 'affine' (with an affine), 'after': {'correlation',
-        'mean_absolute_difference'}}, 'worse': the correlation fell, 'worse_than_affine': it is below that of
-        the affine registration alone (None without one)}. The correlation is 0 where an image is constant.
+    :param outside: HU outside the moving image.
+    :return: {'intensity': {'before', 'affine' (if there is one), 'after': {'correlation', 'mean_absolute_difference'}},
+        'worse': the correlation fell, 'worse_than_affine': it is below that of the affine registration alone (None
+        without one)}. The correlation is 0 where an image is constant.
     """
     step = [max(1, int(round(COMPARED_SPACING / spacing))) for spacing in fixed.GetSpacing()]
     few, few_moved, few_mask = (
@@ -66,18 +66,12 @@ def before_and_after(fixed, moving, moved, mask, affine, outside):
     if affine is not None:
         images['affine'] = resample_to(moving, grid, 'linear', outside, transform=affine)
     images['after'] = few_moved
-    found = {
-        name: {
-            'correlation': correlation(few, image, few_mask, if_constant=0.0),
-            'mean_absolute_difference': mean_absolute_difference(few, image, few_mask),
-        }
-        for name, image in images.items()
-    }
-    after = found['after']['correlation']
+    alike = {name: correlation(few, image, few_mask, if_constant=0.0) for name, image in images.items()}
+    apart = {name: mean_absolute_difference(few, image, few_mask) for name, image in images.items()}
     return {
-        'intensity': found,
-        'worse': after < found['before']['correlation'],
-        'worse_than_affine': after < found['affine']['correlation'] if affine is not None else None,
+        'intensity': {n: {'correlation': alike[n], 'mean_absolute_difference': apart[n]} for n in images},
+        'worse': alike['after'] < alike['before'],
+        'worse_than_affine': None if affine is None else alike['after'] < alike['affine'],
     }
 
 

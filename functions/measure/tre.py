@@ -1,4 +1,4 @@
-"""Target registration error (TRE): the distance between where landmarks are and where the registration puts them.
+"""Target registration error (TRE): the distance from where the registration puts landmarks to where they are.
 
 The error vector of landmark k is `moving_k - (fixed_k + u(fixed_k))` in mm; its length is the TRE. Standard deviations
 are those of the population (ddof 0), success rates are the percentage of landmarks strictly below the threshold.
@@ -21,10 +21,9 @@ def error_vectors(fixed_points, moving_points, dvf=None, interpolation='linear',
     :param fixed_points, moving_points: (n, 3) mm.
     :param dvf: displacement image (mm, fixed to moving); None: no registration.
     :param interpolation: 'linear' reads the DVF at the landmark itself, 'nearest' at the nearest voxel.
-    :param snap_to: image or geometry to whose nearest voxel centres the estimated positions are moved first
-        (the convention of tables made by displaying voxels); None: they stay.
-    :param after: sitk.Transform T applied to the estimated positions, p -> T(p + u(p)): the affine
-        registration that preceded the DVF.
+    :param snap_to: image or geometry to whose nearest voxel centres estimated positions are moved (as in tables made by
+        displaying voxels); None: they stay.
+    :param after: sitk.Transform T of the affine registration that preceded the DVF, p -> T(p + u(p)).
     :return: float64 (n, 3) mm.
     :raises InputError: shapes that do not fit, or numbers that are not finite.
     """
@@ -46,9 +45,8 @@ def summary(errors):
     """The numbers of a TRE table.
 
     :param errors: (n, 3) error vectors or (n,) lengths, mm.
-    :return: dictionary of n, mean, std, median, min, max, p5 p25 p75 p90 p95, below_1 below_2 below_3 below_5
-        (%); from vectors also, for each axis x y z, mae_x and mae_std_x (of the absolute error), error_x and
-        error_std_x (signed).
+    :return: dictionary of n, mean, std, median, min, max, p5 p25 p75 p90 p95, below_1 below_2 below_3 below_5 (%); from
+        vectors also, for each axis, mae_x and mae_std_x (absolute error), error_x and error_std_x (signed).
     :raises InputError: no landmark, or errors that are not finite.
     """
     errors = np.asarray(errors, dtype=np.float64)
@@ -59,21 +57,14 @@ def summary(errors):
         raise InputError(f'The errors of {int(np.sum(~np.isfinite(length)))} landmarks are not finite.')
     if np.any(length < 0):
         raise InputError('TRE is a length and cannot be negative; give vectors as (n, 3).')
-    numbers = {
-        'n': int(len(length)),
-        'mean': float(length.mean()),
-        'std': float(length.std()),
-        'median': float(np.median(length)),
-        'min': float(length.min()),
-        'max': float(length.max()),
-    }
+    numbers = {name: float(getattr(np, name)(length)) for name in ('mean', 'std', 'median', 'min', 'max')}
+    numbers['n'] = len(length)
     numbers.update({f'p{percent}': float(np.percentile(length, percent)) for percent in PERCENTILES})
     numbers.update({f'below_{mm}': float(100.0 * np.mean(length < mm)) for mm in THRESHOLDS})
     if errors.ndim == 2:
         for axis, name in enumerate('xyz'):
-            signed, absolute = errors[:, axis], np.abs(errors[:, axis])
-            numbers[f'mae_{name}'], numbers[f'mae_std_{name}'] = float(absolute.mean()), float(absolute.std())
-            numbers[f'error_{name}'], numbers[f'error_std_{name}'] = float(signed.mean()), float(signed.std())
+            for what, values in (('error', errors[:, axis]), ('mae', np.abs(errors[:, axis]))):
+                numbers[f'{what}_{name}'], numbers[f'{what}_std_{name}'] = float(values.mean()), float(values.std())
     return numbers
 
 
@@ -81,8 +72,7 @@ def merged_summary(errors_per_case):
     """Several cases together, in the two ways found in papers.
 
     :param errors_per_case: list of (n_k,) or (n_k, 3) errors.
-    :return: {'pooled': summary of all landmarks as one set, 'over_cases': {'n', 'mean', 'std'} of the mean
-        TRE of the cases, every case counting the same}.
+    :return: {'pooled': summary of all landmarks together, 'over_cases': {'n', 'mean', 'std'} of the cases' means}.
     :raises InputError: no case, or errors that :func:`summary` refuses.
     """
     if not len(errors_per_case):
@@ -90,16 +80,13 @@ def merged_summary(errors_per_case):
     means = np.array([summary(errors)['mean'] for errors in errors_per_case])
     return {
         'pooled': summary(np.concatenate(errors_per_case)),
-        'over_cases': {'n': int(len(means)), 'mean': float(means.mean()), 'std': float(means.std())},
+        'over_cases': {'n': len(means), 'mean': float(means.mean()), 'std': float(means.std())},
     }
 
 
 def best_constant_shift(fixed_points, moving_points):
-    """Error vectors left by the translation with the lowest possible mean TRE, the geometric median of the
-    displacements: what a method must beat to have found more than a shift.
-
-    :return: float64 (n, 3) mm.
-    """
+    """Error vectors, float64 (n, 3) mm, left by the translation of lowest mean TRE (the geometric median of the
+    displacements): what a method must beat to have found more than a shift."""
     error = error_vectors(fixed_points, moving_points)
     shift = error.mean(axis=0)
     for _ in range(200):  # Weiszfeld's iteration, with lengths kept off zero
@@ -113,11 +100,10 @@ def best_constant_shift(fixed_points, moving_points):
 def mean_field(fixed_points, moving_points, fields, box):
     """Error vectors left by the mean of other patients' DVFs: what knowing the usual motion alone achieves.
 
-    A landmark is looked up at the same relative position in the box of every other patient, usually that of
-    the lungs (:func:`mask_box`).
+    A landmark is looked up at the same relative position in the box of every other patient, usually that of the lungs.
 
     :param fields: iterable of (displacement image in mm, its box); one at a time is held in memory.
-    :param box: (lower, upper) corners (x, y, z) mm of this patient.
+    :param box: :func:`mask_box` of this patient, (lower, upper) corners (x, y, z) mm.
     :return: float64 (n, 3) mm.
     :raises InputError: no field, or a box without volume.
     """
@@ -132,9 +118,8 @@ def mean_field(fixed_points, moving_points, fields, box):
 
 
 def mask_box(mask):
-    """Corners of the box around the non-zero voxels of a mask image: (lower, upper), float64 (3,) mm each.
-
-    The box has the axes of physical space and holds the voxel centres whatever the direction of the image.
+    """Box, along the axes of physical space, of the centres of the non-zero voxels of a mask image: (lower, upper),
+    float64 (3,) mm each.
 
     :raises InputError: the mask is empty.
     """
@@ -146,8 +131,7 @@ def mask_box(mask):
 
 
 def _corresponding(fixed_points, moving_points):
-    fixed_points = np.asarray(fixed_points, dtype=np.float64)
-    moving_points = np.asarray(moving_points, dtype=np.float64)
+    fixed_points, moving_points = (np.asarray(points, np.float64) for points in (fixed_points, moving_points))
     for points in (fixed_points, moving_points):
         if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or not np.all(np.isfinite(points)):
             raise InputError(f'Landmarks are (n, 3) finite numbers, n at least 1; got shape {points.shape}.')

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion, single_frequency
+from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.categories import CATEGORIES, category
 from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.displacement_limits import background_to_zero, normalise
+from functions.artificial_generation.item_specification import ItemSpecification
+from functions.artificial_generation.next_image import make_next
+from functions.artificial_generation.original_images import load_original
+from functions.image.volume_io import array_view
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 from functions.setting.errors import InputError, UnknownNameError
 from functions.setting.seeds import random_state
@@ -223,11 +227,12 @@ def test_zero(thorax):
     assert not make(thorax, 'zero', options_of('3D_max7_D14_K', 0))[0].any()
 
 
-def test_next_field_uses_its_own_maximum_and_no_mask(thorax):
-    options = options_of('3D_max7_D14_K', 3)
-    inputs = CategoryInputs(thorax.im, None, None, options)
-    dvf = single_frequency.next_field(thorax.im.shape, thorax.spacing, random_state('n', 0), options, inputs)
+def test_the_field_of_a_next_image_uses_its_own_maximum_and_no_mask(setting, info):
+    spec = ItemSpecification(setting, dict(info, dsmooth=17))
+    original = load_original(spec)
+    dvf = array_view(make_next(spec, original)[1])
     assert 8 < np.abs(dvf).max() <= 15 * (1 + 1e-5)
+    assert np.abs(dvf[array_view(original.torso) == 0]).max() > 1
 
 
 @pytest.mark.parametrize('name', sorted(CATEGORIES))

@@ -6,6 +6,7 @@ import SimpleITK as sitk
 from generation_volumes import make_item, make_thorax, write_thorax
 
 from functions.artificial_generation import (
+    bspline_field,
     categories,
     mixed_frequency,
     original_images,
@@ -98,14 +99,14 @@ def test_normalisation_scales_and_does_nothing_else(coarse, name, experiment):
 )
 def test_coefficients_obey_the_rule_of_their_category(coarse, monkeypatch, module, low, high):
     """max |c| in units of m: at most 1.7 for single frequency and breathing, 1 to 2 for mixed frequency."""
-    seen, draw, name = [], module.random_field, module.__name__.split('.')[-1]
+    seen, draw, name = [], bspline_field.random_field, module.__name__.split('.')[-1]
 
     def spy(rng, shape, spacing, grid, maximum, *more, **named):
         field, coefficients = draw(rng, shape, spacing, grid, maximum, *more, **named)
         seen.append(np.abs(coefficients).max() / maximum)
         return field, coefficients
 
-    monkeypatch.setattr(module, 'random_field', spy)
+    monkeypatch.setattr(bspline_field, 'random_field', spy)
     for experiment in ('3D_max7_D14_K', '3D_max15_D14_K', '3D_max20_D14_K'):
         for number in range(4):
             for seed in range(4):
