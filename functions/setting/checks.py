@@ -1,6 +1,8 @@
-"""``check_setting``: everything that is wrong with a setting, told at once, before any long work starts."""
+"""``check_setting``: reports everything that is wrong with a setting at once, before any long work starts."""
 
+import itertools
 import logging
+import operator
 
 from functions.setting import schema
 from functions.setting.address_fields import pattern_problem
@@ -11,7 +13,7 @@ from functions.setting.artificial_generation_setting import (
     get_deform_exp,
 )
 from functions.setting.data_sets import get_data_set, own_data_set
-from functions.setting.errors import InputError, RegNetError, join_numbers, nearest_hint
+from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.experiment_files import plain
 from functions.setting.network_checks import loaded_network_problems, registration_problems
 from functions.setting.original_files import single_items
@@ -24,32 +26,17 @@ _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment'
 def find_problems(setting):
     """Every problem of ``setting`` as a list of sentences; empty when it can be used."""
     problems = [f'{key} is missing; begin with initialize_setting.' for key in _REQUIRED if key not in setting]
-    usable = {}
-    for key, value in setting.items():
-        found = schema.key_problems({key: value})
-        problems += found
-        if not found:
-            usable[key] = value
-    # Values of the wrong kind are reported; the other checks see the rest.
-    for check in (
-        _own_data_sets,
-        _own_images,
-        _data,
-        _no_training_item,
-        _deformations,
-        _magnitude_classes,
-        _network,
-        _patches,
-        loaded_network_problems,
-        registration_problems,
-        _json,
-    ):
-        problems += check(usable)
+    found = {key: schema.key_problems({key: value}) for key, value in setting.items()}
+    # The other checks see only values of the right kind.
+    usable = {key: setting[key] for key in setting if not found[key]}
+    checks = [_own_data_sets, _own_images, _data, _no_training_item, _deformations, _network, _patches]
+    checks += [loaded_network_problems, registration_problems, _json]
+    problems += itertools.chain(*found.values(), *(check(usable) for check in checks))
     return list(dict.fromkeys(problems))
 
 
 def check_setting(setting):
-    """Refuse a setting that cannot be used, and warn about what is unusual.
+    """Refuse a setting that cannot be used, and log warnings about unusual choices.
 
     :raises InputError: lists every problem on its own line, with the nearest valid name for a misspelt one.
     """
@@ -70,10 +57,8 @@ def _own_data_sets(setting):
             problems.append(str(error))
             continue
         for request, pattern in sorted(record.addresses.items()):
-            for text in pattern if isinstance(pattern, tuple) else [pattern]:
-                problem = pattern_problem(text)
-                if problem:
-                    problems.append(f'Data set {key!r}, address {request}: {problem}.')
+            found = [pattern_problem(text) for text in (pattern if isinstance(pattern, tuple) else [pattern])]
+            problems += [f'Data set {key!r}, address {request}: {problem}.' for problem in found if problem]
     return problems
 
 
@@ -82,30 +67,19 @@ def _own_images(setting):
     return [str(error) for error in own_image_errors(setting, files=not setting.get('never_generate_image'))]
 
 
-def _entries(setting):
-    """Entries of DataExpDict that have a usable data set."""
-    for entry in setting.get('DataExpDict', ()):
-        try:
-            get_data_set(entry.get('data'), setting)
-        except RegNetError:
-            continue
-        yield entry
-
-
 def _data(setting):
     problems = []
     for number, entry in enumerate(setting.get('DataExpDict', ())):
         where = f'Entry {number} of data_exp_dict ({entry.get("data")})'
-        for key in entry:
-            if key not in schema.ENTRY_KEYS:
-                problems.append(f'{where}: {key} is not a key.{nearest_hint(key, schema.ENTRY_KEYS)}')
+        problems += schema.key_problems(entry, schema.ENTRY, where + ': ')
         try:
             record = get_data_set(entry.get('data'), setting)
         except RegNetError as error:
             problems.append(f'{where}: {error}')
             continue
         for mode in schema.TRAIN_MODES:
-            problems += _mode(where, entry, mode, record)
+            if any(mode + key in entry for key in schema.MODE_KEYS):
+                problems += [f'{where}: {problem}' for problem in _mode_problems(entry, mode, record)]
     return problems
 
 
@@ -113,14 +87,39 @@ def _needed(entry, mode):
     return ('CNList', 'PairList') if mode + 'PairList' in entry else ('CNList', 'TypeImList', 'DSmoothList')
 
 
+def _mode_problems(entry, mode, record):
+    # Values of the wrong kind have been reported.
+    values = [(key, entry.get(mode + key.name)) for key in schema.MODE]
+    given = {key.name: value for key, value in values if key.kind.accepts(value)}
+    needed = _needed(entry, mode)
+    problems = [f'{mode}{key} is missing.' for key in needed if mode + key not in entry]
+    if 'PairList' not in needed and not entry.get('deform_exp'):
+        problems.append(f'deform_exp is missing, and {mode}PairList too.')
+    unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
+    if unknown:
+        cases = f'case{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
+        problems.append(f'{mode}CNList has the {cases}; {record.key} has {join_numbers(record.CNList)}.')
+    types = {*given.get('TypeImList', ()), *itertools.chain(*given.get('PairList', ()))}
+    unknown = sorted(number for number in types if number >= len(record.types))
+    if unknown:
+        types = f'type{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
+        problems.append(f'{mode} names the {types}; {record.key} has {record.type_list()}.')
+    if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
+        problems.append(f"{mode}Spacing is 'Raw', but {record.key} has isotropic images only ('RS1').")
+    names = list(given.get('DeformedImExt', ['Clean']))
+    if names[0] != 'Clean' or 'Clean' in names[1:]:
+        problems.append(f"{mode}DeformedImExt is {names}; it must begin with 'Clean', once.")
+    return problems
+
+
 def _no_training_item(setting):
-    """Lists of training cases, types and deformations that together name nothing."""
+    """Lists of training cases, types and deformations that together give no item."""
     empty = []
     for entry in setting.get('DataExpDict', ()):
         if not any('Training' + key in entry for key in schema.MODE_KEYS):
             continue
         lists = {'Training' + key: entry.get('Training' + key) for key in _needed(entry, 'Training')}
-        # Missing lists and values that are no list have been reported.
+        # Missing lists and values that are not lists have been reported.
         if not all(isinstance(value, (list, tuple)) for value in lists.values()) or all(lists.values()):
             return []
         empty += [key for key, value in lists.items() if not value]
@@ -128,61 +127,25 @@ def _no_training_item(setting):
     return [f'data_exp_dict has keys of Training but no training item: {names} is empty.'] if empty else []
 
 
-def _mode(where, entry, mode, record):
-    problems, given = [], {}
-    for key, kind in schema.MODE_KINDS.items():
-        if mode + key in entry:
-            given[key] = entry[mode + key]
-            problem = kind.problem(mode + key, given[key])
-            if problem:
-                problems.append(f'{where}: {problem}')
-                del given[key]
-    if not problems and not given:
-        return []
-    needed = _needed(entry, mode)
-    problems += [f'{where}: {mode}{key} is missing.' for key in needed if mode + key not in entry]
-    if 'PairList' not in needed and not entry.get('deform_exp'):
-        problems.append(f'{where}: deform_exp is missing, and {mode}PairList too.')
-    unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
-    if unknown:
-        cases = f'case{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
-        problems.append(f'{where}: {mode}CNList has the {cases}; {record.key} has {join_numbers(record.CNList)}.')
-    types = set(given.get('TypeImList', ())) | {t for pair in given.get('PairList', ()) for t in pair}
-    unknown = sorted(t for t in types if t >= len(record.types))
-    if unknown:
-        types = f'type{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
-        problems.append(f'{where}: {mode} names the {types}; {record.key} has {record.type_list()}.')
-    if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
-        problems.append(f"{where}: {mode}Spacing is 'Raw', but {record.key} has isotropic images only ('RS1').")
-    names = list(given.get('DeformedImExt', ()))
-    if names and (names[0] != 'Clean' or 'Clean' in names[1:]):
-        problems.append(f"{where}: {mode}DeformedImExt is {names}; it must begin with 'Clean', once.")
-    return problems
-
-
 def _experiments(setting):
-    """(name, content) of the deformation experiments in use that have no problem, each once."""
-    names = [entry.get('deform_exp') for entry in _entries(setting)]
-    for name in dict.fromkeys(name for name in names if name and isinstance(name, str)):
+    """The usable deformation experiments of the entries, name -> content, and the problems of their names."""
+    contents, problems = {}, []
+    for name in [entry['deform_exp'] for entry in setting.get('DataExpDict', ()) if entry.get('deform_exp')]:
         try:
             content = get_deform_exp(setting, name)
-        except RegNetError:
+        except RegNetError as error:
+            problems.append(str(error))
             continue
         if not deform_exp_problems(name, content):
-            yield name, content
+            contents[name] = content
+    return contents, problems
 
 
 def _deformations(setting):
-    problems = []
-    for entry in _entries(setting):
-        if entry.get('deform_exp'):
-            try:
-                get_deform_exp(setting, entry['deform_exp'])
-            except RegNetError as error:
-                problems.append(str(error))
+    contents, problems = _experiments(setting)
     for name, content in setting.get('deform_exp', {}).items():
         problems += deform_exp_problems(name, content)
-    for name, content in _experiments(setting):
+    for name, content in contents.items():
         mask = content['MaskToZero']
         if mask is not None and setting.get(f'Use{mask}Mask') is False:
             problems.append(f'{name}: MaskToZero is {mask!r} but Use{mask}Mask is False.')
@@ -191,43 +154,29 @@ def _deformations(setting):
                 problems.append(f"{name}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.")
             if setting.get('UseLungMask') is False:
                 problems.append(f'{name}: respiratory_motion needs the lung masks, but UseLungMask is False.')
+        last = setting.get('ClassBalanced', [0])[-1]
+        if last > content['MaxDeform']:
+            limit = f'MaxDeform of {name} is {content["MaxDeform"]} mm; the last bound must not exceed it'
+            problems.append(f'ClassBalanced ends at {last} mm, but {limit}.')
     return problems
 
 
-def _magnitude_classes(setting):
-    last = setting.get('ClassBalanced', [0])[-1]
-    return [
-        f'ClassBalanced ends at {last} mm, but MaxDeform of {name} is {content["MaxDeform"]} mm; '
-        'the last bound must not exceed it.'
-        for name, content in _experiments(setting)
-        if last > content['MaxDeform']
-    ]
-
-
 def _network(setting):
-    problems = []
-    name = setting.get('NetworkDesign')
-    if name is not None:
-        from functions.network.description import network_description
+    from functions.network.description import NETWORKS, network_description
 
-        try:
-            description = network_description(name)
-        except KeyError as error:
-            problems.append(f'NetworkDesign: {error.args[0]}')
-        else:
-            if setting.get('FullImage') and not description.full_image:
-                problems.append(
-                    f'FullImage is True, but {name} predicts only the middle of its input; set it to False.'
-                )
-            unit = setting.get('SizeUnit', description.size_unit)
-            if unit % description.size_unit:
-                problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')
+    problems = []
+    name, full_image = setting.get('NetworkDesign'), setting.get('FullImage')
+    if name in NETWORKS:
+        description = network_description(name)
+        if full_image and not description.full_image:
+            problems.append(f'FullImage must be False: {name} predicts only the middle of its input.')
+        unit = setting.get('SizeUnit', description.size_unit)
+        if unit % description.size_unit:
+            problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')
+    elif name is not None:
+        problems.append(schema.choice(*sorted(NETWORKS)).problem('NetworkDesign', name))
     for key, side in setting.get('PadTo', {}).items():
-        if key not in ('stage1', 'stage2', 'stage4'):
-            problems.append(f'PadTo.{key} is not a setting; accepted: stage1, stage2, stage4.')
-        elif not schema.optional(schema.whole(1)).accepts(side):
-            problems.append(f'PadTo.{key} is {side!r}; accepted: a whole number from 1, or None.')
-        elif side is not None and setting.get('FullImage') and not _valid_side(setting, side):
+        if side is not None and full_image and not _valid_side(setting, side):
             problems.append(f'PadTo.{key} is {side}; {name} takes sides of {_side_rule(setting)}.')
     if setting.get('only_generate_image') and setting.get('never_generate_image'):
         problems.append('only_generate_image and never_generate_image exclude each other.')
@@ -249,12 +198,10 @@ def _patches(setting):
         problems.append(f'R ({setting["R"]}) must be at least Ry ({setting["Ry"]}).')
     if setting.get('FullImage'):
         return problems
-    if 'R' in setting and not _valid_side(setting, 2 * setting['R'] + 1):
-        side, design = 2 * setting['R'] + 1, setting.get('NetworkDesign')
-        problems.append(
-            f'R is {setting["R"]}: a side of {side} voxels does not pass through {design}, which takes '
-            f'{_side_rule(setting)}.'
-        )
+    side = 2 * setting.get('R', 0) + 1
+    if 'R' in setting and not _valid_side(setting, side):
+        rule = f'{setting.get("NetworkDesign")} takes sides of {_side_rule(setting)}'
+        problems.append(f'R is {setting["R"]}, a side of {side} voxels; {rule}.')
     for name in ('NetworkTraining', 'NetworkValidation'):
         queue = setting.get(name, {})
         sizes = [queue.get(key) for key in ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')]
@@ -272,7 +219,7 @@ def _json(setting):
 
 
 def find_warnings(setting):
-    """What is allowed but unusual, as a list of sentences; for a setting without problems."""
+    """Choices that are allowed but unusual, as sentences; for a setting without problems."""
     warnings = ['Randomness is False.'] if setting.get('Randomness') is False else []
     warnings += [
         f'{key} is {setting[key]!r}, but this setting has no effect.'
@@ -291,12 +238,12 @@ def find_warnings(setting):
         return warnings
     training, validation = (single_items(setting, mode) for mode in ('Training', 'Validation'))
     size = (setting.get('NetworkTraining') or {}).get('NumberOfImagesPerChunk')
-    if size and 0 < len(training) % size < 10:
-        last = len(training) % size
+    last = len(training) % size if size else 0
+    if 0 < last < 10:
         warnings.append(f'{len(training)} training images in chunks of {size}: the last chunk has only {last}.')
-    names = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
-    seen = {tuple(item[name] for name in names) for item in training}
-    shared = sum(tuple(item[name] for name in names) in seen for item in validation)
+    identity = operator.itemgetter('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
+    seen = set(map(identity, training))
+    shared = sum(identity(item) in seen for item in validation)
     if shared:
         warnings.append(f'{shared} of {len(validation)} validation items are training items too.')
     return warnings

@@ -10,7 +10,7 @@ from functions.setting.data_sets import get_data_set, own_description, read_own_
 from functions.setting.errors import InputError, unknown_name
 from functions.setting.experiment_files import plain
 
-_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _folder(path):
@@ -40,7 +40,7 @@ def root_address_generator(where_to_run='Auto'):
     if where_to_run == 'Root':
         root, data = './', './' + DATA_FOLDER
     else:
-        root = _folder(given['REGNET_ROOT'] or _REPOSITORY)
+        root = _folder(given['REGNET_ROOT'] or REPOSITORY)
         data = _folder(given['REGNET_DATA'] or root + DATA_FOLDER)
     return {'RootFolder': root, 'log_root_folder': root + LOG_FOLDER, 'DataFolder': data}
 
@@ -118,7 +118,7 @@ def load_network_setting(setting, network_name):
 
     if not isinstance(network_name, str) or network_name not in NETWORKS:
         raise unknown_name('network', network_name, sorted(NETWORKS))
-    schema.require_stage(setting['stage'])
+    schema.STAGE.require('stage', setting['stage'])
     description = network_description(network_name)
     radius, radius_out = description.radius_train
     setting.update(

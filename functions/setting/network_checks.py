@@ -1,74 +1,47 @@
-"""What is wrong with the networks that training starts from and that registration uses."""
+"""Checks of the networks that training starts from and that registration uses."""
 
 import os
-import re
 
 from functions.setting import schema
 from functions.setting.addresses import address_generator
 from functions.setting.errors import RegNetError, join_numbers, nearest_hint
-from functions.setting.schema import ABSENT, Key, choice, either, whole
+from functions.setting.schema import choice
 from functions.setting.trained_models import find_experiment, saved_steps
 
 _STAGES = {'stage1': 1, 'stage2': 2, 'stage4': 4}
-_BASE_REGISTRATION = choice('Identity', 'Affine')
-_STEP = schema.Kind(
-    lambda value: (
-        whole(0).accepts(value) or (isinstance(value, str) and bool(re.match(r'(Last|Auto|Best|\d+)\Z', value)))
-    ),
-    "'Last', 'Auto', 'Best' or a whole number",
-)
-_AUTO = either(choice('Auto'), whole(0))
-_WHERE = [
-    Key('NetworkLoad', schema.TEXT, ABSENT, 'experiment the weights come from'),
-    Key('GlobalStepLoad', _STEP, ABSENT, "its checkpoint; 'Last' where left out"),
-]
-#: Keys of ``LoadedNetwork``, and of an entry of ``network_dict``.
-LOADED_NETWORK_KEYS = _WHERE + [
-    Key('BatchSize', _AUTO, ABSENT, "batch size it was trained with; 'Auto': what its settings say"),
-    Key('itr_load', _AUTO, ABSENT, "first iteration; 0 where left out, 'Auto': continue counting"),
-    Key('semi_epoch_load', _AUTO, ABSENT, "first semi-epoch; 0 where left out, 'Auto': continue counting"),
-]
-NETWORK_KEYS = _WHERE + [
-    Key('NetworkDesign', schema.TEXT, ABSENT, 'network of that experiment'),
-    Key('R', _AUTO, ABSENT, 'half side of the image patch'),
-    Key('Ry', _AUTO, ABSENT, 'half side of the DVF patch'),
-    Key('Ry_erode', _AUTO, ABSENT, 'voxels removed at the border of every tile'),
-    Key('MaskToZero', schema.MASK, ABSENT, 'mask the network was trained with'),
-    Key('stage', schema.STAGE, ABSENT, 'the stage again'),
-]
 
 
 def loaded_network_problems(setting):
-    """Problems of ``LoadedNetwork``: None, or {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
+    """Problems of ``LoadedNetwork``."""
     entry = setting.get('LoadedNetwork')
-    return [] if entry is None else _entry_problems(setting, 'LoadedNetwork', entry, LOADED_NETWORK_KEYS)
+    return [] if entry is None else _entry_problems(setting, 'LoadedNetwork', entry, schema.LOADED_NETWORK)
 
 
 def registration_problems(setting):
-    """What a registration needs; nothing is asked of settings that name no network to register with.
+    """Problems of ``network_dict`` and of what a registration needs besides; none without ``network_dict``.
 
-    The experiment being trained has no checkpoint yet, every other one must have.
+    Every experiment must have a checkpoint, except the one being trained.
     """
     networks = setting.get('network_dict')
     if networks is None:
         return []
-    stages = setting.get('stage_list', [])
-    problem = _BASE_REGISTRATION.problem('BaseReg', setting.get('BaseReg', 'Identity'))
-    problems = [problem] if problem else []
+    stages, base = setting.get('stage_list', []), setting.get('BaseReg', 'Identity')
+    known = choice('Identity', 'Affine')
+    problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
     problems += [
         f'network_dict has no {key!r}, which stage_list {stages} needs.'
         for key in dict.fromkeys(f'stage{stage}' for stage in stages)
         if key not in networks
     ]
     for key, entry in networks.items():
-        where = f'network_dict.{key}'
-        if key not in _STAGES:
-            names = ', '.join(_STAGES)
-            problems.append(f'{where} is not a setting; accepted: {names}.{nearest_hint(key, _STAGES)}')
+        where, stage = f'network_dict.{key}', _STAGES.get(key)
+        if stage is None:
+            hint = nearest_hint(key, _STAGES)
+            problems.append(f'{where} is not a setting; accepted: {", ".join(_STAGES)}.{hint}')
             continue
         # Stages that this registration leaves out need no checkpoint.
-        problems += _entry_problems(setting, where, entry, NETWORK_KEYS, _STAGES[key] in stages)
-        problems += _repeated_key_problems(where, entry, _STAGES[key])
+        problems += _entry_problems(setting, where, entry, schema.NETWORK, stage in stages)
+        problems += _repeated_key_problems(where, entry, stage)
     return problems
 
 
@@ -82,7 +55,7 @@ def _entry_problems(setting, where, entry, keys, used=True):
 
 
 def _repeated_key_problems(where, entry, stage):
-    """Problems of the keys that repeat what a network's own settings say."""
+    """Problems of the keys that repeat the network's own settings."""
     from functions.network.description import NETWORKS
 
     if not isinstance(entry, dict):

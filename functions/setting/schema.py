@@ -1,7 +1,7 @@
-"""The one table of settings: what each key means, what it accepts and its default.
+"""The one table of settings: what each key means, what it accepts and its default; a new setting is one line.
 
-:func:`defaults` builds the dictionaries ``initialize_setting`` starts from, :func:`key_problems` judges values by the
-table, and :func:`describe` prints it. A new setting is one line here.
+:func:`defaults` builds the dictionaries ``initialize_setting`` starts from, :func:`key_problems` checks values against
+the table, and :func:`describe` prints it.
 """
 
 import collections
@@ -9,15 +9,16 @@ import copy
 import itertools
 import math
 import numbers
+import re
 
 from functions.setting.errors import InputError, nearest_hint
 
-#: Default of keys that are set by loading data or a network, or that exist only when a person sets them.
+#: Default of keys that are set by loading data or a network, or only by the user.
 ABSENT = object()
 
 
 class Kind(collections.namedtuple('Kind', 'accepts text names')):
-    """A kind of value: ``accepts(value)`` -> bool, ``text`` says what is accepted, ``names`` lists its words."""
+    """A kind of value: ``accepts(value)`` -> bool, ``text`` says what is accepted, ``names`` lists accepted words."""
 
     __slots__ = ()
 
@@ -25,13 +26,19 @@ class Kind(collections.namedtuple('Kind', 'accepts text names')):
         return super().__new__(cls, accepts, text, names)
 
     def problem(self, name, value):
-        """The sentence that says why ``value`` cannot be the setting ``name``; None when it can."""
+        """A sentence that says why ``value`` cannot be the setting ``name``; None when it can."""
         if self.accepts(value):
             return None
         items = value if isinstance(value, (list, tuple)) else [value]
         words = [item for item in items if isinstance(item, str) and item not in self.names]
         hint = nearest_hint(words[0], self.names) if words else ''
         return f'{name} is {value!r}; accepted: {self.text}.{hint}'
+
+    def require(self, name, value):
+        """Return ``value``, or raise an InputError when it cannot be the setting ``name``."""
+        if not self.accepts(value):
+            raise InputError(self.problem(name, value))
+        return value
 
 
 #: A setting: ``kind`` is a :class:`Kind` or, for a dictionary of settings, a list of keys.
@@ -40,33 +47,24 @@ Key = collections.namedtuple('Key', 'name kind default meaning')
 
 def whole(least=None, most=None):
     """Whole numbers in a range."""
-
-    def accepts(value):
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and _within(value, least, most)
-
-    return Kind(accepts, 'a whole number' + _range_text(least, most))
+    return _number(numbers.Integral, 'a whole number', least, most)
 
 
 def number(least=None, most=None, above=None):
     """Finite numbers in a range; ``above`` excludes its end."""
+    return _number(numbers.Real, 'a number', least, most, above)
 
+
+def _number(number_type, text, least, most, above=None):
     def accepts(value):
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        return is_number and _within(value, least, most) and (above is None or value > above)
+        if not isinstance(value, number_type) or isinstance(value, bool) or not abs(value) < math.inf:
+            return False
+        return (
+            (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)
+        )
 
-    if above is None:
-        return Kind(accepts, 'a number' + _range_text(least, most))
-    return Kind(accepts, f'a number above {above}' + ('' if most is None else f' up to {most}'))
-
-
-def _within(value, least, most):
-    return (least is None or value >= least) and (most is None or value <= most)
-
-
-def _range_text(least, most):
-    if least is not None and most is not None:
-        return f' from {least} to {most}'
-    return f' from {least}' if least is not None else ''
+    bounds = [(' from ', least), (' above ', above), (' to ' if above is None else ' up to ', most)]
+    return Kind(accepts, text + ''.join(f'{word}{bound}' for word, bound in bounds if bound is not None))
 
 
 def choice(*values):
@@ -76,7 +74,7 @@ def choice(*values):
         if isinstance(other, list):
             return isinstance(value, list) and len(value) == len(other) and all(map(same, value, other))
         if isinstance(other, int):
-            return whole().accepts(value) and value == other
+            return whole(other, other).accepts(value)
         return value is None if other is None else isinstance(value, str) and value == other
 
     text = 'one of ' + ', '.join(repr(value) for value in values)
@@ -92,10 +90,10 @@ def optional(kind):
 def list_of(kind, length=None, least=0, most=None):
     """A list whose items are all of ``kind``."""
     count = f'{length} ' if length else f'at most {most} ' if most else ''
+    sizes = whole(length or least, length or most)
 
     def accepts(value):
-        is_list = isinstance(value, (list, tuple)) and _within(len(value), least, most)
-        return is_list and len(value) == (length or len(value)) and all(map(kind.accepts, value))
+        return isinstance(value, (list, tuple)) and sizes.accepts(len(value)) and all(map(kind.accepts, value))
 
     return Kind(accepts, f'a list of {count}items, each {kind.text}', kind.names)
 
@@ -105,9 +103,8 @@ def increasing(kind, length=None, most=None, strictly=False):
     items = list_of(kind, length, least=1, most=most)
 
     def accepts(value):
-        if not items.accepts(value):
-            return False
-        return all(a < b or (a == b and not strictly) for a, b in zip(value, value[1:]))
+        ordered = items.accepts(value) and list(value) == sorted(value)
+        return ordered and not (strictly and any(a == b for a, b in zip(value, value[1:])))
 
     return Kind(accepts, items.text + ', increasing')
 
@@ -118,11 +115,21 @@ def either(*kinds):
     return Kind(lambda value: any(kind.accepts(value) for kind in kinds), text)
 
 
+def _is_step(value):
+    return whole(0).accepts(value) or (isinstance(value, str) and bool(re.match(r'(Last|Best|Auto|\d+)\Z', value)))
+
+
+def _is_pyramid(value):
+    # A stage that follows itself is another pass of its network, on what the passes before left.
+    return isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
+
+
 AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
 MASKS = ('Torso', 'Lung')
 STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
 AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
 PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
+TRAIN_MODES = ('Training', 'Validation', 'Testing')
 
 FLAG = Kind(lambda value: isinstance(value, bool), 'True or False')
 TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text')
@@ -130,15 +137,17 @@ FOLDER = Kind(lambda value: isinstance(value, str) and value.endswith('/'), 'a f
 MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
+STEP = Kind(_is_step, "'Last', 'Best', 'Auto' or a whole number")
 SIZE3 = list_of(number(above=0), length=3)
+PAIR_MODE = choice('real', 'synthetic')
+_BOUNDS = increasing(number(above=0), most=250, strictly=True)
 _ONE_PASS = choice(*STAGE_LISTS)
-#: A pyramid; a stage that follows itself is another pass of its network, on what the passes before left.
-PYRAMID = Kind(
-    lambda value: (
-        isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
-    ),
-    _ONE_PASS.text + ', each stage once or several times in a row',
-)
+PYRAMID = Kind(_is_pyramid, _ONE_PASS.text + ', each stage once or several times in a row')
+_ANYTHING = Kind(lambda value: True, 'anything')
+
+
+def _auto_or(kind):
+    return either(choice('Auto'), kind)
 
 
 def _range(least, most):
@@ -148,9 +157,8 @@ def _range(least, most):
 # One key a line: the table is read as one.
 # fmt: off
 _GENERAL = [
-    Key('where_to_run', choice('Root', 'Auto', 'Cluster'), 'Auto',
-        'where the folders are: current folder, repository, or REGNET_ROOT and REGNET_DATA'),
-    Key('RootFolder', FOLDER, ABSENT, 'root of everything that is made'),
+    Key('where_to_run', choice('Root', 'Auto', 'Cluster'), 'Auto', 'where the folders are (root_address_generator)'),
+    Key('RootFolder', FOLDER, ABSENT, 'root of all output'),
     Key('log_root_folder', FOLDER, ABSENT, 'experiments: checkpoints, logs, results'),
     Key('DataFolder', FOLDER, ABSENT, 'images'),
     Key('current_experiment', TEXT, ABSENT, 'name of the experiment, or Sub/Name'),
@@ -165,25 +173,21 @@ _GENERAL = [
     Key('DVFPad_S4', whole(0), 0, 'the same at stage 4'),
     Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size [mm] of prepared images'),
     Key('Dim', choice(3), 3, 'dimensions; only 3 works'),
-    Key('Augmentation', FLAG, False, 'flip images and DVFs along the axes, another way every semi-epoch'),
+    Key('Augmentation', FLAG, False, 'flip images and DVFs along the axes, differently every semi-epoch'),
     Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
     Key('verbose', FLAG, True, 'more logging'),
     Key('NumberOfThreads', optional(whole(1)), None, 'threads of TensorFlow; None: all cores'),
-    Key('MaximumMemory', optional(number(above=0)), None,
-        'bytes one forward pass may take; None: half of the free memory'),
-    Key('XLA', FLAG, False, 'let XLA compile the graphs; pays off on a GPU when sizes stay the same'),
-    Key('Composition', choice('exact', 'additive'), 'exact',
-        'how the fields of the stages are composed; additive as published'),
+    Key('MaximumMemory', optional(number(above=0)), None, 'bytes for one forward pass; None: half of the free memory'),
+    Key('XLA', FLAG, False, 'compile the graphs with XLA; pays off on a GPU when sizes stay the same'),
+    Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None,
-        "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = scaled to about -1 .. 1"),
-    Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit in which the network predicts; results are always in mm'),
+        "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = scaled to about -1 to 1"),
+    Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit of the networks output; results are always in mm'),
     Key('DownSampling', choice('bspline'), 'bspline', 'low-pass of the pyramid, for training and registration alike'),
-    Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts; there is one down-sampling rule'),
-    Key('InputMask', MASK, None,
-        'mask outside which a network sees the default value; None: MaskToZero of the deformation experiment'),
+    Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts'),
+    Key('InputMask', MASK, None, 'a network sees the default value outside this mask; None: MaskToZero of deform_exp'),
     Key('InputMargin', optional(number(0)), None,
-        'mm around the input masks of a pair beyond which nothing is trained on or predicted, and the field fades out; '
-        'None: whole images'),
+        'train and predict only this close to the input masks of a pair [mm]; the DVF fades out; None: everywhere'),
     Key('SpongeModel', choice('published', 'physical'), 'published',
         'how intensities follow the change of volume: HU divided by the determinant, or density multiplied by it'),
     Key('Phantom', [
@@ -219,8 +223,7 @@ _LOADED = [
     Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
     Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
     Key('Margin', whole(0), ABSENT, 'least distance [voxel] of patch centres from the border, Ry + 1'),
-    Key('SizeUnit', whole(1), ABSENT,
-        'valid sides of the network are SizeUnit k + SizeOffset; a multiple of it pads whole images to fewer sizes'),
+    Key('SizeUnit', whole(1), ABSENT, 'valid sides are SizeUnit k + SizeOffset; a multiple of it gives fewer sizes'),
     Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
 ]
 
@@ -234,58 +237,54 @@ _QUEUE_VALIDATION = [key._replace(default=default) for key, default in zip(_QUEU
 
 _TRAINING = [
     Key('AGMode', choice(*AG_MODES), 'Resp', 'which deformation categories are used'),
-    Key('ClassBalanced', increasing(number(above=0), most=250, strictly=True), ABSENT,
-        'upper bounds [mm] of the magnitude classes'),
+    Key('ClassBalanced', _BOUNDS, ABSENT, 'upper bounds of the magnitude classes [mm]'),
     Key('ClassRule', choice('largest_component', 'all_components'), 'largest_component',
-        'what of a displacement must lie in the class'),
+        'which components of a displacement must lie in the class'),
     Key('CompensateShortClasses', FLAG, False, 'fill up from the other classes where a class has too few voxels'),
     Key('SampleReplacement', FLAG, True, 'a voxel may be drawn again within a chunk'),
     Key('SampleInside', choice('mask', 'lung'), 'mask', 'where patch centres lie: the MaskToZero mask, or the lung'),
     Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
     Key('LeadIn', FLAG, True,
-        'patch mode: a new training first gets SamplesPerImage patches of every image of the first chunk as they come, '
-        'then the chunk'),
+        'patch mode: training starts with SamplesPerImage patches of each image of the first chunk, as it is read'),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),
-    Key('use_keras', FLAG, False, 'accepted for older scripts; layers need no Keras'),
+    Key('use_keras', FLAG, False, 'accepted for older scripts'),
     Key('start_chunk', whole(0), 0, 'first chunk of the first training semi-epoch'),
     Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),
     Key('ParallelGeneration1stEpoch', FLAG, True, 'generate the images of semi-epoch 0 in other processes'),
     Key('Randomness', FLAG, True, 'permute the images every semi-epoch'),
-    Key('PadTo', MAPPING, {}, "'stage<n>' -> side images are padded to on disk, or None"),
+    Key('PadTo', [
+        Key(f'stage{stage}', optional(whole(1)), ABSENT, 'side that images are padded to') for stage in (1, 2, 4)
+    ], ABSENT, 'padding of images on disk'),
     Key('FullImage', optional(FLAG), None, 'train on whole images; None: as the network was designed'),
     Key('only_generate_image', FLAG, False, 'generate all images and end'),
     Key('never_generate_image', FLAG, False, 'use images that another process generates'),
     Key('NetworkTraining', _QUEUE + [
         Key('LungWeight', number(above=0), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
         Key('LearningRate_Base', number(above=0), 1e-3, 'learning rate of Adam'),
-        Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant',
-            'course of the learning rate; constant obeys LearningRate_Decay'),
+        Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant', 'LearningRate_Decay needs constant'),
         Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
         Key('MaxIterations', whole(1), 10000000, 'steps'),
         Key('FreezeStatistics', optional(number(0, 1)), None,
-            'fraction of MaxIterations after which batch normalisation uses its stored statistics, as registration '
-            'does, instead of those of the batch; None: never'),
+            'fraction of MaxIterations after which batch normalisation uses its stored statistics; None: never'),
         Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
         Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),
         Key('LossLimit', optional(number(above=1)), 100.0,
-            'a loss above this many times the 90 % quantile of the last 100 stops the training; None: never'),
+            'training stops at a loss above this many times the 90 % quantile of the last 100; None: never'),
         Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
-        Key('inspecting_regularization_weight', FLAG, False,
-            'also log the gradients of the Huber loss and of the weighted bending energy'),
+        Key('inspecting_regularization_weight', FLAG, False, 'log the gradients of Huber loss and bending energy'),
         Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
         Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
     Key('LoadedNetwork', optional(MAPPING), None,
-        "weights to begin with: {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'Auto', 'Best' or a number, and "
-        "'itr_load', 'semi_epoch_load': 'Auto' to continue counting}"),
+        "initial weights: a dictionary with NetworkLoad and perhaps GlobalStepLoad, itr_load and semi_epoch_load"),
 ]
 
 _REGISTRATION = [
     Key('BaseReg', TEXT, 'Affine', "registration before the network: 'Identity', or 'Affine' by elastix or SimpleITK"),
-    Key('read_pair_mode', choice('real', 'synthetic'), 'real', 'pairs of images, or images with their deformed selves'),
+    Key('read_pair_mode', PAIR_MODE, 'real', 'pairs of images, or images and their deformed copies'),
     Key('stage_list', PYRAMID, [4, 2, 1], 'pyramid of the registration'),
     Key('ImagePyramidSchedule', PYRAMID, [4, 2, 1], 'the same, under its older name'),
     Key('PaddingForDownSampling', choice('constant'), 'constant', 'accepted for older scripts'),
@@ -293,7 +292,7 @@ _REGISTRATION = [
     Key('WriteMasksForLSTM', FLAG, False, 'also write masks of every stage'),
     Key('WriteAfterEachStage', FLAG, True, 'write DVF and moved image after every stage'),
     Key('UseMask', FLAG, True, 'set images to the default value outside their mask before the network'),
-    Key('MaskToZero', MASK, 'Lung', 'which mask that is'),
+    Key('MaskToZero', MASK, 'Lung', 'this mask'),
     Key('Reg_Affine_Parameter', TEXT, 'Par0011.affine.txt', 'elastix parameter file'),
     Key('Reg_BSpline_Parameter', TEXT, 'parameters_MI_BSpline_500.txt', 'elastix parameter file'),
     Key('Reg_BSpline_Folder', TEXT, 'S4_S2_S1', 'folder of B-spline registrations'),
@@ -321,55 +320,62 @@ _CLUSTER = [
     Key('force_to_never_generate_image', FLAG, ABSENT, 'pass --never_generate_image to the job'),
     Key('force_to_only_generate_image_for_registration', FLAG, ABSENT, 'the same for registration scripts'),
 ]
-# fmt: on
+_NETWORK_LOAD = [
+    Key('NetworkLoad', TEXT, ABSENT, 'experiment the weights come from'),
+    Key('GlobalStepLoad', STEP, ABSENT, "its checkpoint; default: 'Last'"),
+]
+#: Keys of ``LoadedNetwork``.
+LOADED_NETWORK = _NETWORK_LOAD + [
+    Key('BatchSize', _auto_or(whole(1)), ABSENT, "batch size it was trained with; 'Auto': as in its settings"),
+    Key('itr_load', _auto_or(whole(0)), ABSENT, "first iteration; 'Auto': continue counting"),
+    Key('semi_epoch_load', _auto_or(whole(0)), ABSENT, "first semi-epoch; 'Auto': continue counting"),
+]
+#: Keys of an entry of ``network_dict``.
+NETWORK = _NETWORK_LOAD + [
+    Key('NetworkDesign', TEXT, ABSENT, 'network of that experiment'),
+    Key('R', _auto_or(whole(0)), ABSENT, 'half side of the image patch'),
+    Key('Ry', _auto_or(whole(0)), ABSENT, 'half side of the DVF patch'),
+    Key('Ry_erode', _auto_or(whole(0)), ABSENT, 'voxels removed at the border of every tile'),
+    Key('MaskToZero', MASK, ABSENT, 'mask the network was trained with'),
+    Key('stage', STAGE, ABSENT, 'the stage again'),
+]
+#: Keys of an entry of ``DataExpDict`` that follow the name of a mode: ``TrainingCNList``.
+MODE = [
+    Key('CNList', list_of(whole(1)), ABSENT, 'case numbers'),
+    Key('TypeImList', list_of(whole(0)), ABSENT, 'types of the images'),
+    Key('DSmoothList', list_of(whole(0)), ABSENT, 'deformations'),
+    Key('DeformedImExt', list_of(choice(*AUGMENTATION_NAMES), least=1), ABSENT, 'augmentations of the deformed image'),
+    Key('PairList', list_of(list_of(whole(0), length=2)), ABSENT, 'pairs of types [fixed, moving]'),
+    Key('Spacing', choice('RS1', 'Raw'), ABSENT, 'isotropic or original images'),
+]
+#: Keys of an entry of ``DataExpDict``.
+ENTRY = [
+    Key('data', _ANYTHING, ABSENT, 'name of a data set'),
+    Key('deform_exp', _ANYTHING, ABSENT, 'name of a deformation experiment'),
+] + [key._replace(name=mode + key.name) for mode in TRAIN_MODES for key in MODE]
 
 #: Title -> keys, in the order they are documented.
 SECTIONS = {
-    'General': _GENERAL,
-    'Set by loading data and networks': _LOADED,
-    'Training': _TRAINING,
-    'Registration': _REGISTRATION,
-    'Cluster': _CLUSTER,
+    'General': _GENERAL, 'Set by loading data and networks': _LOADED, 'Training': _TRAINING,
+    'Registration': _REGISTRATION, 'Cluster': _CLUSTER,
 }
 #: Every top-level key by name.
 KEYS = {key.name: key for keys in SECTIONS.values() for key in keys}
-#: Keys of older scripts that are accepted and change nothing; any value but the default is answered with a warning.
+#: Keys of older scripts that have no effect; any value but the default gives a warning.
 LEGACY = (
-    'ParallelSearching',
-    'ParallelGeneration1stEpoch',
-    'use_keras',
-    'DownSamplingByGPU',
-    'UseMask',
-    'MaskToZero',
-    'WriteNoDVF',
-    'WriteMasksForLSTM',
-    'PaddingForDownSampling',
-    'Reg_BSpline_Parameter',
-    'Reg_BSpline_Mask',
+    'ParallelSearching', 'ParallelGeneration1stEpoch', 'use_keras', 'DownSamplingByGPU', 'UseMask', 'MaskToZero',
+    'WriteNoDVF', 'WriteMasksForLSTM', 'PaddingForDownSampling', 'Reg_BSpline_Parameter', 'Reg_BSpline_Mask',
     'Reg_NumberOfThreads',
 ) + tuple(key.name for key in _CLUSTER)
-
-#: Keys of an entry of ``DataExpDict``; those of a mode are written with its name in front.
-TRAIN_MODES = ('Training', 'Validation', 'Testing')
-_WHOLE_FROM_0 = list_of(whole(0))
-MODE_KINDS = {
-    'CNList': list_of(whole(1)),
-    'TypeImList': _WHOLE_FROM_0,
-    'DSmoothList': _WHOLE_FROM_0,
-    'DeformedImExt': list_of(choice(*AUGMENTATION_NAMES), least=1),
-    'PairList': list_of(list_of(whole(0), length=2)),
-    'Spacing': choice('RS1', 'Raw'),
-}
-MODE_KEYS = tuple(MODE_KINDS)
-ENTRY_KEYS = ('data', 'deform_exp') + tuple(mode + key for mode in TRAIN_MODES for key in MODE_KEYS)
+MODE_KEYS = tuple(key.name for key in MODE)
+# fmt: on
 
 
 def key_problems(values, keys=None, prefix=''):
-    """Problems of a dictionary of settings and the dictionaries in it, as sentences.
+    """Problems of a dictionary of settings and of the dictionaries in it, as sentences.
 
-    :param values: the dictionary.
-    :param keys: list of :class:`Key` it may have; None: every setting.
-    :param prefix: what stands before a key in a message, for example ``'NetworkTraining.'``.
+    :param keys: the :class:`Key` objects it may have; None: every setting.
+    :param prefix: text before a key in a message, for example ``'NetworkTraining.'``.
     """
     problems = []
     known = KEYS if keys is None else {key.name: key for key in keys}
@@ -386,15 +392,8 @@ def key_problems(values, keys=None, prefix=''):
     return problems
 
 
-def require_stage(stage):
-    """Return ``stage``, or raise an InputError unless it is 1, 2 or 4 (4.0 would make other addresses)."""
-    if not STAGE.accepts(stage):
-        raise InputError(STAGE.problem('stage', stage))
-    return stage
-
-
 def defaults(*titles):
-    """Fresh dictionary of the defaults of sections ``titles``; keys without a default are left out."""
+    """A new dictionary with the defaults of sections ``titles``; keys without a default are left out."""
     return _defaults([key for title in titles for key in SECTIONS[title]])
 
 

@@ -32,8 +32,7 @@ def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
         NetworkValidation (NumberOfImagesPerChunk, SamplesPerImage, BatchSize), ClassBalanced.
     :raises InputError: another stage or AGMode.
     """
-    schema.require_stage(stage)
-    rule = _RULES[stage]
+    rule = _RULES[schema.STAGE.require('stage', stage)]
     training, validation = dsmoothlist_by_deform_exp(rule.deform_exp, ag_mode)
     sizes = _FULL_IMAGE if full_image else (rule.training, rule.validation)
     names = ('NumberOfImagesPerChunk', 'SamplesPerImage', 'BatchSize')

@@ -1,7 +1,4 @@
-"""Trained networks by name: experiments, sets of them such as ``chest``, and the checkpoints they hold.
-
-Training, registration and evaluation ask here which checkpoint a name and a step mean. Needs no TensorFlow.
-"""
+"""Trained networks by name: experiments, sets of them such as ``chest``, and their checkpoints; without TensorFlow."""
 
 import collections
 import logging
@@ -12,30 +9,25 @@ from functions.setting.address_fields import KNOWN_STEPS
 from functions.setting.addresses import address_generator
 from functions.setting.atomic import read_json
 from functions.setting.checkpoint_records import record_problem
-from functions.setting.errors import InputError, MissingFileError, RegNetError, unknown_name
+from functions.setting.errors import InputError, MissingFileError, RegNetError
 from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
 from functions.setting.image_lists import mode_entries
-from functions.setting.loaders import load_registration_setting
-from functions.setting.schema import STAGE
+from functions.setting.loaders import REPOSITORY, load_registration_setting
+from functions.setting.schema import LOADED_NETWORK, STAGE, STEP, key_problems
 
 LOGGER = logging.getLogger(__name__)
 
 #: The folder of the experiments and sets that come with the project.
-SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'Experiments')
-#: The set that is used where no model is named.
+SHIPPED = os.path.join(REPOSITORY, 'Experiments')
+#: The set used when no model is named.
 DEFAULT_SET = 'chest'
 
 NetworkSet = collections.namedtuple('NetworkSet', 'networks stages')
-"""``networks``: dictionary stage -> experiment (name or folder); ``stages``: the passes they are made for."""
-
-_LOADED_NETWORK_KEYS = ('NetworkLoad', 'GlobalStepLoad', 'BatchSize', 'itr_load', 'semi_epoch_load')
-
-
-# ---- names
+"""``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for."""
 
 
 def network_set(name):
-    """The :class:`NetworkSet` of ``Experiments/<name>.json`` of the project; None where there is no such set."""
+    """The :class:`NetworkSet` of ``Experiments/<name>.json`` of the project; None without such a file."""
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
@@ -45,9 +37,9 @@ def network_set(name):
 
 
 def find_experiment(setting, name):
-    """Where an experiment lies: (setting, experiment) for :func:`address_generator`.
+    """Where an experiment is: (setting, experiment) for :func:`address_generator`.
 
-    :param setting: its own experiments come first, then those that come with the project.
+    :param setting: its own experiments come before those that come with the project.
     :param name: name of an experiment, or its folder; None: the current experiment of ``setting``.
     """
     if name is None or _is_experiment(setting, name):
@@ -59,7 +51,7 @@ def find_experiment(setting, name):
 
 
 def experiment_folder(setting, name):
-    """The folder of an experiment, without a slash at its end."""
+    """The folder of an experiment, without a trailing slash."""
     setting, experiment = find_experiment(setting, name)
     return address_generator(setting, 'log_folder', current_experiment=experiment).rstrip('/')
 
@@ -74,14 +66,14 @@ def _is_experiment(setting, name):
 def read_model_setting(setting, experiment=None):
     """The newest settings file of an experiment.
 
-    :raises MissingFileError: the experiment does not exist or has none, so how its network was trained is unknown.
+    :raises MissingFileError: the experiment does not exist or has no settings file.
     """
     setting, name = find_experiment(setting, experiment)
     number = settings_number(setting, name) if 'log_root_folder' in setting else None
     if number is None:
+        accepted = 'the name or folder (Experiments/RegNet/my_experiment) of a trained experiment, or a set'
         raise MissingFileError(
-            f'{experiment}: no settings file (train/Model/setting0.txt ...). Accepted: the name or folder of a trained '
-            f'experiment, such as Experiments/RegNet/my_experiment, or a set, such as {DEFAULT_SET}.'
+            f'{experiment}: no settings file (train/Model/setting0.txt ...). Accepted: {accepted} ({DEFAULT_SET}).'
         )
     return read_setting(setting, name, number)
 
@@ -89,8 +81,8 @@ def read_model_setting(setting, experiment=None):
 def networks_of(model, setting=None):
     """The networks that ``model`` names, as a :class:`NetworkSet`.
 
-    :param model: name of a set, name or folder of an experiment, a list of these with one experiment per stage, or
-        a dictionary stage -> experiment.
+    :param model: a set, an experiment (name or folder), a list with one experiment per stage, or a dictionary
+        stage -> experiment.
     :param setting: where experiments are looked for first, see :func:`find_experiment`.
     :raises MissingFileError, InputError: no such experiment, two for one stage, or a stage other than 4, 2 and 1.
     """
@@ -114,10 +106,10 @@ def networks_of(model, setting=None):
 
 
 def use_networks(setting, model, stages=None):
-    """Let registration use trained networks: put ``network_dict`` and the pyramid into ``setting``.
+    """Register with trained networks: put ``network_dict`` and the pyramid into ``setting``.
 
     :param model: see :func:`networks_of`.
-    :param stages: the pyramid; None: as the set says, else every stage there is a network for.
+    :param stages: the pyramid; None: that of the set, else every stage that has a network.
     """
     found = networks_of(model, setting)
     load_registration_setting(setting, found.stages if stages is None else stages)
@@ -129,8 +121,7 @@ def use_networks(setting, model, stages=None):
 
 
 def register_only(setting, model, stages=None):
-    """A copy of ``setting`` that trains nothing and registers its testing pairs with ``model``, as
-    :func:`use_networks` puts it in."""
+    """A copy of ``setting`` that trains nothing and registers its testing pairs; arguments as :func:`use_networks`."""
     entries = [
         {key: value for key, value in entry.items() if not key.startswith(('Training', 'Validation'))}
         for entry in setting.get('DataExpDict', [])
@@ -143,15 +134,12 @@ def trains(setting):
     return bool(mode_entries(setting, 'Training'))
 
 
-# ---- checkpoints
-
-
 def saved_steps(setting, current_experiment=None, recorded=False):
     """Global steps of the checkpoints of an experiment, ascending.
 
-    Where checkpoints have records (written last, so that a half-written checkpoint has none), only those count.
+    A record is written last, so a half-written checkpoint has none. Once there are records, only those count.
 
-    :param recorded: True: checkpoints without a record, such as those of the published code, never count.
+    :param recorded: never count checkpoints without a record, such as those of the published code.
     """
     prefix = address_generator(setting, 'saved_model', current_experiment=current_experiment)
     folder, name = os.path.split(prefix)
@@ -164,9 +152,9 @@ def saved_steps(setting, current_experiment=None, recorded=False):
 
 
 def checkpoint_problem(setting, experiment, step):
-    """None when a checkpoint is whole, else what is wrong with it.
+    """What is wrong with a checkpoint; None when it is whole.
 
-    Checkpoints of the published code have no record and cannot be checked; their graph (.meta) tells them apart.
+    Checkpoints of the published code have no record and cannot be checked; they are recognised by their graph (.meta).
     """
     prefix = address_generator(setting, 'saved_model_with_step', step=str(step), current_experiment=experiment)
     record = address_generator(setting, 'saved_state_with_step', step=str(step), current_experiment=experiment)
@@ -176,7 +164,7 @@ def checkpoint_problem(setting, experiment, step):
 
 
 def newest_step(setting, experiment=None):
-    """Step of the newest whole checkpoint, or None; warns about those that are not whole."""
+    """Step of the newest whole checkpoint, or None; logs a warning for each damaged one."""
     for step in reversed(saved_steps(setting, experiment)):
         problem = checkpoint_problem(setting, experiment, step)
         if problem is None:
@@ -187,21 +175,17 @@ def newest_step(setting, experiment=None):
 
 
 def resolve_step(setting, step, experiment=None):
-    """The global step that a setting means.
+    """The global step that ``step`` stands for.
 
-    :param step: 'Last' (newest whole checkpoint), 'Best' (smallest validation error that the newest one knows of;
-        the newest where there was no validation), 'Auto' (the step a published experiment is used at, else as
-        'Last', 0 without any checkpoint), or a number.
+    :param step: 'Last' (newest whole checkpoint), 'Best' (smallest validation error according to the newest one; the
+        newest itself without validation), 'Auto' (the step a published experiment is used at, else as 'Last', but 0
+        without checkpoints), or a number.
     :raises MissingFileError: 'Last' or 'Best' of an experiment without whole checkpoints.
     :raises InputError: anything else.
     """
     if step == 'Auto' and experiment in KNOWN_STEPS:
         return int(KNOWN_STEPS[experiment])
-    if step not in ('Last', 'Best', 'Auto'):
-        if isinstance(step, bool) or not re.match(r'^\d+$', str(step)):
-            raise InputError(
-                f"GlobalStepLoad {step!r} is not possible; accepted: 'Last', 'Best', 'Auto' or a whole number."
-            )
+    if STEP.require('GlobalStepLoad', step) not in ('Last', 'Best', 'Auto'):
         return int(step)
     setting, experiment = find_experiment(setting, experiment)
     newest = newest_step(setting, experiment)
@@ -209,9 +193,8 @@ def resolve_step(setting, step, experiment=None):
         if step == 'Auto':
             return 0
         folder = os.path.dirname(address_generator(setting, 'saved_model', current_experiment=experiment))
-        raise MissingFileError(
-            f'{folder}/ holds no checkpoint that can be used; train the experiment, or copy its whole folder again.'
-        )
+        advice = 'train the experiment, or copy its whole folder again'
+        raise MissingFileError(f'{folder}/ holds no checkpoint that can be used; {advice}.')
     best = best_step(_recorded_state(setting, experiment, newest)) if step == 'Best' else None
     usable = best is not None and checkpoint_problem(setting, experiment, best) is None
     return best if usable else newest
@@ -225,7 +208,7 @@ def get_global_step(setting, requested_global_step, current_experiment):
 def checkpoint_path(setting, step='Last', experiment=None):
     """TensorFlow's path prefix of a checkpoint; ``step`` as for :func:`resolve_step`.
 
-    :raises MissingFileError, InputError: there is none of that step, or it is not whole.
+    :raises MissingFileError, InputError: there is no checkpoint of that step, or it is damaged.
     """
     step = resolve_step(setting, step, experiment)
     setting, experiment = find_experiment(setting, experiment)
@@ -241,57 +224,39 @@ def checkpoint_path(setting, step='Last', experiment=None):
 
 
 def best_step(state):
-    """Step of the best checkpoint that a checkpoint's state knows, or None."""
+    """Step of the best checkpoint according to a checkpoint's state, or None."""
     return (state.get('best') or {}).get('step')
 
 
 def load_network(setting, loaded_network):
-    """Fill in where a training goes on.
+    """Resolve where a training goes on.
 
-    :param loaded_network: {'NetworkLoad': experiment or None, 'GlobalStepLoad': see :func:`resolve_step`, 'BatchSize',
-        'itr_load', 'semi_epoch_load': 'Auto' or a number}; left out they are 'Last' and 'Auto'. 'Auto' takes BatchSize
-        from the experiment's first settings, iteration and semi-epoch from the checkpoint's record. Without a record
-        (published code) the iteration follows from step and batch size, and the semi-epoch starts at 0.
+    :param loaded_network: None, or a dictionary with the keys of ``LoadedNetwork`` in :mod:`functions.setting.schema`;
+        left out they are 'Last' and 'Auto'. 'Auto' takes BatchSize from the experiment's first settings, iteration and
+        semi-epoch from the checkpoint's record. Without a record (published code) the iteration follows from step and
+        batch size, and the semi-epoch starts at 0.
     :return: a dictionary of the same keys, all resolved: GlobalStepLoad text, the others whole numbers. Without an
         experiment to load, counting starts at 0.
-    :raises UnknownNameError, InputError, MissingFileError: a misspelt key, a wrong value, nothing there.
+    :raises InputError: a misspelt key or a wrong value. :raises MissingFileError: no such experiment or checkpoint.
     """
-    given = dict(loaded_network or {})
-    for key in given:
-        if key not in _LOADED_NETWORK_KEYS:
-            raise unknown_name('key of the network to load', key, _LOADED_NETWORK_KEYS)
-    experiment = given.get('NetworkLoad')
-    if experiment is None:
+    given = {key: value for key, value in (loaded_network or {}).items() if value is not None}
+    problems = key_problems(given, LOADED_NETWORK, 'LoadedNetwork.')
+    if problems:
+        raise InputError(' '.join(problems))
+    if 'NetworkLoad' not in given:
         return {'NetworkLoad': None, 'GlobalStepLoad': None, 'BatchSize': None, 'itr_load': 0, 'semi_epoch_load': 0}
-    step = get_global_step(setting, given.get('GlobalStepLoad', 'Last'), experiment)
-    batch_size, iteration, semi_epoch = (_number(given, key) for key in ('BatchSize', 'itr_load', 'semi_epoch_load'))
+    experiment = given['NetworkLoad']
     place, name = find_experiment(setting, experiment)
-    if batch_size is None:
-        batch_size = read_setting(place, name)['NetworkTraining']['BatchSize']
-    if iteration is None or semi_epoch is None:
-        recorded = _recorded_state(place, name, step)
-        if iteration is None:
-            iteration = recorded['iteration'] + 1 if 'iteration' in recorded else int(step) // batch_size + 1
-        if semi_epoch is None:
-            position = recorded.get('position') or {}
-            semi_epoch = position['semi_epoch'] + 1 if 'semi_epoch' in position else 0
-    return {
-        'NetworkLoad': experiment,
-        'GlobalStepLoad': step,
-        'BatchSize': batch_size,
-        'itr_load': iteration,
-        'semi_epoch_load': semi_epoch,
-    }
-
-
-def _number(given, key):
-    """A count as given, or None for 'Auto'."""
-    value = given.get(key, 'Auto')
-    if value == 'Auto':
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < (1 if key == 'BatchSize' else 0):
-        raise InputError(f"{key} {value!r} is not possible; accepted: 'Auto' or a whole number.")
-    return value
+    step = get_global_step(setting, given.get('GlobalStepLoad', 'Last'), experiment)
+    loaded = {key: given.get(key, 'Auto') for key in ('BatchSize', 'itr_load', 'semi_epoch_load')}
+    if loaded['BatchSize'] == 'Auto':
+        loaded['BatchSize'] = read_setting(place, name)['NetworkTraining']['BatchSize']
+    recorded = _recorded_state(place, name, step) if 'Auto' in loaded.values() else {}
+    if loaded['itr_load'] == 'Auto':
+        loaded['itr_load'] = recorded.get('iteration', int(step) // loaded['BatchSize']) + 1
+    if loaded['semi_epoch_load'] == 'Auto':
+        loaded['semi_epoch_load'] = (recorded.get('position') or {}).get('semi_epoch', -1) + 1
+    return dict(loaded, NetworkLoad=experiment, GlobalStepLoad=step)
 
 
 def _recorded_state(setting, experiment, step):
@@ -299,5 +264,5 @@ def _recorded_state(setting, experiment, step):
     try:
         return read_json(address).get('state') or {}
     except MissingFileError:
-        LOGGER.warning('%s does not exist, so the position of the sampling is unknown; it starts at 0.', address)
+        LOGGER.warning('%s does not exist: the position of the sampling is unknown, so it starts at 0.', address)
         return {}

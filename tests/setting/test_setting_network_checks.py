@@ -58,7 +58,7 @@ def test_an_unknown_first_registration_is_refused_only_where_it_would_be_run(set
         (3, "network_dict.stage2 is 3; accepted: a dictionary with 'NetworkLoad'"),
         ({'NetworkLod': 'Trained'}, "network_dict.stage2.NetworkLod is not a setting. Did you mean 'NetworkLoad'?"),
         ({'NetworkLoad': 3}, 'network_dict.stage2.NetworkLoad is 3; accepted: text'),
-        ({'GlobalStepLoad': 'Lst'}, "GlobalStepLoad is 'Lst'; accepted: 'Last', 'Auto', 'Best' or a whole number"),
+        ({'GlobalStepLoad': 'Lst'}, "GlobalStepLoad is 'Lst'; accepted: 'Last', 'Best', 'Auto' or a whole number"),
         ({'GlobalStepLoad': -1}, 'GlobalStepLoad is -1'),
         ({'GlobalStepLoad': True}, 'GlobalStepLoad is True'),
         ({'GlobalStepLoad': 1.5}, 'GlobalStepLoad is 1.5'),

@@ -135,14 +135,14 @@ class TestLoadNetwork:
     @pytest.mark.parametrize(
         'given, error, text',
         [
-            ({'NetworkLod': 'MyExp'}, KeyError, "Did you mean 'NetworkLoad'"),
+            ({'NetworkLod': 'MyExp'}, InputError, "Did you mean 'NetworkLoad'"),
             ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1}, MissingFileError, 'setting0.txt'),
             ({'NetworkLoad': 'MyExp'}, MissingFileError, 'no checkpoint'),
-            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 0}, InputError, 'BatchSize 0'),
+            ({'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 0}, InputError, 'BatchSize is 0'),
             (
                 {'NetworkLoad': 'MyExp', 'GlobalStepLoad': 1, 'BatchSize': 1, 'itr_load': 'x'},
                 InputError,
-                "itr_load 'x'",
+                "itr_load is 'x'",
             ),
         ],
     )
