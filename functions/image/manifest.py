@@ -5,7 +5,6 @@ checksum of their content. Work is skipped only when all of that holds; that a f
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ import SimpleITK as sitk
 
 from functions.image.volume_io import array_view, read_image
 from functions.setting.atomic import read_json, write_json
+from functions.setting.code_version import own_commit
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
@@ -87,7 +87,7 @@ def write_manifest(path, made_from, format_number, outputs):
     :param format_number: integer, raised by hand when the maker's output changes; compared.
     :param outputs: list of :func:`record_output` dictionaries (recorded relative to the folder of ``path``).
     """
-    record = {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': _commit()}
+    record = {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': own_commit()}
     write_json(path, record)
 
 
@@ -138,18 +138,3 @@ def _check_output(folder, output, verify):
         return str(error), False
     output['bytes'], output['mtime_ns'] = found
     return '', not same
-
-
-@functools.lru_cache(maxsize=1)
-def _commit():
-    """Commit of the code, for information only; None outside a git checkout."""
-    git = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', '.git')
-    try:
-        with open(os.path.join(git, 'HEAD')) as stream:
-            head = stream.read().strip()
-        if not head.startswith('ref: '):
-            return head
-        with open(os.path.join(git, *head[5:].split('/'))) as stream:
-            return stream.read().strip()
-    except OSError:
-        return None

@@ -43,54 +43,30 @@ def build(description, images, bn_training, detailed_summary=False, normalise=No
 
 
 def _conv(layer, name, inputs, bn_training):
-    return layers.conv3d(
-        inputs[0],
-        layer.filters,
-        layer.kernel,
-        name,
-        padding=layer.padding,
-        dilation=layer.dilation,
-        stride=layer.stride,
-        activation=layer.activation,
-        training=bn_training if layer.normalise else None,
-    )
+    options = {key: getattr(layer, key) for key in ('padding', 'dilation', 'stride', 'activation')}
+    training = bn_training if layer.normalise else None
+    return layers.conv3d(inputs[0], layer.filters, layer.kernel, name, training=training, **options)
 
 
 def _named(operation):
-    """Builder of a layer without variables: ``operation(layer, input)`` in the name scope of the layer."""
+    """Builder of a layer without variables: ``operation(layer, inputs)`` in the name scope of the layer."""
 
     def make(layer, name, inputs, bn_training):
-        del bn_training
         with tf.name_scope(name):
-            return operation(layer, inputs[0])
+            return operation(layer, inputs)
 
     return make
 
 
-def _up(layer, name, inputs, bn_training):
-    del bn_training
-    return layers.upsample3d(inputs[0], name, margin=layer.margin)
-
-
-def _concat(layer, name, inputs, bn_training):
-    del layer, bn_training
-    return tf.concat(inputs, 4, name=name)
-
-
-def _add(layer, name, inputs, bn_training):
-    del bn_training
-    with tf.name_scope(name):
-        return layers.ACTIVATIONS[layer.activation](tf.add_n(inputs))
-
-
+#: Functions (layer, name in its scope, inputs, bn_training) -> output.
 _BUILDERS = {
-    'add': _add,
     'conv': _conv,
-    'up': _up,
-    'concat': _concat,
-    'pool': _named(lambda layer, images: layers.max_pool3d(images, layer.padding)),
-    'crop': _named(lambda layer, images: layers.crop3d(images, layer.margin)),
-    'down': _named(lambda layer, images: layers.downsample3d(images, layer.stride)),
+    'up': lambda layer, name, inputs, bn_training: layers.upsample3d(inputs[0], name, margin=layer.margin),
+    'concat': lambda layer, name, inputs, bn_training: tf.concat(inputs, 4, name=name),
+    'add': _named(lambda layer, inputs: layers.ACTIVATIONS[layer.activation](tf.add_n(inputs))),
+    'pool': _named(lambda layer, inputs: layers.max_pool3d(inputs[0], layer.padding)),
+    'crop': _named(lambda layer, inputs: layers.crop3d(inputs[0], layer.margin)),
+    'down': _named(lambda layer, inputs: layers.downsample3d(inputs[0], layer.stride)),
 }
 
 
@@ -103,16 +79,12 @@ def _static_shape(description, layer, images, tensor):
             try:
                 shape[axis] = description.sizes(side)[layer.name]
             except ValueError as error:
-                rule = f'{description.size_unit} * k + {description.size_offset}'
-                smallest = description.smallest_valid_size(1)
-                raise ValueError(f'{error} Valid sides are {rule}, at least {smallest}.') from None
+                raise ValueError(f'{error} Valid sides are {description.valid_sides}.') from None
     return shape
 
 
 def _summarise(description, tensors):
-    for layer in description.layers:
-        if layer.kind != 'conv':
-            continue
+    for layer in [layer for layer in description.layers if layer.kind == 'conv']:
         features = tensors[layer.name]
         middle = features[:1, tf.shape(features)[1] // 2]
         planes = tf.transpose(middle, [3, 1, 2, 0])[:SUMMARY_CHANNELS]

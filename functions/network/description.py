@@ -1,4 +1,4 @@
-"""The networks as data: sizes, channels, parameters and memory follow from their tables, without TensorFlow.
+"""The networks as data: sizes, channels, parameters, receptive field and memory follow from their tables.
 
 A network is a tuple of layers in the order of building. Every layer names its inputs by the names of earlier layers
 (``images`` is the input). To add a network, write its table in a module beside ``unet1`` and register it in
@@ -8,7 +8,7 @@ Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net 
 """
 
 from functions.network import crop4, crop5, decimation4, unet1
-from functions.network.layer_kinds import INPUT, faithful_output, output_side
+from functions.network.layer_kinds import INPUT, faithful_output, needed_input, output_side
 
 
 class NetworkDescription:
@@ -29,6 +29,16 @@ class NetworkDescription:
         # Position of output voxel 0 in the input along one axis; as many voxels are lost at the other end.
         self.offset = (side - self.output_size(side)) // 2
 
+    def __str__(self):
+        parameters, _ = self.number_of_parameters()
+        field = self.receptive_field
+        return f'{self.name}: {parameters:,} parameters, receptive field {field} voxels, sides {self.valid_sides}'
+
+    @property
+    def valid_sides(self):
+        """The sides it accepts, in words."""
+        return f'{self.size_unit} * k + {self.size_offset}, at least {self.smallest_valid_size(1)}'
+
     def sizes(self, side):
         """Side of every layer's output along one axis.
 
@@ -40,14 +50,10 @@ class NetworkDescription:
         for layer in self.layers:
             inputs = {sides[source] for source in layer.inputs}
             if len(inputs) != 1:
-                raise ValueError(
-                    f'{self.name}: an input side of {side} makes {layer.name} join sides {sorted(inputs)}.'
-                )
+                raise ValueError(f'{self.name}: with an input side of {side}, {layer.name} joins {sorted(inputs)}.')
             sides[layer.name] = output_side(layer, inputs.pop())
             if sides[layer.name] < 1:
-                raise ValueError(
-                    f'{self.name}: an input side of {side} is too small; nothing is left after {layer.name}.'
-                )
+                raise ValueError(f'{self.name}: an input side of {side} is too small for {layer.name}.')
         return sides
 
     def output_size(self, side):
@@ -80,8 +86,8 @@ class NetworkDescription:
         return channels
 
     def number_of_parameters(self):
-        """(trainable, all): numbers of values in the trainable variables, and in all of them (batch-norm statistics and
-        the fixed up-sampling kernels included)."""
+        """(trainable, all): numbers of values in the trainable variables, and in all of them, with the batch-norm
+        statistics and the fixed up-sampling kernels."""
         channels = self.channels()
         trainable, fixed = 0, 0
         for layer in self.layers:
@@ -106,6 +112,22 @@ class NetworkDescription:
             coarser = max(found[source] for source in layer.inputs) * layer.stride
             found[layer.name] = coarser // 2 if layer.kind == 'up' else coarser
         return found
+
+    @property
+    def receptive_field(self):
+        """Voxels of the input along one axis that one voxel of the DVF depends on: the most over all positions, which
+        differ in what up-sampling gives them."""
+        return max(self._seen_by(position) for position in range(self.phase))
+
+    def _seen_by(self, position):
+        """Number of input voxels along one axis that the DVF at ``position`` depends on."""
+        needed = {self.layers[-1].name: (position, position)}
+        for layer in reversed(self.layers):
+            first, last = needed_input(layer, *needed[layer.name])
+            for source in layer.inputs:
+                known = needed.get(source, (first, last))
+                needed[source] = min(first, known[0]), max(last, known[1])
+        return needed[INPUT][1] - needed[INPUT][0] + 1
 
     def faithful(self, side):
         """Output voxels (one axis) whose receptive field lies inside the input, so that a larger input gives the same.
@@ -161,15 +183,9 @@ class NetworkDescription:
         return unit, valid[0] % unit
 
 
-_ALL = (
-    NetworkDescription('unet1', unet1.TABLE),
-    NetworkDescription('crop4', crop4.TABLE),
-    NetworkDescription('crop5', crop5.TABLE),
-    NetworkDescription('decimation4', decimation4.TABLE),
-)
-NETWORKS = {network.name: network for network in _ALL}
-# The published code's name of the same network.
-NETWORKS['crop4_connection'] = NETWORKS['crop4']
+_TABLES = {'unet1': unet1.TABLE, 'crop4': crop4.TABLE, 'crop5': crop5.TABLE, 'decimation4': decimation4.TABLE}
+NETWORKS = {name: NetworkDescription(name, table) for name, table in _TABLES.items()}
+NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 
 
 def network_description(name):

@@ -75,9 +75,22 @@ def faithful_output(layer, first, last, side):
         return 2 * first + 1 + layer.margin, 2 * last + 1 + layer.margin
     if layer.kind == 'crop':
         return max(first - layer.margin, 0), min(last - layer.margin, side - 2 * layer.margin - 1)
-    # Output voxel i sees input voxels stride i - before ... stride i - before + reach. Pooling pads the far end only.
-    before = _reach(layer) // 2 if layer.padding == 'same' else 0
+    # Output voxel i sees input voxels stride i - before ... stride i - before + reach.
+    before = _before(layer)
     return -(-(first + before) // layer.stride), (last + before - _reach(layer)) // layer.stride
+
+
+def needed_input(layer, first, last):
+    """Input voxels (first, last) that the output voxels ``first`` ... ``last`` depend on, far from the input's ends."""
+    if layer.kind == 'up':
+        return (first - layer.margin - 1) // 2, (last - layer.margin) // 2
+    begin = layer.margin - _before(layer)
+    return layer.stride * first + begin, layer.stride * last + begin + _reach(layer)
+
+
+def _before(layer):
+    """Input voxels in front of the one that output voxel 0 is centred on. Padded pooling pads the far end only."""
+    return _reach(layer) // 2 if layer.padding == 'same' else 0
 
 
 def _reach(layer):

@@ -15,44 +15,41 @@ _MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
 
 def add_arguments(parser):
     """Add the options of the three commands to an argparse parser."""
-    group = parser.add_argument_group('register your own images')
-    add = group.add_argument
-    formats = '.mha, .mhd, .nii, .nii.gz, .nrrd or folders with a DICOM series'
-    add('--register', nargs=2, metavar=('FIXED', 'MOVING'), help='register two CT scans: ' + formats)
-    columns = 'columns fixed, moving, and optionally name, ' + ', '.join(_MASKS)
-    add('--pairs', metavar='CSV', help='register a list of pairs: ' + columns)
+    # fmt: off
+    add = parser.add_argument_group('register your own images').add_argument
+    add('--register', nargs=2, metavar=('FIXED', 'MOVING'),
+        help='register two CT scans: .mha, .mhd, .nii, .nii.gz, .nrrd or folders with a DICOM series')
+    add('--pairs', metavar='CSV',
+        help='register a list of pairs: columns fixed, moving, and optionally name, ' + ', '.join(_MASKS))
     add('--output', metavar='PATH', help='folder of the results; with --apply the file to write')
-    model = (
-        'experiments whose networks are used, one per stage, or the name of a set; default: chest, the bundled set. '
-    )
-    model += 'Without --register and --pairs: nothing is trained, the testing pairs of the settings are registered'
-    add('--model', nargs='+', metavar='FOLDER', help=model)
-    stages = 'pyramid, e.g. 4 2 1, or 4 4 2 1 for two passes of stage 4; default: as the set says, else all stages'
-    add('--stages', nargs='+', type=int, metavar='N', help=stages)
-    affine = 'affine registration before the networks; default: elastix if installed, else sitk'
-    add('--affine', metavar='none|elastix|sitk|FILE', help=affine)
+    add('--model', nargs='+', metavar='FOLDER',
+        help='name of a set of networks, or experiments, one per stage; default: chest, the bundled set. Without '
+             '--register and --pairs: nothing is trained, the testing pairs of the settings are registered')
+    add('--stages', nargs='+', type=int, metavar='N',
+        help='pyramid, e.g. 4 2 1, or 4 4 2 1 for two passes of stage 4; default: as the set says, else all stages')
+    add('--affine', metavar='none|elastix|sitk|FILE',
+        help='affine registration before the networks; default: elastix if installed, else sitk')
     for name in _MASKS:
         add('--' + name, metavar='FILE', help='mask; made from the HU if it is needed and not given')
-    masks = 'mask outside which the networks see nothing; default: as in their training'
-    add('--input_mask', default='model', choices=['model', 'Lung', 'Torso', 'none'], help=masks)
-    composition = 'how the fields of the stages are combined; additive as in the published code'
-    add('--composition', default='exact', choices=['exact', 'additive'], help=composition)
-    isotropic = 'results at 1 mm instead of on the grid of the fixed image'
-    add('--isotropic', action='store_true', help=isotropic)
+    add('--input_mask', default='model', choices=['model', 'Lung', 'Torso', 'none'],
+        help='mask outside which the networks see nothing; default: as in their training')
+    add('--composition', default='exact', choices=['exact', 'additive'],
+        help='how the fields of the stages are combined; additive as in the published code')
+    add('--isotropic', action='store_true', help='results at 1 mm instead of on the grid of the fixed image')
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
-    inverse = 'also write the inverse field; with --apply: from the fixed to the moving image'
-    add('--inverse', action='store_true', help=inverse)
+    add('--inverse', action='store_true',
+        help='also write the inverse field; with --apply: from the fixed to the moving image')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--memory', type=float, metavar='GB', help='memory for one pass through a network')
     add = parser.add_argument_group('apply results to something else').add_argument
     add('--apply', metavar='RESULTS', help='folder of a finished registration')
     add('--image', metavar='FILE', help='image in the space of the moving one')
     add('--labels', metavar='FILE', help='segmentation in the space of the moving image')
-    points = 'points in the fixed image (with --inverse: in the moving one): DIR-Lab, elastix, CSV, .fcsv, .mrk.json'
-    add('--points', metavar='FILE', help=points)
-    points_format = 'if it cannot be detected: dirlab, elastix_index, elastix_point'
-    add('--points_format', metavar='NAME', help=points_format)
+    add('--points', metavar='FILE',
+        help='points in the fixed image (with --inverse: in the moving one): DIR-Lab, elastix, CSV, .fcsv, .mrk.json')
+    add('--points_format', metavar='NAME', help='if it cannot be detected: dirlab, elastix_index, elastix_point')
     add('--interpolator', default='linear', choices=['linear', 'bspline'], help='for --image')
+    # fmt: on
 
 
 def asked(arguments):
@@ -62,7 +59,7 @@ def asked(arguments):
     """
     given = [name for name in COMMANDS if getattr(arguments, name) is not None]
     if len(given) > 1:
-        raise InputError('{} exclude each other; give one of them.'.format(' and '.join('--' + name for name in given)))
+        raise InputError(f'--{" and --".join(given)} exclude each other; give one of them.')
     subjects = [name for name in _SUBJECTS if getattr(arguments, name) is not None]
     if subjects and given != ['apply']:
         raise InputError(f'--{subjects[0]} goes with --apply RESULTS.')
@@ -82,14 +79,15 @@ def run(arguments):
 
 
 def _options(arguments):
-    return {
-        'affine': arguments.affine,
-        'input_mask': arguments.input_mask,
-        'composition': arguments.composition,
-        'grid': 'isotropic' if arguments.isotropic else 'native',
-        'diffeomorphic': arguments.diffeomorphic,
-        'threads': arguments.threads,
-    }
+    """Options of :func:`functions.registration.pair_lists.register_into`."""
+    names = ('affine', 'input_mask', 'composition', 'diffeomorphic', 'threads', 'inverse', 'overwrite')
+    grid = 'isotropic' if arguments.isotropic else 'native'
+    return dict({name: getattr(arguments, name) for name in names}, grid=grid)
+
+
+def _masks(arguments):
+    """Name -> file of the masks that are given."""
+    return {name: getattr(arguments, name) for name in _MASKS if getattr(arguments, name) is not None}
 
 
 def _model(arguments):
@@ -105,15 +103,12 @@ def _model(arguments):
 def _register(arguments):
     from functions.registration.pair_lists import register_into
 
-    masks = {name: getattr(arguments, name) for name in _MASKS if getattr(arguments, name) is not None}
-    files = dict(masks, **dict(zip(('fixed', 'moving'), arguments.register)))
-    # A look at the disk comes before the networks are opened.
-    for path in files.values():
+    files = dict(_masks(arguments), fixed=arguments.register[0], moving=arguments.register[1])
+    for path in files.values():  # before the networks are opened
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
-    writing = {'inverse': arguments.inverse, 'overwrite': arguments.overwrite}
     with _model(arguments) as model:
-        found, record = register_into(arguments.output, files, model, **dict(_options(arguments), **writing))
+        found, record = register_into(arguments.output, files, model, **_options(arguments))
     if found is None:
         LOGGER.info('%s already holds these results; nothing was done (--overwrite makes them again)', arguments.output)
     else:
@@ -123,17 +118,14 @@ def _register(arguments):
 def _pairs(arguments):
     from functions.registration.pair_lists import read_pairs, register_pairs
 
-    given = ['--' + name for name in _MASKS if getattr(arguments, name) is not None]
-    if given:
-        raise InputError(f'{given[0]} is for --register; with --pairs masks are columns of the CSV file.')
+    for name in _masks(arguments):
+        raise InputError(f'--{name} is for --register; with --pairs, masks are columns of the CSV file.')
     pairs = read_pairs(arguments.pairs)
-    writing = {'inverse': arguments.inverse, 'overwrite': arguments.overwrite}
     with _model(arguments) as model:
-        outcomes = register_pairs(pairs, arguments.output, model, **dict(_options(arguments), **writing))
+        outcomes = register_pairs(pairs, arguments.output, model, **_options(arguments))
     failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
     if failed:
-        reasons = '; '.join(failed)
-        raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {reasons}')
+        raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {"; ".join(failed)}')
 
 
 def _apply(arguments):

@@ -5,10 +5,11 @@ import logging
 import os
 
 from functions.elastix.parameter_files import PARAMETER_FOLDER
+from functions.elastix.registration import AFFINE_FILE
 from functions.image.transforms import write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.registration.network_pyramid import Model, input_mask, network_entries
-from functions.registration.single_pair import DEFAULTS, checked_options, read_pair, register
+from functions.registration.single_pair import checked_options, read_pair, register
 from functions.setting import setting_utils as su
 from functions.setting.addresses import pair_image_address, result_address
 from functions.setting.atomic import write_json
@@ -107,7 +108,7 @@ def _has_affine(setting, pair):
 
 def _affine_parameters(setting):
     """elastix's parameter file: that of the settings' folder, else of the project."""
-    name = setting.get('Reg_Affine_Parameter', os.path.basename(DEFAULTS['affine_parameters']))
+    name = setting.get('Reg_Affine_Parameter', os.path.basename(AFFINE_FILE))
     path = su.address_generator(setting, 'ParameterFolder') + name
     return path if os.path.isfile(path) else os.path.join(PARAMETER_FOLDER, os.path.basename(name))
 

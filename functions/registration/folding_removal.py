@@ -55,11 +55,8 @@ def remove_folding(dvf, mask=None):
         'mean_change_mm': float(change.mean()),
         'max_change_mm': float(change.max()),
     }
-    LOGGER.info(
-        'Folding removed: %(folded_before)d voxels before, %(folded_after)d after %(rounds)d rounds; the field changed '
-        'by %(mean_change_mm).3f mm on average and %(max_change_mm).3f mm at most',
-        report,
-    )
+    text = ', '.join(f'{name} {value:.4g}' for name, value in report.items())
+    LOGGER.info('Folding removed: %s', text)
     return image_from_array(field, dvf), report
 
 

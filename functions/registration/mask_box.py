@@ -40,12 +40,8 @@ def box_of(masks, margin):
     boxes = [bounding_box(array_view(mask), wide) for mask in masks]
     low = [min(part.start for part in parts) for parts in zip(*boxes)][::-1]
     high = [max(part.stop for part in parts) for parts in zip(*boxes)][::-1]
-    return Geometry(
-        tuple(b - a for a, b in zip(low, high)),
-        geometry.spacing,
-        tuple(float(c) for c in geometry.index_to_world(low)),
-        geometry.direction,
-    )
+    size, origin = tuple(b - a for a, b in zip(low, high)), tuple(float(c) for c in geometry.index_to_world(low))
+    return Geometry(size, geometry.spacing, origin, geometry.direction)
 
 
 def cut(image, box):

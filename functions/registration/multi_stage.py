@@ -28,13 +28,19 @@ networks see the default value, or None. ``original``: (image, affine) that ``mo
 image(affine(p)), affine None for none; at stage 1 the moving image is then interpolated once instead of twice."""
 
 
-def check_stages(stages):
-    """Raise :class:`InputError` unless ``stages`` is a pyramid (a stage may be repeated: another pass of its network,
-    on what the passes before left)."""
+def check_stages(stages, networks):
+    """Raise :class:`InputError` unless ``stages`` is a pyramid, and ``networks`` (stage -> anything) has all of them.
+
+    A stage may be repeated: another pass of its network, on what the passes before left.
+    """
     if not PYRAMID.accepts(list(stages)):
         raise InputError(
             f"The pyramid {list(stages)} is not possible (setting 'stage_list'). Accepted: {PYRAMID.text}."
         )
+    missing = [str(stage) for stage in dict.fromkeys(stages) if stage not in networks]
+    if missing:
+        available = ', '.join(map(str, sorted(networks))) or 'none'
+        raise InputError(f'There is no network for stage {", ".join(missing)}; there are networks for {available}.')
 
 
 def register_images(pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True):
@@ -55,10 +61,7 @@ def register_images(pair, predict, stages, default=-2048.0, composition='exact',
         stage -> total field after that stage, on its grid.
     :raises InputError: other stages or grids, an empty mask, or an implausible field.
     """
-    check_stages(stages)
-    missing = sorted(set(stages) - set(predict))
-    if missing:
-        raise InputError(f'No network was given for stage(s) {missing}.')
+    check_stages(stages, predict)
     if composition not in COMPOSITIONS:
         raise InputError(f"composition {composition!r} is unknown. Accepted: 'exact', 'additive'.")
     require_same_grid(pair.fixed, pair.moving, 'the fixed image', 'the moving image')

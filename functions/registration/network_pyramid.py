@@ -1,5 +1,7 @@
 """The trained networks of a pyramid, opened once and used for any number of pairs."""
 
+import contextlib
+
 from functions.registration.mask_box import margins_of
 from functions.registration.multi_stage import check_stages
 from functions.registration.trained_network import TrainedNetwork
@@ -10,7 +12,7 @@ from functions.setting.trained_models import checkpoint_path, experiment_folder,
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')
 
 
-class Model:
+class Model(contextlib.AbstractContextManager):
     """The networks of a pyramid (a context manager; :meth:`close` releases their sessions).
 
     :param networks: dictionary stage -> network with ``predict(moving, fixed, default)``, ``setting`` and ``step``.
@@ -26,8 +28,7 @@ class Model:
     def __init__(self, networks, stages=None, folders=None):
         self.networks, self.folders = dict(networks), dict(folders or {})
         self.stages = sorted(self.networks, reverse=True) if stages is None else list(stages)
-        check_stages(self.stages)
-        _require_networks(self.stages, self.networks)
+        check_stages(self.stages, self.networks)
         used = {stage: self.networks[stage] for stage in self.stages}
         for stage, network in used.items():
             check_model_setting(network.setting, self.folders.get(stage, f'The network of stage {stage}'), stage)
@@ -37,8 +38,7 @@ class Model:
 
     def describe(self):
         """JSON-able description: folder, step, design and intensity treatment of every stage."""
-        keys = ('NetworkDesign', 'normalization', 'DVFUnit', 'DownSampling')
-        found = {}
+        keys, found = ('NetworkDesign', 'normalization', 'DVFUnit', 'DownSampling'), {}
         for stage in self.stages:
             network = self.networks[stage]
             found[str(stage)] = {key: network.setting[key] for key in keys}
@@ -47,10 +47,8 @@ class Model:
 
     def close(self):
         """Release the sessions."""
-        _close(self.networks)
-
-    def __enter__(self):
-        return self
+        for network in self.networks.values():
+            network.close()
 
     def __exit__(self, *exception):
         self.close()
@@ -75,8 +73,8 @@ def open_model(model, stages=None, threads=None, memory=None):
 
 def open_networks(setting):
     """Open the networks that settings name in ``network_dict`` for their ``stage_list``, as a :class:`Model`."""
-    threads, memory = setting.get('NumberOfThreads'), setting.get('MaximumMemory')
-    return _open(setting, network_entries(setting), setting['stage_list'], threads, memory)
+    limits = setting.get('NumberOfThreads'), setting.get('MaximumMemory')
+    return _open(setting, network_entries(setting), setting['stage_list'], *limits)
 
 
 def network_entries(setting):
@@ -87,40 +85,26 @@ def network_entries(setting):
     named = setting.get('network_dict') or {}
     entries = {stage: named.get(f'stage{stage}') for stage in setting['stage_list']}
     entries = {stage: entry for stage, entry in entries.items() if entry and entry.get('NetworkLoad')}
-    _require_networks(setting['stage_list'], entries)
+    check_stages(setting['stage_list'], entries)
     return entries
 
 
 def _open(setting, entries, stages, threads, memory):
     """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
-    check_stages(stages)
-    _require_networks(stages, entries)
+    check_stages(stages, entries)
     networks, folders = {}, {}
-    try:
+    with contextlib.ExitStack() as opened:
         for stage in dict.fromkeys(stages):  # a repeated stage needs one network
             experiment, step = entries[stage]['NetworkLoad'], entries[stage].get('GlobalStepLoad', 'Last')
             model_setting = read_model_setting(setting, experiment)
             check_model_setting(model_setting, experiment, stage)
             checkpoint = checkpoint_path(setting, step, experiment)
             xla = setting.get('XLA', model_setting.get('XLA', False))
-            networks[stage] = TrainedNetwork(checkpoint, model_setting, threads, memory, xla)
+            networks[stage] = opened.enter_context(TrainedNetwork(checkpoint, model_setting, threads, memory, xla))
             folders[stage] = experiment_folder(setting, experiment)
-        return Model(networks, stages, folders)
-    except BaseException:
-        _close(networks)
-        raise
-
-
-def _close(networks):
-    for network in networks.values():
-        network.close()
-
-
-def _require_networks(stages, networks):
-    missing = [str(stage) for stage in dict.fromkeys(stages) if stage not in networks]
-    if missing:
-        available = ', '.join(map(str, sorted(networks))) or 'none'
-        raise InputError(f'There is no network for stage {", ".join(missing)}; there are networks for {available}.')
+        model = Model(networks, stages, folders)
+        opened.pop_all()  # stay open with the model
+        return model
 
 
 def check_model_setting(setting, name, stage):

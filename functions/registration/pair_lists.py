@@ -45,10 +45,9 @@ def read_pairs(path):
         raise InputError(f'{path} is not a list of pairs (CSV).') from error
     header = [name.lower() for name in rows[0]] if rows else []
     if set(header) - set(COLUMNS) or any(header.count(name) != 1 for name in REQUIRED):
-        optional = ', '.join(name for name in COLUMNS if name not in REQUIRED)
-        found = ', '.join(header) or 'nothing'
         raise InputError(
-            f'{path}: its first line must name the columns fixed and moving, and may name {optional}; it has {found}.'
+            f'{path}: the first line must name the columns fixed and moving, and may name name, {", ".join(MASKS)}; it '
+            f'has {", ".join(header) or "nothing"}.'
         )
     pairs, lines = [], {}
     for line, row in enumerate(rows[1:], 2):
@@ -125,13 +124,12 @@ def _outcome(pair, folder, model, options):
     start = time.time()
     try:
         found, _ = register_into(folder, pair.files, model, **options)
-    except RegNetError as error:
-        LOGGER.error('%s failed: %s', pair.name, error)
-        return Outcome(pair.name, 'failed', time.time() - start, str(error))
-    except (RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
+    except (RegNetError, RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
         # What ITK, TensorFlow or NumPy raise for one pair must not stop the others.
-        LOGGER.exception('%s failed', pair.name)
-        return Outcome(pair.name, 'failed', time.time() - start, f'{type(error).__name__}: {error}')
+        is_ours = isinstance(error, RegNetError)
+        LOGGER.error('%s failed: %s', pair.name, error, exc_info=not is_ours)
+        reason = str(error) if is_ours else f'{type(error).__name__}: {error}'
+        return Outcome(pair.name, 'failed', time.time() - start, reason)
     return Outcome(pair.name, 'was done' if found is None else 'done', time.time() - start, None)
 
 

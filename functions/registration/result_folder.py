@@ -16,10 +16,10 @@ results.json               settings, networks, versions, timings, measures, grid
 """
 
 import collections
+import contextlib
 import os
 import platform
 import shutil
-import sys
 import time
 import uuid
 from concurrent import futures
@@ -34,8 +34,8 @@ from functions.preprocessing.hounsfield import LOWEST, load_ct
 from functions.preprocessing.isotropic import to_isotropic
 from functions.preprocessing.own_images import fingerprint
 from functions.setting.atomic import read_json, write_json, write_text
+from functions.setting.code_version import package_versions
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
-from functions.tf_utils import backend
 
 FORMAT_NUMBER = 1
 RECORD = 'results.json'
@@ -44,13 +44,12 @@ INVERSE, MOVED = 'inverse.mha', 'moved.mha'
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: All files of the folder, the record first: without it the rest does not count.
 NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE) + _ELASTIX
-_PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'h5py')
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
 """``record``: content of results.json; ``fixed``, ``moving``: :class:`Geometry` of the results and the moving image."""
 
 
-class Draft:
+class Draft(contextlib.AbstractContextManager):
     """Results on their way to ``folder``: a context manager; what is not finished in it is removed.
 
     They are written beside ``folder`` first and moved there in the end, so it holds all of them or none. The fields can
@@ -129,9 +128,6 @@ class Draft:
             self._draft = draft
         return os.path.join(self._draft, name)
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *exception):
         if self._draft is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
@@ -197,18 +193,8 @@ def is_done(folder, made_from):
 
 def inputs_of(fixed, moving, masks=(), **settings):
     """JSON-able description of what a registration is made from: names, sizes and times of files, and settings."""
-    return {
-        'fixed': fingerprint(fixed),
-        'moving': fingerprint(moving),
-        'masks': [fingerprint(mask) for mask in masks],
-        'settings': settings,
-    }
-
-
-def versions():
-    """Name -> version of the packages that can change results."""
-    found = {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
-    return dict(found, python=platform.python_version(), tensorflow=backend.version())
+    images = {'fixed': fingerprint(fixed), 'moving': fingerprint(moving)}
+    return dict(images, masks=[fingerprint(mask) for mask in masks], settings=settings)
 
 
 def _in_parallel(jobs):
@@ -222,19 +208,19 @@ def _record(registration, transformix):
     """What results.json says, apart from the time of writing."""
     affine = registration.affine
     images = {'results': registration.dvf, 'fixed': registration.fixed, 'moving': registration.moving}
-    record = {
+    versions = dict(package_versions(), python=platform.python_version())
+    if affine.method == 'elastix':
+        versions['elastix'] = elastix_version()
+    return {
         'format': FORMAT_NUMBER,
         'settings': registration.settings,
         'measures': registration.measures,
         'seconds': dict(registration.seconds),
-        'versions': versions(),
+        'versions': versions,
         'transformix': transformix,
         'affine': {'method': affine.method, 'correlation_before': affine.before, 'correlation_after': affine.after},
         'grids': {name: Geometry.of(image)._asdict() for name, image in images.items()},
     }
-    if affine.method == 'elastix':
-        record['versions']['elastix'] = elastix_version()
-    return record
 
 
 def _rename_in(path, draft, folder):

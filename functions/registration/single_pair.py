@@ -4,6 +4,7 @@ import collections
 import contextlib
 import logging
 import time
+import typing
 from concurrent import futures
 
 import SimpleITK as sitk
@@ -27,29 +28,6 @@ from functions.setting.errors import unknown_name
 
 LOGGER = logging.getLogger(__name__)
 
-#: Options of :func:`register` with their defaults.
-DEFAULTS = collections.OrderedDict(
-    [
-        ('fixed_lung', None),
-        ('fixed_torso', None),
-        ('moving_lung', None),
-        ('moving_torso', None),
-        ('affine', None),
-        ('affine_mask', 'Torso'),
-        ('affine_parameters', AFFINE_FILE),
-        ('affine_folder', None),
-        ('input_mask', 'model'),
-        ('grid', 'native'),
-        ('composition', 'exact'),
-        ('diffeomorphic', False),
-        ('outside', float(LOWEST)),
-        ('trained', True),
-        ('threads', None),
-        ('memory', None),
-        ('on_fields', None),
-    ]
-)
-Options = collections.namedtuple('Options', DEFAULTS)
 _CHOICES = {
     'input_mask': ('model', 'Lung', 'Torso', 'none'),
     'grid': ('native', 'isotropic'),
@@ -58,6 +36,34 @@ _CHOICES = {
 }
 #: Bytes of a field up to which it is written while the moving image is being warped.
 _WRITTEN_ALONGSIDE = 5e8
+
+
+class Options(typing.NamedTuple):
+    """Options of :func:`register`.
+
+    Masks are files or images on the grids of their images; the one the networks need is made if it is not given.
+    ``on_fields`` is called in another thread with (affine transform or None, nonrigid field, total field) as soon as
+    they are known, to write them while the moving image is being warped.
+    """
+
+    fixed_lung: object = None
+    fixed_torso: object = None
+    moving_lung: object = None
+    moving_torso: object = None
+    affine: object = None  # 'elastix', 'sitk', 'none' or a transform file; None: elastix if installed, else sitk
+    affine_mask: object = 'Torso'  # used where both images have it: 'Torso', 'Lung' or None
+    affine_parameters: str = AFFINE_FILE  # elastix's parameter file
+    affine_folder: object = None  # keeps the files elastix wrote
+    input_mask: str = 'model'  # as in training; or 'Lung' (as published, after training with 'Torso'), 'Torso', 'none'
+    grid: str = 'native'  # of the results: that of the fixed image, or 'isotropic': 1 mm, identity direction
+    composition: str = 'exact'  # or 'additive', as the published code adds fields
+    diffeomorphic: bool = False  # remove folding from the field; the measures report the change
+    outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
+    trained: bool = True  # False: an implausible field is used with a warning instead of refused
+    threads: object = None  # of TensorFlow, ITK and elastix; None: all cores
+    memory: object = None  # bytes one forward pass may use
+    on_fields: object = None
+
 
 _Prepared = collections.namedtuple('_Prepared', 'fixed moving mask_name affine linear pair')
 """``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``mask_name``: mask the networks need, or
@@ -83,8 +89,8 @@ class Registration:
     """
 
     def __init__(self, prepared, nonrigid, dvf, stage_dvfs):
-        self.fixed, self.moving, self.affine = prepared.fixed.native, prepared.moving.native, prepared.affine
-        self.linear = prepared.linear
+        self.fixed, self.moving = prepared.fixed.native, prepared.moving.native
+        self.affine, self.linear = prepared.affine, prepared.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
         self.moved = self.jacobian = self.lung = None
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
@@ -117,19 +123,7 @@ def register(fixed, moving, model, stages=None, **options):
         network, or a :class:`functions.registration.network_pyramid.Model`, which stay open.
     :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; a stage may be repeated ([4, 4, 2, 1] runs the network of
         stage 4 again on what its first pass left). None: all that ``model`` has.
-    :param options: ``fixed_lung``, ``fixed_torso``, ``moving_lung``, ``moving_torso``: masks (file or image) on the
-        grids of their images; the one the networks need is made if it is not given. ``affine``: 'elastix', 'sitk',
-        'none', or a transform file; None: elastix if installed, else sitk. ``affine_mask``: mask used for it ('Torso',
-        'Lung' or None) where both images have it. ``affine_parameters``: elastix's parameter file. ``affine_folder``:
-        keeps the files elastix wrote. ``input_mask``: 'model': as in training; or 'Lung', 'Torso', 'none' (the
-        published code trains with the torso and registers with the lung). ``grid``: 'native': results on the grid of
-        the fixed image; 'isotropic': at 1 mm, identity direction. ``composition``: 'exact', or 'additive' as the
-        published code adds fields. ``diffeomorphic``: remove folding from the field; the measures report the change.
-        ``outside``: HU of the moved image where there is no moving image (-1024). ``trained``: False: an implausible
-        field is used with a warning instead of refused. ``threads``: of TensorFlow, ITK and elastix; None: all cores.
-        ``memory``: bytes one forward pass may use. ``on_fields``: called in another thread with (affine transform or
-        None, nonrigid field, total field) as soon as they are known, to write them while the moving image is being
-        warped.
+    :param options: see :class:`Options`.
     :return: :class:`Registration`.
     :raises RegNetError: input that cannot be used, in one sentence that says what to do.
     """
@@ -156,11 +150,11 @@ def register(fixed, moving, model, stages=None, **options):
 
 
 def checked_options(options):
-    """:data:`Options` from a dictionary of some of them."""
+    """:class:`Options` from a dictionary of some of them."""
     for name in options:
-        if name not in DEFAULTS:
-            raise unknown_name('option of a registration', name, DEFAULTS)
-    options = Options(**dict(DEFAULTS, **options))
+        if name not in Options._fields:
+            raise unknown_name('option of a registration', name, Options._fields)
+    options = Options(**options)
     for name, accepted in _CHOICES.items():
         if getattr(options, name) not in accepted:
             raise unknown_name(name.replace('_', ' '), getattr(options, name), accepted)
@@ -233,12 +227,9 @@ def _predict(prepared, model, options, clock):
     """(nonrigid field on the working grid, fields of the stages, report of removed folding or None)."""
     work, correction = Geometry.of(prepared.fixed.image), None
     with clock('networks'):
-        predict = {
-            stage: _timed_prediction(model.networks[stage], stage, model.default, clock) for stage in model.stages
-        }
-        field, stage_dvfs = register_images(
-            prepared.pair, predict, model.stages, model.default, options.composition, model.margins, options.trained
-        )
+        predict = {stage: _timed_prediction(model, stage, clock) for stage in model.stages}
+        how = (model.default, options.composition, model.margins, options.trained)
+        field, stage_dvfs = register_images(prepared.pair, predict, model.stages, *how)
     field = continued(field, work)
     if options.diffeomorphic:
         with clock('folding removed'):
@@ -246,10 +237,10 @@ def _predict(prepared, model, options, clock):
     return field, stage_dvfs, correction
 
 
-def _timed_prediction(network, stage, default, clock):
+def _timed_prediction(model, stage, clock):
     def predict(moving, fixed):
         start = time.time()
-        field = network.predict(moving, fixed, default)
+        field = model.networks[stage].predict(moving, fixed, model.default)
         clock.add(f'network of stage {stage}', time.time() - start)
         return field
 
@@ -303,12 +294,8 @@ def _measure(registration, prepared, work_field, options, clock):
 
 def _record_of(prepared, model, options):
     """What was asked for and used; JSON-able."""
-    given = [
-        f'{scan_name} {name.lower()}'
-        for scan_name, scan in (('fixed', prepared.fixed), ('moving', prepared.moving))
-        for name, mask in scan.given.items()
-        if mask is not None
-    ]
+    masks = {f'fixed {name.lower()}': mask for name, mask in prepared.fixed.given.items()}
+    masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
     return {
         'fixed': prepared.fixed.name,
         'moving': prepared.moving.name,
@@ -322,31 +309,25 @@ def _record_of(prepared, model, options):
         'composition': options.composition,
         'diffeomorphic': bool(options.diffeomorphic),
         'threads': options.threads,
-        'masks_given': sorted(given),
+        'masks_given': sorted(name for name, mask in masks.items() if mask is not None),
     }
 
 
 def _log(measures):
     """Log the measures; a pair that got worse is a warning."""
     found, moved = measures['intensity'], measures['displacement_mm']
-    of = {name: numbers['correlation'] for name, numbers in found.items()}
-    difference = {name: numbers['mean_absolute_difference'] for name, numbers in found.items()}
-    text = (
-        f'Inside {measures["measured_inside"]}: correlation {of["before"]:.4f} before, {of["after"]:.4f} after; mean '
-        f'absolute difference {difference["before"]:.1f} HU before, {difference["after"]:.1f} after; displacement '
-        f'median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; folding {measures["folding_percent"]:.4f} %'
+    correlations = ', '.join(f'{numbers["correlation"]:.4f} {name}' for name, numbers in found.items())
+    differences = ', '.join(f'{numbers["mean_absolute_difference"]:.1f} {name}' for name, numbers in found.items())
+    LOGGER.info(
+        f'Inside {measures["measured_inside"]}: correlation {correlations}; mean absolute difference {differences} HU; '
+        f'displacement median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; '
+        f'folding {measures["folding_percent"]:.4f} %'
     )
-    LOGGER.info('%s', text)
-    numbers = f'(correlation {of["before"]:.4f} before, {of["after"]:.4f} after)'
-    if measures['worse']:
+    if measures['worse'] or measures['worse_than_affine']:
         LOGGER.warning(
-            'The images are less alike after the registration than before %s. Check the moved image, and whether the '
-            'pair is like those the model was trained on.',
-            numbers,
+            'The images are less alike after the registration than before it, or than after the affine alone '
+            f'(correlation {correlations}). Check the moved image, and whether the pair is like the training images.'
         )
-    elif measures['worse_than_affine']:
-        numbers = f'(correlation {of["affine"]:.4f}, then {of["after"]:.4f})'
-        LOGGER.warning('The images are less alike than after the affine registration alone %s.', numbers)
 
 
 class _Clock:

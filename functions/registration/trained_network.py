@@ -1,5 +1,6 @@
 """A trained network: graph, session and weights of a checkpoint, and its predictions."""
 
+import contextlib
 import logging
 
 import numpy as np
@@ -23,7 +24,7 @@ UNKNOWN_MEMORY = 4e9
 MOST_MEMORY = 5e9
 
 
-class TrainedNetwork:
+class TrainedNetwork(contextlib.AbstractContextManager):
     """A network with its weights, restored once and used for any number of pairs and sizes (a context manager).
 
     :param checkpoint: TensorFlow's path prefix of a checkpoint, ending in ``-<step>``.
@@ -88,9 +89,6 @@ class TrainedNetwork:
     def close(self):
         """Release the session."""
         self._session.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *exception):
         self.close()

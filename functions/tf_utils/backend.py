@@ -32,8 +32,3 @@ def gpus():
 
 #: TensorFlow 1 without a GPU: see :mod:`functions.tf_utils.convolution`.
 SLOW_CONV3D_GRADIENTS = tf.__version__.startswith('1.') and not gpus()
-
-
-def version():
-    """The version string of the TensorFlow in use."""
-    return tf.__version__

@@ -25,29 +25,24 @@ class SummaryWriter:
             self._writer = tf.summary.FileWriter(folder, graph)
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_step)
 
+    def write(self, summary, step):
+        """Write a summary: a ``tf.Summary``, or what an operation of ``tf.summary`` returned."""
+        self._writer.add_summary(summary, step)
+        self._writer.flush()
+
     def scalars(self, values, step):
         """:param values: dictionary tag -> number."""
-        self._writer.add_summary(
-            tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]),
-            step,
-        )
+        numbers = [tf.Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]
+        self.write(tf.Summary(value=numbers), step)
 
     def image(self, tag, plane, low, high, step):
         """One grey image: ``plane`` [rows, columns] with ``low`` black and ``high`` white."""
         png = _png(plane, low, high)
         image = tf.Summary.Image(height=plane.shape[0], width=plane.shape[1], colorspace=1, encoded_image_string=png)
-        self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
-
-    def serialised(self, summary, step):
-        """A summary as an operation of ``tf.summary`` gives it."""
-        self._writer.add_summary(summary, step)
-
-    def flush(self):
-        """Write out what is buffered."""
-        self._writer.flush()
+        self.write(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
 
     def close(self):
-        """Flush and close the file."""
+        """Close the file."""
         self._writer.close()
 
 

@@ -40,15 +40,10 @@ class Averages:
 
     def means(self):
         """Dictionary name -> mean as float."""
-        means = {
-            key: float(value) / max(self._count, 1)
-            for key, value in self._sums.items()
-            if key not in (CLASS_ERROR, CLASS_VOXELS)
-        }
-        if CLASS_VOXELS in self._sums:
-            for tag, error, voxels in zip(self._tags, self._sums[CLASS_ERROR], self._sums[CLASS_VOXELS]):
-                if voxels > 0:
-                    means[tag] = float(error / voxels)
+        sums = dict(self._sums)
+        classes = zip(self._tags, sums.pop(CLASS_ERROR, []), sums.pop(CLASS_VOXELS, []))
+        means = {key: float(value) / max(self._count, 1) for key, value in sums.items()}
+        means.update({tag: float(error / voxels) for tag, error, voxels in classes if voxels > 0})
         return means
 
 
@@ -77,9 +72,8 @@ class LossWatch:
         if not wrong and self._limit is not None and len(self._losses) >= _ENOUGH:
             usual = float(np.percentile(self._losses, 90))
             if loss > self._limit * usual:
-                wrong = [
-                    f'the loss is {loss:.4g}, more than LossLimit = {self._limit:g} times the previous {usual:.4g}'
-                ]
+                limit = f'LossLimit = {self._limit:g} times the usual {usual:.4g}'
+                wrong = [f'the loss is {loss:.4g}, more than {limit}']
         if wrong:
             raise InputError(
                 f'Training stops at iteration {iteration}: {"; ".join(wrong)}. The batch held: {", ".join(items)}. '

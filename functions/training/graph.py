@@ -8,6 +8,8 @@ from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
 from functions.tf_utils.sessions import loss_scaling
 from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
 
+_BETA = '/batch_normalization/beta'
+
 
 class TrainingGraph:
     """Placeholders, training step and validation pass of a network.
@@ -16,14 +18,14 @@ class TrainingGraph:
         ``DetailedNetworkSummary``, ``MixedPrecision`` and ``NetworkTraining``.
     :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
     :ivar fetch_validation: loss parts and errors, without any update.
-    :ivar detailed_summary: with ``DetailedNetworkSummary``, the summary of the feature maps; None otherwise.
-    :ivar fetch_inspection: with ``inspecting_regularization_weight``, norms of the gradients of the loss
-        parts; empty otherwise.
+    :ivar fetch_pictures: the predicted DVF in mm and, with ``DetailedNetworkSummary``, the summary of the feature maps.
+    :ivar fetch_inspection: with ``inspecting_regularization_weight``, norms of the gradients of the loss parts, else
+        empty.
     """
 
     def __init__(self, setting):
         training = setting['NetworkTraining']
-        description = network_description(setting['NetworkDesign'])
+        self.description = description = network_description(setting['NetworkDesign'])
         normalise = normalisation(setting.get('normalization'))
         self.unit = millimetres_per_unit(setting.get('DVFUnit', 'mm'), setting['stage'])
         seed = int(training.get('Seed', 0))
@@ -32,11 +34,9 @@ class TrainingGraph:
             tf.set_random_seed(seed)
             self.step = tf.train.get_or_create_global_step()
             with tf.variable_scope('InputImages'):
-                self.images = tf.placeholder(
-                    tf.float32, [None, None, None, None, description.input_channels], name='Images'
-                )
-            self.dvf = tf.placeholder(tf.float32, [None, None, None, None, 3], name='DVF_GroundTruth')
-            self.weight = tf.placeholder(tf.float32, [None, None, None, None, 1], name='Weight')
+                self.images = tf.placeholder(tf.float32, [None] * 4 + [description.input_channels], name='Images')
+            self.dvf = tf.placeholder(tf.float32, [None] * 4 + [3], name='DVF_GroundTruth')
+            self.weight = tf.placeholder(tf.float32, [None] * 4 + [1], name='Weight')
             self.learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
             noise_key = tf.stack([tf.constant(seed, tf.int32), tf.cast(self.step, tf.int32)])
             regularisation = float(training.get('reg_weight', 0.1))
@@ -48,13 +48,14 @@ class TrainingGraph:
             with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.name_scope('validation'):
                 detailed = bool(setting.get('DetailedNetworkSummary'))
                 validated = build(description, self.images, False, detailed, normalise)
-                self.detailed_summary = tf.summary.merge_all() if detailed else None
+                feature_maps = {'feature_maps': tf.summary.merge_all()} if detailed else {}
             self.model_variables = [v for v in tf.global_variables() if v is not self.step]
             with tf.name_scope('loss'):
                 train_terms = self._loss(trained.dvf, setting)
             with tf.name_scope('validation_loss'):
                 validation_terms = self._loss(validated.dvf, setting)
             self.prediction = validated.dvf * self.unit
+            self.fetch_pictures = dict(feature_maps, prediction=self.prediction)
 
             optimiser = tf.train.AdamOptimizer(self.learning_rate)
             mixed = setting.get('MixedPrecision', False)
@@ -66,9 +67,8 @@ class TrainingGraph:
                 train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
             with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
                 update = optimiser.apply_gradients(gradients, global_step=self.step)
-            self.fetch_inspection = {}
-            if training.get('inspecting_regularization_weight'):
-                self.fetch_inspection = _gradient_norms(train_terms, regularisation)
+            inspects = training.get('inspecting_regularization_weight')
+            self.fetch_inspection = _gradient_norms(train_terms, regularisation) if inspects else {}
             self.initialise = tf.global_variables_initializer()
             self.saver = tf.train.Saver(max_to_keep=None)
             self.model_saver = tf.train.Saver(self.model_variables, max_to_keep=None)
@@ -106,12 +106,8 @@ class TrainingGraph:
 
         :param frozen: normalise with the stored statistics (setting ``FreezeStatistics``).
         """
-        feed = {
-            self.images: batch.images,
-            self.dvf: batch.dvf,
-            self.weight: batch.weight,
-            self.learning_rate: learning_rate,
-        }
+        feed = {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight}
+        feed[self.learning_rate] = learning_rate
         if self._batch_statistics is not True:
             feed[self._batch_statistics] = not frozen
         return feed
@@ -119,13 +115,9 @@ class TrainingGraph:
 
 def _learned(variables):
     """``variables`` without the biases before a batch normalisation, which its mean cancels and its beta replaces."""
-    names = {variable.op.name for variable in variables}
-    return [
-        v
-        for v in variables
-        if not v.op.name.endswith('/conv3d/bias')
-        or v.op.name.replace('/conv3d/bias', '/batch_normalization/beta') not in names
-    ]
+    names = [v.op.name for v in variables]
+    cancelled = {name[: -len(_BETA)] + '/conv3d/bias' for name in names if name.endswith(_BETA)}
+    return [v for v in variables if v.op.name not in cancelled]
 
 
 def _in_classes(size, limits):

@@ -55,8 +55,8 @@ def train(setting, resume=True, threads=None, make_item=None):
     if newest is not None and state['iteration'] >= maximum and not state.get('validation_pending'):
         LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'], maximum)
         return _result(newest, state)
-    graph = TrainingGraph(setting)
-    validation = None
+    graph, validation = TrainingGraph(setting), None
+    LOGGER.info('%s', graph.description)
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
         beside = training_memory(setting, make_item=make_item)
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
@@ -119,8 +119,7 @@ def _start_state(setting, checkpoints, newest):
         if network[key] != value:
             raise InputError(
                 f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}. '
-                'Choose another experiment '
-                '(--experiment NAME), or begin this one anew (--fresh).'
+                'Choose another experiment (--experiment NAME), or begin this one anew (--fresh).'
             )
     return state
 
@@ -148,9 +147,8 @@ def _counted_before(setting):
     found = _loaded(setting)
     if found is None:
         return 0, 0
-    batch_size = setting['NetworkTraining']['BatchSize']
-    given = dict({'itr_load': 0, 'semi_epoch_load': 0, 'BatchSize': batch_size}, **setting['LoadedNetwork'])
-    resolved = su.load_network(setting, dict(given, GlobalStepLoad=str(found[0])))
+    usual = {'itr_load': 0, 'semi_epoch_load': 0, 'BatchSize': setting['NetworkTraining']['BatchSize']}
+    resolved = su.load_network(setting, dict(usual, **dict(setting['LoadedNetwork'], GlobalStepLoad=str(found[0]))))
     return max(0, resolved['itr_load'] - 1), resolved['semi_epoch_load']
 
 
@@ -244,10 +242,9 @@ class _Loop:
             return {}
         values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch, frozen=self._frozen()))
         LOGGER.info(
-            'Gradient of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g',
-            values['gradient_huber'],
-            values['gradient_bending'],
-            values['reg_weight_equal'],
+            'Gradient norm of Huber %(gradient_huber).4g, of reg_weight x bending energy %(gradient_bending).4g; '
+            'equal at reg_weight %(reg_weight_equal).4g',
+            values,
         )
         return {name: float(value) for name, value in values.items()}
 
@@ -289,17 +286,12 @@ class _Loop:
             # Closed at once, however the pass ends.
             with contextlib.closing(self._validation_set.batches()) as batches:
                 for number, batch in enumerate(batches):
-                    fetches = dict(self.graph.fetch_validation)
-                    if number == 0:
-                        fetches['prediction'] = self.graph.prediction
-                        if self.graph.detailed_summary is not None:
-                            fetches['detailed_summary'] = self.graph.detailed_summary
+                    fetches = {'pictures': self.graph.fetch_pictures} if number == 0 else {}
+                    fetches['terms'] = self.graph.fetch_validation
                     values = self.session.run(fetches, self.graph.feed(batch))
                     if number == 0:
-                        self.log.images(batch, values.pop('prediction'), step)
-                        if 'detailed_summary' in values:
-                            self.log.feature_maps(values.pop('detailed_summary'), step)
-                    averages.add(values, batch.images.shape[0])
+                        self.log.images(batch, step, **values['pictures'])
+                    averages.add(values['terms'], batch.images.shape[0])
                     if signals.received is not None:
                         self._end_by(signals)
         except Interrupted:
@@ -308,13 +300,8 @@ class _Loop:
         means.update(self._synthetic_pair_errors())
         self.log.validation(state['iteration'], step, means)
         LOGGER.info(
-            'Validation at iteration %d: loss %.4f, error %.3f mm; TRE of %s %.3f mm, before %.3f mm',
-            state['iteration'],
-            means['loss'],
-            means['error_mm'],
-            self._pair.name,
-            means['tre_mm'],
-            means['tre_before_mm'],
+            f'Validation at iteration {state["iteration"]}: loss {means["loss"]:.4f}, error {means["error_mm"]:.3f} '
+            f'mm; TRE of {self._pair.name} {means["tre_mm"]:.3f} mm, before {means["tre_before_mm"]:.3f} mm'
         )
         state['validation'], state['validation_pending'] = means, False
         if means['error_mm'] < state['best'].get('error_mm', np.inf):

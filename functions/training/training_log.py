@@ -41,36 +41,32 @@ class TrainingLog:
         """Remove the lines after an iteration, and its validation if that is still pending."""
         if not os.path.isfile(self.path):
             return
-        kept = [
-            line
-            for line in read_json_lines(self.path)
-            if line['iteration'] < iteration
-            or line['iteration'] == iteration
-            and not (pending and line['kind'] == 'validation')
-        ]
+        kept = [line for line in read_json_lines(self.path) if line['iteration'] <= iteration]
+        if pending:
+            kept = [line for line in kept if line['iteration'] < iteration or line['kind'] != 'validation']
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-            for line in kept:
-                stream.write(json.dumps(line, sort_keys=True) + '\n')
+            stream.writelines(_json_line(line) for line in kept)
 
     def train(self, iteration, step, values):
         """Write averages since the last line; ``step`` is the number of samples seen, TensorBoard's axis."""
         self._line(dict(values, kind='train', iteration=iteration, step=step))
         self._train.scalars(values, step)
-        self._train.flush()
 
     def validation(self, iteration, step, values):
         """Write averages over a validation pass."""
         self._line(dict(values, kind='validation', iteration=iteration, step=step))
         self._validation.scalars(values, step)
-        self._validation.flush()
         self.draw()
 
     def _line(self, line):
-        self._stream.write(json.dumps(line, sort_keys=True) + '\n')
+        self._stream.write(_json_line(line))
         self._stream.flush()
 
-    def images(self, batch, prediction, step):
-        """Write middle slices of the middle sample: both images, true and predicted DVF and their difference (mm)."""
+    def images(self, batch, step, prediction, feature_maps=None):
+        """Write middle slices of the middle sample: both images, true and predicted DVF and their difference (mm).
+
+        :param feature_maps: the summary of ``DetailedNetworkSummary``, or None.
+        """
         sample = batch.images.shape[0] // 2
         images = batch.images[sample]
         middle = images.shape[0] // 2
@@ -82,12 +78,8 @@ class TrainingLog:
         for component, letter in enumerate('XYZ'):
             for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
                 self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
-        self._validation.flush()
-
-    def feature_maps(self, summary, step):
-        """Write the summary of ``DetailedNetworkSummary``."""
-        self._validation.serialised(summary, step)
-        self._validation.flush()
+        if feature_maps is not None:
+            self._validation.write(feature_maps, step)
 
     def draw(self):
         """Draw the training curve."""
@@ -101,6 +93,10 @@ class TrainingLog:
         self.draw()
         self._train.close()
         self._validation.close()
+
+
+def _json_line(line):
+    return json.dumps(line, sort_keys=True) + '\n'
 
 
 def draw_curve(lines, path):

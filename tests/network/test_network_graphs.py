@@ -7,9 +7,10 @@ import pytest
 
 from functions.network.builder import build
 from functions.network.description import NetworkDescription, network_description
-from functions.network.layer_kinds import INPUT, NetworkTable, add, concat, conv, crop, up
+from functions.network.layer_kinds import INPUT, NetworkTable, add, conv
 from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
+from tests.network.small_network import DOWN, SMALL
 
 NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
 #: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
@@ -268,25 +269,27 @@ def test_size_is_free_at_run_time_on_every_axis(seeded):
         assert network(seeded_images(shape)).shape[1:4] == tuple(network.description.output_size(s) for s in shape)
 
 
-#: A user's network: a strided convolution instead of pooling, and a residual block at half the resolution.
-CUSTOM = NetworkTable(
-    radius_train=(10, 10),
-    layers=(
-        conv('R1/first', INPUT, 6, padding='same'),
-        conv('R2/strided', 'R1/first', 8, padding='same', stride=2),
-        conv('R2/a', 'R2/strided', 8, padding='same'),
-        conv('R2/b', 'R2/a', 8, padding='same', activation=None),
-        add('R2/sum', 'R2/strided', 'R2/b', activation='relu'),
-        up('Up/up', 'R2/sum'),
-        crop('Up/crop', 'Up/up', 1),
-        concat('Up/concat', 'Up/crop', 'R1/first'),
-        conv('DVF/DVF_RegNet', 'Up/concat', 3, kernel=1, activation=None, normalise=False),
-    ),
-)
+@pytest.mark.parametrize('network', ['unet1', 'crop5', SMALL, DOWN], ids=['unet1', 'crop5', 'small', 'down'])
+def test_receptive_field_is_where_the_gradient_is(network):
+    """On a random-weight graph, for every position within a phase."""
+    network = SeededNetwork(network)
+    description, phase = network.description, network.description.phase
+    side, across = description.smallest_valid_size(2 * description.receptive_field), description.smallest_valid_size(1)
+    middle, seen = side // 2 // phase * phase - description.offset, []
+    with network.session.graph.as_default():
+        plane = tf.placeholder(tf.int32, [])
+        gradient = tf.gradients(tf.reduce_sum(tf.abs(network.built.dvf[:, plane])), network.images)[0]
+        images = np.random.RandomState(4).uniform(-1, 1, (1, side, across, across, 2))
+        for position in range(middle, middle + phase):
+            found = network.session.run(gradient, {network.images: images, plane: position})
+            planes = np.flatnonzero(np.abs(found).max((0, 2, 3, 4)))
+            seen.append(planes[-1] - planes[0] + 1)
+    network.session.close()
+    assert max(seen) == description.receptive_field
 
 
 def test_a_network_with_a_residual_addition_and_a_strided_convolution_needs_only_its_table():
-    description = NetworkDescription('custom', CUSTOM)
+    description = SMALL
     assert (description.size_unit, description.size_offset, description.phase) == (2, 1, 2)
     assert description.output_size(21) == 21 and description.offset == 0
     side, margin = 41, 6
@@ -310,7 +313,7 @@ def test_a_network_with_a_residual_addition_and_a_strided_convolution_needs_only
 
 
 def test_a_strided_convolution_trains():
-    description = NetworkDescription('custom', CUSTOM)
+    description = SMALL
     with tf.Graph().as_default():
         dvf = build(description, tf.constant(seeded_images([9, 11, 13])), True).dvf
         assert dvf.shape.as_list() == [1, 9, 11, 13, 3]

@@ -1,13 +1,16 @@
-"""A settings dictionary of a few tiny items that need no file."""
+"""A settings dictionary of a small network and a few tiny items that need no file."""
 
 import pytest
 
 import functions.setting.setting_utils as su
+from functions.network.description import NETWORKS
+from tests.network.small_network import SMALL
 
 
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(NETWORKS, 'small', SMALL)
     setting = su.initialize_setting('tiny', where_to_run='Root')
     setting['stage'] = 1
     setting['Phantom']['Size'] = [25, 26, 24]
@@ -26,7 +29,7 @@ def setting(tmp_path, monkeypatch):
             }
         ],
     )
-    su.load_network_setting(setting, 'unet1')
+    su.load_network_setting(setting, 'small')
     setting.update(FullImage=False, R=10, Ry=10, Margin=0, ClassBalanced=[2, 7], normalization='lung', DVFUnit='voxel')
     setting['NetworkTraining'].update(
         NumberOfImagesPerChunk=3,

@@ -38,8 +38,11 @@ KILLED_AT = 14
 CHILD = """
 import json, os, signal, sys
 sys.path[:0] = {path!r}
+from functions.network.description import NETWORKS
 from functions.training import training_log
+from tests.network.small_network import SMALL
 from training_fakes import run
+NETWORKS['small'] = SMALL
 write = training_log.TrainingLog.train
 def train(self, iteration, step, values):
     write(self, iteration, step, values)

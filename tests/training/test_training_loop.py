@@ -8,9 +8,11 @@ import pytest
 from training_fakes import graph_nodes, log_lines, losses, run, tensorboard
 
 import functions.setting.setting_utils as su
+from functions.network.description import NETWORKS
 from functions.setting.atomic import read_json_lines
 from functions.setting.errors import InputError
 from functions.training.checkpoints import Checkpoints
+from tests.network.small_network import DOWN
 
 SCALARS = {'loss', 'huber', 'bending_energy', 'error_mm', 'error_mm_0-2'}
 IMAGES = {'Fixed_Images', 'Moving_Images'} | {
@@ -71,11 +73,11 @@ def test_tensorboard_shows_the_graph_and_the_feature_maps_of_the_detailed_networ
     setting['DetailedNetworkSummary'] = True
     result = run(setting, 1)
     scopes = {name.split('/')[0] for name in graph_nodes(setting)}
-    assert {'InputImages', 'R1', 'R4', 'DVF', 'validation', 'loss'} <= scopes
+    assert {'InputImages', 'R1', 'R2', 'DVF', 'validation', 'loss'} <= scopes
     _, images = tensorboard(setting, 'summary_validation')
     maps = {name.split('DetailedSummary/')[1] for name in images - IMAGES}
-    assert {name.split('/image')[0] for name in maps} >= {'R1/conv1_R1', 'R4/conv3_R4', 'DVF/DVF_RegNet'}
-    assert {f'R2/conv1_R2/image/{channel}' for channel in range(16)} <= maps
+    assert {name.split('/image')[0] for name in maps} >= {'R1/first', 'R2/b', 'DVF/DVF_RegNet'}
+    assert {f'R2/strided/image/{channel}' for channel in range(8)} <= maps
     assert 'DVF/DVF_RegNet/image/2' in maps and 'DVF/DVF_RegNet/image/3' not in maps and result.step
 
 
@@ -129,9 +131,10 @@ def test_weights_of_another_experiment_are_the_start(setting):
     assert values['third'] == losses(setting)[1] != values['second']
 
 
-def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting):
-    su.load_network_setting(setting, 'crop4')
-    setting.update(R=42, Ry=2, Margin=0, Augmentation=True, ClassBalanced=[2])
+def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting, monkeypatch):
+    monkeypatch.setitem(NETWORKS, 'down', DOWN)
+    su.load_network_setting(setting, 'down')
+    setting.update(Margin=0, Augmentation=True, ClassBalanced=[2])
     setting['NetworkTraining'].update(BatchSize=1)
     setting['NetworkValidation'].update(BatchSize=1)
     run(setting, 1)

@@ -11,7 +11,9 @@ import SimpleITK
 from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json
-from functions.training.run_record import code_version, write_run_record
+from functions.setting.code_version import code_version
+from functions.tf_utils.backend import tf
+from functions.training.run_record import write_run_record
 
 
 def test_settings_code_packages_command_and_data(setting, monkeypatch):
@@ -25,7 +27,7 @@ def test_settings_code_packages_command_and_data(setting, monkeypatch):
     assert about['command_line'] == ['RunRegNet3D.py', '--stage', '4']
     assert about['packages']['numpy'] == np.__version__
     assert about['packages']['SimpleITK'] == SimpleITK.__version__
-    assert about['packages']['tensorflow'][0] in '12'
+    assert about['packages']['tensorflow'] == tf.__version__
     assert about['python'] == '.'.join(str(number) for number in sys.version_info[:3])
     items = su.get_im_info_list_from_train_mode(setting, 'Training')
     assert about['data']['Training'] == [item_name(item) for item in items] and len(items) == 6
