@@ -18,16 +18,6 @@ FADE = 60.0
 _GENTLE = 3.0
 
 
-def margins_of(networks, stages):
-    """Margin around the masks that each network was trained with: dictionary stage -> mm; None when one of them saw
-    whole images.
-
-    :param networks: dictionary stage -> network with a ``setting``.
-    """
-    margins = {stage: networks[stage].setting.get('InputMargin') for stage in stages}
-    return None if None in margins.values() else margins
-
-
 def box_of(masks, margin):
     """Grid of the smallest box around all ``masks``, wider by ``margin`` mm within their common grid.
 

@@ -74,9 +74,8 @@ def register_images(pair, predict, stages, default=-2048.0, composition='exact',
         if margins is not None and pair.masks is not None:
             box = box_of(pair.masks, margins[stage])
         fixed, moving = [resample.downsample(cut(image, box), stage) for image in (pair.fixed, pair.moving)]
-        fixed_mask = moving_mask = None
-        if pair.masks is not None:
-            fixed_mask, moving_mask = [resample.downsample_mask(cut(mask, box), stage) for mask in pair.masks]
+        masks_here = [resample.downsample_mask(cut(mask, box), stage) for mask in pair.masks or ()]
+        fixed_mask, moving_mask = masks_here or (None, None)
         if total is not None:
             total = dvf_algebra.resample_dvf(total, Geometry.of(moving))
             moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)

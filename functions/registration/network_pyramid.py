@@ -2,7 +2,6 @@
 
 import contextlib
 
-from functions.registration.mask_box import margins_of
 from functions.registration.multi_stage import check_stages
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting.errors import InputError
@@ -29,12 +28,12 @@ class Model(contextlib.AbstractContextManager):
         self.networks, self.folders = dict(networks), dict(folders or {})
         self.stages = sorted(self.networks, reverse=True) if stages is None else list(stages)
         check_stages(self.stages, self.networks)
-        used = {stage: self.networks[stage] for stage in self.stages}
-        for stage, network in used.items():
-            check_model_setting(network.setting, self.folders.get(stage, f'The network of stage {stage}'), stage)
-        self.mask = input_mask([network.setting for network in used.values()])
-        self.default = _default_value([network.setting for network in used.values()])
-        self.margins = margins_of(used, self.stages)
+        settings = {stage: self.networks[stage].setting for stage in self.stages}
+        for stage, setting in settings.items():
+            check_model_setting(setting, self.folders.get(stage, f'The network of stage {stage}'), stage)
+        self.mask, self.default = input_mask(settings.values()), _default_value(settings.values())
+        margins = {stage: setting.get('InputMargin') for stage, setting in settings.items()}
+        self.margins = None if None in margins.values() else margins
 
     def describe(self):
         """JSON-able description: folder, step, design and intensity treatment of every stage."""

@@ -22,8 +22,8 @@ SUMMARY = 'pairs.json'
 
 Pair = collections.namedtuple('Pair', 'name files')
 """``name``: folder of its results; ``files``: dictionary column -> path, those that are given."""
-Outcome = collections.namedtuple('Outcome', 'name state seconds reason')
-"""``state``: 'done', 'was done' or 'failed' (``reason`` says why)."""
+Outcome = collections.namedtuple('Outcome', 'name state seconds reason measures')
+"""``state``: 'done', 'was done' or 'failed' (``reason`` says why, and there are no ``measures``)."""
 
 
 def read_pairs(path):
@@ -93,7 +93,7 @@ def register_pairs(pairs, output, model, **options):
     for number, pair in enumerate(pairs, 1):
         LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
         outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
-        write_json(os.path.join(output, SUMMARY), [_summary(outcome, output) for outcome in outcomes])
+        write_json(os.path.join(output, SUMMARY), [outcome._asdict() for outcome in outcomes])
     counts = [sum(outcome.state == state for outcome in outcomes) for state in ('done', 'was done', 'failed')]
     LOGGER.info('%d pairs registered, %d were done before, %d failed', *counts)
     return outcomes
@@ -122,19 +122,13 @@ def register_into(folder, files, model, inverse=False, overwrite=False, **option
 
 def _outcome(pair, folder, model, options):
     start = time.time()
+    measures = reason = None
     try:
-        found, _ = register_into(folder, pair.files, model, **options)
+        found, record = register_into(folder, pair.files, model, **options)
+        state, measures = 'was done' if found is None else 'done', record['measures']
     except (RegNetError, RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
         # What ITK, TensorFlow or NumPy raise for one pair must not stop the others.
         is_ours = isinstance(error, RegNetError)
         LOGGER.error('%s failed: %s', pair.name, error, exc_info=not is_ours)
-        reason = str(error) if is_ours else f'{type(error).__name__}: {error}'
-        return Outcome(pair.name, 'failed', time.time() - start, reason)
-    return Outcome(pair.name, 'was done' if found is None else 'done', time.time() - start, None)
-
-
-def _summary(outcome, output):
-    row = dict(outcome._asdict(), seconds=round(outcome.seconds, 2))
-    if outcome.state != 'failed':
-        row['measures'] = read_results(os.path.join(output, outcome.name)).record['measures']
-    return row
+        state, reason = 'failed', str(error) if is_ours else f'{type(error).__name__}: {error}'
+    return Outcome(pair.name, state, round(time.time() - start, 2), reason, measures)

@@ -24,11 +24,5 @@ with warnings.catch_warnings():
 tf.disable_eager_execution()
 tf.logging.set_verbosity(tf.logging.ERROR)
 
-
-def gpus():
-    """Names of the GPUs that TensorFlow can use here."""
-    return [device.name for device in tf.config.experimental.list_physical_devices('GPU')]
-
-
 #: TensorFlow 1 without a GPU: see :mod:`functions.tf_utils.convolution`.
-SLOW_CONV3D_GRADIENTS = tf.__version__.startswith('1.') and not gpus()
+SLOW_CONV3D_GRADIENTS = tf.__version__.startswith('1.') and not tf.config.experimental.list_physical_devices('GPU')

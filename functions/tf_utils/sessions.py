@@ -1,19 +1,10 @@
 """Sessions: threads, GPU memory and the device in use."""
 
 import logging
-import os
 
 from functions.tf_utils.backend import tf
 
 LOGGER = logging.getLogger(__name__)
-
-
-def number_of_cores():
-    """Cores this process may use (its affinity, not the machine's size)."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def open_session(graph, threads=None, xla=False, mixed_precision=False):
@@ -21,23 +12,22 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
 
     GPU memory grows as needed, so that two processes can share a card.
 
-    :param threads: intra-op and inter-op threads; None takes the cores this process may use; 1 makes runs repeat bit
+    :param threads: intra-op and inter-op threads; None: one for each core this process may use; 1 makes runs repeat bit
         for bit, unless an earlier session of this process had more: TensorFlow sizes the pool inside operations once.
     :param mixed_precision: float16 where it is safe and the processor has it (the setting ``MixedPrecision``); training
         needs :func:`loss_scaling` too.
     :param xla: let XLA compile what it can (the setting ``XLA``); pays off on a GPU when sizes stay the same.
     """
-    threads = threads or number_of_cores()
-    config = tf.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, allow_soft_placement=True
-    )
+    threads = threads or 0
+    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+    config.allow_soft_placement = True
     config.gpu_options.allow_growth = True
     if mixed_precision:
         config.graph_options.rewrite_options.auto_mixed_precision = 1  # RewriterConfig.ON
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     session = tf.Session(graph=graph, config=config)
-    LOGGER.info('TensorFlow %s on %s, %d threads', tf.__version__, device_in_use(session), threads)
+    LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, device_in_use(session), threads or 'all')
     return session
 
 

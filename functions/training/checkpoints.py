@@ -32,9 +32,8 @@ class Checkpoints:
         self.prefix = su.address_generator(setting, 'saved_model', current_experiment=experiment)
 
     def _record_path(self, step):
-        return su.address_generator(
-            self._setting, 'saved_state_with_step', step=str(step), current_experiment=self._experiment
-        )
+        place = {'step': str(step), 'current_experiment': self._experiment}
+        return su.address_generator(self._setting, 'saved_state_with_step', **place)
 
     def save(self, session, saver, step, state):
         """Write the checkpoint ``step`` with its record.
@@ -50,9 +49,14 @@ class Checkpoints:
         self._remove_old(best_step(state))
         return path
 
-    def record(self, step, state):
-        """Write the record of a checkpoint whose files are there; from now on it counts."""
-        self._write_record(step, {os.path.basename(name): describe_file(name) for name in self.files(step)}, state)
+    def record(self, step, state, files=None):
+        """Write the record of a checkpoint whose files are there; from now on it counts.
+
+        :param files: what an earlier record says about them; None: look.
+        """
+        if files is None:
+            files = {os.path.basename(name): describe_file(name) for name in self.files(step)}
+        write_json(self._record_path(step), {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
 
     def files(self, step):
         """Paths of the data files of a checkpoint (the .meta graph is not needed to restore)."""
@@ -61,10 +65,7 @@ class Checkpoints:
 
     def update(self, step, state):
         """Replace the state of a saved checkpoint, to add what was found out about it since."""
-        self._write_record(step, read_json(self._record_path(step))['files'], state)
-
-    def _write_record(self, step, files, state):
-        write_json(self._record_path(step), {'format': RECORD_FORMAT, 'step': step, 'files': files, 'state': state})
+        self.record(step, state, read_json(self._record_path(step))['files'])
 
     def steps(self):
         """Steps that have a record, ascending."""

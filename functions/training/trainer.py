@@ -56,19 +56,15 @@ def train(setting, resume=True, threads=None, make_item=None):
         LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'], maximum)
         return _result(newest, state)
     graph, validation = TrainingGraph(setting), None
-    LOGGER.info('%s', graph.description)
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
         beside = training_memory(setting, make_item=make_item)
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
     # Signals first, so that one that arrives early still ends the run cleanly.
-    with Signals() as signals, open_session(
-        graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False)
-    ) as session, TrainingQueue(
-        setting,
-        position=state['position'],
-        semi_epoch=state['first_semi_epoch'],
-        make_item=make_item,
-        log_address=su.address_generator(setting, 'log_im_file'),
+    compute = (graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False))
+    begin = {'position': state['position'], 'semi_epoch': state['first_semi_epoch']}
+    record = su.address_generator(setting, 'log_im_file')
+    with Signals() as signals, open_session(*compute) as session, TrainingQueue(
+        setting, make_item=make_item, log_address=record, **begin
     ) as queue:
         signals.tell(queue.interrupt)
         if validation is not None:
@@ -83,6 +79,7 @@ def train(setting, resume=True, threads=None, make_item=None):
             graph.saver.restore(session, checkpoints.path(newest))
         write_run_record(setting, newest)
         log = TrainingLog(setting, state, graph.graph)
+        LOGGER.info('%s', graph.description)
         if newest is not None:
             LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
         try:
@@ -105,15 +102,8 @@ def _start_state(setting, checkpoints, newest):
     if newest is None:
         iteration, semi_epoch = _counted_before(setting)
         samples = iteration * setting['NetworkTraining']['BatchSize']
-        return {
-            'iteration': iteration,
-            'samples': samples,
-            'seconds': 0.0,
-            'position': None,
-            'best': {},
-            'first_semi_epoch': semi_epoch,
-            'network': network,
-        }
+        start = {'seconds': 0.0, 'position': None, 'best': {}, 'network': network}
+        return dict(start, iteration=iteration, samples=samples, first_semi_epoch=semi_epoch)
     state = dict({'first_semi_epoch': 0}, **checkpoints.state(newest))
     for key, value in state['network'].items():
         if network[key] != value:
@@ -200,16 +190,10 @@ class _Loop:
                 bar.update(1)
                 if logs:
                     now = time.time()
-                    means = dict(
-                        averages.means(),
-                        learning_rate=rate,
-                        semi_epoch=batch.semi_epoch,
-                        queue_fill=queue.qsize(),
-                        wait_share=waited / max(now - last_log, 1e-9),
-                        **inspection,
-                    )
+                    means = dict(averages.means(), learning_rate=rate, semi_epoch=batch.semi_epoch, **inspection)
+                    means.update(queue_fill=queue.qsize(), wait_share=waited / max(now - last_log, 1e-9))
                     self.log.train(state['iteration'], state['samples'], means)
-                    bar.set_postfix(loss='{:.3f}'.format(means['loss']), error_mm='{:.2f}'.format(means['error_mm']))
+                    bar.set_postfix(loss=f'{means["loss"]:.3f}', error_mm=f'{means["error_mm"]:.2f}')
                     averages, waited, last_log = Averages(self._tags), 0.0, now
                 del batch  # frees its memory for the next one
                 if state['iteration'] % self.validation_interval == 0:
@@ -296,8 +280,9 @@ class _Loop:
                         self._end_by(signals)
         except Interrupted:
             self._end_by(signals)
-        means = averages.means()
-        means.update(self._synthetic_pair_errors())
+        self._pair = self._pair or self._validation_set.synthetic_pair()
+        prediction = self.session.run(self.graph.prediction, {self.graph.images: self._pair.images})
+        means = dict(averages.means(), **pair_errors(self._pair, prediction))
         self.log.validation(state['iteration'], step, means)
         LOGGER.info(
             f'Validation at iteration {state["iteration"]}: loss {means["loss"]:.4f}, error {means["error_mm"]:.3f} '
@@ -307,8 +292,3 @@ class _Loop:
         if means['error_mm'] < state['best'].get('error_mm', np.inf):
             state['best'] = {'step': step, 'error_mm': means['error_mm']}
         self.checkpoints.update(step, state)
-
-    def _synthetic_pair_errors(self):
-        if self._pair is None:
-            self._pair = self._validation_set.synthetic_pair()
-        return pair_errors(self._pair, self.session.run(self.graph.prediction, {self.graph.images: self._pair.images}))

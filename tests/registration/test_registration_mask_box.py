@@ -1,14 +1,18 @@
 """The box that networks trained inside their masks work in, and what becomes of the field beyond it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import SETTING
 
 from functions.image.dvf import jacobian_determinant
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
-from functions.registration.mask_box import FADE, box_of, continued, cut, margins_of
+from functions.registration.mask_box import FADE, box_of, continued, cut
+from functions.registration.network_pyramid import Model
 from functions.setting.errors import InputError
 
 GRID = Geometry((40, 50, 60), (2.0, 2.0, 2.0), (5.0, -7.0, 11.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
@@ -85,10 +89,7 @@ def test_a_field_on_its_own_grid_is_unchanged():
 
 
 def test_the_margin_of_a_pyramid_is_that_of_each_network_or_none():
-    class Network:
-        def __init__(self, **setting):
-            self.setting = setting
-
-    networks = {4: Network(InputMargin=16), 2: Network(InputMargin=8), 1: Network()}
-    assert margins_of(networks, [4, 2]) == {4: 16, 2: 8}
-    assert margins_of(networks, [4, 2, 1]) is None
+    networks = {stage: SimpleNamespace(setting=dict(SETTING, stage=stage)) for stage in (4, 2, 1)}
+    networks[4].setting['InputMargin'], networks[2].setting['InputMargin'] = 16, 8
+    assert Model(networks, [4, 2]).margins == {4: 16, 2: 8}
+    assert Model(networks, [4, 2, 1]).margins is None

@@ -43,7 +43,7 @@ def test_images_are_set_to_the_default_outside_their_masks(fixed):
     [
         ({'stages': [3]}, 'Accepted'),
         ({'stages': [1, 2, 4]}, 'Accepted'),
-        ({'stages': [4, 2]}, 'No network'),
+        ({'stages': [4, 2]}, 'no network'),
         ({'composition': 'sum'}, 'additive'),
     ],
 )

@@ -21,7 +21,8 @@ IMAGES = {'Fixed_Images', 'Moving_Images'} | {
 TRE = {'tre_mm', 'tre_median_mm', 'tre_p95_mm', 'tre_before_mm'}
 
 
-def test_training_writes_what_a_person_looks_for(setting):
+def test_training_writes_what_a_person_looks_for(setting, caplog):
+    caplog.set_level('INFO')
     result = run(setting, 5)
     assert result.iteration == 5
     assert Checkpoints(setting).newest() == result.step
@@ -34,6 +35,8 @@ def test_training_writes_what_a_person_looks_for(setting):
         os.listdir(folder)
     )
     assert os.path.getsize(os.path.join(folder, 'Plots', 'training_curve.png')) > 1000
+    with open(os.path.join(folder, 'log.txt')) as stream:
+        assert 'small: 5,211 parameters, receptive field 15 voxels, sides 2 * k + 1, at least 1' in stream.read()
     with open(os.path.join(folder, 'log_im.txt')) as stream:
         assert 'SemiEpoch=0, Chunk=0, lead-in' in stream.read()
     # TensorBoard holds the numbers of the JSON lines.
