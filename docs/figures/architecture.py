@@ -1,4 +1,4 @@
-"""The figure of the software: what runs, what it leaves in files, and who reads it."""
+"""The figure of the software: what runs, which files it writes, and what reads them."""
 
 import collections
 
@@ -18,7 +18,7 @@ _STYLES = {
 _CALLS, _FILES, _SETTINGS, _BATCHES = '#6a3fa0', '#d98200', '#8a93a0', '#22883d'
 
 _Part = collections.namedtuple('_Part', 'kind box title room lines')
-"""A box: its name in bold, the folder it lives in (or that it is) in italics, and what to know."""
+"""A box: its title in bold, its folder in italics, and lines of text."""
 
 _PARTS = collections.OrderedDict(
     [
@@ -144,7 +144,7 @@ _PARTS = collections.OrderedDict(
     ]
 )
 
-#: Words beside arrows: (x, y, words, alignment).
+#: Labels of arrows: (x, y, text, alignment).
 _WORDS = [
     (9.4, 4.5, 'queue of\nbatches', 'center'),
     (9.95, 3.69, 'graph', 'center'),

@@ -1,4 +1,4 @@
-"""Figures of what artificial generation makes: ``python -m docs.figures.generation``.
+"""Figures of the artificial deformations: ``python -m docs.figures.generation``.
 
 Three pages, drawn from one case of the phantom with the settings and random numbers of training: fields of a
 single frequency, the steps of a field of mixed frequencies, and respiratory motion (paper, figures of section
@@ -53,7 +53,7 @@ GRID_NOTE = f'grid: every {GRID_STEP:g} mm of the original image'
 _COLOURS = {'edge': '#ff8c1a', 'kept': '#ffc629', 'emptied': '#c2302e', 'grown': '#3fb950'}
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-#: What a field of mixed frequencies goes through, of the component z unless stated otherwise: ``edges`` bool
+#: Intermediate results of a mixed-frequency field, of the component z unless stated otherwise: ``edges`` bool
 #: [z, y, x] in and around the lungs; ``selected`` those inside the dilated lungs; ``dilated`` the first mask;
 #: ``emptied`` and ``grown`` planes of the mask after those phases; ``bspline``, ``filled`` planes of the
 #: field before and after the mask, mm; ``dvf`` float32 [z, y, x, 3], the finished field, all components.
@@ -153,7 +153,7 @@ def mixed_frequency_page(setting, cn):
 
 
 def mixed_frequency_steps(identity, volumes, section):
-    """The field of ``mixed_frequency``, with what comes on the way.
+    """The field of ``mixed_frequency``, with its intermediate results.
 
     :param identity: of an item of that category.
     :param volumes: image and masks to be deformed.
@@ -347,7 +347,7 @@ def setting_with_case(cn):
     with tempfile.TemporaryDirectory() as folder:
         root = folder.replace(os.sep, '/') + '/'
         environment = dict(os.environ, REGNET_ROOT=root, REGNET_DATA=root + 'Data/')
-        # A program of its own: artificial generation knows data sets, not how their images come about.
+        # Artificial generation reads images of data sets; making those of the phantom is left to its callers.
         command = [sys.executable, '-m', 'functions.phantom', '--cases', str(cn), '--types', '0']
         result = subprocess.run(
             command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

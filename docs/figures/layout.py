@@ -1,4 +1,4 @@
-"""Where the layers of a network stand in its figure, and how the arrows between them run.
+"""Places of the layers in the figure of a network, and routes of the arrows between them.
 
 Rows are lanes: one or more per resolution, the finest on top. Columns follow the flow: a layer stands one to
 the right of the last of its inputs, and right below or above its input where it changes the resolution.
@@ -60,7 +60,7 @@ def chains(description, strided):
         while onward[chain[-1]]:
             chain += onward[chain[-1]]
         found.append(chain)
-    # Chains that leave another one at its own resolution stand below it.
+    # Chains that branch off another one at the same resolution are placed below it.
     inputs = {layer.name: layer.inputs[0] for layer in description.layers}
     position = {name: number for number, chain in enumerate(found) for name in chain}
     branches = {

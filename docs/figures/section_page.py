@@ -105,7 +105,7 @@ class Page:
             [(left + panel.left, top - _TITLE - panel.height, panel) for left, panel in zip(lefts, row)]
             for top, row in zip(tops, rows)
         ]
-        # Those that must survive the palette of the file.
+        # Colours that must survive the file's palette.
         self._colours = {(255, 255, 255)}
         self._letters = iter(string.ascii_lowercase)
         for up, text, style in (
@@ -230,7 +230,7 @@ class Page:
         self._colours.add(tuple(int(round(255 * float(value))) for value in colour[:3]))
 
     def _bands(self, name, count):
-        """A colour map in ``count`` steps: they are read off more exactly than shades, and compress."""
+        """A colour map in ``count`` steps, which are easier to read off than shades, and compress well."""
         steps = ScalarMappable(cmap=name).to_rgba(np.linspace(0, 1, int(round(count))))
         for colour in steps:
             self._certain(colour)
