@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from functions.tf_utils.backend import version
+from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import SIDES, SeededNetwork, seeded_images
 
 NETWORKS = ('crop4', 'decimation4')
@@ -37,7 +37,7 @@ def check(folder):
         verdict = '' if difference < TOLERANCE else ': TOO MUCH'
         largest = float(np.abs(expected).max())
         print(
-            f'{name}: its checkpoint of another TensorFlow, on {version()}: '
+            f'{name}: its checkpoint of another TensorFlow, on {tf.__version__}: '
             f'DVFs of up to {largest:.2f} mm differ by at most {difference:.1e} mm{verdict}'
         )
     return failed
