@@ -1,7 +1,7 @@
 """Affine registration of two CT images: by elastix, by SimpleITK, from a file, or none.
 
-It starts from the best of a few translations (none, image centres, mask or body centres), and its result is
-checked: no overlap and degenerate matrices are errors; a similarity that did not rise is a warning.
+It starts from the best of a few translations (none, image centres, mask or body centres). Images that do not overlap
+and degenerate transforms are errors; a correlation that did not rise is a warning.
 """
 
 import collections
@@ -16,9 +16,11 @@ import SimpleITK as sitk
 from functions.elastix import registration as by_elastix
 from functions.elastix import simpleitk_affine
 from functions.elastix.programs import find_program, is_available
+from functions.elastix.registration import AFFINE_FILE
 from functions.elastix.transform_files import read_linear_transform
 from functions.image.geometry import Geometry, require_same_grid
 from functions.image.masks import require_nonempty
+from functions.image.resample import require_scalar
 from functions.image.transforms import as_affine, matrix_and_offset, read_transform
 from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, MissingFileError, unknown_name
@@ -27,39 +29,30 @@ LOGGER = logging.getLogger(__name__)
 
 METHODS = ('none', 'elastix', 'sitk')
 AffineResult = collections.namedtuple('AffineResult', 'transform method before after seconds')
-"""``transform``: sitk.AffineTransform, fixed to moving points; ``method``: 'none', 'elastix', 'sitk' or the
-file; ``before``, ``after``: correlation of the intensities inside the fixed mask (without one, in the whole
-image), air outside the moving image; ``seconds``: wall time."""
+"""``transform``: sitk.AffineTransform, fixed to moving points; ``method``: 'none', 'elastix', 'sitk' or the file;
+``before``, ``after``: correlation of the intensities inside the fixed mask, if any, with air outside the moving image;
+``seconds``: wall time."""
 
-#: Accepted determinants: how much larger or smaller the moving person may be.
-_VOLUMES = (0.2, 5.0)
-#: Accepted stretching of any direction, and its inverse.
-_STRETCH = 2.5
+_VOLUMES = (0.2, 5.0)  # accepted determinants
+_STRETCH = 2.5  # accepted stretch along any direction, and its inverse
 
 
 def register_affine(
-    fixed,
-    moving,
-    method=None,
-    fixed_mask=None,
-    moving_mask=None,
-    threads=None,
-    folder=None,
-    parameter_file=by_elastix.AFFINE_FILE,
+    fixed, moving, method=None, fixed_mask=None, moving_mask=None, threads=None, folder=None, parameter_file=AFFINE_FILE
 ):
-    """Affine registration of two CT images of any grids.
+    """Affine registration of two CT images on any grids.
 
     :param fixed, moving: scalar sitk images; values below -1024 HU count as air.
     :param method: 'elastix', 'sitk', 'none', or a file: an ITK transform (.tfm, .txt, .h5) or elastix's
-        TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; the log says which.
-    :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside.
+        TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; logged.
+    :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside them.
     :param threads: None: all cores this process may use. SimpleITK's result does not depend on it.
-    :param folder: where elastix's parameters, transform and log are kept; None: nowhere.
+    :param folder: receives elastix's parameters, transform and log; or None.
     :param parameter_file: elastix's parameters.
     :return: :class:`AffineResult`.
-    :raises MissingFileError: no such file, or elastix is asked for and not installed.
-    :raises InputError: images that do not overlap, empty masks or masks on another grid, NaN, an unknown
-        method, a failed registration, or an implausible transform.
+    :raises MissingFileError: no such file, or elastix is requested but not installed.
+    :raises InputError: images that do not overlap, empty masks or masks on another grid, NaN, an unknown method, a
+        failed registration, or an implausible transform.
     """
     start = time.time()
     method = _chosen_method(method)
@@ -75,9 +68,7 @@ def register_affine(
         initial = simpleitk_affine.initial_translation(small_fixed, small_moving, *small_masks)
     if method == 'elastix':
         images = [simpleitk_affine.clipped_to_air(image) for image in (fixed, moving)]
-        transform = by_elastix.affine(
-            *images, fixed_mask, moving_mask, initial, parameter_file, threads=threads, folder=folder
-        )
+        transform = by_elastix.affine(*images, parameter_file, fixed_mask, moving_mask, initial, threads, folder)
     elif method == 'sitk':
         transform = simpleitk_affine.affine(small_fixed, small_moving, *small_masks, initial=initial)
     else:
@@ -90,22 +81,22 @@ def register_affine(
     if not after > before:
         LOGGER.warning(
             'The affine registration (%s) did not make the images more alike: correlation %.4f before, %.4f after. '
-            'Check the moved image, or leave this step out.',
+            'Check the moved image, or skip this step.',
             *result[1:4],
         )
     return result
 
 
 def read_affine(path):
-    """A linear transform from a file: ITK's (.tfm, .txt, .h5) or elastix's TransformParameters.
+    """Read a linear transform: an ITK file (.tfm, .txt, .h5) or elastix's TransformParameters.
 
     :return: sitk.AffineTransform, fixed to moving points.
     :raises MissingFileError, InputError: missing, damaged, or not linear.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        accepted = 'a transform file, ' + ', '.join(METHODS)
-        raise MissingFileError(f'The affine transform {path} does not exist; accepted: {accepted}.')
+        accepted = ', '.join(METHODS)
+        raise MissingFileError(f'The affine transform {path} does not exist; accepted: {accepted}, a transform file.')
     with open(path, 'rb') as stream:
         head = stream.read(4096)
     if re.search(rb'^\s*\(\s*Transform\s', head, re.MULTILINE):
@@ -132,17 +123,15 @@ def _chosen_method(method):
 
 
 def _check_image(name, image, mask):
-    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f'The {name} image must be 3D with one value per voxel.')
-    if not np.isfinite(array_view(image).sum(dtype=np.float64)):
-        raise InputError(f'The {name} image holds values that are NaN or infinite.')
+    if not np.isfinite(array_view(require_scalar(image, f'The {name} image')).sum(dtype=np.float64)):
+        raise InputError(f'The {name} image contains NaN or infinite values.')
     if mask is not None:
         require_same_grid(mask, image, f'the mask of the {name} image', f'the {name} image')
         require_nonempty(mask, f'The mask of the {name} image')
 
 
 def require_overlap(fixed, moving, transform=None):
-    """Raise :class:`InputError` unless a point of one image, mapped by ``transform``, lies in the other."""
+    """Raise :class:`InputError` unless some point of one image is mapped into the other by ``transform``."""
     matrix, offset = matrix_and_offset(transform)
     fixed, moving = Geometry.of(fixed), Geometry.of(moving)
     mapped = _lattice(fixed) @ matrix.T + offset
@@ -151,12 +140,12 @@ def require_overlap(fixed, moving, transform=None):
         when = '' if transform is None else ' after the affine transform'
         raise InputError(
             f'The moving image does not overlap the fixed one{when}: fixed {fixed}; moving {moving}. '
-            'Check that both show the same patient position and that their origins are right.'
+            'Check their origins, and that both show the same part of the body.'
         )
 
 
 def _lattice(geometry):
-    """Points (n, 3), mm, spread over a grid, corners included."""
+    """Points (n, 3) in mm that cover a grid, corners included."""
     axes = [np.linspace(0, n - 1, min(n, 24)) for n in geometry.size]
     return geometry.index_to_world(np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3))
 
@@ -167,10 +156,10 @@ def _any_inside(points, geometry):
 
 
 def _check_transform(transform, method):
-    """Raise unless a transform is plausible for a person: not folded, not stretched beyond reason."""
+    """Raise :class:`InputError` for a transform that folds, or changes size more than a human body can."""
     matrix, offset = matrix_and_offset(transform)
     if not np.isfinite(matrix).all() or not np.isfinite(offset).all():
-        raise InputError(f'The affine transform ({method}) holds values that are NaN or infinite.')
+        raise InputError(f'The affine transform ({method}) contains NaN or infinite values.')
     volume, stretch = np.linalg.det(matrix), np.linalg.svd(matrix, compute_uv=False)
     if not (_VOLUMES[0] <= volume <= _VOLUMES[1] and stretch.min() >= 1 / _STRETCH and stretch.max() <= _STRETCH):
         raise InputError(

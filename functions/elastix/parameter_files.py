@@ -1,6 +1,5 @@
 """elastix's parameter files: text, with lines such as ``(Name 1 2.5 "text")``, comments after ``//``."""
 
-import collections
 import os
 import re
 
@@ -8,55 +7,39 @@ from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, MissingFileError
 
 #: Characters that elastix refuses in the values of a parameter file.
-REFUSED = ',;!@#$%&|<>?'
+REFUSED = ',;!@#$%&|<>?"\n'
 #: The parameter files that come with the repository.
 PARAMETER_FOLDER = os.path.abspath(os.path.join(__file__, '..', '..', '..', 'Elastix', 'Registration', 'Parameter'))
-_WORD = re.compile(r'\s*(?:"([^"]*)"|([^\s"]+))')
+_COMMENT = re.compile(r'^((?:[^"/]|"[^"]*"|/(?!/))*)//.*')
+_WORD = re.compile(r'"[^"]*"|[^\s"]+|"')
 
 
 def parse_parameters(text, name='The parameter file'):
-    """Parameters in the order of ``text``: OrderedDict name -> list of values (str, int or float).
+    """Parameters in the order of ``text``: dictionary name -> list of values (str, int or float).
 
     :param name: what to call the text in error messages.
     :raises InputError: a line that is neither empty, a comment nor ``(Name value ...)``, or a repeated name.
     """
-    parameters = collections.OrderedDict()
+    parameters = {}
     for number, line in enumerate(text.splitlines(), 1):
-        line = _without_comment(line).strip()
+        line = (_COMMENT.sub(r'\1', line) if '//' in line else line).strip()
         if not line:
             continue
-        words = _words(line[1:-1]) if line[0] == '(' and line[-1] == ')' and len(line) > 1 else None
-        if not words or len(words) < 2 or not isinstance(words[0], str):
+        words = _WORD.findall(line[1:-1]) if line[0] == '(' and line[-1] == ')' else []
+        values = [_value(word) for word in words]
+        # A lone quote is one that is never closed.
+        if len(words) < 2 or '"' in words or not isinstance(values[0], str):
             raise InputError(f'{name}, line {number}: expected (Name value ...), found {line[:80]!r}.')
-        if words[0] in parameters:
-            raise InputError(f'{name}, line {number}: {words[0]} is repeated.')
-        parameters[words[0]] = words[1:]
+        if values[0] in parameters:
+            raise InputError(f'{name}, line {number}: {values[0]} is repeated.')
+        parameters[values[0]] = values[1:]
     return parameters
 
 
-def _without_comment(line):
-    """``line`` up to the first ``//`` outside quotes."""
-    position = line.find('//')
-    while position >= 0 and line.count('"', 0, position) % 2:
-        position = line.find('//', position + 1)
-    return line if position < 0 else line[:position]
-
-
-def _words(line):
-    """The words of a line without its parentheses; None when a quote is not closed."""
-    words, position = [], 0
-    line = line.rstrip()
-    while position < len(line):
-        match = _WORD.match(line, position)
-        if match is None:
-            return None
-        words.append(match.group(1) if match.group(1) is not None else _value(match.group(2)))
-        position = match.end()
-    return words
-
-
 def _value(word):
-    """An unquoted word as int or float if it is a number, else as text."""
+    """A quoted word as text; an unquoted one as int or float if it is a number, else as text."""
+    if word[0] == '"':
+        return word[1:-1]
     for kind in (int, float):
         try:
             return kind(word)
@@ -85,10 +68,16 @@ def _text(name, value):
         return f'"{str(value).lower()}"'
     if not isinstance(value, str):
         return repr(value if isinstance(value, int) else float(value))
-    bad = ' '.join(sorted(set(value) & set(REFUSED + '"\n')))
-    if bad:
-        raise InputError(f'{name} is {value!r}; elastix cannot read a value that contains {bad}. Choose another name.')
+    refused = ' '.join(refused_characters(value))
+    if refused:
+        message = f'{name} is {value!r}; elastix cannot read a value that contains {refused}. Choose another name.'
+        raise InputError(message)
     return f'"{value}"'
+
+
+def refused_characters(text):
+    """The characters of ``text`` that elastix refuses, sorted."""
+    return sorted(set(text) & set(REFUSED))
 
 
 def read_parameters(path):

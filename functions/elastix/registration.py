@@ -1,4 +1,4 @@
-"""Registration by elastix: affine, and the B-spline registrations results are compared with."""
+"""Registration by elastix: affine, and the B-spline registrations that serve as references."""
 
 import os
 
@@ -23,32 +23,21 @@ _RESULT = 'TransformParameters.0.txt'
 _KINDS = (sitk.sitkInt16, sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkFloat32)
 
 
-def affine(
-    fixed,
-    moving,
-    fixed_mask=None,
-    moving_mask=None,
-    initial=None,
-    parameter_file=AFFINE_FILE,
-    threads=None,
-    folder=None,
-    overrides=None,
-):
+def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None):
     """Affine registration by elastix.
 
     :param fixed, moving: scalar images of any grid.
-    :param fixed_mask, moving_mask: masks on the grids of their images, or None.
-    :param initial: sitk.AffineTransform to begin from, or None.
     :param parameter_file: elastix parameter file of a linear transform.
-    :param threads: None: every core this process may use.
-    :param folder: keeps ``TransformParameters.0.txt`` (all in one affine transform), the parameters used and
-        the logs; None: nothing is kept.
-    :param overrides: parameters put in place of the file's, e.g. ``{'MaximumNumberOfIterations': 50}``.
+    :param fixed_mask, moving_mask: masks on the grids of their images, or None.
+    :param initial: sitk.AffineTransform to start from, or None.
+    :param threads: None: all cores this process may use.
+    :param folder: receives ``TransformParameters.0.txt`` (the result as one affine transform), the parameters used and
+        the logs; or None.
     :return: sitk.AffineTransform, fixed to moving points, ``initial`` included.
-    :raises MissingFileError, InputError: no elastix, wrong masks, or elastix failed (with what it said).
+    :raises MissingFileError, InputError: elastix is not installed, a mask is unusable, or elastix failed.
     """
     with working_folder(folder) as work:
-        path = _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides)
+        path = _register(work, fixed, moving, parameter_file, fixed_mask, moving_mask, initial, threads)
         result = read_linear_transform(path)
         if folder is not None:
             _keep(work, folder, ['parameters.txt'])
@@ -56,43 +45,21 @@ def affine(
     return result
 
 
-def bspline(
-    fixed,
-    moving,
-    fixed_mask=None,
-    moving_mask=None,
-    affine=None,
-    resolutions=3,
-    parameter_file=None,
-    threads=None,
-    folder=None,
-    overrides=None,
-):
-    """B-spline registration by elastix: total displacement field on the fixed grid, ``affine`` included.
+def bspline(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None):
+    """B-spline registration by elastix: the total displacement field on the fixed grid, ``initial`` included.
 
-    In elastix ``affine`` comes first and the B-spline is found on top of it: p -> B(A(p)).
+    elastix applies the initial transform A first, then the B-spline: p -> B(A(p)).
 
-    :param affine: sitk.AffineTransform to begin from, or None.
-    :param resolutions: 3 or 1: which of the repository's parameter files.
-    :param parameter_file: another one instead.
-    :param folder: keeps ``TransformParameters.0.txt`` with its ``InitialTransform.txt`` (absolute paths), the
-        parameters used and the logs. Other parameters and errors as :func:`affine`.
+    :param folder: receives ``TransformParameters.0.txt`` and its ``InitialTransform.txt`` (absolute paths), the
+        parameters used and the logs; or None. Other parameters and errors: see :func:`affine`.
     :return: sitk.Image, three float32 components, mm, fixed to moving.
     """
-    if parameter_file is None:
-        if resolutions not in BSPLINE_FILES:
-            raise InputError(
-                'resolutions is {!r}; accepted: {}, or another parameter file.'.format(
-                    resolutions, ', '.join(str(n) for n in sorted(BSPLINE_FILES))
-                )
-            )
-        parameter_file = BSPLINE_FILES[resolutions]
     with working_folder(folder) as work:
-        path = _register(work, fixed, moving, fixed_mask, moving_mask, affine, parameter_file, threads, overrides)
+        path = _register(work, fixed, moving, parameter_file, fixed_mask, moving_mask, initial, threads)
         if folder is not None:
             _keep(work, folder, ['parameters.txt', _INITIAL])
             parameters = read_parameters(path)
-            if affine is not None:
+            if initial is not None:
                 parameters['InitialTransformParametersFileName'] = name_in(os.path.abspath(folder), _INITIAL)
             write_parameters(os.path.join(folder, _RESULT), parameters)
         return deformation_field(path, fixed, threads, folder)
@@ -104,8 +71,8 @@ def _keep(work, folder, names):
             write_parameters(os.path.join(folder, name), read_parameters(os.path.join(work, name)))
 
 
-def _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_file, threads, overrides):
-    """Run elastix in the folder ``work``; return the path of its TransformParameters file."""
+def _register(work, fixed, moving, parameter_file, fixed_mask, moving_mask, initial, threads):
+    """Run elastix in the folder ``work`` and return the path of its TransformParameters file."""
     arguments = ['-f', 'fixed.mha', '-m', 'moving.mha', '-p', 'parameters.txt', '-out', '.']
     for name, image, mask in (('fixed', fixed, fixed_mask), ('moving', moving, moving_mask)):
         if mask is not None:
@@ -116,8 +83,7 @@ def _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_f
         image = image if image.GetPixelID() in _KINDS else sitk.Cast(image, sitk.sitkFloat32)
         sitk.WriteImage(image, os.path.join(work, name + '.mha'))
     parameters = read_parameters(parameter_file)
-    parameters.update([('WriteResultImage', 'false'), ('ResultImageFormat', 'mha')])
-    parameters.update(overrides or {})
+    parameters.update(WriteResultImage='false', ResultImageFormat='mha')
     write_parameters(os.path.join(work, 'parameters.txt'), parameters)
     if initial is not None:
         write_parameters(os.path.join(work, _INITIAL), linear_parameters(initial, fixed))
@@ -125,5 +91,5 @@ def _register(work, fixed, moving, fixed_mask, moving_mask, initial, parameter_f
     run_program('elastix', arguments, work, threads)
     path = os.path.join(work, _RESULT)
     if not os.path.exists(path):
-        raise InputError(f'elastix ended without writing its transform; its parameter file is {parameter_file}.')
+        raise InputError(f'elastix wrote no transform; its parameter file is {parameter_file}.')
     return path

@@ -1,6 +1,6 @@
-"""Affine registration by SimpleITK, and the coarse images that every affine registration is judged on.
+"""Affine registration by SimpleITK, and the coarse images on which every affine registration is judged.
 
-All of it works on images of about 2 mm, clipped at the HU of air from below.
+All images are reduced to about 2 mm, with values below air set to air.
 """
 
 import logging
@@ -21,45 +21,39 @@ _AIR, _BODY = -1024.0, -300.0  # HU
 _SMALL = 2.0  # mm
 _SAMPLES = 30000
 _ITERATIONS = 200
-# Fewer bins, or a step that shrinks faster, end short of the optimum.
+# With fewer bins or faster relaxation the optimiser stops short of the optimum.
 _BINS = 64
 _RELAXATION = 0.9
-#: Voxels that a level of the pyramid keeps at least along every axis.
-_LEAST_SIDE = 12
+_LEAST_SIDE = 12  # voxels along every axis of a pyramid level
 
 
 def _factors(image, spacing):
-    return [
-        min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE))
-        for s, n in zip(image.GetSpacing(), image.GetSize())
-    ]
+    axes = zip(image.GetSpacing(), image.GetSize())
+    return [min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE)) for s, n in axes]
 
 
 def clipped_to_air(image):
-    """``image`` with values below -1024 HU (outside the scanned circle) set to that, in its pixel type."""
-    if sitk.GetArrayViewFromImage(image).dtype.kind == 'u':
-        return image
-    return sitk.Maximum(image, _AIR)
+    """``image`` with values below -1024 HU (outside the field of view) set to -1024, in the same pixel type."""
+    return image if array_view(image).dtype.kind == 'u' else sitk.Maximum(image, _AIR)
 
 
 def small_image(image, spacing=_SMALL):
-    """Mean over blocks of voxels of about ``spacing`` mm, float32, nothing below air."""
-    image = sitk.Cast(clipped_to_air(image), sitk.sitkFloat32)
-    return sitk.BinShrink(image, _factors(image, spacing))
+    """Means over blocks of about ``spacing`` mm, float32, nothing below air."""
+    return sitk.BinShrink(sitk.Cast(clipped_to_air(image), sitk.sitkFloat32), _factors(image, spacing))
 
 
 def small_mask(mask, spacing=_SMALL):
-    """uint8 mask of the blocks of :func:`small_image` of which at least half is inside ``mask``."""
+    """uint8 mask of the blocks of :func:`small_image` that are at least half inside ``mask``."""
     inside = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkFloat32)
     return sitk.GreaterEqual(sitk.BinShrink(inside, _factors(mask, spacing)), 0.5)
 
 
 def correlation(fixed, moving, transform=None, mask=None):
-    """Correlation coefficient of ``fixed`` and ``moving`` mapped by ``transform``; air outside ``moving``.
+    """Correlation coefficient of ``fixed`` and the transformed ``moving``; outside ``moving`` is air.
 
     :param transform: sitk transform, fixed to moving points; None: identity.
     :param mask: uint8 image on the grid of ``fixed``; None: everywhere.
-    :return: -1 .. 1; 0 when one of the images is constant there.
+    :return: -1 to 1; 0 if either image is constant inside the mask.
     """
     resampler = grid_resampler(Geometry.of(fixed))
     resampler.SetInterpolator(sitk.sitkLinear)
@@ -74,19 +68,18 @@ def correlation(fixed, moving, transform=None, mask=None):
 
 
 def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
-    """The best of a few starts: no translation, image centres, centres of the masks or else of the bodies.
+    """The best of a few translations: none, image centres, centres of the masks or, without masks, of the bodies.
 
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
-    :return: sitk.AffineTransform with its centre at that of the fixed mask, body or image.
+    :return: sitk.AffineTransform, centred on the fixed mask, body or image.
     """
     coarse_fixed, coarse_moving = small_image(fixed, 4 * _SMALL), small_image(moving, 4 * _SMALL)
     coarse_mask = None if fixed_mask is None else small_mask(fixed_mask, 4 * _SMALL)
     if coarse_mask is not None and not array_view(coarse_mask).any():
         coarse_mask = None
     middles = [_middle(image) for image in (fixed, moving)]
-    centres = [
-        _centre(image > _BODY if mask is None else mask) for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
-    ]
+    pairs = ((fixed, fixed_mask), (moving, moving_mask))
+    centres = [_centre(image > _BODY if mask is None else mask) for image, mask in pairs]
     candidates = [np.zeros(3), middles[1] - middles[0]]
     if centres[0] is not None and centres[1] is not None and (fixed_mask is None) == (moving_mask is None):
         candidates.append(centres[1] - centres[0])
@@ -105,38 +98,35 @@ def _middle(image):
 
 
 def _centre(mask):
-    """Centre of mass of a mask in mm, or None when it is empty."""
+    """Centre of mass of a mask in mm, or None if it is empty."""
     inside = array_view(mask) != 0
     if not inside.any():
         return None
-    index = [
-        np.average(np.arange(inside.shape[axis]), weights=inside.sum(tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)
-    ]
-    return Geometry.of(mask).index_to_world(index)
+    counts = [inside.sum(axes) for axes in ((0, 1), (0, 2), (1, 2))]
+    return Geometry.of(mask).index_to_world([np.average(np.arange(len(n)), weights=n) for n in counts])
 
 
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
     """Affine registration by SimpleITK: mutual information, coarse to fine, regular step gradient descent.
 
-    A single thread sums the metric, so the transform is the same on every machine.
+    The metric is summed by a single thread, so that the transform is the same on every machine.
 
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
-    :param initial: sitk.AffineTransform to start from, its centre that of rotation; None: identity.
+    :param initial: sitk.AffineTransform to start from; the centre is kept. None: identity.
     :return: sitk.AffineTransform, fixed to moving points.
     :raises InputError: ITK failed, for example because nothing overlaps.
     """
     transform = sitk.AffineTransform(3) if initial is None else sitk.AffineTransform(initial)
     try:
         with itk_threads(1):
-            # Created inside: a SimpleITK filter keeps the number of threads in force at its creation.
+            # A SimpleITK filter keeps the number of threads in force when it was created.
             method = _method(fixed, fixed_mask, moving_mask)
             method.SetInitialTransform(transform, True)
             method.Execute(fixed, moving)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise InputError(
-            f'The affine registration by SimpleITK failed: {reason} Do the images and masks show the same region?'
-        ) from error
+        hint = 'Check that the images and masks show the same region.'
+        raise InputError(f'The affine registration by SimpleITK failed: {reason} {hint}') from error
     LOGGER.debug('SimpleITK: %s', method.GetOptimizerStopConditionDescription())
     return transform
 

@@ -1,15 +1,14 @@
 """elastix's TransformParameters files: linear transforms, and displacement fields under them.
 
-A file names the transform that is applied before its own (``InitialTransformParametersFileName``), so the way
-from the fixed to the moving image of a registration, first the field u and then the affine A, is a file of A
-whose initial transform is the file of u: T(p) = A(p + u(p)).
+A file names its initial transform, which is applied first (``InitialTransformParametersFileName``). The transform of a
+registration from the fixed to the moving image, T(p) = A(p + u(p)), is therefore a file of the affine transform A whose
+initial transform is the file of the field u.
 
-elastix 5.0.1 looks for names in these files in the working directory of whoever calls it. They are therefore
-written with absolute paths, and :func:`rewrite_paths` (``python -m functions.elastix rewrite FOLDER``) puts
-them right after the folder has moved.
+elastix 5.0.1 looks for the files that these files name in its working directory. Paths are therefore written absolute,
+and :func:`rewrite_paths` (``python -m functions.elastix rewrite FOLDER``) updates them after the folder has moved.
 """
 
-import collections
+import glob
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ import re
 import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix.parameter_files import REFUSED, read_parameters, write_parameters
+from functions.elastix.parameter_files import read_parameters, refused_characters, write_parameters
 from functions.image.geometry import Geometry
 from functions.image.transforms import as_affine, compose_affine
 from functions.setting.atomic import write_text
@@ -26,10 +25,10 @@ from functions.setting.errors import InputError, MissingFileError
 LOGGER = logging.getLogger(__name__)
 
 NO_INITIAL = 'NoInitialTransform'
-#: Version 5.0 and its successors spell it differently; both read the first.
+#: Versions after 5.0 spell it differently; all versions read the first.
 INITIAL_KEYS = ('InitialTransformParametersFileName', 'InitialTransformParameterFileName')
 FIELD_KEY = 'DeformationFieldFileName'
-_PATH_LINE = re.compile(r'^(\s*\(\s*(?:{})\s+")([^"]*)("\s*\).*)$'.format('|'.join(INITIAL_KEYS + (FIELD_KEY,))))
+_PATH_LINE = re.compile(rf'^(\s*\(\s*(?:{"|".join(INITIAL_KEYS + (FIELD_KEY,))})\s+")([^"]*)("\s*\).*)$')
 _LENGTHS = {'AffineTransform': 12, 'EulerTransform': 6, 'TranslationTransform': 3}
 
 
@@ -37,22 +36,22 @@ _LENGTHS = {'AffineTransform': 12, 'EulerTransform': 6, 'TranslationTransform': 
 
 
 def read_chain(path):
-    """The parameters of a TransformParameters file and of those it builds upon, the last applied one first.
+    """The parameters of a TransformParameters file and of its initial transforms, the last one applied first.
 
-    Names in them are made absolute: as they stand when they exist, else in the folder of the file.
+    Names in the files become absolute paths: as written if the file exists, else in the folder of the file.
 
-    :return: list of OrderedDicts; ``InitialTransformParametersFileName`` is left out.
-    :raises MissingFileError, InputError: a file is missing, is none of this kind, or the chain never ends.
+    :return: list of dictionaries without ``InitialTransformParametersFileName``.
+    :raises MissingFileError, InputError: a file is missing or of another kind, or the chain is circular.
     """
     chain, seen = [], set()
     while path is not None:
         path = os.path.abspath(path)
         if path in seen:
-            raise InputError(f'{path} builds upon itself (InitialTransformParametersFileName).')
+            raise InputError(f'{path} is its own initial transform (InitialTransformParametersFileName).')
         seen.add(path)
         parameters = read_parameters(path)
         if 'Transform' not in parameters:
-            raise InputError(f'{path} is not a TransformParameters file of elastix: it names no Transform.')
+            raise InputError(f'{path} is not a TransformParameters file of elastix: Transform is missing.')
         if FIELD_KEY in parameters:
             parameters[FIELD_KEY] = [_resolve(parameters[FIELD_KEY][0], path)]
         initial = [parameters.pop(key)[0] for key in INITIAL_KEYS if key in parameters]
@@ -62,13 +61,13 @@ def read_chain(path):
 
 
 def _resolve(name, named_in):
-    """Where the file ``name`` is that the file ``named_in`` names."""
+    """Path of the file that the file ``named_in`` calls ``name``."""
     name, folder = str(name), os.path.dirname(named_in)
     for candidate in (os.path.join(folder, name), os.path.join(folder, os.path.basename(name))):
         if os.path.isfile(candidate):
             return os.path.abspath(candidate)
     raise MissingFileError(
-        f'{named_in} names {name}, which does not exist. Where the files have moved together, run '
+        f'{named_in} refers to {name}, which does not exist. If the whole folder was moved, run '
         f'"python -m functions.elastix rewrite {folder}".'
     )
 
@@ -76,8 +75,8 @@ def _resolve(name, named_in):
 def read_linear_transform(path):
     """A TransformParameters file as sitk.AffineTransform, fixed to moving, initial transforms included.
 
-    AffineTransform, EulerTransform and TranslationTransform are understood. The matrix and centre of a single
-    affine transform are those of the file.
+    Accepts AffineTransform, EulerTransform and TranslationTransform; a single affine transform keeps its matrix and
+    centre exactly.
 
     :raises MissingFileError, InputError: missing, or another kind of transform.
     """
@@ -86,7 +85,7 @@ def read_linear_transform(path):
     for outer, inner in zip(chain, chain[1:]):
         combine = outer.get('HowToCombineTransforms', ['Compose'])[0]
         if combine != 'Compose':
-            raise InputError(f'{path} combines transforms by {combine!r}; accepted: Compose.')
+            raise InputError(f'{path} has HowToCombineTransforms {combine!r}; accepted: Compose.')
         affine = compose_affine(affine, _linear(inner, path))
     return affine
 
@@ -94,18 +93,12 @@ def read_linear_transform(path):
 def _linear(parameters, path):
     kind, values = str(parameters['Transform'][0]), parameters.get('TransformParameters', [])
     if kind not in _LENGTHS:
-        raise InputError(
-            '{} holds a transform of type {}; an affine one is needed: {}.'.format(
-                path, kind, ', '.join(sorted(_LENGTHS))
-            )
-        )
+        raise InputError(f'{path} contains a transform of type {kind}; accepted: {", ".join(sorted(_LENGTHS))}.')
     centre = parameters.get('CenterOfRotationPoint', [0.0, 0.0, 0.0])
     numbers = [value for value in list(values) + list(centre) if not isinstance(value, str)]
     if len(values) != _LENGTHS[kind] or len(numbers) != len(values) + 3 or not np.isfinite(numbers).all():
-        raise InputError(
-            f'{path}: a 3D {kind} has {_LENGTHS[kind]} TransformParameters and a CenterOfRotationPoint of three '
-            'numbers; it is damaged.'
-        )
+        needed = f'{_LENGTHS[kind]} TransformParameters and a CenterOfRotationPoint of three numbers'
+        raise InputError(f'{path} is damaged: a 3D {kind} has {needed}.')
     values = [float(value) for value in values]
     if kind == 'AffineTransform':
         transform = sitk.AffineTransform(3)
@@ -123,45 +116,36 @@ def _linear(parameters, path):
 
 
 def grid_parameters(grid):
-    """The parameters that describe the grid of the result (the fixed image's)."""
+    """The parameters for the grid of the result, which is that of the fixed image."""
     geometry = Geometry.of(grid)
-    return collections.OrderedDict(
-        [
-            ('Size', [int(n) for n in geometry.size]),
-            ('Index', [0, 0, 0]),
-            ('Spacing', list(geometry.spacing)),
-            ('Origin', list(geometry.origin)),
-            # elastix lists direction cosines axis by axis: the columns of ITK's matrix.
-            ('Direction', np.array(geometry.direction).reshape(3, 3).T.ravel().tolist()),
-            ('UseDirectionCosines', 'true'),
-        ]
-    )
+    return {
+        'Size': [int(n) for n in geometry.size],
+        'Index': [0, 0, 0],
+        'Spacing': list(geometry.spacing),
+        'Origin': list(geometry.origin),
+        # elastix lists the direction cosines axis by axis: the columns of ITK's matrix.
+        'Direction': np.array(geometry.direction).reshape(3, 3).T.ravel().tolist(),
+        'UseDirectionCosines': 'true',
+    }
 
 
-def _common(grid, default, initial):
-    parameters = collections.OrderedDict(
-        [
-            ('InitialTransformParametersFileName', initial),
-            ('HowToCombineTransforms', 'Compose'),
-            ('FixedImageDimension', 3),
-            ('MovingImageDimension', 3),
-            ('FixedInternalImagePixelType', 'float'),
-            ('MovingInternalImagePixelType', 'float'),
-        ]
-    )
-    parameters.update(grid_parameters(grid))
-    parameters.update(
-        [
-            ('ResampleInterpolator', 'FinalBSplineInterpolator'),
-            ('FinalBSplineInterpolationOrder', 3),
-            ('Resampler', 'DefaultResampler'),
-            ('DefaultPixelValue', float(default)),
-            ('ResultImageFormat', 'mha'),
-            ('ResultImagePixelType', 'short'),
-            ('CompressResultImage', 'false'),
-        ]
-    )
-    return parameters
+def _common_parameters(grid, default, initial):
+    return {
+        'InitialTransformParametersFileName': initial,
+        'HowToCombineTransforms': 'Compose',
+        'FixedImageDimension': 3,
+        'MovingImageDimension': 3,
+        'FixedInternalImagePixelType': 'float',
+        'MovingInternalImagePixelType': 'float',
+        **grid_parameters(grid),
+        'ResampleInterpolator': 'FinalBSplineInterpolator',
+        'FinalBSplineInterpolationOrder': 3,
+        'Resampler': 'DefaultResampler',
+        'DefaultPixelValue': float(default),
+        'ResultImageFormat': 'mha',
+        'ResultImagePixelType': 'short',
+        'CompressResultImage': 'false',
+    }
 
 
 def linear_parameters(affine, grid, default=-2048.0, initial=NO_INITIAL):
@@ -169,18 +153,15 @@ def linear_parameters(affine, grid, default=-2048.0, initial=NO_INITIAL):
 
     :param grid: image or Geometry of the fixed image.
     :param default: value outside the moving image.
-    :param initial: file of the transform that is applied before.
+    :param initial: file of the initial transform.
     """
-    parameters = collections.OrderedDict(
-        [
-            ('Transform', 'AffineTransform'),
-            ('NumberOfParameters', 12),
-            ('TransformParameters', list(affine.GetParameters())),
-            ('CenterOfRotationPoint', list(affine.GetCenter())),
-        ]
-    )
-    parameters.update(_common(grid, default, initial))
-    return parameters
+    return {
+        'Transform': 'AffineTransform',
+        'NumberOfParameters': 12,
+        'TransformParameters': list(affine.GetParameters()),
+        'CenterOfRotationPoint': list(affine.GetCenter()),
+        **_common_parameters(grid, default, initial),
+    }
 
 
 def write_linear_transform(path, affine, grid, default=-2048.0, initial=NO_INITIAL):
@@ -191,30 +172,28 @@ def write_linear_transform(path, affine, grid, default=-2048.0, initial=NO_INITI
 def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.0):
     """Write T(p) = A(p + u(p)) as TransformParameters files into ``folder``.
 
-    ``TransformParameters.0.txt`` is the field u, read linearly (zero outside its grid); ``TransformParameters.1.txt``
-    is A with it as its initial transform. Names are absolute paths; where the folder's path holds a character that
-    elastix refuses, they are bare names and transformix must be called from inside the folder, which is logged.
+    ``TransformParameters.0.txt`` is the field u, interpolated linearly and zero outside its grid;
+    ``TransformParameters.1.txt`` is A, with u as its initial transform. Paths are absolute, unless the folder's path
+    contains a character that elastix refuses: then transformix must be run inside the folder, which is logged.
 
     :param dvf_path: file of u (float32, mm, x y z), in ``folder``.
-    :param grid: image or Geometry of the fixed image, the grid of what transformix makes.
+    :param grid: image or Geometry of the fixed image.
     :param affine: sitk.AffineTransform, or None.
-    :return: path of the file to give to transformix (``-tp``).
+    :return: path of the file to pass to transformix (``-tp``).
     """
     folder = os.path.abspath(folder)
     if not os.path.isfile(dvf_path):
         raise MissingFileError(f'The displacement field {dvf_path} does not exist.')
     if os.path.dirname(os.path.abspath(dvf_path)) != folder:
-        raise InputError(f'The displacement field {dvf_path} must lie beside its parameter files, in {folder}.')
+        raise InputError(f'The displacement field {dvf_path} must be in the folder of its parameter files, {folder}.')
     paths = [os.path.join(folder, f'TransformParameters.{k}.txt') for k in (0, 1)]
-    parameters = collections.OrderedDict(
-        [
-            ('Transform', 'DeformationFieldTransform'),
-            ('NumberOfParameters', 0),
-            (FIELD_KEY, name_in(folder, os.path.basename(dvf_path))),
-            ('DeformationFieldInterpolationOrder', 1),
-        ]
-    )
-    parameters.update(_common(grid, default, NO_INITIAL))
+    parameters = {
+        'Transform': 'DeformationFieldTransform',
+        'NumberOfParameters': 0,
+        FIELD_KEY: name_in(folder, os.path.basename(dvf_path)),
+        'DeformationFieldInterpolationOrder': 1,
+        **_common_parameters(grid, default, NO_INITIAL),
+    }
     write_parameters(paths[0], parameters)
     if affine is None:
         return paths[0]
@@ -223,30 +202,28 @@ def write_total_transform(folder, dvf_path, grid, affine=None, default=-2048.0):
 
 
 def name_in(folder, name):
-    """What a parameter file in ``folder`` calls its neighbour ``name``: absolute if elastix can read that."""
-    path = os.path.join(folder, name)
-    if set(folder) & set(REFUSED + '"'):
-        LOGGER.warning(
-            'elastix refuses one of the characters of %s: call transformix from inside that '
-            'folder, or rename it and run "python -m functions.elastix rewrite" on it',
-            folder,
-        )
-        return name
-    return path
+    """How a parameter file in ``folder`` refers to the file ``name`` there: by absolute path if elastix accepts it."""
+    if not refused_characters(folder):
+        return os.path.join(folder, name)
+    LOGGER.warning(
+        'elastix refuses a character in the path %s: run transformix inside this folder, or rename it and run '
+        '"python -m functions.elastix rewrite" on it',
+        folder,
+    )
+    return name
 
 
 def rewrite_paths(folder):
-    """Make the file names in the TransformParameters files of a folder point into it, after it has moved.
+    """Update the paths in the TransformParameters files of a folder that has moved.
 
-    Only names of files that lie in the folder change; everything else in the files stays, comments too.
+    Only paths of files in the folder change; the rest of the files, including comments, stays.
 
     :return: list of the files that changed.
-    :raises MissingFileError: no such folder, no such files in it, or a file is named that is nowhere.
+    :raises MissingFileError: no such folder, no such files in it, or a file they refer to is missing.
     """
     folder = os.path.abspath(folder)
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     changed, found = [], 0
-    for path in (os.path.join(folder, name) for name in names if name.endswith('.txt')):
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), '*.txt'))):
         with open(path, encoding='utf-8', errors='surrogateescape') as stream:
             lines = stream.read().split('\n')
         if not any(re.match(r'\s*\(\s*Transform\s', line) for line in lines):
@@ -257,7 +234,7 @@ def rewrite_paths(folder):
             write_text(path, '\n'.join(new))
             changed.append(path)
     if not found:
-        raise MissingFileError(f'{folder} holds no TransformParameters files of elastix.')
+        raise MissingFileError(f'{folder} contains no TransformParameters files of elastix.')
     return changed
 
 
@@ -267,7 +244,7 @@ def _rewritten(line, folder, path):
         return line
     name = os.path.basename(match.group(2))
     neighbour = os.path.join(folder, name)
-    # A registration that began from another one's TransformParameters.0.txt may itself be called that.
+    # The initial transform may be a TransformParameters.0.txt elsewhere; this file may have the same name.
     if os.path.isfile(neighbour) and neighbour != path:
         return match.group(1) + name_in(folder, name) + match.group(3)
     _resolve(match.group(2), path)

@@ -2,7 +2,7 @@
 
 import os
 
-from functions.elastix.parameter_files import REFUSED, write_parameters
+from functions.elastix.parameter_files import refused_characters, write_parameters
 from functions.elastix.programs import run_program, working_folder
 from functions.elastix.transform_files import FIELD_KEY, NO_INITIAL, grid_parameters, read_chain
 from functions.image.geometry import Geometry
@@ -32,8 +32,8 @@ def stage_chain(parameter_file, folder, grid=None):
     names = [f'transform{k}.txt' for k in range(len(chain))]
     for k, parameters in enumerate(chain):
         parameters['InitialTransformParametersFileName'] = names[k + 1] if k + 1 < len(chain) else NO_INITIAL
-        if FIELD_KEY in parameters and set(parameters[FIELD_KEY][0]) & set(REFUSED + '"'):
-            path = parameters[FIELD_KEY][0]
+        path = parameters.get(FIELD_KEY, [''])[0]
+        if refused_characters(path):
             extension = '.nii.gz' if path.lower().endswith('.nii.gz') else os.path.splitext(path)[1]
             parameters[FIELD_KEY] = [f'field{k}{extension}']
             os.symlink(path, os.path.join(folder, parameters[FIELD_KEY][0]))

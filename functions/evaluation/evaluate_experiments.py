@@ -9,12 +9,13 @@ from functions.evaluation import comparison_plots
 from functions.evaluation.comparison import Comparison, comparison_table
 from functions.evaluation.experiment_report import Picture, experiment_report
 from functions.evaluation.landmark_check import LandmarkCheck, check_landmarks
-from functions.evaluation.measured_pairs import Measured, Result, in_parallel, input_paths, measure_results, read_result
+from functions.evaluation.measured_pairs import Measured, Result, input_paths, measure_results, read_result
 from functions.evaluation.pair_record import file_name, pair_key, pair_name
 from functions.evaluation.provenance import experiment_source, result_source
 from functions.evaluation.references import References, run_references
 from functions.evaluation.registration_report import registration_report
 from functions.evaluation.text_table import format_table
+from functions.image.threads import in_parallel
 from functions.measure.protocols import get_protocol
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json, write_text

@@ -16,11 +16,11 @@ import collections
 import numpy as np
 from scipy import ndimage
 
-from functions.evaluation.measured_pairs import in_parallel
 from functions.evaluation.pair_landmarks import read_landmarks, source_geometry
 from functions.evaluation.text_table import format_table
 from functions.image.geometry import Geometry
 from functions.image.masks import read_mask
+from functions.image.threads import in_parallel
 from functions.image.volume_io import array_view, read_image
 from functions.measure import tre
 from functions.setting.addresses import pair_image_address

@@ -6,14 +6,12 @@ import logging
 import os
 
 import numpy as np
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from functions.evaluation.pair_landmarks import find_landmarks
 from functions.evaluation.pair_record import Images, file_name, measure, pair_name, read_record
 from functions.image.manifest import array_checksum, file_state
 from functions.image.masks import read_mask
-from functions.image.threads import itk_threads
+from functions.image.threads import in_parallel
 from functions.image.transforms import as_affine, read_transform
 from functions.image.volume_io import read_image
 from functions.setting.addresses import pair_image_address
@@ -55,24 +53,6 @@ def measure_results(setting, results, folder, protocol='dirlab', n_workers=None)
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
     done = [measured for measured, error in found if not error]
     return Measured([record for record, _ in done], failures, sum(made for _, made in done))
-
-
-def in_parallel(function, jobs, n_workers, title):
-    """``function(*job)`` of every job, in processes that share the processors, with a progress bar.
-
-    :param n_workers: None: one for every two processors; 1: in this process.
-    """
-    processors = os.cpu_count() or 2
-    n_workers = max(1, min(processors // 2 if n_workers is None else int(n_workers), len(jobs)))
-    bar = tqdm(jobs, desc=title, leave=False)
-    return Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-        delayed(_in_worker)(function, job, max(1, processors // n_workers)) for job in bar
-    )
-
-
-def _in_worker(function, job, threads):
-    with itk_threads(threads):
-        return function(*job)
 
 
 def attempt(function, *given):

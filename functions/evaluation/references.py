@@ -19,11 +19,12 @@ import time
 from functions.elastix import registration as by_elastix
 from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.measured_pairs import Result, attempt, in_parallel, stamp
+from functions.evaluation.measured_pairs import Result, attempt, stamp
 from functions.evaluation.pair_record import pair_name
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import warp
+from functions.image.threads import in_parallel
 from functions.image.transforms import read_transform, write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.setting import setting_utils as su
@@ -131,8 +132,8 @@ def _reference(setting, pair, name, threads):
             write_affine(result.transform, outputs['affine'])
             method, seconds = result.method, time.time() - start
         else:
-            given = {'affine': read_transform(before.affine), 'resolutions': METHODS[name]}
-            dvf = by_elastix.bspline(fixed, moving, **given, **keywords)
+            initial = read_transform(before.affine)
+            dvf = by_elastix.bspline(fixed, moving, parameter_file, initial=initial, **keywords)
             write_image(dvf, outputs['dvf'])
             default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
             write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])

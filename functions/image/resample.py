@@ -29,7 +29,7 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
     """
     dvf = require_dvf(dvf)
     code = _interpolator(interpolator)
-    _require_scalar(image)
+    require_scalar(image)
     warper = field_warper(dvf)
     warper.SetInterpolator(code)
     set_default = warper.SetEdgePaddingValue
@@ -43,7 +43,7 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, transfo
     :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
     code = _interpolator(interpolator)
-    _require_scalar(image)
+    require_scalar(image)
     resampler = grid_resampler(Geometry.of(geometry))
     resampler.SetInterpolator(code)
     if transform is not None:
@@ -57,9 +57,11 @@ def _interpolator(name):
     return INTERPOLATORS[name]
 
 
-def _require_scalar(image):
+def require_scalar(image, name='The image'):
+    """Return ``image``; raise :class:`InputError` unless it is a 3D sitk.Image with one value per voxel."""
     if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError('A 3D image with one value per voxel is needed.')
+        raise InputError(f'{name} must be a 3D image with one value per voxel.')
+    return image
 
 
 def _in_float(image, interpolator, default, set_default, execute):
@@ -105,7 +107,7 @@ def downsample(image, stage):
     :return: image of the same pixel type (rounded if integer; float64 becomes float32).
     """
     stage = _stage(stage)
-    _require_scalar(image)
+    require_scalar(image)
     if stage == 1:
         return image
     array = array_view(image)

@@ -59,6 +59,33 @@ def index_to_dirlab(index, slices):
     return nearest(np.column_stack([index[:, 0] + 1, index[:, 1] + 1, slices - index[:, 2]]))
 
 
+def text_rows(table, pattern):
+    """Rows of numbers as lines of text, separated by tabs, each number formatted by ``pattern``."""
+    return ''.join('\t'.join(pattern % value for value in row).rstrip() + '\n' for row in table)
+
+
+def header_and_rows(kind, rows):
+    """Lines of text below elastix's two header lines: ``point`` or ``index``, and their number."""
+    return f'{kind}\n{len(rows.splitlines())}\n{rows}'
+
+
+def landmark_texts(numbers, index, points):
+    """The text files of a set of landmarks: list of (request of the address, text).
+
+    :param numbers: DIR-Lab's voxel numbers, int (n, 3).
+    :param index: 0-based voxel indices (n, 3), int.
+    :param points: world mm (n, 3).
+    """
+    index, points = text_rows(index, '%d'), text_rows(points, '%-9.3f')
+    return [
+        ('LandmarkIndex', text_rows(numbers, '%d')),
+        ('LandmarkIndex_tr', index),
+        ('LandmarkIndex_elx', header_and_rows('index', index)),
+        ('LandmarkPoint_tr', points),
+        ('LandmarkPoint_elx', header_and_rows('point', points)),
+    ]
+
+
 def nearest(values):
     """``values`` rounded, halves upwards, int64."""
     return np.floor(values + 0.5).astype(np.int64)

@@ -1,43 +1,39 @@
-"""Where the files of public data sets lie in the folders people download.
+"""Where the files of public data sets are in the archives people download.
 
-Each layout is a function that finds the files of one case; a new one is one function and one line of
-:data:`LAYOUTS`. Names are found whatever their upper and lower case, since packs on the web and their copies
-differ in it, and one level deeper, where an archive was unpacked into a folder of its own name.
+Each layout is a function that finds the files of one case, with an entry in :data:`LAYOUTS`. Names are matched in any
+case of letters, since published archives and their copies differ in it, and also one level deeper, where an archive was
+unpacked into a folder of its own name.
 """
 
 import collections
 import os
 
-from functions.setting.errors import InputError, MissingFileError, unknown_name
+from functions.setting.errors import InputError, MissingFileError, join_numbers, unknown_name
 
-#: One image or list of points of a case: type_im, path (None where it is missing), expected (path as it
-#: should be); of points also the name of their set, whose lists correspond, and the type of another image
-#: that has them: a pair of both types names their files.
+#: An image or list of points of a case: type_im, path (None if it is missing) and the path expected. For points also
+#: the name of their set, whose lists correspond, and another type with the same points; both types name their files.
 File = collections.namedtuple('File', 'type_im path expected set_name other')
-#: What a case consists of; extra are further files (request of the address -> :class:`File`).
+#: The files of a case; extra maps the request of an address to a further :class:`File`.
 Pack = collections.namedtuple('Pack', 'cn folder images points extra')
 
 
 def _child(folder, name):
-    """The entry ``name`` of a folder, exact or else in any case of letters; None when it is not there."""
+    """Path of the entry ``name`` of a folder, exact or else in any case of letters; None if there is none."""
     if os.path.exists(os.path.join(folder, name)):
         return os.path.join(folder, name)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = sorted(entry for entry in names if entry.lower() == name.lower())
-    return os.path.join(folder, found[0]) if found else None
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return next((os.path.join(folder, entry) for entry in names if entry.lower() == name.lower()), None)
 
 
 def find_below(folder, relative):
     """Path of ``relative`` (with ``/``) below a folder in any case of letters, or None."""
     for name in relative.split('/'):
-        folder = _child(folder, name)
-        if folder is None:
-            return None
+        folder = folder and _child(folder, name)
     return folder
 
 
 def pack_folder(source, name):
-    """The folder of a pack in ``source``, which may be the pack itself; None when it is not there."""
+    """The folder of a pack in ``source``, which may be the pack itself; None if it is not there."""
     source = os.path.abspath(source)
     here = source if os.path.basename(source).lower() == name.lower() else _child(source, name)
     if here is None or not os.path.isdir(here):
@@ -45,38 +41,30 @@ def pack_folder(source, name):
     return _child(here, name) or here
 
 
-def _file(folder, type_im, *alternatives, **more):
-    """The first of the alternatives that is there."""
-    found = [path for path in (find_below(folder, relative) for relative in alternatives) if path]
-    return File(
-        type_im,
-        found[0] if found else None,
-        os.path.join(folder, *alternatives[0].split('/')),
-        more.get('set_name'),
-        more.get('other'),
-    )
+def _file(folder, type_im, *alternatives, set_name=None, other=None):
+    """The first of the alternatives that exists."""
+    path = next(filter(None, (find_below(folder, relative) for relative in alternatives)), None)
+    return File(type_im, path, os.path.join(folder, *alternatives[0].split('/')), set_name, other)
 
 
 def dirlab_4dct(source, record, cn, setting):
-    """4DCT: ten phases; 75 points in T00 to T50, 300 in T00 and T50. Cases 1 to 5 and the later ones differ
-    in their names (either is taken), case 8 in that of its folder."""
-    folder = pack_folder(source, 'Case{}{}'.format(cn, 'Deploy' if cn == 8 else 'Pack'))
+    """4DCT: ten phases; 75 points in T00 to T50, 300 in T00 and T50.
+
+    The names of cases 1 to 5 differ from those of the later ones; either is accepted.
+    """
+    folder = pack_folder(source, f'Case{cn}{"Deploy" if cn == 8 else "Pack"}')
     if folder is None:
         return None
-    image = ['Images/case{}_{}_s.img', 'Images/case{}_{}.img']
-    extreme = ['ExtremePhases/case{}_300_{}_xyz.txt', 'ExtremePhases/case{}_dirLab300_{}_xyz.txt']
-    if cn > 5:
-        image, extreme = image[::-1], extreme[::-1]
-
-    def names(patterns, phase):
-        return [pattern.format(cn, phase) for pattern in patterns]
-
-    images = [_file(folder, k, *names(image, phase)) for k, phase in enumerate(record.types)]
-    points = [
-        _file(folder, k, f'Sampled4D/case{cn}_4D-75_{record.types[k]}.txt', set_name='4D-75', other=1 if k != 1 else 2)
-        for k in range(6)
-    ]
-    points += [_file(folder, k, *names(extreme, record.types[k]), set_name='300', other=5 - k) for k in (0, 5)]
+    images, points = [], []
+    for k, phase in enumerate(record.types):
+        names = [f'Images/case{cn}_{phase}{ending}.img' for ending in ('_s', '')]
+        images.append(_file(folder, k, *(names if cn <= 5 else names[::-1])))
+    for k, phase in enumerate(record.types[:6]):
+        name = f'Sampled4D/case{cn}_4D-75_{phase}.txt'
+        points.append(_file(folder, k, name, set_name='4D-75', other=1 if k != 1 else 2))
+    for k in (0, 5):
+        names = [f'ExtremePhases/case{cn}_{number}_{record.types[k]}_xyz.txt' for number in ('300', 'dirLab300')]
+        points.append(_file(folder, k, *(names if cn <= 5 else names[::-1]), set_name='300', other=5 - k))
     return Pack(cn, folder, images, points, {})
 
 
@@ -85,23 +73,20 @@ def dirlab_copdgene(source, record, cn, setting):
     folder = pack_folder(source, f'copd{cn}')
     if folder is None:
         return None
-    name = 'copd{}_{}'.format(cn, '{}')
-    images = [_file(folder, k, name.format(type_) + '.img') for k, type_ in enumerate(record.types)]
-    points = [
-        _file(folder, k, name.format(f'300_{type_[:3]}_xyz_r1.txt'), set_name='300', other=1 - k)
-        for k, type_ in enumerate(record.types)
-    ]
+    images, points = [], []
+    for k, type_ in enumerate(record.types):
+        images.append(_file(folder, k, f'copd{cn}_{type_}.img'))
+        points.append(_file(folder, k, f'copd{cn}_300_{type_[:3]}_xyz_r1.txt', set_name='300', other=1 - k))
     return Pack(cn, folder, images, points, {})
 
 
 def spread(source, record, cn, setting):
-    """SPREAD: a folder for each patient, all points in one folder, those of the follow-up agreed upon by two
-    observers."""
+    """SPREAD: a folder per patient, and one folder with all points; two observers agreed on those of the follow-up."""
     patients = setting.get('SPREAD_Patients') or record.patients
     if len(set(patients)) < len(patients):
         raise InputError(
-            "SPREAD's patient codes are not public: list them, case 1 first, in "
-            f"setting['SPREAD_Patients']; it has {len(patients)}, {len(set(patients))} of them different."
+            "SPREAD's patient codes are not public: list them, case 1 first, in setting['SPREAD_Patients']; it has "
+            f'{len(patients)}, {len(set(patients))} of them different.'
         )
     patient = patients[cn - 1] if cn <= len(patients) else None
     folder = pack_folder(source, patient) if patient else None
@@ -110,65 +95,48 @@ def spread(source, record, cn, setting):
     images = [_file(folder, k, name + '.mhd', name + '.mha') for k, name in enumerate(('baseline_1', 'followup_1'))]
     source = os.path.dirname(folder) if find_below(source, 'SPREADgroundTruth') is None else source
     consensus = f'SPREADgroundTruth/Consensus/{patient[:4]}_b1f1_'
-    points = [
-        _file(source, k, name, set_name='all', other=1 - k)
-        for k, name in enumerate((f'SPREADgroundTruth/{patient}_baseline_1_Cropped_point.txt', consensus + 'point.txt'))
-    ]
+    names = f'SPREADgroundTruth/{patient}_baseline_1_Cropped_point.txt', consensus + 'point.txt'
+    points = [_file(source, k, name, set_name='all', other=1 - k) for k, name in enumerate(names)]
     return Pack(cn, folder, images, points, {'UnsurePoints': _file(source, 0, consensus + 'unsure.txt')})
 
 
-#: layout of a record -> function (source folder, record, case, setting) -> :class:`Pack`, None when the case
-#: is not there.
+#: layout of a record -> function (source folder, record, case, setting) -> :class:`Pack`, or None if the case is not
+#: there.
 LAYOUTS = {'dirlab_4dct': dirlab_4dct, 'dirlab_copdgene': dirlab_copdgene, 'spread': spread}
 
 
 def find_packs(source, record, cases, setting):
     """The packs of a data set in a folder, all files present.
 
-    :param source: folder that holds the packs, or one pack.
+    :param source: folder that contains the packs, or one pack.
     :param cases: case numbers; None: those of the record that are there.
     :return: list of :class:`Pack`.
-    :raises MissingFileError: no such folder, no pack in it, or files of a pack that are missing, all named.
+    :raises MissingFileError: no such folder, no pack in it, or missing files, all named.
     :raises InputError: a case that the data set does not have, or a data set that is not downloaded.
     """
     if record.layout is None:
+        layouts = ', '.join(sorted(LAYOUTS))
         raise InputError(
-            '{} is not a data set to be downloaded and converted; those are {}.'.format(
-                record.key, 'of the layouts ' + ', '.join(sorted(LAYOUTS))
-            )
+            f'{record.key} is not a data set to be downloaded; accepted: those with the layouts {layouts}.'
         )
     if record.layout not in LAYOUTS:
         raise unknown_name(f'layout of data set {record.key}', record.layout, sorted(LAYOUTS))
     if not os.path.isdir(source):
-        raise MissingFileError(
-            f'The folder {source} does not exist; the unpacked archives of {record.key} are needed there.'
-        )
+        raise MissingFileError(f'{source} does not exist; the unpacked archives of {record.key} are needed there.')
     wanted = record.CNList if cases is None else list(cases)
     wrong = [cn for cn in wanted if cn not in record.CNList]
     if wrong:
-        raise InputError(
-            '{} has no case {}; it has {} to {}.'.format(
-                record.key, ', '.join(str(cn) for cn in wrong), min(record.CNList), max(record.CNList)
-            )
-        )
+        known = f'{min(record.CNList)} to {max(record.CNList)}'
+        raise InputError(f'{record.key} has no case {join_numbers(wrong)}; accepted: {known}.')
     packs = {cn: LAYOUTS[record.layout](source, record, cn, setting) for cn in wanted}
     absent = [cn for cn in wanted if packs[cn] is None]
     if len(absent) == len(wanted) or (absent and cases is not None):
-        raise MissingFileError(
-            '{} holds no pack of {} for case {}.'.format(source, record.key, ', '.join(str(cn) for cn in absent))
-        )
+        raise MissingFileError(f'{source} contains no pack of {record.key} for case {join_numbers(absent)}.')
     packs = [packs[cn] for cn in wanted if packs[cn] is not None]
-    missing = [
-        f'case {pack.cn}: {file.expected}'
-        for pack in packs
-        for file in pack.images + pack.points + list(pack.extra.values())
-        if file.path is None
-    ]
+    files = [(pack.cn, file) for pack in packs for file in [*pack.images, *pack.points, *pack.extra.values()]]
+    missing = [f'case {cn}: {file.expected}' for cn, file in files if file.path is None]
     if missing:
-        more = f' and {len(missing) - 10} more' if len(missing) > 10 else ''
-        raise MissingFileError(
-            '{} of the files of {} are missing: {}{}. Unpack the archives again.'.format(
-                len(missing), record.key, '; '.join(missing[:10]), more
-            )
-        )
+        named = '; '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')
+        count = f'{len(missing)} of the files of {record.key}'
+        raise MissingFileError(f'{count} are missing: {named}. Unpack the archives again.')
     return packs

@@ -1,4 +1,4 @@
-"""Any CT that people have, file or DICOM folder, as an int16 image in HU on its own grid."""
+"""Any CT, file or DICOM folder, as an int16 image in HU on its own grid."""
 
 import logging
 import os
@@ -6,37 +6,35 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
+from functions.image.resample import require_scalar
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.preprocessing.dicom import read_series
 from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
-LOWEST = -1024  # HU; scanners mark what they have not seen with -2000, -3024, …
+LOWEST = -1024  # HU; scanners mark voxels outside the field of view with -2000, -3024, …
 STORED_OFFSET = 1024
 
 
 def load_ct(source, series=None):
-    """Read a CT and bring it to HU.
+    """Read a CT and convert it to HU.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
-    :param series: series instance UID where a DICOM folder holds several.
+    :param series: series instance UID, if a DICOM folder contains several.
     :return: int16 sitk.Image on the grid of ``source``, values of -1024 HU and above.
-    :raises MissingFileError, InputError: missing, damaged, not 3D, colour, or no HU.
+    :raises MissingFileError, InputError: missing, damaged, not 3D, colour, or not HU.
     """
     if isinstance(source, sitk.Image):
-        if source.GetDimension() != 3 or source.GetNumberOfComponentsPerPixel() != 1:
-            raise InputError('A 3D image with one value per voxel is needed.')
-        return as_hu(source, 'The image')
+        return as_hu(require_scalar(source), 'The image')
     source = os.fspath(source)
-    image = read_series(source, series) if os.path.isdir(source) else read_image(source)
-    return as_hu(image, source)
+    return as_hu(read_series(source, series) if os.path.isdir(source) else read_image(source), source)
 
 
 def as_hu(image, name):
-    """Check that the values of ``image`` are HU, or the same plus 1024, and return them as int16 HU.
+    """Check that the values of ``image`` are HU, or HU + 1024, and return them as int16 HU.
 
-    What had to be assumed is logged as a warning. What is below -1024 HU becomes -1024 HU.
+    The assumption of HU + 1024 is logged as a warning. Values below -1024 HU become -1024 HU.
 
     :param name: what to call the image in messages.
     :raises InputError: the values can be neither.
@@ -47,12 +45,10 @@ def as_hu(image, name):
         offset = 0
     elif low >= 0 and high >= 1000:
         offset = STORED_OFFSET
-        LOGGER.warning('%s has no negative value (%g to %g): taken for HU + %d.', name, low, high, offset)
+        LOGGER.warning('%s has no negative values (%g to %g): assumed to be HU + %d.', name, low, high, offset)
     else:
-        raise InputError(
-            f'{name} has values from {low:g} to {high:g}; CT in HU is needed (air near -1000, soft tissue '
-            'near 0), or the same plus 1024.'
-        )
+        hint = '(air near -1000, soft tissue near 0), or HU + 1024'
+        raise InputError(f'{name} has values from {low:g} to {high:g}; CT in HU is needed {hint}.')
     if array.dtype == np.int16 and not offset and low >= LOWEST:
         return image
     result = np.empty(array.shape, np.int16)

@@ -1,4 +1,4 @@
-"""The user's own chest CT in a data set: isotropic image, lung and torso mask, at the addresses of the data set."""
+"""The user's own chest CT in a data set: isotropic image, lung and torso masks, at the addresses of the data set."""
 
 import collections
 import logging
@@ -20,19 +20,17 @@ from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)
 
-FORMAT_NUMBER = 1  # raise by hand when the same source gives another result
+FORMAT_NUMBER = 1  # increment when the same source gives a different result
 SPACING = 1.0  # mm
-
 MARGIN = 10  # mm of air kept around the torso; scanners reconstruct far more, which costs memory in every later step
-
 Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
 
 
 def prepare_own_images(setting):
     """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
 
-    ``OwnImages`` is data set -> case number -> list of paths (files or DICOM folders), one for each type of the
-    data set, None where a case lacks it.
+    ``OwnImages`` maps data set -> case number -> list of paths (files or DICOM folders), one for each type of the data
+    set, None where a case lacks it.
 
     :return: list of :class:`Prepared`.
     :raises UnknownNameError, MissingFileError, InputError: the first problem found, before anything is prepared.
@@ -52,26 +50,23 @@ def prepare_own_images(setting):
 def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
     """Write the isotropic image and the masks of one CT where the data set expects them.
 
-    The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z superior). Work
-    that its manifest (a .json beside the image) shows to be done from the same files is not done again.
+    The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z superior).
+    Nothing is done if its manifest (a .json beside the image) shows that it was prepared from the same files.
 
-    :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file or folder with a DICOM series.
+    :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, or folder with a DICOM series.
     :param setting: the setting dictionary.
     :param data: key of a registered data set.
     :param cn: case number, from 1.
     :param type_im: index into the types of the data set.
     :param lung, torso: mask files on the grid of ``source``; None: made from the HU.
-    :param series: series instance UID where a DICOM folder holds several.
-    :param margin: mm of air to keep around the torso; None: the whole field of view. A field of view of 700
-        mm around a thin person is five sixths air and table, which cost memory and time in all that follows.
-    :return: :class:`Prepared`: the three addresses (OriginalIm, OriginalLung, OriginalTorso), and whether
-        they were made now (False: they were there).
+    :param series: series instance UID, if a DICOM folder contains several.
+    :param margin: mm of air to keep around the torso; None: the whole field of view.
+    :return: :class:`Prepared`: the addresses OriginalIm, OriginalLung and OriginalTorso, and whether the files were
+        made now.
     :raises MissingFileError, InputError, UnknownNameError: before anything is written.
     """
-    im, lung_address, torso_address = [
-        address_generator(setting, request, data=data, cn=cn, type_im=type_im, stage=1)
-        for request in ('OriginalIm', 'OriginalLung', 'OriginalTorso')
-    ]
+    requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
+    paths = [address_generator(setting, what, data=data, cn=cn, type_im=type_im, stage=1) for what in requests]
     made_from = {
         'source': fingerprint(source),
         'series': series,
@@ -80,22 +75,16 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
         'lung': fingerprint(lung),
         'torso': fingerprint(torso),
     }
-    manifest = manifest_address(im)
-    done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
-    if done:
-        return Prepared(im, lung_address, torso_address, False)
-    if reason != 'no manifest':
-        LOGGER.warning('%s is prepared again: %s.', im, reason)
-    started = time.time()
-    image, masks = prepare(source, lung, torso, series, margin)
-    contents = [(im, image), (lung_address, masks[0]), (torso_address, masks[1])]
-    write_outputs(contents, manifest, made_from, FORMAT_NUMBER)
-    LOGGER.info('%s prepared from %s in %.1f s.', im, source, time.time() - started)
-    return Prepared(im, lung_address, torso_address, True)
+
+    def contents():
+        image, masks = prepare(source, lung, torso, series, margin)
+        return zip(paths, (image, *masks))
+
+    return Prepared(*paths, write_once(manifest_address(paths[0]), made_from, contents))
 
 
 def prepare(source, lung=None, torso=None, series=None, margin=None):
-    """What :func:`prepare_image` writes, in memory: (image, (lung, torso)), int16 and uint8 at 1 mm."""
+    """The images that :func:`prepare_image` writes: (image, (lung, torso)), int16 and uint8 at 1 mm."""
     image = load_ct(source, series)
     given = [
         None if mask is None else read_mask(mask, image, name=f'The {name} mask')
@@ -117,14 +106,19 @@ def prepare(source, lung=None, torso=None, series=None, margin=None):
     return image, tuple(masks)
 
 
-def write_outputs(contents, manifest, made_from, format_number):
-    """Write images and texts, and last of all the manifest that says so.
+def write_once(manifest, made_from, contents):
+    """Write images and texts, then their manifest, unless it shows that they were made from the same inputs.
 
-    :param contents: list of (path, image or text).
+    :param contents: function that returns pairs of (path, image or text).
+    :return: whether they were made now.
     """
-    folder = os.path.dirname(os.path.abspath(manifest))
-    outputs = []
-    for path, content in contents:
+    done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
+    if done:
+        return False
+    if reason != 'no manifest':
+        LOGGER.warning('%s: prepared again, because %s.', manifest, reason)
+    started, folder, outputs = time.time(), os.path.dirname(os.path.abspath(manifest)), []
+    for path, content in contents():
         sweep_stale_temporaries(os.path.dirname(os.path.abspath(path)))
         if isinstance(content, str):
             write_text(path, content)
@@ -132,16 +126,18 @@ def write_outputs(contents, manifest, made_from, format_number):
         else:
             write_image(content, path)
         outputs.append(record_output(path, content, folder))
-    write_manifest(manifest, made_from, format_number, outputs)
+    write_manifest(manifest, made_from, FORMAT_NUMBER, outputs)
+    LOGGER.info('%s: prepared in %.1f s.', manifest, time.time() - started)
+    return True
 
 
 def manifest_address(im):
-    """Where the manifest of a prepared image lies: beside it."""
+    """Path of the manifest of a prepared image, beside it."""
     return os.path.splitext(im)[0] + '.json'
 
 
 def fingerprint(source):
-    """What tells whether the input is still the same: names, sizes and times of files, or the checksum of an image."""
+    """What identifies an input: names, sizes and times of files, or the checksum and grid of an image."""
     if source is None:
         return None
     if isinstance(source, sitk.Image):
@@ -152,7 +148,7 @@ def fingerprint(source):
         raise MissingFileError(f'Image {source} does not exist.')
     names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else [path]
     if path.lower().endswith('.mhd'):
-        # Its voxels are in another file, mostly of the same name.
+        # The voxels are in another file, usually of the same name.
         stem, folder = os.path.basename(path)[:-3], os.path.dirname(path)
         names = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(stem))
     return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns] for n in names if os.path.isfile(n)]

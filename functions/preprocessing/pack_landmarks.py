@@ -1,20 +1,20 @@
-"""Landmarks as they ship, turned into the files that the addresses of a data set name.
+"""Landmarks as distributed, converted to the files that the addresses of a data set name.
 
-DIR-Lab counts voxels from 1 and slices from the top of the volume: x - 1, y - 1, nz - z is the 0-based index
-in an image whose z goes upwards. SPREAD's points are millimetres, with the two header lines of elastix.
+DIR-Lab counts voxels from 1 and slices from the top of the volume: x - 1, y - 1, nz - z is the 0-based index in an
+image whose z goes upwards. SPREAD's points are in millimetres, with the two header lines of elastix.
 """
 
 import numpy as np
 
-from functions.image.text_points import dirlab_to_index, parse_rows
+from functions.image.text_points import dirlab_to_index, header_and_rows, landmark_texts, parse_rows, text_rows
 from functions.preprocessing.dirlab_raw import grid_text
 from functions.setting.errors import InputError
 
 
 def read_rows(path):
-    """Rows of three numbers of a text file, float64 (n, 3); the two header lines of elastix are understood.
+    """Rows of three numbers of a text file, float64 (n, 3), with or without the two header lines of elastix.
 
-    :raises InputError: no rows, or something else in them; the line is named.
+    :raises InputError: no rows, or other content; the line is named.
     """
     return parse_rows(path, _text(path))
 
@@ -24,7 +24,7 @@ def read_values(path):
     try:
         return np.array([float(word) for word in _text(path).split()])
     except ValueError as error:
-        raise InputError(f'{path} must hold one number per landmark ({error}).') from error
+        raise InputError(f'{path} must contain one number per landmark ({error}).') from error
 
 
 def _text(path):
@@ -33,73 +33,45 @@ def _text(path):
 
 
 def read_dirlab(path, grid):
-    """Voxel numbers of a DIR-Lab file, int (n, 3), as they stand there.
+    """Voxel numbers of a DIR-Lab file, int (n, 3), as written there.
 
     :param grid: (size, spacing) of the whole volume, x y z.
     :raises InputError: numbers that are not whole or lie outside the volume.
     """
     rows = read_rows(path)
-    if np.any(rows != np.rint(rows)):
-        raise InputError(
-            f'{path} must hold whole voxel numbers; row '
-            f'{1 + int(np.flatnonzero((rows != np.rint(rows)).any(axis=1))[0])} does not (millimetres?).'
-        )
+    broken = np.flatnonzero((rows != np.rint(rows)).any(axis=1))
+    if len(broken):
+        raise InputError(f'{path} must contain whole voxel numbers; row {broken[0] + 1} does not (millimetres?).')
     outside = np.flatnonzero(((rows < 1) | (rows > np.array(grid[0]))).any(axis=1))
     if len(outside):
+        first = ' '.join(f'{value:g}' for value in rows[outside[0]])
         raise InputError(
-            '{}: {} of {} landmarks lie outside the volume of {} voxels, counted from 1; the first is row '
-            '{}, {}. Are they counted from 0, or are the columns in another order, or is it another '
-            'case?'.format(
-                path,
-                len(outside),
-                len(rows),
-                grid_text(grid),
-                outside[0] + 1,
-                ' '.join(f'{value:g}' for value in rows[outside[0]]),
-            )
+            f'{path}: {len(outside)} of {len(rows)} landmarks lie outside the volume of {grid_text(grid)} voxels, '
+            f'counted from 1; the first is row {outside[0] + 1}, {first}. Are they counted from 0, are the columns in '
+            'another order, or is this another case?'
         )
     return rows.astype(int)
-
-
-def dirlab_points(numbers, grid):
-    """Millimetres (n, 3) of DIR-Lab's voxel numbers, where voxel (0, 0, 0), z upwards, is the origin."""
-    return dirlab_to_index(numbers, grid[0][2]) * np.array(grid[1], dtype=np.float64)
 
 
 def dirlab_texts(numbers, grid, geometry):
     """The files of one set of DIR-Lab landmarks.
 
-    :param numbers: voxel numbers (n, 3) as distributed. :param grid: (size, spacing) of the whole volume.
-    :param geometry: that of the image, from which empty slices may have been left out.
+    :param numbers: voxel numbers (n, 3) as distributed.
+    :param grid: (size, spacing) of the whole volume.
+    :param geometry: grid of the image, from which empty slices may have been removed.
     :return: list of (request of the address, text).
-    :raises InputError: a point in a slice that was left out.
+    :raises InputError: a point in a slice that was removed.
     """
-    points = dirlab_points(numbers, grid)
+    # Voxel (0, 0, 0) of the whole volume, z upwards, is the origin.
+    points = dirlab_to_index(numbers, grid[0][2]) * np.array(grid[1], dtype=np.float64)
     index = np.rint(geometry.world_to_index(points)).astype(int)
     outside = np.flatnonzero(((index < 0) | (index >= np.array(geometry.size))).any(axis=1))
     if len(outside):
-        raise InputError(
-            f'{len(outside)} of the landmarks lie in slices that are empty; the first is row {outside[0] + 1}.'
-        )
-    index, points = _rows(index, '%d'), _rows(points, '%-9.3f')
-    return [
-        ('LandmarkIndex', _rows(numbers, '%d')),
-        ('LandmarkIndex_tr', index),
-        ('LandmarkIndex_elx', _with_header('index', len(numbers), index)),
-        ('LandmarkPoint_tr', points),
-        ('LandmarkPoint_elx', _with_header('point', len(numbers), points)),
-    ]
+        raise InputError(f'{len(outside)} of the landmarks lie in empty slices; the first is row {outside[0] + 1}.')
+    return landmark_texts(numbers, index, points)
 
 
 def spread_texts(points):
-    """The files of a set of points in mm (n, 3), as :func:`dirlab_texts`."""
-    text = _rows(points, '%.9g')
-    return [('LandmarkPoint_tr', text), ('LandmarkPoint_elx', _with_header('point', len(points), text))]
-
-
-def _rows(table, pattern):
-    return ''.join('\t'.join(pattern % value for value in row).rstrip() + '\n' for row in table)
-
-
-def _with_header(kind, count, text):
-    return f'{kind}\n{count}\n{text}'
+    """The files of a set of points (n, 3) in mm: list of (request of the address, text)."""
+    text = text_rows(points, '%.9g')
+    return [('LandmarkPoint_tr', text), ('LandmarkPoint_elx', header_and_rows('point', text))]

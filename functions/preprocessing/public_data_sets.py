@@ -1,46 +1,31 @@
-"""A public data set as people download it (DIR-Lab 4DCT, DIR-Lab COPDgene, SPREAD) into the files that the
-addresses of that data set name.
+"""Converts a downloaded public data set (DIR-Lab 4DCT, DIR-Lab COPDgene, SPREAD) to the files that its addresses name.
 
-Everything there is to find wrong with the packs (missing files, wrong numbers of bytes, landmarks that are
-none) is found before the first image is converted. Every image, and the landmarks of every case, have a
-manifest: what is done is not done again.
+All problems of the packs (missing files, wrong sizes, unusable landmarks) are reported before the first image is
+converted. Every image, and the landmarks of every case, have a manifest; finished work is not repeated.
 """
 
 import collections
+import functools
 import logging
 import os
 
 import numpy as np
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
 from functions.image.geometry import Geometry
-from functions.image.manifest import check_manifest
 from functions.image.resample import resample_to
-from functions.image.threads import itk_threads
+from functions.image.threads import in_parallel
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.preprocessing import dirlab_raw, own_images, pack_landmarks
 from functions.preprocessing.downloaded_packs import find_packs
 from functions.preprocessing.isotropic import mask_to_isotropic
 from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, RegNetError
+from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)
 
-FORMAT_NUMBER = 1  # raise by hand when the same pack gives other files
-_MEMORY = 3 * 2**29  # bytes for one image of 512 x 512 x 136 voxels (1 GB measured)
-
-_REQUESTS = (
-    'OriginalImNonIsotropic',
-    'OriginalIm',
-    'OriginalLung',
-    'OriginalTorso',
-    'OriginalLungRaw',
-    'OriginalTorsoRaw',
-)
-_Job = collections.namedtuple('_Job', 'path data cn type_im grid margin unseen addresses setting')
+_MEMORY = 3 * 2**29  # bytes for an image of 512 x 512 x 136 voxels (measured: 1 GB)
 
 #: What :func:`prepare_data_set` did: data, cases (list), made and kept (numbers of images).
 Report = collections.namedtuple('Report', 'data cases made kept')
@@ -49,12 +34,12 @@ Report = collections.namedtuple('Report', 'data cases made kept')
 def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, margin=None):
     """Convert the packs of a data set.
 
-    For every image: the original in int16 HU with identity direction (x to the patient's left, y posterior, z
-    superior; DIR-Lab only), the isotropic one at 1 mm, lung and torso masks on the grids of both. For every
-    case: its landmarks. What was never scanned has the DefaultPixelValue of the data set.
+    For every image: the original in int16 HU with identity direction (x to the patient's left, y posterior, z superior;
+    DIR-Lab only), the isotropic image at 1 mm, and lung and torso masks on the grids of both. For every case: its
+    landmarks. What was not scanned gets the DefaultPixelValue of the data set.
 
     :param setting: the setting dictionary.
-    :param data: 'DIR-Lab_4D', 'DIR-Lab_COPD', 'SPREAD', or any registered data set of their layouts.
+    :param data: 'DIR-Lab_4D', 'DIR-Lab_COPD', 'SPREAD', or any registered data set with one of their layouts.
     :param source_folder: folder with the unpacked archives (``Case1Pack``, ``copd1``, ...), or one of them.
     :param cases: case numbers; None: those that are there.
     :param n_workers: processes; None: as cores and memory allow (1.5 GB each).
@@ -62,148 +47,103 @@ def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, m
     :return: :class:`Report`.
     :raises MissingFileError, InputError: every problem of the packs, before anything is written.
     """
-    record = get_data_set(data, setting)
-    source_folder = os.path.expanduser(source_folder)
+    record, source_folder = get_data_set(data, setting), os.path.expanduser(source_folder)
     packs = find_packs(source_folder, record, cases, setting)
-    points = {pack.cn: _checked(record, pack) for pack in packs}
-    jobs = [
-        _Job(
-            file.path,
-            record.key,
-            pack.cn,
-            file.type_im,
-            _grid(record, pack.cn),
-            margin,
-            record.DefaultPixelValue,
-            _addresses(setting, record, pack.cn, file.type_im),
-            setting,
-        )
-        for pack in packs
-        for file in pack.images
-    ]
-    LOGGER.info('%s: case %s found in %s.', data, ', '.join(str(pack.cn) for pack in packs), source_folder)
+    points = {pack.cn: _checked_points(record, pack) for pack in packs}
+    jobs = [(file.path, _image_job(setting, record, pack.cn, file, margin)) for pack in packs for file in pack.images]
+    LOGGER.info('%s: found case %s in %s.', data, join_numbers(pack.cn for pack in packs), source_folder)
     if n_workers is None:
-        memory = available_memory()
-        n_workers = min((os.cpu_count() or 2) // 2, len(jobs) if memory is None else memory // _MEMORY)
-    n_workers = max(1, min(int(n_workers), len(jobs)))
-    bar = tqdm(jobs, desc=data, unit='image', leave=False)
-    if n_workers == 1:
-        made = [_prepare_image(job, None) for job in bar]
-    else:
-        made = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)(
-            delayed(_prepare_image)(job, 1) for job in bar
-        )
+        n_workers = min((os.cpu_count() or 2) // 2, available_memory() // _MEMORY)
+    made = in_parallel(_run, jobs, n_workers, data)
     for pack in packs:
         _write_landmarks(setting, record, pack, points[pack.cn])
     return Report(data, [pack.cn for pack in packs], sum(made), len(made) - sum(made))
 
 
 def _grid(record, cn):
-    """(size, spacing) of the raw images of a case; None where the files say it themselves."""
+    """(size, spacing) of the raw images of a case; None if their files contain it."""
     if record.layout == 'spread':
         return None
     if cn not in record.raw_grids:
-        raise InputError(f'The record of {record.key} does not say the size and spacing of case {cn} (raw_grids).')
+        raise InputError(f'The record of {record.key} lacks the size and spacing of case {cn} (raw_grids).')
     size, spacing = record.raw_grids[cn]
     return [int(n) for n in size], [float(s) for s in spacing]
 
 
-def _checked(record, pack):
-    """The points of a pack as read, by path, after looking at everything that can be wrong with it.
+def _checked_points(record, pack):
+    """The points of a pack by path, after all checks of the pack.
 
-    :raises InputError: what is wrong, in one message.
+    :raises InputError: all problems, in one message.
     """
-    grid, problems, points = _grid(record, pack.cn), [], collections.OrderedDict()
+    grid, problems, points = _grid(record, pack.cn), [], {}
     if grid is not None:
-        problems += [dirlab_raw.raw_problem(file.path, grid) for file in pack.images]
-    for file in pack.points:
+        problems += filter(None, [dirlab_raw.raw_problem(file.path, grid) for file in pack.images])
+    for path in [file.path for file in pack.points]:
         try:
-            points[file.path] = (
-                pack_landmarks.read_rows(file.path) if grid is None else pack_landmarks.read_dirlab(file.path, grid)
-            )
+            points[path] = pack_landmarks.read_rows(path) if grid is None else pack_landmarks.read_dirlab(path, grid)
         except InputError as error:
             problems.append(str(error))
     for name in sorted({file.set_name for file in pack.points}):
-        counts = [
-            (len(points[file.path]), file.path) for file in pack.points if file.set_name == name and file.path in points
-        ]
-        if counts and min(counts)[0] < max(counts)[0]:
-            problems.append(
-                f'{min(counts)[1]} holds {min(counts)[0]} landmarks, {max(counts)[1]} holds {max(counts)[0]}; they '
-                'must correspond.'
-            )
+        paths = [file.path for file in pack.points if file.set_name == name and file.path in points]
+        counts = sorted((len(points[path]), path) for path in paths)
+        if counts and counts[0][0] < counts[-1][0]:
+            (few, short), (many, long) = counts[0], counts[-1]
+            problems.append(f'{short} contains {few} landmarks, {long} contains {many}; they must correspond.')
     for file in pack.extra.values():
         count = len(pack_landmarks.read_values(file.path))
-        problems += [
-            f'{file.path} holds {count} values for {len(found)} landmarks.'
-            for found in list(points.values())[:1]
-            if len(found) != count
-        ]
-    problems = [problem for problem in problems if problem]
+        landmarks = [len(rows) for rows in points.values()][:1]
+        problems += [f'{file.path} contains {count} values for {n} landmarks.' for n in landmarks if n != count]
     if problems:
         more = f' There are {len(problems) - 3} more problems.' if len(problems) > 3 else ''
-        raise InputError('Case {}: {}{}'.format(pack.cn, ' '.join(problems[:3]), more))
+        raise InputError(f'Case {pack.cn}: {" ".join(problems[:3])}{more}')
     return points
 
 
-def _addresses(setting, record, cn, type_im):
-    """Request -> address of everything that is made from a DIR-Lab image."""
-    return {
-        request: address_generator(setting, request, data=record.key, cn=cn, type_im=type_im, stage=1)
-        for request in _REQUESTS
-        if request in record.addresses
-    }
+def _image_job(setting, record, cn, file, margin):
+    """A function without arguments that prepares one image and returns a :class:`own_images.Prepared`."""
+    grid, where = _grid(record, cn), {'data': record.key, 'cn': cn, 'type_im': file.type_im}
+    if grid is None:
+        return functools.partial(own_images.prepare_image, file.path, setting, margin=margin, **where)
+    # Addresses are made here: a worker does not know data sets that were registered in this process.
+    requests = ['OriginalImNonIsotropic'] + [
+        f'Original{what}' for what in ('Im', 'Lung', 'Torso', 'LungRaw', 'TorsoRaw')
+    ]
+    paths = {what: address_generator(setting, what, stage=1, **where) for what in requests}
+    return functools.partial(_prepare_dirlab, file.path, grid, margin, record.DefaultPixelValue, paths)
 
 
-def _prepare_image(job, threads):
-    """One image in a worker; whether it had to be made."""
-    with itk_threads(threads):
-        try:
-            if job.grid is None:
-                return own_images.prepare_image(
-                    job.path, job.setting, job.data, job.cn, job.type_im, margin=job.margin
-                ).made
-            return _dirlab_image(job)
-        except RegNetError as error:
-            raise type(error)(f'{job.path}: {error}') from error
-        except Exception as error:
-            raise RuntimeError(f'{job.path} could not be prepared: {error}') from error
+def _run(path, job):
+    """Run a job in a worker and return whether the image was made now; an error names the file."""
+    try:
+        return job().made
+    except RegNetError as error:
+        raise type(error)(f'{path}: {error}') from error
+    except Exception as error:
+        raise RuntimeError(f'{path} could not be prepared: {error}') from error
 
 
-def _dirlab_image(job):
-    im = job.addresses['OriginalIm']
+def _prepare_dirlab(path, grid, margin, unseen, paths):
     made_from = {
-        'source': own_images.fingerprint(job.path),
-        'grid': job.grid,
-        'margin': job.margin,
+        'source': own_images.fingerprint(path),
+        'grid': grid,
+        'margin': margin,
         'spacing': own_images.SPACING,
-        'unseen': job.unseen,
+        'unseen': unseen,
     }
-    manifest = own_images.manifest_address(im)
-    done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
-    if done:
-        return False
-    if reason != 'no manifest':
-        LOGGER.warning('%s is prepared again: %s.', im, reason)
-    raw = dirlab_raw.read_raw(job.path, job.grid, job.unseen)
-    image, (lung, torso) = own_images.prepare(raw, margin=job.margin)
-    geometry = Geometry.of(raw)
-    contents = {
-        'OriginalImNonIsotropic': raw,
-        'OriginalIm': _with_unseen(image, raw, job.unseen),
-        'OriginalLung': lung,
-        'OriginalTorso': torso,
-        'OriginalLungRaw': resample_to(lung, geometry, 'nearest', 0),
-        'OriginalTorsoRaw': resample_to(torso, geometry, 'nearest', 0),
-    }
-    own_images.write_outputs(
-        [(job.addresses[request], contents[request]) for request in _REQUESTS], manifest, made_from, FORMAT_NUMBER
-    )
-    return True
+
+    def contents():
+        raw = dirlab_raw.read_raw(path, grid, unseen)
+        image, masks = own_images.prepare(raw, margin=margin)
+        raw_masks = [resample_to(mask, Geometry.of(raw), 'nearest', 0) for mask in masks]
+        return zip(paths.values(), (raw, _with_unseen(image, raw, unseen), *masks, *raw_masks))
+
+    im, lung, torso = [paths[what] for what in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
+    made = own_images.write_once(own_images.manifest_address(im), made_from, contents)
+    return own_images.Prepared(im, lung, torso, made)
 
 
 def _with_unseen(image, raw, unseen):
-    """The isotropic image with its mark of what was never scanned, which is no value to interpolate with."""
+    """The isotropic image with ``unseen`` where nothing was scanned; this value must not be interpolated."""
     blank = array_view(raw) == unseen
     if not blank.any():
         return image
@@ -214,41 +154,32 @@ def _with_unseen(image, raw, unseen):
 
 
 def _write_landmarks(setting, record, pack, points):
-    """All landmark files of a case, where the addresses want them."""
+    """Write the landmark files of a case for which the data set has addresses."""
 
     def address(request, file):
-        pair = [{'data': record.key, 'cn': pack.cn, 'type_im': k} for k in (file.type_im, file.other)]
-        return address_generator(
-            setting, request, data=record.key, cn=pack.cn, type_im=file.type_im, pair_info=pair, stage=1
-        )
+        where = {'data': record.key, 'cn': pack.cn, 'type_im': file.type_im}
+        return address_generator(setting, request, pair_info=[where, dict(where, type_im=file.other)], stage=1, **where)
 
-    folder = address('OriginalLandmarkFolder', pack.points[0])
-    manifest = f'{folder}{record.expPrefix}{pack.cn}_landmarks.json'
+    def contents():
+        found = []
+        for file in pack.points:
+            if grid is None:
+                texts = pack_landmarks.spread_texts(points[file.path])
+            else:
+                image = read_image(address('OriginalImNonIsotropic', file))
+                texts = pack_landmarks.dirlab_texts(points[file.path], grid, Geometry.of(image))
+            found += [(address(what, file), text, file.path) for what, text in texts if what in record.addresses]
+        for request, file in pack.extra.items():
+            with open(file.path, encoding='utf-8') as stream:
+                found.append((address(request, pack.points[0]), stream.read(), file.path))
+        # A data set that is converted in place already has some of its files.
+        return [(path, text) for path, text, source in found if not _is_same_file(path, source)]
+
     grid = _grid(record, pack.cn)
+    manifest = f'{address("OriginalLandmarkFolder", pack.points[0])}{record.expPrefix}{pack.cn}_landmarks.json'
     made_from = {'source': [own_images.fingerprint(path) for path in points], 'grid': grid}
-    if check_manifest(manifest, made_from, FORMAT_NUMBER)[0]:
-        return
-    contents = []
-    for file in pack.points:
-        if grid is None:
-            texts = pack_landmarks.spread_texts(points[file.path])
-        else:
-            image = read_image(address('OriginalImNonIsotropic', file))
-            texts = pack_landmarks.dirlab_texts(points[file.path], grid, Geometry.of(image))
-        contents += [
-            (address(request, file), text, file.path) for request, text in texts if request in record.addresses
-        ]
-    for request, file in pack.extra.items():
-        with open(file.path, encoding='utf-8') as stream:
-            contents.append((address(request, pack.points[0]), stream.read(), file.path))
-    # A data set converted where it lies has some of its files in place already.
-    own_images.write_outputs(
-        [
-            (path, text)
-            for path, text, source in contents
-            if not (os.path.exists(path) and os.path.samefile(path, source))
-        ],
-        manifest,
-        made_from,
-        FORMAT_NUMBER,
-    )
+    own_images.write_once(manifest, made_from, contents)
+
+
+def _is_same_file(path, other):
+    return os.path.exists(path) and os.path.samefile(path, other)

@@ -121,10 +121,11 @@ def by_affine(pair):
 
 
 def by_bspline(pair):
-    from functions.elastix.registration import bspline
+    from functions.elastix.registration import BSPLINE_FILES, bspline
 
     affine, start = affine_of(pair), time.time()
-    field = bspline(pair.image('fixed'), pair.image('moving'), pair.image('fixed_lung'), None, affine)
+    images = [pair.image(name) for name in ('fixed', 'moving')]
+    field = bspline(*images, BSPLINE_FILES[3], pair.image('fixed_lung'), initial=affine)
     return field, time.time() - start
 
 

@@ -18,6 +18,13 @@ from functions.setting.errors import InputError, MissingFileError
 QUICK = {'MaximumNumberOfIterations': 100, 'NumberOfSpatialSamples': 1000}
 
 
+def changed(folder, path=R.AFFINE_FILE, **changes):
+    """Path of a copy of a parameter file with other parameters."""
+    copy = str(folder / 'changed.txt')
+    write_parameters(copy, dict(read_parameters(path), **changes))
+    return copy
+
+
 def whole(image, value=1):
     return image_on(np.full(image.GetSize()[::-1], value, np.uint8), Geometry.of(image))
 
@@ -31,7 +38,8 @@ def error_of(transform, truth, image):
 def test_affine_finds_a_known_transform_and_keeps_its_files(tmp_path):
     truth, folder = an_affine(size=0.05), tmp_path / 'ke pt ü'
     fixed, moving = textured_pair(truth)
-    found = R.affine(fixed, moving, whole(fixed), whole(moving, 7), threads=1, folder=str(folder), overrides=QUICK)
+    masks = whole(fixed), whole(moving, 7)
+    found = R.affine(fixed, moving, changed(tmp_path, **QUICK), *masks, threads=1, folder=str(folder))
     assert error_of(sitk.AffineTransform(3), truth, fixed) > 1.5
     assert error_of(found, truth, fixed) < 0.2
     assert sorted(os.listdir(str(folder))) == ['TransformParameters.0.txt', 'elastix.log', 'parameters.txt']
@@ -44,19 +52,15 @@ def test_affine_finds_a_known_transform_and_keeps_its_files(tmp_path):
 def test_affine_begins_where_it_is_told(tmp_path):
     truth = an_affine(size=0.05)
     fixed, moving = textured_pair(truth)
-    found = R.affine(
-        fixed,
-        moving,
-        initial=truth,
-        threads=1,
-        overrides={
-            'MaximumNumberOfIterations': 1,
-            'NumberOfResolutions': 1,
-            'ImagePyramidSchedule': [1, 1, 1],
-            'AutomaticParameterEstimation': 'false',
-            'SP_a': 1e-9,
-        },
+    still = changed(
+        tmp_path,
+        MaximumNumberOfIterations=1,
+        NumberOfResolutions=1,
+        ImagePyramidSchedule=[1, 1, 1],
+        AutomaticParameterEstimation='false',
+        SP_a=1e-9,
     )
+    found = R.affine(fixed, moving, still, initial=truth, threads=1)
     assert error_of(found, truth, fixed) < 1e-3
 
 
@@ -67,9 +71,8 @@ def test_bspline_returns_the_total_field_on_the_fixed_grid(tmp_path, resolutions
     fixed, moving = textured_pair(truth)
     near = sitk.AffineTransform(truth)
     near.SetTranslation((np.array(truth.GetTranslation()) + (1.0, -1.0, 0.5)).tolist())
-    field = R.bspline(
-        fixed, moving, whole(fixed), None, near, resolutions, threads=1, folder=str(folder), overrides=QUICK
-    )
+    quick = changed(tmp_path, R.BSPLINE_FILES[resolutions], **QUICK)
+    field = R.bspline(fixed, moving, quick, whole(fixed), None, near, threads=1, folder=str(folder))
     assert Geometry.of(field) == Geometry.of(fixed) and field.GetPixelID() == sitk.sitkVectorFloat32
     points = inner_points(Geometry.of(fixed), 200)
     errors = np.linalg.norm(points + sample_dvf(field, points) - mapped(truth, points), axis=1)
@@ -86,24 +89,20 @@ def test_what_elastix_complains_of_is_told(tmp_path):
     far = sitk.Image(moving)
     far.SetOrigin((5000.0, 0.0, 0.0))
     with pytest.raises(InputError, match='elastix failed: .*(sample|Too many)'):
-        R.affine(fixed, far, threads=1, overrides=QUICK, folder=str(tmp_path / 'kept'))
+        R.affine(fixed, far, changed(tmp_path, **QUICK), threads=1, folder=str(tmp_path / 'kept'))
     assert 'parameters' in (tmp_path / 'kept' / 'elastix.log').read_text()
-    path = str(tmp_path / 'p.txt')
-    write_parameters(path, dict(read_parameters(R.AFFINE_FILE), Metric='NoSuchMetric'))
     with pytest.raises(InputError, match='NoSuchMetric'):
-        R.affine(fixed, moving, parameter_file=path, threads=1)
+        R.affine(fixed, moving, changed(tmp_path, Metric='NoSuchMetric'), threads=1)
 
 
 def test_bad_input_is_refused_before_elastix_runs(tmp_path, monkeypatch):
     fixed, moving = textured_pair(an_affine())
     with pytest.raises(InputError, match='fixed image is empty'):
-        R.affine(fixed, moving, whole(fixed, 0))
+        R.affine(fixed, moving, R.AFFINE_FILE, whole(fixed, 0))
     with pytest.raises(InputError, match='same grid'):
-        R.affine(fixed, moving, None, whole(fixed))
+        R.affine(fixed, moving, R.AFFINE_FILE, None, whole(fixed))
     with pytest.raises(MissingFileError, match='nowhere'):
-        R.affine(fixed, moving, parameter_file=str(tmp_path / 'nowhere.txt'))
-    with pytest.raises(InputError, match='resolutions is 2'):
-        R.bspline(fixed, moving, resolutions=2)
+        R.affine(fixed, moving, str(tmp_path / 'nowhere.txt'))
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(MissingFileError, match='install'):
-        R.affine(fixed, moving)
+        R.affine(fixed, moving, R.AFFINE_FILE)

@@ -272,7 +272,7 @@ def test_preprocessing_packs_refuses_missing_and_short_files(fourd, tmp_path):
 @pytest.mark.parametrize(
     'rows, text',
     [
-        (lambda rows: rows[:-1], 'holds 19 landmarks, .*holds 20; they must correspond'),
+        (lambda rows: rows[:-1], 'contains 19 landmarks, .*contains 20; they must correspond'),
         (
             lambda rows: rows[:3] + ['5\t0\t7'] + rows[4:],
             'T40.txt: 1 of 20 landmarks lie outside .*row 4, 5 0 7.*from 0',
@@ -319,7 +319,7 @@ def test_preprocessing_packs_refuses_data_sets_that_are_not_downloaded(tmp_path)
         prepare_data_set(setting, 'DIR-Lab_4DCT', str(tmp_path))
     with pytest.raises(MissingFileError, match='nowhere does not exist'):
         prepare_data_set(setting, 'DIR-Lab_4D', str(tmp_path / 'nowhere'))
-    with pytest.raises(MissingFileError, match='holds no pack of DIR-Lab_COPD'):
+    with pytest.raises(MissingFileError, match='contains no pack of DIR-Lab_COPD'):
         prepare_data_set(setting, 'DIR-Lab_COPD', str(tmp_path))
     record = data_sets.DATA_SETS['DIR-Lab_COPD']
     assert record.raw_grids[4] == ((512, 512, 126), (0.59, 0.59, 2.5))
