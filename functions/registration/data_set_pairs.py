@@ -35,8 +35,7 @@ def check_pairs(setting, pairs, mask_name):
 
 
 def mask_of_networks(setting):
-    """Name of the mask ('Torso', 'Lung' or None) that the networks of a run need; see
-    :func:`functions.registration.network_pyramid.input_mask`."""
+    """Name of the mask ('Torso', 'Lung' or None) that the networks of a run need."""
     if su.trains(setting):
         return input_mask([setting])
     names = {entry['NetworkLoad'] for entry in network_entries(setting).values()}
@@ -59,9 +58,9 @@ def register_pair(setting, pair, model, trained=True):
     stages, is_affine = setting['stage_list'], _has_affine(setting, pair)
     model = model if isinstance(model, Model) else Model(model, stages)
     fixed, moving, masks = _inputs(setting, pair, model.mask)
-    options = dict(masks, affine='none', composition=setting.get('Composition', 'exact'), trained=trained)
-    options.update(threads=setting.get('NumberOfThreads'))
-    options.update(outside=setting['data'][pair[0]['data']]['DefaultPixelValue'])
+    outside = setting['data'][pair[0]['data']]['DefaultPixelValue']
+    options = dict(masks, affine='none', outside=outside, trained=trained, threads=setting.get('NumberOfThreads'))
+    options['composition'] = setting.get('Composition', 'exact')
     if is_affine:
         folder = su.address_generator(setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Affine')
         options.update(affine=None, affine_folder=folder, affine_mask=setting.get('Reg_Affine_Mask'))
@@ -80,16 +79,9 @@ def register_pair(setting, pair, model, trained=True):
     if setting.get('WriteAfterEachStage'):
         for stage in dict.fromkeys(stages[:-1]):
             write_image(found.stage_dvfs[stage], out('dvf_s_up', stage))
-    record = {
-        'pair': list(pair),
-        'stages': list(stages),
-        'seconds': found.total_seconds,
-        'seconds_of_steps': found.seconds,
-        'InputMask': found.settings['input_mask'],
-        'BaseReg': 'Affine' if is_affine else 'Identity',
-        'networks': found.settings['networks'],
-        'measures': found.measures,
-    }
+    record = {'pair': list(pair), 'stages': list(stages), 'BaseReg': 'Affine' if is_affine else 'Identity'}
+    record.update(seconds=found.total_seconds, seconds_of_steps=found.seconds, measures=found.measures)
+    record.update(networks=found.settings['networks'], InputMask=found.settings['input_mask'])
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), record)
     su.write_setting(setting, os.path.join(folder, 'setting.json'))

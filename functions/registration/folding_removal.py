@@ -48,13 +48,8 @@ def remove_folding(dvf, mask=None):
         rounds, width = rounds + 1, width * _GROWTH
     change = np.sqrt(np.square(field - first).sum(axis=-1))
     change = change if mask is None else change[array_view(mask) != 0]
-    report = {
-        'folded_before': folded,
-        'folded_after': int(np.count_nonzero(jacobian <= 0)),
-        'rounds': rounds,
-        'mean_change_mm': float(change.mean()),
-        'max_change_mm': float(change.max()),
-    }
+    report = {'folded_before': folded, 'folded_after': int(np.count_nonzero(jacobian <= 0)), 'rounds': rounds}
+    report.update(mean_change_mm=float(change.mean()), max_change_mm=float(change.max()))
     text = ', '.join(f'{name} {value:.4g}' for name, value in report.items())
     LOGGER.info('Folding removed: %s', text)
     return image_from_array(field, dvf), report

@@ -18,7 +18,7 @@ LOGGER = logging.getLogger(__name__)
 COMPOSITIONS = ('exact', 'additive')
 #: mm; larger displacements mean that the scans were not taken in the same pose, which no network here is trained for.
 LARGEST = 100.0
-#: mm; leads out of any image, where nothing is interpolated.
+#: mm; points outside any image, so that nothing is interpolated.
 _AWAY = 1e6
 
 WorkingPair = collections.namedtuple('WorkingPair', 'fixed moving masks original')

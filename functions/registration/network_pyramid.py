@@ -7,7 +7,7 @@ from functions.registration.trained_network import TrainedNetwork
 from functions.setting.errors import InputError
 from functions.setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
 
-#: What the settings of a network must say about its training; nothing of it is guessed.
+#: What the settings of a network must say about its training; none of it is guessed.
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')
 
 

@@ -73,14 +73,10 @@ class Draft(contextlib.AbstractContextManager):
         :param affine: sitk.AffineTransform, or None.
         :raises DiskError: it cannot be written.
         """
-        jobs = [
-            (write_image, dvf, self._path(DISPLACEMENT)),
-            (transforms.write_total_transform, affine, nonrigid, self._path('transform.h5')),
-        ]
+        jobs = [(write_image, dvf, DISPLACEMENT), (transforms.write_total_transform, affine, nonrigid, 'transform.h5')]
         if affine is not None:
-            jobs.append((write_image, nonrigid, self._path(NONRIGID)))
-            jobs.append((transforms.write_affine, affine, self._path('affine.tfm')))
-        _in_parallel(jobs)
+            jobs += [(write_image, nonrigid, NONRIGID), (transforms.write_affine, affine, 'affine.tfm')]
+        self._write(jobs)
         self._fields_written = True
 
     def finish(self, registration, inverse=False, made_from=None):
@@ -95,15 +91,12 @@ class Draft(contextlib.AbstractContextManager):
         start, affine = time.time(), registration.linear
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
-        jobs = [
-            (write_image, registration.moved, self._path(MOVED)),
-            (write_image, registration.jacobian, self._path('jacobian.mha')),
-        ]
+        jobs = [(write_image, registration.moved, MOVED), (write_image, registration.jacobian, 'jacobian.mha')]
         residual = {}
         if inverse:
             field, residual['inverse_residual_mm'] = registration.inverse()
-            jobs.append((write_image, field, self._path(INVERSE)))
-        _in_parallel(jobs)
+            jobs.append((write_image, field, INVERSE))
+        self._write(jobs)
         basis = self._path(DISPLACEMENT if affine is None else NONRIGID)
         path = write_elastix_transform(self._draft, basis, registration.dvf, affine, float(LOWEST))
         for name in _ELASTIX:
@@ -115,6 +108,13 @@ class Draft(contextlib.AbstractContextManager):
         write_json(self._path(RECORD), record)
         _move(self._draft, self.folder)
         return record
+
+    def _write(self, jobs):
+        """Run (function, arguments ..., file name), two at a time: most of the time is spent waiting for the disk."""
+        jobs = [job[:-1] + (self._path(job[-1]),) for job in jobs]
+        with futures.ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(*job) for job in jobs]:
+                done.result()
 
     def _path(self, name):
         if self._draft is None:
@@ -195,13 +195,6 @@ def inputs_of(fixed, moving, masks=(), **settings):
     """JSON-able description of what a registration is made from: names, sizes and times of files, and settings."""
     images = {'fixed': fingerprint(fixed), 'moving': fingerprint(moving)}
     return dict(images, masks=[fingerprint(mask) for mask in masks], settings=settings)
-
-
-def _in_parallel(jobs):
-    """Run (function, arguments ...), two at a time: most of the time is spent waiting for the disk."""
-    with futures.ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(*job) for job in jobs]:
-            done.result()
 
 
 def _record(registration, transformix):

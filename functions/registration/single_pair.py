@@ -296,7 +296,9 @@ def _record_of(prepared, model, options):
     """What was asked for and used; JSON-able."""
     masks = {f'fixed {name.lower()}': mask for name, mask in prepared.fixed.given.items()}
     masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
+    used = {name: getattr(options, name) for name in ('grid', 'composition', 'diffeomorphic', 'threads')}
     return {
+        **used,
         'fixed': prepared.fixed.name,
         'moving': prepared.moving.name,
         'stages': list(model.stages),
@@ -305,10 +307,6 @@ def _record_of(prepared, model, options):
         'input_mask': prepared.mask_name,
         'input_mask_of_training': model.mask,
         'default_value': model.default,
-        'grid': options.grid,
-        'composition': options.composition,
-        'diffeomorphic': bool(options.diffeomorphic),
-        'threads': options.threads,
         'masks_given': sorted(name for name, mask in masks.items() if mask is not None),
     }
 

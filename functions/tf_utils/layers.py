@@ -169,13 +169,10 @@ def downsample3d(images, factor):
     """
     shape, channels = tf.shape(images), int(images.shape[-1])
     # Channels join the batch axis, so that each is filtered separately.
-    alone = tf.reshape(
-        tf.transpose(images, [0, 4, 1, 2, 3]), tf.stack([shape[0] * channels, shape[1], shape[2], shape[3], 1])
-    )
+    alone = tf.reshape(tf.transpose(images, [0, 4, 1, 2, 3]), tf.concat([[shape[0] * channels], shape[1:4], [1]], 0))
     kernel = tf.constant(downsampling_kernel(factor)[..., None, None])
     output = tf.nn.conv3d(alone, kernel, strides=[1] + [factor] * 3 + [1], padding='VALID')
-    sides = tf.shape(output)
-    output = tf.reshape(output, tf.stack([shape[0], channels, sides[1], sides[2], sides[3]]))
+    output = tf.reshape(output, tf.concat([[shape[0], channels], tf.shape(output)[1:4]], 0))
     output = tf.transpose(output, [0, 2, 3, 4, 1])
     output.set_shape([images.shape[0]] + output.shape.as_list()[1:4] + [channels])
     return output
@@ -199,9 +196,8 @@ def upsample3d(images, scope, margin=0):
     :return: [n, 2z + 1 + 2m, 2y + 1 + 2m, 2x + 1 + 2m, c].
     """
     with tf.variable_scope(scope):
-        kernel = _variable(
-            'kernel_transposed_3d', [3, 3, 3, 1, 1], tf.constant_initializer(trilinear_kernel()), trainable=False
-        )
+        initial = tf.constant_initializer(trilinear_kernel())
+        kernel = _variable('kernel_transposed_3d', [3, 3, 3, 1, 1], initial, trainable=False)
         # kernel[1, 1, 1] is 1, so a line through the centre is the profile of that axis.
         profiles = (kernel[:, 1, 1, 0, 0], kernel[1, :, 1, 0, 0], kernel[1, 1, :, 0, 0])
         shape, channels = tf.shape(images), int(images.shape[-1])

@@ -133,12 +133,7 @@ def _gradient_norms(terms, regularisation):
         respect to all weights; reg_weight_equal, the regularisation at which they would be equal.
     """
     variables = tf.trainable_variables()
-    huber, bending = [
-        tf.global_norm([g for g in tf.gradients(terms[name], variables) if g is not None])
-        for name in ('huber', 'bending_energy')
-    ]
-    return {
-        'gradient_huber': huber,
-        'gradient_bending': regularisation * bending,
-        'reg_weight_equal': huber / tf.maximum(bending, 1e-12),
-    }
+    gradients = [tf.gradients(terms[name], variables) for name in ('huber', 'bending_energy')]
+    huber, bending = [tf.global_norm([each for each in found if each is not None]) for found in gradients]
+    equal = huber / tf.maximum(bending, 1e-12)
+    return {'gradient_huber': huber, 'gradient_bending': regularisation * bending, 'reg_weight_equal': equal}

@@ -59,10 +59,10 @@ def train(setting, resume=True, threads=None, make_item=None):
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
         beside = training_memory(setting, make_item=make_item)
         validation = ValidationSet(setting, make_item=make_item, memory_beside=beside)
-    # Signals first, so that one that arrives early still ends the run cleanly.
     compute = (graph.graph, threads, setting.get('XLA', False), setting.get('MixedPrecision', False))
     begin = {'position': state['position'], 'semi_epoch': state['first_semi_epoch']}
     record = su.address_generator(setting, 'log_im_file')
+    # Signals first, so that one that arrives early still ends the run cleanly.
     with Signals() as signals, open_session(*compute) as session, TrainingQueue(
         setting, make_item=make_item, log_address=record, **begin
     ) as queue:
