@@ -239,10 +239,8 @@ def _predict(prepared, model, options, clock):
 
 def _timed_prediction(model, stage, clock):
     def predict(moving, fixed):
-        start = time.time()
-        field = model.networks[stage].predict(moving, fixed, model.default)
-        clock.add(f'network of stage {stage}', time.time() - start)
-        return field
+        with clock(f'network of stage {stage}', is_part=True):
+            return model.networks[stage].predict(moving, fixed, model.default)
 
     return predict
 
@@ -322,9 +320,10 @@ def _log(measures):
         f'folding {measures["folding_percent"]:.4f} %'
     )
     if measures['worse'] or measures['worse_than_affine']:
+        reference = 'before' if measures['worse'] else 'after the affine registration alone'
         LOGGER.warning(
-            'The images are less alike after the registration than before it, or than after the affine alone '
-            f'(correlation {correlations}). Check the moved image, and whether the pair is like the training images.'
+            f'The images are less alike after the registration than {reference} (correlation {correlations}). Check '
+            'the moved image, and whether the pair is like those the model was trained on.'
         )
 
 
@@ -334,12 +333,9 @@ class _Clock:
     def __init__(self):
         self.seconds, self.steps = collections.OrderedDict(), []
 
-    def add(self, key, seconds):
-        self.seconds[key] = round(self.seconds.get(key, 0.0) + seconds, 3)
-
     @contextlib.contextmanager
-    def __call__(self, step):
+    def __call__(self, step, is_part=False):
         start = time.time()
         yield
-        self.add(step, time.time() - start)
-        self.steps.append(step)
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + time.time() - start, 3)
+        self.steps += [] if is_part else [step]

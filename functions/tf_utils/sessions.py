@@ -27,14 +27,9 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     session = tf.Session(graph=graph, config=config)
-    LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, device_in_use(session), threads or 'all')
+    devices = [device.name for device in session.list_devices() if device.device_type == 'GPU'] or ['CPU']
+    LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
     return session
-
-
-def device_in_use(session):
-    """'GPU' names of the session, or 'CPU'."""
-    gpus = [device.name for device in session.list_devices() if device.device_type == 'GPU']
-    return ', '.join(gpus) if gpus else 'CPU'
 
 
 def gpu_memory(session):
