@@ -67,7 +67,7 @@ setting['DataExpDict'] = [
         'deform_exp': None,  # None: the experiment of the stage, e.g. '3D_max20_D14_K' for stage 4
         'TrainingCNList': [1, 2, 3, 4, 5, 6, 7, 8],
         'TrainingTypeImList': [0, 5],
-        'TrainingDSmoothList': None,  # None: the deformations of AGMode, repeated as said above
+        'TrainingDSmoothList': None,  # None: the deformations of AGMode, each repeated `repetitions` times
         'TrainingDeformedImExt': ['Clean', 'Sponge', 'Noise'],
         'ValidationCNList': [1, 3, 5, 7],
         'ValidationTypeImList': [2],
@@ -310,8 +310,9 @@ def register_and_measure(setting, pairs, model):
         # A network that this run has trained may be hardly trained; its results are shown all the same.
         result = register_pair(setting, pair, model, trained=not trains)
         found, folder = result.registration, result.folder
-        name = '{data} case {cn}'.format(**pair[0])
-        name += ' deformation {dsmooth}'.format(**pair[0]) if 'dsmooth' in pair[0] else ''
+        fixed = pair[0]
+        name = f'{fixed["data"]} case {fixed["cn"]}'
+        name += f' deformation {fixed["dsmooth"]}' if 'dsmooth' in fixed else ''
         picture = os.path.join(folder, 'registration.png')
         landmarks, reason = find_landmarks(setting, pair, result.true_dvf, found.lung)
         if landmarks is None:

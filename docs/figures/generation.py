@@ -82,9 +82,8 @@ def single_frequency_page(setting, cn):
     longest = common_limit([length(field) for _, _, _, field in made])
     page = Page(
         'Single frequency: random cubic B-splines of three grid spacings',
-        'up to {} mm per component, fading out at the surface of the body; {}; {}'.format(
-            identity.options['MaxDeform'], GRID_NOTE, coronal
-        ),
+        f'up to {identity.options["MaxDeform"]} mm per component, fading out at the surface of the body; {GRID_NOTE}; '
+        f'{coronal}',
         [[Panel(side, 3.6, 0, 0, 'right' if column == 2 else None) for column in range(3)] for _ in range(3)],
     )
     for column, (spacing, image, _, field) in enumerate(made):
@@ -111,11 +110,10 @@ def mixed_frequency_page(setting, cn):
     ]
     field, dilated = coronal.cut(array_view(made.dvf)), coronal.cut(steps.dilated)
     side = 3.4 * coronal.width_mm / coronal.height_mm
+    iterations, block = options['MixedFrequency_Np'][identity.number], 2 * options['MixedFrequency_BlockRadius']
     page = Page(
         'Mixed frequency: a B-spline cut up along the edges in the lungs, then smoothed',
-        'cranio-caudal component; {} iterations, blocks of {} mm; {}; {}'.format(
-            options['MixedFrequency_Np'][identity.number], 2 * options['MixedFrequency_BlockRadius'], GRID_NOTE, coronal
-        ),
+        f'cranio-caudal component; {iterations} iterations, blocks of {block} mm; {GRID_NOTE}; {coronal}',
         [[Panel(side, 3.4, 0, 0, 'below') for _ in range(3)] for _ in range(3)],
     )
 
@@ -220,9 +218,8 @@ def respiratory_motion_page(setting, cn):
     ]
     page = Page(
         'Respiratory motion: diaphragm and chest wall, fading upwards, plus a random B-spline',
-        'u leads from the deformed image, the more inhaled one, towards exhale; {}; {}; {}'.format(
-            GRID_NOTE, *sections
-        ),
+        f'u leads from the deformed image, the more inhaled one, towards exhale; {GRID_NOTE}; '
+        f'{sections[0]}; {sections[1]}',
         rows,
     )
     for row, (section, component) in enumerate(zip(sections, components)):
@@ -234,7 +231,7 @@ def respiratory_motion_page(setting, cn):
         page.field(
             row,
             1,
-            '${}$'.format(('u_x', 'u_y', 'u_z')[component]),
+            f'${("u_x", "u_y", "u_z")[component]}$',
             section,
             field[..., component],
             common_limit([field[..., component]]),

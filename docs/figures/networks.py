@@ -201,14 +201,11 @@ def _convolutions(description):
             activations.setdefault(layer.activation, []).append(layer.name)
     usual = max(activations, key=lambda key: len(activations[key]))
     words = [f'Convolutions with bias, batch norm and {_ACTIVATIONS[usual]}']
-    words += [
-        '{} after {}'.format(_ACTIVATIONS[key], ' and '.join(names))
-        for key, names in activations.items()
-        if key != usual
-    ]
+    others = [key for key in activations if key != usual]
+    words += [f'{_ACTIVATIONS[key]} after {" and ".join(activations[key])}' for key in others]
     words += [f'{layer.name} with bias only' for layer in convolutions if not layer.normalise]
     padded = [layer.name for layer in description.layers if layer.kind == 'up' and layer.margin]
-    words += ['a margin of zeros around {}'.format(' and '.join(padded))] if padded else []
+    words += [f'a margin of zeros around {" and ".join(padded)}'] if padded else []
     return '; '.join(words) + '.'
 
 
