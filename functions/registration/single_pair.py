@@ -239,7 +239,7 @@ def _predict(prepared, model, options, clock):
 
 def _timed_prediction(model, stage, clock):
     def predict(moving, fixed):
-        with clock(f'network of stage {stage}', is_part=True):
+        with clock.part(f'network of stage {stage}'):
             return model.networks[stage].predict(moving, fixed, model.default)
 
     return predict
@@ -334,8 +334,13 @@ class _Clock:
         self.seconds, self.steps = collections.OrderedDict(), []
 
     @contextlib.contextmanager
-    def __call__(self, step, is_part=False):
+    def part(self, name):
         start = time.time()
         yield
-        self.seconds[step] = round(self.seconds.get(step, 0.0) + time.time() - start, 3)
-        self.steps += [] if is_part else [step]
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.time() - start, 3)
+
+    @contextlib.contextmanager
+    def __call__(self, step):
+        with self.part(step):
+            yield
+        self.steps.append(step)
