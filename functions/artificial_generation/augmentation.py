@@ -11,7 +11,7 @@ from functions.artificial_generation.masked_image import array_or_none
 from functions.image.dvf import jacobian_determinant
 from functions.image.resample import rounded
 from functions.image.volume_io import array_view
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 AUGMENTATIONS = {
     'Clean': clean.augment,
@@ -62,8 +62,7 @@ def check_sequence(names):
     """
     names = list(names)
     for name in names:
-        if name not in AUGMENTATIONS:
-            raise unknown_name('intensity augmentation', name, sorted(AUGMENTATIONS))
+        require_known('intensity augmentation', name, AUGMENTATIONS)
     if not names or names[0] != 'Clean' or 'Clean' in names[1:]:
         raise InputError(f"deformed_im_ext must start with 'Clean' (once); got {names!r}.")
     return names

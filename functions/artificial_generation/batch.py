@@ -30,8 +30,6 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
     were finished; ``failed``: (name, reason); ``left``: names of items that another process is making.
     """
 
-    __slots__ = ()
-
     def __str__(self):
         made, remade, skipped, failed, left = [len(group) for group in self[:5]]
         lines = [

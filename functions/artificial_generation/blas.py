@@ -1,27 +1,22 @@
-"""One BLAS thread for the matrix products of artificial generation.
-
-With several threads, the last bits of a product depend on their number, and an item must not. Within the
-``with`` block, products in any thread of the process use one BLAS thread; the former number comes back when the
-last block is left.
-"""
+"""One BLAS thread for artificial generation, as the last bits of a matrix product depend on their number."""
 
 import contextlib
+import functools
 import threading
 
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
-_state = {'controller': None, 'limit': None, 'users': 0}
+_state = {'limit': None, 'users': 0}
+_controller = functools.lru_cache(maxsize=1)(ThreadpoolController)
 
 
 @contextlib.contextmanager
 def one_blas_thread():
-    """Context manager; may be nested and used from several threads at once."""
+    """All products of the process use one BLAS thread until the last such block is left; blocks may nest or overlap."""
     with _lock:
         if _state['users'] == 0:
-            if _state['controller'] is None:
-                _state['controller'] = ThreadpoolController()
-            _state['limit'] = _state['controller'].limit(limits=1, user_api='blas')
+            _state['limit'] = _controller().limit(limits=1, user_api='blas')
         _state['users'] += 1
     try:
         yield

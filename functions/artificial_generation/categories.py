@@ -7,7 +7,7 @@ in mm. ``rng`` is a ``numpy.random.RandomState``, ``options`` are the settings o
 """
 
 from functions.artificial_generation import mixed_frequency, respiratory_motion, single_frequency, translation, zero
-from functions.setting.errors import unknown_name
+from functions.setting.errors import require_known
 
 CATEGORIES = {
     'zero': zero.field,
@@ -20,6 +20,5 @@ CATEGORIES = {
 
 def category(name):
     """The field function of a category; :class:`UnknownNameError` when there is none of that name."""
-    if name not in CATEGORIES:
-        raise unknown_name('deformation category', name, sorted(CATEGORIES))
+    require_known('deformation category', name, CATEGORIES)
     return CATEGORIES[name]

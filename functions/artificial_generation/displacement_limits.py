@@ -19,7 +19,7 @@ def normalise(field, maximum):
     return field
 
 
-def finished(field, maximum, options, category, cause):
+def limited_dvf(field, maximum, options, category, cause):
     """The DVF [z, y, x, 3] of a field [3, z, y, x], scaled to ``maximum`` (mm) in place when DVFNormalization is set.
 
     :raises InputError: the field is zero everywhere, with ``category`` and ``cause``.

@@ -1,4 +1,4 @@
-"""What identifies an item of artificial generation: its settings, addresses, seeds and name."""
+"""Identity of an item of artificial generation: its settings, addresses, seeds and name."""
 
 import json
 
@@ -6,7 +6,7 @@ from functions.artificial_generation.augmentation import check_sequence
 from functions.image.manifest import voxel_checksum
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
 from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 from functions.setting.schema import whole
 from functions.setting.seeds import random_state
 from functions.setting.setting_utils import address_generator
@@ -67,13 +67,11 @@ class ItemSpecification:
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
             raise InputError(f'The setting InputMargin needs an InputMask, and no DVFPad_S{self.stage}.')
-        if setting.get('DownSampling', 'bspline') not in DOWN_SAMPLINGS:
-            raise unknown_name('DownSampling', setting['DownSampling'], DOWN_SAMPLINGS)
+        require_known('DownSampling', setting.get('DownSampling', 'bspline'), DOWN_SAMPLINGS)
 
     def _mask(self, key, name):
         is_used = {'Lung': self.use_lung, 'Torso': self.use_torso, None: True}
-        if name not in is_used:
-            raise unknown_name(key, name, is_used)
+        require_known(key, name, is_used)
         if not is_used[name]:
             raise InputError(f'{key} is {name!r} but Use{name}Mask is False.')
         return name
@@ -128,5 +126,5 @@ class ItemSpecification:
 
 
 def _plain(value):
-    """``value`` as JSON gives it back: NumPy numbers as numbers, tuples as lists."""
+    """``value`` after a round trip through JSON: NumPy numbers as numbers, tuples as lists."""
     return json.loads(json.dumps(value, default=lambda number: number.tolist()))

@@ -37,10 +37,8 @@ def require_working_grid(image, path):
     """The image; :class:`InputError` unless its axes are x to the left, y posterior, z superior."""
     if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-3):
         direction = tuple(round(v, 4) for v in image.GetDirection())
-        raise InputError(
-            f'{path} has the direction {direction}; artificial generation needs images of identity direction '
-            '(functions.preprocessing.own_images prepares them).'
-        )
+        need = 'artificial generation needs identity direction (functions.preprocessing.own_images prepares images)'
+        raise InputError(f'{path} has the direction {direction}; {need}.')
     return image
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from functions.artificial_generation import dilation
 from functions.artificial_generation.bspline_field import category_field, zero_border
-from functions.artificial_generation.displacement_limits import finished
+from functions.artificial_generation.displacement_limits import limited_dvf
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.setting.errors import InputError
 
@@ -85,4 +85,4 @@ def field(shape_zyx, spacing, rng, options, inputs):
         gaussian_smooth(component, rng.uniform(*options['MixedFrequency_SigmaRange'][number]) / spacing_zyx)
     size = 2 * options['MixedFrequency_BlockRadius']
     cause = f'every selected voxel was emptied again; the lungs are too small for blocks of {size} mm'
-    return finished(dvf, maximum, options, 'mixed_frequency', cause)
+    return limited_dvf(dvf, maximum, options, 'mixed_frequency', cause)

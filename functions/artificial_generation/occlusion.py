@@ -1,8 +1,8 @@
 """Augmentation ``Occluded``: ellipsoids of lung-like density in the lungs, without a match in the other image."""
 
 import numpy as np
+from scipy import ndimage
 
-from functions.artificial_generation import dilation
 from functions.image.masks import bounding_box
 from functions.setting.errors import InputError
 
@@ -11,20 +11,6 @@ CLEARANCE_MM = 5
 SMALLEST_AXIS_MM = 3
 #: Weight of the new intensity in the three outer shells, from outside to inside.
 SHELL_WEIGHTS = (0.2, 0.6, 0.9)
-
-
-def erode(mask, radii):
-    """Erosion of a bool mask by a box of ``radii`` (z, y, x) voxels; outside the volume is background."""
-    outside = np.pad(~mask, [(r, r) for r in radii], mode='constant', constant_values=True)
-    for axis, radius in enumerate(radii):
-        outside = dilation.dilate_axis(outside, axis, radius, radius)
-    return ~outside[tuple(slice(r, r + n) for r, n in zip(radii, mask.shape))]
-
-
-def peel(mask):
-    """Erosion of a bool mask by its 6-neighbourhood; outside the volume is background."""
-    outside = np.pad(~mask, 1, mode='constant', constant_values=True)
-    return ~dilation.neighbours_6(outside)[1:-1, 1:-1, 1:-1]
 
 
 def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
@@ -43,7 +29,8 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
     clearance = np.round(CLEARANCE_MM / spacing_zyx).astype(int)
     if lung.any():
         box = bounding_box(lung)
-        allowed[box] = erode(lung[box], radii)
+        # Erosion by a box; outside the volume is background.
+        allowed[box] = ndimage.minimum_filter(lung[box].view(np.uint8), 2 * radii + 1, mode='constant')
     if not allowed.any():
         cause = f'an erosion of {EROSION_MM} mm leaves nothing of the deformed lung mask'
         raise InputError(f'Occluded: {cause}; the lungs are too small or missing.')
@@ -66,7 +53,7 @@ def blend(image, occluded, value, noise_sigma, rng):
     """Write the occlusion into ``image`` (float32, in place): three blended shells, noise inside."""
     remaining = occluded
     for weight in SHELL_WEIGHTS:
-        inner = peel(remaining)
+        inner = ndimage.binary_erosion(remaining)
         shell = remaining & ~inner
         image[shell] = (1 - weight) * image[shell] + weight * value
         remaining = inner

@@ -6,7 +6,7 @@ Breathing is diaphragm descent and antero-posterior expansion, fading towards th
 import numpy as np
 
 from functions.artificial_generation.bspline_field import category_field
-from functions.artificial_generation.displacement_limits import background_to_zero, finished
+from functions.artificial_generation.displacement_limits import background_to_zero, limited_dvf
 from functions.setting.errors import InputError
 
 #: How steeply the profile starts to fall; it reaches zero half-way up the lungs.
@@ -65,7 +65,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
     random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
     dvf, _ = category_field('RespiratoryMotion', shape_zyx, spacing, rng, options, random_maximum)
-    finished(dvf, random_maximum, options, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
+    limited_dvf(dvf, random_maximum, options, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     dvf[2] *= np.float32(CRANIO_CAUDAL_RATIO)
     u_y, u_z = breathing(shape_zyx, spacing, inputs.lung, t0, s0, shift)
     dvf[1] += u_y.astype(np.float32)[:, :, None]
@@ -73,4 +73,4 @@ def field(shape_zyx, spacing, rng, options, inputs):
     sigma_mm = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]
     background_to_zero(dvf, mask, sigma_mm, maximum, spacing)
     cause = 'its mask leaves nothing that moves'
-    return finished(dvf, LARGEST_RATIO * maximum, options, 'respiratory_motion', cause)
+    return limited_dvf(dvf, LARGEST_RATIO * maximum, options, 'respiratory_motion', cause)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from functions.artificial_generation.bspline_field import category_field
-from functions.artificial_generation.displacement_limits import background_to_zero, finished
+from functions.artificial_generation.displacement_limits import background_to_zero, limited_dvf
 from functions.setting.errors import InputError
 
 
@@ -21,11 +21,9 @@ def field(shape_zyx, spacing, rng, options, inputs):
             raise InputError(f'DVFPad needs isotropic voxels; the spacing is {list(spacing)} mm.')
         grid_spacing = np.broadcast_to(options['SingleFrequency_BSplineGridSpacing'][number], (3,))
         more_border = np.ceil(pad * spacing[0] / grid_spacing[::-1])
-    dvf, coefficients = category_field(
-        'SingleFrequency', shape_zyx, spacing, rng, options, maximum, more_border, upper=1.7
-    )
+    dvf, coefficients = category_field('SingleFrequency', shape_zyx, spacing, rng, options, maximum, more_border)
     inputs.products['coefficients'] = coefficients
     if inputs.has_mask:
         sigma_mm = options['SingleFrequency_BackgroundSmoothingSigma'][number]
         background_to_zero(dvf, inputs.mask, sigma_mm, maximum, spacing)
-    return finished(dvf, maximum, options, 'single_frequency', 'its mask leaves nothing that moves')
+    return limited_dvf(dvf, maximum, options, 'single_frequency', 'its mask leaves nothing that moves')

@@ -11,7 +11,7 @@ The setting ``SpongeModel`` chooses between two models:
 
 import numpy as np
 
-from functions.setting.errors import unknown_name
+from functions.setting.errors import require_known
 
 MODELS = ('published', 'physical')
 LOWEST, HIGHEST = 0.7, 1.3
@@ -25,8 +25,7 @@ def sponge_intensity(image, jacobian, k=1.0, model='published'):
     :return: float32.
     :raises UnknownNameError: no such model.
     """
-    if model not in MODELS:
-        raise unknown_name('SpongeModel', model, MODELS)
+    require_known('SpongeModel', model, MODELS)
     volume = np.clip(jacobian, np.float32(LOWEST), np.float32(HIGHEST)).astype(np.float32)
     if model == 'published':
         return image / volume * np.float32(k)

@@ -11,6 +11,8 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError, Termin
 from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
+from functions.image.volume_io import read_geometry
+from functions.setting.errors import RegNetError
 
 #: One thread for the libraries of a worker, as there is a worker per core; freed volumes go back to the system (glibc
 #: would otherwise keep those of up to 32 MB).
@@ -31,13 +33,10 @@ def bytes_per_worker(specs):
     needed = BASE_BYTES
     images = {(spec.address('OriginalIm', stage=1, padto=None), spec.stage, spec.padto) for spec in specs}
     for path, stage, padto in images:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(path)
         try:
-            reader.ReadImageInformation()
-        except RuntimeError:
+            original = np.prod(read_geometry(path).size, dtype=float)
+        except RegNetError:
             continue
-        original = np.prod(reader.GetSize(), dtype=float)
         item = original / stage**3 if padto is None else np.prod(np.broadcast_to(padto, 3), dtype=float)
         original_bytes = ORIGINAL_BYTES_PER_VOXEL * original * (stage > 1)
         needed = max(needed, BASE_BYTES + ITEM_BYTES_PER_VOXEL * item + original_bytes)
@@ -65,7 +64,8 @@ def run_tasks(tasks, n_workers, description, show=True):
     if not tasks:
         return
     start, made = time.time(), 0
-    results = _here(tasks) if n_workers <= 1 else _in_processes(tasks, n_workers)
+    here = ((number, function(*arguments)) for number, (function, arguments) in enumerate(tasks))
+    results = here if n_workers <= 1 else _in_processes(tasks, n_workers)
     with tqdm(total=len(tasks), desc=description, unit='im', disable=not show, smoothing=0.05) as bar:
         try:
             for number, result in results:
@@ -76,11 +76,6 @@ def run_tasks(tasks, n_workers, description, show=True):
                 yield number, result
         finally:
             results.close()
-
-
-def _here(tasks):
-    for number, (function, arguments) in enumerate(tasks):
-        yield number, function(*arguments)
 
 
 def _executor(n_workers):

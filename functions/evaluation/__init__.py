@@ -1,1 +1,1 @@
-"""How well a registration went: landmarks, their error, regularity, overlap, intensity, tables, pictures."""
+"""Quality of registrations: landmarks, their error, regularity, overlap, intensity, tables, pictures."""

@@ -1,19 +1,17 @@
-"""Options of the commands that look at results: --prepare, --evaluate and --report. Imports nothing heavy."""
+"""The options --prepare, --evaluate and --report. Imports nothing heavy."""
 
 from functions.measure.protocols import PROTOCOLS
 
 COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
 _PREPARE = (
-    'turn the packs of a data set, as they are downloaded, into its images, masks and landmarks: DIR-Lab_4D, '
-    'DIR-Lab_COPD, SPREAD; Phantom_4D is made'
+    'make images, masks and landmarks of a data set from its downloaded packs: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; '
+    'Phantom_4D needs none'
 )
-_EVALUATE = 'measure and compare what experiments have registered; a set such as chest registers first what is missing'
-_REFERENCES = (
-    'also register the same pairs by classical methods: affine, bspline_1, bspline_3 (elastix); without a name by all'
-)
+_EVALUATE = 'measure and compare the registrations of experiments; a set such as chest first registers what is missing'
+_REFERENCES = 'also register the same pairs by affine, bspline_1, bspline_3 (elastix); without a name by all of them'
 _CAPTURE_RANGE = 'only landmarks whose error before registration is at most this along every axis'
 _REPORT = (
-    'with --evaluate: also HTML pages of the experiments and of every registration; with folders of results of '
+    'with --evaluate: also write HTML pages of the experiments and of every registration; with folders written by '
     '--register: their pages'
 )
 _LANDMARKS = 'with --report FOLDER: files of corresponding points'
@@ -35,31 +33,31 @@ def add_arguments(parser):
 
 
 def check_arguments(parser, arguments):
-    """End with the parser's message when options do not fit together."""
+    """Exit with the parser's message when options do not go together."""
     given = ['--' + name for name in COMMANDS if getattr(arguments, name) is not None]
-    if len(given) > 1:
-        parser.error('{} exclude each other; give one of them'.format(' and '.join(given)))
-    if arguments.prepare is None and (arguments.source or arguments.cases):
-        parser.error('--from and --cases go with --prepare DATA')
-    if arguments.prepare not in (None, 'Phantom_4D') and not arguments.source:
-        parser.error(f'--prepare {arguments.prepare} needs --from FOLDER with the unpacked archives')
-    of_evaluate = [arguments.references, arguments.capture_range]
-    if arguments.evaluate is None and of_evaluate != [None, None]:
-        parser.error('--references and --capture_range go with --evaluate EXPERIMENT')
-    if arguments.report is not None and bool(arguments.report) == (arguments.evaluate is not None):
-        parser.error('--report goes with --evaluate EXPERIMENT, or with folders of results and without it')
-    if arguments.report and len(given) > 0:
-        parser.error('--report FOLDER stands alone')
-    if arguments.landmarks and len(arguments.report or ()) != 1:
-        parser.error('--landmarks goes with --report and one folder of results')
-    if arguments.capture_range is not None and not arguments.capture_range > 0:
-        parser.error('--capture_range must be above 0 mm')
+    data, report, capture_range = arguments.prepare, arguments.report, arguments.capture_range
+    no_experiment, has_range = arguments.evaluate is None, capture_range is not None
+    wrong_report = report is not None and bool(report) != no_experiment
+    problems = {
+        f'{" and ".join(given)} exclude each other; give one of them': len(given) > 1,
+        '--from and --cases go with --prepare DATA': data is None and (arguments.source or arguments.cases),
+        f'--prepare {data} needs --from FOLDER': data not in (None, 'Phantom_4D') and not arguments.source,
+        '--references goes with --evaluate EXPERIMENT': no_experiment and arguments.references is not None,
+        '--capture_range goes with --evaluate EXPERIMENT': no_experiment and has_range,
+        '--report goes with --evaluate EXPERIMENT, or with folders of results and without it': wrong_report,
+        '--report FOLDER stands alone': report and given,
+        '--landmarks goes with --report and one folder of results': arguments.landmarks and len(report or ()) != 1,
+        '--capture_range must be above 0 mm': has_range and not capture_range > 0,
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            parser.error(problem)
 
 
 def evaluate(setting, arguments):
-    """Carry out --evaluate: yields texts for the terminal, the check of the landmarks first.
+    """Run --evaluate: yields texts for the terminal, the check of the landmarks first.
 
-    :raises InputError: landmarks that do not fit their images, or nothing to evaluate.
+    :raises InputError: landmarks do not fit their images, or there is nothing to evaluate.
     """
     from functions.evaluation import evaluate_experiments as ev
     from functions.evaluation.experiments import open_experiment
@@ -71,8 +69,7 @@ def evaluate(setting, arguments):
     if check.rows:
         yield check.table()
         check.require()
-    report = arguments.report is not None
-    choices = arguments.protocol, arguments.workers, arguments.capture_range, report
+    choices = arguments.protocol, arguments.workers, arguments.capture_range, arguments.report is not None
     found = ev.evaluate(experiments, references, *choices)
     yield found.text
     yield f'Results: {found.folder}\n' + ''.join(f'Page: {path}\n' for path in found.pages[:1])

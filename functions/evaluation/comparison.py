@@ -1,7 +1,6 @@
-"""Several methods on the same pairs: one table, with what is best and what differs by more than chance.
+"""Several methods on the same pairs: one table, with the best and what differs from it by more than chance.
 
-Made from records (:mod:`functions.evaluation.pair_record`) alone. Only pairs that every method has are
-compared; the others are listed.
+It needs records (:mod:`functions.evaluation.pair_record`) only. Pairs that some method lacks are listed, not compared.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy import stats
 from functions.evaluation.pair_record import pair_key, pair_name
 from functions.evaluation.text_table import format_table
 from functions.measure import tre
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 SIGNIFICANT = 0.05
 #: column -> +1 where more is better, -1 where less is, 0 where it is not ranked; the order of a table.
@@ -21,8 +20,7 @@ COLUMNS = {
     '< 1 mm %': 1, '< 2 mm %': 1, '< 3 mm %': 1, '< 5 mm %': 1,
     '|x| mm': -1, '|y| mm': -1, '|z| mm': -1,
     'folding %': -1, 'std J': 0, 'std log J': -1,
-    'Dice': 1, 'surface mm': -1, 'NCC': 1,
-    'seconds': 0, 'p landmarks': 0, 'p cases': 0,
+    'Dice': 1, 'surface mm': -1, 'NCC': 1, 'seconds': 0, 'p landmarks': 0, 'p cases': 0,
 }
 # fmt: on
 DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p landmarks': 4, 'p cases': 4, 'seconds': 1}
@@ -31,15 +29,15 @@ DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p la
 class Comparison:
     """Records of several methods, by pair.
 
-    ``methods`` (names, in the order given), ``pairs`` (keys every method has), ``missing`` (texts: which
-    method lacks which pair), ``protocol`` (its text).
+    ``methods`` (names, in the order given), ``pairs`` (keys every method has), ``missing`` (texts: which method lacks
+    which pair), ``protocol`` (its text).
 
     :param records: list of records; methods and pairs in any order.
     :param methods: names to compare; None: all.
-    :param capture_range: mm: keep landmarks whose error before the DVF (after the affine registration, if
-        there was one) is at most this along every axis, for all methods.
-    :raises InputError: no record, two of one method and pair, different protocols or landmarks, no pair that
-        all methods have, or no landmark within the capture range.
+    :param capture_range: mm: keep landmarks whose error before the DVF (after the affine registration, if there was
+        one) is at most this along every axis, for all methods.
+    :raises InputError: no record, two of one method and pair, different protocols or landmarks, no common pair, or no
+        landmark within the capture range.
     """
 
     def __init__(self, records, methods=None, capture_range=None):
@@ -50,8 +48,7 @@ class Comparison:
                 raise InputError(f'There are two results of {record["method"]} for {pair_name(record["pair"])}.')
             of_method[key] = record
         for name in methods or ():
-            if name not in table:
-                raise unknown_name('method', name, table)
+            require_known('method', name, table)
         self.methods = list(methods or table)
         if not self.methods:
             raise InputError('There are no results to compare.')
@@ -81,18 +78,15 @@ class Comparison:
         return [self._table[method][key] for key in self.pairs]
 
     def _landmarks_kept(self, key, capture_range):
-        """Boolean (n,), None for a pair without landmarks."""
+        """Boolean (n,): landmarks within the capture range; None for a pair without landmarks."""
         lists = [record.get('landmarks') for record in self._of_pair(key)]
         if None in lists:
             return None
         first = lists[0]['fixed']
         if any(len(one['fixed']) != len(first) or not np.allclose(one['fixed'], first, atol=1e-3) for one in lists):
             raise InputError(f'The methods were measured at different landmarks of {self._names[key]}.')
-        kept = np.ones(len(first), dtype=bool)
-        if capture_range is not None:
-            for one in lists:
-                kept &= np.all(np.abs(one['error_base']) <= capture_range, axis=1)
-        return kept
+        limit = np.inf if capture_range is None else capture_range
+        return np.all([np.abs(one['error_base']).max(axis=1) <= limit for one in lists], axis=0)
 
     def vectors(self, method, what='error'):
         """Per pair with landmarks (n, 3) mm of 'error', 'error_base', 'true' or 'estimated'."""
@@ -110,10 +104,10 @@ class Comparison:
     def rows(self):
         """One dictionary per method: all pairs together.
 
-        TRE: mean, std, median, p95 and success rates of all landmarks as one set (pooled); 'TRE of cases':
-        mean and std over the means of the cases. Folding: folded voxels of all pairs over those of all masks.
-        std J: root of the mean variance. Other columns: means over pairs. p: paired Wilcoxon against the best
-        method in TRE, None for that one itself.
+        TRE: mean, std, median, p95 and success rates of all landmarks together; 'TRE of cases': mean and std of the
+        means of the cases. Folding: folded voxels of all pairs over voxels of all masks. std J: root of the mean
+        variance. Other columns: means over pairs. p: paired Wilcoxon test against the method of lowest TRE, None for
+        that one itself.
         """
         rows = [self._row(name) for name in self.methods]
         ranked = [row['TRE mm'] for row in rows]
@@ -135,8 +129,8 @@ class Comparison:
         if vectors:
             merged = tre.merged_summary(vectors)
             pooled, cases = merged['pooled'], merged['over_cases']
-            row.update({'n': pooled['n'], 'TRE mm': pooled['mean'], 'TRE std': pooled['std']})
-            row.update({'TRE median': pooled['median'], 'TRE p95': pooled['p95']})
+            row.update({'n': pooled['n'], 'TRE mm': pooled['mean']})
+            row.update({'TRE ' + name: pooled[name] for name in ('std', 'median', 'p95')})
             row.update({'TRE of cases': cases['mean'], 'std of cases': cases['std']})
             row.update({f'< {mm} mm %': pooled[f'below_{mm}'] for mm in tre.THRESHOLDS})
             row.update({f'|{axis}| mm': pooled['mae_' + axis] for axis in 'xyz'})
@@ -165,9 +159,9 @@ class Comparison:
 def paired_wilcoxon(first, second):
     """Two-sided p-value of Wilcoxon's signed-rank test of paired numbers.
 
-    Zero differences are shared by both ranks (``zsplit``), so that ties count as no difference instead of
-    being dropped. Landmarks of one case are not independent of each other: a p-value over landmarks says
-    that the two results differ on these cases, one over cases that they would on others.
+    The ranks of zero differences are split between both signs (``zsplit``), so that ties count as no difference instead
+    of being dropped. Landmarks of a case are not independent: a p-value over landmarks says that the results differ on
+    these cases, one over cases that they would on others.
 
     :param first, second: (n,) numbers that correspond.
     :return: float in [0, 1]; 1.0 where all differences are zero.
@@ -186,18 +180,15 @@ def paired_wilcoxon(first, second):
 def ranks(rows):
     """What is marked in the table of :meth:`Comparison.rows`.
 
-    :return: (marks, daggers): (row, column) -> 'best' or 'second', and the set of (row, column) where the TRE
-        differs significantly from that of the best method, over landmarks (p <= 0.05).
+    :return: (marks, daggers): (row, column) -> 'best' or 'second', and the set of (row, column) where the TRE differs
+        significantly from that of the best method, over landmarks (p <= 0.05).
     """
     marks = {}
     for column, sign in COLUMNS.items():
-        values = [row.get(column) for row in rows]
-        known = (
-            sorted({value for value in values if value is not None}, key=lambda value: -sign * value) if sign else []
-        )
-        for rank, mark in zip(known[:2], ('best', 'second')):
-            if len(known) > 1:
-                marks.update({(k, column): mark for k, value in enumerate(values) if value == rank})
+        scores = [None if not sign or row.get(column) is None else -sign * row[column] for row in rows]
+        known = sorted(set(scores) - {None})
+        for rank, mark in zip(known if len(known) > 1 else [], ('best', 'second')):
+            marks.update({(k, column): mark for k, score in enumerate(scores) if score == rank})
     p_values = [row.get('p landmarks') for row in rows]
     return marks, {(k, 'TRE mm') for k, p in enumerate(p_values) if p is not None and p <= SIGNIFICANT}
 
@@ -212,7 +203,7 @@ def comparison_table(rows, style='text'):
 
 
 def _after(record, what):
-    """Overlap or intensity after the registration; of a record without one, before it."""
+    """Overlap or intensity after the registration; before it in a record without one."""
     measured = record.get(what, {})
     return measured.get('after', measured.get('before', {}))
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from functions.evaluation.section_drawing import new_figure
 from functions.setting.atomic import publish
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 #: measure -> (label of the axis, function of error vectors (n, 3)).
 MEASURES = {
@@ -15,19 +15,13 @@ MEASURES = {
 }
 COLOURS = ('#1f6fb4', '#3aa655', '#e08e0b', '#8e44ad', '#16a2b8', '#c0392b', '#7f8c8d', '#a0522d')
 _DPI = 150
-_BOXES = {
-    'notch': True,
-    'widths': 0.7,
-    'patch_artist': True,
-    'manage_ticks': False,
-    'medianprops': {'color': 'black'},
-    'flierprops': {'marker': '.', 'markersize': 3},
-}
+_BOXES = {'notch': True, 'widths': 0.7, 'patch_artist': True, 'manage_ticks': False}
+_MEDIAN, _OUTLIERS = {'color': 'black'}, {'marker': '.', 'markersize': 3}
 
 
 def box_plot(path, comparison, measure='TRE', per_pair=False):
-    """Notched box plots: boxes from the first to the third quartile, notches the 95 % interval of the median,
-    whiskers 1.5 times the box, all farther landmarks as points.
+    """Notched box plots: boxes from the first to the third quartile, notches at the 95 % interval of the median,
+    whiskers of at most 1.5 boxes, all landmarks beyond as points.
 
     :param path: file to write, .png, .pdf or .svg.
     :param comparison: :class:`functions.evaluation.comparison.Comparison`.
@@ -36,8 +30,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
     :return: the values shown, {name of the group: {method: (n,)}}.
     :raises InputError: no landmarks; UnknownNameError: another measure.
     """
-    if measure not in MEASURES:
-        raise unknown_name('measure of a box plot', measure, MEASURES)
+    require_known('measure of a box plot', measure, MEASURES)
     label, of_vectors = MEASURES[measure]
     methods, names = comparison.methods, comparison.names()
     if not names:
@@ -54,7 +47,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
             shown[group][method] = one
         colour = COLOURS[k % len(COLOURS)]
         box = {'facecolor': colour, 'edgecolor': 'black', 'linewidth': 0.8}
-        axes.boxplot(values, positions=first + k, boxprops=box, **_BOXES)
+        axes.boxplot(values, positions=first + k, boxprops=box, medianprops=_MEDIAN, flierprops=_OUTLIERS, **_BOXES)
         axes.plot([], [], 's', color=colour, markersize=9, label=method)
     axes.set_xticks(first + 0.5 * (len(methods) - 1))
     axes.set_xticklabels(groups, rotation=30 if per_pair else 0, ha='right' if per_pair else 'center')
@@ -67,14 +60,12 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
 
 
 def scatter_plot(path, comparison, method):
-    """True against estimated displacement of every landmark, one panel for each axis, with the line on which
-    they are equal.
+    """True against estimated displacement of every landmark, one panel for each axis, with the line of identity.
 
     :return: (true, estimated), (n, 3) mm each, as shown.
     :raises InputError: no landmarks; UnknownNameError: a method that is not compared.
     """
-    if method not in comparison.methods:
-        raise unknown_name('compared method', method, comparison.methods)
+    require_known('compared method', method, comparison.methods)
     if not comparison.names():
         raise InputError('The compared results have no landmarks to draw.')
     true, estimated = (np.concatenate(comparison.vectors(method, what)) for what in ('true', 'estimated'))

@@ -1,4 +1,4 @@
-"""From finished experiments to tables, figures and reports: what ``--evaluate`` does."""
+"""Tables, figures and reports of finished experiments: what ``--evaluate`` does."""
 
 import collections
 import logging
@@ -7,12 +7,12 @@ import re
 
 from functions.evaluation import comparison_plots
 from functions.evaluation.comparison import Comparison, comparison_table
-from functions.evaluation.experiment_report import Picture, experiment_report
+from functions.evaluation.experiment_report import Picture, experiment_report, missing_and_failed
 from functions.evaluation.landmark_check import LandmarkCheck, check_landmarks
 from functions.evaluation.measured_pairs import Measured, Result, input_paths, measure_results, read_result
 from functions.evaluation.pair_record import file_name, pair_key, pair_name
 from functions.evaluation.provenance import experiment_source, result_source
-from functions.evaluation.references import References, run_references
+from functions.evaluation.references import run_references
 from functions.evaluation.registration_report import registration_report
 from functions.evaluation.text_table import format_table
 from functions.image.threads import in_parallel
@@ -49,14 +49,14 @@ def check_experiments(experiments, n_workers=None):
 def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, capture_range=None, report=False):
     """Measure experiments and classical references on the same pairs, compare them, write everything.
 
-    Written below ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (one JSON file for each
+    The folder is ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (a JSON file per
     registration), ``comparison`` as .json, .txt, .csv, .tex and .md, ``pairs.csv``, box plots, scatter plots, and with
-    ``report`` ``report.html`` and ``reports/``. Records and references that are there already are used again.
+    ``report`` ``report.html`` and ``reports/``. Existing records and references are used again.
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
-    :param n_workers: pairs measured at a time; None: as the steps choose.
+    :param n_workers: pairs measured at a time; None: each step chooses.
     :param capture_range: mm, see :class:`functions.evaluation.comparison.Comparison`; None: all landmarks.
     :param report: write the pages too.
     :return: :class:`Evaluation`.
@@ -68,13 +68,10 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
         raise InputError(f'Every experiment is compared once; given: {", ".join(names)}.')
     folder = os.path.join(su.address_generator(experiments[0].setting, 'result_folder'), 'Evaluation', protocol)
     once = _pairs_once(experiments)
-    classical = References([], [], [])
-    if references:
-        jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
-        classical = run_references(jobs, references, n_workers)
+    jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
+    classical = run_references(jobs, references or None, n_workers)
     groups = _groups(experiments, once, classical)
-    measured = _measure(groups, os.path.join(folder, 'records'), protocol, n_workers)
-    measured = measured._replace(failures=classical.failures + measured.failures)
+    measured = _measure(groups, classical.failures, os.path.join(folder, 'records'), protocol, n_workers)
     missing = [text for experiment in experiments for text in experiment.missing] + classical.missing
     comparison = _compare(measured.records, capture_range)
     content = {
@@ -116,14 +113,14 @@ def _groups(experiments, once, classical):
     return groups + [(experiment.setting, experiment.results) for experiment in experiments]
 
 
-def _measure(groups, folder, protocol, n_workers):
+def _measure(groups, failed, folder, protocol, n_workers):
     found = [measure_results(setting, results, folder, protocol, n_workers) for setting, results in groups if results]
     records, failures, made = zip(*found)
-    return Measured(sum(records, []), sum(failures, []), sum(made))
+    return Measured(sum(records, []), sum(failures, failed), sum(made))
 
 
 def _compare(records, capture_range):
-    """The comparison of as many methods as have a pair in common."""
+    """The comparison of the methods; those with the fewest pairs are left out until some pair is common to all."""
     methods = {}
     for record in records:
         methods.setdefault(record['method'], set()).add(pair_key(record['pair']))
@@ -147,9 +144,8 @@ def _write_tables(folder, comparison, content):
     if content['pairs']:
         write_text(os.path.join(folder, 'pairs.csv'), format_table(content['pairs'], style='csv'))
         parts.append(format_table(content['pairs']))
-    left_out = ['{}, {}: {}'.format(*failure) for failure in content['failures']] + content['missing']
     incomplete = [text for text in comparison.missing if text not in content['missing']]
-    left_out += [f'Left out of the comparison: {text}' for text in incomplete]
+    left_out = missing_and_failed(content) + [f'Left out of the comparison: {text}' for text in incomplete]
     if left_out:
         parts.append('Missing or failed:\n' + ''.join(f'  {line}\n' for line in left_out))
     return '\n'.join(parts)
@@ -182,8 +178,8 @@ def _draw(folder, comparison):
 
 
 def _write_reports(folder, groups, records, sources, n_workers):
-    """Write a page for every registration: (method, name of the pair) -> its address below ``folder``. A page
-    that fails is logged and not fatal."""
+    """Write a page for every registration: (method, name of the pair) -> its address below ``folder``. A page that
+    fails is logged and left out."""
     by_name = {(record['method'], pair_name(record['pair'])): record for record in records}
     jobs, links = [], {}
     for setting, results in groups:

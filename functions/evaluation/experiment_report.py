@@ -1,7 +1,7 @@
 """The report of an experiment as one page: methods compared, every pair, figures, training, settings.
 
-Its numbers are those of ``comparison.json``: each stands in a ``data`` element whose ``data-key`` is its
-place there and whose ``value`` is all its digits.
+Its numbers are those of ``comparison.json``: each is a ``data`` element with its place there as ``data-key`` and all
+its digits as ``value``.
 """
 
 import collections
@@ -10,7 +10,7 @@ from functions.evaluation import html_page as page
 from functions.evaluation.comparison import DIGITS, ranks
 from functions.evaluation.registration_report import training_and_settings
 
-#: One picture: beginning of its caption, the caption, bytes of a PNG, and whether it needs the whole width.
+#: One picture: bold start of its caption, the caption, bytes of a PNG, whether it needs the whole width.
 Picture = collections.namedtuple('Picture', 'strong caption png wide')
 _LEGEND = (
     'Green: best; underlined: second; †: differs from the method with the smallest TRE by more than chance (Wilcoxon '
@@ -38,15 +38,12 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     for what in ('failures', 'missing'):
         if content[what]:
             cards.append((what, f'<span class="bad">{len(content[what])}</span>'))
-    left_out = ['{}, {}: {}'.format(*failure) for failure in content['failures']] + content['missing']
-    narrow, wide = (
-        [page.figure(item.png, item.caption, item.strong) for item in pictures if item.wide == wanted]
-        for wanted in (False, True)
-    )
+    figures = [(item.wide, page.figure(item.png, item.caption, item.strong)) for item in pictures]
+    narrow, wide = ([figure for is_wide, figure in figures if is_wide == wanted] for wanted in (False, True))
     parts = [
         page.heading(title, 'Report of an experiment. ' + content['protocol'], cards),
         page.section('Methods', _methods(rows), page.paragraph(_LEGEND)),
-        page.section('Missing and failed', page.items(map(page.escape, left_out), 'bad')),
+        page.section('Missing and failed', page.items(map(page.escape, missing_and_failed(content)), 'bad')),
         page.section('Figures', page.gallery(*narrow), *wide),
         page.section('Pairs', *_pairs(content, pages or {})),
     ]
@@ -55,8 +52,13 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     page.write_page(path, title, parts)
 
 
+def missing_and_failed(content):
+    """One text for each failed or missing registration in the content of ``comparison.json``."""
+    return [f'{method}, {pair}: {error}' for method, pair, error in content['failures']] + content['missing']
+
+
 def _methods(rows):
-    """One column for every method, one line for every measure."""
+    """One column per method, one row per measure."""
     marks, daggers = ranks(rows)
     lines, classes = [], {}
     for column in list(rows[0])[1:]:

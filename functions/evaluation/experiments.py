@@ -15,40 +15,37 @@ from functions.setting.experiment_files import settings_number
 
 LOGGER = logging.getLogger(__name__)
 
-#: One experiment: name; setting (dictionary); pairs it was to register ([fixed, moving] each); step of the
-#: checkpoint whose results were found, text, or None; results: list of
-#: :class:`functions.evaluation.measured_pairs.Result`; missing: texts, one for each pair without a result.
+#: One experiment: name; setting (dictionary); pairs it had to register ([fixed, moving] each); step (text) of the
+#: checkpoint whose results were found, or None; results: list of :class:`functions.evaluation.measured_pairs.Result`;
+#: missing: one text for each pair without a result.
 Experiment = collections.namedtuple('Experiment', 'name setting pairs step results missing')
 
 _PLACES = ('RootFolder', 'DataFolder', 'log_root_folder', 'where_to_run')
 
 
 def open_experiment(setting, name, own_settings=True):
-    """What an experiment has registered.
+    """The :class:`Experiment` of a name.
 
     :param setting: says where everything is.
     :param name: the experiment, as in ``current_experiment``, or a set of networks such as ``chest``.
-    :param own_settings: take the pairs, pyramid and networks from the newest settings file of the experiment,
-        if it has one; False: from ``setting``.
-    :return: :class:`Experiment`.
+    :param own_settings: take pairs, pyramid and networks from its newest settings file, if there is one; False: from
+        ``setting``.
     :raises UnknownNameError: there is no such experiment.
-    :raises InputError: its settings name no pair to be registered.
+    :raises InputError: its settings name no pair to register.
     """
     _require_folder(setting, name)
     number = settings_number(setting, name) if own_settings else None
     known = dict(setting, current_experiment=name)
     if number is not None:
-        # Folders may have moved since, or lie elsewhere on this machine.
+        # Folders may have moved, or be elsewhere on this machine.
         places = {key: setting[key] for key in _PLACES if key in setting}
         known = dict(su.read_setting(setting, name, number), current_experiment=name, **places)
     if su.network_set(name):
         known = su.register_only(known, name)
     pairs = su.get_im_info_list_from_train_mode(known, 'Testing', load_mode='Pair', stage=1)
     if not pairs:
-        raise InputError(
-            f'The settings of {name} name no pair to register (TestingCNList, TestingPairList); give some by '
-            '--setting FILE.'
-        )
+        remedy = 'give some by --setting FILE'
+        raise InputError(f'The settings of {name} name no pair to register (TestingCNList, TestingPairList); {remedy}.')
     step = _step(known, name, pairs)
     results, missing = [], []
     for pair in pairs:
@@ -83,13 +80,11 @@ def _paths(setting, pair, step):
 
 
 def _step(setting, name, pairs):
-    """Step of the checkpoint of the last stage: the one the settings ask for where it has results, else the
-    newest that has."""
+    """Step of the checkpoint of the last stage: that of the settings if it has results, else the newest with some."""
     entry = setting.get('network_dict', {}).get(f'stage{setting["stage_list"][-1]}') or {}
     wanted = []
     try:
-        step = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)
-        wanted.append(step)
+        wanted = [su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry.get('NetworkLoad') or name)]
     except RegNetError as error:
         LOGGER.info('%s: %s The newest results are used.', name, error)
     for step in wanted + _steps_on_disk(setting, pairs):
@@ -107,6 +102,5 @@ def _steps_on_disk(setting, pairs):
         address = su.address_generator(setting, 'result_step_folder', data=data, step='0')
         folder, name = os.path.split(address.rstrip('/'))
         for entry in os.listdir(folder) if os.path.isdir(folder) else []:
-            match = re.match(re.escape(name[:-1]) + r'(\d+)$', entry)
-            found.update([int(match.group(1))] if match else [])
+            found.update(map(int, re.findall('^' + re.escape(name[:-1]) + r'(\d+)$', entry)))
     return [str(step) for step in sorted(found, reverse=True)]

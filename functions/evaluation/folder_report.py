@@ -1,4 +1,4 @@
-"""The page of a registration that --register has written into a folder."""
+"""The page of a registration written by --register."""
 
 import os
 
@@ -26,13 +26,11 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
     (fixed, fixed_lung), (moving, moving_lung) = chests
     images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
-    points = None
-    if landmarks is not None:
-        # Index formats count the voxels of the images as they came.
-        grids = [
-            Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields]) for role in ('fixed', 'moving')
-        ]
-        points = [read_points(path, grid).points for path, grid in zip(landmarks, grids)]
+    points = None if landmarks is None else []
+    for role, path in zip(('fixed', 'moving'), landmarks or ()):
+        # Index formats count the voxels of the images as given.
+        grid = Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields])
+        points.append(read_points(path, grid).points)
     record = measure('RegNet', [{'name': name} for name in names], dvf, images, points, protocol=protocol)
     write_json(os.path.join(folder, file_name(record['method'], record['pair'])), record)
     page = os.path.join(folder, 'report.html')

@@ -11,10 +11,7 @@ _TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html'
 
 
 def write_page(path, title, parts):
-    """Write a page whole or not at all.
-
-    :param parts: pieces of HTML, as made by the functions of this module.
-    """
+    """Write a page, whole or not at all, from pieces of HTML made by the functions of this module."""
     with open(_TEMPLATE, encoding='utf-8') as stream:
         template = string.Template(stream.read())
     content = '\n'.join(part for part in parts if part)
@@ -22,15 +19,14 @@ def write_page(path, title, parts):
 
 
 def escape(text):
-    """Text as it may stand in a page."""
+    """Text with the special characters of HTML escaped."""
     return html.escape(str(text))
 
 
 def heading(title, subtitle, cards=()):
     """Top of a page; ``cards``: (label, HTML of a value)."""
-    boxes = ''.join(
-        f'<div class="card"><span class="soft">{escape(label)}</span><b>{value}</b></div>' for label, value in cards
-    )
+    card = '<div class="card"><span class="soft">{}</span><b>{}</b></div>'
+    boxes = ''.join(card.format(escape(label), value) for label, value in cards)
     boxes = f'<div class="cards">{boxes}</div>\n' if boxes else ''
     return f'<header>\n<h1>{escape(title)}</h1>\n<div class="soft">{escape(subtitle)}</div>\n{boxes}</header>'
 
@@ -53,8 +49,9 @@ def items(lines, kind=''):
 
 
 def side_by_side(*parts):
-    """Pieces beside each other where there is room."""
-    return '<div class="side">{}</div>'.format(''.join(f'<div>{part}</div>' for part in parts if part))
+    """Pieces next to each other where there is room."""
+    inside = ''.join(f'<div>{part}</div>' for part in parts if part)
+    return f'<div class="side">{inside}</div>'
 
 
 def gallery(*figures):

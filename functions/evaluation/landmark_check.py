@@ -1,14 +1,10 @@
 """The check before any result: do landmarks and images describe the same positions?
 
-Two questions are asked of every pair, before anything is registered.
-
-1. Is the mean landmark distance (TRE before registration) the published one, where the record of the data set
-   has one? A mismatch means that voxels were taken for millimetres, or that one of the two lists is flipped,
-   swapped or counted from another number.
-2. Do the images agree? An error that both lists share (all z flipped, all numbers counted from 0) leaves
-   their distance as it is. So the landmarks must lie in the lungs, and at the vessels: when another reading
-   of the same numbers fits the images clearly better, the one used is wrong. This needs prepared images and
-   masks.
+1. Is the mean landmark distance (TRE before registration) the published one, if the record of the data set has one? If
+   not, voxels were taken for millimetres, or one of the two lists is flipped, swapped or counted from another number.
+2. Do the images agree? An error that both lists share (all z flipped, all numbers counted from 0) keeps their distance.
+   So the landmarks must lie in the lungs and at vessels: if another reading of the numbers fits the images clearly
+   better, the one used is wrong. This needs prepared images and masks.
 """
 
 import collections
@@ -29,13 +25,13 @@ from functions.setting.errors import InputError, MissingFileError, UnknownNameEr
 
 TOLERANCE = 0.05  # mm, of the mean distance
 NEAR = 3.0  # mm: a landmark this near to the lung mask counts as inside
-INSIDE, BETTER = 90.0, 10.0  # per cent: fewer landmarks inside are suspicious; so many more convince
-BRIGHTER, SURE = 20.0, 5.0  # HU and standard errors: how much more like vessels another reading must be
+INSIDE, BETTER = 90.0, 10.0  # per cent: fewer landmarks inside are suspicious; this many more prove another reading
+BRIGHTER, SURE = 20.0, 5.0  # HU and standard errors by which another reading must be brighter
 
 _STEPS = ('voxels counted from 0 instead of 1 (DIR-Lab)', 'voxels counted from 1 instead of 0')
 
-#: One pair: data, cn, types (fixed, moving), n, tre and std in mm, expected (mm or None), inside (% of the
-#: landmarks in the lungs, None where there is no mask), note, and problem ('' when there is none).
+#: One pair: data, cn, types (fixed, moving), n, tre and std in mm, expected (mm or None), inside (% of the landmarks in
+#: the lungs, None without masks), note, and problem ('' if there is none).
 Row = collections.namedtuple('Row', 'data cn types n tre std expected inside note problem')
 
 
@@ -56,20 +52,17 @@ class LandmarkCheck:
         return format_table(lines, titles, digits={'in lungs %': 0})
 
     def problems(self):
-        """Explanations, one for each pair that must not be used."""
+        """One explanation for each pair that must not be used."""
         return [f'{row.data} case {row.cn}: {row.problem}' for row in self.rows if row.problem]
 
     def require(self):
-        """Stop unless every pair passes.
-
-        :raises InputError: with the explanation of every pair that does not.
-        """
+        """Raise :class:`InputError` with the explanation of every pair that does not pass."""
         if self.problems():
             raise InputError(f'Results would be meaningless. {" ".join(self.problems())}')
 
 
 def usual_pairs(setting, data, cases=None):
-    """[fixed, moving] of the types of a data set that are usually registered, for its cases (None: all).
+    """[fixed, moving] of the usual types of a data set, for its cases (None: all).
 
     :raises UnknownNameError: a data set that does not exist.
     """
@@ -116,8 +109,8 @@ def _check(setting, pair):
     if expected is not None and abs(row.tre - expected) > TOLERANCE:
         problem = (
             f'The TRE before registration is {row.tre:.2f} mm; {expected:.2f} ± {TOLERANCE:.2f} mm is expected. Check '
-            'for voxel numbers taken for millimetres, a wrong spacing, counting from 0 instead of 1, a flipped or '
-            'swapped axis, or landmarks of another case.'
+            'for voxel numbers taken for millimetres, wrong spacing, counting from 0, flipped or swapped axes, or '
+            'landmarks of another case.'
         )
         return row._replace(problem=problem + _explanation(points, expected, readings))
     return _compare_with_images(setting, pair, points, row, readings)
@@ -153,12 +146,9 @@ def _explanation(points, expected, readings):
     """Which misreading of one list or both gives the expected distance; '' when none does."""
     found = []
     for name, change in readings.items():
-        changed = [change(one) for one in points]
-        for which, pair in (
-            ('the fixed landmarks', (changed[0], points[1])),
-            ('the moving landmarks', (points[0], changed[1])),
-            ('both', changed),
-        ):
+        new = [change(one) for one in points]
+        pairs = {'the fixed landmarks': (new[0], points[1]), 'the moving landmarks': (points[0], new[1]), 'both': new}
+        for which, pair in pairs.items():
             if abs(tre.summary(tre.error_vectors(*pair))['mean'] - expected) <= TOLERANCE:
                 found.append(f'{name} in {which}')
     return f' It would be right with: {"; ".join(found)}.' if found else ''
@@ -178,28 +168,24 @@ def _compare_with_images(setting, pair, points, row, readings):
     best = max(shares, key=lambda name: shares[name])
     if row.inside < INSIDE:
         if shares[best] >= row.inside + BETTER:
-            problem = (
-                f'only {row.inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}. '
-                'Axis, direction or counting of the landmarks is not that of the images.'
+            found = (
+                f'only {row.inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}.'
             )
-            return row._replace(problem=problem)
+            return row._replace(problem=f'{found} Landmarks and images differ in axes, direction or counting.')
         row = noted('landmarks outside the lungs')
     for name, change in readings.items():
         gains = [_gain(p, change(p), image, name in _STEPS) for p, image in zip(points, images)]
         if shares[name] >= row.inside and min(gains) > BRIGHTER:
-            problem = (
-                f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are set) '
-                f'where the landmarks would lie with {name}.'
-            )
-            return row._replace(problem=problem)
+            found = f'the images are {gains[0]:.0f} and {gains[1]:.0f} HU brighter (vessels, where landmarks are set)'
+            return row._replace(problem=f'{found} where the landmarks would lie with {name}.')
     return row
 
 
 def _gain(points, others, image, step):
-    """By how many HU other positions are surely brighter; 0 when that may be chance.
+    """By how many HU other positions are brighter; 0 if that may be chance.
 
-    :param step: the others are a step away: then they must also be brighter than a step the other way, lest
-        landmarks in dark airways be taken for vessels missed.
+    :param step: the others are one step away; they must also be brighter than a step the other way, so that landmarks
+        in dark airways do not count as missed vessels.
     """
     here, there = _brightness(points, image), _brightness(others, image)
     gains = [there - here] + ([there - _brightness(2 * points - others, image)] if step else [])
@@ -208,7 +194,7 @@ def _gain(points, others, image, step):
 
 
 def _percent_inside(points, lungs):
-    """Per cent of the landmarks of both images that lie in the lungs or within 3 mm of them."""
+    """Percentage of the landmarks of both images that lie in the lungs or within 3 mm of them."""
     steps = np.arange(-2, 3) * (NEAR / 2)
     ball = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 3)
     ball = ball[(ball**2).sum(axis=1) <= NEAR**2 + 1e-6]
@@ -223,7 +209,7 @@ def _percent_inside(points, lungs):
 
 
 def _brightness(points, image):
-    """HU at points, linear, from air to soft tissue."""
+    """HU at points, linearly interpolated, clipped to the range from air to soft tissue."""
     index = Geometry.of(image).world_to_index(points)
     values = ndimage.map_coordinates(array_view(image), index.T[::-1], np.float32, order=1, mode='nearest')
     return np.clip(values, -1000, 100)

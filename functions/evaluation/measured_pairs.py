@@ -1,5 +1,4 @@
-"""Measures of many registered pairs: in parallel, resumed where they stopped; a pair that fails is listed and
-not fatal."""
+"""Measures of many registered pairs: in parallel and resumable; a pair that fails is listed, the others go on."""
 
 import collections
 import logging
@@ -20,12 +19,12 @@ from functions.setting.errors import InputError, MissingFileError, RegNetError
 
 LOGGER = logging.getLogger(__name__)
 
-#: One finished registration: name of the method, pair, and paths of its results, None where there is none:
-#: dvf (without it and affine: before registration), affine (transform file), moved image; seconds it took.
+#: One finished registration: name of the method, pair, and paths of its results, each or None: dvf (without dvf and
+#: affine: before registration), affine (transform file), moved image; seconds it took.
 Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds')
 Result.__new__.__defaults__ = (None, None, None, None)
-#: records: list in the order of the results; failures: list of (method, name of the pair, what happened); made:
-#: how many had to be measured now.
+#: records: list in the order of the results; failures: list of (method, name of the pair, error); made: how many had to
+#: be measured now.
 Measured = collections.namedtuple('Measured', 'records failures made')
 
 
@@ -34,8 +33,8 @@ def measure_results(setting, results, folder, protocol='dirlab', n_workers=None)
 
     :param setting: the setting dictionary, for the addresses of images, masks and landmarks.
     :param results: list of :class:`Result`.
-    :param folder: where the records go, one JSON file each. A record that was made from the same files
-        (names, sizes, times) and landmarks by the same protocol is used again.
+    :param folder: of the records, one JSON file each; a record made from the same files (names, sizes, times) and
+        landmarks by the same protocol is used again.
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: processes; None: one for every two processors.
     :return: :class:`Measured`.
@@ -83,10 +82,9 @@ def _measure(setting, result, path, protocol):
         record = read_record(path)
         if record.get('made_from') == made_from:
             return record, False
-    except MissingFileError:
-        pass
     except RegNetError as error:
-        LOGGER.warning('%s is made again: %s', path, error)
+        if not isinstance(error, MissingFileError):
+            LOGGER.warning('%s is made again: %s', path, error)
     images, dvf, affine = read_result(paths, result)
     record = measure(result.method, result.pair, dvf, images, landmarks, affine, protocol, result.seconds)
     record['made_from'] = made_from
@@ -104,8 +102,8 @@ def read_result(paths, result):
 
 
 def input_paths(setting, pair):
-    """Paths of what a pair was registered from: fixed, moving, fixed_lung, moving_lung, and for a synthetic pair
-    truth (the true DVF), at 1 mm."""
+    """Paths of the inputs of a pair, at 1 mm: fixed, moving, fixed_lung, moving_lung, for a synthetic pair also truth
+    (the true DVF)."""
     wanted = {'fixed': ('Im', 0), 'moving': ('Im', 1), 'fixed_lung': ('Lung', 0), 'moving_lung': ('Lung', 1)}
     if 'dsmooth' in pair[0]:
         wanted['truth'] = ('DVF', 0)
@@ -113,5 +111,5 @@ def input_paths(setting, pair):
 
 
 def stamp(path):
-    """What tells whether a file is still the same; None for none."""
+    """[path, size, modification time] of a file; None for None."""
     return None if path is None else [os.path.abspath(path), *file_state(path)]

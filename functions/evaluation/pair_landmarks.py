@@ -1,6 +1,6 @@
 """Corresponding landmarks of a pair of images, in millimetres.
 
-Text files of points come in four kinds, and every address of a data set says which one it holds:
+The address of a text file of points says what it holds:
 
 =====================  =======================================================================================
 Request                Content of a row
@@ -11,8 +11,7 @@ Request                Content of a row
 `LandmarkIndex`        DIR-Lab text: 1-based, and its z counts from the top: x - 1, y - 1, nz - z is the index
 =====================  =======================================================================================
 
-Lines starting with `#` are comments; the two header lines of elastix (`point` or `index`, then the count) are
-understood and checked.
+Lines starting with `#` are comments; the two header lines of elastix (`point` or `index`, then the count) are checked.
 """
 
 import os
@@ -34,8 +33,8 @@ _FORMATS = {
     'LandmarkIndex_tr': 'elastix_index',
     'LandmarkIndex': 'dirlab',
 }
+_EXACT, *_ROUNDED = _FORMATS
 _SYNTHETIC = 300  # landmarks of a synthetic pair
-_ROUNDED = ('LandmarkPoint_tr', 'LandmarkIndex_tr', 'LandmarkIndex')
 
 
 def find_landmarks(setting, pair, true_dvf=None, lung=None):
@@ -56,8 +55,8 @@ def find_landmarks(setting, pair, true_dvf=None, lung=None):
 def read_landmarks(setting, pair):
     """Landmarks of both images of a pair, row k of one corresponding to row k of the other.
 
-    Data sets that know the exact positions have them at `LandmarkPointExact`; of others the first of
-    `LandmarkPoint_tr`, `LandmarkIndex_tr` and `LandmarkIndex` is read that exists for both images.
+    Read from `LandmarkPointExact` in data sets that know the exact positions, otherwise from the first of
+    `LandmarkPoint_tr`, `LandmarkIndex_tr` and `LandmarkIndex` that exists for both images.
 
     :param pair: [fixed, moving], dictionaries with `data`, `cn` and `type_im`.
     :return: (fixed_points, moving_points), each float64 (n, 3) in mm, x y z.
@@ -66,13 +65,13 @@ def read_landmarks(setting, pair):
     """
     if len(pair) != 2:
         raise InputError(f'A pair is [fixed, moving]; got {len(pair)} images.')
-    # First of all, so that an unknown data set, type or case is reported as what it is.
+    # First, so that an unknown data set, type or case is reported as such.
     image_paths = [_address(setting, 'OriginalIm', im_info) for im_info in pair]
     request, paths = _find(setting, pair)
-    points = []
+    points, kind = [], _FORMATS[request]
     for path, im_info in zip(paths, pair):
-        grid = None if _FORMATS[request] == 'elastix_point' else source_geometry(setting, im_info)
-        points.append(read_points(path, grid, _FORMATS[request]).points)
+        grid = None if kind == 'elastix_point' else source_geometry(setting, im_info)
+        points.append(read_points(path, grid, kind).points)
     counts = [len(one) for one in points]
     if counts[0] != counts[1]:
         files = ', '.join(f'{path} has {count}' for path, count in zip(paths, counts))
@@ -90,7 +89,7 @@ def require_inside(points, geometry, points_name, image_name):
     if np.any(outside):
         first = int(np.flatnonzero(outside)[0])
         position, voxel = (', '.join(f'{value:.1f}' for value in row[first]) for row in (points, index))
-        size = ' x '.join(str(n) for n in geometry.size)
+        size = ' x '.join(map(str, geometry.size))
         raise InputError(
             f'{int(outside.sum())} of the {len(points)} landmarks of {points_name} lie outside the image {image_name}; '
             f'the first is number {first + 1} at ({position}) mm, voxel ({voxel}) of {size}. Are these voxel numbers '
@@ -99,13 +98,13 @@ def require_inside(points, geometry, points_name, image_name):
 
 
 def source_geometry(setting, im_info):
-    """Geometry of the image whose voxels the landmark numbers count: the original, not yet isotropic one.
+    """Geometry of the image whose voxels the landmark numbers count: the original, before it was made isotropic.
 
-    Data sets with exact landmarks may be made in place, at 1 mm: there the image itself is the one that was
-    marked. Elsewhere the isotropic image has other voxels and must not stand in for a missing original.
+    Only in data sets with exact landmarks, which may be made at 1 mm, does the isotropic image replace a missing
+    original; elsewhere it has other voxels.
     """
     requests = ['OriginalImNonIsotropic', 'OriginalImRaw']
-    if _paths(setting, 'LandmarkPointExact', [im_info]):
+    if _paths(setting, _EXACT, [im_info]):
         requests.append('OriginalIm')
     tried = [path for request in requests for path in _paths(setting, request, [im_info])]
     for path in tried:
@@ -116,12 +115,11 @@ def source_geometry(setting, im_info):
 
 
 def synthetic_landmarks(true_dvf, lung):
-    """Points inside the lung of a synthetic pair, with where its true DVF puts them.
+    """Points inside the lung of a synthetic pair, and where its true DVF puts them.
 
     :param true_dvf: displacement image, mm, fixed to moving.
     :param lung: mask on the fixed grid.
-    :return: fixed_points, moving_points (n, 3) mm: at most 300 voxel centres drawn without replacement, the same
-        ones at every call.
+    :return: fixed_points, moving_points (n, 3) mm: at most 300 distinct voxel centres, the same at every call.
     """
     inside = np.argwhere(array_view(lung) != 0)
     if len(inside) == 0:
@@ -146,12 +144,12 @@ def _paths(setting, request, pair):
 
 def _find(setting, pair):
     """The request that will be read, with its two paths."""
-    paths = _paths(setting, 'LandmarkPointExact', pair)
+    paths = _paths(setting, _EXACT, pair)
     if paths:
         missing = ' and '.join(path for path in paths if not os.path.isfile(path))
         if missing:
             raise MissingFileError(f'The exact landmarks {missing} do not exist; make the data set again.')
-        return 'LandmarkPointExact', paths
+        return _EXACT, paths
     tried = []
     for request in _ROUNDED:
         paths = _paths(setting, request, pair)
@@ -163,7 +161,7 @@ def _find(setting, pair):
 
 
 def _certain_points(setting, pair, count):
-    """Boolean (count,): False for the points the observers were not sure of (value other than 0)."""
+    """Boolean (count,): False for points the observers were unsure of (a value other than 0)."""
     try:
         path = _address(setting, 'UnsurePoints', pair[0])
     except KeyError:

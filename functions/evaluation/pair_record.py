@@ -1,7 +1,7 @@
-"""Everything that is measured on one registered pair, as one JSON-able record.
+"""All measures of one registered pair, as a JSON-able record.
 
-Tables, statistics and figures are made from such records alone, so that a method is anything that leaves
-records: RegNet, an affine registration, elastix.
+Tables, statistics and figures need only such records, so a method is whatever has records: RegNet, an affine
+registration, elastix.
 """
 
 import collections
@@ -20,8 +20,8 @@ from functions.setting.errors import InputError
 AIR = -1000.0  # HU outside the moving image
 FORMAT = 1  # of the record; raised by hand when its keys change their meaning
 
-#: Images of a pair: fixed and moving in HU; moved is the moving one on the grid of the fixed one, registered
-#: (None: it is warped here); fixed_mask, moving_mask: lungs on the grids of their images, or None.
+#: Images of a pair: fixed and moving in HU; moved: the registered moving image on the grid of the fixed one (None: it
+#: is warped here); fixed_mask, moving_mask: lungs on the grids of their images, or None.
 Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask')
 
 
@@ -29,10 +29,8 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
     """Measure one registration.
 
     :param method: name of the method or experiment.
-    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only; they name the
-        record.
-    :param dvf: displacement image, mm, fixed to moving (or to the affinely moved image, with ``affine``); None: no
-        deformation.
+    :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only.
+    :param dvf: displacement image, mm, fixed to moving (to the affinely moved image, with ``affine``), or None.
     :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
     :param affine: linear sitk.Transform from fixed to moving that preceded the DVF: p -> T(p + u(p)).
@@ -100,34 +98,30 @@ def pair_name(pair):
     fixed, moving = pair
     if 'name' in fixed:
         return f'{moving["name"]} to {fixed["name"]}'
-    what = (
-        f'T{fixed["type_im"]} D{fixed["dsmooth"]}' if 'dsmooth' in fixed else f'{fixed["type_im"]}-{moving["type_im"]}'
-    )
+    types = f'{fixed["type_im"]}-{moving["type_im"]}'
+    what = f'T{fixed["type_im"]} D{fixed["dsmooth"]}' if 'dsmooth' in fixed else types
     return f'{fixed["data"]} case {fixed["cn"]} {what}'
 
 
 def pair_key(pair):
-    """What two descriptions of the same pair have in common: a tuple that sorts by data and case."""
-    return tuple(
-        (image['data'], int(image['cn']), int(image['type_im']), int(image.get('dsmooth', -1))) for image in pair
-    )
+    """Tuple that identifies a pair and sorts by data and case."""
+    return tuple((image['data'], *[int(image.get(key, -1)) for key in ('cn', 'type_im', 'dsmooth')]) for image in pair)
 
 
 def read_record(path):
     """Read a record.
 
-    :raises MissingFileError: it is not there.
-    :raises InputError: it is not JSON, not a record, or one of another format.
+    :raises MissingFileError: it does not exist.
+    :raises InputError: it is not JSON, not a record, or of another format.
     """
     record = read_json(path)
     if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
         raise InputError(f'{path} does not hold the measures of a registration.')
     if record.get('format') != FORMAT:
-        found = record.get('format')
-        raise InputError(f'{path} holds measures of format {found}; {FORMAT} is needed: evaluate again.')
+        raise InputError(f'{path} has format {record.get("format")}; {FORMAT} is needed: evaluate again.')
     return record
 
 
 def file_name(method, pair, extension='.json'):
-    """A file name for what belongs to a method and a pair."""
+    """Name of a file of a method and a pair."""
     return re.sub(r'[^A-Za-z0-9_.-]+', '_', f'{method}_{pair_name(pair)}') + extension

@@ -1,4 +1,4 @@
-"""The table of one registered pair: its errors beside those of answers that need no registration."""
+"""The table of one registered pair: its errors beside those of simple answers that need no registration."""
 
 from functions.image.masks import read_mask
 from functions.image.volume_io import read_image
@@ -18,21 +18,19 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
     :param dvf: displacement image, mm.
     :param jacobian, lung: images on one grid; folding is counted inside the lung.
     :param seconds: wall time of the registration.
-    :param training_fields: (dvf image, box of its lung) per training item, see :func:`training_fields`; None
-        leaves the row out.
+    :param training_fields: :func:`training_fields`; None: no row of their mean.
     :return: list of dictionaries with 'method', 'n' and :data:`COLUMNS` (None where a column does not apply).
     """
     points = fixed_points, moving_points
-    errors = [
-        ('before registration', tre.error_vectors(*points)),
-        ('best constant shift', tre.best_constant_shift(*points)),
-    ]
+    errors = {
+        'before registration': tre.error_vectors(*points),
+        'best constant shift': tre.best_constant_shift(*points),
+    }
     if training_fields is not None:
-        left = tre.mean_field(*points, fields=training_fields, box=tre.mask_box(lung))
-        errors.append(('mean field of the training set', left))
-    errors.append(('RegNet', tre.error_vectors(*points, dvf=dvf)))
+        errors['mean field of the training set'] = tre.mean_field(*points, training_fields, tre.mask_box(lung))
+    errors['RegNet'] = tre.error_vectors(*points, dvf=dvf)
     rows = []
-    for name, error in errors:
+    for name, error in errors.items():
         numbers = tre.summary(error)
         row = {'method': name, 'n': numbers['n'], 'TRE mm': numbers['mean']}
         rows.append(dict(row, **{key: numbers[key] for key in ('std', 'median', 'p95')}))

@@ -16,27 +16,23 @@ from functions.setting.atomic import read_json
 from functions.setting.experiment_files import newest_number, settings_number
 from functions.setting.trained_models import find_experiment
 
-#: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes
-#: of the PNG that its training drew).
+#: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes of the
+#: PNG that its training drew).
 Source = collections.namedtuple('Source', 'facts texts curves')
 
 
 def experiment_source(experiment):
     """:class:`Source` of a :class:`functions.evaluation.experiments.Experiment`: its settings, and the training
     of every network it used."""
-    setting, facts, texts, curves = experiment.setting, [], [], []
+    setting, networks, texts, curves = experiment.setting, [], [], []
     stages = setting.get('stage_list', [])
-    facts.append(('experiment', experiment.name))
-    facts.append(('pyramid', _text(stages)))
-    facts.append(('checkpoint', f'step {experiment.step}'))
+    facts = [('experiment', experiment.name), ('pyramid', _text(stages)), ('checkpoint', f'step {experiment.step}')]
     facts.append(('affine registration before', setting.get('BaseReg', 'none')))
-    networks = []
     for stage in stages:
         entry = setting.get('network_dict', {}).get(f'stage{stage}') or {}
         networks.append(entry.get('NetworkLoad') or experiment.name)
-        facts.append(
-            (f'network of stage {stage}', f'{networks[-1]}, {entry.get("NetworkDesign", "design as trained")}')
-        )
+        design = entry.get('NetworkDesign', 'design as trained')
+        facts.append((f'network of stage {stage}', f'{networks[-1]}, {design}'))
     for network in dict.fromkeys(networks):
         place, name = find_experiment(setting, network)
         folder = su.address_generator(place, 'ModelFolder', current_experiment=name)
@@ -52,26 +48,25 @@ def experiment_source(experiment):
 
 
 def result_source(source, result):
-    """The :class:`Source` of one registration: what is known of its experiment (or None), and what stands
-    beside its result (:class:`functions.evaluation.measured_pairs.Result`)."""
+    """:class:`Source` of one registration (:class:`functions.evaluation.measured_pairs.Result`), from the source of its
+    experiment, or None, and the record beside it."""
     path = result.dvf or result.affine
     recorded = result_facts(path) if path else {}
     facts = [('result', path), ('affine transform', result.affine if result.dvf else None)]
     facts += [(name, recorded.get(name)) for name in ('InputMask', 'masks', 'method', 'parameters', 'stages')]
     known = source or Source([versions()], [], [])
     texts = [('registration.json', _json(recorded))] if recorded else []
-    return Source(
-        [(name, _text(value)) for name, value in facts if value] + known.facts, known.texts + texts, known.curves
-    )
+    facts = [(name, _text(value)) for name, value in facts if value]
+    return Source(facts + known.facts, known.texts + texts, known.curves)
 
 
 def folder_source(folder, record):
-    """The :class:`Source` of a folder of results of ``--register`` and what its ``results.json`` holds."""
+    """:class:`Source` of a folder of results of ``--register``, from the content of its ``results.json``."""
     settings = record['settings']
     facts = [('result', os.path.abspath(folder))]
     names = ('fixed', 'moving', 'stages', 'affine', 'input_mask', 'composition', 'grid')
     facts += [(name, _text(settings[name])) for name in names if settings.get(name)]
-    packages = ', '.join(f'{name} {version}' for name, version in sorted((record.get('versions') or {}).items()))
+    packages = _listed(record.get('versions') or {})
     seconds = ', '.join(f'{name} {value:.1f}' for name, value in sorted((record.get('seconds') or {}).items()))
     facts += [(name, text) for name, text in (('registered with', packages), ('seconds', seconds)) if text]
     return Source(facts + [versions()], [('results.json', _json(record))], [])
@@ -79,9 +74,10 @@ def folder_source(folder, record):
 
 def versions():
     """What the report was made with: (name, text)."""
-    packages = [('NumPy', np.__version__), ('SciPy', scipy.__version__), ('SimpleITK', sitk.Version.VersionString())]
-    packages = [('Python', platform.python_version())] + packages + [('matplotlib', matplotlib.__version__)]
-    return 'evaluated with', ', '.join(f'{name} {version}' for name, version in packages)
+    packages = {'NumPy': np.__version__, 'SciPy': scipy.__version__, 'SimpleITK': sitk.Version.VersionString()}
+    return 'evaluated with', _listed(
+        dict(packages, Python=platform.python_version(), matplotlib=matplotlib.__version__)
+    )
 
 
 def _about(folder):
@@ -90,17 +86,22 @@ def _about(folder):
     if number is None:
         return []
     about = read_json(os.path.join(folder, f'about{number}.json'))
-    code, packages = about.get('code') or {}, about.get('packages') or {}
+    code = about.get('code') or {}
     state = f'{code.get("commit") or "no commit"}{" with changes" if code.get("changed") else ""}'
     found = [
         ('trained', about.get('started')),
         ('command line', ' '.join(about.get('command_line') or [])),
         ('Python', about.get('python')),
         ('system', about.get('system')),
-        ('packages', ', '.join(f'{name} {version}' for name, version in sorted(packages.items()))),
+        ('packages', _listed(about.get('packages') or {})),
         ('code', f'{state}, checksum {code.get("checksum")}' if code else None),
     ]
     return [(name, str(text)) for name, text in found if text]
+
+
+def _listed(packages):
+    """Names and versions as one text."""
+    return ', '.join(f'{name} {version}' for name, version in sorted(packages.items()))
 
 
 def _text(value):

@@ -1,4 +1,4 @@
-"""The classical registrations that results are compared with, run on the same pairs.
+"""Classical registrations of the same pairs, to compare with.
 
 ==============  ==============================================================================================
 Name            What is run
@@ -8,7 +8,7 @@ Name            What is run
 `bspline_3`     the same with three resolutions
 ==============  ==============================================================================================
 
-Every result has a manifest; what was made from the same images, masks and parameters is not made again.
+Every result has a manifest; it is not made again from the same images, masks and parameters.
 """
 
 import collections
@@ -31,7 +31,7 @@ from functions.setting import setting_utils as su
 from functions.setting.addresses import pair_image_address
 from functions.setting.atomic import read_json, write_json
 from functions.setting.data_sets import get_data_set
-from functions.setting.errors import unknown_name
+from functions.setting.errors import require_known
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ FORMAT_NUMBER = 1  # raise by hand when the same inputs give other results
 #: name -> resolutions of the B-spline, None: none.
 METHODS = {'affine': None, 'bspline_1': 1, 'bspline_3': 3}
 
-#: results: list of :class:`functions.evaluation.measured_pairs.Result`; failures: (method, name of the pair, what
-#: happened); missing: texts about what was left out.
+#: results: list of :class:`functions.evaluation.measured_pairs.Result`; failures: (method, name of the pair, error);
+#: missing: texts about methods left out.
 References = collections.namedtuple('References', 'results failures missing')
 
 
@@ -50,8 +50,7 @@ def check_names(names):
     :raises UnknownNameError: another name.
     """
     for name in names or ():
-        if name not in METHODS:
-            raise unknown_name('reference registration', name, METHODS)
+        require_known('reference registration', name, METHODS)
     return [] if names is None else list(names or METHODS)
 
 
@@ -59,21 +58,18 @@ def run_references(jobs, names, n_workers=None):
     """Run classical registrations, several pairs at a time.
 
     :param jobs: list of (setting, pair).
-    :param names: of :data:`METHODS`. Those that need elastix are left out where it is not installed.
+    :param names: of :data:`METHODS`, None: none; those that need elastix are left out if it is not installed.
     :param n_workers: pairs at a time, which share the processors; None: one for every four processors.
     :return: :class:`References`.
     :raises UnknownNameError: another name.
     """
     names, missing = check_names(names), []
-    if not is_available():
-        left_out = [name for name in names if METHODS[name]]
+    left_out = [] if is_available() else [name for name in names if METHODS[name]]
+    if left_out:
         names = [name for name in names if not METHODS[name]]
-        if left_out:
-            missing.append(
-                f'{", ".join(left_out)}: elastix and transformix are not on the PATH, so these are left out (Debian, '
-                'Ubuntu: apt-get install elastix)'
-            )
-            LOGGER.warning('%s', missing[0])
+        reason = 'elastix and transformix are not on the PATH (Debian, Ubuntu: apt-get install elastix)'
+        missing.append(f'{", ".join(left_out)} left out: {reason}')
+        LOGGER.warning('%s', missing[0])
     processors = os.cpu_count() or 1
     n_workers = max(1, min(processors // 4 if n_workers is None else int(n_workers), len(jobs)))
     threads = max(1, processors // n_workers)
@@ -87,7 +83,7 @@ def run_references(jobs, names, n_workers=None):
 
 def reference_folder(setting, pair, name):
     """Folder of a classical registration of a pair."""
-    pair = [dict(im_info, spacing=im_info.get('spacing', 'RS1')) for im_info in pair]
+    pair = [dict({'spacing': 'RS1'}, **im_info) for im_info in pair]
     request, key = ('BaseRegFolder', 'base_reg') if METHODS[name] is None else ('BSplineFolder', 'bspline_folder')
     folder = su.address_generator(setting, request, data=pair[0]['data'], pair_info=pair, **{key: 'Reference_' + name})
     if 'dsmooth' in pair[0]:
@@ -111,7 +107,7 @@ def _reference(setting, pair, name, threads):
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {
         'files': [stamp(path) for path in inputs],
-        'overrides': None,  # as in manifests of earlier versions, so that their results are still good
+        'overrides': None,  # as in manifests of earlier versions, which stay valid
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,
         'affine': None if before is None else voxel_checksum(before.affine),
@@ -137,7 +133,7 @@ def _reference(setting, pair, name, threads):
             write_image(dvf, outputs['dvf'])
             default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
             write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])
-            # A B-spline stands on its affine: the time of both is what it takes to get there.
+            # The B-spline needs the affine: the time of both counts.
             method, seconds = f'elastix {elastix_version()}', time.time() - start + before.seconds
         parameters = os.path.basename(parameter_file) if 'elastix' in method else None
         record = {'method': method, 'seconds': seconds, 'pair': list(pair), 'masks': mask, 'parameters': parameters}

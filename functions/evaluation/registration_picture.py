@@ -1,8 +1,10 @@
 """One picture that shows whether a registration worked.
 
 Nine pairs of sections (coronal and sagittal, through the lungs, superior up): the images, their differences before and
-after, the landmark errors, and the deformation: as a grid, as displacements and as change of volume.
+after, landmark errors, and the deformation as a grid, as displacements and as change of volume.
 """
+
+import functools
 
 import numpy as np
 
@@ -21,10 +23,10 @@ def registration_picture(path, fixed, moving, moved, dvf, lung=None, title=None,
     """Write the picture as PNG, whole or not at all.
 
     :param path: file to write, ``.png``.
-    :param fixed, moving, moved: scalar images in HU, each with its own geometry; the moved image is the
-        moving one warped by ``dvf`` onto the fixed.
+    :param fixed, moving, moved: scalar images in HU, each with its own geometry; moved: the moving one warped by
+        ``dvf``.
     :param dvf: displacement image, mm, fixed to moving.
-    :param lung: lung mask of the fixed image; it chooses the sections and is outlined in all of them.
+    :param lung: lung mask of the fixed image, which chooses the sections and is outlined in all of them.
     :param title: first line of the picture.
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
     :return: (width, height) of the picture in pixels.
@@ -38,7 +40,7 @@ def registration_picture(path, fixed, moving, moved, dvf, lung=None, title=None,
 
 
 def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landmarks=None):
-    """The same as a matplotlib Figure."""
+    """The picture as a matplotlib Figure."""
     for name, image in (('fixed', fixed), ('moving', moving), ('moved', moved), ('lung', lung)):
         if image is not None and (image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1):
             raise InputError(f'The {name} image of a picture must be 3D, one value per voxel.')
@@ -64,12 +66,10 @@ def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landma
     cells.grid(2, 0, dvf, 'Grid of {spacing:.3g} mm moved by the DVF, over fixed')
     cells.displacement(2, 1, dvf, 'Displacement: length, and arrows fixed → moving')
     cells.volume_change(2, 2, jacobian, 'Jacobian determinant (1: volume kept; black: folded)')
-    for from_top, text, style in (
-        (0.33, title or 'Registration', {'fontsize': 16, 'fontweight': 'bold'}),
-        (0.61, _numbers(before, after, dvf, jacobian, lung), {'fontsize': 12}),
-        (0.84, _note(sections, lung, landmarks), {'fontsize': 10, 'color': '0.35'}),
-    ):
-        cells.figure.text(EDGE / cells.width, 1 - from_top / cells.height, text, va='center', **style)
+    write = functools.partial(cells.figure.text, EDGE / cells.width, va='center')
+    write(1 - 0.33 / cells.height, title or 'Registration', fontsize=16, fontweight='bold')
+    write(1 - 0.61 / cells.height, _numbers(before, after, dvf, jacobian, lung), fontsize=12)
+    write(1 - 0.84 / cells.height, _note(sections, lung, landmarks), fontsize=10, color='0.35')
     return cells.figure
 
 
@@ -88,7 +88,7 @@ def _numbers(before, after, dvf, jacobian, lung):
 
 
 def _note(sections, lung, landmarks):
-    """The third line: what is where."""
+    """The third line: positions and legend."""
     note = f'coronal at y = {sections[0].position:.0f} mm, sagittal at x = {sections[1].position:.0f} mm'
     if lung is not None:
         note += '; blue line: lungs of the fixed image'

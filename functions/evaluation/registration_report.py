@@ -1,20 +1,14 @@
 """The report of one registration as a self-contained page.
 
-Its numbers are those of the record (:mod:`functions.evaluation.pair_record`): each stands in a ``data`` element
-whose ``data-key`` is its place in the record and whose ``value`` is all its digits.
+Its numbers are those of the record (:mod:`functions.evaluation.pair_record`): each is a ``data`` element with its place
+there as ``data-key`` and all its digits as ``value``.
 """
 
 import numpy as np
 
 from functions.evaluation import html_page as page
 from functions.evaluation.pair_record import AIR, pair_name
-from functions.evaluation.section_drawing import (
-    LUNG_WINDOW,
-    SectionCells,
-    draw_cumulative_errors,
-    new_figure,
-    png_bytes,
-)
+from functions.evaluation.section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, new_figure, png_bytes
 from functions.evaluation.sections import choose_sections
 from functions.evaluation.text_table import mean_std
 from functions.image.dvf import jacobian_determinant_of
@@ -53,8 +47,8 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
 
     :param path: file to write, ``.html``.
     :param record: its measures.
-    :param images: :class:`functions.evaluation.pair_record.Images`; without a moved image the moving one is
-        warped here.
+    :param images: :class:`functions.evaluation.pair_record.Images`; without a moved image, the moving one is warped
+        here.
     :param dvf: displacement image, mm, or None.
     :param affine: linear sitk.Transform that preceded the DVF, or None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
@@ -67,10 +61,9 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         method(cells, 0, 0, *given)
         return page.figure(png_bytes(cells.figure, reduced), caption, strong)
 
-    title = '{}: {}'.format(record['method'], pair_name(record['pair']))
-    parts = [page.heading(title, f'Report of one registration. {record["protocol_text"]}', _cards(record))]
-    parts.append(_numbers(record))
-    total = None
+    title, total = f'{record["method"]}: {pair_name(record["pair"])}', None
+    heading = page.heading(title, f'Report of one registration. {record["protocol_text"]}', _cards(record))
+    parts = [heading, _numbers(record)]
     if dvf is not None or affine is not None:
         total = total_dvf(affine, dvf, fixed)
         moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
@@ -93,8 +86,8 @@ def training_and_settings(source, title):
 
 
 def folded_positions(jacobian, lung):
-    """Positions (n, 3) mm of the voxels of the lungs whose Jacobian determinant is not positive; thinned out
-    evenly where there are very many."""
+    """Positions (n, 3) mm of the voxels of the lungs whose Jacobian determinant is not positive, thinned out evenly if
+    there are very many."""
     folded = array_view(jacobian) <= 0
     if lung is not None:
         folded &= array_view(lung) != 0
@@ -103,7 +96,7 @@ def folded_positions(jacobian, lung):
 
 
 def _number(record, *keys):
-    """A number of a record in HTML; a dash where it was not measured."""
+    """A number of a record in HTML; a dash if it was not measured."""
     value = record
     for key in keys:
         value = (value or {}).get(key)
@@ -133,10 +126,8 @@ def _numbers(record):
         if record['tre_base'] not in (record['tre_before'], record['tre']):
             columns.insert(1, ('after the affine', ('tre_base',)))
         blocks.append(_block(record, 'Target registration error', 'error = true − estimated', columns, _TRE_ROWS))
-    for what, place, title, rows in (
-        ('overlap', ('mask',), 'Overlap', _OVERLAP_ROWS),
-        ('intensity', (), 'Intensity inside the lungs', _INTENSITY_ROWS),
-    ):
+    overlap, intensity = ('Overlap', _OVERLAP_ROWS), ('Intensity inside the lungs', _INTENSITY_ROWS)
+    for what, place, (title, rows) in (('overlap', ('mask',), overlap), ('intensity', (), intensity)):
         columns = [(when, (what, when) + place) for when in ('before', 'after') if when in record.get(what, {})]
         if columns:
             blocks.append(_block(record, title, '', columns, rows))
@@ -154,30 +145,25 @@ def _block(record, title, corner, columns, rows):
 
 
 def _images(picture, sections, moving, moved):
-    positions = 'coronal at y = {:.0f} mm, sagittal at x = {:.0f} mm, axial at z = {:.0f} mm'
-    positions = positions.format(*[section.position for section in sections])
-    window = 'grey from {:.0f} to {:.0f} HU'.format(*LUNG_WINDOW)
-    squares = 'squares of the fixed and of the {} image in turn; vessels continue across borders where they agree'
-    colours = 'fixed magenta, {} green; grey where they agree'
-    figures = []
-    for name, caption, method in (
-        ('Checkerboard', squares, SectionCells.checkerboard),
-        ('Colour', colours, SectionCells.blend),
-    ):
-        for when, what, image in (('before', 'moving', moving), ('after', 'moved', moved)):
-            if image is not None:
-                figures.append(picture(f'{name}, {when}.', caption.format(what), method, image, reduced=True))
+    y, x, z = (section.position for section in sections)
+    positions = f'coronal at y = {y:.0f} mm, sagittal at x = {x:.0f} mm, axial at z = {z:.0f} mm'
+    window = f'grey from {LUNG_WINDOW[0]:.0f} to {LUNG_WINDOW[1]:.0f} HU'
+    squares, colours = [], []
+    for when, what, image in (('before', 'moving', moving), ('after', 'moved', moved)):
+        if image is not None:
+            caption = f'fixed and {what} image in alternate squares; vessels continue across borders where they agree'
+            squares.append(picture(f'Checkerboard, {when}.', caption, SectionCells.checkerboard, image, reduced=True))
+            caption = f'fixed magenta, {what} green; grey where they agree'
+            colours.append(picture(f'Colour, {when}.', caption, SectionCells.blend, image, reduced=True))
     note = page.paragraph(f'Sections: {positions}; {window}. Blue line: lungs of the fixed image.')
-    return page.section('Images', note, *figures)
+    return page.section('Images', note, *squares, *colours)
 
 
 def _deformation(picture, dvf, jacobian, folded):
+    marks = ', red: all folded voxels of the lungs, projected onto the sections'
     change = 'change of volume, 1 where it is kept; folded voxels (J ≤ 0) are black'
-    if len(folded):
-        change += ', red: all folded voxels of the lungs, projected onto the sections'
-    else:
-        change += '; there is none in the lungs'
-    length = 'length of the displacement; arrows: its part within the section, fixed → moving, true to scale'
+    change += marks if len(folded) else '; there are none in the lungs'
+    length = 'length of the displacement; arrows: its component in the section, fixed → moving, true to scale'
     return page.section(
         'Deformation',
         picture('Grid.', 'a regular grid moved by the DVF, over the fixed image', SectionCells.grid, dvf, reduced=True),
@@ -190,21 +176,13 @@ def _landmarks(picture, landmarks):
     points, before, after = (np.array(landmarks[name]) for name in ('fixed', 'true', 'error'))
     lengths = [np.linalg.norm(vectors, axis=1) for vectors in (before, after)]
     largest = max(1.0, float(np.percentile(lengths[0], 98)))
-    caption = 'all landmarks, projected onto the sections; lines along their errors, true to scale; {} mm'
-    pictures = [
-        picture(
-            name,
-            caption.format(mean_std(length.mean(), length.std())),
-            SectionCells.landmark_errors,
-            points,
-            vectors,
-            largest,
-        )
-        for name, vectors, length in (('Errors before.', before, lengths[0]), ('Errors after.', after, lengths[1]))
-    ]
+    caption, pictures = 'all landmarks, projected onto the sections; lines along their errors, true to scale', []
+    for when, vectors, length in zip(('before', 'after'), (before, after), lengths):
+        shown = f'{caption}; {mean_std(length.mean(), length.std())} mm'
+        pictures.append(picture(f'Errors {when}.', shown, SectionCells.landmark_errors, points, vectors, largest))
     curve = new_figure(6.4, 3.6)
-    draw_cumulative_errors(curve.add_axes([0.1, 0.15, 0.87, 0.81]), before, after)
-    pictures.append(page.figure(png_bytes(curve), '', 'Share of landmarks below every error.'))
+    draw_error_curves(curve.add_axes([0.1, 0.15, 0.87, 0.81]), before, after)
+    pictures.append(page.figure(png_bytes(curve), '', 'Percentage of landmarks below every error.'))
     numbers = np.column_stack([points, lengths[0], lengths[1], after])
     digits = [1] * 3 + [2] * 5
     rows = [[str(k + 1)] + [f'{value:.{n}f}' for value, n in zip(numbers[k], digits)] for k in np.argsort(-lengths[1])]

@@ -1,4 +1,4 @@
-"""Pictures of sections: cells in rows and columns, each of several sections of one thing and a colour bar."""
+"""Pictures of sections: cells in rows and columns, each of several sections of one quantity with a colour bar."""
 
 import io
 
@@ -27,7 +27,7 @@ _OUTLINE, _GRID, _POINT, _BEFORE, _AFTER = '#29d3ff', '#ffcc33', '#ffe14d', '#c0
 
 def new_figure(width, height, dpi=DPI):
     """An empty white figure of a size in inches, outside pyplot's global state."""
-    # A hair more than whole pixels, so that the renderer does not round one away.
+    # Slightly more than whole pixels, so that the renderer does not round one away.
     figure = Figure(figsize=(width + 1e-4, height + 1e-4), dpi=dpi, facecolor='white')
     FigureCanvasAgg(figure)
     return figure
@@ -36,7 +36,7 @@ def new_figure(width, height, dpi=DPI):
 def png_bytes(figure, reduced=False):
     """A figure as bytes of a PNG.
 
-    :param reduced: with a palette of 256 colours, a third to half of the size; it breaks colour scales into steps.
+    :param reduced: with a palette of 256 colours, a third to half the size; colour scales become steps.
     """
     stream = io.BytesIO()
     if reduced:
@@ -64,8 +64,8 @@ def deformed_grid(dvf, section, every):
     return list(moved[every // 2 :: every]) + list(moved.swapaxes(0, 1)[every // 2 :: every])
 
 
-def draw_cumulative_errors(axes, before, after):
-    """Share of landmarks below every error; ``before``, ``after``: error vectors (n, 3) mm."""
+def draw_error_curves(axes, before, after):
+    """Percentage of landmarks below every error; ``before``, ``after``: error vectors (n, 3) mm."""
     largest = 0.0
     for vectors, colour, name in ((before, _BEFORE, 'before'), (after, _AFTER, 'after')):
         length = np.sort(np.linalg.norm(vectors, axis=1))
@@ -79,12 +79,12 @@ def draw_cumulative_errors(axes, before, after):
     axes.grid(True, color='0.88')
     axes.set_axisbelow(True)
     axes.legend(loc='lower right', fontsize=9.5, framealpha=0.95)
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
+    axes.spines['top'].set_visible(False)
+    axes.spines['right'].set_visible(False)
 
 
 class SectionCells:
-    """Draws cells, row and column counted from the top left, into ``figure``; :meth:`start` begins a figure.
+    """Draws cells, row and column counted from the top left, into ``figure``, which :meth:`start` begins.
 
     :param sections: the sections of every cell, from left to right.
     :param fixed: fixed image, HU; ``lung``: its lung mask, outlined everywhere, or None.
@@ -94,11 +94,9 @@ class SectionCells:
     def __init__(self, sections, fixed, lung, widest, tallest):
         self.sections, self.fixed = sections, fixed
         self.fixed_sections = [sample(fixed, section, default=2 * PADDING) for section in sections]
-        # Slightly smoothed, because the staircase of the voxels distracts.
-        self.lung = [
-            None if lung is None else ndimage.gaussian_filter(np.minimum(sample(lung, section), 1), 0.7)
-            for section in sections
-        ]
+        # Smoothed slightly against the staircase of the voxels.
+        lungs = [None if lung is None else np.minimum(sample(lung, section), 1) for section in sections]
+        self.lung = [None if values is None else ndimage.gaussian_filter(values, 0.7) for values in lungs]
         edges = [extent(section) for section in sections]
         sizes = np.array([(right - left, top - bottom) for left, right, bottom, top in edges])
         gaps = _GAP * (len(sections) - 1)
@@ -130,7 +128,7 @@ class SectionCells:
             shown = self._grey(axes, section, sample(image, section, default=2 * PADDING))
             if points is not None:
                 near = in_plane(section, points[points_near(section, points, LANDMARK_SLAB)])
-                axes.plot(near[:, 0], near[:, 1], '.', color=_POINT, markersize=4, zorder=5)
+                axes.plot(*near.T, '.', color=_POINT, markersize=4, zorder=5)
             if scale_bar:
                 _scale_bar(axes, section)
         self._bar(row, column, shown, 'HU')
@@ -143,10 +141,9 @@ class SectionCells:
             shown = _show(axes, section, differences(image, self.fixed, section), 'black', cmap='RdBu_r', **window)
             if errors is not None:
                 near = points_near(section, points, LANDMARK_SLAB)
-                start = in_plane(section, points[near])
-                lines = np.stack([start, start + in_plane(section, errors[near])], axis=1)
+                lines = _segments(section, points[near], errors[near])
                 axes.add_collection(LineCollection(lines, colors='black', linewidths=1.3, zorder=5))
-                axes.plot(start[:, 0], start[:, 1], '.', color='black', markersize=3.5, zorder=5)
+                axes.plot(*lines[:, 0].T, '.', color='black', markersize=3.5, zorder=5)
         self._bar(row, column, shown, 'HU', extend='both')
 
     def blend(self, row, column, moved, title=''):
@@ -158,19 +155,19 @@ class SectionCells:
             _show(axes, section, np.stack([a, b, a], axis=-1), interpolation='bilinear')
 
     def checkerboard(self, row, column, image):
-        """Squares of the fixed image and of another in turn; edges continue across their borders where they agree."""
+        """Alternate squares of the fixed and another image; edges continue across their borders where they agree."""
         for (axes, section), fixed in zip(self._cell(row, column), self.fixed_sections):
             other = sample(image, section, default=2 * PADDING)
             across, up = (np.floor(mm / SQUARE).astype(int) for mm in pixel_positions(section))
             self._grey(axes, section, np.where((across + up[:, None]) % 2, other, fixed))
 
     def cumulative_errors(self, row, column, before, after, title):
-        """Share of landmarks below every error, before and after."""
+        """Percentage of landmarks below every error, before and after."""
         self._write_title(row, column, title)
         bottom = self.bottoms[row] + self.section_height - self.row_height
         width = max(self.section_width + 0.08, _NARROWEST - _BAR)
         place = self.lefts[column] + 0.62, bottom + 0.46, width - 0.7, self.row_height - 0.5
-        draw_cumulative_errors(self._axes(*place), before, after)
+        draw_error_curves(self._axes(*place), before, after)
 
     def grid(self, row, column, dvf, title=''):
         """A regular grid of about 10 mm, displaced, over the fixed image; ``title`` may hold its {spacing}."""
@@ -183,7 +180,7 @@ class SectionCells:
             axes.add_collection(LineCollection(lines, colors=_GRID, linewidths=0.8, alpha=0.9, zorder=3))
 
     def displacement(self, row, column, dvf, title=''):
-        """Length of the displacement in mm, with its in-plane part as arrows, true to scale."""
+        """Length of the displacement in mm, with its in-plane component as arrows, true to scale."""
         fields = [sample(dvf, section) for section in self.sections]
         lengths = [np.linalg.norm(field, axis=-1) for field in fields]
         largest = max(1.0, float(np.percentile(np.concatenate([length.ravel() for length in lengths]), 99.8)))
@@ -198,7 +195,7 @@ class SectionCells:
         :param folded: (n, 3) mm, projected onto the sections as red rings, or as dots where they are many.
         """
         maps = [sample(jacobian, section, default=1.0) for section in self.sections]
-        # Symmetric about 1; wide enough for what there is, never so narrow that noise looks like motion.
+        # Symmetric about 1; as wide as the values, but never so narrow that noise looks like motion.
         change = np.abs(np.concatenate([values.ravel() for values in maps]) - 1)
         half = float(np.clip(np.percentile(change, 99.5), 0.2, 1.0))
         rings = {'s': 22, 'facecolors': 'none', 'linewidths': 0.9}
@@ -207,27 +204,25 @@ class SectionCells:
             shown = _show(axes, section, values, 'black', cmap='PuOr', vmin=1 - half, vmax=1 + half)
             _show(axes, section, np.where(values <= 0, 1.0, np.nan), None, cmap='gray', vmin=1, vmax=2)
             if len(folded):
-                points = in_plane(section, folded)
                 style = rings if len(folded) <= 100 else dots
-                axes.scatter(points[:, 0], points[:, 1], edgecolors='#e3140b', zorder=6, **style)
+                axes.scatter(*in_plane(section, folded).T, edgecolors='#e3140b', zorder=6, **style)
         self._bar(row, column, shown, 'J', extend='both')
 
     def landmark_errors(self, row, column, points, vectors, largest):
         """All landmarks, projected onto the sections, with a line along the error of each.
 
         :param points, vectors: (n, 3) mm.
-        :param largest: mm, end of the colours.
+        :param largest: mm, upper end of the colour scale.
         """
         lengths = np.linalg.norm(vectors, axis=1)
         colours = {'cmap': 'plasma', 'zorder': 6, 'vmin': 0, 'vmax': largest}
         for (axes, section), fixed in zip(self._cell(row, column), self.fixed_sections):
             self._grey(axes, section, fixed).set_alpha(0.55)
-            start = in_plane(section, points)
-            lines = np.stack([start, start + in_plane(section, vectors)], axis=1)
+            lines = _segments(section, points, vectors)
             shown = LineCollection(lines, array=lengths, cmap='plasma', linewidths=1.5, zorder=5)
             shown.set_clim(0, largest)
             axes.add_collection(shown)
-            axes.scatter(start[:, 0], start[:, 1], c=lengths, s=6, linewidths=0, **colours)
+            axes.scatter(*lines[:, 0].T, c=lengths, s=6, linewidths=0, **colours)
         self._bar(row, column, shown, 'landmark error (mm)', extend='max')
 
     def _cell(self, row, column, title=''):
@@ -272,17 +267,22 @@ class SectionCells:
 def _show(axes, section, values, letters='white', interpolation='nearest', **settings):
     """Show values of a section, with the letters of its sides (None: without)."""
     if letters is not None:
-        left, right, top = section.letters
-        style = {'fontsize': 10, 'zorder': 6, 'path_effects': _halo(letters)}
-        axes.text(0.012, 0.5, left, transform=axes.transAxes, color=letters, ha='left', va='center', **style)
-        axes.text(0.988, 0.5, right, transform=axes.transAxes, color=letters, ha='right', va='center', **style)
-        axes.text(0.5, 0.985, top, transform=axes.transAxes, color=letters, ha='center', va='top', **style)
+        style = {'fontsize': 10, 'zorder': 6, 'color': letters, 'path_effects': _halo(letters)}
+        places = (0.012, 0.5, 'left', 'center'), (0.988, 0.5, 'right', 'center'), (0.5, 0.985, 'center', 'top')
+        for letter, (x, y, ha, va) in zip(section.letters, places):
+            axes.text(x, y, letter, transform=axes.transAxes, ha=ha, va=va, **style)
     place = {'origin': 'lower', 'extent': extent(section), 'aspect': 'equal'}
     return axes.imshow(values, interpolation=interpolation, **place, **settings)
 
 
+def _segments(section, points, vectors):
+    """In-plane lines (n, 2, 2) mm from points (n, 3) along vectors (n, 3)."""
+    start = in_plane(section, points)
+    return np.stack([start, start + in_plane(section, vectors)], axis=1)
+
+
 def _draw_arrows(axes, section, field):
-    """In-plane part of a displacement [rows, columns, 3] on a section, true to scale."""
+    """In-plane component of a displacement [rows, columns, 3] on a section, true to scale."""
     across, up = pixel_positions(section)
     every = max(1, int(round((up[-1] - up[0]) / 17 / section.step)))
     some = slice(every // 2, None, every)
@@ -292,7 +292,7 @@ def _draw_arrows(axes, section, field):
 
 
 def _halo(colour):
-    """An edge of the opposite brightness, so that letters can be read on any grey."""
+    """An edge of opposite brightness, so that letters are legible on any grey."""
     return [withStroke(linewidth=2.2, foreground='white' if colour == 'black' else 'black')]
 
 
@@ -300,8 +300,7 @@ def _scale_bar(axes, section):
     left, right, bottom, top = extent(section)
     length = 50.0 if right - left > 120 else 10.0
     x, y = left + 0.04 * (right - left), bottom + 0.04 * (top - bottom)
-    edge = [withStroke(linewidth=4.5, foreground='black')]
-    ends = [x, x + length], [y, y]
-    axes.plot(*ends, color='white', linewidth=2.5, zorder=6, solid_capstyle='butt', path_effects=edge)
+    style = {'linewidth': 2.5, 'path_effects': [withStroke(linewidth=4.5, foreground='black')]}
+    axes.plot([x, x + length], [y, y], color='white', zorder=6, solid_capstyle='butt', **style)
     style = {'color': 'white', 'fontsize': 10, 'ha': 'center', 'va': 'bottom', 'path_effects': _halo('white')}
     axes.text(x + length / 2, y + 0.02 * (top - bottom), f'{length:.0f} mm', zorder=6, **style)

@@ -1,9 +1,9 @@
-"""Flat sections of volumes in physical space, as a radiologist expects them.
+"""Plane sections of volumes in physical space, as a radiologist expects them.
 
-A section is sampled along the axes of the patient (x to the left, y posterior, z superior), whatever the direction
-matrix and spacing of the image, with square pixels. Row 0 of a coronal or sagittal section is the inferior one: shown
-with the origin at the bottom, superior is up; a coronal section has the patient's right on the left, a sagittal one
-anterior on the left. Row 0 of an axial section is the anterior one: its vertical axis is shown downwards.
+A section has square pixels and is sampled along the axes of the patient (x to the left, y posterior, z superior),
+whatever the direction matrix and spacing of the image. Row 0 of a coronal or sagittal section is inferior: with the
+origin at the bottom, superior is up; the left of a coronal section is the patient's right, that of a sagittal one
+anterior. Row 0 of an axial section is anterior: its vertical axis points down.
 """
 
 from collections import namedtuple
@@ -25,8 +25,8 @@ Section = namedtuple('Section', 'name letters normal horizontal vertical positio
 _KINDS = (('coronal', 'RLS', 1, 0, 2), ('sagittal', 'APS', 0, 1, 2), ('axial', 'RLA', 2, 0, 1))
 MARGIN = 25.0  # mm shown around the lungs
 _MOST_PIXELS = 640
-_COARSE = 4.0  # mm: voxels in which lungs are looked for without a mask
-_WIDTH = 6.0  # mm: Gaussian through which their densest place is found; the teeth of the voxel grid vanish
+_COARSE = 4.0  # mm: voxels in which lungs are sought without a mask
+_WIDTH = 6.0  # mm: Gaussian that smooths the histogram of their positions; the comb of the voxel grid vanishes
 
 
 def extent(section):
@@ -45,12 +45,10 @@ def sample(image, section, default=0.0):
     """Values of an image on a section, linearly interpolated.
 
     :param image: scalar or vector image of any geometry.
-    :return: float32 [rows, columns] or [rows, columns, components]; row 0 inferior (axial: anterior);
-        ``default`` outside the image.
+    :return: float32 [rows, columns] or [rows, columns, components], ``default`` outside the image.
     """
-    origin, size = [0.0] * 3, [1] * 3
-    origin[section.normal], origin[section.horizontal] = section.position, section.lower[0]
-    origin[section.vertical] = section.lower[1]
+    origin, size = [section.position] * 3, [1] * 3
+    origin[section.horizontal], origin[section.vertical] = section.lower
     size[section.horizontal], size[section.vertical] = section.size
     grid = Geometry.identity([int(n) for n in size], [section.step] * 3, origin)
     return np.take(_resampled(_cropped(image, grid), grid, default), 0, axis=2 - section.normal)
@@ -64,8 +62,7 @@ def choose_sections(fixed, lung=None):
     :return: [coronal, sagittal, axial], of one step; the first two share their vertical range.
     :raises InputError: an empty mask.
     """
-    lower, upper = _bounds(fixed)
-    points = _lung_points(fixed, lung)
+    (lower, upper), points = _bounds(fixed), _lung_points(fixed, lung)
     if points is None:
         centre = (lower + upper) / 2
     else:
@@ -75,7 +72,7 @@ def choose_sections(fixed, lung=None):
         if np.any(upper < lower):
             raise InputError('The lung mask lies outside the fixed image.')
     step = float(max(min(fixed.GetSpacing()), np.max(upper - lower) / _MOST_PIXELS))
-    # On voxel centres wherever the axes allow, so that what is shown is what is stored.
+    # On voxel centres where the axes allow, so that stored values are shown.
     origin = np.asarray(fixed.GetOrigin())
     lower = origin + step * np.floor((lower - origin) / step + 1e-6)
     count = np.maximum(np.floor((upper - lower) / step + 1e-6).astype(int) + 1, 2)
@@ -107,7 +104,7 @@ def _resampled(image, grid, default):
 
 
 def _cropped(image, grid):
-    """The part of the image around the grid of a section: what ITK copies of a vector image is then small."""
+    """The part of the image around the grid of a section, so that ITK copies little of a vector image."""
     index = Geometry.of(image).world_to_index(grid.corners())
     last = np.array(image.GetSize()) - 1
     low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, last)
@@ -122,15 +119,12 @@ def _bounds(image):
 
 
 def _lung_points(fixed, lung):
-    """Positions (n, 3) mm of at most some 100 000 lung voxels, or None where no lung is found."""
-    if lung is None:
-        array, image = _air_in_body(fixed)
-        if np.count_nonzero(array) < 0.01 * array.size:
-            return None
-    else:
-        array, image = array_view(lung), lung
-        if not array.any():
-            raise InputError('The lung mask is empty.')
+    """Positions (n, 3) mm of at most some 100 000 lung voxels, or None if no lung is found."""
+    array, image = _air_in_body(fixed) if lung is None else (array_view(lung), lung)
+    if lung is None and np.count_nonzero(array) < 0.01 * array.size:
+        return None
+    if not array.any():
+        raise InputError('The lung mask is empty.')
     inside = np.flatnonzero(array)
     inside = inside[:: max(1, len(inside) // 100000)]
     z, y, x = np.unravel_index(inside, array.shape)
@@ -140,7 +134,7 @@ def _lung_points(fixed, lung):
 def _air_in_body(image):
     """Coarse lungs without a mask: (boolean [z, y, x], geometry along the patient's axes).
 
-    Air that the largest piece of tissue encloses in its axial slice; table and pillows are other pieces.
+    They are the air enclosed by the largest piece of tissue in axial slices; table and pillows are other pieces.
     """
     lower, upper = _bounds(image)
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / _COARSE), 1)]

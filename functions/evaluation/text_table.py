@@ -4,7 +4,7 @@ import csv
 import io
 import numbers
 
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 #: style -> mark -> what a cell becomes.
 _MARKS = {
@@ -16,38 +16,37 @@ _MARKS = {
 _LATEX = {'\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}'}
 _LATEX.update({letter: '\\' + letter for letter in '&%$#_{}'})
 _LATEX.update({'<': '$<$', '>': '$>$', '|': '$|$', '±': '$\\pm$', '†': '$\\dagger$', '→': '$\\to$'})
-_ESCAPES = {'markdown': {'|': '\\|', '\n': ' '}, 'latex': _LATEX}
+_ESCAPES = {'markdown': str.maketrans({'|': '\\|', '\n': ' '}), 'latex': str.maketrans(_LATEX)}
 
 
 def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
     """Format a list of results.
 
     :param rows: list of dictionaries, column title -> value; a missing or None value is shown as `-` (empty in CSV).
-    :param columns: titles in the order to show; None: in the order of first appearance.
+    :param columns: titles in the order shown; None: in the order of first appearance.
     :param style: 'text' (aligned for a terminal), 'markdown', 'latex' (a tabular with rules of booktabs) or 'csv'
         (numbers unrounded, no marks).
     :param digits: decimals of floats, an integer or a dictionary column -> integer (2 where absent).
     :param marks: (number of the row, column) -> 'best' or 'second'.
-    :param daggers: set of (number of the row, column) to be marked by a dagger.
+    :param daggers: set of (number of the row, column) to mark with a dagger.
     :return: text ending in a line break.
     :raises InputError: no row, or a column that no row has.
     """
-    if style not in _MARKS:
-        raise unknown_name('table style', style, _MARKS)
+    require_known('table style', style, _MARKS)
     rows = list(rows)
     if not rows:
         raise InputError('A table needs at least one row.')
     present = list(dict.fromkeys(key for row in rows for key in row))
     columns = present if columns is None else list(columns)
     for column in columns:
-        if column not in present:
-            raise unknown_name('column of this table', column, present)
+        require_known('column of this table', column, present)
     if style == 'csv':
         return _csv(rows, columns)
     decimals = {column: digits.get(column, 2) if isinstance(digits, dict) else digits for column in columns}
     cells = [[_cell(row.get(column), decimals[column]) for column in columns] for row in rows]
-    right = [all(row.get(column) is None or _is_number(row.get(column)) for row in rows) for column in columns]
-    lines = [[_escaped(cell, style) for cell in line] for line in [[str(column) for column in columns]] + cells]
+    right = [all(_is_number_or_none(row.get(column)) for row in rows) for column in columns]
+    escapes = _ESCAPES.get(style, {})
+    lines = [[cell.translate(escapes) for cell in line] for line in [list(map(str, columns))] + cells]
     _mark(lines[1:], columns, style, marks or {}, daggers)
     if style == 'latex':
         sides = ''.join('r' if to_right else 'l' for to_right in right)
@@ -68,32 +67,24 @@ def mean_std(mean, std):
     return f'{mean:.2f} ± {std:.2f}'
 
 
-def _escaped(text, style):
-    escapes = _ESCAPES.get(style, {})
-    return ''.join(escapes.get(letter, letter) for letter in text)
-
-
 def _mark(cells, columns, style, marks, daggers):
-    """Mark cells in place; in text, the digits of a column with marks stay below each other."""
-    patterns, aligned = _MARKS[style], style == 'text'
-    for row, line in enumerate(cells):
-        for k, column in enumerate(columns):
-            if (row, column) in marks:
-                line[k] = patterns[marks[row, column]].format(line[k])
-            elif aligned and any(key[1] == column for key in marks):
-                line[k] += ' '
-            if (row, column) in daggers:
-                line[k] = patterns['dagger'].format(line[k])
-            elif aligned and any(key[1] == column for key in daggers):
-                line[k] += ' '
+    """Mark cells in place; in text, the digits of a column with marks stay aligned."""
+    for given in (marks, dict.fromkeys(daggers, 'dagger')):
+        marked = {column for _, column in given} if style == 'text' else ()
+        for row, line in enumerate(cells):
+            for k, column in enumerate(columns):
+                if (row, column) in given:
+                    line[k] = _MARKS[style][given[row, column]].format(line[k])
+                elif column in marked:
+                    line[k] += ' '
 
 
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def _is_number_or_none(value):
+    return value is None or isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _is_float(value):
-    return _is_number(value) and not isinstance(value, numbers.Integral)
+    return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
 
 
 def _cell(value, digits):

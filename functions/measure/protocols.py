@@ -2,7 +2,7 @@
 
 import collections
 
-from functions.setting.errors import unknown_name
+from functions.setting.errors import require_known
 
 #: name; text: what is done; interpolation of the DVF at landmarks, 'linear' or 'nearest'; snap: move estimated
 #: positions to voxel centres of the moving image; log_offset: added to the Jacobian determinant before its logarithm;
@@ -36,6 +36,5 @@ def get_protocol(name):
 
     :raises UnknownNameError: there is none.
     """
-    if name not in PROTOCOLS:
-        raise unknown_name('protocol', name, PROTOCOLS)
+    require_known('protocol', name, PROTOCOLS)
     return PROTOCOLS[name]

@@ -9,7 +9,7 @@ import numpy as np
 from functions.image.dvf import sample_dvf
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 THRESHOLDS = (1, 2, 3, 5)
 PERCENTILES = (5, 25, 75, 90, 95)
@@ -28,8 +28,7 @@ def error_vectors(fixed_points, moving_points, dvf=None, interpolation='linear',
     :raises InputError: shapes that do not fit, or numbers that are not finite.
     """
     fixed_points, moving_points = _corresponding(fixed_points, moving_points)
-    if interpolation not in ('linear', 'nearest'):
-        raise unknown_name('interpolation of the DVF at landmarks', interpolation, ('linear', 'nearest'))
+    require_known('interpolation of the DVF at landmarks', interpolation, ('linear', 'nearest'))
     estimated = fixed_points
     if dvf is not None:
         positions = _nearest_voxel(fixed_points, dvf) if interpolation == 'nearest' else fixed_points

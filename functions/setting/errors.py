@@ -54,3 +54,9 @@ def unknown_name(kind, name, accepted):
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)
     hint = f' Did you mean {" or ".join(map(repr, nearest))}?' if nearest else ''
     return UnknownNameError(f'{name!r} is not a known {kind}.{hint} Accepted: {", ".join(accepted) or "none"}.')
+
+
+def require_known(kind, name, accepted):
+    """Raise :func:`unknown_name` unless ``name`` is one of ``accepted``."""
+    if name not in accepted:
+        raise unknown_name(kind, name, accepted)

@@ -130,13 +130,6 @@ def test_occlusion_intensities_and_untouched_rest(thorax):
         assert np.ptp(values) < 4
 
 
-def test_erosion_and_peeling_equal_scipy():
-    mask = np.random.RandomState(0).uniform(size=(15, 16, 17)) > 0.01
-    eroded = ndimage.binary_erosion(mask, np.ones((3, 5, 3)))
-    np.testing.assert_array_equal(occlusion.erode(mask, (1, 2, 1)), eroded)
-    np.testing.assert_array_equal(occlusion.peel(mask), ndimage.binary_erosion(mask))
-
-
 def test_clean_is_the_image_and_sequence_is_checked(thorax):
     last = augment_all(thorax.im, ['Clean', 'Sponge', 'Noise'], scene_of(thorax))
     steps = augment_all(thorax.im, ['Clean', 'Sponge', 'Noise'], scene_of(thorax), keep=True)
