@@ -1,7 +1,8 @@
 """Accuracy of trained networks and of classical registration, on the same pairs with the same masks.
 
-No network was trained on these patients and motions: phantom patients from T00 to T50, and real CT scans that breathe
-by an analytic model (:mod:`tests.benchmark.real_breathing`). Run in the repository's folder, with elastix on the PATH:
+No network was trained on these patients and motions: phantom patients from T00 to T50, and real CT scans deformed by an
+analytic model of breathing (:mod:`tests.benchmark.real_breathing`). Run in the repository's folder, with elastix on the
+PATH:
 
     python -m tests.benchmark.bench_accuracy --folder FOLDER [--sets phantom real] [--methods ...]
     [--model FOLDER ...] [--name NAME] [--real SCAN ...] [--cases 11 12 ...] [--stages 4 2 1]
@@ -11,6 +12,7 @@ files or DICOM folders. --sanity measures identity, translations and swapped ima
 """
 
 import argparse
+import functools
 import json
 import os
 import time
@@ -177,8 +179,8 @@ def sanity(model, pair):
         for image in (moved, moved_lung):
             image.SetOrigin((np.array(image.GetOrigin()) + shift).tolist())
         found = field(fixed, moved, lung, moved_lung)
-        mean = np.round(array_view(found)[inside].mean(axis=0), 2).tolist()
-        print(f'translation {shift}: mean field {mean}, median error {median(found, shift):.2f} mm')
+        mean = ', '.join(f'{value:.2f}' for value in array_view(found)[inside].mean(axis=0))
+        print(f'translation {shift}: mean field ({mean}), median error {median(found, shift):.2f} mm')
     there, back = field(fixed, moving, lung, moving_lung), field(moving, fixed, moving_lung, lung)
     left = median(compose(there, back))
     print(f'swapped: there and back misses by {left:.2f} mm (median; there alone moves by {median(there):.2f} mm)')
@@ -204,16 +206,14 @@ def main(words=None):
     pairs = {}
     if 'phantom' in arguments.sets:
         pairs['phantom'] = [
-            PairFiles(
-                os.path.join(arguments.folder, f'phantom{cn:02d}'), lambda folder, cn=cn: phantom_pair(folder, cn)
-            )
+            PairFiles(os.path.join(arguments.folder, f'phantom{cn:02d}'), functools.partial(phantom_pair, cn=cn))
             for cn in arguments.cases
         ]
     for largest in MOTIONS if 'real' in arguments.sets and arguments.real else ():
         pairs[f'real, {largest:g} mm'] = [
             PairFiles(
                 os.path.join(arguments.folder, f'real{number}_{largest:g}'),
-                lambda folder, source=source, number=number: real_pair(folder, source, largest, number),
+                functools.partial(real_pair, source=source, largest=largest, number=number),
             )
             for number, source in enumerate(arguments.real, 1)
         ]

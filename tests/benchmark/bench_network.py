@@ -1,7 +1,7 @@
 """Speed and memory of the networks against the machine's matrix products and against a reference graph.
 
 Ratios of one run; matrix products, this project's graph and the reference graph take turns, so that other work on the
-machine meets all of them. From the repository's folder, on either TensorFlow:
+machine affects all of them. From the repository's folder, on either TensorFlow:
 
     python -m tests.benchmark.bench_network [--only unet1,crop4] [--threads 2] [--repeats 3] [--profile]
 """
@@ -104,18 +104,10 @@ def measure(name, threads, repeats):
         seconds = fastest([lambda: [product() for _ in range(4)], ours, reference], repeats)
         rate = 4 * product_flops / seconds[0]
         work = flops(ours.description, side) * (3 if training else 1)
+        what, percent = 'step' if training else 'forward', 100 * work / seconds[1] / rate
         print(
-            '{:12s} {:8s} {:3d}^3  {:7.2f} s  {:4.0f} % of the matrix-product rate ({:.0f} GFLOP/s); '
-            'reference graph {:6.2f} s, {:.2f} x'.format(
-                name,
-                'step' if training else 'forward',
-                side,
-                seconds[1],
-                100 * work / seconds[1] / rate,
-                rate / 1e9,
-                seconds[2],
-                seconds[2] / seconds[1],
-            ),
+            f'{name:12s} {what:8s} {side:3d}^3  {seconds[1]:7.2f} s  {percent:4.0f} % of the matrix-product rate '
+            f'({rate / 1e9:.0f} GFLOP/s); reference graph {seconds[2]:6.2f} s, {seconds[2] / seconds[1]:.2f} x',
             flush=True,
         )
 
@@ -143,11 +135,8 @@ def profile(name, threads):
             for device in metadata.step_stats.dev_stats
             for node in device.node_stats
         ]
-        print(
-            '{} {} {}^3: {:.2f} s in all operations'.format(
-                name, 'step' if training else 'forward', side, sum(row[0] for row in rows)
-            )
-        )
+        what, total = 'step' if training else 'forward', sum(row[0] for row in rows)
+        print(f'{name} {what} {side}^3: {total:.2f} s in all operations')
         kinds = {}
         for seconds, _, label in rows:
             kind = label.split(' = ')[-1].split('(')[0]
@@ -156,7 +145,8 @@ def profile(name, threads):
             print(f'  {seconds:7.3f} s  {kind}')
         print()
         for seconds, node, label in sorted(rows, reverse=True)[:40]:
-            print('  {:7.3f} s  {}  {}'.format(seconds, node, label.split(' = ')[-1][:60]))
+            shown = label.split(' = ')[-1][:60]
+            print(f'  {seconds:7.3f} s  {node}  {shown}')
 
 
 def main():
@@ -169,16 +159,8 @@ def main():
     parser.add_argument('--speed', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument('--memory', choices=GRAPHS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    command = [
-        sys.executable,
-        '-m',
-        'tests.benchmark.bench_network',
-        '--threads',
-        str(arguments.threads),
-        '--repeats',
-        str(arguments.repeats),
-        '--only',
-    ]
+    command = [sys.executable, '-m', 'tests.benchmark.bench_network']
+    command += ['--threads', str(arguments.threads), '--repeats', str(arguments.repeats), '--only']
     if arguments.profile or arguments.speed or arguments.memory:
         if arguments.profile:
             profile(arguments.only, arguments.threads)
@@ -189,14 +171,10 @@ def main():
         return
     for name in arguments.only.split(','):
         subprocess.run(command + [name, '--speed'], check=True)
-        peaks = [
-            json.loads(
-                subprocess.run(
-                    command + [name, '--memory', graph], check=True, stdout=subprocess.PIPE
-                ).stdout.splitlines()[-1]
-            )
-            for graph in GRAPHS
-        ]
+        peaks = []
+        for graph in GRAPHS:
+            printed = subprocess.run(command + [name, '--memory', graph], check=True, stdout=subprocess.PIPE).stdout
+            peaks.append(json.loads(printed.splitlines()[-1]))
         print(
             f'{name:12s} step     {SIDES[name][1]:3d}^3  {peaks[0] / 1e9:7.2f} GB of peak memory; reference graph '
             f'{peaks[1] / 1e9:.2f} GB, {peaks[0] / float(peaks[1]):.2f} of it',

@@ -1,8 +1,8 @@
-"""How fast the reader is, as ratios of one run on one core, next to the naive way.
+"""Speed of the reader, as ratios of one run on one core, beside a naive implementation.
 
-Four figures, each with its limit: how long a training waits for batches, what serving a batch costs compared
-with copying it, what finding the class indices costs compared with passes over the DVF, and how long after
-the first image the first batch is there. From the repository's folder:
+Four figures, each with its limit: how long training waits for batches, what serving a batch costs compared with copying
+it, what finding the class indices costs compared with passes over the DVF, and how soon after the first image the first
+batch is ready. From the repository's folder:
 
     python -m tests.benchmark.bench_reading [--size 200] [--images 16] [--steps 200]
 """
@@ -76,17 +76,8 @@ def shortest(function, repeats=9):
 def show(name, value, limit, naive, unit=''):
     """Print one line of the table."""
     verdict = '' if limit is None else 'within' if value <= limit else 'OVER'
-    print(
-        '{:58s} {:8.3f}{:2s} {:>8s} {:6s} {:>9s}'.format(
-            name,
-            value,
-            unit,
-            '' if limit is None else f'{limit:g}{unit}',
-            verdict,
-            '' if naive is None else f'{naive:.2f}{unit}',
-        ),
-        flush=True,
-    )
+    most, other = ('' if limit is None else f'{limit:g}{unit}'), ('' if naive is None else f'{naive:.2f}{unit}')
+    print(f'{name:58s} {value:8.3f}{unit:2s} {most:>8s} {verdict:6s} {other:>9s}', flush=True)
 
 
 def naive_class_indices(dvf, mask, margin):
@@ -216,7 +207,7 @@ def measure(arguments):
         f'{load}'
     )
     infos, items = make_items(arguments.images, arguments.size)
-    print('{:58s} {:>10s} {:>8s} {:6s} {:>9s}'.format('', 'measured', 'at most', '', 'naive'))
+    print(f'{"":58s} {"measured":>10s} {"at most":>8s} {"":6s} {"naive":>9s}')
     class_indices(items)
     serving(infos, items)
     waiting(infos, items, arguments.steps)

@@ -1,14 +1,11 @@
-"""Speed of a registration from files to results, against elastix's B-spline and against its own unavoidable
-steps.
+"""Speed of a registration from files to results, against elastix's B-spline and against its own unavoidable steps.
 
-One pair of the phantom, lung masks given to everybody, the same affine transform first (not counted). All in
-one run on one machine; ratios are what counts. From the repository's folder, with elastix on the PATH:
+One pair of the phantom, the same lung masks and initial affine transform (not counted) for all methods. Only the ratios
+of one run on one machine matter. From the repository's folder, with elastix on the PATH:
 
-    python -m tests.benchmark.bench_registration [--size 300 220 280] [--threads 2] [--folder FOLDER]
-    [--memory]
+    python -m tests.benchmark.bench_registration [--size 300 220 280] [--threads 2] [--folder FOLDER] [--memory]
 
-``--memory`` registers a scan of 512 x 512 x 500 voxels of 0.7 mm instead and prints the peak memory of the
-process, and of ten pairs one after the other at a small size.
+``--memory`` instead prints the peak memory of ten small pairs in turn, and of a scan of 512 x 512 x 500 voxels.
 """
 
 import argparse
@@ -59,8 +56,7 @@ def timed(function, *arguments, **options):
 
 
 def unavoidable(paths, affine, folder, stages):
-    """Everything but the networks, done once and alone: reading, the pyramid on the box of the lungs, one
-    warp of the moving image, composing, writing."""
+    """All steps but the networks, once each: reading, pyramid on the box of the lungs, warp, composition, writing."""
     from functions.image import dvf, resample, transforms
     from functions.image.geometry import Geometry
     from functions.image.volume_io import array_view, image_from_array, read_image, write_image
@@ -106,7 +102,6 @@ def compare(size, threads, folder):
     affine = register_affine(images['fixed'], images['moving'], None, threads=threads).transform
     affine_file = os.path.join(folder, 'affine.tfm')
     write_affine(affine, affine_file)
-    masks = {name: path for name, path in paths.items() if name.endswith('lung')}
     rows, failed = [], False
 
     def by_elastix():
@@ -122,14 +117,7 @@ def compare(size, threads, folder):
         with open_model(models, list(stages), threads) as model:
             for turn in ('first', 'second'):
                 out = os.path.join(folder, f'out_{name}_{turn}')
-                (_, record), seconds = timed(
-                    register_into,
-                    out,
-                    dict(masks, fixed=paths['fixed'], moving=paths['moving']),
-                    model,
-                    threads=threads,
-                    affine=affine_file,
-                )
+                (_, record), seconds = timed(register_into, out, paths, model, threads=threads, affine=affine_file)
                 seconds -= record['seconds']['affine']
                 rows.append((f'stages {name}, {turn} pair', seconds, seconds / classical, limit))
             network = sum(value for key, value in record['seconds'].items() if key.startswith('network of'))
@@ -137,18 +125,12 @@ def compare(size, threads, folder):
         _, alone = timed(unavoidable, paths, affine, os.path.join(folder, 'alone' + name), stages)
         rest = seconds - network
         rows.append(('  not the network / those steps alone', rest, rest / alone, UNAVOIDABLE))
-        print(json.dumps(dict(record['seconds'].items())))
+        print(json.dumps(record['seconds']))
     for name, seconds, ratio, limit in rows:
         over = limit is not None and ratio > limit
         failed |= over
-        print(
-            '{:42s} {:8.1f} s  ratio {:5.2f}{}'.format(
-                name,
-                seconds,
-                ratio,
-                '' if limit is None else '  limit {} {}'.format(limit, 'MISSED' if over else 'kept'),
-            )
-        )
+        verdict = '' if limit is None else f'  limit {limit} {"MISSED" if over else "kept"}'
+        print(f'{name:42s} {seconds:8.1f} s  ratio {ratio:5.2f}{verdict}')
     return int(failed)
 
 
@@ -203,7 +185,7 @@ def many_pairs(folder, threads):
         for _ in range(10):
             register(paths['fixed'], paths['moving'], model, affine='none', threads=threads, **masks)
             after.append(peak())
-    print('peak memory after pair 1, 2, ... 10 (GB): {}'.format(' '.join(f'{value:.2f}' for value in after)))
+    print('peak memory after pair 1, 2, ... 10 (GB):', *[f'{value:.2f}' for value in after])
 
 
 def main(words=None):
@@ -217,20 +199,8 @@ def main(words=None):
     arguments = parser.parse_args(words)
     if arguments.memory:
         # Peak memory is that of a process, so each measurement has its own.
-        return max(
-            subprocess.call(
-                [
-                    sys.executable,
-                    '-m',
-                    'tests.benchmark.bench_registration',
-                    '--part',
-                    part,
-                    '--threads',
-                    str(arguments.threads),
-                ]
-            )
-            for part in ('many', 'large')
-        )
+        command = [sys.executable, '-m', 'tests.benchmark.bench_registration', '--threads', str(arguments.threads)]
+        return max(subprocess.call(command + ['--part', part]) for part in ('many', 'large'))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         if arguments.part:
             return {'large': large_scan, 'many': many_pairs}[arguments.part](folder, arguments.threads) or 0

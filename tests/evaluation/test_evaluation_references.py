@@ -80,7 +80,7 @@ def test_evaluation_references_bsplines_by_elastix(jobs, tmp_path, monkeypatch):
 def test_evaluation_references_without_elastix_say_what_is_left_out(jobs, monkeypatch):
     monkeypatch.setattr(ref, 'is_available', lambda: False)
     made = ref.run_references(jobs, ['bspline_1', 'bspline_3'])
-    assert made.results == [] and 'bspline_1, bspline_3: elastix and transformix' in made.missing[0]
+    assert made.results == [] and 'bspline_1, bspline_3 left out: elastix and transformix' in made.missing[0]
     made = ref.run_references(jobs, ['affine', 'bspline_3'], n_workers=1)
     assert [result.method for result in made.results] == ['affine'] and len(made.missing) == 1
 

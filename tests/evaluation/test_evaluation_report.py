@@ -176,7 +176,7 @@ def cube(size=(40, 36, 30)):
 def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp_path):
     image, lung = cube()
     pair = [{'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': k} for k in (0, 5)]
-    for slope, words in ((-1.5, 'red: all folded'), (0.1, 'there is none')):
+    for slope, words in ((-1.5, 'red: all folded'), (0.1, 'there are none')):
         dvf = affine_dvf(
             image.GetSize(),
             np.diag([0, 0, slope]),
