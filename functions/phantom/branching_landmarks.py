@@ -1,24 +1,24 @@
-"""Landmarks at vessel branchings, and the text files that hold them."""
+"""Landmarks at vessel branchings, and their text files."""
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from functions.image.text_points import index_to_dirlab, landmark_texts, text_rows
 from functions.phantom.trees import branchings
 from functions.setting.errors import InputError
 
-CHOICE = 4  # landmarks are chosen from this many times as many branchings, the thickest ones
+CHOICE = 4  # landmarks are chosen among the thickest branchings, this many times their number
 
 
 def candidates(case):
-    """Branchings of arteries and veins well inside the lungs, in the box in every phase, thickest first.
+    """Branchings of arteries and veins well inside the lungs, and inside the box in every phase, thickest first.
 
     :return: (n, 3) float64, mm from the centre of the box, reference phase.
     """
     trees = case.trees.arteries + case.trees.veins
-    found = [branchings(tree) for tree in trees]
-    radius = np.concatenate([second for _, second in found])
-    points = np.concatenate([tree.nodes[index] for tree, (index, _) in zip(trees, found)])
-    points = points[np.argsort(-radius, kind='stable')]
+    indices, radii = zip(*[branchings(tree) for tree in trees])
+    points = np.concatenate([tree.nodes[index] for tree, index in zip(trees, indices)])
+    points = points[np.argsort(-np.concatenate(radii), kind='stable')]
     points = points[_outside_airways(points, case.trees.airway_wall)]
     deep = case.anatomy.lung(*points.T) < -max(2.0, 4.0 * case.patient.scale)
     half = 0.5 * (np.array(case.patient.size) - 1) - 2.0
@@ -27,7 +27,7 @@ def candidates(case):
 
 
 def _outside_airways(points, airways):
-    """Whether each point is clear of the airways beside it (which would hide the branching)."""
+    """Whether each point is clear of the airways beside it, which would hide the branching."""
     part = np.linspace(0, 1, 6)[:, None, None]
     axis = (airways.start + part * (airways.end - airways.start)).reshape(-1, 3)
     radius = (airways.radius_start + part[..., 0] * (airways.radius_end - airways.radius_start)).ravel()
@@ -36,7 +36,7 @@ def _outside_airways(points, airways):
 
 
 def farthest_first(points, count, start):
-    """Indices of ``count`` points, each the farthest from those before it, so that the first few are spread too."""
+    """Indices of ``count`` points, each the farthest from those before it; the first few are spread out as well."""
     chosen = [int(start)]
     distance = np.linalg.norm(points - points[start], axis=1)
     while len(chosen) < count:
@@ -48,7 +48,7 @@ def farthest_first(points, count, start):
 def choose_landmarks(case):
     """The case's landmarks in the reference phase.
 
-    :return: (Landmarks, 3) float64, mm from the centre of the box; the first ones serve all phases.
+    :return: (Landmarks, 3) float64, mm from the centre of the box; the first ones are used in all phases.
     :raises InputError: too few branchings.
     """
     count = case.options['Landmarks']
@@ -63,10 +63,8 @@ def choose_landmarks(case):
     return points[farthest_first(points, count, start)]
 
 
-def landmark_texts(points, size, origin):
-    """The files that hold a set of landmarks of an image with 1 mm voxels and identity direction.
-
-    DIR-Lab's text is 1-based and counts z from the top: x + 1, y + 1, nz - z, rounded to voxels.
+def phantom_texts(points, size, origin):
+    """The text files of a set of landmarks of an image with 1 mm voxels and identity direction.
 
     :param points: (n, 3) world mm.
     :param size: (x, y, z) of the image in voxels.
@@ -75,18 +73,6 @@ def landmark_texts(points, size, origin):
     """
     index = np.rint(np.asarray(points) - np.asarray(origin)).astype(int)
     index = np.clip(index, 0, np.asarray(size) - 1)
-    world = index + np.asarray(origin)
-    dirlab = np.stack([index[:, 0] + 1, index[:, 1] + 1, size[2] - index[:, 2]], axis=1)
-
-    def rows(table, pattern, separator='\t'):
-        return ''.join(separator.join(pattern % value for value in row).rstrip() + '\n' for row in table)
-
-    count = len(index)
-    return [
-        ('LandmarkPointExact', '# x y z in mm\n' + rows(points, '%.9f', ' ')),
-        ('LandmarkIndex', rows(dirlab, '%d')),
-        ('LandmarkIndex_tr', rows(index, '%d')),
-        ('LandmarkIndex_elx', f'index\n{count}\n' + rows(index, '%d')),
-        ('LandmarkPoint_tr', rows(world, '%-9.3f')),
-        ('LandmarkPoint_elx', f'point\n{count}\n' + rows(world, '%-9.3f')),
-    ]
+    exact = '# x y z in mm\n' + text_rows(points, '%.9f').replace('\t', ' ')
+    texts = landmark_texts(index_to_dirlab(index, size[2]), index, index + np.asarray(origin))
+    return [('LandmarkPointExact', exact)] + texts

@@ -1,16 +1,15 @@
-"""Breathing: an analytic map from the reference (T00, maximum inhale) to any phase, its inverse, its Jacobian.
+"""Breathing: an analytic map from the reference (T00, maximum inhale) to any phase, its inverse and its Jacobian.
 
 Three invertible steps, each with a positive Jacobian determinant:
 
-1. a small smooth random displacement inside the chest (heterogeneity), vanishing at the chest wall and the
-   spine;
-2. in the straightened chest (frame.py) a movement along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the
-   diaphragm and what is near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex, and
-   ``w`` falls from one at the pleura to zero before the ribs, so that lungs and liver slide along the chest wall;
-3. the chest wall itself: the front of the body approaches the spine, the sides come in, both depending on z.
+1. a small smooth random displacement inside the chest (heterogeneity) that vanishes at the chest wall and the spine;
+2. in the straightened chest (frame.py) a motion along z only, ``z + a A(xi, eta) w(xi, eta) g(z)``: the diaphragm and
+   what is near it rises by ``A`` from inhale to exhale, ``g`` decays to zero at the apex, and ``w`` falls from one at
+   the pleura to zero before the ribs, so that lungs and liver slide along the chest wall;
+3. the chest wall: the front of the body approaches the spine and the sides move inwards, depending on z.
 
-The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads a little
-(hysteresis), so that inspiration and expiration differ. From T00 to T50, u_z > 0 at the diaphragm.
+The amplitude ``a`` is ``(1 - cos(2 pi T / 10)) / 2``: 0 at T00, 1 at T50. Step 3 lags or leads slightly (hysteresis),
+so that inspiration and expiration differ. From T00 to T50, u_z > 0 at the diaphragm.
 
 The density of the lung is conserved: ``rho_fixed(p) = rho_moving(p + u(p)) det(I + du/dp)``.
 """
@@ -26,17 +25,14 @@ PHASES = 10
 
 
 def check_type(type_im):
-    """Index of a phase as an int.
-
-    :raises InputError: not one of 0 (T00) ... 9 (T90).
-    """
+    """The index of a phase as int; raises :class:`InputError` unless it is one of 0 (T00) ... 9 (T90)."""
     if isinstance(type_im, (bool, float, str)) or type_im not in range(PHASES):
         raise InputError(f'Phase type_im={type_im!r} of the phantom; accepted: 0 (T00, maximum inhale) to 9 (T90).')
     return int(type_im)
 
 
 class Breathing:
-    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; keeps dtypes.
+    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtypes are kept.
 
     :param frame: :class:`functions.phantom.frame.Frame`.
     """
@@ -47,7 +43,7 @@ class Breathing:
         self.top = p.apex_z
         self.length = p.apex_z - (p.recess_z - 4.0 * p.scale)
         dome_z = p.recess_z + p.dome_height['right']
-        # The descent is stated at the top of the right dome.
+        # The descent is defined at the top of the right dome.
         self.rise = 1.0
         there = smooth_step((self.top - dome_z) / self.length) * self._rise(-0.5, p.dome_eta, False)
         self.rise = p.descent / float(there)
@@ -66,7 +62,7 @@ class Breathing:
 
     @staticmethod
     def amplitude(type_im):
-        """0 at T00, 1 at T50, a cosine between."""
+        """0 at T00, 1 at T50, a cosine in between."""
         return 0.5 * (1.0 - math.cos(2 * math.pi * check_type(type_im) / PHASES))
 
     def _chest_amplitude(self, type_im):
@@ -88,7 +84,7 @@ class Breathing:
 
     # step 2: sliding along the chest wall
     def _rise(self, xi, eta, sliding=True):
-        """A(xi, eta) w(xi, eta) in mm; ``sliding=False`` leaves out w, which continues the inside smoothly."""
+        """A(xi, eta) w(xi, eta) in mm; without w if not ``sliding``, a smooth continuation of the inside."""
         p = self.patient
         rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
         rise = rise * self.rise
@@ -105,17 +101,14 @@ class Breathing:
 
     # step 3: the chest wall
     def _chest(self, z, amplitude):
-        """Relative narrowing in y and in x at height z."""
+        """Relative narrowing in y and x at height z."""
         p = self.patient
         level = 0.35 + 0.65 * smooth_step((self.top - z) / (0.6 * p.size[2]))
         narrow_y = (amplitude * p.chest_motion[0] * 1.3 / (p.chest_ry * (1 + p.spine_eta))) * level
         return narrow_y, (amplitude * p.chest_motion[1] / p.chest_rx) * level
 
     def forward(self, x, y, z, type_im, sliding=True):
-        """Where reference points are in a phase.
-
-        :return: (x, y, z) in mm.
-        """
+        """Positions (x, y, z) in mm of reference points in a phase."""
         a, b = self.amplitude(type_im), self._chest_amplitude(type_im)
         if type_im == 0:
             return x, y, z
@@ -125,16 +118,13 @@ class Breathing:
         z = z + a * self._rise(xi, eta, sliding) * self._decay(z)[0]
         x, y = self.frame.bend(xi, eta, z)
         narrow_y, narrow_x = self._chest(z, b)
-        # v mm in front of the spine move back by narrow * v^2 / (v + c): nothing behind it, narrow * v far in front.
+        # Points v mm in front of the spine move back by narrow * v^2 / (v + c): nothing behind it, narrow * v far away.
         spine, c = self.frame.spine(z), 0.3 * self.patient.chest_ry
         v = np.maximum(spine - y, 0.0)
         return x * (1.0 - narrow_x), y + narrow_y * v * v / (v + c), z
 
     def inverse(self, x, y, z, type_im, iterations=6, sliding=True):
-        """Which reference points are at given points of a phase; exact to well below 0.01 mm.
-
-        :return: (x, y, z) in mm.
-        """
+        """Reference points (x, y, z) in mm of points in a phase; error well below 0.01 mm."""
         a, b = self.amplitude(type_im), self._chest_amplitude(type_im)
         if type_im == 0:
             return x, y, z
@@ -162,7 +152,7 @@ class Breathing:
     def determinant(self, x, y, z, type_im, sliding=True):
         """Jacobian determinant of the map reference -> phase at reference points (central differences, float64).
 
-        :param sliding: False continues the inside of the chest smoothly across the wall.
+        :param sliding: False: the inside of the chest continues smoothly across the wall.
         """
         points, step = np.stack(np.broadcast_arrays(x, y, z)).astype(np.float64), 1e-3
         columns = []
@@ -176,17 +166,17 @@ class Breathing:
         return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 
     def transform(self, points, type_fixed, type_moving):
-        """Where points (n, 3) of one phase are in another; mm from the centre of the box, float64."""
+        """Map points (n, 3) of one phase to another; mm from the centre of the box, float64."""
         x, y, z = np.asarray(points, dtype=np.float64).T
         reference = self.inverse(x, y, z, check_type(type_fixed), iterations=25)
         return np.stack(self.forward(*reference, type_im=check_type(type_moving)), axis=1)
 
 
 def grid_slabs(size, below=0):
-    """Walk a box in slabs of four slices, small enough to stay in the processor's cache.
+    """Iterate over a box in slabs of four slices, small enough for the processor's cache.
 
     :param size: (x, y, z) voxels of the box; the centre of the box is zero.
-    :param below: voxels added below the box (towards the feet).
+    :param below: slices added below the box (towards the feet).
     :return: iterator over (slice of z, x [1, 1, nx], y [1, ny, 1], z [k, 1, 1]), float32.
     """
     x, y, z = [np.arange(side, dtype=np.float32) - np.float32(0.5 * (side - 1)) for side in size]
@@ -209,11 +199,9 @@ def displacement_grid(breathing, type_fixed, type_moving):
 
 
 def true_dvf(case, type_fixed, type_moving):
-    """The true DVF from one phase to another, right to 0.01 mm at every voxel centre.
+    """The true DVF between two phases (0 to 9), accurate to 0.01 mm at every voxel centre.
 
     :param case: :class:`functions.phantom.case.Case`.
-    :param type_fixed: phase 0..9 of the fixed image, on whose grid the field lies.
-    :param type_moving: phase 0..9 of the moving image.
-    :return: SimpleITK vector image, float32, mm, fixed to moving.
+    :return: SimpleITK vector image on the grid of the fixed phase, float32, mm, fixed to moving.
     """
     return case.to_image(displacement_grid(case.breathing, type_fixed, type_moving))

@@ -3,7 +3,7 @@
 import numpy as np
 
 RAMP = 1.6  # mm over which a surface fades from inside to outside
-LONGEST = 11.0  # mm: longer capsules are cut, so that the boxes around the pieces stay tight
+LONGEST = 11.0  # mm; longer capsules are cut, to keep the boxes around the pieces tight
 
 
 def _pieces(capsules):
@@ -21,7 +21,7 @@ def _pieces(capsules):
 
 
 def paint(volume, first_index, capsules):
-    """Raise ``volume`` to the share of each voxel that lies inside a capsule; the larger share wins.
+    """Raise ``volume`` to the fraction of each voxel inside a capsule; the larger value wins.
 
     :param volume: float32 [z, y, x], changed in place; voxels are 1 mm.
     :param first_index: position (x, y, z) mm of voxel [0, 0, 0].
@@ -33,8 +33,8 @@ def paint(volume, first_index, capsules):
     low = np.maximum(np.ceil(np.minimum(starts, ends) - reach), 0).astype(int)
     high = np.minimum(np.floor(np.maximum(starts, ends) + reach) + 1, volume.shape[::-1]).astype(int)
     use = np.all(high > low, axis=1)
-    # The ramp adds pi ramp^2 / 12 to the section of a tube: draw it thinner by that, so that the section is
-    # right. A tube too thin for that keeps half the ramp as its radius and fills its voxels only in part.
+    # The ramp adds pi ramp^2 / 12 to the cross-section of a tube, so the tube is drawn thinner by that. If it is too
+    # thin, it gets half the ramp as its radius and fills its voxels only in part.
     blur, least = RAMP * RAMP / 12.0, 0.25 * RAMP * RAMP
     gain = np.minimum(1.0, np.maximum(r0, r1) ** 2 / (least + blur))
     r0, r1 = np.sqrt(np.maximum(r0 * r0 - blur, least)), np.sqrt(np.maximum(r1 * r1 - blur, least))
@@ -51,7 +51,7 @@ def paint(volume, first_index, capsules):
         along = py * np.float32(dy / length2) + px * np.float32(dx / length2)
         along = pz * np.float32(dz / length2) + along
         np.clip(along, 0, 1, out=along)
-        # |p - a|^2 - 2 t (p - a).d + t^2 |d|^2, written as the sum of three squares to keep float32 exact.
+        # |p - a|^2 - 2 t (p - a).d + t^2 |d|^2, as a sum of three squares to stay accurate in float32.
         distance = (px - along * np.float32(dx)) ** 2
         distance += (py - along * np.float32(dy)) ** 2
         distance += (pz - along * np.float32(dz)) ** 2

@@ -1,4 +1,4 @@
-"""One patient in memory: shapes, trees, breathing, and the images, masks and landmarks that follow from them."""
+"""One patient in memory: shapes, trees, breathing, and the images, masks and landmarks made from them."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,11 +16,11 @@ from functions.phantom.trees import Trees
 class Case:
     """Patient ``cn`` of the phantom.
 
-    The trees and the reference volume are made on first use and kept; ``release`` forgets them.
+    The trees and the reference volume are made on first use and kept; ``release`` frees the volume.
 
     :param cn: case number, from 1.
     :param options: any of :data:`functions.phantom.patient.DEFAULT_OPTIONS`, or None.
-    :raises InputError: options or a case number that cannot be used.
+    :raises InputError: unusable options or case number.
     """
 
     def __init__(self, cn, options=None):
@@ -41,11 +41,11 @@ class Case:
         return self._trees
 
     def release(self):
-        """Free the reference volume (some 250 MB in full size); it is made again when needed."""
+        """Free the reference volume (about 250 MB in full size); it is made again when needed."""
         self._reference = None
 
     def volumes(self, type_im):
-        """Noise-free phase, a :class:`functions.phantom.rendering.TissueVolumes`; do not change its arrays."""
+        """The noise-free phase, a :class:`functions.phantom.rendering.TissueVolumes`; do not change its arrays."""
         check_type(type_im)
         if self._reference is None:
             self._reference = render_reference(self.anatomy, self.trees, self._below)
@@ -55,17 +55,14 @@ class Case:
         """Image and masks of a phase.
 
         :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity direction.
-        :raises InputError: a phase that does not exist.
+        :raises InputError: no such phase.
         """
         volumes = self.volumes(type_im)
-        return (
-            self.to_image(scan(self.patient, volumes, type_im)),
-            self.to_image((volumes.lung > 0.5).astype(np.uint8)),
-            self.to_image((volumes.body > 0.5).astype(np.uint8)),
-        )
+        masks = [(volume > 0.5).astype(np.uint8) for volume in (volumes.lung, volumes.body)]
+        return tuple(self.to_image(array) for array in (scan(self.patient, volumes, type_im), *masks))
 
     def landmarks(self, type_im=0):
-        """Vessel branchings inside the lungs in a phase, the most spread ones first.
+        """Vessel branchings inside the lungs in a phase, the farthest apart first.
 
         :return: (n, 3) float64, world mm.
         :raises InputError: fewer branchings than ``Landmarks`` asks for.
@@ -76,7 +73,7 @@ class Case:
         return self.to_world(self.breathing.transform(self._landmarks, 0, type_im))
 
     def to_world(self, points):
-        """Points (n, 3) from the box's centre to world mm."""
+        """Convert points (n, 3) from mm from the centre of the box to world mm."""
         return np.asarray(points) + np.array(self.patient.centre)
 
     def to_image(self, array):

@@ -1,16 +1,16 @@
 """The chest straightened: coordinates in which the inner chest wall is an upright cylinder.
 
-At height z the inner chest wall is an ellipse-like curve with half axes ``rx(z)``, ``ry(z)`` around a
-centre that follows the spine. ``xi = x / rx(z)`` and ``eta = (y - cy(z)) / ry(z)`` turn it into the same
-curve at every height. Tissue that moves up and down at constant (xi, eta) therefore slides along the chest
-wall, as the pleurae do (breathing.py), and the lungs stay inside the ribs in every phase.
+At height z the inner chest wall is an ellipse-like curve with half axes ``rx(z)``, ``ry(z)`` around a centre that
+follows the spine. ``xi = x / rx(z)`` and ``eta = (y - cy(z)) / ry(z)`` turn it into the same curve at every height.
+Tissue that moves up and down at constant (xi, eta) therefore slides along the chest wall, as the pleurae do
+(breathing.py), and the lungs stay inside the ribs in every phase.
 """
 
 import numpy as np
 
 
 def smooth_step(t):
-    """0 below 0, 1 above 1, 3t^2 - 2t^3 between."""
+    """0 below 0, 1 above 1, 3t^2 - 2t^3 in between."""
     t = np.clip(t, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -35,7 +35,7 @@ class Frame:
         return p.chest_rx * (1.0 - p.narrowing[0] * tau), p.chest_ry * (1.0 - p.narrowing[1] * tau)
 
     def spine(self, z):
-        """y (mm) of the middle of the vertebral bodies: a kyphosis, most posterior in the upper third."""
+        """y (mm) of the centre of the vertebral bodies: a kyphosis, most posterior in the upper third."""
         p = self.patient
         t = (z - 0.15 * p.size[2]) / (0.5 * p.size[2])
         return p.spine_y + p.kyphosis * (0.5 - t * t)
@@ -55,7 +55,7 @@ class Frame:
         p = self.patient
         x2, y2 = xi * xi, eta * eta
         r2 = x2 + y2 + 1e-6
-        # The curve is an ellipse made squarer by (1 + b sin^2(2 theta)).
+        # The curve is an ellipse, made squarer by the factor 1 + b sin^2(2 theta).
         radius = 1.0 + p.squareness * 4.0 * x2 * y2 / (r2 * r2)
         length = np.sqrt(x2 * (p.chest_rx * p.chest_rx) + y2 * (p.chest_ry * p.chest_ry))
         return length * (1.0 - radius / np.sqrt(r2))

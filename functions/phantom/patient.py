@@ -1,7 +1,7 @@
-"""The numbers that make each case of the phantom another patient.
+"""The numbers that make each case of the phantom a different patient.
 
-Everything is drawn once, in a fixed order, from a generator seeded by the case number. Lengths are written
-for a box of 300 x 220 x 280 mm and scaled to the box asked for, so that the same patient exists in every size.
+All are drawn in a fixed order from a generator seeded by the case number. Lengths are given for a box of
+300 x 220 x 280 mm and scaled to the requested box, so that the same patient exists in every size.
 """
 
 from functions.setting.errors import InputError
@@ -29,11 +29,11 @@ DEFAULT_OPTIONS = {
 
 
 def check_options(options=None):
-    """Fill in defaults and check ``setting['Phantom']``.
+    """Check ``setting['Phantom']`` and fill in the defaults.
 
     :param options: dictionary with any of the keys of :data:`DEFAULT_OPTIONS`, or None.
-    :return: a new, complete, JSON-able dictionary.
-    :raises InputError: lists every key that does not exist and every value that is not accepted.
+    :return: a new, complete dictionary that can be written as JSON.
+    :raises InputError: names every unknown key and every value that is not accepted.
     """
     options = {} if options is None else options
     problems = key_problems({'Phantom': options})
@@ -55,12 +55,12 @@ def check_options(options=None):
 class Patient:
     """The numbers of one case: lengths in mm, HU, and seeds for what is drawn later.
 
-    Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z
-    superior. Every attribute is a Python number, so that arithmetic with float32 arrays stays float32.
+    Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z superior. All are
+    Python numbers, so that arithmetic with float32 arrays stays float32.
 
     :param cn: case number, from 1.
-    :param options: complete options of :func:`check_options`.
-    :raises InputError: a case number below 1 or not whole.
+    :param options: complete options, from :func:`check_options`.
+    :raises InputError: the case number is not a whole number from 1.
     """
 
     def __init__(self, cn, options):
@@ -81,7 +81,7 @@ class Patient:
             low, high = options[key]
             return float(rng.uniform(low, high))
 
-        # Body, chest wall. Small boxes keep walls of a few voxels.
+        # Body and chest wall; walls stay a few voxels thick in small boxes.
         self.body_rx, self.body_ry = sx * vary(138, 7), sy * vary(94, 5)
         self.fat = s * vary(11, 6)
         self.skin = max(1.2, s * 1.8)
@@ -112,7 +112,7 @@ class Patient:
         self.rib_spacing = sz * vary(25, 2)
         self.rib_drop = sz * vary(70, 12)
         self.rib_phase = float(rng.uniform())
-        # Breathing. Small boxes breathe as deep as their height allows, at least 10 mm unless less is asked for.
+        # Breathing: its depth scales with the height, but is at least 10 mm unless the options ask for less.
         descent = draw('Descent')
         self.descent = max(min(10.0, descent), descent * sz)
         front = draw('ChestExpansion')
@@ -122,7 +122,7 @@ class Patient:
         self.mediastinum_less = vary(0.35, 0.10)
         self.hysteresis = vary(0.0, 0.20)
         self.ripple = max(0.5, 1.1 * s) * float(rng.uniform(0.6, 1.2))
-        # What the scanner sees.
+        # Intensities and scanner.
         self.lung_hu = draw('LungHU')
         self.gravity_hu = float(rng.uniform(15, 45))
         self.blood_hu = 40.0 + draw('Contrast')
@@ -131,12 +131,11 @@ class Patient:
         self.slice_thickness = draw('SliceThickness')
         self.field_of_view = draw('FieldOfView') if options['FieldOfView'] is not None else None
         self.pathology = options['Pathology'][rng.randint(len(options['Pathology']))]
-        self.centre = tuple(
-            round(float(rng.uniform(low, high)), 1) for low, high in ((-25, 25), (-190, -120), (-700, -200))
-        )
+        ranges = (-25, 25), (-190, -120), (-700, -200)
+        self.centre = tuple(round(float(rng.uniform(low, high)), 1) for low, high in ranges)
 
     def random_state(self, *purpose):
-        """Generator of this patient for one purpose, e.g. ``('noise', 5)``."""
+        """Random generator of this patient for one purpose, e.g. ``('noise', 5)``."""
         return random_state('phantom', self.cn, *purpose)
 
     @property

@@ -1,20 +1,17 @@
 """Makes cases of the data set ``Phantom_4D`` on disk, at the addresses of that data set.
 
-``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) sets size and variety, the case number the
-patient. A case is the same wherever and whenever it is made. Finished cases are not made again, and phases made
-earlier are kept when others are asked for.
+``setting['Phantom']`` (functions.phantom.patient.DEFAULT_OPTIONS) determines size and variety, the case number the
+patient. A case is the same on every machine. Finished cases are not made again, and finished phases are kept when
+others are requested.
 """
 
 import logging
 import os
 
-from joblib import Parallel, delayed
-from tqdm import tqdm
-
 from functions.image.manifest import check_manifest, record_output, write_manifest
-from functions.image.threads import itk_threads
+from functions.image.threads import in_parallel
 from functions.image.volume_io import write_image
-from functions.phantom.branching_landmarks import landmark_texts
+from functions.phantom.branching_landmarks import phantom_texts
 from functions.phantom.breathing import PHASES, check_type, true_dvf
 from functions.phantom.case import Case
 from functions.phantom.patient import check_options
@@ -23,9 +20,8 @@ from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
 DATA = 'Phantom_4D'
-#: Cases that are made by default.
-USUAL_CASES = range(1, 21)
-FORMAT_NUMBER = 2  # raise by hand when the output of any case changes
+USUAL_CASES = range(1, 21)  # made by default
+FORMAT_NUMBER = 2  # increment when the output of any case changes
 LOGGER = logging.getLogger(__name__)
 
 
@@ -33,37 +29,35 @@ def case_options(setting, size=None):
     """Complete options of :class:`functions.phantom.case.Case` from ``setting['Phantom']``.
 
     :param size: (x, y, z) in voxels (= mm); None: that of the setting.
-    :raises InputError: options that cannot be used.
+    :raises InputError: unusable options.
     """
     options = check_options(setting.get('Phantom'))
-    if size is None:
-        return options
-    return check_options(dict(options, Size=list(size) if hasattr(size, '__len__') else size))
+    return options if size is None else check_options(dict(options, Size=size))
 
 
 def make_case(setting, cn, types=(0, 5), size=None):
-    """Make one patient: images and masks of the phases asked for, landmarks, and the true DVF T00 -> T50.
+    """Make one patient: images and masks of the requested phases, landmarks, and the true DVF T00 -> T50.
 
-    Written to OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact, LandmarkIndex
-    and the other landmark files (see the options ``Landmarks`` and ``LandmarksAllPhases``), TrueDVF (float32, mm;
-    when both phases are there) and, last, PhantomManifest.
+    They are written to the addresses OriginalIm, OriginalLung, OriginalTorso (int16, uint8, uint8), LandmarkPointExact,
+    LandmarkIndex and those of the other landmark files (see the options ``Landmarks`` and ``LandmarksAllPhases``),
+    TrueDVF (float32, mm; if both phases exist) and, last, PhantomManifest.
 
-    :param setting: the setting dictionary; ``Phantom`` in it is optional.
+    :param setting: the setting dictionary; its ``Phantom`` is optional.
     :param cn: case number, from 1.
     :param types: phases, 0 (T00, maximum inhale) to 9 (T90).
     :param size: (x, y, z) in voxels (= mm), instead of ``setting['Phantom']['Size']``.
     :return: the phases that had to be made.
-    :raises InputError: case, phase, size or option that cannot be used.
+    :raises InputError: unusable case, phase, size or option.
     :raises DiskError: a file cannot be written.
     """
     types = sorted({check_type(type_im) for type_im in types})
     if not types:
-        raise InputError('types names no phase of the phantom; accepted: 0 (T00) to 9 (T90).')
+        raise InputError('types contains no phase of the phantom; accepted: 0 (T00) to 9 (T90).')
     case = Case(cn, case_options(setting, size))
     cn = case.patient.cn
 
     def address(request, type_im=0, **more):
-        # The phantom is made at 1 mm, whatever the stage of the setting.
+        # The phantom has 1 mm voxels, whatever the stage of the setting.
         return address_generator(setting, request, data=DATA, cn=cn, type_im=type_im, stage=1, **more)
 
     manifest = address('PhantomManifest')
@@ -73,7 +67,8 @@ def make_case(setting, cn, types=(0, 5), size=None):
     missing = [type_im for type_im in types if type_im not in present]
     if not missing:
         return []
-    for path in (address('OriginalIm'), address('OriginalLung'), address('OriginalTorso'), manifest):
+    requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
+    for path in [manifest] + [address(request) for request in requests]:
         sweep_stale_temporaries(os.path.dirname(path))
 
     def write(image, path):
@@ -81,10 +76,8 @@ def make_case(setting, cn, types=(0, 5), size=None):
         outputs[path] = record_output(path, image, folder)
 
     for type_im in missing:
-        image, lung, torso = case.phase(type_im)
-        write(image, address('OriginalIm', type_im))
-        write(lung, address('OriginalLung', type_im))
-        write(torso, address('OriginalTorso', type_im))
+        for request, image in zip(requests, case.phase(type_im)):
+            write(image, address(request, type_im))
     case.release()
     present = sorted(set(present) | set(missing))
     pair = [{'data': DATA, 'cn': cn, 'type_im': type_im} for type_im in (0, 5)]
@@ -99,7 +92,7 @@ def make_case(setting, cn, types=(0, 5), size=None):
 
 
 def _finished(manifest, made_from):
-    """What an earlier run finished: (phases, outputs by path); nothing when any of it is no longer valid."""
+    """What an earlier run finished: (phases, outputs by path); empty if any of it is no longer valid."""
     try:
         recorded = read_json(manifest)
         types = [check_type(type_im) for type_im in recorded['made_from']['types']]
@@ -117,7 +110,7 @@ def _finished(manifest, made_from):
 
 
 def _landmark_files(case, address):
-    """(path, text) of every landmark file of a case."""
+    """Pairs of (path, text) of all landmark files of a case."""
     few, size, origin = case.options['LandmarksAllPhases'], case.patient.size, case.patient.origin
     for type_im in range(PHASES):
         points = case.landmarks(type_im)
@@ -127,7 +120,7 @@ def _landmark_files(case, address):
             pairs.append((points, 5 - type_im))
         for chosen, other in pairs:
             pair = [{'data': DATA, 'cn': case.patient.cn, 'type_im': k} for k in (type_im, other)]
-            for request, text in landmark_texts(chosen, size, origin):
+            for request, text in phantom_texts(chosen, size, origin):
                 yield address(request, type_im, pair_info=pair), text
 
 
@@ -137,28 +130,19 @@ def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
     :param cn_list: case numbers.
     :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB in full size).
     :return: dictionary case number -> phases that had to be made.
-    :raises RegNetError: as :func:`make_case`; other failures name the case.
+    :raises RegNetError: see :func:`make_case`; other errors name the case.
     """
     cn_list = list(cn_list)
     case_options(setting, size)
-    if n_workers is None:
-        n_workers = max(1, (os.cpu_count() or 2) // 2)
-    n_workers = max(1, min(int(n_workers), len(cn_list)))
-    bar = tqdm(cn_list, desc='Phantom', unit='case', leave=False)
-    if n_workers == 1:
-        made = [_make(setting, cn, types, size, None) for cn in bar]
-    else:
-        run = Parallel(n_jobs=n_workers, batch_size=1, pre_dispatch=n_workers)
-        made = run(delayed(_make)(setting, cn, types, size, 1) for cn in bar)
+    made = in_parallel(_make, [(setting, cn, types, size) for cn in cn_list], n_workers, 'Phantom')
     return dict(zip(cn_list, made))
 
 
-def _make(setting, cn, types, size, threads):
-    """One case in a worker; an unexpected failure names the case."""
-    with itk_threads(threads):
-        try:
-            return make_case(setting, cn, types, size)
-        except RegNetError:
-            raise
-        except Exception as error:
-            raise RuntimeError(f'Phantom case {cn} could not be made: {error}') from error
+def _make(setting, cn, types, size):
+    """Make one case in a worker; unexpected errors name the case."""
+    try:
+        return make_case(setting, cn, types, size)
+    except RegNetError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f'Phantom case {cn} could not be made: {error}') from error

@@ -1,4 +1,4 @@
-"""From shapes to Hounsfield units: the noise-free reference volume, and each phase pulled back from it."""
+"""From shapes to Hounsfield units: the noise-free reference volume, and all other phases warped from it."""
 
 import collections
 
@@ -11,16 +11,16 @@ from functions.phantom.capsules import paint
 from functions.phantom.frame import smooth_step
 from functions.phantom.thorax_anatomy import mix, share
 
-#: float32 arrays [z, y, x]: Hounsfield units, and the share of each voxel that is lung and that is body.
+#: float32 arrays [z, y, x]: Hounsfield units, and the fractions of each voxel that are lung and body.
 TissueVolumes = collections.namedtuple('TissueVolumes', 'hu lung body')
 AIRWAY_WALL = 20.0  # HU
 LATTICE_STEP = 4.0  # mm between the points where the Jacobian determinant is evaluated
 
 
 def enlarge(coarse, shape, step):
-    """Linear interpolation of a coarse lattice: sample i of every axis of the result lies at i / step.
+    """Linear interpolation of a coarse lattice at i / step along every axis; beyond it, the value at its edge.
 
-    :param coarse: float array [z, y, x]; positions beyond it take the edge value.
+    :param coarse: float array [z, y, x].
     :param shape: shape of the result.
     :return: float32 array.
     """
@@ -29,8 +29,7 @@ def enlarge(coarse, shape, step):
         position = np.clip(np.arange(length) / step, 0, result.shape[axis] - 1)
         low = np.minimum(position.astype(int), max(result.shape[axis] - 2, 0))
         high = np.minimum(low + 1, result.shape[axis] - 1)
-        part = (position - low).astype(np.float32)
-        part = part.reshape([-1 if k == axis else 1 for k in range(3)])
+        part = (position - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
         result = np.take(result, low, axis=axis) * (1 - part) + np.take(result, high, axis=axis) * part
     return result
 
@@ -39,15 +38,14 @@ def smooth_noise(shape, width, rng):
     """Noise of zero mean and unit variance with a correlation length of about ``width`` voxels."""
     step = max(1.0, width * 0.8)
     coarse = rng.standard_normal([int(np.ceil(side / step)) + 2 for side in shape]).astype(np.float32)
-    coarse = gaussian_filter(coarse, 0.8, mode='nearest')
-    field = enlarge(coarse, shape, step)
+    field = enlarge(gaussian_filter(coarse, 0.8, mode='nearest'), shape, step)
     field -= field.mean()
     field *= 1.0 / field.std()
     return field
 
 
 def render_reference(anatomy, trees, below):
-    """The patient at maximum inhale without noise, with ``below`` slices under the box.
+    """The patient at maximum inhale without noise, with ``below`` slices below the box.
 
     :return: :class:`TissueVolumes` of shape (nz + below, ny, nx).
     """
@@ -71,7 +69,7 @@ def render_reference(anatomy, trees, below):
         inside = share(depth)
         value = mix(value, _parenchyma(anatomy, x, y, z, depth, fine[part], disease, part), inside)
         value = mix(value, p.blood_hu, blood[part] * chest)
-        # Airways show in the lungs and at their roots only; the trachea has its wall everywhere.
+        # Airways are visible only in the lungs and at their roots; the trachea has a wall everywhere.
         visible = np.maximum(share(depth - 3.0), share(anatomy.central_airways(x, y, z)))
         value = mix(value, AIRWAY_WALL, wall[part] * visible)
         value = mix(value, -995.0, lumen[part] * visible)
@@ -81,7 +79,7 @@ def render_reference(anatomy, trees, below):
 
 
 def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
-    """Lung tissue with its fissures; denser towards the back (gravity) and just below the pleura."""
+    """Lung tissue with fissures; denser towards the back (gravity) and just below the pleura."""
     p = anatomy.patient
     depth_of_back = (y - anatomy.frame.spine(z) + 0.6 * p.chest_ry) * (1.0 / p.chest_ry)
     hu = p.lung_hu + p.gravity_hu * depth_of_back + fine
@@ -93,7 +91,7 @@ def _parenchyma(anatomy, x, y, z, depth, fine, disease, part):
 
 
 class Disease:
-    """Pathology of the lungs: holes (emphysema), a nodule, a patch of higher density, or none."""
+    """Pathology of the lungs: holes (emphysema), a nodule, patches of higher density, or none."""
 
     def __init__(self, anatomy, shape, rng):
         p = anatomy.patient
@@ -118,14 +116,11 @@ class Disease:
             self.spikes = rng.uniform(0, 6.28, 3).tolist()
 
     def parenchyma(self, hu, part):
-        """Lung tissue with its patches; ``part`` is the slice of z."""
-        if self.mask is None:
-            return hu
-        hu = hu + self.change * self.mask[part]
-        return np.maximum(hu, -985.0)
+        """Add holes or patches to lung tissue; ``part`` is the slice of z."""
+        return hu if self.mask is None else np.maximum(hu + self.change * self.mask[part], -985.0)
 
     def lesion(self, hu, x, y, z, lung):
-        """Draw the nodule into a slab."""
+        """Draw the nodule, if any, into a slab."""
         if self.centre is None:
             return hu
         dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
@@ -139,10 +134,10 @@ class Disease:
 
 
 def pull_back(breathing, reference, below, type_im):
-    """One phase without noise: anatomy and masks through the inverse map, density by its Jacobian.
+    """One phase without noise: anatomy and masks through the inverse map, density from its Jacobian.
 
     :param reference: :class:`TissueVolumes` of :func:`render_reference`.
-    :return: :class:`TissueVolumes` of the box's shape.
+    :return: :class:`TissueVolumes` with the shape of the box.
     """
     if type_im == 0:
         return TissueVolumes(*[volume[below:] for volume in reference])
@@ -167,18 +162,17 @@ def pull_back(breathing, reference, below, type_im):
 def density_factor(breathing, type_im, lung):
     """Density of a phase relative to the reference: 1 / det inside the lungs, 1 outside; float32 [z, y, x].
 
-    The determinant is smooth inside the chest; it is evaluated every few mm (continued across the wall).
+    The determinant is smooth inside the chest and therefore evaluated every few mm (continued across the wall).
 
-    :param lung: share of lung, float32 [z, y, x] on the phase's grid.
+    :param lung: fraction of lung, float32 [z, y, x] on the grid of the phase.
     """
-    step = LATTICE_STEP
-    axes = [np.arange(0, side - 1 + step, step) - 0.5 * (side - 1) for side in breathing.patient.size]
-    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing='ij')
+    axes = [np.arange(0, n - 1 + LATTICE_STEP, LATTICE_STEP) - 0.5 * (n - 1) for n in breathing.patient.size]
+    z, y, x = np.meshgrid(*axes[::-1], indexing='ij')
     inside = breathing.inverse(x, y, z, type_im, sliding=False)
     determinant = breathing.determinant(*inside, type_im=type_im, sliding=False)
     factor = enlarge(1.0 / determinant, lung.shape, LATTICE_STEP)
     factor -= 1.0
-    # Voxels shared with the chest wall take part by their share of lung.
+    # Voxels that are partly chest wall change by their fraction of lung.
     factor *= lung
     factor += 1.0
     return factor

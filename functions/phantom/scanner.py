@@ -5,14 +5,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from functions.phantom.thorax_anatomy import share
 
-OUTSIDE = -2048  # value outside the scanned circle
+OUTSIDE = -2048  # value outside the field of view
 
 
 def correlated_noise(shape, width, rng):
-    """Gaussian noise of unit variance whose correlation is a Gaussian blur of ``width`` voxels.
-
-    :return: float32 array.
-    """
+    """Gaussian noise of unit variance, float32, correlated by a Gaussian filter of ``width`` voxels."""
     noise = np.empty(shape, dtype=np.float32)
     for plane in noise:
         plane[...] = rng.standard_normal(plane.shape)
@@ -23,8 +20,7 @@ def correlated_noise(shape, width, rng):
 
 
 def slice_profile(count, thickness):
-    """Matrix (count, count): averages 1 mm slices over ``thickness`` mm, keeps one slice per ``thickness`` mm and
-    interpolates linearly back to 1 mm."""
+    """Matrix (count, count) that averages 1 mm slices into slices of ``thickness`` mm and interpolates back to 1 mm."""
     kept = np.arange(0.0, count - 1 + thickness, thickness)
     end = np.minimum(np.arange(count) + 0.5, kept[:, None] + 0.5 * thickness)
     start = np.maximum(np.arange(count) - 0.5, kept[:, None] - 0.5 * thickness)
@@ -46,11 +42,10 @@ def _table(hu, body, patient, x, y):
 
 
 def scan(patient, volumes, type_im):
-    """The image of a phase.
+    """The image of a phase: int16 [z, y, x], HU.
 
     :param volumes: :class:`functions.phantom.rendering.TissueVolumes` of the phase; ``hu`` is not changed.
     :param type_im: phase, which seeds the noise.
-    :return: int16 [z, y, x], HU.
     """
     hu = volumes.hu.copy()
     nz, ny, nx = hu.shape
@@ -60,7 +55,7 @@ def scan(patient, volumes, type_im):
         _table(hu, volumes.body, patient, x, y)
     if patient.noise_hu > 0:
         noise = correlated_noise(hu.shape, patient.noise_width, patient.random_state('noise', type_im))
-        # Noise is strongest in the middle, where the rays cross the most tissue.
+        # Noise is strongest in the centre, where the rays cross the most tissue.
         radius2 = (x * (1.0 / patient.body_rx)) ** 2 + (y * (1.0 / patient.body_ry)) ** 2
         noise *= (patient.noise_hu * (1.1 - 0.5 * np.minimum(radius2, 1.3))).astype(np.float32)
         hu += noise

@@ -1,48 +1,43 @@
-"""Airway and vessel trees that really branch, as lists of capsules.
+"""Branching trees of airways and vessels, as lists of capsules.
 
-Points are spread evenly through a lobe; a branch grows part of the way towards the centre of its points,
-splits them in two by a plane across their longest extent and goes on in each half, until one point is left:
-a tree that fills its lobe (the volume-filling idea of Kitaoka 1999 and Tawhai 2000). Radii follow Murray's
-law from the ends upwards. Arteries run beside the airways; veins have points of their own, between them.
+Points are spread evenly through a lobe. A branch grows part of the way towards the centre of its points, splits them in
+two by a plane across their longest extent and continues in each half until one point is left, so that the tree fills
+the lobe (after Kitaoka 1999 and Tawhai 2000). Radii follow Murray's law from the ends upwards. Arteries run beside the
+airways; veins grow towards points of their own, between them.
 """
 
 import collections
 
 import numpy as np
 
-#: positions [n, 3] mm, parent index (-1 at the root), radius mm of the segment that ends in the node.
+#: positions [n, 3] mm, parent index (-1 at the root), radius in mm of the segment that ends at the node.
 Tree = collections.namedtuple('Tree', 'nodes parent radius')
-#: start, end [n, 3] mm; radius at both ends [n] mm.
+#: start, end [n, 3] mm; radii at both ends [n] mm.
 Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
 
-MURRAY = 2.8
+MURRAY = 2.8  # exponent
 BENT = 5.0  # mm
 
 
 def scatter(anatomy, spacing, depth, rng):
-    """Points spread evenly through both lungs: a jittered lattice.
-
-    :return: (n, 3) float64, mm, at least ``depth`` mm inside the lungs.
-    """
+    """A jittered lattice of points at least ``depth`` mm inside the lungs: (n, 3) float64, mm."""
     half = [0.5 * side for side in anatomy.patient.size]
-    axes = [np.arange(-h + spacing * 0.5, h, spacing) for h in half]
-    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing='ij')
+    z, y, x = np.meshgrid(*[np.arange(-h + spacing * 0.5, h, spacing) for h in half[::-1]], indexing='ij')
     points = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
     points += rng.uniform(-0.45, 0.45, points.shape) * spacing
     return points[anatomy.lung(*points.T) < -depth]
 
 
 def _split(points, direction, rng):
-    """Two halves of the points, cut across their longest extent, preferably not the direction of growth."""
+    """Two halves of the points, split across their longest extent, preferably not the direction of growth."""
     centred = points - points.mean(axis=0)
-    # Extent along the direction of growth counts less, so that branches fork instead of following each other.
+    # The extent along the direction of growth counts less, so that branches fork instead of following each other.
     squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
     _, vectors = np.linalg.eigh(squeezed.T.dot(squeezed))
     longest = vectors[:, 2]
     # The sign of an eigenvector is arbitrary and differs between libraries.
     longest = longest * np.sign(longest[np.argmax(np.abs(longest))])
-    height = squeezed.dot(longest)
-    order = np.argsort(height, kind='stable')
+    order = np.argsort(squeezed.dot(longest), kind='stable')
     cut = int(round(len(points) * rng.uniform(0.33, 0.67)))
     cut = min(max(cut, 1), len(points) - 1)
     return points[order[:cut]], points[order[cut:]]
@@ -51,11 +46,11 @@ def _split(points, direction, rng):
 def grow(start, direction, groups, rng, shortest, depth):
     """Grow one tree.
 
-    :param start: (3,) mm, its root.
-    :param direction: (3,) unit vector in which it enters.
-    :param groups: list of point sets (n, 3); the first forks lead one branch to each (lobes).
+    :param start: (3,) mm, the root.
+    :param direction: (3,) unit vector along which the tree enters.
+    :param groups: list of point sets (n, 3), one per lobe; the first forks lead one branch to each.
     :param shortest: shortest segment in mm.
-    :param depth: function of a position giving the signed distance to the lungs; branches are kept inside.
+    :param depth: function from position to signed distance to the lungs; branches are kept inside.
     :return: (nodes (n, 3), parent (n,) int).
     """
     nodes, parents = [np.asarray(start, dtype=np.float64)], [-1]
@@ -84,12 +79,12 @@ def grow(start, direction, groups, rng, shortest, depth):
             continue
         bend = rng.normal(size=3) * (0.06 * distance)
         length = max(reach * distance, min(shortest, 0.8 * distance))
-        # A branch leaves along the way it came, then turns to its points.
+        # A branch starts in the direction of its parent, then turns towards its points.
         step = towards * (0.75 / distance) + 0.25 * direction
         step = step * (length / np.linalg.norm(step)) + bend * reach
         end = nodes[parent] + step
         if depth(end) > -1.5:
-            # The straight way leaves the lung (round the heart, over the diaphragm): turn to the nearest own point.
+            # The straight line leaves the lung (around the heart, over the diaphragm): turn to the nearest point.
             nearest = points[np.argmin(((points - end) ** 2).sum(axis=1))]
             for part in (0.3, 0.6, 0.9):
                 if depth(end + part * (nearest - end)) <= -1.5:
@@ -104,7 +99,7 @@ def grow(start, direction, groups, rng, shortest, depth):
 
 
 def murray(parents, thinnest, rng):
-    """Radius of the segment ending in each node: ``thinnest`` (varied by 15 %) at leaves, then Murray's law."""
+    """Radius of the segment that ends at each node: ``thinnest`` +- 15 % at the leaves, then Murray's law."""
     flow = np.zeros(len(parents))
     leaf = np.ones(len(parents), dtype=bool)
     leaf[parents[parents >= 0]] = False
@@ -116,7 +111,7 @@ def murray(parents, thinnest, rng):
 
 
 def segments(tree):
-    """The capsules of a tree; segments longer than ``BENT`` mm bend smoothly out of the direction of their parent."""
+    """The capsules of a tree; segments longer than ``BENT`` mm start in the direction of their parent."""
     child = np.arange(1, len(tree.nodes))
     parent = tree.parent[child]
     start, end = tree.nodes[parent], tree.nodes[child]
@@ -125,7 +120,7 @@ def segments(tree):
     length = np.linalg.norm(way, axis=1)
     before = start - tree.nodes[np.maximum(tree.parent[parent], 0)]
     norm = np.linalg.norm(before, axis=1)
-    # At the root there is nothing to bend out of.
+    # The root has no parent.
     out = np.where(norm[:, None] > 1e-6, before * (length / np.maximum(norm, 1e-6))[:, None], way)
     out = 0.6 * out + 0.4 * way
     bent = length > BENT
@@ -142,7 +137,7 @@ def segments(tree):
 
 
 def join(*capsules):
-    """One list of several."""
+    """Concatenate lists of capsules."""
     return Capsules(*[np.concatenate(part) for part in zip(*capsules)])
 
 
@@ -153,12 +148,12 @@ def polyline(points, radii):
 
 
 def thicker(capsules, by):
-    """The same capsules with ``by`` mm more radius."""
+    """The same capsules with radii larger by ``by`` mm."""
     return capsules._replace(radius_start=capsules.radius_start + by, radius_end=capsules.radius_end + by)
 
 
 def branchings(tree):
-    """Index of the nodes with two children or more, and the radius (mm) of each one's second largest child."""
+    """Indices of the nodes with two or more children, and the radius (mm) of the second largest child of each."""
     order = np.argsort(-tree.radius, kind='stable')
     order = order[tree.parent[order] >= 0]
     second, seen = {}, set()
@@ -172,28 +167,26 @@ def branchings(tree):
 
 
 class DepthMap:
-    """Signed distance to the lungs on a lattice of a few mm, looked up at the nearest point."""
+    """Signed distance to the lungs on a lattice of ``step`` mm, read at the nearest point."""
 
     def __init__(self, anatomy, step):
         size = anatomy.patient.size
-        self._first = [-0.5 * side for side in size]
-        self._step = step
+        self._first, self._step = [-0.5 * side for side in size], step
         x, y, z = [np.arange(-0.5 * side, 0.5 * side + step, step, dtype=np.float32) for side in size]
         self._depth = anatomy.lung(x[None, None, :], y[None, :, None], z[:, None, None])
         self._last = [n - 1 for n in self._depth.shape[::-1]]
 
     def __call__(self, position):
-        x, y, z = [
-            min(max(int((c - f) / self._step + 0.5), 0), last) for c, f, last in zip(position, self._first, self._last)
-        ]
+        axes = zip(position, self._first, self._last)
+        x, y, z = [min(max(int((c - first) / self._step + 0.5), 0), last) for c, first, last in axes]
         return self._depth[z, y, x]
 
 
 class Trees:
     """All trees of one patient.
 
-    Attributes: ``arteries`` and ``veins`` (lists of :class:`Tree`, one per lung), and the capsules to draw:
-    ``blood``, ``airway_wall``, ``airway_lumen``.
+    ``arteries`` and ``veins`` are lists of :class:`Tree`, one per lung; ``blood``, ``airway_wall`` and ``airway_lumen``
+    are the :class:`Capsules` to draw.
     """
 
     def __init__(self, anatomy):
@@ -244,7 +237,7 @@ class Trees:
 
     @staticmethod
     def _beside(artery, largest):
-        """Airways: the tree of the arteries, moved sideways until both touch."""
+        """Airways: the tree of the arteries, moved sideways until they touch."""
         direction = artery.nodes - artery.nodes[np.maximum(artery.parent, 0)]
         if len(direction) > 1:
             direction[0] = artery.nodes[1] - artery.nodes[0]
@@ -256,7 +249,7 @@ class Trees:
         return Tree(artery.nodes + aside * gap[:, None], artery.parent, radius)
 
     def _great_vessels(self, trunk, left_atrium):
-        """Aorta, superior vena cava, pulmonary trunk, branches to the neck; the oesophagus is left out."""
+        """Aorta, superior vena cava, pulmonary trunk, and branches to the neck."""
         anatomy, p = self.anatomy, self.anatomy.patient
         (sx, sy, _), s = p.scale_xyz, p.scale
         radius = max(3.0, 12.0 * s)

@@ -1,1 +1,1 @@
-"""From what people have (DICOM, NIfTI, MetaImage, NRRD, DIR-Lab, SPREAD) to isotropic images and masks."""
+"""Isotropic images and masks from DICOM, NIfTI, MetaImage, NRRD, DIR-Lab and SPREAD."""

@@ -1,4 +1,4 @@
-"""Any CT to isotropic voxels with identity direction: x to the patient's left, y posterior, z superior."""
+"""Resampling of any CT to isotropic voxels and identity direction: x to the left, y posterior, z superior."""
 
 import itertools
 
@@ -7,57 +7,57 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from functions.image.geometry import Geometry, grid_resampler
+from functions.image.resample import require_scalar
 from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError
 
 AIR = -1024.0  # HU outside an oblique image
-FULL = 200  # what is wholly inside in a soft mask (uint8)
+FULL = 200  # value of a voxel that is entirely inside a soft mask (uint8)
 _FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
-_ROUNDING = 1e-4  # voxels; a direction that stays within it over the whole image counts as along the axes
+_ROUNDING = 1e-4  # voxels by which a direction may deviate from the axes over the whole image
 
 
 def to_isotropic(image, spacing=1.0):
     """Resample to isotropic voxels and identity direction on a grid that covers the whole image.
 
-    Flipped or permuted axes are relabelled, which loses nothing; only an oblique image is interpolated for its
-    direction. Interpolation is cubic B-spline (as ITK's, mirror at the border). Where an axis is made coarser it is
-    first low-pass filtered with a Gaussian of variance ``(ratio² - 1)`` times that of a Gaussian of one voxel full
-    width at half maximum, the smallest filter that leaves what the new grid can hold (Cardoso et al., MICCAI 2015).
-    Values stay within the range of the image: overshoot of the spline at strong edges is clipped.
+    Flipped or permuted axes are relabelled without loss; only oblique images are interpolated for their direction.
+    Interpolation is cubic B-spline (as in ITK, mirrored at the border). An axis that becomes coarser is first low-pass
+    filtered with a Gaussian of variance ``(ratio² - 1)`` times that of a Gaussian of one voxel full width at half
+    maximum, the smallest filter that prevents aliasing (Cardoso et al., MICCAI 2015). Overshoot of the spline is
+    clipped to the range of the image.
 
     :param image: scalar 3D sitk.Image.
     :param spacing: mm.
-    :return: image of the same pixel type (float64 becomes float32); its first voxel is the corner of the
-        smallest x, y and z, its last one at or less than one voxel beyond the opposite corner.
+    :return: image of the same pixel type (float64 becomes float32). Its first voxel is at the smallest x, y and z; its
+        last one is less than one voxel beyond the largest.
     """
     image = along_axes(image)
     geometry = Geometry.of(image)
     target = covering_grid(geometry, spacing)
     if geometry == target:
         return image if image.GetPixelID() != sitk.sitkFloat64 else sitk.Cast(image, sitk.sitkFloat32)
-    low, high = _range(image)
+    array, dtype = array_view(image), array_view(image).dtype
+    low, high = float(array.min()), float(array.max())
     if is_upright(geometry):
-        array = array_view(image)
         for axis in sorted((0, 1, 2), key=lambda a: target.shape[a] / array.shape[a]):
             old = geometry.spacing[2 - axis]
             array = _apply(_operator(geometry.shape[axis], old, target.shape[axis], spacing), array, axis)
         np.clip(array, low, high, out=array)
     else:
         array = _oblique(image, target, spacing, low, high)
-    return image_from_array(_as_type(array, array_view(image).dtype), target)
+    return image_from_array(np.rint(array, out=array).astype(dtype) if dtype.kind in 'iu' else array, target)
 
 
 def mask_to_isotropic(mask, spacing=1.0):
-    """A mask on the grid that :func:`to_isotropic` gives: its indicator read linearly, cut at one half.
+    """A mask on the grid of :func:`to_isotropic`, interpolated linearly and thresholded at one half.
 
-    Between thick slices this leaves a slope where nearest neighbour would leave stairs.
+    Unlike nearest neighbour, this leaves no steps between thick slices.
 
     :return: uint8 image of 0 and 1.
     """
     mask = along_axes(mask)
     target = covering_grid(Geometry.of(mask), spacing)
     soft = image_from_array((array_view(mask) != 0) * np.uint8(FULL), mask)
-    # Beyond the edge of an upright image is less than a voxel; around an oblique one are corners of nothing.
+    # The grid exceeds an upright image by less than a voxel, but has empty corners around an oblique one.
     soft = resample_soft(soft, target, carry_on=is_upright(Geometry.of(mask)))
     return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
 
@@ -65,7 +65,7 @@ def mask_to_isotropic(mask, spacing=1.0):
 def resample_soft(soft, geometry, carry_on=True):
     """Linear interpolation of a soft mask (uint8, 0 to :data:`FULL`) on another grid.
 
-    :param carry_on: outside its grid the mask keeps the value at its edge; False: it is 0 there.
+    :param carry_on: whether the mask keeps the value at its edge outside its grid, instead of 0.
     """
     resampler = grid_resampler(geometry)
     resampler.SetInterpolator(sitk.sitkLinear)
@@ -74,27 +74,24 @@ def resample_soft(soft, geometry, carry_on=True):
 
 
 def is_upright(geometry):
-    """True when the direction is the identity to within what matters over the image."""
+    """Whether the direction is the identity, up to rounding that does not matter over the image."""
     away = np.array(geometry.direction).reshape(3, 3) - np.eye(3)
     return bool(np.abs(away).max() * max(geometry.size) <= _ROUNDING)
 
 
 def along_axes(image):
-    """Permute and flip the axes so that the direction comes nearest to the identity; no value changes.
+    """Permute and flip the axes so that the direction is closest to the identity; no value changes.
 
-    A direction that then is the identity but for rounding is set to it exactly.
+    A direction that equals the identity up to rounding is set to it exactly.
     """
-    if not isinstance(image, sitk.Image) or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError('A 3D image with one value per voxel is needed.')
-    direction = np.array(image.GetDirection()).reshape(3, 3)
+    direction = np.array(require_scalar(image).GetDirection()).reshape(3, 3)
     order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))
     if order != (0, 1, 2):
         image = sitk.PermuteAxes(image, list(order))
     flips = [bool(direction[i, order[i]] < 0) for i in range(3)]
     if any(flips):
+        # The filter keeps every voxel in place by reversing the direction of the axis.
         image = sitk.Flip(image, flips)
-        # The filter keeps the place of every voxel by turning the axis; the direction is what it was, read
-        # backwards.
     geometry, upright = Geometry.of(image), Geometry.identity((1, 1, 1)).direction
     if is_upright(geometry) and geometry.direction != upright:
         image = geometry._replace(direction=upright).apply_to(sitk.Image(image))
@@ -102,31 +99,20 @@ def along_axes(image):
 
 
 def covering_grid(geometry, spacing=1.0):
-    """Identity-direction grid from the smallest to the largest x, y, z of the voxel centres of ``geometry``."""
+    """Grid of identity direction from the smallest to the largest x, y, z of the voxel centres of ``geometry``."""
     corners = geometry.corners()
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = np.ceil((high - low) / spacing - 1e-3).astype(int) + 1
     return Geometry.identity(size, (spacing,) * 3, low)
 
 
-def _range(image):
-    array = array_view(image)
-    return float(array.min()), float(array.max())
-
-
-def _as_type(array, dtype):
-    if dtype.kind not in 'iu':
-        return array
-    return np.rint(array, out=array).astype(dtype)
-
-
 def _smoothing(old, new):
-    """Standard deviation, in old voxels, of the Gaussian that prepares for coarser voxels; 0 for finer ones."""
+    """Standard deviation in old voxels of the low-pass filter for coarser voxels; 0 for finer ones."""
     return np.sqrt(max((new / old) ** 2 - 1, 0.0)) * _FWHM
 
 
 def _operator(old_size, old_spacing, new_size, new_spacing):
-    """Matrix ``(new_size, old_size)``, float32: low-pass, cubic B-spline interpolation and sampling of one axis."""
+    """Matrix ``(new_size, old_size)``, float32: low-pass filter and cubic B-spline interpolation along one axis."""
     operator = np.eye(old_size)
     sigma = _smoothing(old_spacing, new_spacing)
     if sigma > 0.05:
@@ -146,7 +132,7 @@ def _operator(old_size, old_spacing, new_size, new_spacing):
 
 
 def _apply(operator, array, axis, block=64):
-    """Multiply ``array`` by ``operator`` along ``axis``; the matrix is a band, so block by block. float32."""
+    """Multiply ``array`` by the band matrix ``operator`` along ``axis``, block by block; float32."""
     shape = list(array.shape)
     shape[axis] = len(operator)
     result = np.empty(shape, np.float32)
@@ -158,7 +144,7 @@ def _apply(operator, array, axis, block=64):
         target = slice(start, start + len(rows))
         if axis == 0:
             flat = array[part].reshape(part.stop - part.start, -1)
-            # column by column, so that the float32 copy of an integer image stays small
+            # In blocks of columns, so that the float32 copy of an integer image stays small.
             wide = result.reshape(len(operator), -1)
             for column in range(0, flat.shape[1], 2**16):
                 columns = slice(column, column + 2**16)
@@ -173,7 +159,7 @@ def _apply(operator, array, axis, block=64):
 
 
 def _oblique(image, target, spacing, low, high):
-    """Low-pass along the image's own axes, then ITK's cubic B-spline on the upright grid. float32 array."""
+    """Low-pass filter along the image's own axes, then ITK's cubic B-spline on the upright grid; float32 array."""
     array = array_view(image).astype(np.float32)
     for axis in range(3):
         sigma = _smoothing(image.GetSpacing()[2 - axis], spacing)
