@@ -15,7 +15,7 @@ from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError
-from functions.setting.own_image_checks import own_image_errors
+from functions.setting.original_files import own_image_errors
 from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)

@@ -24,52 +24,42 @@ class Images:
         >>> reader.semi_epoch, reader.chunk, reader.chunks_completed
         (0, 0, False)
 
-    This class starts no thread: it reads when asked, in all modes. To read in the background, take the same batches
-    from a queue, whose threads keep at most two chunks and MaxQueueSize batches in memory. They start with the queue,
-    pause while it is full, resume when a batch is taken and end with the ``with`` block::
+    This class starts no thread: it reads when asked, in all modes. A queue serves the same batches and reads in the
+    background. Its threads keep at most two chunks and MaxQueueSize batches in memory, pause while the queue is full
+    and end with the ``with`` block::
 
         >>> from functions.reading.train_queue import TrainingQueue
         >>> with TrainingQueue(setting, im_info_list_full=im_infos, make_item=make_item) as queue:
         ...     batches = [queue.get() for step in range(6)]
-        >>> batches[-1].position['chunk']                # where a later queue goes on: position=batches[-1].position
+        >>> batches[-1].position['chunk']                # a later queue continues with position=batches[-1].position
         1
 
     Without ``im_info_list_full`` and ``make_item`` the images are those of the settings, read from their files or
     generated.
 
     :param setting: settings dictionary; see :func:`functions.reading.reader_options.read_options`.
-    :param class_mode: 'Direct'; 'Thread', the same, for a reader that a queue reads with; or '1stEpoch' (every item is
-        generated and written, none is kept, no batch is served).
+    :param class_mode: 'Direct'; 'Thread', the same, for the reader of a queue; or '1stEpoch' (items are only generated
+        and written, no batch is served).
     :param train_mode: 'Training' or 'Validation'.
     :param number_of_images_per_chunk, samples_per_image, stage, full_image: override the setting.
     :param im_info_list_full: the items; default: the list of the train mode, at ``stage``.
-    :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training
-        semi-epoch and to 0 otherwise.
-    :param position: position of an earlier batch to go on from, instead of ``semi_epoch`` and ``chunk``.
-    :param make_item: ``make_item(setting, im_info, write=...)``; default: artificial generation's ``get_item``, with
+    :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training semi-epoch,
+        else to 0.
+    :param position: position of an earlier batch to continue from, instead of ``semi_epoch`` and ``chunk``.
+    :param make_item: ``make_item(setting, im_info, write=...)``; default: ``get_item`` of artificial generation, for
         which the memory is checked before reading, from the headers of the original images.
-    :param lead_in: begin with the lead-in of the first chunk (see :mod:`functions.reading.chunk_loader`), where the
-        settings have one.
+    :param lead_in: begin with the lead-in of the first chunk (:mod:`functions.reading.chunk_loader`) if there is one.
     :raises InputError: settings that cannot be used, a chunk that does not exist, too little memory.
     :raises MissingFileError: an image is missing, or an item is with never_generate_image.
     """
 
+    # fmt: off
     def __init__(
-        self,
-        setting,
-        class_mode='Direct',
-        train_mode='Training',
-        number_of_images_per_chunk=None,
-        samples_per_image=None,
-        im_info_list_full=None,
-        stage=None,
-        semi_epoch=0,
-        chunk=None,
-        full_image=None,
-        position=None,
-        make_item=None,
-        lead_in=False,
+        self, setting, class_mode='Direct', train_mode='Training', number_of_images_per_chunk=None,
+        samples_per_image=None, im_info_list_full=None, stage=None, semi_epoch=0, chunk=None, full_image=None,
+        position=None, make_item=None, lead_in=False,
     ):
+        # fmt: on
         if class_mode not in CLASS_MODES:
             raise unknown_name('class_mode', class_mode, CLASS_MODES)
         self.class_mode = class_mode
@@ -111,9 +101,9 @@ class Images:
         return memory_estimate.estimate(self._sizes, self.options, n_chunks_held, n_batches)
 
     def check_memory(self, n_chunks_held=1, n_batches=2, beside=0):
-        """Refuse settings that cannot fit, before the first image is read.
+        """Refuse settings that need too much memory, before the first image is read.
 
-        :param beside: bytes of the free memory that others are still going to take.
+        :param beside: bytes of the free memory that others will still take.
         """
         needed = self.memory_needed(n_chunks_held, n_batches)
         if needed is not None and not self.loader.holds_all:  # what is held already needs no room
@@ -151,9 +141,7 @@ class Images:
             self._filled = self.loader.load(self.semi_epoch, self.chunk, self.lead_in)
 
     def go_to_next_chunk(self):
-        """Drop the current chunk and move on: to the next semi-epoch after the last one, to the chunk itself after its
-        lead-in.
-        """
+        """Drop the current chunk; go from a lead-in to its chunk, or to the next chunk or semi-epoch."""
         self._filled = None
         self.semi_epoch, self.chunk, self.lead_in = self.order.after(self._where)
         self.sample = 0
@@ -180,7 +168,7 @@ class Images:
 
 
 def position_after(reader, where, sample, ended):
-    """Position of the sample that follows; at the end of a chunk that is the first one of the next chunk.
+    """Position of the next sample; at the end of a chunk, of the first sample of the next chunk.
 
     :param where: (semi_epoch, chunk, in its lead-in?).
     """
@@ -194,7 +182,7 @@ def cut_batch(reader, chunk, sample, batch_size, complete):
     """Cut the batch that begins at ``sample``.
 
     :param complete: the chunk will not grow any more.
-    :return: the :class:`Batch` and the number of the sample that follows it.
+    :return: the :class:`Batch` and the number of the next sample.
     """
     images, dvf, weight, names = chunk.cut(sample, batch_size)
     following = sample + len(names)

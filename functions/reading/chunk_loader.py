@@ -1,10 +1,9 @@
 """A chunk in memory: its items, its samples, and the batches cut from them.
 
 Class-balanced samples can be drawn only when the whole chunk has been read. Two kinds of chunk are served while they
-grow: whole images, and the lead-in, which a training from the beginning serves first. A lead-in has the items of the
-first chunk and SamplesPerImage class-balanced samples of each, drawn image by image, so that training begins with the
-first image instead of the last; the samples of the chunk itself, drawn as documented, follow. What a lead-in holds
-depends on the settings only, never on how fast images come.
+grow: whole images, and the lead-in that a new training starts with. A lead-in has the items of the first chunk and
+SamplesPerImage class-balanced samples of each, drawn image by image, so that training can begin with the first image
+read. It depends on the settings only, never on the speed of reading. The samples of the chunk itself follow.
 """
 
 from collections import namedtuple
@@ -60,17 +59,15 @@ class Chunk:
         self.rows = np.concatenate([self.rows, rows])
 
     def drop_indices(self):
-        """Forget the possible centres, a fifth of the memory, when nothing more is drawn from them."""
+        """Free the possible centres, a fifth of the memory, when nothing more is drawn from them."""
         self.held = [item._replace(indices=None) for item in self.held]
 
     def cut(self, first, batch_size):
         """Images, DVF, weight and item names of the samples ``first`` to ``first + batch_size`` (or the end)."""
         rows = self.rows[first : first + batch_size]
         if len(rows) == 0:
-            raise InputError(
-                f'Chunk {self.chunk} of semi-epoch {self.semi_epoch} has {self.n_samples} samples; sample {first} '
-                'does not exist.'
-            )
+            where = f'chunk {self.chunk} of semi-epoch {self.semi_epoch}'
+            raise InputError(f'Sample {first} does not exist; {where} has {self.n_samples} samples.')
         chosen = [self.held[row[1]] for row in rows]
         arrays = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
         if self.options.augmentation:
@@ -86,7 +83,8 @@ class Chunk:
         arrays = self._empty(len(rows), *[(2 * radius + 1,) * 3 for radius in radii])
         for item, row, *sample in zip(chosen, rows, *arrays):
             centre = np.unravel_index(row[0], item.dvf.shape[:3])
-            patches.cut_patch(sample, item, centre, radii, self._weight_table)
+            corners = [[int(c) - radius for c in centre] for radius in radii]
+            patches.fill_sample(sample, item, *corners, self._weight_table)
         return arrays
 
     def _whole(self, chosen):
@@ -94,14 +92,15 @@ class Chunk:
         size = patches.common_size(shapes, self.options.size_unit, self.options.size_offset)
         arrays = self._empty(len(chosen), size, size)
         for item, *sample in zip(chosen, *arrays):
-            patches.pad_whole(sample, item, self._weight_table)
+            corner = patches.corner_of(size, item.pair.shape[:3])
+            patches.fill_sample(sample, item, corner, corner, self._weight_table)
         return arrays
 
 
 class ChunkLoader:
-    """Reads chunks; the samples depend on (semi_epoch, chunk) only, whoever reads them and when.
+    """Reads chunks; the samples depend on (semi_epoch, chunk) only.
 
-    When a single chunk holds the whole list, its items stay in memory and later semi-epochs only draw anew.
+    When a single chunk holds the whole list, its items stay in memory and later semi-epochs only draw new samples.
 
     :param make_item: ``make_item(setting, im_info, write=...)``.
     :param order: :class:`functions.reading.chunk_order.ChunkOrder`.
@@ -117,7 +116,7 @@ class ChunkLoader:
         self.forget_buffers()
 
     def forget_buffers(self):
-        """Give the memory of batches back; new ones get new memory."""
+        """Free the memory of batches."""
         most = self.options.queue_size + BATCHES_BESIDE_QUEUE
         self._buffers = [ArrayPool(most) for _ in range(3)]
 
@@ -132,8 +131,8 @@ class ChunkLoader:
         return list(self.parts(semi_epoch, chunk, lead_in))[-1]
 
     def parts(self, semi_epoch, chunk, lead_in=False, watch=None):
-        """The same as :meth:`load`, as a generator of the one :class:`Chunk`: it comes every time it has grown, the
-        last time complete. A class-balanced chunk comes once.
+        """The same as :meth:`load`, as a generator that yields the one :class:`Chunk` whenever it has grown, at last
+        complete. A class-balanced chunk is yielded once.
 
         :param watch: called with the im_info before each item; may raise to stop.
         """
@@ -164,7 +163,7 @@ class ChunkLoader:
         yield growing
 
     def make_only(self, semi_epoch, chunk):
-        """Have every item of a chunk generated (and written) without keeping any."""
+        """Generate (and write) every item of a chunk without keeping any."""
         for number in self.order.numbers(semi_epoch, chunk):
             hold_item(self.setting, self.im_info_list[number], self.make_item, self.options)
 
@@ -204,9 +203,7 @@ class ChunkLoader:
         if len(rows) == 0:
             names = ', '.join(item.name for item in chunk.held[:5])
             sizes = sorted({item.dvf.shape[:3] for item in chunk.held})[:5]
-            raise InputError(
-                f'{where}: no patch centre in {names} (sizes {sizes}, z y x): the mask is empty or Margin '
-                f'{options.margin} leaves nothing; use a smaller R, Ry or Margin.'
-            )
+            cause = f'the mask is empty or Margin {options.margin} leaves nothing; use a smaller R, Ry or Margin'
+            raise InputError(f'{where}: no patch centre in {names} (sizes {sizes}, z y x): {cause}.')
         report_classes(given, wanted, options.class_limits, where)
         return rows

@@ -1,10 +1,9 @@
-"""The order in which items are read, and the position from which reading goes on exactly.
+"""The order in which items are read, and the position from which reading continues exactly.
 
-The list of items is permuted once per semi-epoch by ``RandomState(semi_epoch)`` and cut into chunks of equal
-length; the last one may be shorter. A position is a small dictionary {semi_epoch, chunk, sample, made_of}:
-``sample`` is the number of samples of that chunk already served, ``made_of`` a fingerprint of the list and of the
-settings that decide which samples a chunk holds. With ``lead_in`` True in it, ``sample`` counts in the lead-in of
-that chunk (see :mod:`functions.reading.chunk_loader`).
+The list of items is permuted once per semi-epoch by ``RandomState(semi_epoch)`` and cut into chunks of equal length;
+the last one may be shorter. A position is a dictionary {semi_epoch, chunk, sample, made_of}: ``sample`` is the number
+of samples of that chunk already served, ``made_of`` a fingerprint of the list and of the settings that decide which
+samples a chunk holds. With ``lead_in`` True, ``sample`` counts in the lead-in of that chunk.
 """
 
 import logging
@@ -22,8 +21,8 @@ class ChunkOrder:
     """Which items belong to which chunk.
 
     :param n_items: length of the full list.
-    :param options: :class:`functions.reading.reader_options.ReaderOptions`; images_per_chunk is the nominal number
-        of items of a chunk, randomness False keeps the order of the list, seed 0 gives the published permutations.
+    :param options: :class:`functions.reading.reader_options.ReaderOptions`; randomness False keeps the order of the
+        list, seed 0 gives the published permutations.
     """
 
     def __init__(self, n_items, options):
@@ -41,10 +40,8 @@ class ChunkOrder:
         """Positions in the full list of the items of a chunk, in reading order."""
         size, seed = self.options.images_per_chunk, self.options.seed
         if not 0 <= chunk < self.number_of_chunks:
-            raise InputError(
-                f'Chunk {chunk} does not exist: {self.n_items} items in chunks of {size} give chunks 0 to '
-                f'{self.number_of_chunks - 1} (start_chunk).'
-            )
+            chunks = f'{self.n_items} items give chunks 0 to {self.number_of_chunks - 1}'
+            raise InputError(f'Chunk {chunk} does not exist: {chunks} (start_chunk).')
         order = np.arange(self.n_items)
         if self.options.randomness:
             state = seeds.random_state('chunks', seed, semi_epoch) if seed else np.random.RandomState(semi_epoch)
@@ -80,8 +77,8 @@ def start_of(position, order, made_of, first=(0, 0), lead_in=False):
 
     :param position: dictionary of an earlier batch, or None.
     :param first, lead_in: without a position, (semi_epoch, chunk) to begin with, and whether with its lead-in.
-    :return: (semi_epoch, chunk, samples already served, in the lead-in?). For a position of another list or of other
-        sampling settings its semi-epoch begins anew, with a warning.
+    :return: (semi_epoch, chunk, samples already served, in the lead-in?). When the list or the sampling settings have
+        changed since the position was stored, its semi-epoch starts again, with a warning.
     :raises InputError: not a position, or the chunk does not exist.
     """
     if position is None:
@@ -93,14 +90,10 @@ def start_of(position, order, made_of, first=(0, 0), lead_in=False):
         if min(semi_epoch, chunk, sample) < 0:
             raise ValueError('negative numbers')
     except (TypeError, KeyError, ValueError) as error:
-        raise InputError(
-            f'{position!r} is not a position of the reader: semi_epoch, chunk and sample from 0, and made_of.'
-        ) from error
+        expected = 'semi_epoch, chunk and sample from 0, and made_of'
+        raise InputError(f'{position!r} is not a position of the reader: {expected}.') from error
     if not same:
-        LOGGER.warning(
-            'The images or the sampling settings changed since the position was stored; semi-epoch %d begins anew.',
-            semi_epoch,
-        )
+        LOGGER.warning('The images or the sampling settings have changed; semi-epoch %d starts again.', semi_epoch)
         return semi_epoch, 0, 0, False
     order.numbers(semi_epoch, chunk)
     return semi_epoch, chunk, sample, position.get('lead_in', False) is True

@@ -1,12 +1,12 @@
 """Class-balanced choice of patch centres by the size of the motion.
 
-The limits [t0, t1, ..., tk] (mm) mean the bands [0, t0), [t0, t1), ..., [t(k-1), tk]; the last band also
-takes what lies above tk. A centre is a voxel of the deformed (fixed) grid inside the mask and at least
-``margin`` voxels away from every border. Two rules give the class of a centre:
+The limits [t0, t1, ..., tk] (mm) give the bands [0, t0), [t0, t1), ..., [t(k-1), tk]; the last band also takes what is
+above tk. A centre is a voxel of the deformed (fixed) grid inside the mask, at least ``margin`` voxels away from every
+border. Two rules give the class of a centre:
 
 * ``largest_component``: the band of the largest of the three magnitudes, so every centre has exactly one class;
-* ``all_components``: the rule of the publication, all three magnitudes within the band; centres whose components lie
-  in different bands are never chosen (61 % of a uniform +-7 mm field with [2, 7]).
+* ``all_components``: the published rule, all three magnitudes within the band; centres whose components are in
+  different bands are never chosen (61 % of a uniform +-7 mm field with [2, 7]).
 """
 
 import logging
@@ -14,7 +14,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -33,14 +33,12 @@ def class_indices(dvf, mask, limits, margin, rule='largest_component'):
     """Flat indices of all possible patch centres of one image, by class.
 
     :param dvf: float32 [z, y, x, 3], mm.
-    :param mask: [z, y, x] on the same (deformed) grid, non-zero inside, or None for everywhere.
+    :param mask: [z, y, x] on the same (deformed) grid, non-zero inside; None: everywhere.
     :param limits: increasing upper limits of the bands, mm.
     :param margin: centres keep this many voxels to every border.
     :param rule: 'largest_component' or 'all_components'.
     :return: :class:`ClassIndices`.
     """
-    if rule not in ('largest_component', 'all_components'):
-        raise unknown_name('ClassRule', rule, ('largest_component', 'all_components'))
     shape = dvf.shape[:3]
     if mask is not None and mask.shape != shape:
         raise InputError(f'The sampling mask has the size {mask.shape} but the DVF {shape} (z, y, x).')
@@ -119,26 +117,22 @@ def _no_class(outside):
 
 
 def wanted_per_class(samples_per_image, n_images, n_classes):
-    """Nominal number of samples of every class of a chunk: round(samples * images / classes), half to even, but at
-    least one.
-    """
+    """Nominal number of samples per class of a chunk: round(samples * images / classes), half to even, at least 1."""
     return max(1, int(round(samples_per_image * n_images / n_classes))) if n_images else 0
 
 
 def lead_in_share(samples_per_image, image, n_classes):
-    """Samples of every class due from image number ``image`` of a lead-in; those of a chunk sum to
-    :func:`wanted_per_class`.
-    """
+    """Samples per class of image number ``image`` of a lead-in; over a chunk they sum to :func:`wanted_per_class`."""
     after, before = (wanted_per_class(samples_per_image, n, n_classes) for n in (image + 1, image))
     return after - before
 
 
 def share_out(wanted, available, compensate):
-    """Number of samples each class gives: (classes,) int64, ``wanted`` everywhere when no class is short.
+    """Number of samples to take from each class, (classes,) int64: ``wanted``, or fewer where there are not enough.
 
     :param wanted: nominal number per class, one for all or one for each.
     :param available: (classes,) number of centres of each class in the chunk.
-    :param compensate: share what short classes lack equally among those that have more.
+    :param compensate: share what short classes lack equally among the others.
     """
     available = np.asarray(available, dtype=np.int64)
     wanted = np.broadcast_to(wanted, available.shape)
@@ -191,8 +185,8 @@ def _draw(total, n_samples, random_state, replacement):
         return random_state.randint(0, max(total, 1), n_samples, dtype=np.int64)
     if 2 * n_samples >= total:
         return random_state.permutation(total)[:n_samples].astype(np.int64)
-    # The first n different values of a stream of equal draws are a sample without replacement; a permutation of
-    # hundreds of millions of centres would take gigabytes.
+    # The first n different values of a uniform stream are a sample without replacement; a permutation of hundreds of
+    # millions of centres would take gigabytes.
     taken = np.empty(0, dtype=np.int64)
     while taken.size < n_samples:
         more = random_state.randint(0, total, n_samples - taken.size, dtype=np.int64)

@@ -1,7 +1,6 @@
-"""A bounded queue between threads that can be closed, fails at once and never waits for ever.
+"""A bounded queue between threads that can be closed, fails at once and never waits forever.
 
-``queue.Queue`` does none of the three: closing cannot wake a blocked ``put``, and an exception put into it comes
-out only after everything in front of it.
+With ``queue.Queue``, closing cannot wake a blocked ``put``, and an exception comes out only after everything before it.
 """
 
 import collections
@@ -30,8 +29,8 @@ class Closed(Exception):
 class ClosableQueue:
     """First in, first out, at most ``capacity`` objects.
 
-    :param patience: seconds ``get`` waits without a sign of life (:meth:`alive`) before it gives up. None, for
-        threads that wait for each other: until the queue is closed or fails.
+    :param patience: seconds ``get`` waits without a sign of life (:meth:`alive`) before it gives up; None: until the
+        queue is closed or fails, for threads that wait for each other.
     """
 
     def __init__(self, capacity, patience=None):

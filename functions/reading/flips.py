@@ -1,7 +1,7 @@
 """Flips of a batch: images, DVF and weight are flipped together, and the flipped DVF component changes its sign.
 
-On a grid with identity direction, flipping array axis z, y or x (1, 2, 3 of a batch) mirrors the z, y or x
-component (2, 1, 0). Warping and flipping then commute.
+On a grid with identity direction, flipping array axis z, y or x (1, 2, 3 of a batch) mirrors the z, y or x component
+(2, 1, 0), so that warping and flipping commute.
 """
 
 import numpy as np

@@ -64,7 +64,7 @@ def image_size_from_header(setting, im_info):
 def require_files(setting, im_info_list):
     """Refuse a list with items that are not on disk, for never_generate_image.
 
-    :raises MissingFileError: names the first missing item and file and says how many are missing.
+    :raises MissingFileError: gives the number of missing items and names the first one with its file.
     """
     names = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'deformed_im_ext')
     missing = []
@@ -73,19 +73,17 @@ def require_files(setting, im_info_list):
         addresses = [su.address_generator(setting, request, **keys) for request in ('DeformedIm', 'DeformedDVF')]
         missing += [f'{item_name(im_info)} ({address})' for address in addresses if not os.path.isfile(address)][:1]
     if missing:
-        raise MissingFileError(
-            f'never_generate_image is set and {len(missing)} of {len(im_info_list)} items are not on disk; '
-            f'the first is {missing[0]}.'
-        )
+        count = f'{len(missing)} of {len(im_info_list)} items'
+        raise MissingFileError(f'never_generate_image is set and {count} are not on disk; the first is {missing[0]}.')
 
 
 def hold_item(setting, im_info, make_item, options):
-    """Get an item and bring it into the form that patches are cut from.
+    """Get an item as a :class:`HeldItem`.
 
-    :param make_item: ``make_item(setting, im_info, write=...)`` returning an object with im, deformed_im, dvf, mask
-        and lung.
+    :param make_item: ``make_item(setting, im_info, write=...)`` returns an object with im, deformed_im, dvf, mask and
+        lung.
     :param options: :class:`functions.reading.reader_options.ReaderOptions`.
-    :raises ItemError: whatever goes wrong, with the name of the item and the original error as its cause.
+    :raises ItemError: any failure, with the name of the item; the original error is its cause.
     """
     name = item_name(im_info)
     try:

@@ -1,6 +1,6 @@
 """Files about the samples, for people: the log of chunks and, on request (CacheIndices), the index arrays.
 
-Nothing here is read back: finding the centres again costs less than reading them, and cannot be stale.
+Nothing here is read back: finding the centres again takes less time than reading them.
 """
 
 import contextlib

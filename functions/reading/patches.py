@@ -1,27 +1,23 @@
 """Cutting patches and padding whole images.
 
-Arrays are [z, y, x, channel]. Patches may reach over the border: outside the image the images have the default pixel
-value, DVF and weight are zero. Nothing is padded in memory for that: the part that exists is copied, with the same
-result as slicing a padded image.
+Arrays are [z, y, x, channel]. Patches may reach over the border: beyond it the images have the default pixel value, DVF
+and weight are zero. The part that exists is copied, with the same result as slicing a padded image.
 """
-
-from functions.setting.errors import InputError
 
 
 def copy_box(target, source, corner, outside):
     """Fill ``target`` with the box of ``source`` that starts at ``corner``.
 
-    :param target: [z, y, x, ...] array of the box's size, filled completely.
-    :param source: [z, y, x, ...] array.
-    :param corner: (z, y, x) index of the box's first voxel in ``source``; may be negative.
-    :param outside: value where there is no source.
+    :param target, source: [z, y, x, ...] arrays; ``target`` has the size of the box.
+    :param corner: (z, y, x) index of the first voxel of the box in ``source``; may be negative.
+    :param outside: value beyond the border of ``source``.
     """
     into, out_of = _overlap(target, source, corner, outside)
     target[into] = source[out_of]
 
 
 def _overlap(target, source, corner, outside):
-    """Slices of the common part in ``target`` and ``source``; a target that reaches further is set to ``outside``."""
+    """Slices of the common part in ``target`` and ``source``; a target that exceeds it is set to ``outside``."""
     into, out_of = [], []
     for length, limit, start in zip(target.shape, source.shape[:3], corner):
         low = min(max(start, 0), limit)
@@ -33,21 +29,15 @@ def _overlap(target, source, corner, outside):
     return tuple(into), tuple(out_of)
 
 
-def cut_patch(sample, item, centre, radii, weight_table):
+def fill_sample(sample, item, corner, corner_dvf, weight_table):
     """Fill one sample of a batch.
 
-    :param sample: (images, dvf, weight), filled: float32 [2R+1]*3 + [2], channel 0 moving, channel 1 fixed (HU);
-        float32 [2Ry+1]*3 + [3], the centre of the image patch (mm); float32 [2Ry+1]*3 + [1].
+    :param sample: (images, dvf, weight), filled: float32 [z, y, x, 2], channel 0 moving, channel 1 fixed (HU);
+        float32 [z', y', x', 3], the centre of the image patch (mm); float32 [z', y', x', 1].
     :param item: has ``pair`` int16 [z, y, x, 2], ``dvf`` float32 [z, y, x, 3], ``lung`` uint8 0/1 or None, ``default``.
-    :param centre: (z, y, x) voxel.
-    :param radii: (R, Ry).
+    :param corner, corner_dvf: (z, y, x) voxel where the images and the DVF of the sample begin; may be negative.
     :param weight_table: float32 (2,): weight outside and inside the lung.
     """
-    _fill(sample, item, *[[int(c) - radius for c in centre] for radius in radii], weight_table=weight_table)
-
-
-def _fill(sample, item, corner, corner_dvf, weight_table):
-    """Fill a sample from the boxes at the two corners."""
     images, dvf, weight = sample
     copy_box(images, item.pair, corner, item.default)
     copy_box(dvf, item.dvf, corner_dvf, 0)
@@ -61,21 +51,13 @@ def valid_size(size, unit, offset):
 
 
 def common_size(shapes, unit, offset):
-    """Smallest valid (z, y, x) size that holds every one of ``shapes``; every axis on its own."""
-    if not shapes:
-        raise InputError('A batch of whole images needs at least one image.')
+    """Smallest valid (z, y, x) size that holds every one of ``shapes``; each axis on its own."""
     return tuple(valid_size(max(shape[axis] for shape in shapes), unit, offset) for axis in range(3))
 
 
 def corner_of(padded, size):
-    """(z, y, x) of the first voxel of a padded image in the image itself: never positive."""
-    return [-((length - inside) // 2) for length, inside in zip(padded, size)]
+    """(z, y, x) of the first voxel of a padded image in the image itself, 0 or negative.
 
-
-def pad_whole(sample, item, weight_table):
-    """Fill one sample of a batch of whole images; the smaller half of the padding (rounded down) comes first.
-
-    :param sample, item, weight_table: as for :func:`cut_patch`.
+    The smaller half of the padding comes first.
     """
-    corner = corner_of(sample[0].shape[:3], item.pair.shape[:3])
-    _fill(sample, item, corner, corner, weight_table)
+    return [-((length - inside) // 2) for length, inside in zip(padded, size)]

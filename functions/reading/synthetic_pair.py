@@ -26,13 +26,11 @@ index: int (points, 4): sample and z, y, x voxel in what the network predicts. t
 
 
 def read_synthetic_pair(reader):
-    """The pair of the first item of a list, the same points every time.
+    """The pair of the first item of a list, with the same points every time.
 
     :param reader: :class:`functions.reading.chunk_image.Images` of the list.
-    :return: :class:`SyntheticPair` with at most MAXIMUM_POINTS points inside the lung, or inside the sampling
-        mask where there is no lung.
-    :raises ItemError: the item cannot be read or generated.
-    :raises InputError: it has no point at all.
+    :return: :class:`SyntheticPair` with at most MAXIMUM_POINTS points inside the lung or, without one, the mask.
+    :raises ItemError: the item cannot be read or generated. :raises InputError: it has no point at all.
     """
     options, im_info = reader.options, reader.im_info_list_full[0]
     inside = []
@@ -61,10 +59,8 @@ def read_synthetic_pair(reader):
         corners = np.stack(np.unravel_index(rows[:, 0], held.dvf.shape[:3]), axis=1) - options.radius_dvf
     mask = np.zeros(held.dvf.shape[:3], dtype=bool)
     mask.reshape(-1)[inside[0]] = True
-    index = [
-        _points(mask, corner, dvf.shape[1:4], sample, MAXIMUM_POINTS // len(corners), random)
-        for sample, corner in enumerate(corners)
-    ]
+    size, most = dvf.shape[1:4], MAXIMUM_POINTS // len(corners)
+    index = [_points(mask, corner, size, sample, most, random) for sample, corner in enumerate(corners)]
     index = np.concatenate(index)
     return SyntheticPair(held.name, images, index, dvf[tuple(index.T)])
 

@@ -1,11 +1,10 @@
 """Batches prepared in the background.
 
 Two threads work ahead of the training. The loader reads the next chunk while the current one is served; the cutter
-cuts batches of the current chunk into a queue of MaxQueueSize. A chunk is handed over, not copied, and the loader
-begins with the chunk after the next only when the current one has been dropped, so at most two chunks and the queue
-are in memory. Whole images and the lead-in of a training are served while their chunk is still being read (see
-:mod:`functions.reading.chunk_loader`). The batches and their order depend on settings and position only, never on the
-timing of the threads.
+cuts batches of the current chunk into a queue of MaxQueueSize. At most two chunks are in memory: the loader begins
+another one only when the current one has been dropped. Whole images and the lead-in of a training are served while
+their chunk is still being read (:mod:`functions.reading.chunk_loader`). The batches and their order depend on settings
+and position only, never on the timing of the threads.
 """
 
 import logging

@@ -1,16 +1,15 @@
 """Deformation experiments: one base and, for every name, only what differs from it.
 
-Units: ``MaxDeform``, ``t0`` and grid spacings in mm (triples in x, y, z order); smoothing sigmas of images in
-voxels of stage 1, of B-spline grids in grid points; intensities in HU. Entries that are lists have one value
-per deform_number D of their method.
+Units: ``MaxDeform``, ``t0`` and grid spacings in mm (triples in x, y, z order); smoothing sigmas of images in voxels of
+stage 1, of B-spline grids in grid points; intensities in HU. Lists have one value per deform_number D of their method.
 """
 
 import copy
 
-from functions.setting.errors import InputError, nearest_hint, unknown_name
-from functions.setting.schema import FLAG, MASK, Key, choice, increasing, list_of, number, whole
+from functions.setting.errors import InputError, unknown_name
+from functions.setting.schema import FLAG, MASK, Key, choice, increasing, key_problems, list_of, number, whole
 
-#: Category -> the beginning of the keys that hold one value for each of its deformations.
+#: Category -> the prefix of the keys that hold one value for each of its deformations.
 CATEGORY_PREFIXES = {
     'respiratory_motion': 'RespiratoryMotion_',
     'single_frequency': 'SingleFrequency_',
@@ -95,29 +94,24 @@ _KEYS = [
 # fmt: on
 #: Every key of a deformation experiment by name.
 DEFORM_KEYS = {key.name: key for key in _KEYS}
-#: Keys that change nothing; any value but the default is answered with a warning.
+#: Keys that have no effect; any value but the default gives a warning.
 LEGACY_DEFORM_KEYS = tuple(key.name for key in _KEYS if key.meaning.startswith('no effect'))
 
-_MAX7 = {
-    'MaxDeform': 7,
-    'SingleFrequency_BSplineGridSpacing': _isotropic(50, 45, 35, 25, 20),
-    'SingleFrequency_MaxDeformRatio': [0.5, 1, 1, 1, 1],
-    'MixedFrequency_BSplineGridSpacing': [[50, 50, 50], [40, 40, 40], [25, 25, 35], [20, 20, 30]],
-    'MixedFrequency_SigmaRange': [[5, 10]] * 4,
-    'RespiratoryMotion_t0': [15] * 5,
-    'RespiratoryMotion_BSplineGridSpacing': _isotropic(50, 45, 35, 25, 20),
-}
 
-_MAX15 = {
-    'MaxDeform': 15,
-    'SingleFrequency_BSplineGridSpacing': _isotropic(60, 50, 45, 40, 35),
-    'SingleFrequency_MaxDeformRatio': [0.5, 1, 1, 1, 1],
-    'MixedFrequency_BSplineGridSpacing': [[60, 60, 60], [50, 50, 40], [40, 40, 80], [35, 35, 80]],
-    'MixedFrequency_SigmaRange': [[7, 12]] * 4,
-    'RespiratoryMotion_t0': [22] * 5,
-    'RespiratoryMotion_BSplineGridSpacing': _isotropic(60, 50, 45, 40, 35),
-}
+def _smaller(max_deform, spacings, mixed_spacings, sigma_range, t0):
+    return {
+        'MaxDeform': max_deform,
+        'SingleFrequency_BSplineGridSpacing': _isotropic(*spacings),
+        'SingleFrequency_MaxDeformRatio': [0.5, 1, 1, 1, 1],
+        'MixedFrequency_BSplineGridSpacing': mixed_spacings,
+        'MixedFrequency_SigmaRange': [sigma_range] * 4,
+        'RespiratoryMotion_t0': [t0] * 5,
+        'RespiratoryMotion_BSplineGridSpacing': _isotropic(*spacings),
+    }
 
+
+_MAX7 = _smaller(7, (50, 45, 35, 25, 20), [[50, 50, 50], [40, 40, 40], [25, 25, 35], [20, 20, 30]], [5, 10], t0=15)
+_MAX15 = _smaller(15, (60, 50, 45, 40, 35), [[60, 60, 60], [50, 50, 40], [40, 40, 80], [35, 35, 80]], [7, 12], t0=22)
 # Three spatial frequencies of the same amplitude, to be looked at rather than learned from.
 _VISUALIZATION = dict(
     _MAX15,
@@ -142,10 +136,10 @@ DEFORM_EXPERIMENTS = {
 def register_deform_exp(name, base='3D_max20_D14', **differences):
     """Add an experiment of your own: ``base`` with ``differences``.
 
-    Settings loaded afterwards carry the whole content, so that other processes need no registration.
+    Settings loaded afterwards carry its whole content, so that other processes need not register it.
 
     :raises UnknownNameError: ``base`` or a key of ``differences`` does not exist.
-    :raises InputError: a value that cannot be used.
+    :raises InputError: a value cannot be used.
     """
     content = load_deform_exp_setting(base)
     for key in differences:
@@ -161,9 +155,9 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
 
 
 def load_deform_exp_setting(deform_exp):
-    """The content of the deformation experiment ``deform_exp``, a fresh dictionary that shares nothing.
+    """The content of the deformation experiment ``deform_exp``, a deep copy.
 
-    :raises UnknownNameError: there is no such experiment; the message lists those there are.
+    :raises UnknownNameError: there is no such experiment; the message lists the known ones.
     """
     if not isinstance(deform_exp, str) or deform_exp not in DEFORM_EXPERIMENTS:
         raise unknown_name('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
@@ -173,31 +167,22 @@ def load_deform_exp_setting(deform_exp):
 
 
 def _unshared(value):
-    # copy.deepcopy would let the items of [[5, 10]] * 4 remain one list.
+    # In a copy.deepcopy the items of [[5, 10]] * 4 would still be one list.
     return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 def get_deform_exp(setting, deform_exp):
     """The content of ``deform_exp`` as ``setting`` carries it, else as defined here (read-only)."""
-    carried = setting.get('deform_exp')
-    if isinstance(carried, dict) and isinstance(deform_exp, str) and carried.get(deform_exp):
-        return carried[deform_exp]
-    return load_deform_exp_setting(deform_exp)
+    carried = setting.get('deform_exp') or {}
+    return (carried.get(deform_exp) if isinstance(deform_exp, str) else None) or load_deform_exp_setting(deform_exp)
 
 
 def deform_exp_problems(name, content):
     """What is wrong with the content of the deformation experiment ``name``, as sentences."""
     if not isinstance(content, dict):
         return [f'deform_exp.{name} is {content!r}; accepted: a dictionary.']
-    problems = [
-        f'{name}: {key} is not a key of a deformation experiment.{nearest_hint(key, DEFORM_KEYS)}'
-        for key in content
-        if key not in DEFORM_KEYS
-    ]
-    for key in _KEYS:
-        problem = key.kind.problem(key.name, content[key.name]) if key.name in content else f'{key.name} is missing.'
-        if problem:
-            problems.append(f'{name}: {problem}')
+    problems = key_problems(content, _KEYS, f'{name}: ')
+    problems += [f'{name}: {key} is missing.' for key in DEFORM_KEYS if key not in content]
     if problems:
         return problems
     if content['Canny_LowerThreshold'] > content['Canny_UpperThreshold']:
@@ -206,19 +191,16 @@ def deform_exp_problems(name, content):
         count = content['DeformMethods'].count(category)
         for key, value in content.items():
             if key.startswith(prefix) and isinstance(value, (list, tuple)) and len(value) < count:
-                problems.append(
-                    f'{name}: {key} has {len(value)} values for the {count} {category} of DeformMethods; '
-                    'it needs one for each.'
-                )
+                needed = f'{count} {category} of DeformMethods'
+                problems.append(f'{name}: {key} has {len(value)} values for the {needed}; it needs one for each.')
     return problems
 
 
 def deform_method_and_number(methods, dsmooth):
     """Method of deformation ``dsmooth`` and its rank among the entries of the same method.
 
-    :param methods: ``DeformMethods`` of the experiment, n names; ``dsmooth`` counts on modulo n.
-    :return: (method, number), e.g. dsmooth 20 of the shipped lists -> ('single_frequency', 2).
+    :param methods: ``DeformMethods`` of the experiment, n names; ``dsmooth`` is taken modulo n.
+    :return: (method, number), e.g. ('single_frequency', 2) for dsmooth 20 of the shipped lists.
     """
     position = dsmooth % len(methods)
-    method = methods[position]
-    return method, methods[:position].count(method)
+    return methods[position], methods[:position].count(methods[position])

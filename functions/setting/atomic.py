@@ -1,8 +1,7 @@
 """Files that appear whole or not at all.
 
-A file is written under a temporary name in its own folder, flushed to disk and renamed over its final name: a
-reader sees the old file or the new one, never half of one, and a killed writer leaves only a temporary that
-the next start sweeps away.
+A file is written under a temporary name in its own folder, flushed to disk and renamed to its final name: a reader sees
+the old file or the new one, never half of one, and a killed writer leaves only a temporary that the next start removes.
 """
 
 import contextlib
@@ -22,8 +21,7 @@ _TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
 
 
 def temporary_path(path):
-    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``; the extension stays last for
-    SimpleITK's sake."""
+    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``, with the extension last for SimpleITK."""
     folder, name = os.path.split(os.path.abspath(path))
     stem, dot, extension = name.partition('.')
     name = f'.{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension}'
@@ -53,23 +51,22 @@ def publish(path):
         _fsync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
-        # Asked while the unfinished file still takes its room: a disk is full only until it is removed.
+        # Ask while the unfinished file exists: the disk may be full only until it is removed.
         reason = _disk_failure(error, path)
         with contextlib.suppress(OSError):
             os.remove(temporary)
         if reason:
-            raise DiskError(
-                f'Cannot write {path}: {reason}. Free some space or choose another folder; nothing made before is lost.'
-            ) from error
+            advice = 'Free some space or choose another folder; nothing made before is lost'
+            raise DiskError(f'Cannot write {path}: {reason}. {advice}.') from error
         raise
 
 
 def _disk_failure(error, path):
-    """What is wrong with the disk, or None when ``error`` is about something else."""
+    """What is wrong with the disk; None when ``error`` has another cause."""
     if isinstance(error, OSError) and not isinstance(error, (MissingFileError, DiskError)):
         return error.strerror or 'the disk is full' if error.errno in _DISK_FAILURES else None
     if isinstance(error, RuntimeError):
-        # SimpleITK's errors carry the system's words at best; otherwise the free space tells.
+        # SimpleITK's errors contain the system's message at best; otherwise look at the free space.
         for code in _DISK_FAILURES:
             if os.strerror(code) in str(error):
                 return os.strerror(code)
@@ -86,11 +83,9 @@ def sweep_stale_temporaries(folder):
 
     :return: number of files removed.
     """
-    removed = 0
-    try:
+    removed, names = 0, []
+    with contextlib.suppress(OSError):
         names = os.listdir(folder)
-    except OSError:
-        return 0
     for name in names:
         match = _TEMPORARY.match(name)
         if match and not is_alive(int(match.group(1))):
@@ -112,14 +107,14 @@ def write_json(path, data):
 
 
 def read_json_lines(path):
-    """The lines of a file of JSON lines; a line cut short by a crash is left out, with a warning."""
+    """The lines of a JSON lines file; a line cut short by a crash is skipped with a warning."""
     lines = []
     with open(path, encoding='utf-8') as stream:
         for text in stream:
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                LOGGER.warning('%s: a line cut short is left out.', path)
+                LOGGER.warning('%s: skipped a line that was cut short.', path)
     return lines
 
 

@@ -16,8 +16,7 @@ from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.experiment_files import plain
 from functions.setting.network_checks import loaded_network_problems, registration_problems
-from functions.setting.original_files import single_items
-from functions.setting.own_image_checks import own_image_errors
+from functions.setting.original_files import own_image_errors, single_items
 
 LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')

@@ -1,5 +1,6 @@
 """The settings files of an experiment: numbered, never replaced, read back."""
 
+import itertools
 import os
 import re
 
@@ -11,17 +12,17 @@ from functions.setting.errors import InputError
 
 
 def address_of_folder(folder):
-    """(setting, experiment) under which the addresses of an experiment's folder are found, wherever it lies."""
+    """(setting, experiment) for :func:`address_generator`, from the folder of an experiment, wherever it is."""
     parent, name = os.path.split(os.path.abspath(folder))
     root, sub = os.path.split(parent)
     return {'log_root_folder': root.rstrip('/') + '/'}, f'{sub}/{name}'
 
 
 def plain(value, where='setting'):
-    """A copy of ``value`` as JSON can carry it: NumPy numbers and arrays, tuples and ranges become numbers and lists.
+    """A copy of ``value`` for JSON: NumPy numbers and arrays, tuples and ranges become numbers and lists.
 
-    :param where: what it is, for the message.
-    :raises InputError: something JSON has no form for, with the path to it.
+    :param where: its name in messages.
+    :raises InputError: something JSON cannot hold; the message has the path to it.
     """
     if isinstance(value, dict):
         for key in value:
@@ -38,16 +39,15 @@ def plain(value, where='setting'):
         raise InputError(f'{where} is {value}, which JSON cannot carry.')
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise InputError(
-        f'{where} is a {type(value).__name__}; settings are texts, numbers, True, False, None, lists and dictionaries.'
-    )
+    accepted = 'settings are texts, numbers, True, False, None, lists and dictionaries'
+    raise InputError(f'{where} is a {type(value).__name__}; {accepted}.')
 
 
 def write_setting(setting, setting_address=None):
     """Write the settings as JSON (sorted keys, indent 4).
 
-    :param setting_address: file to write; None: the first free ``setting<k>.txt``, k from 0, of the experiment's model
-        folder, which never replaces an older one, not even when two processes write at a time.
+    :param setting_address: file to write; None: the first free ``setting<k>.txt``, k from 0, in the experiment's model
+        folder; never replaces an older one, even when two processes write at the same time.
     :return: the file's address.
     """
     content = plain(setting)
@@ -55,12 +55,8 @@ def write_setting(setting, setting_address=None):
         write_json(setting_address, content)
         return setting_address
     folder = address_generator(setting, 'ModelFolder')
-    number = 0
-    while True:
-        address = f'{folder}setting{number}.txt'
-        if _write_new(address, content):
-            return address
-        number += 1
+    addresses = (f'{folder}setting{number}.txt' for number in itertools.count())
+    return next(address for address in addresses if _write_new(address, content))
 
 
 def _write_new(address, content):
@@ -97,7 +93,7 @@ def read_setting(setting, current_experiment=None, number=0):
 
 
 def newest_number(folder, stem, extension):
-    """The largest k of the files ``<stem><k><extension>`` of a folder; None where there is none."""
+    """The largest k of the files ``<stem><k><extension>`` of a folder; None when there are none."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     matches = [re.match(re.escape(stem) + r'(\d+)' + re.escape(extension) + '$', name) for name in names]
     return max((int(match.group(1)) for match in matches if match), default=None)

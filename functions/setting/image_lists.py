@@ -9,7 +9,7 @@ from functions.setting import artificial_generation_setting as experiments
 from functions.setting.errors import InputError
 from functions.setting.schema import MODE_KEYS, TRAIN_MODES
 
-#: AGMode -> (methods it uses, validation dsmooth numbers among the 14 of the shipped experiments).
+#: AGMode -> (its methods, validation dsmooth numbers among the 14 of the shipped experiments).
 _AG_MODES = {
     'Resp': (('respiratory_motion', 'single_frequency', 'mixed_frequency', 'zero'), (0, 5, 10)),
     'NoResp': (('single_frequency', 'mixed_frequency', 'zero'), (5, 8, 10)),
@@ -21,10 +21,10 @@ _AG_MODES = {
 
 
 def mode_entries(setting, train_mode):
-    """Entries of ``DataExpDict`` that have keys of ``train_mode``, with the mode's name taken off the keys.
+    """Entries of ``DataExpDict`` that have keys of ``train_mode``, without the mode's name in the keys.
 
     :return: list of dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
-    :raises InputError: another mode (ValueError).
+    :raises InputError: unknown mode.
     """
     if train_mode not in TRAIN_MODES:
         raise InputError(f'train_mode {train_mode!r} is not known; accepted: {", ".join(TRAIN_MODES)}.')
@@ -58,15 +58,8 @@ def _single_list(setting, train_mode, stage):
             end['spacing'] = entry['Spacing']
         for cn, type_im, dsmooth in itertools.product(entry['CNList'], entry['TypeImList'], entry['DSmoothList']):
             method, number = experiments.deform_method_and_number(methods, dsmooth)
-            item = {
-                'data': entry['data'],
-                'type_im': type_im,
-                'cn': cn,
-                'deform_exp': entry['deform_exp'],
-                'dsmooth': dsmooth,
-                'deform_method': method,
-                'deform_number': number,
-            }
+            item = {'data': entry['data'], 'type_im': type_im, 'cn': cn, 'deform_exp': entry['deform_exp']}
+            item.update(dsmooth=dsmooth, deform_method=method, deform_number=number)
             if 'DeformedImExt' in entry:
                 item['deformed_im_ext'] = list(entry['DeformedImExt'])
             items.append(dict(item, **end))
@@ -88,13 +81,13 @@ def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', re
     """All items of a mode, in the order of data entries, cases, types (or pairs) and dsmooth.
 
     :param train_mode: 'Training', 'Validation' or 'Testing'.
-    :param load_mode: 'Single': list of im_info dictionaries (data, type_im, cn, deform_exp, dsmooth,
-        deform_method, deform_number, deformed_im_ext when given, stage, padto when ``PadTo`` has the stage,
-        spacing when given); 'Pair': list of [fixed, moving].
-    :param read_pair_mode: for pairs: 'real' (two images of a case) or 'synthetic' (an item twice); None: as
-        the setting says, else 'real'.
+    :param load_mode: 'Single': list of im_info dictionaries (data, type_im, cn, deform_exp, dsmooth, deform_method,
+        deform_number, deformed_im_ext when given, stage, padto when ``PadTo`` has the stage, spacing when given);
+        'Pair': list of [fixed, moving].
+    :param read_pair_mode: for pairs: 'real' (two images of a case) or 'synthetic' (an item twice); None: that of the
+        setting, else 'real'.
     :param stage: None: the stage of the setting.
-    :raises InputError: another mode, or an entry of data_exp_dict without the keys needed.
+    :raises InputError: unknown mode, or an entry of data_exp_dict lacks a key.
     """
     stage = setting['stage'] if stage is None else stage
     if load_mode == 'Single':
@@ -106,13 +99,13 @@ def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', re
         return _real_pair_list(setting, train_mode)
     if mode == 'synthetic':
         return [[item, copy.deepcopy(item)] for item in _single_list(setting, train_mode, stage)]
-    raise InputError(f"read_pair_mode {read_pair_mode!r} is not known; accepted: 'real', 'synthetic'.")
+    raise InputError(f"read_pair_mode {mode!r} is not known; accepted: 'real', 'synthetic'.")
 
 
 def get_random_im_info_list(
     setting, train_mode, load_mode='Pair', read_pair_mode=None, stage=None, reverse_order=False
 ):
-    """The items in the order in which registrations of synthetic pairs use them.
+    """The items in the order in which synthetic pairs are registered.
 
     Training and Validation are permuted (seed 0); Validation keeps the first NetworkValidation.NumberOfImagesPerChunk;
     'Training+Validation' is one after the other; Testing keeps its order. ``reverse_order`` reverses the list.
@@ -133,9 +126,9 @@ def get_random_im_info_list(
 
 
 def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
-    """``dsmooth_list`` repeated, each time n further (n deformations per experiment, 14 in the shipped ones).
+    """``dsmooth_list`` repeated with the same categories but other random fields.
 
-    Same categories, other random fields: [0] repeated 3 times with n = 4 is [0, 4, 8].
+    Each repetition adds n, the deformations of the experiment: [0] repeated 3 times with n = 4 is [0, 4, 8].
     """
     n = len(experiments.load_deform_exp_setting(deform_exp)['DeformMethods'])
     return [dsmooth + turn * n for turn in range(repeat) for dsmooth in dsmooth_list]
@@ -144,10 +137,10 @@ def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
 def dsmoothlist_by_deform_exp(deform_exp, ag_mode):
     """Deformation numbers of an experiment for an AGMode.
 
-    :param ag_mode: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp' or 'Visualization'. The last is
-        empty except for an experiment made to be looked at, of which it is everything.
+    :param ag_mode: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp' or 'Visualization'. The last takes all
+        of a visualisation experiment, nothing of any other.
     :return: (training list, validation list).
-    :raises InputError: unknown mode (ValueError). :raises UnknownNameError: unknown experiment.
+    :raises InputError: unknown mode. :raises UnknownNameError: unknown experiment.
     """
     if ag_mode not in _AG_MODES:
         raise InputError(f'AGMode {ag_mode!r} is not known; accepted: {", ".join(_AG_MODES)}.')

@@ -21,8 +21,8 @@ def _folder(path):
 def root_address_generator(where_to_run='Auto'):
     """Root folders.
 
-    'Root' is the current folder; 'Auto' the folder of the repository, unless the environment variables
-    ``REGNET_ROOT`` and ``REGNET_DATA`` say otherwise; 'Cluster' takes both variables.
+    'Root' is the current folder; 'Auto' the folder of the repository, unless the environment variables ``REGNET_ROOT``
+    and ``REGNET_DATA`` are set; 'Cluster' requires both variables.
 
     :return: dictionary with RootFolder, log_root_folder and DataFolder; folders end in ``/``.
     :raises UnknownNameError: another ``where_to_run``. :raises InputError: 'Cluster' without its variables.
@@ -33,10 +33,8 @@ def root_address_generator(where_to_run='Auto'):
     given = {name: os.environ.get(name) for name in ('REGNET_ROOT', 'REGNET_DATA')}
     if where_to_run == 'Cluster' and not all(given.values()):
         missing = ', '.join(name for name, value in given.items() if not value)
-        raise InputError(
-            "where_to_run 'Cluster' needs the environment variables REGNET_ROOT (folder of all output) and REGNET_DATA "
-            f'(folder of the images); missing: {missing}.'
-        )
+        needed = 'the environment variables REGNET_ROOT (folder of all output) and REGNET_DATA (folder of the images)'
+        raise InputError(f"where_to_run 'Cluster' needs {needed}; missing: {missing}.")
     if where_to_run == 'Root':
         root, data = './', './' + DATA_FOLDER
     else:
@@ -68,7 +66,7 @@ def load_data_setting(selected_data, setting=None):
 
     :param selected_data: its name.
     :param setting: needed only for own data sets that another process registered.
-    :raises UnknownNameError: there is no such data set; the message lists those there are.
+    :raises UnknownNameError: there is no such data set; the message lists the known ones.
     """
     return get_data_set(selected_data, setting).settings()
 
@@ -76,9 +74,9 @@ def load_data_setting(selected_data, setting=None):
 def load_setting_from_data_dict(setting, data_exp_dict_list):
     """Put the data sets and deformation experiments of ``data_exp_dict_list`` into ``setting``.
 
-    :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs)
-        and, with Training, Validation or Testing in front, ``CNList``, ``TypeImList``, ``DSmoothList``,
-        ``DeformedImExt``, ``PairList``, ``Spacing``.
+    :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs) and, with
+        the prefix Training, Validation or Testing, ``CNList``, ``TypeImList``, ``DSmoothList``, ``DeformedImExt``,
+        ``PairList``, ``Spacing``.
     :return: ``setting``, changed: DataExpDict, data, DataList, deform_exp, DeformExpList.
     :raises UnknownNameError: unknown data set or deformation experiment.
     """
@@ -97,7 +95,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
         loaded['data'][data] = load_data_setting(data, setting)
         loaded['DataList'].append(data)
         if deform_exp:
-            # Changes a script made to an experiment that was loaded before are kept.
+            # Keep what a script changed in an experiment that was loaded before.
             content = get_deform_exp({'deform_exp': kept}, deform_exp)
             loaded['deform_exp'][deform_exp] = copy.deepcopy(content)
             loaded['DeformExpList'].append(deform_exp)
@@ -113,7 +111,7 @@ def load_network_setting(setting, network_name):
 
     :raises UnknownNameError: there is no such network. :raises InputError: the stage is not 1, 2 or 4.
     """
-    # Imported here: asking for addresses does not need the networks.
+    # Imported here: addresses do not need the networks.
     from functions.network.description import NETWORKS, network_description
 
     if not isinstance(network_name, str) or network_name not in NETWORKS:
@@ -138,14 +136,12 @@ def load_network_setting(setting, network_name):
 
 
 def load_registration_setting(setting, stage_list=(4, 2, 1)):
-    """Put the defaults of a registration into ``setting``; keys that are there stay, except those of the pyramid.
+    """Put the defaults of a registration into ``setting``; existing keys stay, except those of the pyramid.
 
     :param stage_list: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; stages may be repeated, as in [4, 4, 2, 1].
     :raises InputError: another pyramid.
     """
-    stage_list = list(stage_list)
-    if not schema.PYRAMID.accepts(stage_list):
-        raise InputError(f'stage_list {stage_list} is not possible; accepted: {schema.PYRAMID.text}.')
+    stage_list = schema.PYRAMID.require('stage_list', list(stage_list))
     for key, value in schema.defaults('Registration').items():
         setting.setdefault(key, value)
     setting.update(
@@ -167,9 +163,7 @@ def load_suggested_class_balanced(setting):
     if not names:
         raise InputError('No deformation experiment is loaded; call load_setting_from_data_dict first.')
     limits = [setting['deform_exp'][name]['MaxDeform'] for name in names]
-    if not schema.list_of(schema.number(above=0)).accepts(limits):
-        raise InputError(f'MaxDeform is {limits}; accepted: numbers above 0.')
-    largest = max(limits)
+    largest = max(schema.list_of(schema.number(above=0)).require('MaxDeform', limits))
     for limit, lower in ((5, []), (7, [2]), (15, [1.5, 4]), (25, [1.5, 8])):
         if largest <= limit:
             return lower + [largest]

@@ -1,27 +1,25 @@
-"""The original images and masks a setting needs, and whether they are there."""
+"""The original images and masks that a setting needs, and the files that a user's data sets are made from."""
 
+import itertools
 import os
+import re
 
 from functions.setting import schema
 from functions.setting.addresses import address_generator
-from functions.setting.errors import InputError, MissingFileError
+from functions.setting.data_sets import data_set_names, get_data_set
+from functions.setting.errors import InputError, MissingFileError, RegNetError, join_numbers
 from functions.setting.image_lists import get_im_info_list_from_train_mode
 
 
-def single_items(setting, mode):
-    """Items of a mode as im_info dictionaries; entries of real pairs have none."""
-    entries = [entry for entry in setting['DataExpDict'] if mode + 'PairList' not in entry]
-    return get_im_info_list_from_train_mode(dict(setting, DataExpDict=entries), mode)
-
-
-def _images_of_pairs(setting, mode):
-    entries = [entry for entry in setting['DataExpDict'] if mode + 'PairList' in entry]
-    pairs = get_im_info_list_from_train_mode(dict(setting, DataExpDict=entries), mode, 'Pair', 'real')
-    return [image for pair in pairs for image in pair]
+def single_items(setting, mode, pairs=False):
+    """Items of a mode as im_info dictionaries, from the entries without pairs; ``pairs``: the pairs of the others."""
+    entries = [entry for entry in setting['DataExpDict'] if (mode + 'PairList' in entry) == pairs]
+    load_mode = 'Pair' if pairs else 'Single'
+    return get_im_info_list_from_train_mode(dict(setting, DataExpDict=entries), mode, load_mode, 'real')
 
 
 def missing_originals(setting):
-    """Original files that the items and pairs of a setting need and that are not there, sorted.
+    """Original files that the items and pairs of a setting need and that do not exist, sorted.
 
     They are the isotropic images of stage 1, from which other stages are made, and the masks in use.
 
@@ -32,7 +30,7 @@ def missing_originals(setting):
     wanted = set()
     requests = ['Im'] + [mask for mask in schema.MASKS if setting.get(f'Use{mask}Mask')]
     for mode in schema.TRAIN_MODES:
-        for item in single_items(setting, mode) + _images_of_pairs(setting, mode):
+        for item in itertools.chain(single_items(setting, mode), *single_items(setting, mode, pairs=True)):
             image = {key: item[key] for key in ('data', 'cn', 'type_im', 'spacing') if key in item}
             wanted.update(address_generator(setting, request, dsmooth=0, stage=1, **image) for request in requests)
     return sorted(address for address in wanted if not os.path.isfile(address))
@@ -41,12 +39,59 @@ def missing_originals(setting):
 def require_originals(setting):
     """Refuse to start when an original image or mask is missing.
 
-    :raises MissingFileError: names the first ten and says how many there are.
+    :raises MissingFileError: gives their number and names the first ten.
     """
     missing = missing_originals(setting)
     if missing:
         what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
         named = ', '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')
-        raise MissingFileError(
-            f'{len(missing)} {what} missing: {named}. Make or prepare the data set first (README, "Your own images").'
-        )
+        advice = 'Make or prepare the data set first (README, "Your own images")'
+        raise MissingFileError(f'{len(missing)} {what} missing: {named}. {advice}.')
+
+
+def own_image_errors(setting, files=True):
+    """Everything wrong with ``setting['OwnImages']``, the files and DICOM folders of a user's data sets.
+
+    :param setting: ``OwnImages`` is data set -> case number (text, as JSON has it) -> list of paths, one for each type
+        of the data set, None where the case lacks it.
+    :param files: whether the paths must exist.
+    :return: list of errors to raise or to print, one for each problem: UnknownNameError (data set),
+        MissingFileError (path), InputError (anything else).
+    """
+    listed, errors = setting.get('OwnImages', {}), []
+    if not isinstance(listed, dict):
+        return [InputError(f'OwnImages is {listed!r}; accepted: a dictionary, data set -> case -> list of paths.')]
+    for data, cases in listed.items():
+        where = f'OwnImages[{data!r}]'
+        try:
+            record = get_data_set(data, setting)
+        except RegNetError as error:
+            known = data in data_set_names(setting)
+            errors.append(error if known else type(error)(f'OwnImages: {error}'))
+            continue
+        if not isinstance(cases, dict):
+            errors.append(InputError(f'{where} is {cases!r}; accepted: a dictionary, case number -> list of paths.'))
+            continue
+        for cn, paths in cases.items():
+            errors += _case_errors(where, cn, paths, record, files)
+    return errors
+
+
+def _case_errors(where, cn, paths, record, files):
+    is_number = not isinstance(cn, bool) and re.match(r'[1-9][0-9]*\Z', str(cn))
+    if not is_number or int(cn) not in record.CNList:
+        return [InputError(f'{where} has the case {cn!r}; {record.key} has {join_numbers(record.CNList)}.')]
+    where = f'{where}[{cn!r}]'
+    if not isinstance(paths, (list, tuple)) or len(paths) != len(record.types):
+        accepted = f'a list of {len(record.types)}, one path for each type ({", ".join(record.types)})'
+        return [InputError(f'{where} is {paths!r}; accepted: {accepted}, None where the case lacks it.')]
+    errors = []
+    for name, path in zip(record.types, paths):
+        if path is None:
+            continue
+        if not isinstance(path, str) or not path:
+            accepted = 'the path of a file or folder, or None'
+            errors.append(InputError(f'{where} has {path!r} for the type {name}; accepted: {accepted}.'))
+        elif files and not os.path.exists(os.path.expanduser(path)):
+            errors.append(MissingFileError(f'{where}: {path} does not exist.'))
+    return errors

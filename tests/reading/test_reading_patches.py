@@ -48,7 +48,8 @@ def test_a_patch_is_the_slice_of_the_padded_image(shape, radius_image, radius_dv
     weight = np.pad(TABLE[item.lung][..., None], spread, 'constant')
     for centre in [(0, 0, 0), (2, 5, 4), tuple(n - 1 for n in shape), (shape[0] - 1, 0, shape[2] // 2)]:
         arrays = empty([2 * radius_image + 1] * 3, [2 * radius_dvf + 1] * 3)
-        patches.cut_patch(arrays, item, centre, (radius_image, radius_dvf), TABLE)
+        corners = [[c - radius for c in centre] for radius in (radius_image, radius_dvf)]
+        patches.fill_sample(arrays, item, *corners, TABLE)
         box = tuple(slice(c + pad - radius_image, c + pad + radius_image + 1) for c in centre)
         inner = tuple(slice(c + pad - radius_dvf, c + pad + radius_dvf + 1) for c in centre)
         assert np.array_equal(arrays[0], images[box])
@@ -69,7 +70,7 @@ def test_the_dvf_patch_is_the_centre_of_the_image_patch():
         None,
     )
     images, dvf, weight = empty([13] * 3, [5] * 3)
-    patches.cut_patch((images, dvf, weight), item, (9, 11, 12), (6, 2), TABLE)
+    patches.fill_sample((images, dvf, weight), item, (9 - 6, 11 - 6, 12 - 6), (9 - 2, 11 - 2, 12 - 2), TABLE)
     centre = images[4:-4, 4:-4, 4:-4, 1]
     assert np.array_equal(centre, 1000 * dvf[..., 2] + 30 * dvf[..., 1] + dvf[..., 0])
     assert dvf[2, 2, 2].tolist() == [12, 11, 9] and np.all(weight == 1)
@@ -91,7 +92,8 @@ def test_whole_images_share_the_smallest_valid_size_per_axis():
 def test_a_whole_image_is_padded_around_and_weighs_nothing_there():
     item = held((6, 7, 5))
     arrays = empty((13, 13, 13), (13, 13, 13))
-    patches.pad_whole(arrays, item, TABLE)
+    corner = patches.corner_of((13, 13, 13), (6, 7, 5))
+    patches.fill_sample(arrays, item, corner, corner, TABLE)
     spread = [(3, 4), (3, 3), (4, 4), (0, 0)]  # before: half of the extra, rounded down
     assert np.array_equal(arrays[0], np.pad(item.pair, spread, 'constant', constant_values=DEFAULT))
     assert np.array_equal(arrays[1], np.pad(item.dvf, spread, 'constant'))

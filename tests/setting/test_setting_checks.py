@@ -263,9 +263,7 @@ def test_nearest_names_and_list_lengths_of_a_deformation_experiment():
         return deform_exp_problems(name, dict(content, **changes))
 
     assert "Did you mean 'single_frequency'?" in problems(DeformMethods=['zero', 'single_freq'])[0]
-    assert problems(MaxDefrm=3) == [
-        f"{name}: MaxDefrm is not a key of a deformation experiment. Did you mean 'MaxDeform'?"
-    ]
+    assert problems(MaxDefrm=3) == [f"{name}: MaxDefrm is not a setting. Did you mean 'MaxDeform'?"]
     lists = [
         key for key in content if key.startswith(tuple(CATEGORY_PREFIXES.values())) and isinstance(content[key], list)
     ]
