@@ -1,7 +1,6 @@
-"""Memory of batches, used again.
+"""Reuse of the memory of batches.
 
-A batch of patches takes a hundred megabytes. Fresh memory of that size costs a page fault per 4 KiB, as much time
-as filling it, so the memory of released batches is reused.
+A batch of patches takes a hundred megabytes. The page faults of new memory (one per 4 KiB) take as long as filling it.
 """
 
 import sys
@@ -10,7 +9,7 @@ import numpy as np
 
 
 def _references(arrays, number):
-    """References to an array of a list that this module does not cause."""
+    """Reference count of an array of a list."""
     return sys.getrefcount(arrays[number])
 
 
@@ -19,9 +18,7 @@ _UNUSED = _references([np.empty(0)], 0)
 
 
 class ArrayPool:
-    """Gives out uninitialised float32 arrays.
-
-    Memory is reused only when every array that looks at it is gone, so that a batch may be kept.
+    """Provides uninitialised float32 arrays; memory is reused only when no array refers to it, so a batch may be kept.
 
     :param most: arrays kept for reuse; further ones are ordinary memory.
     """
@@ -32,7 +29,7 @@ class ArrayPool:
         self._owners = []
 
     def empty(self, shape):
-        """A C-contiguous float32 array of ``shape`` whose content is arbitrary."""
+        """A C-contiguous float32 array of ``shape`` with arbitrary content."""
         size = int(np.prod(shape, dtype=np.int64))
         unused = [n for n in range(len(self._owners)) if _references(self._owners, n) == _UNUSED]
         for number in unused:

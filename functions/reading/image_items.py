@@ -1,4 +1,4 @@
-"""Items: one training image with its deformed copy and DVF, held the way patches are cut fastest.
+"""Items: one training image with its deformed copy and DVF, in the form that is fastest to cut patches from.
 
 Only this module of the room uses artificial generation.
 """

@@ -1,4 +1,4 @@
-"""How much memory reading will need, computed from the sizes of the images before the first one is read."""
+"""The memory that reading will take, computed from the sizes of the images before the first one is read."""
 
 from collections import namedtuple
 
@@ -9,11 +9,10 @@ from functions.setting.errors import InputError
 __all__ = ['available_memory', 'estimate', 'require_memory']
 
 GIB = 2.0**30
-# While an item is read or generated: its arrays, and what a warp, a Jacobian and a smoothing need beside them.
+# While an item is read or generated: its arrays, and those of a warp, a Jacobian and a smoothing.
 _BYTES_WHILE_MADE = 64
 _BYTES_INDEX = 4
-#: Batches alive beside those in the queue: being cut, in use, and the one before, which TensorFlow keeps until it
-#: gets the next.
+#: Batches alive besides the queue: being cut, in use, and the one before, which TensorFlow keeps until the next.
 BATCHES_BESIDE_QUEUE = 3
 
 Estimate = namedtuple('Estimate', 'chunk chunks index item batch batches total')
@@ -48,10 +47,8 @@ def estimate(sizes, options, n_chunks_held=2, n_batches=None):
 
 
 def require_memory(needed, available, options):
-    """Refuse what cannot fit.
+    """Refuse an :class:`Estimate` above the ``available`` bytes.
 
-    :param needed: :class:`Estimate`.
-    :param available: bytes.
     :raises InputError: with the numbers and the settings to reduce.
     """
     if needed.total <= available:

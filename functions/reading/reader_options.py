@@ -1,4 +1,4 @@
-"""What the reader takes from the settings dictionary, checked in one place before anything long starts."""
+"""The settings of the reader, checked in one place before any long work starts."""
 
 from collections import namedtuple
 
@@ -22,11 +22,11 @@ _USED += ['NetworkTraining', 'NetworkValidation']
 
 
 def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=None, stage=None, full_image=None):
-    """Collect the reader's part of ``setting``; :mod:`functions.setting.schema` says what each key accepts.
+    """The reader's part of ``setting``; :mod:`functions.setting.schema` says what each key accepts.
 
-    R, Ry and ClassBalanced are needed for patches; NumberOfImagesPerChunk, SamplesPerImage (patches) and BatchSize in
-    NetworkTraining or NetworkValidation always. LungWeight and Seed are read from NetworkTraining for both modes, so
-    that the two losses can be compared.
+    R, Ry and ClassBalanced are required for patches; NumberOfImagesPerChunk, SamplesPerImage (patches) and BatchSize in
+    NetworkTraining or NetworkValidation always. LungWeight and Seed are those of NetworkTraining in both modes, so that
+    the two losses can be compared.
 
     :param train_mode: 'Training' or 'Validation'.
     :param images_per_chunk, samples_per_image, stage, full_image: override the setting when not None.
@@ -68,12 +68,12 @@ def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=N
         augmentation=is_training and setting.get('Augmentation', False),
         randomness=setting.get('Randomness', True),
         seed=int(training.get('Seed', 0)),
-        # A first chunk other than 0 is about training; validation always covers everything.
+        # Validation always covers everything.
         start_chunk=int(setting.get('start_chunk', 0)) if is_training else 0,
         on_the_fly=is_training and setting.get('OnTheFly', False),
         never_generate=setting.get('never_generate_image', False),
         write_indices=setting.get('CacheIndices', False),
-        # Whole images are served one by one anyway.
+        # Whole images are served one by one in any case.
         lead_in=is_training and not is_full and setting.get('LeadIn', True),
     )
 
@@ -83,7 +83,7 @@ def _overridden(values, changes):
 
 
 def _problems(setting, section, is_full):
-    """Everything that is wrong, as sentences."""
+    """All problems, as sentences."""
     judged = {key: value for key, value in setting.items() if key in _USED or key not in schema.KEYS}
     problems = schema.key_problems(judged)
     network = setting[section] if isinstance(setting[section], dict) else {}

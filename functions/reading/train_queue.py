@@ -103,8 +103,8 @@ class BatchQueue:
         try:
             work()
         except (Closed, ReaderFailure):
-            pass  # closed on purpose, or the other thread has reported it
-        except BaseException as error:  # whatever it is, the training must hear of it
+            pass  # closed on purpose, or reported by the other thread
+        except BaseException as error:  # any failure must reach the training
             text = f'{error or type(error).__name__}\n\nTraceback of the reading thread:\n{traceback.format_exc()}'
             for queue in (self._batches, self._chunks, self._permits):
                 queue.fail(text)
@@ -117,9 +117,9 @@ class BatchQueue:
             for chunk in reader.loader.parts(*where, watch=self._watch):
                 if chunk.complete and self._log_address is not None:
                     append_chunk(self._log_address, chunk)
-                # A chunk may go on growing: what may be cut is said here, so that timing decides nothing.
+                # A chunk may still grow; the number of samples to cut is fixed here, so that timing has no influence.
                 self._chunks.put((chunk, chunk.n_samples, chunk.complete))
-            del chunk  # it is the cutter's now, to drop as soon as it is served
+            del chunk  # the cutter owns it and drops it as soon as it is served
             where = reader.order.after(where)
         self._chunks.put(_END)
 
@@ -137,7 +137,7 @@ class BatchQueue:
             while sample + size <= ready or (complete and sample < ready):
                 batch, sample = cut_batch(self.reader, chunk, sample, size, complete)
                 self._batches.put(batch)
-                del batch  # only its taker decides when its memory is free
+                del batch  # its memory belongs to the consumer now
             del part, chunk
             if complete:
                 sample = 0
@@ -159,9 +159,6 @@ class TrainingQueue(BatchQueue):
 
 
 def training_memory(setting, **reading):
-    """Bytes that the queue of a training will take, 0 when the sizes of the images are unknown.
-
-    Arguments as :class:`TrainingQueue`.
-    """
+    """Bytes that a :class:`TrainingQueue` of these arguments will take; 0 when the sizes of the images are unknown."""
     needed = Images(setting, 'Thread', **reading).memory_needed(n_chunks_held=2, n_batches=None)
     return 0 if needed is None else needed.total

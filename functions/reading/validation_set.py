@@ -9,7 +9,7 @@ class ValidationSet:
     """The validation list, read once when it fits one chunk and chunk by chunk at every pass otherwise.
 
     :param setting: settings dictionary; NetworkValidation gives chunk, samples and batch size.
-    :param memory_beside: bytes that the training's queue is still going to take.
+    :param memory_beside: bytes that the training's queue will still take.
     :param reading: im_info_list_full and make_item of :class:`functions.reading.chunk_image.Images`.
     """
 
