@@ -135,7 +135,7 @@ def test_a_position_of_another_list_begins_the_semi_epoch_anew(caplog):
         position = reader.next_batch().position
     assert position['semi_epoch'] == 1
     other = images(n=8, position=position)
-    assert (other.semi_epoch, other.chunk, other.sample) == (1, 0, 0) and 'anew' in caplog.text
+    assert (other.semi_epoch, other.chunk, other.sample) == (1, 0, 0) and 'starts again' in caplog.text
     with pytest.raises(InputError, match='position'):
         images(position={'semi_epoch': 1})
 
