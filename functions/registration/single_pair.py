@@ -279,9 +279,8 @@ def _measure(registration, prepared, work_field, options, clock):
         name = next((name for name in ('Lung', 'Torso') if fixed.masks[name] is not None), None)
         inside = registration.lung = None if name is None else mask_on(fixed, name, target)
         shown = fixed.native if options.grid == 'native' else fixed.image
-        found = similarity.before_and_after(
-            shown, prepared.moving.native, registration.moved, inside, prepared.linear, options.outside
-        )
+        images = (shown, prepared.moving.native, registration.moved)
+        found = similarity.before_and_after(*images, inside, prepared.linear, options.outside)
         found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
         found['measured_inside'] = name or 'the whole fixed image'
         if target != Geometry.of(work_field):

@@ -43,9 +43,8 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
     images[(0,) + inside + (1,)] = fixed
     tiles = choose_tiles(description, shape, memory)
     peak = description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9
-    LOGGER.info(
-        '%s: %s voxels in %d tile(s) of about %.2f GB', description.name, 'x'.join(map(str, shape)), len(tiles), peak
-    )
+    sides = 'x'.join(map(str, shape))
+    LOGGER.info('%s: %s voxels in %d tile(s) of about %.2f GB', description.name, sides, len(tiles), peak)
     dvf = np.empty([description.output_size(side) for side in shape] + [3], np.float32)
     for spans in tiles:
         window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)

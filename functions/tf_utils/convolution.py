@@ -72,9 +72,8 @@ def _kernel_gradient(images, kernel, g, padding):
                 shift = offset - reach
                 under = _planes(images, max(shift, 0), shape[1] - abs(shift))
                 over = _planes(g, max(-shift, 0), shape[1] - abs(shift))
-            planes.append(
-                tf.nn.conv2d_backprop_filter(_merged(under, size[2]), size, _merged(over, size[3]), [1] * 4, padding)
-            )
+            under, over = _merged(under, size[2]), _merged(over, size[3])
+            planes.append(tf.nn.conv2d_backprop_filter(under, size, over, [1] * 4, padding))
     return tf.stack(planes)
 
 

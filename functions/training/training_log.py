@@ -30,9 +30,8 @@ class TrainingLog:
         self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the log)
         first = state['samples'] + 1
         self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first, graph)
-        self._validation = SummaryWriter(
-            su.address_generator(setting, 'summary_validation'), first - bool(state.get('validation_pending'))
-        )
+        first -= bool(state.get('validation_pending'))
+        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'), first)
         self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
         self._handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
         logging.getLogger().addHandler(self._handler)
