@@ -177,7 +177,7 @@ def mixed_frequency_steps(identity, volumes, section):
     )
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     place = geometry.shape, geometry.spacing
-    field, _ = category_field('MixedFrequency', *place, rng, options, maximum, upper=2.0, lower=1.0)
+    field, _ = category_field('MixedFrequency', *place, rng, options, context, maximum, upper=2.0, lower=1.0)
     bspline = section.cut(field[2]).copy()
     field *= kept
     filled = section.cut(field[2]).copy()

@@ -15,18 +15,24 @@ from functions.setting.errors import InputError
 DOMAIN_MARGIN = 0.625
 
 
-def mesh_size(shape_zyx, spacing, grid_spacing):
+def mesh_size(shape_zyx, spacing, grid_spacing, setting='grid spacing'):
     """Number of B-spline mesh cells along x, y, z: array of three integers, rounded half to even.
 
     :param shape_zyx: image size in voxels, (z, y, x).
     :param spacing: voxel size in mm, (x, y, z).
     :param grid_spacing: distance of the control points in mm, one number or (x, y, z).
+    :param setting: what the message calls it.
     :raises InputError: the volume is smaller than half a cell along an axis.
     """
     extent = np.asarray(shape_zyx[::-1], dtype=float) * np.asarray(spacing, dtype=float)
     mesh = np.round(extent / np.asarray(grid_spacing, dtype=float)).astype(int)
     if mesh.min() < 1:
-        raise InputError('It is smaller than half a cell.')
+        size = ' x '.join(f'{length:g}' for length in extent)
+        grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
+        raise InputError(
+            f'The volume of {size} mm (x, y, z) is too small for a B-spline grid of {grid} mm: it must be half as long '
+            f'at least. Choose a smaller {setting} or a bigger image.'
+        )
     return mesh
 
 
@@ -71,6 +77,11 @@ def zero_border(components, border, extra=0):
             view[max(view.shape[0] - width, 0) :] = 0
 
 
+def fitting_border(mesh, border):
+    """The border (z, y, x), not wider than leaves a control point of ``mesh`` cells (x, y, z) to be drawn."""
+    return np.minimum(border, np.asarray(mesh)[::-1] // 2).astype(int)
+
+
 def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, upper=1.7, lower=None):
     """Random B-spline coefficients, float32 [3, gz, gy, gx].
 
@@ -79,12 +90,13 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
 
     :param mesh: cells along x, y, z.
     :param maximum: allowed displacement m, mm.
-    :param border: control points to zero at each end of axes z, y, x; an axis with 0 keeps its border.
+    :param border: control points to zero at each end of axes z, y, x, as many as fit (:func:`fitting_border`); an axis
+        with 0 keeps its border.
     :param grid_sigma: Gaussian smoothing in control points, one number or one per component.
     :param upper: the largest coefficient is at most ``upper`` times m.
     :param lower: and, if given, at least ``lower`` times m.
-    :raises InputError: the border leaves no control point.
     """
+    border = fitting_border(mesh, border)
     shape = tuple(int(n) + 3 for n in mesh[::-1])
     coefficients = rng.uniform(-4 * maximum, 4 * maximum, size=(3,) + shape)
     zero_border(coefficients, border, extra=1)
@@ -93,9 +105,6 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
             component[...] = ndimage.gaussian_filter(component, sigma)
     zero_border(coefficients, border)
     largest = np.abs(coefficients).max()
-    if largest == 0:
-        border = [int(b) for b in border]
-        raise InputError(f'A border of {border} control points leaves nothing of a grid of {list(shape)} (z, y, x).')
     if largest > upper * maximum:
         coefficients *= upper * maximum / largest
     elif lower is not None and largest < lower * maximum:
@@ -108,23 +117,17 @@ def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0
 
     Arguments as in :func:`mesh_size` and :func:`draw_coefficients`.
 
-    :raises InputError: the volume is too small for the grid or its zeroed border.
+    :raises InputError: the volume is too small for the grid.
     """
-    try:
-        mesh = mesh_size(shape_zyx, spacing, grid_spacing)
-        coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
-    except InputError as error:
-        extent = ' x '.join(f'{n * s:g}' for n, s in zip(shape_zyx[::-1], spacing))
-        grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
-        raise InputError(
-            f'The deformation field is identically zero: the volume of {extent} mm (x, y, z) is too small for a '
-            f'B-spline grid of {grid} mm. {error} Choose a bigger image or a smaller grid spacing.'
-        ) from error
+    mesh = mesh_size(shape_zyx, spacing, grid_spacing)
+    coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
     return sample_field(coefficients, shape_zyx), coefficients
 
 
-def category_field(prefix, shape_zyx, spacing, rng, options, maximum, more_border=0, **limits):
+def category_field(prefix, shape_zyx, spacing, rng, options, inputs, maximum, more_border=0, **limits):
     """:func:`random_field` with grid, border and smoothing of a category, from its settings ``<prefix>_...``.
+
+    Keeps ``inputs.products['remark']``, a sentence, where the border must be narrower than its setting.
 
     :param more_border: control points to zero besides those of the setting, one number or per axis z, y, x.
     """
@@ -132,5 +135,11 @@ def category_field(prefix, shape_zyx, spacing, rng, options, maximum, more_borde
         np.asarray(options[f'{prefix}_{name}'][options['deform_number']], dtype=float)
         for name in ('BSplineGridSpacing', 'SetGridBorderToZero', 'GridSmoothingSigma')
     ]
-    sigma = sigma / options['stage']
-    return random_field(rng, shape_zyx, spacing, grid, maximum, border + more_border, sigma, **limits)
+    border, sigma = border + more_border, sigma / options['stage']
+    fitting = fitting_border(mesh_size(shape_zyx, spacing, grid, f'{prefix}_BSplineGridSpacing'), border)
+    if (fitting < border).any():
+        inputs.products['remark'] = (
+            f'{prefix}_SetGridBorderToZero is {border.astype(int).tolist()} (z, y, x), but the image has room for '
+            f'{fitting.tolist()} only.'
+        )
+    return random_field(rng, shape_zyx, spacing, grid, maximum, fitting, sigma, **limits)

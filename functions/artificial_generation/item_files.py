@@ -121,14 +121,14 @@ def _read(spec, check, paths, requests, dvf_request=None):
     return None
 
 
-def write_next(spec, volumes, dvf, coefficients):
+def write_next(spec, volumes, dvf, products):
     """Write a next image, its manifest last."""
     images = {'NextIm': volumes.im, 'NextLung': volumes.lung, 'NextTorso': volumes.torso, 'NextDVF': dvf}
     paths = _next_paths(spec)
     if 'NextBSplineTransformIm' in paths:
-        images['NextBSplineTransformIm'] = coefficient_image(coefficients, volumes.im)
-        _write_transform(spec.address('NextBSplineTransform'), coefficients, volumes.im)
-    publish_images(_next_manifest_path(spec), spec.made_from(False), FORMAT_NUMBER, paths, images)
+        images['NextBSplineTransformIm'] = coefficient_image(products['coefficients'], volumes.im)
+        _write_transform(spec.address('NextBSplineTransform'), products['coefficients'], volumes.im)
+    _publish(spec, _next_manifest_path(spec), spec.made_from(False), paths, images, products)
 
 
 def write_item(spec, made):
@@ -145,7 +145,13 @@ def write_item(spec, made):
         _write_transform(spec.address('BSplineTransform'), products['coefficients'], made.dvf)
     if spec.setting.get('WriteDVFStatistics'):
         write_dvf_histograms(spec, made, images)
-    publish_images(manifest_path(spec), spec.made_from(), FORMAT_NUMBER, paths, images)
+    _publish(spec, manifest_path(spec), spec.made_from(), paths, images, products)
+
+
+def _publish(spec, manifest, made_from, paths, images, products):
+    if 'remark' in products:
+        LOGGER.info('%s: %s', spec.name, products['remark'])
+    publish_images(manifest, made_from, FORMAT_NUMBER, paths, images, products.get('remark'))
 
 
 def sweep(spec):

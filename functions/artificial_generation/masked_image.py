@@ -58,11 +58,12 @@ def warp_masked_image(volumes, dvf, default):
     return result._replace(**{name: image_from_array((labels >> bit) & 1, warped) for bit, name in enumerate(masks)})
 
 
-def publish_images(manifest, made_from, format_number, paths, images):
+def publish_images(manifest, made_from, format_number, paths, images, remark=None):
     """Write images, then the manifest that says they are finished.
 
     :param paths: name -> path of what is written.
     :param images: name -> image; those without a path are not written.
+    :param remark: a sentence for the manifest.
     """
     folder = os.path.dirname(manifest)
     sweep_stale_temporaries(folder)
@@ -70,4 +71,4 @@ def publish_images(manifest, made_from, format_number, paths, images):
     for name, path in sorted(paths.items()):
         write_image(images[name], path)
         outputs.append(record_output(path, images[name], folder))
-    write_manifest(manifest, made_from, format_number, outputs)
+    write_manifest(manifest, made_from, format_number, outputs, remark)

@@ -78,7 +78,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
     maximum = options['MaxDeform'] * options['MixedFrequency_MaxDeformRatio'][number]
     radius = np.maximum(1, np.round(options['MixedFrequency_BlockRadius'] / spacing_zyx)).astype(int)
     kept = select(inputs.edges, inputs.lung, rng, options['MixedFrequency_Np'][number], radius)
-    dvf, _ = category_field('MixedFrequency', shape_zyx, spacing, rng, options, maximum, upper=2.0, lower=1.0)
+    dvf, _ = category_field('MixedFrequency', shape_zyx, spacing, rng, options, inputs, maximum, upper=2.0, lower=1.0)
     dvf *= kept
     zero_border(dvf, [options.get('dvf_pad') or 0] * 3)
     for component in dvf:

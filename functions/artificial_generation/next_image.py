@@ -22,7 +22,7 @@ def make_next(spec, original):
 
     :param spec: :class:`~functions.artificial_generation.item_specification.ItemSpecification`; dsmooth > 0.
     :param original: :class:`functions.artificial_generation.masked_image.MaskedImage` at the item's stage and padding.
-    :return: (MaskedImage, DVF as ITK vector image in mm, B-spline coefficients [3, gz, gy, gx]).
+    :return: (MaskedImage, DVF as ITK vector image in mm, by-products by name, among them ``coefficients``).
     :raises InputError: the volume is too small for the grid.
     """
     geometry = Geometry.of(original.im)
@@ -37,4 +37,4 @@ def make_next(spec, original):
     warped = warp_masked_image(original, dvf, spec.record.DefaultPixelValue)
     scene = Scene(warped, dvf, lambda purpose: spec.random(purpose, 'Next'), options)
     result = augment_all(array_view(warped.im), SEQUENCE, scene)[-1][1]
-    return warped._replace(im=image_from_array(result, geometry)), dvf, inputs.products['coefficients']
+    return warped._replace(im=image_from_array(result, geometry)), dvf, inputs.products

@@ -64,7 +64,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
     shift = rng.uniform(2, 12)
     maximum = options['MaxDeform'] * options['RespiratoryMotion_MaxDeformRatio'][number]
     random_maximum = options['MaxDeform'] * options['RespiratoryMotion_SingleFrequency_MaxDeformRatio'][number]
-    dvf, _ = category_field('RespiratoryMotion', shape_zyx, spacing, rng, options, random_maximum)
+    dvf, _ = category_field('RespiratoryMotion', shape_zyx, spacing, rng, options, inputs, random_maximum)
     limited_dvf(dvf, random_maximum, options, 'respiratory_motion', 'the B-spline grid leaves nothing that moves')
     dvf[2] *= np.float32(CRANIO_CAUDAL_RATIO)
     u_y, u_z = breathing(shape_zyx, spacing, inputs.lung, t0, s0, shift)

@@ -12,7 +12,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
 
     Keeps ``inputs.products['coefficients']``, float32 [3, gz, gy, gx].
 
-    :raises InputError: the volume is too small for the grid and its border.
+    :raises InputError: the volume is too small for the grid.
     """
     number, pad, more_border = options['deform_number'], options.get('dvf_pad') or 0, 0
     maximum = options['MaxDeform'] * options['SingleFrequency_MaxDeformRatio'][number]
@@ -21,8 +21,9 @@ def field(shape_zyx, spacing, rng, options, inputs):
             raise InputError(f'DVFPad needs isotropic voxels; the spacing is {list(spacing)} mm.')
         grid_spacing = np.broadcast_to(options['SingleFrequency_BSplineGridSpacing'][number], (3,))
         more_border = np.ceil(pad * spacing[0] / grid_spacing[::-1])
-    dvf, coefficients = category_field('SingleFrequency', shape_zyx, spacing, rng, options, maximum, more_border)
-    inputs.products['coefficients'] = coefficients
+    dvf, inputs.products['coefficients'] = category_field(
+        'SingleFrequency', shape_zyx, spacing, rng, options, inputs, maximum, more_border
+    )
     if inputs.has_mask:
         sigma_mm = options['SingleFrequency_BackgroundSmoothingSigma'][number]
         background_to_zero(dvf, inputs.mask, sigma_mm, maximum, spacing)

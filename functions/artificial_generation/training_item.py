@@ -88,9 +88,9 @@ def _moving(spec, write, verify=False):
         return load_original(spec, write)
     moving = item_files.read_next(spec, verify)
     if moving is None:
-        moving, dvf, coefficients = make_next(spec, load_original(spec, write))
+        moving, dvf, products = make_next(spec, load_original(spec, write))
         if write:
-            item_files.write_next(spec, moving, dvf, coefficients)
+            item_files.write_next(spec, moving, dvf, products)
     return moving
 
 

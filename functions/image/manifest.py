@@ -80,14 +80,17 @@ def record_output(path, image_or_array=None, folder=None):
     return {'path': relative.replace(os.sep, '/'), 'bytes': size, 'mtime_ns': mtime, 'checksum': checksum}
 
 
-def write_manifest(path, made_from, format_number, outputs):
+def write_manifest(path, made_from, format_number, outputs, remark=None):
     """Publish the manifest of finished work; call it last.
 
     :param made_from: JSON-able description of inputs and settings; compared when the work is looked at again.
     :param format_number: integer, raised by hand when the maker's output changes; compared.
     :param outputs: list of :func:`record_output` dictionaries (recorded relative to the folder of ``path``).
+    :param remark: a sentence for whoever reads the manifest.
     """
     record = {'made_from': made_from, 'format_number': format_number, 'outputs': list(outputs), 'commit': own_commit()}
+    if remark:
+        record['remark'] = remark
     write_json(path, record)
 
 
