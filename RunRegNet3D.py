@@ -51,8 +51,8 @@ setting['NetworkValidation'] = {'NumberOfImagesPerChunk': 12, 'SamplesPerImage':
 setting['AGMode'] = 'Resp'  # which categories: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp'
 setting['SpongeModel'] = 'physical'  # lung density follows the volume change; 'published' divides HU
 repetitions = 3  # random deformations of every kind for each training image
-# The phantom is small here: the published border of two control points would leave nothing of the coarse grids, and its
-# new shapes (NextIm) are to stay thoraxes.
+# The phantom is small here: its coarse grids have no room for the published border of two control points, and its new
+# shapes (NextIm) are to stay thoraxes.
 deform_exp_changes = {
     'SingleFrequency_SetGridBorderToZero': [[1, 1, 1]] * 5,
     'RespiratoryMotion_SetGridBorderToZero': [[1, 1, 1]] * 5,

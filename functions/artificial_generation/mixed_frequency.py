@@ -83,6 +83,6 @@ def field(shape_zyx, spacing, rng, options, inputs):
     zero_border(dvf, [options.get('dvf_pad') or 0] * 3)
     for component in dvf:
         gaussian_smooth(component, rng.uniform(*options['MixedFrequency_SigmaRange'][number]) / spacing_zyx)
-    size = 2 * options['MixedFrequency_BlockRadius']
-    cause = f'every selected voxel was emptied again; the lungs are too small for blocks of {size} mm'
+    radius = options['MixedFrequency_BlockRadius']
+    cause = f'every selected voxel was emptied again; lower MixedFrequency_BlockRadius ({radius}) or MixedFrequency_Np'
     return limited_dvf(dvf, maximum, options, 'mixed_frequency', cause)

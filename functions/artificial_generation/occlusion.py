@@ -33,7 +33,7 @@ def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
         allowed[box] = ndimage.minimum_filter(lung[box].view(np.uint8), 2 * radii + 1, mode='constant')
     if not allowed.any():
         cause = f'an erosion of {EROSION_MM} mm leaves nothing of the deformed lung mask'
-        raise InputError(f'Occluded: {cause}; the lungs are too small or missing.')
+        raise InputError(f'Occluded: {cause}; leave it out of the DeformedImExt lists.')
     for _ in range(number):
         places = np.flatnonzero(allowed)
         axes_xyz = np.maximum(SMALLEST_AXIS_MM, rng.uniform(size=3) * np.asarray(largest_axes, dtype=float))

@@ -25,7 +25,7 @@ def profile(n_z, diaphragm, top):
     """
     height = (top - diaphragm) / 2.0
     if height <= 0:
-        raise InputError('The lung mask covers one slice only; respiratory motion needs it from diaphragm to apex.')
+        raise InputError('The lung mask covers one slice only; leave respiratory_motion out of TrainingDSmoothList.')
     steepness = PROFILE_STEEPNESS / height
     z = np.arange(n_z, dtype=float)
     above = np.clip(z - diaphragm, 0, height)
@@ -72,5 +72,5 @@ def field(shape_zyx, spacing, rng, options, inputs):
     dvf[2] += u_z.astype(np.float32)[:, None, None]
     sigma_mm = options['RespiratoryMotion_BackgroundSmoothingSigma'][number]
     background_to_zero(dvf, mask, sigma_mm, maximum, spacing)
-    cause = 'its mask leaves nothing that moves'
+    cause = 'MaskToZero leaves nothing that moves'
     return limited_dvf(dvf, LARGEST_RATIO * maximum, options, 'respiratory_motion', cause)

@@ -27,4 +27,4 @@ def field(shape_zyx, spacing, rng, options, inputs):
     if inputs.has_mask:
         sigma_mm = options['SingleFrequency_BackgroundSmoothingSigma'][number]
         background_to_zero(dvf, inputs.mask, sigma_mm, maximum, spacing)
-    return limited_dvf(dvf, maximum, options, 'single_frequency', 'its mask leaves nothing that moves')
+    return limited_dvf(dvf, maximum, options, 'single_frequency', 'MaskToZero leaves nothing that moves')

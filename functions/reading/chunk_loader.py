@@ -202,8 +202,8 @@ class ChunkLoader:
         where = f'{options.train_mode} S{options.stage} semi-epoch {chunk.semi_epoch} chunk {chunk.chunk}'
         if len(rows) == 0:
             names = ', '.join(item.name for item in chunk.held[:5])
-            sizes = sorted({item.dvf.shape[:3] for item in chunk.held})[:5]
-            cause = f'the mask is empty or Margin {options.margin} leaves nothing; use a smaller R, Ry or Margin'
-            raise InputError(f'{where}: no patch centre in {names} (sizes {sizes}, z y x): {cause}.')
+            mask = f'the mask is empty (SampleInside: {options.sample_inside!r})'
+            cause = f'{mask} or ClassRule {options.class_rule!r} takes none of its voxels'
+            raise InputError(f'{where}: no patch centre in {names}: {cause}.')
         report_classes(given, wanted, options.class_limits, where)
         return rows

@@ -60,6 +60,13 @@ def class_indices(dvf, mask, limits, margin, rule='largest_component'):
     return ClassIndices(indices, counts.sum(axis=1))
 
 
+def fitting_margin(mask, margin):
+    """``margin``, halved until a voxel of ``mask`` [z, y, x] keeps it to every border (in a slab, say)."""
+    while margin and not mask[tuple(slice(margin, n - margin) for n in mask.shape)].any():
+        margin //= 2
+    return margin
+
+
 def _slabs(plane_bytes, n_planes, first=0):
     """Slices over planes ``first`` to ``n_planes``, each about _SLAB_BYTES."""
     step = max(1, _SLAB_BYTES // max(1, plane_bytes))

@@ -3,14 +3,17 @@
 Only this module of the room uses artificial generation.
 """
 
+import logging
 import os
 from collections import namedtuple
 
 import numpy as np
 
-from functions.reading.class_balanced_sampling import class_indices
+from functions.reading.class_balanced_sampling import class_indices, fitting_margin
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError, RegNetError
+
+LOGGER = logging.getLogger(__name__)
 
 FALLBACK_PIXEL_VALUE = -2048
 
@@ -93,7 +96,10 @@ def hold_item(setting, im_info, make_item, options):
         indices = None
         if not options.full_image:
             mask = item.lung if options.sample_inside == 'lung' else item.mask
-            indices = class_indices(item.dvf, mask, options.class_limits, options.margin, options.class_rule)
+            margin = fitting_margin(mask, options.margin)
+            if margin < options.margin and mask.any():
+                LOGGER.info('%s: Margin %d leaves no patch centre, %d is used.', name, options.margin, margin)
+            indices = class_indices(item.dvf, mask, options.class_limits, margin, options.class_rule)
         pair = np.empty(item.im.shape + (2,), dtype=np.int16)
         pair[..., 0] = item.im
         pair[..., 1] = item.deformed_im

@@ -2,6 +2,7 @@
 
 Units: ``MaxDeform``, ``t0`` and grid spacings in mm (triples in x, y, z order); smoothing sigmas of images in voxels of
 stage 1, of B-spline grids in grid points; intensities in HU. Lists have one value per deform_number D of their method.
+Borders of B-spline grids are narrower where an image has no room for them.
 """
 
 import copy

@@ -222,7 +222,8 @@ _LOADED = [
     Key('ImPad_S1', whole(0), ABSENT, 'voxels images are padded by on every side, R - Ry'),
     Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
     Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
-    Key('Margin', whole(0), ABSENT, 'least distance [voxel] of patch centres from the border, Ry + 1'),
+    Key('Margin', whole(0), ABSENT,
+        'least distance [voxel] of patch centres from the border, Ry + 1; less where an image has no room for it'),
     Key('SizeUnit', whole(1), ABSENT, 'valid sides are SizeUnit k + SizeOffset; a multiple of it gives fewer sizes'),
     Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
 ]
