@@ -145,5 +145,5 @@ def test_clean_is_the_image_and_sequence_is_checked(thorax):
 
 def test_occlusion_without_lung_is_an_error(thorax):
     empty = thorax._replace(lung=np.zeros_like(thorax.lung))
-    with pytest.raises(InputError, match='lungs are too small or missing'):
+    with pytest.raises(InputError, match='leave it out of the DeformedImExt'):
         augment_all(thorax.im, ['Clean', 'Occluded'], scene_of(empty))

@@ -94,10 +94,23 @@ def test_draw_order_is_x_then_y_then_z():
     np.testing.assert_allclose(c, expected, rtol=1e-6)
 
 
+@settings(max_examples=50, deadline=None)
+@given(mesh=st.tuples(*[st.integers(1, 9)] * 3), border=st.tuples(*[st.integers(0, 5)] * 3))
+def test_a_border_is_as_wide_as_leaves_a_point_to_be_drawn(mesh, border):
+    fitting = bspline_field.fitting_border(mesh, border)
+    for cells, asked, width in zip(mesh[::-1], border, fitting):
+        # Before smoothing, one point more than the border is zero at each end.
+        drawn = {w: cells + 3 - 2 * (w + 1) for w in range(1, asked + 1)}
+        assert width == max([0] + [w for w, points in drawn.items() if points > 0])
+    c = bspline_field.draw_coefficients(np.random.RandomState(0), mesh, 7.0, border)
+    assert c.any(axis=(1, 2, 3)).all()
+    for axis, width in enumerate(fitting, start=1):
+        planes = np.moveaxis(c, axis, 0)
+        assert width == 0 or not (planes[: width + 1].any() or planes[-width - 1 :].any())
+
+
 def test_small_volume_is_an_error_with_its_cause():
-    with pytest.raises(InputError, match='too small for a B-spline grid of 35'):
-        bspline_field.random_field(np.random.RandomState(0), (96, 104, 112), (1.0, 1.0, 1.0), 35, 7.0, (2, 2, 2), 0.8)
-    with pytest.raises(InputError, match='smaller grid spacing'):
+    with pytest.raises(InputError, match='10 x 10 x 10 mm .* B-spline grid of 50.* smaller grid spacing'):
         bspline_field.random_field(np.random.RandomState(0), (10, 10, 10), (1.0, 1.0, 1.0), 50, 7.0)
 
 

@@ -224,9 +224,26 @@ def test_an_item_of_uneven_sizes_is_named():
         Images(a_setting(), im_info_list_full=im_infos(2), make_item=maker).fill()
 
 
+def test_a_slab_thinner_than_two_margins_is_sampled_beside_whole_images(caplog):
+    caplog.set_level('INFO')
+    infos = [dict(info, shape=shape) for info, shape in zip(im_infos(2), [(24, 22, 26), (9, 22, 26)])]
+    setting = a_setting(Margin=8, NetworkTraining={'SamplesPerImage': 50})
+    batch = Images(setting, im_info_list_full=infos, make_item=make_item).next_batch(100)
+    assert {name: batch.items.count(name) > 10 for name in set(batch.items)} == {item_name(i): True for i in infos}
+    assert caplog.text.count('Margin 8 leaves no patch centre, 4 is used') == 1
+    slab, whole = ([number for number, name in enumerate(batch.items) if name == item_name(i)] for i in infos[::-1])
+    # Patches of 11 voxels around the only plane that is 4 voxels deep: one plane lies outside at each end.
+    assert (batch.images[slab][:, [0, -1]] == DEFAULT).all()
+    assert (batch.images[slab][:, 1:-1, 1:-1, 1:-1] != DEFAULT).all() and (batch.images[whole] != DEFAULT).all()
+
+
 def test_no_centre_at_all_says_what_to_change():
-    with pytest.raises(InputError, match='Margin 9'):
-        images(a_setting(Margin=9)).fill()
+    def maker(setting, im_info, write=None):
+        item = make_item(setting, im_info)
+        return item._replace(lung=np.zeros_like(item.lung))
+
+    with pytest.raises(InputError, match="mask is empty .SampleInside: 'lung'"):
+        Images(a_setting(SampleInside='lung'), im_info_list_full=im_infos(2), make_item=maker).fill()
 
 
 def test_settings_are_refused_together():

@@ -48,6 +48,17 @@ def test_classes_equal_the_plain_rule(shape, margin, seed, limits, rule):
     assert found.indices.dtype == np.int32
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.tuples(*[st.integers(1, 12)] * 3), st.integers(0, 9), st.integers(0, 99), st.sampled_from([0.0, 0.01, 1.0]))
+def test_a_margin_is_halved_until_the_deepest_voxel_keeps_it(shape, margin, seed, share):
+    mask = (np.random.RandomState(seed).uniform(size=shape) < share).astype(np.uint8)
+    depths = [min(min(i, n - 1 - i) for i, n in zip(index, shape)) for index in np.argwhere(mask)]
+    expected = margin
+    while expected > max(depths, default=0):
+        expected //= 2
+    assert sampling.fitting_margin(mask, margin) == expected
+
+
 def test_the_slabs_do_not_show(monkeypatch):
     state = np.random.RandomState(3)
     dvf = state.uniform(-7, 7, (21, 8, 9, 3)).astype(np.float32)
