@@ -16,7 +16,8 @@ from functions.image.volume_io import array_view, read_image
 from functions.preprocessing import own_images
 from functions.preprocessing.chest_masks import torso_mask
 from functions.preprocessing.hounsfield import as_hu, load_ct
-from functions.preprocessing.own_images import prepare_image
+from functions.preprocessing.own_images import prepare_image, prepare_own_images
+from functions.reading.chunk_image import Images
 from functions.setting.errors import InputError, MissingFileError
 
 DATA = 'DIR-Lab_4D'
@@ -108,6 +109,22 @@ def test_air_around_the_torso_can_be_left_out_and_nothing_moves(setting, scan, t
         assert outside or same.all()
     rows = np.nonzero(array_view(small_torso).any(axis=(0, 2)))[0]
     assert rows[0] == 5
+
+
+@pytest.mark.parametrize('box', [(slice(None), slice(None), slice(29, 51)), (slice(58), slice(None), slice(None))])
+def test_a_slab_of_66_mm_and_one_lung_can_be_prepared_deformed_and_sampled(setting, tmp_path, box):
+    setting['OwnDataSets'] = {'MyCT': {'types': ['scan'], 'cases': 1}}
+    setting['OwnImages'] = {'MyCT': {'1': [stored(chest()[0][box], tmp_path / 'cut.nii.gz')]}}
+    entry = {'data': 'MyCT', 'deform_exp': '3D_max20_D14_K', 'TrainingCNList': [1], 'TrainingTypeImList': [0]}
+    entry.update(TrainingDSmoothList=list(range(14, 28)), TrainingDeformedImExt=['Clean', 'Sponge', 'Noise'])
+    su.load_setting_from_data_dict(setting, [entry])
+    prepare_own_images(setting)
+    setting.update(stage=4, R=12, Ry=12, Margin=13, SampleInside='lung', ClassBalanced=[2, 7], LeadIn=False)
+    setting['NetworkTraining'] = dict(NumberOfImagesPerChunk=14, SamplesPerImage=10, BatchSize=140, LungWeight=3.0)
+    batch = Images(setting).next_batch()
+    # Class-balanced: every deformation, and as many centres that move by less than 2 mm as by more.
+    assert len(set(batch.items)) == 14 and (batch.weight[:, 12, 12, 12] == 3).all()
+    assert np.count_nonzero(np.abs(batch.dvf[:, 12, 12, 12]).max(axis=-1) < 2) == len(batch.dvf) / 2 == 70
 
 
 def test_bad_input_stops_before_anything_is_written(setting, scan, tmp_path):
