@@ -30,8 +30,8 @@ def mesh_size(shape_zyx, spacing, grid_spacing, setting='grid spacing'):
         size = ' x '.join(f'{length:g}' for length in extent)
         grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
         raise InputError(
-            f'The volume of {size} mm (x, y, z) is too small for a B-spline grid of {grid} mm: every side must be longer '
-            f'than half of that. Choose a smaller {setting} or a bigger image.'
+            f'The volume of {size} mm (x, y, z) is too small for a B-spline grid of {grid} mm: it must be more than '
+            f'half as long. Choose a smaller {setting} or a bigger image.'
         )
     return mesh
 

@@ -120,7 +120,8 @@ def test_a_slab_of_66_mm_and_one_lung_can_be_prepared_deformed_and_sampled(setti
     su.load_setting_from_data_dict(setting, [entry])
     prepare_own_images(setting)
     setting.update(stage=4, R=12, Ry=12, Margin=13, SampleInside='lung', ClassBalanced=[2, 7], LeadIn=False)
-    setting['NetworkTraining'] = dict(NumberOfImagesPerChunk=14, SamplesPerImage=10, BatchSize=140, LungWeight=3.0)
+    counts = {'NumberOfImagesPerChunk': 14, 'SamplesPerImage': 10, 'BatchSize': 140}
+    setting['NetworkTraining'] = dict(counts, LungWeight=3.0)
     batch = Images(setting).next_batch()
     # Class-balanced: every deformation, and as many centres that move by less than 2 mm as by more.
     assert len(set(batch.items)) == 14 and (batch.weight[:, 12, 12, 12] == 3).all()
