@@ -310,7 +310,7 @@ def test_bad_settings_and_images(setting, info):
 
 
 def _tiny(setting, info):
-    write_thorax(setting, make_thorax((40, 40, 40), (1.5, 1.5, 1.5)), cn=3)
+    write_thorax(setting, make_thorax((40, 40, 40), (0.25, 0.25, 0.25)), cn=3)
     setting['deform_exp']['3D_max7_D14_K']['SingleFrequency_BSplineGridSpacing'][0] = [10, 10, 10]
     return dict(info, cn=3, dsmooth=7)
 
