@@ -1,19 +1,21 @@
-"""Whether an image file is whole. Readers of some formats return half a file silently, so its bytes are counted first.
+"""Which files an image consists of, and whether they are whole: readers of some formats return half a file silently.
 
-The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI (Analyze) and NRRD; other
-formats are left to their readers. Compressed data are decompressed once as a stream, to count them and to verify the
-checksum they carry: a flipped bit spoils all that follows it.
+The bytes present are compared with what the file's own header implies, for MetaImage, NIfTI and NRRD. Compressed data
+are decompressed once as a stream, to count them and to verify the checksum they carry: a flipped bit spoils all that
+follows it.
 """
 
+import collections
 import functools
-import gzip
 import operator
 import os
 import re
-import struct
 import zlib
 
+from functions.image import nifti_header
 from functions.setting.errors import InputError
+
+READABLE = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd', '.nhdr', '.hdr', '.img', '.img.gz')
 
 _BYTES = {'char': 1, 'short': 2, 'int': 4, 'long': 4, 'long long': 8, 'longlong': 8, 'float': 4, 'double': 8}
 _BYTES.update(int8=1, int16=2, int32=4, int64=8)
@@ -21,24 +23,65 @@ _HEADER_LIMIT = 2**16
 _BLOCK = 2**15
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
+_Layout = collections.namedtuple('_Layout', 'header data start expected packed')
+"""``data``: file of the voxels, from byte ``start`` on; ``expected``: bytes of voxels, None where they cannot be
+counted; ``packed``: None if not compressed, else the compressed bytes, 0 where the header does not say."""
+
 
 def check_whole(path):
-    """Raise :class:`InputError` when ``path`` holds fewer bytes than its header implies."""
+    """Raise :class:`InputError` when ``path`` is no image file, or holds fewer bytes than its header implies."""
+    layout = _layout(path)
+    if layout.expected is None:
+        return
+    present = os.path.getsize(layout.data) - layout.start
+    if layout.packed is None:
+        _require_bytes(layout.data, present, layout.expected)
+    else:
+        _require_bytes(layout.data, present, layout.packed)
+        _require_inflated(layout.data, layout.start, layout.expected)
+
+
+def require_readable(path):
+    """Raise :class:`InputError` unless the name of ``path`` ends as that of an image does."""
+    if not path.lower().endswith(READABLE):
+        raise InputError(f'{path} cannot be read; accepted: {", ".join(READABLE)}, and folders with a DICOM series.')
+
+
+def files_of(path):
+    """Paths of all files of an image, sorted, for header and voxels may be two; of anything else, ``path`` alone."""
+    try:
+        layout = _layout(path)
+    except InputError:
+        return [path]
+    return sorted({layout.header, layout.data})
+
+
+def _layout(path):
+    require_readable(path)
     name = path.lower()
     if os.path.getsize(path) == 0:
         raise InputError(f'{path} is empty (0 bytes).')
     if name.endswith(('.mha', '.mhd')):
-        _check_metaimage(path)
-    elif name.endswith(('.nii', '.nii.gz')):
-        _check_nifti(path, path)
-    elif name.endswith(('.hdr', '.img', '.img.gz')):
-        stem = re.sub(r'\.(hdr|img|img\.gz)$', '', path, flags=re.IGNORECASE)
-        data = next((stem + e for e in ('.img', '.img.gz') if os.path.exists(stem + e)), stem + '.img')
-        _require_file(stem + '.hdr', path)
-        _require_file(data, path)
-        _check_nifti(stem + '.hdr', data)
-    elif name.endswith(('.nrrd', '.nhdr')):
-        _check_nrrd(path)
+        return _metaimage(path)
+    if name.endswith(('.nrrd', '.nhdr')):
+        return _nrrd(path)
+    header, data = nifti_files(path)
+    end = nifti_header.read_header(header).end
+    return _Layout(header, data, 0, end, 0 if data.lower().endswith('.gz') else None)
+
+
+def nifti_files(path):
+    """(header, data): the files of a NIfTI image, one and the same but for .hdr with .img; None for other formats."""
+    name = path.lower()
+    if name.endswith(('.nii', '.nii.gz')):
+        return path, path
+    if not name.endswith(('.hdr', '.img', '.img.gz')):
+        return None
+    stem = re.sub(r'\.(hdr|img|img\.gz)$', '', path, flags=re.IGNORECASE)
+    data = next((stem + e for e in ('.img', '.img.gz') if os.path.exists(stem + e)), stem + '.img')
+    _require_file(stem + '.hdr', path)
+    _require_file(data, path)
+    return stem + '.hdr', data
 
 
 def _bytes_of_type(name):
@@ -91,7 +134,7 @@ def _require_inflated(path, start, expected):
 # ---- MetaImage
 
 
-def _check_metaimage(path):
+def _metaimage(path):
     with open(path, 'rb') as stream:
         head = stream.read(_HEADER_LIMIT)
     match = re.search(rb'^\s*ElementDataFile\s*=\s*([^\r\n]*)\r?\n', head, re.MULTILINE)
@@ -102,71 +145,35 @@ def _check_metaimage(path):
         key, _, value = line.partition('=')
         fields[key.strip()] = value.strip()
     data_name = match.group(1).decode('latin-1').strip()
-    # Text data and lists of slice files carry no byte count of their own.
-    if fields.get('BinaryData', 'True').lower() != 'true' or data_name == 'LIST' or '%' in data_name:
-        return
+    _refuse_lists(path, data_name)
+    local = data_name.upper() == 'LOCAL'
+    data = path if local else os.path.join(os.path.dirname(path), data_name)
+    _require_file(data, path)
+    if fields.get('BinaryData', 'True').lower() != 'true':  # text carries no byte count of its own
+        return _Layout(path, data, 0, None, None)
     try:
         expected = (
             _product(fields['DimSize'].split())
             * int(fields.get('ElementNumberOfChannels', 1))
             * _bytes_of_type(re.sub('^MET_|_ARRAY$', '', fields['ElementType']))
         )
-        header_size = int(fields.get('HeaderSize', 0))
+        start = match.end() if local else max(int(fields.get('HeaderSize', 0)), 0)
         compressed = fields.get('CompressedData', 'False').lower() == 'true'
-        compressed_size = int(fields.get('CompressedDataSize', 0))
+        packed = int(fields.get('CompressedDataSize', 0)) if compressed else None
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f'its header lacks or garbles {error}') from error
-    local = data_name.upper() == 'LOCAL'
-    data = path if local else os.path.join(os.path.dirname(path), data_name)
-    _require_file(data, path)
-    start = match.end() if local else max(header_size, 0)
-    present = os.path.getsize(data) - start
-    if not compressed:
-        _require_bytes(data, present, expected)
-    else:
-        _require_bytes(data, present, compressed_size)
-        _require_inflated(data, start, expected)
+    return _Layout(path, data, start, expected, packed)
 
 
-# ---- NIfTI, Analyze
-
-
-def _check_nifti(header_path, data_path):
-    try:
-        opener = gzip.open if header_path.lower().endswith('.gz') else open
-        with opener(header_path, 'rb') as stream:
-            head = stream.read(540)
-    except (EOFError, OSError, zlib.error) as error:
-        raise _unreadable(header_path, f'its header cannot be decompressed ({error})') from error
-    if len(head) < 348:
-        raise _unreadable(header_path, 'its header is cut short')
-    for order in '<>':
-        (head_size,) = struct.unpack_from(order + 'i', head)
-        if head_size == 348:
-            dim = struct.unpack_from(order + '8h', head, 40)
-            (bits,) = struct.unpack_from(order + 'h', head, 72)
-            offset = int(struct.unpack_from(order + 'f', head, 108)[0])
-            break
-        if head_size == 540 and len(head) == 540:
-            dim = struct.unpack_from(order + '8q', head, 16)
-            (bits,) = struct.unpack_from(order + 'h', head, 14)
-            (offset,) = struct.unpack_from(order + 'q', head, 168)
-            break
-    else:
-        raise _unreadable(header_path, 'it has no NIfTI header')
-    if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1 or bits < 1:
-        raise _unreadable(header_path, f'its header gives the size {tuple(dim)}')
-    expected = max(offset, 0) + _product(dim[1 : dim[0] + 1]) * bits // 8
-    if data_path.lower().endswith('.gz'):
-        _require_inflated(data_path, 0, expected)
-    else:
-        _require_bytes(data_path, os.path.getsize(data_path), expected)
+def _refuse_lists(path, data_name):
+    if data_name.startswith('LIST') or '%' in data_name:
+        raise InputError(f'{path} names one file per slice, which is not read; convert it to one file (.mha, .nii.gz).')
 
 
 # ---- NRRD
 
 
-def _check_nrrd(path):
+def _nrrd(path):
     with open(path, 'rb') as stream:
         head = stream.read(_HEADER_LIMIT)
     if not head.startswith(b'NRRD'):
@@ -178,22 +185,20 @@ def _check_nrrd(path):
         if colon and not line.startswith('#') and not value.startswith('='):
             fields[key.strip().lower()] = value.strip()
     data_name = fields.get('data file', fields.get('datafile'))
-    if end is None and data_name is None:
+    data, start = path, end.end() if end else 0
+    if data_name:
+        _refuse_lists(path, data_name)
+        data, start = os.path.join(os.path.dirname(path), data_name), 0
+        _require_file(data, path)
+    elif end is None:
         raise _unreadable(path, 'its header is cut short')
     encoding = fields.get('encoding', '').lower()
-    several = data_name and (data_name.startswith('LIST') or '%' in data_name)
-    if encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0' or several:
-        return
+    if encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0':
+        return _Layout(path, data, start, None, None)
     try:
         expected = _product(fields['sizes'].split()) * _bytes_of_type(fields['type'])
         skip = int(fields.get('byte skip', fields.get('byteskip', 0)))
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f'its header lacks or garbles {error}') from error
-    data, start = path, end.end() if end else 0
-    if data_name:
-        data, start = os.path.join(os.path.dirname(path), data_name), 0
-        _require_file(data, path)
-    if encoding == 'raw':
-        _require_bytes(data, os.path.getsize(data) - start - max(skip, 0), expected)
-    else:
-        _require_inflated(data, start, expected)
+    is_raw = encoding == 'raw'
+    return _Layout(path, data, start + max(skip, 0) * is_raw, expected, None if is_raw else 0)

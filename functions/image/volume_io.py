@@ -9,7 +9,8 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.file_check import check_whole
+from functions.image import nifti_header
+from functions.image.file_check import check_whole, nifti_files, require_readable
 from functions.image.geometry import Geometry, require_same_grid
 from functions.setting.atomic import publish
 from functions.setting.errors import InputError, MissingFileError
@@ -23,17 +24,17 @@ _EXPECTATIONS = ('scalar', 'vector', 'any')
 def read_image(path, expect='scalar', dim=3):
     """Read an image after making sure that the file is whole.
 
-    :param path: image file (.mha, .mhd, .nii, .nii.gz, .nrrd, or anything else that SimpleITK reads).
+    :param path: image file (one of :data:`functions.image.file_check.READABLE`).
     :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or ``'any'``.
     :param dim: number of dimensions; further axes of length one are dropped. None: any.
     :return: sitk.Image.
     :raises MissingFileError: no such file.
-    :raises InputError: not an image, cut short, other dimensions or components, NaN or infinite values.
+    :raises InputError: not an image, cut short, other dimensions or components, NaN or infinite values, shear.
     """
     if expect not in _EXPECTATIONS:
         raise InputError(f'expect must be one of {", ".join(_EXPECTATIONS)}; got {expect!r}.')
     path = os.fspath(path)
-    reader = _open(path, whole=True)
+    reader, nifti = _open(path, whole=True)
     size = tuple(reader.GetSize())
     spare = size[dim:] if dim is not None else ()
     if dim is not None and (len(size) < dim or any(n != 1 for n in spare)):
@@ -48,35 +49,44 @@ def read_image(path, expect='scalar', dim=3):
         raise InputError(f'{path} cannot be read: {_reason(error)}') from error
     if expect == 'vector' and image.GetPixelID() != sitk.sitkVectorFloat32:
         image = sitk.Cast(image, sitk.sitkVectorFloat32)
-    _require_finite(path, image)
+    _require_finite(path, image, nifti)
+    if nifti and image.GetDimension() == 3:
+        nifti_header.grid_of(path, nifti, Geometry.of(image)).apply_to(image)
     return image
 
 
 def read_geometry(path):
     """:class:`Geometry` of a 3D image file, from its header alone; errors as :func:`read_image`."""
-    reader = _open(os.fspath(path), whole=False)
+    path = os.fspath(path)
+    reader, nifti = _open(path, whole=False)
     if reader.GetDimension() != 3:
         raise InputError(f'{path} has {reader.GetDimension()} dimensions; 3 are needed.')
-    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    found = Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    return nifti_header.grid_of(path, nifti, found) if nifti else found
 
 
 def _open(path, whole):
-    """An ImageFileReader that has read the header of a file, which must be ``whole``."""
+    """(reader, NIfTI header or None): the header of a file, which must be ``whole``, has been read."""
     if not os.path.exists(path):
         raise MissingFileError(f'Image {path} does not exist.')
     if os.path.isdir(path):
         raise InputError(
             f'{path} is a folder; an image file is needed (functions.preprocessing reads a folder with a DICOM series).'
         )
+    require_readable(path)
     if whole:
         check_whole(path)
+    files, nifti = nifti_files(path), None
+    if files:
+        nifti = nifti_header.read_header(files[0])
+        nifti_header.require_grid(path, nifti)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f'{path} is not a readable image: {_reason(error)}') from error
-    return reader
+    return reader, nifti
 
 
 def _reason(error):
@@ -96,11 +106,14 @@ def _check_components(path, reader, expect, dim):
         raise InputError(f'{path} has {components} values per voxel; a displacement field with {dim} is needed.')
 
 
-def _require_finite(path, image):
+def _require_finite(path, image, nifti):
     array = array_view(image)
     if array.dtype.kind != 'f':
         return
-    bad = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in array)
+    if nifti:  # ITK has turned them into 0
+        bad = nifti_header.count_nonfinite(nifti_files(path)[1], nifti)
+    else:
+        bad = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in array)
     if bad:
         raise InputError(f'{path} holds {bad} values that are NaN or infinite; replace them before using the image.')
 

@@ -1,7 +1,8 @@
 """A DICOM series, read as one CT volume in HU.
 
 Sorting is by position along the slice normal, never by file name or number. What cannot become a volume on a regular
-grid (two series, missing or doubled slices, a tilted gantry, damaged files) is an error that says which slices.
+grid (slices that differ, are missing, doubled or off the line, a tilted gantry, damaged files) is an error that says
+which slices. What is no image of a series is passed over with a line.
 """
 
 import logging
@@ -18,110 +19,184 @@ LOGGER = logging.getLogger(__name__)
 
 _UNCOMPRESSED = ('1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.2')
 _HEADER = 2**18  # bytes within which the pixel data of an image begin, as a rule
+_OFF_LINE = 0.1  # mm
+_CT = '1.2.840.10008.5.1.4.1.1.2'
+#: SOP classes that can be slices: CT (also enhanced), MR, secondary captures and PET.
+_IMAGES = tuple(_CT[:-1] + end for end in '2 2.1 2.2 4 4.1 4.4 7 7.1 7.2 7.3 7.4 128 130'.split())
+_DIRECTORY = '1.2.840.10008.1.3.10'
+
+_POSITION, _ORIENTATION, _SPACING, _MODALITY = '0020|0032', '0020|0037', '0028|0030', '0008|0060'
+_CLASS, _SERIES, _SERIES_NUMBER, _ACQUISITION = '0008|0016', '0020|000e', '0020|0011', '0020|0012'
+#: What all slices must have in common: tag, name, what is compared (texts, or numbers up to a tolerance).
+_IN_COMMON = (
+    ('0028|0010', 'Rows', None),
+    ('0028|0011', 'Columns', None),
+    (_SPACING, 'PixelSpacing', 1e-4),
+    (_ORIENTATION, 'ImageOrientationPatient', 1e-4),
+    ('0028|1052', 'RescaleIntercept', np.inf),  # values may differ, every slice is rescaled by its own
+    ('0028|1053', 'RescaleSlope', np.inf),
+)
 
 
 def read_series(folder, series=None):
-    """Read the DICOM series in ``folder`` (not below it), rescaled to HU by its own slope and intercept.
+    """Read the DICOM series in ``folder`` (not below it), each slice rescaled to HU by its own slope and intercept.
 
     :param folder: folder with one file per slice.
-    :param series: series instance UID, needed where the folder holds several.
+    :param series: series instance UID or series number, needed where the folder holds several.
     :return: scalar 3D sitk.Image; direction and spacing from the positions of its slices.
     :raises MissingFileError: no such folder.
-    :raises InputError: no series, several of them, missing, doubled, unevenly spaced, damaged or sheared slices.
+    :raises InputError: no series, several of them, slices that differ, are missing, doubled, unevenly spaced, damaged
+        or off the line, or several slices in one file.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
         raise MissingFileError(f'The DICOM folder {folder} does not exist.')
-    names = _series_files(folder, series)
-    slices = [_slice(name) for name in names]
+    slices = [_slice(values) for values in _chosen(folder, _all_series(folder), series)]
     slices, spacing_z = _sorted(folder, slices)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([s['name'] for s in slices])
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(
-            f'The DICOM series in {folder} cannot be read: {str(error).strip().splitlines()[-1]}'
-        ) from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f'The DICOM series in {folder} is in colour; CT is needed.')
     first = slices[0]
-    image.SetSpacing(tuple(image.GetSpacing()[:2]) + (spacing_z,))
+    try:
+        planes = [sitk.GetArrayFromImage(sitk.ReadImage(s['name'], imageIO='GDCMImageIO')) for s in slices]
+    except RuntimeError as error:
+        raise InputError(f'The DICOM series in {folder} cannot be read: {_last_line(error)}') from error
+    image = sitk.GetImageFromArray(np.concatenate(planes))
+    image.SetSpacing(first['spacing'] + (spacing_z,))
     image.SetOrigin(first['position'].tolist())
     image.SetDirection(np.stack([first['row'], first['column'], first['normal']], axis=1).ravel().tolist())
-    if first['modality'] != 'CT':
-        LOGGER.warning('%s holds modality %r; its values are taken for HU.', folder, first['modality'])
+    if first[_MODALITY] != 'CT':
+        LOGGER.warning('%s holds modality %r; its values are taken for HU.', folder, first[_MODALITY])
     return image
 
 
-def _series_files(folder, series):
-    reader = sitk.ImageSeriesReader
-    found = {uid: reader.GetGDCMSeriesFileNames(folder, uid) for uid in reader.GetGDCMSeriesIDs(folder)}
-    known = {os.path.abspath(name) for names in found.values() for name in names}
-    paths = [os.path.join(os.path.abspath(folder), name) for name in sorted(os.listdir(folder))]
-    lost = [os.path.basename(path) for path in paths if path not in known and _is_dicom(path)]
+# ---- which files
+
+
+def _all_series(folder):
+    """Series UID -> headers of its images (tag -> text, and 'name'); what is no image is passed over with a line."""
+    found, passed, lost = {}, [], []
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path):
+            continue
+        with open(path, 'rb') as stream:
+            head = stream.read(2**12)
+        values = _header(path)
+        kind = _kind(head, values)
+        if kind is not None:
+            passed.append(f'{name} ({kind})')
+        elif values is not None:
+            found.setdefault(values.get(_SERIES, ''), []).append(dict(values, name=path))
+        elif head[128:132] == b'DICM':
+            lost.append(name)
     if lost:
         raise InputError(
             f'{len(lost)} of the DICOM files in {folder} cannot be read (damaged or not an image): {_some(lost)}. '
             'Copy them again or move them away.'
         )
+    if passed:
+        LOGGER.warning('%s: %d files are no slices and passed over: %s.', folder, len(passed), _some(passed))
     if not found:
         raise InputError(f'{folder} holds no DICOM series; the files of one series must lie in it directly.')
-    if series is None and len(found) > 1:
-        held = [f'{uid} ({len(names)} files)' for uid, names in found.items()]
+    return found
+
+
+def _header(path):
+    """tag -> text of a DICOM image, from its header; None where there is none."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    reader.SetImageIO('GDCMImageIO')
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return {key: reader.GetMetaData(key).strip(' \0') for key in reader.GetMetaDataKeys()}
+
+
+def _kind(head, values):
+    """What a DICOM file is that cannot be a slice; None for possible slices and for other files."""
+    values = values or {}
+    match = re.search(rb'\x02\x00\x02\x00UI..([0-9.]+)', head, re.DOTALL)
+    uid = values.get(_CLASS) or (match.group(1).decode() if match and head[128:132] == b'DICM' else None)
+    if uid == _DIRECTORY:
+        return 'DICOMDIR'
+    if uid is not None and uid not in _IMAGES:
+        match = re.search(rb'\x08\x00\x60\x00(?:CS..|.\x00\x00\x00)([A-Z]{2,16})', head, re.DOTALL)
+        return match.group(1).decode() if match else uid
+    if 'LOCALIZER' in values.get('0008|0008', '').upper():
+        return 'localizer'
+    return 'no position' if values and uid != _CT and _POSITION not in values else None
+
+
+def _chosen(folder, found, series):
+    """Headers of the series to read."""
+    matching = [uid for uid, images in found.items() if str(series) in (uid, images[0].get(_SERIES_NUMBER))]
+    if series is None:
+        matching = list(found)
+    if len(matching) != 1:
+        problem = f'{len(matching)} DICOM series' if matching else f'no series {series}'
+        held = '; '.join(_description(uid, images) for uid, images in found.items())
         raise InputError(
-            '{} holds {} DICOM series; move one to a folder of its own or name it: {}.'.format(
-                folder, len(found), '; '.join(held)
-            )
+            f'{folder} holds {problem}; name one by its UID or number (series=, --fixed_series, --moving_series): '
+            f'{held}.'
         )
-    if series is not None and series not in found:
-        raise InputError('{} holds no series {}; it holds {}.'.format(folder, series, ', '.join(found)))
-    names = found[series] if series is not None else next(iter(found.values()))
-    if len(names) < 2:
+    images = found[matching[0]]
+    several = next((image for image in images if int(image.get('0028|0008') or 1) > 1), None)
+    if several is not None:
+        raise InputError(
+            f'{several["name"]} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.'
+        )
+    if len(images) < 2:
         raise InputError(f'The DICOM series in {folder} has one file; a volume needs one file per slice.')
-    return names
+    return images
+
+
+def _description(uid, images):
+    """Number, description, files and spacing of a series, for messages."""
+    number, name = images[0].get(_SERIES_NUMBER) or '?', images[0].get('0008|103e') or 'no description'
+    try:
+        slices = [_slice(image) for image in images]
+        gaps = np.diff(sorted(s['position'] @ slices[0]['normal'] for s in slices))
+        spacing = ' x '.join(
+            f'{v:.3g}' for v in slices[0]['spacing'] + ((float(np.median(gaps)),) if len(gaps) else ())
+        )
+    except InputError:
+        spacing = 'unknown spacing'
+    return f'number {number}, {name}, {len(images)} slices, {spacing} mm, {uid}'
 
 
 def _some(names):
     return ', '.join(names[:5]) + (', …' if len(names) > 5 else '')
 
 
-def _is_dicom(path):
-    if not os.path.isfile(path) or os.path.basename(path).upper() == 'DICOMDIR':
-        return False
-    with open(path, 'rb') as stream:
-        return stream.read(132)[128:] == b'DICM'
+def _last_line(error):
+    return str(error).strip().splitlines()[-1]
 
 
-def _slice(name):
-    """Place and kind of one slice: name, size, position, row, column and normal (unit vectors, mm), modality."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(name)
+# ---- slices
+
+
+def _slice(values):
+    """``values`` with the place of the slice: position, row, column and normal (unit vectors), spacing (x, y), mm."""
+    name = values['name']
     try:
-        reader.ReadImageInformation()
-        values = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-        position = np.array([float(v) for v in values['0020|0032'].split('\\')])
-        cosines = np.array([float(v) for v in values['0020|0037'].split('\\')])
-        size = int(values['0028|0010']), int(values['0028|0011'])
-        row, column = cosines[:3] / np.linalg.norm(cosines[:3]), cosines[3:] / np.linalg.norm(cosines[3:])
-    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+        position, cosines, spacing = [_numbers(values[tag]) for tag in (_POSITION, _ORIENTATION, _SPACING)]
+        row, column = [part / np.linalg.norm(part) for part in cosines.reshape(2, 3)]
+        size, samples, bits = [int(values[tag]) for tag in ('0028|0010', '0028|0002', '0028|0100')]
+        if len(position) != 3 or len(spacing) != 2 or not spacing.min() > 0 or not abs(row @ column) < 1e-3:
+            raise ValueError(f'position {position}, orientation {cosines}, spacing {spacing}')
+    except (KeyError, ValueError) as error:
         raise InputError(
-            f'{name} is not a slice of a CT volume (position, orientation or size cannot be read): '
-            f'{str(error).strip().splitlines()[-1]}'
+            f'{name} is not a slice of a CT volume (its position, orientation, spacing or size cannot be used): {error}'
         ) from error
-    if len(reader.GetSize()) > 2 and reader.GetSize()[2] != 1:
-        raise InputError(f'{name} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.')
-    samples, bits = int(values.get('0028|0002', 1)), int(values.get('0028|0100', 16))
-    _check_pixel_bytes(name, size[0] * size[1] * samples * bits // 8)
-    return {
-        'name': name,
-        'size': size,
-        'position': position,
-        'row': row,
-        'column': column,
-        'normal': np.cross(row, column),
-        'modality': values.get('0008|0060', '').strip(),
-    }
+    if values.get('0028|0004') != 'MONOCHROME2' or samples != 1:
+        kind = values.get('0028|0004')
+        raise InputError(f'{name} is stored as {kind} (inverted or colour); CT as MONOCHROME2 is needed.')
+    _check_pixel_bytes(name, size * int(values['0028|0011']) * bits // 8)
+    place = {'position': position, 'row': row, 'column': column, 'normal': np.cross(row, column)}
+    return dict(values, spacing=(float(spacing[1]), float(spacing[0])), **place)
+
+
+def _numbers(text):
+    return np.array([float(word) for word in text.split('\\')])
 
 
 def _check_pixel_bytes(name, expected):
@@ -148,20 +223,28 @@ def _name(one):
     return os.path.basename(one['name'])
 
 
+def _differ(a, b, tolerance):
+    if tolerance is None or not (a and b):
+        return (a or None) != (b or None)
+    return np.abs(_numbers(a) - _numbers(b)).max() > tolerance
+
+
 def _sorted(folder, slices):
     """Slices in the order of their place along the normal, and the distance between neighbours in mm."""
     first = slices[0]
-    for other in slices[1:]:
-        turned = max(np.abs(other[key] - first[key]).max() for key in ('normal', 'row'))
-        if other['size'] != first['size'] or turned > 1e-3:
+    for tag, name, tolerance in _IN_COMMON:
+        other = next((s for s in slices if _differ(first.get(tag), s.get(tag), tolerance)), None)
+        if other is not None:
             raise InputError(
-                f'{folder}: {_name(first)} and {_name(other)} have different sizes or orientations; a volume needs '
-                'equal slices (move a scout view away).'
+                f'{folder}: {_name(first)} and {_name(other)} differ in {name} ({first.get(tag)} and {other.get(tag)}); '
+                'the slices of a volume must not.'
             )
-    slices = sorted(slices, key=lambda s: float(s['position'] @ first['normal']))
-    places = np.array([s['position'] @ first['normal'] for s in slices])
+    normal = first['normal']
+    slices = sorted(slices, key=lambda s: float(s['position'] @ normal))
+    positions = np.array([s['position'] for s in slices])
+    places = positions @ normal
     gaps = np.diff(places)
-    usual = float(np.median(gaps))
+    usual, step = float(np.median(gaps)), float(places[-1] - places[0]) / (len(slices) - 1)
     doubled = np.nonzero(gaps < 0.01)[0]
     if len(doubled):
         pair = [_name(slices[doubled[0] + i]) for i in (0, 1)]
@@ -177,11 +260,35 @@ def _sorted(folder, slices):
         raise InputError(
             f'{folder}: slices are missing or unevenly spaced: {_some(uneven)}; the others are {usual:.3g} mm apart.'
         )
-    step = slices[-1]['position'] - slices[0]['position']
-    sideways = np.linalg.norm(step - (step @ first['normal']) * first['normal'])
-    if sideways > 0.01 * np.linalg.norm(step):
+    off = positions - positions[0] - np.outer(np.arange(len(slices)) * step, normal)
+    along = off @ normal
+    sideways = np.linalg.norm(off - np.outer(along, normal), axis=1)
+    if np.abs(along).max() > 0.1 * usual:
+        worst = int(np.abs(along).argmax())
         raise InputError(
-            f'{folder}: the slices are shifted sideways by {sideways:.3g} mm from the first to the last '
-            '(tilted gantry); resample the series to an upright grid first.'
+            f'{folder}: the distance of the slices changes along the scan: {_name(slices[worst])} is '
+            f'{abs(along[worst]):.3g} mm from its place between equally spaced ones.'
         )
-    return slices, float(places[-1] - places[0]) / (len(slices) - 1)
+    if sideways.max() > _OFF_LINE:
+        worst = int(sideways.argmax())
+        raise InputError(
+            f'{folder}: {_name(slices[worst])} is shifted sideways by {sideways[worst]:.3g} mm from the line of the '
+            f'slices through {_name(slices[0])} (tilted gantry, or a moved table); resample the series to an upright '
+            'grid first.'
+        )
+    _require_acquisitions_in_turn(folder, slices)
+    return slices, step
+
+
+def _require_acquisitions_in_turn(folder, slices):
+    """Slices of two acquisitions that alternate show two breaths, however evenly they are spaced."""
+    runs = [slices[0]]
+    for one in slices[1:]:
+        if one.get(_ACQUISITION) != runs[-1].get(_ACQUISITION):
+            runs.append(one)
+    numbers = [one.get(_ACQUISITION) for one in runs]
+    if len(numbers) > len(set(numbers)):
+        raise InputError(
+            f'{folder}: the slices of acquisitions {", ".join(sorted(map(str, set(numbers)))[:5])} alternate (several '
+            f'phases or breaths in one series?), e.g. {_name(runs[0])} and {_name(runs[1])}; keep those of one.'
+        )
