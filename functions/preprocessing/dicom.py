@@ -21,8 +21,9 @@ _UNCOMPRESSED = ('1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.
 _HEADER = 2**18  # bytes within which the pixel data of an image begin, as a rule
 _OFF_LINE = 0.1  # mm
 _CT = '1.2.840.10008.5.1.4.1.1.2'
-#: SOP classes that can be slices: CT (also enhanced), MR, secondary captures and PET.
-_IMAGES = tuple(_CT[:-1] + end for end in '2 2.1 2.2 4 4.1 4.4 7 7.1 7.2 7.3 7.4 128 130'.split())
+#: SOP classes that can be slices, below that of all images: CT and enhanced CT, MR, secondary captures, PET.
+_KINDS = ('2', '2.1', '2.2', '4', '4.1', '4.4', '7', '7.1', '7.2', '7.3', '7.4', '128', '130')
+_IMAGES = tuple(_CT[:-1] + kind for kind in _KINDS)
 _DIRECTORY = '1.2.840.10008.1.3.10'
 
 _POSITION, _ORIENTATION, _SPACING, _MODALITY = '0020|0032', '0020|0037', '0028|0030', '0008|0060'
@@ -236,8 +237,8 @@ def _sorted(folder, slices):
         other = next((s for s in slices if _differ(first.get(tag), s.get(tag), tolerance)), None)
         if other is not None:
             raise InputError(
-                f'{folder}: {_name(first)} and {_name(other)} differ in {name} ({first.get(tag)} and {other.get(tag)}); '
-                'the slices of a volume must not.'
+                f'{folder}: {_name(first)} and {_name(other)} differ in {name}: {first.get(tag)} and {other.get(tag)}, '
+                'which the slices of one volume share.'
             )
     normal = first['normal']
     slices = sorted(slices, key=lambda s: float(s['position'] @ normal))

@@ -7,7 +7,15 @@ import time
 
 import SimpleITK as sitk
 
-from functions.image.manifest import array_checksum, check_manifest, record_output, write_manifest
+from functions.image.file_check import files_of
+from functions.image.manifest import (
+    array_checksum,
+    check_manifest,
+    file_state,
+    record_output,
+    sampled_checksum,
+    write_manifest,
+)
 from functions.image.masks import bounding_box, read_mask, require_nonempty
 from functions.image.volume_io import array_view, write_image
 from functions.preprocessing.chest_masks import chest_masks, torso_mask
@@ -137,7 +145,10 @@ def manifest_address(im):
 
 
 def fingerprint(source):
-    """What identifies an input: names, sizes and times of files, or the checksum and grid of an image."""
+    """What tells whether an input is still the same: path, size, time and a checksum of every file that belongs to it.
+
+    The checksum is that of the first, middle and last megabyte. Of an image in memory, all voxels and the grid count.
+    """
     if source is None:
         return None
     if isinstance(source, sitk.Image):
@@ -146,9 +157,5 @@ def fingerprint(source):
     path = os.path.abspath(os.fspath(source))
     if not os.path.exists(path):
         raise MissingFileError(f'Image {source} does not exist.')
-    names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else [path]
-    if path.lower().endswith('.mhd'):
-        # The voxels are in another file, usually of the same name.
-        stem, folder = os.path.basename(path)[:-3], os.path.dirname(path)
-        names = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(stem))
-    return [[os.path.basename(n), os.stat(n).st_size, os.stat(n).st_mtime_ns] for n in names if os.path.isfile(n)]
+    names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else files_of(path)
+    return [[n, *file_state(n), sampled_checksum(n)] for n in names if os.path.isfile(n)]

@@ -107,7 +107,7 @@ def test_slices_of_different_sizes_are_refused(tmp_path):
     other.mkdir()
     write_series(other, stored()[:, :5] - 1024)
     os.replace(str(other / 's5.dcm'), os.path.join(folder, 's5.dcm'))
-    with pytest.raises(InputError, match='s0.dcm and s5.dcm differ in Rows .9 and 5.'):
+    with pytest.raises(InputError, match='s0.dcm and s5.dcm differ in Rows: 9 and 5'):
         read_series(folder)
 
 
