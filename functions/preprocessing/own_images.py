@@ -23,7 +23,7 @@ from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError
-from functions.setting.original_files import own_image_errors
+from functions.setting.original_files import own_image_errors, path_and_series
 from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def prepare_own_images(setting):
     """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
 
     ``OwnImages`` maps data set -> case number -> list of paths (files or DICOM folders), one for each type of the data
-    set, None where a case lacks it.
+    set, None where a case lacks it; {'path': folder, 'series': UID or number} where a folder holds several series.
 
     :return: list of :class:`Prepared`.
     :raises UnknownNameError, MissingFileError, InputError: the first problem found, before anything is prepared.
@@ -46,13 +46,14 @@ def prepare_own_images(setting):
     errors = own_image_errors(setting)
     if errors:
         raise errors[0]
-    return [
-        prepare_image(os.path.expanduser(path), setting, data, int(cn), type_im, margin=MARGIN)
-        for data, cases in setting.get('OwnImages', {}).items()
-        for cn, paths in cases.items()
-        for type_im, path in enumerate(paths)
-        if path is not None
-    ]
+    prepared = []
+    for data, cases in setting.get('OwnImages', {}).items():
+        for cn, entries in cases.items():
+            for type_im, (path, series) in enumerate(map(path_and_series, entries)):
+                if path is not None:
+                    path = os.path.expanduser(path)
+                    prepared.append(prepare_image(path, setting, data, int(cn), type_im, series=series, margin=MARGIN))
+    return prepared
 
 
 def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
@@ -67,7 +68,7 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
     :param cn: case number, from 1.
     :param type_im: index into the types of the data set.
     :param lung, torso: mask files on the grid of ``source``; None: made from the HU.
-    :param series: series instance UID, if a DICOM folder contains several.
+    :param series: series instance UID or series number, if a DICOM folder contains several.
     :param margin: mm of air to keep around the torso; None: the whole field of view.
     :return: :class:`Prepared`: the addresses OriginalIm, OriginalLung and OriginalTorso, and whether the files were
         made now.

@@ -24,12 +24,13 @@ Scan = collections.namedtuple('Scan', Raw._fields + ('image', 'masks'))
 grid, or None."""
 
 
-def read_scan(source, role, lung=None, torso=None):
+def read_scan(source, role, lung=None, torso=None, series=None):
     """Read a scan and its masks as they are.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
     :param role: 'fixed' or 'moving'.
     :param lung, torso: masks (file or sitk.Image) on the grid of ``source``, or None.
+    :param series: UID or number of the series where a DICOM folder holds several.
     :return: :class:`Raw`.
     :raises MissingFileError, InputError: missing or damaged, no CT, empty masks or masks on another grid.
     """
@@ -37,7 +38,7 @@ def read_scan(source, role, lung=None, torso=None):
     # load_ct checks everything else.
     if isinstance(source, sitk.Image) and not np.isfinite(sitk.GetArrayViewFromImage(source).sum(dtype=np.float64)):
         raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')
-    native = load_ct(source)
+    native = load_ct(source, series)
     given = {
         key: None if mask is None else read_mask(mask, native, name=f'The {key.lower()} mask of the {role} image')
         for key, mask in (('Lung', lung), ('Torso', torso))

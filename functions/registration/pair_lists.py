@@ -17,11 +17,12 @@ LOGGER = logging.getLogger(__name__)
 
 REQUIRED = ('fixed', 'moving')
 MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
-COLUMNS = ('name',) + REQUIRED + MASKS
+SERIES = ('fixed_series', 'moving_series')
+COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 SUMMARY = 'pairs.json'
 
 Pair = collections.namedtuple('Pair', 'name files')
-"""``name``: folder of its results; ``files``: dictionary column -> path, those that are given."""
+"""``name``: folder of its results; ``files``: dictionary column -> path (or series), those that are given."""
 Outcome = collections.namedtuple('Outcome', 'name state seconds reason measures')
 """``state``: 'done', 'was done' or 'failed' (``reason`` says why, and there are no ``measures``)."""
 
@@ -30,7 +31,7 @@ def read_pairs(path):
     """Read a list of pairs.
 
     :param path: CSV file; its first line names the columns: fixed and moving, and optionally name, fixed_lung,
-        fixed_torso, moving_lung, moving_torso. Relative paths are relative to the CSV's folder. Without a name a pair
+        fixed_torso, moving_lung, moving_torso, fixed_series, moving_series. Relative paths are relative to the CSV's folder. Without a name a pair
         is called after its two files.
     :return: list of :class:`Pair`.
     :raises MissingFileError, InputError: no such file, unknown columns, an empty cell, two pairs of one name.
@@ -46,7 +47,7 @@ def read_pairs(path):
     header = [name.lower() for name in rows[0]] if rows else []
     if set(header) - set(COLUMNS) or any(header.count(name) != 1 for name in REQUIRED):
         raise InputError(
-            f'{path}: the first line must name the columns fixed and moving, and may name name, {", ".join(MASKS)}; it '
+            f'{path}: the first line must name the columns fixed and moving, and may name name, {", ".join(MASKS + SERIES)}; it '
             f'has {", ".join(header) or "nothing"}.'
         )
     pairs, lines = [], {}
@@ -67,7 +68,11 @@ def _pair(path, line, cells):
     missing = [name for name in REQUIRED if not cells.get(name)]
     if missing:
         raise InputError(f'{path}, line {line}: no {" and no ".join(missing)}.')
-    files = {key: os.path.join(folder, value) for key, value in cells.items() if key != 'name' and value}
+    files = {
+        key: value if key in SERIES else os.path.join(folder, value)
+        for key, value in cells.items()
+        if key != 'name' and value
+    }
     name = cells.get('name') or f'{_stem(files["moving"])}_to_{_stem(files["fixed"])}'
     if not re.match(r'^\w[\w.+-]*$', name):
         raise InputError(f'{path}, line {line}: {name!r} cannot name a folder; use letters, digits, _ . + -')
@@ -102,12 +107,13 @@ def register_pairs(pairs, output, model, **options):
 def register_into(folder, files, model, inverse=False, overwrite=False, **options):
     """Register one pair of files and write its results.
 
-    :param files: dictionary of the columns of :func:`read_pairs` but the name -> path.
+    :param files: dictionary of the columns of :func:`read_pairs` but the name -> path (or series).
     :param inverse, overwrite: see :class:`functions.registration.result_folder.Draft`.
     :param options: of :func:`functions.registration.register`.
     :return: (:class:`functions.registration.single_pair.Registration`, record), or (None, record) when ``folder`` holds
         these results already.
     """
+    options['series'] = tuple(files.get(name) for name in SERIES)
     named = {key: str(value) for key, value in options.items() if key != 'threads'}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)

@@ -155,14 +155,15 @@ def read_chests(folder):
     :raises MissingFileError: no finished registration, or its images are no longer where they were.
     """
     results, found = read_results(folder), []
-    for role, grid in (('fixed', results.fixed), ('moving', results.moving)):
+    series = results.record['settings'].get('series', (None, None))
+    for role, grid, one in zip(('fixed', 'moving'), (results.fixed, results.moving), series):
         path = results.record['settings'][role]
         if not os.path.exists(path):
             raise MissingFileError(
                 f'{os.path.join(folder, RECORD)} names the image {path}, which does not exist; run this command in '
                 'the folder the registration was run in.'
             )
-        image = load_ct(path)
+        image = load_ct(path, one)
         if not Geometry.of(image).matches(grid):
             image = to_isotropic(image)
         found.append((image, lung_mask(image)))
@@ -192,7 +193,7 @@ def is_done(folder, made_from):
 
 
 def inputs_of(fixed, moving, masks=(), **settings):
-    """JSON-able description of what a registration is made from: names, sizes and times of files, and settings."""
+    """JSON-able description of what a registration is made from: fingerprints of files, and settings."""
     images = {'fixed': fingerprint(fixed), 'moving': fingerprint(moving)}
     return dict(images, masks=[fingerprint(mask) for mask in masks], settings=settings)
 

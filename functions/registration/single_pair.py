@@ -24,7 +24,7 @@ from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut
 from functions.registration.multi_stage import COMPOSITIONS, WorkingPair, register_images
 from functions.registration.network_pyramid import Model, open_model
-from functions.setting.errors import unknown_name
+from functions.setting.errors import InputError, unknown_name
 
 LOGGER = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Options(typing.NamedTuple):
     fixed_torso: object = None
     moving_lung: object = None
     moving_torso: object = None
+    series: tuple = (None, None)  # of fixed and moving: UID or number where a DICOM folder holds several
     affine: object = None  # 'elastix', 'sitk', 'none' or a transform file; None: elastix if installed, else sitk
     affine_mask: object = 'Torso'  # used where both images have it: 'Torso', 'Lung' or None
     affine_parameters: str = AFFINE_FILE  # elastix's parameter file
@@ -158,6 +159,8 @@ def checked_options(options):
     for name, accepted in _CHOICES.items():
         if getattr(options, name) not in accepted:
             raise unknown_name(name.replace('_', ' '), getattr(options, name), accepted)
+    if not isinstance(options.series, (list, tuple)) or len(options.series) != 2:
+        raise InputError(f'series is {options.series!r}; accepted: two, of the fixed and the moving image, or None.')
     return options
 
 
@@ -174,8 +177,8 @@ def _opened(model, stages, options, clock):
 
 def read_pair(fixed, moving, options):
     """The scans of a pair as they are; raises :class:`InputError` unless they overlap."""
-    fixed = read_scan(fixed, 'fixed', options.fixed_lung, options.fixed_torso)
-    moving = read_scan(moving, 'moving', options.moving_lung, options.moving_torso)
+    fixed = read_scan(fixed, 'fixed', options.fixed_lung, options.fixed_torso, options.series[0])
+    moving = read_scan(moving, 'moving', options.moving_lung, options.moving_torso, options.series[1])
     require_overlap(fixed.native, moving.native)
     return fixed, moving
 
@@ -293,7 +296,7 @@ def _record_of(prepared, model, options):
     """What was asked for and used; JSON-able."""
     masks = {f'fixed {name.lower()}': mask for name, mask in prepared.fixed.given.items()}
     masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
-    used = {name: getattr(options, name) for name in ('grid', 'composition', 'diffeomorphic', 'threads')}
+    used = {name: getattr(options, name) for name in ('series', 'grid', 'composition', 'diffeomorphic', 'threads')}
     return {
         **used,
         'fixed': prepared.fixed.name,

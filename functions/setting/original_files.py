@@ -77,6 +77,13 @@ def own_image_errors(setting, files=True):
     return errors
 
 
+def path_and_series(entry):
+    """(path, series or None) of an entry of ``OwnImages``: a path, or a dictionary with ``path`` and ``series``."""
+    if isinstance(entry, dict) and set(entry) == {'path', 'series'}:
+        return entry['path'], entry['series']
+    return entry, None
+
+
 def _case_errors(where, cn, paths, record, files):
     is_number = not isinstance(cn, bool) and re.match(r'[1-9][0-9]*\Z', str(cn))
     if not is_number or int(cn) not in record.CNList:
@@ -89,9 +96,10 @@ def _case_errors(where, cn, paths, record, files):
     for name, path in zip(record.types, paths):
         if path is None:
             continue
-        if not isinstance(path, str) or not path:
-            accepted = 'the path of a file or folder, or None'
-            errors.append(InputError(f'{where} has {path!r} for the type {name}; accepted: {accepted}.'))
+        entry, (path, series) = path, path_and_series(path)
+        if not isinstance(path, str) or not path or not (series is None or isinstance(series, (int, str))):
+            accepted = "the path of a file or folder, {'path': folder, 'series': UID or number}, or None"
+            errors.append(InputError(f'{where} has {entry!r} for the type {name}; accepted: {accepted}.'))
         elif files and not os.path.exists(os.path.expanduser(path)):
             errors.append(MissingFileError(f'{where}: {path} does not exist.'))
     return errors
