@@ -9,7 +9,8 @@ Format            Content
                   index; needs the image (or its geometry) whose voxels were counted
 `elastix_point`   `point`, the count, then x y z in mm per row (the two header lines may be missing)
 `elastix_index`   `index`, the count, then 0-based voxel indices; needs the image as well
-`csv`             x, y, z in mm, LPS, with or without a header line; of other columns only `label` is read
+`csv`             x, y, z in mm, LPS, with or without a header line; of other columns only `label` is read;
+                  3D Slicer's tables name their columns l, p, s or r, a, s
 `fcsv`            3D Slicer up to 4; RAS or LPS as its header says
 `mrk.json`        3D Slicer from 5 on; one list of points, RAS or LPS as it says
 ================  ============================================================================================
@@ -37,6 +38,9 @@ PointList = collections.namedtuple('PointList', 'points labels file_format')
 :data:`FORMATS`."""
 
 _INDEX_FORMATS = ('dirlab', 'elastix_index')
+_AXES = {'xyz': (1, 1, 1), 'lps': (1, 1, 1), 'ras': (-1, -1, 1)}
+_CsvTable = collections.namedtuple('_CsvTable', 'rows labels to_lps says_mm')
+"""``rows``: (line number, the cells of the three coordinates); ``says_mm``: the header leaves no doubt of mm."""
 _DIRLAB_NAME = re.compile(r'_xyz(_r\d+)?\.txt$', re.IGNORECASE)
 
 
@@ -56,7 +60,10 @@ def read_points(path, grid=None, file_format=None):
     if file_format in parsers:
         points, labels = parsers[file_format](path, text)
     else:
-        rows = parse_rows(path, text, 'index' if file_format in _INDEX_FORMATS else 'point')
+        if path.lower().endswith('.csv') and text[:5].lower() not in ('point', 'index'):
+            rows, labels = _parse_csv(path, text)
+        else:
+            rows = parse_rows(path, text, 'index' if file_format in _INDEX_FORMATS else 'point')
         points = _from_rows(path, rows, file_format, grid)
     return PointList(points, labels, file_format)
 
@@ -104,16 +111,18 @@ def _format_by_name(path):
 
 
 def _detect(path, text):
-    if _format_by_name(path):
-        return _format_by_name(path)
-    words = text.split(None, 1)
-    if words and words[0].lower() in ('point', 'index'):
-        return 'elastix_' + words[0].lower()
-    rows = parse_rows(path, text, 'point')
-    if not np.array_equal(rows, np.rint(rows)):
-        return 'elastix_point'
-    if _DIRLAB_NAME.search(path):
-        return 'dirlab'
+    by_name = _format_by_name(path)
+    if by_name and not (by_name == 'csv' and _is_ambiguous(_csv_table(path, text))):
+        return by_name
+    if not by_name:
+        words = text.split(None, 1)
+        if words and words[0].lower() in ('point', 'index'):
+            return 'elastix_' + words[0].lower()
+        rows = parse_rows(path, text, 'point')
+        if not np.array_equal(rows, np.rint(rows)):
+            return 'elastix_point'
+        if _DIRLAB_NAME.search(path):
+            return 'dirlab'
     raise InputError(
         f"{path} holds whole numbers: DIR-Lab's voxel numbers, 0-based indices or millimetres? Name the format, one of "
         f'{", ".join(FORMATS)}.'
@@ -167,23 +176,41 @@ def _line(point, separator):
 # ---- comma-separated
 
 
-def _parse_csv(path, text):
+def _csv_table(path, text):
     rows = [(k, [cell.strip() for cell in row]) for k, row in enumerate(csv.reader(text.splitlines()), 1)]
     rows = [(k, row) for k, row in rows if any(row) and not row[0].startswith('#')]
-    columns, label = [0, 1, 2], None
+    columns, label, axes, says_mm = [0, 1, 2], None, 'xyz', False
+    if rows and len(rows[0][1]) < 3 and ';' in ''.join(rows[0][1]):
+        raise InputError(f'{path} separates its columns by semicolons; commas are needed (and points in decimals).')
     if rows and not all(_is_number(cell) for cell in rows[0][1]):
         names = [re.sub(r'[\s_]*[\[(]?mm[\])]?$', '', name.lower()) for name in rows[0][1]]
-        if any(names.count(axis) != 1 for axis in 'xyz'):
+        axes = next((axes for axes in _AXES if all(names.count(axis) == 1 for axis in axes)), None)
+        if axes is None:
             found = ', '.join(rows[0][1])
             raise InputError(f'{path}: the header must name the columns x, y and z (mm) once each; found {found}.')
-        columns = [names.index(axis) for axis in 'xyz']
+        columns = [names.index(axis) for axis in axes]
+        says_mm = axes != 'xyz' or names[columns[0]] != rows[0][1][columns[0]].lower()
         label = names.index('label') if 'label' in names else None
+        placed = names.index('defined') if 'defined' in names else None
         rows = rows[1:]
+        if placed is not None and any(row[placed : placed + 1] == ['0'] for _, row in rows):
+            raise InputError(f'{path} holds points that are not placed (defined is 0); remove them.')
     elif any(len(row) != 3 for _, row in rows):
         raise InputError(f'{path} has neither a header line nor three columns; name x, y and z in its first line.')
-    points = [numbers_of(path, k, [row[c] for c in columns if c < len(row)]) for k, row in rows]
     labels = None if label is None else [row[label] if label < len(row) else '' for _, row in rows]
-    return array_of(path, points), labels
+    rows = [(k, [row[c] for c in columns if c < len(row)]) for k, row in rows]
+    return _CsvTable(rows, labels, _AXES[axes], says_mm)
+
+
+def _is_ambiguous(table):
+    """Whether whole numbers could be millimetres or voxel numbers."""
+    texts = [' '.join(cells) for _, cells in table.rows]
+    return bool(texts) and not table.says_mm and all(re.match(r'[-+]?\d+( [-+]?\d+){2}\Z', text) for text in texts)
+
+
+def _parse_csv(path, text):
+    table = _csv_table(path, text)
+    return array_of(path, [numbers_of(path, k, cells) for k, cells in table.rows]) * table.to_lps, table.labels
 
 
 def _is_number(word):

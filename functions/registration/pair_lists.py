@@ -31,8 +31,8 @@ def read_pairs(path):
     """Read a list of pairs.
 
     :param path: CSV file; its first line names the columns: fixed and moving, and optionally name, fixed_lung,
-        fixed_torso, moving_lung, moving_torso, fixed_series, moving_series. Relative paths are relative to the CSV's folder. Without a name a pair
-        is called after its two files.
+        fixed_torso, moving_lung, moving_torso, fixed_series, moving_series. Relative paths are relative to
+        the CSV's folder. Without a name a pair is called after its two files.
     :return: list of :class:`Pair`.
     :raises MissingFileError, InputError: no such file, unknown columns, an empty cell, two pairs of one name.
     """
@@ -47,8 +47,8 @@ def read_pairs(path):
     header = [name.lower() for name in rows[0]] if rows else []
     if set(header) - set(COLUMNS) or any(header.count(name) != 1 for name in REQUIRED):
         raise InputError(
-            f'{path}: the first line must name the columns fixed and moving, and may name name, {", ".join(MASKS + SERIES)}; it '
-            f'has {", ".join(header) or "nothing"}.'
+            f'{path}: the first line must name the columns fixed and moving, and may name name, '
+            f'{", ".join(MASKS + SERIES)}; it has {", ".join(header) or "nothing"}.'
         )
     pairs, lines = [], {}
     for line, row in enumerate(rows[1:], 2):
