@@ -18,6 +18,7 @@ from functions.image.resample import resample_to, warp
 from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
 from functions.measure import regularity, similarity
+from functions.measure.orientation import swapped_sides
 from functions.preprocessing.hounsfield import LOWEST
 from functions.registration.folding_removal import remove_folding
 from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
@@ -190,6 +191,7 @@ def _prepare(fixed, moving, model, options, clock):
         raw = read_pair(fixed, moving, options)
     with clock('isotropic grid and masks'):
         fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
+        _warn_of_orientation(fixed, moving)
     with clock('affine'):
         masks = [scan.masks.get(options.affine_mask) for scan in (fixed, moving)]
         masks = [None, None] if any(mask is None for mask in masks) else masks
@@ -199,6 +201,17 @@ def _prepare(fixed, moving, model, options, clock):
     with clock('moving image to the working grid'):
         pair = _working_pair(fixed, moving, mask_name, linear, model)
     return _Prepared(fixed, moving, mask_name, affine, linear, pair)
+
+
+def _warn_of_orientation(fixed, moving):
+    lungs = [scan.masks['Lung'] for scan in (fixed, moving)]
+    swapped, before, after = swapped_sides(fixed.image, moving.image, *lungs) if None not in lungs else ('', 0, 0)
+    if swapped:
+        LOGGER.warning(
+            '%s seems to lie with %s swapped against %s (correlation %.2f as it is, %.2f swapped): check the '
+            'orientation in both files.',
+            *(moving.name, swapped, fixed.name, before, after),
+        )
 
 
 def _working_pair(fixed, moving, mask_name, linear, model):

@@ -18,7 +18,9 @@ def prepared(monkeypatch):
     monkeypatch.setattr(
         own_images_module,
         'prepare_image',
-        lambda path, setting, data, cn, type_im, margin: calls.append((path, data, cn, type_im, margin)),
+        lambda path, setting, data, cn, type_im, series, margin: calls.append(
+            (path, data, cn, type_im, margin) + ((series,) if series else ())
+        ),
     )
     return calls
 
