@@ -77,10 +77,12 @@ def require_grid(path, header):
             raise InputError(f'{path}: its {name} gives no spacing; repair the header.')
         shear = np.abs(np.triu(matrix.T @ matrix / lengths, 1)).max()
         if shear > TOLERANCE:
-            raise InputError(
-                f'{path} is sheared: the axes of its {name} are {shear:.3g} mm from right angles at the edge; '
-                'resample it to a grid of right angles first.'
-            )
+            raise sheared(path)
+
+
+def sheared(path):
+    """The error for a grid that ITK has no image for."""
+    return InputError(f'{path} is sheared (its axes are not at right angles); resample it to a rectangular grid first.')
 
 
 def grid_of(path, header, found):

@@ -180,7 +180,7 @@ def _csv_table(path, text):
     rows = [(k, [cell.strip() for cell in row]) for k, row in enumerate(csv.reader(text.splitlines()), 1)]
     rows = [(k, row) for k, row in rows if any(row) and not row[0].startswith('#')]
     columns, label, axes, says_mm = [0, 1, 2], None, 'xyz', False
-    if rows and len(rows[0][1]) < 3 and ';' in ''.join(rows[0][1]):
+    if rows and ';' in ''.join(rows[0][1]):
         raise InputError(f'{path} separates its columns by semicolons; commas are needed (and points in decimals).')
     if rows and not all(_is_number(cell) for cell in rows[0][1]):
         names = [re.sub(r'[\s_]*[\[(]?mm[\])]?$', '', name.lower()) for name in rows[0][1]]

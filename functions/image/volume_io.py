@@ -85,6 +85,8 @@ def _open(path, whole):
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
+        if 'orthonormal' in str(error):
+            raise nifti_header.sheared(path) from error
         raise InputError(f'{path} is not a readable image: {_reason(error)}') from error
     return reader, nifti
 

@@ -205,7 +205,9 @@ def _prepare(fixed, moving, model, options, clock):
 
 def _warn_of_orientation(fixed, moving):
     lungs = [scan.masks['Lung'] for scan in (fixed, moving)]
-    swapped, before, after = swapped_sides(fixed.image, moving.image, *lungs) if None not in lungs else ('', 0, 0)
+    if any(lung is None for lung in lungs):
+        return
+    swapped, before, after = swapped_sides(fixed.image, moving.image, *lungs)
     if swapped:
         LOGGER.warning(
             '%s seems to lie with %s swapped against %s (correlation %.2f as it is, %.2f swapped): check the '
