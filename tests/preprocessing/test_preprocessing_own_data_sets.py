@@ -109,6 +109,18 @@ def test_the_check_lists_them_with_everything_else(setting):
     assert len(problems) == 3 and not any('does not exist' in problem for problem in problems)
 
 
+def test_a_series_of_a_folder_is_named_in_its_place(setting, prepared):
+    entry = {'path': 'series', 'series': 3}
+    setting['OwnImages'] = {'MyCT': {'1': ['scan.nii.gz', entry]}}
+    assert su.find_problems(setting) == []
+    prepare_own_images(setting)
+    assert prepared[1] == ('series', 'MyCT', 1, 1, MARGIN, 3)
+    for wrong in ({'path': 'series'}, dict(entry, path=3), dict(entry, series=[3])):
+        setting['OwnImages'] = {'MyCT': {'1': [None, wrong]}}
+        with pytest.raises(InputError, match="for the type Moving; accepted: .*'series': UID or number"):
+            prepare_own_images(setting)
+
+
 def test_case_numbers_of_a_script_may_be_numbers(setting, prepared):
     setting['OwnImages'] = {'MyCT': {2: ['scan.nii.gz', None]}}
     prepare_own_images(setting)

@@ -15,6 +15,7 @@ import RunRegNet3D
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
 from functions.registration import command_line, open_model, pair_lists
+from functions.registration.result_folder import read_chests
 from functions.setting import trained_models
 from functions.setting.errors import InputError, MissingFileError
 
@@ -294,3 +295,42 @@ def test_paths_are_relative_to_the_list_and_pairs_get_a_name(tmp_path):
     (pair,) = pair_lists.read_pairs(path)
     assert pair.name == 'T50_to_T00'
     assert pair.files == {'fixed': str(tmp_path / 'in/T00.nii.gz'), 'moving': str(tmp_path / 'in/T50.nii.gz')}
+
+
+def dicom_series(folder, path, number):
+    """Add a scan to a folder as a series of that number."""
+    image = sitk.ReadImage(path)
+    folder.mkdir(exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for k in range(image.GetSize()[2]):
+        one, place = image[:, :, k], image.TransformIndexToPhysicalPoint((0, 0, k))
+        tags = {'0008|0016': '1.2.840.10008.5.1.4.1.1.2', '0008|0018': f'1.2.{number}.{k}', '0008|0060': 'CT'}
+        tags.update({'0020|000e': f'1.2.3.{number}', '0020|0011': str(number), '0020|0037': '1\\0\\0\\0\\1\\0'})
+        tags.update({'0020|0032': '\\'.join(map(str, place)), '0028|1052': '-1024', '0028|1053': '1'})
+        for tag, value in tags.items():
+            one.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f'{number}_{k}.dcm'))
+        writer.Execute(one)
+
+
+def test_series_of_a_dicom_folder_are_chosen_by_options_and_columns(files, tmp_path, caplog):
+    for number, name in ((3, 'moving'), (4, 'fixed')):
+        image, _ = chest_image(grid_image((66, 60, 62), (1.0,) * 3), number)
+        sitk.WriteImage(image, str(tmp_path / (name + '.nii.gz')))
+        dicom_series(tmp_path / 'dicom', str(tmp_path / (name + '.nii.gz')), number)
+    common = ['--model', files[1], '--affine', 'none', '--threads', '1', '--input_mask', 'none']
+    folder = str(tmp_path / 'dicom')
+    line = ['--register', folder, folder, '--output', str(tmp_path / 'results')] + common
+    assert RunRegNet3D.main(line) == 2 and '2 DICOM series' in caplog.text and '1.2.3.4' in caplog.text
+    line += ['--fixed_series', '4', '--moving_series', '1.2.3.3']
+    assert RunRegNet3D.main(line) == 0
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'results' / 'displacement.mha')))
+    assert json.loads((tmp_path / 'results' / 'results.json').read_text())['settings']['series'] == ['4', '1.2.3.3']
+    assert [s.GetSize() for s, _ in read_chests(str(tmp_path / 'results'))] == [(66, 60, 62)] * 2
+    rows = ['a,dicom,dicom,4,3', 'b,fixed.nii.gz,moving.nii.gz,,']
+    path = list_of_pairs(None, tmp_path / 'pairs.csv', rows, 'name,fixed,moving,fixed_series,moving_series')
+    assert RunRegNet3D.main(['--pairs', str(path), '--output', str(tmp_path / 'cohort')] + common) == 0
+    for name in 'ab':
+        field = sitk.ReadImage(str(tmp_path / 'cohort' / name / 'displacement.mha'))
+        np.testing.assert_allclose(sitk.GetArrayFromImage(field), found, atol=1e-5)

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from model_folders import add_checkpoint, make_model
 from oracle import CENTRE, GRIDS, SETTING, Oracle, chest_image, grid_image
 
+from functions.image.volume_io import image_from_array
 from functions.phantom.case import Case
 from functions.registration import open_model, register
 from functions.registration.input_scan import isotropic_scan, read_scan
@@ -132,6 +133,16 @@ def test_masks_are_made_where_they_are_needed_and_not_given():
     assert isotropic_scan(raw, 'Torso').masks['Lung'] is None
 
 
+def test_content_that_lies_otherwise_than_the_header_says_is_a_warning(pair, caplog):
+    image, lung, _ = Case(1, {'Size': [96, 80, 88]}).phase(0)
+    turned = [image_from_array(sitk.GetArrayFromImage(one)[:, ::-1, ::-1], one) for one in (image, lung)]
+    with caplog.at_level(logging.WARNING):
+        run((image, lung, image, lung), Constant(1.0))
+        assert 'swapped' not in caplog.text
+        run((image, lung) + tuple(turned), Constant(1.0))
+    assert 'The moving image seems to lie with front and back and left and right swapped' in caplog.text
+
+
 # ---- bad input
 
 
@@ -224,6 +235,9 @@ def test_seconds_of_repeated_passes_add_up(pair, monkeypatch):
 def test_misspelt_options_name_what_is_accepted(pair, options, text):
     with pytest.raises(UnknownNameError, match=text):
         run(pair, Constant(1.0), **options)
+    for series in (3, (3,), '12'):
+        with pytest.raises(InputError, match='series is .*; accepted: two'):
+            run(pair, Constant(1.0), series=series)
 
 
 # ---- models
