@@ -136,7 +136,7 @@ def category_field(prefix, shape_zyx, spacing, rng, options, inputs, maximum, mo
         for name in ('BSplineGridSpacing', 'SetGridBorderToZero', 'GridSmoothingSigma')
     ]
     border, sigma = border + more_border, sigma / options['stage']
-    fitting = fitting_border(mesh_size(shape_zyx, spacing, grid, f'{prefix}_BSplineGridSpacing'), border)
+    fitting = fitting_border(mesh_size(shape_zyx, spacing, grid, f'{prefix}_BSplineGridSpacing in deform_exp'), border)
     if (fitting < border).any():
         inputs.products['remark'] = (
             f'{prefix}_SetGridBorderToZero is {border.astype(int).tolist()} (z, y, x), but the image has room for '

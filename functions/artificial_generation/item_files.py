@@ -128,7 +128,7 @@ def write_next(spec, volumes, dvf, products):
     if 'NextBSplineTransformIm' in paths:
         images['NextBSplineTransformIm'] = coefficient_image(products['coefficients'], volumes.im)
         _write_transform(spec.address('NextBSplineTransform'), products['coefficients'], volumes.im)
-    _publish(spec, _next_manifest_path(spec), spec.made_from(False), paths, images, products)
+    _publish(_next_manifest_path(spec), spec.made_from(False), paths, images, products)
 
 
 def write_item(spec, made):
@@ -145,12 +145,12 @@ def write_item(spec, made):
         _write_transform(spec.address('BSplineTransform'), products['coefficients'], made.dvf)
     if spec.setting.get('WriteDVFStatistics'):
         write_dvf_histograms(spec, made, images)
-    _publish(spec, manifest_path(spec), spec.made_from(), paths, images, products)
+    _publish(manifest_path(spec), spec.made_from(), paths, images, products)
 
 
-def _publish(spec, manifest, made_from, paths, images, products):
+def _publish(manifest, made_from, paths, images, products):
     if 'remark' in products:
-        LOGGER.info('%s: %s', spec.name, products['remark'])
+        LOGGER.info('%s: %s', manifest, products['remark'])
     publish_images(manifest, made_from, FORMAT_NUMBER, paths, images, products.get('remark'))
 
 
