@@ -151,7 +151,7 @@ def test_a_field_that_would_be_zero_is_an_error_with_its_cause(coarse):
     for name in ('single_frequency', 'respiratory_motion', 'mixed_frequency'):
         options = options_of('3D_max7_D14_K', 0, Canny_LowerThreshold=1.0, Canny_UpperThreshold=2.0)
         setting = {'single': 'Single', 'respiratory': 'Respiratory', 'mixed': 'Mixed'}[name.split('_')[0]]
-        message = f'16 x 16 x 16 mm .* B-spline grid of 50 .* smaller {setting}[A-Z]\w+_BSplineGridSpacing in deform_exp'
+        message = f'16 x 16 x 16 mm .* grid of 50 .* smaller {setting}[a-zA-Z]+_BSplineGridSpacing in deform_exp'
         with pytest.raises(InputError, match=message):
             make(small, name, options)
     for name in ('single_frequency', 'respiratory_motion'):
