@@ -11,6 +11,7 @@ import struct
 import zlib
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from functions.image.geometry import Geometry
 from functions.setting.errors import InputError
@@ -123,14 +124,7 @@ def _forms(head, order):
         found['sform'] = np.array(struct.unpack_from(order + '12f', head, 280)).reshape(3, 4)
     if codes[0] > 0:
         b, c, d, *offset = struct.unpack_from(order + '6f', head, 256)
-        a = np.sqrt(max(1 - b * b - c * c - d * d, 0.0))
-        rotation = np.array(
-            [
-                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
-            ]
-        )
+        rotation = Rotation.from_quat([b, c, d, np.sqrt(max(1 - b * b - c * c - d * d, 0.0))]).as_matrix()
         spacing = np.abs(pixdim[1:]) * (1, 1, -1 if pixdim[0] < 0 else 1)
         found['qform'] = np.column_stack([rotation * spacing, offset])
     to_lps = np.diag([-scale, -scale, scale])

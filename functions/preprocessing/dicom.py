@@ -5,6 +5,7 @@ grid (slices that differ, are missing, doubled or off the line, a tilted gantry,
 which slices. What is no image of a series is passed over with a line.
 """
 
+import itertools
 import logging
 import os
 import re
@@ -26,12 +27,12 @@ _KINDS = ('2', '2.1', '2.2', '4', '4.1', '4.4', '7', '7.1', '7.2', '7.3', '7.4',
 _IMAGES = tuple(_CT[:-1] + kind for kind in _KINDS)
 _DIRECTORY = '1.2.840.10008.1.3.10'
 
-_POSITION, _ORIENTATION, _SPACING, _MODALITY = '0020|0032', '0020|0037', '0028|0030', '0008|0060'
-_CLASS, _SERIES, _SERIES_NUMBER, _ACQUISITION = '0008|0016', '0020|000e', '0020|0011', '0020|0012'
-#: What all slices must have in common: tag, name, what is compared (texts, or numbers up to a tolerance).
+_POSITION, _ORIENTATION, _SPACING, _FRAMES = '0020|0032', '0020|0037', '0028|0030', '0028|0008'
+_CLASS, _SERIES, _SERIES_NUMBER = '0008|0016', '0020|000e', '0020|0011'
+#: What all slices must have in common: tag, name, tolerance of its numbers (0: as text; infinite: that it is there).
 _IN_COMMON = (
-    ('0028|0010', 'Rows', None),
-    ('0028|0011', 'Columns', None),
+    ('0028|0010', 'Rows', 0),
+    ('0028|0011', 'Columns', 0),
     (_SPACING, 'PixelSpacing', 1e-4),
     (_ORIENTATION, 'ImageOrientationPatient', 1e-4),
     ('0028|1052', 'RescaleIntercept', np.inf),  # values may differ, every slice is rescaled by its own
@@ -56,15 +57,18 @@ def read_series(folder, series=None):
     slices, spacing_z = _sorted(folder, slices)
     first = slices[0]
     try:
-        planes = [sitk.GetArrayFromImage(sitk.ReadImage(s['name'], imageIO='GDCMImageIO')) for s in slices]
+        array = np.concatenate(
+            [sitk.GetArrayFromImage(sitk.ReadImage(s['name'], imageIO='GDCMImageIO')) for s in slices]
+        )
     except RuntimeError as error:
-        raise InputError(f'The DICOM series in {folder} cannot be read: {_last_line(error)}') from error
-    image = sitk.GetImageFromArray(np.concatenate(planes))
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(f'The DICOM series in {folder} cannot be read: {reason}') from error
+    image = sitk.GetImageFromArray(array)
     image.SetSpacing(first['spacing'] + (spacing_z,))
     image.SetOrigin(first['position'].tolist())
     image.SetDirection(np.stack([first['row'], first['column'], first['normal']], axis=1).ravel().tolist())
-    if first[_MODALITY] != 'CT':
-        LOGGER.warning('%s holds modality %r; its values are taken for HU.', folder, first[_MODALITY])
+    if first.get('0008|0060') != 'CT':
+        LOGGER.warning('%s holds modality %r, not CT.', folder, first.get('0008|0060'))
     return image
 
 
@@ -140,11 +144,10 @@ def _chosen(folder, found, series):
             f'{held}.'
         )
     images = found[matching[0]]
-    several = next((image for image in images if int(image.get('0028|0008') or 1) > 1), None)
-    if several is not None:
-        raise InputError(
-            f'{several["name"]} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.'
-        )
+    for image in images:
+        if image.get(_FRAMES, '1') not in ('', '1'):
+            name = image['name']
+            raise InputError(f'{name} holds several slices in one file (multi-frame DICOM); convert it to NIfTI first.')
     if len(images) < 2:
         raise InputError(f'The DICOM series in {folder} has one file; a volume needs one file per slice.')
     return images
@@ -156,9 +159,7 @@ def _description(uid, images):
     try:
         slices = [_slice(image) for image in images]
         gaps = np.diff(sorted(s['position'] @ slices[0]['normal'] for s in slices))
-        spacing = ' x '.join(
-            f'{v:.3g}' for v in slices[0]['spacing'] + ((float(np.median(gaps)),) if len(gaps) else ())
-        )
+        spacing = ' x '.join(f'{v:.3g}' for v in slices[0]['spacing'] + (np.median(gaps),) * min(len(gaps), 1))
     except InputError:
         spacing = 'unknown spacing'
     return f'number {number}, {name}, {len(images)} slices, {spacing} mm, {uid}'
@@ -166,10 +167,6 @@ def _description(uid, images):
 
 def _some(names):
     return ', '.join(names[:5]) + (', …' if len(names) > 5 else '')
-
-
-def _last_line(error):
-    return str(error).strip().splitlines()[-1]
 
 
 # ---- slices
@@ -181,17 +178,17 @@ def _slice(values):
     try:
         position, cosines, spacing = [_numbers(values[tag]) for tag in (_POSITION, _ORIENTATION, _SPACING)]
         row, column = [part / np.linalg.norm(part) for part in cosines.reshape(2, 3)]
-        size, samples, bits = [int(values[tag]) for tag in ('0028|0010', '0028|0002', '0028|0100')]
+        rows, columns, samples, bits = [int(values['0028|' + tag]) for tag in ('0010', '0011', '0002', '0100')]
         if len(position) != 3 or len(spacing) != 2 or not spacing.min() > 0 or not abs(row @ column) < 1e-3:
             raise ValueError(f'position {position}, orientation {cosines}, spacing {spacing}')
     except (KeyError, ValueError) as error:
         raise InputError(
             f'{name} is not a slice of a CT volume (its position, orientation, spacing or size cannot be used): {error}'
         ) from error
-    if values.get('0028|0004') != 'MONOCHROME2' or samples != 1:
-        kind = values.get('0028|0004')
+    kind = values.get('0028|0004')
+    if kind != 'MONOCHROME2' or samples != 1:
         raise InputError(f'{name} is stored as {kind} (inverted or colour); CT as MONOCHROME2 is needed.')
-    _check_pixel_bytes(name, size * int(values['0028|0011']) * bits // 8)
+    _check_pixel_bytes(name, rows * columns * bits // 8)
     place = {'position': position, 'row': row, 'column': column, 'normal': np.cross(row, column)}
     return dict(values, spacing=(float(spacing[1]), float(spacing[0])), **place)
 
@@ -225,8 +222,8 @@ def _name(one):
 
 
 def _differ(a, b, tolerance):
-    if tolerance is None or not (a and b):
-        return (a or None) != (b or None)
+    if tolerance in (0, np.inf):
+        return a != b if tolerance == 0 else bool(a) != bool(b)
     return np.abs(_numbers(a) - _numbers(b)).max() > tolerance
 
 
@@ -261,35 +258,24 @@ def _sorted(folder, slices):
         raise InputError(
             f'{folder}: slices are missing or unevenly spaced: {_some(uneven)}; the others are {usual:.3g} mm apart.'
         )
-    off = positions - positions[0] - np.outer(np.arange(len(slices)) * step, normal)
-    along = off @ normal
-    sideways = np.linalg.norm(off - np.outer(along, normal), axis=1)
-    if np.abs(along).max() > 0.1 * usual:
-        worst = int(np.abs(along).argmax())
+    along = np.abs(places - places[0] - np.arange(len(slices)) * step)
+    if along.max() > 0.1 * usual:
         raise InputError(
-            f'{folder}: the distance of the slices changes along the scan: {_name(slices[worst])} is '
-            f'{abs(along[worst]):.3g} mm from its place between equally spaced ones.'
+            f'{folder}: the distance of the slices changes along the scan: {_name(slices[along.argmax()])} is '
+            f'{along.max():.3g} mm from its place among equally spaced ones.'
         )
+    sideways = np.linalg.norm(np.cross(positions - positions[0], normal), axis=1)
     if sideways.max() > _OFF_LINE:
-        worst = int(sideways.argmax())
+        worst = _name(slices[sideways.argmax()])
         raise InputError(
-            f'{folder}: {_name(slices[worst])} is shifted sideways by {sideways[worst]:.3g} mm from the line of the '
-            f'slices through {_name(slices[0])} (tilted gantry, or a moved table); resample the series to an upright '
-            'grid first.'
+            f'{folder}: {worst} is shifted sideways by {sideways.max():.3g} mm from the line of the slices through '
+            f'{_name(slices[0])} (tilted gantry, or a moved table); resample the series to an upright grid first.'
         )
-    _require_acquisitions_in_turn(folder, slices)
+    # Two acquisitions that alternate show two breaths, however evenly their slices are spaced.
+    runs = [str(number) for number, _ in itertools.groupby(slices, key=lambda s: s.get('0020|0012'))]
+    if len(runs) > len(set(runs)):
+        raise InputError(
+            f'{folder}: the slices of acquisitions {_some(sorted(set(runs)))} alternate (several phases or breaths in '
+            'one series?); keep those of one.'
+        )
     return slices, step
-
-
-def _require_acquisitions_in_turn(folder, slices):
-    """Slices of two acquisitions that alternate show two breaths, however evenly they are spaced."""
-    runs = [slices[0]]
-    for one in slices[1:]:
-        if one.get(_ACQUISITION) != runs[-1].get(_ACQUISITION):
-            runs.append(one)
-    numbers = [one.get(_ACQUISITION) for one in runs]
-    if len(numbers) > len(set(numbers)):
-        raise InputError(
-            f'{folder}: the slices of acquisitions {", ".join(sorted(map(str, set(numbers)))[:5])} alternate (several '
-            f'phases or breaths in one series?), e.g. {_name(runs[0])} and {_name(runs[1])}; keep those of one.'
-        )

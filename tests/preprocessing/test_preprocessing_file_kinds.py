@@ -281,6 +281,12 @@ def lies_as(kinds, name, origin, says, spacing=(1, 1, 2), **header):
 
 
 def two_forms(kinds):
+    for name, flip in (('oblique.nii', 1), ('lefthanded.nii', -1)):
+        image = sitk.GetImageFromArray(HU)
+        turned = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0], [0.48, 0.64, 0.6]]) * (1, 1, flip)
+        image.SetDirection(turned.ravel().tolist())
+        sitk.WriteImage(image, kinds.path(name))
+        np.testing.assert_allclose(kinds.read(kinds.path(name)).GetDirection(), image.GetDirection(), atol=1e-6)
     lies_as(kinds, 'equal.nii', (5, 6, 7), '', qform=(5, 6, 7), sform=affine())
     lies_as(kinds, 'near.nii', (5, 6, 7), '', qform=(5, 6, 7.05), sform=affine())
     said = 'its qform and sform are up to 0.2 mm apart; the sform is used'
