@@ -1,7 +1,7 @@
 """Affine registration of two CT images: by elastix, by SimpleITK, from a file, or none.
 
 It starts from the best of a few translations (none, image centres, mask or body centres). Images that do not overlap
-and degenerate transforms are errors; a correlation that did not rise is a warning.
+and degenerate transforms are errors.
 """
 
 import collections
@@ -78,12 +78,6 @@ def register_affine(
     after = simpleitk_affine.correlation(small_fixed, small_moving, transform, small_masks[0])
     result = AffineResult(transform, method, before, after, time.time() - start)
     LOGGER.info('Affine registration (%s): correlation %.4f before, %.4f after, %.1f s', *result[1:])
-    if not after > before:
-        LOGGER.warning(
-            'The affine registration (%s) did not make the images more alike: correlation %.4f before, %.4f after. '
-            'Check the moved image, or skip this step.',
-            *result[1:4],
-        )
     return result
 
 

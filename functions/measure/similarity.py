@@ -53,9 +53,8 @@ def before_and_after(fixed, moving, moved, mask, affine, outside):
     :param mask: mask on the grid of ``fixed``; None or empty: everywhere.
     :param affine: sitk transform from fixed to moving points, or None.
     :param outside: HU outside the moving image.
-    :return: {'intensity': {'before', 'affine' (if there is one), 'after': {'correlation', 'mean_absolute_difference'}},
-        'worse': the correlation fell, 'worse_than_affine': it is below that of the affine registration alone (None
-        without one)}. The correlation is 0 where an image is constant.
+    :return: {'before', 'affine' (if there is one), 'after': {'correlation', 'mean_absolute_difference'}}; the
+        correlation is 0 where an image is constant.
     """
     step = [max(1, int(round(COMPARED_SPACING / spacing))) for spacing in fixed.GetSpacing()]
     few, few_moved, few_mask = (
@@ -68,11 +67,7 @@ def before_and_after(fixed, moving, moved, mask, affine, outside):
     images['after'] = few_moved
     alike = {name: correlation(few, image, few_mask, if_constant=0.0) for name, image in images.items()}
     apart = {name: mean_absolute_difference(few, image, few_mask) for name, image in images.items()}
-    return {
-        'intensity': {n: {'correlation': alike[n], 'mean_absolute_difference': apart[n]} for n in images},
-        'worse': alike['after'] < alike['before'],
-        'worse_than_affine': None if affine is None else alike['after'] < alike['affine'],
-    }
+    return {n: {'correlation': alike[n], 'mean_absolute_difference': apart[n]} for n in images}
 
 
 def _both(first, second, mask):

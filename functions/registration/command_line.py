@@ -3,7 +3,7 @@
 import logging
 import os
 
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.errors import InputError, LeftOutError, MissingFileError, RegNetError
 from functions.setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ def add_arguments(parser):
         help='how the fields of the stages are combined; additive as in the published code')
     add('--isotropic', action='store_true', help='results at 1 mm instead of on the grid of the fixed image')
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
+    add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
+    add('--strict', action='store_true', help='exit code 3 where a part of the registration was left out')
     add('--inverse', action='store_true',
         help='also write the inverse field; with --apply: from the fixed to the moving image')
     add('--overwrite', action='store_true', help='replace existing results')
@@ -83,7 +85,16 @@ def run(arguments):
 
 def _options(arguments):
     """Options of :func:`functions.registration.pair_lists.register_into`."""
-    names = ('affine', 'input_mask', 'composition', 'diffeomorphic', 'threads', 'inverse', 'overwrite')
+    names = (
+        'affine',
+        'input_mask',
+        'composition',
+        'diffeomorphic',
+        'keep_all_stages',
+        'threads',
+        'inverse',
+        'overwrite',
+    )
     grid = 'isotropic' if arguments.isotropic else 'native'
     return dict({name: getattr(arguments, name) for name in names}, grid=grid)
 
@@ -117,6 +128,7 @@ def _register(arguments):
         LOGGER.info('%s already holds these results; nothing was done (--overwrite makes them again)', arguments.output)
     else:
         LOGGER.info('Results in %s; transformix takes %s', arguments.output, record['transformix'])
+    _require_all(arguments, {arguments.output: record['measures']})
 
 
 def _pairs(arguments):
@@ -130,6 +142,14 @@ def _pairs(arguments):
     failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
     if failed:
         raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {"; ".join(failed)}')
+    _require_all(arguments, {outcome.name: outcome.measures for outcome in outcomes})
+
+
+def _require_all(arguments, measures):
+    """With --strict, raise :class:`LeftOutError` if something was left out of a registration."""
+    left_out = [f'{name}: {"; ".join(found["left_out"])}' for name, found in measures.items() if found['left_out']]
+    if arguments.strict and left_out:
+        raise LeftOutError(f'The results are written, but without (--strict): {", ".join(left_out)}.')
 
 
 def _apply(arguments):

@@ -60,7 +60,8 @@ def register_pair(setting, pair, model, trained=True):
     fixed, moving, masks = _inputs(setting, pair, model.mask)
     outside = setting['data'][pair[0]['data']]['DefaultPixelValue']
     options = dict(masks, affine='none', outside=outside, trained=trained, threads=setting.get('NumberOfThreads'))
-    options['composition'] = setting.get('Composition', 'exact')
+    # Here the networks are measured, whatever they do.
+    options.update(composition=setting.get('Composition', 'exact'), keep_all_stages=True)
     if is_affine:
         folder = su.address_generator(setting, 'BaseRegFolder', data=pair[0]['data'], pair_info=pair, base_reg='Affine')
         options.update(affine=None, affine_folder=folder, affine_mask=setting.get('Reg_Affine_Mask'))

@@ -43,7 +43,9 @@ def check_stages(stages, networks):
         raise InputError(f'There is no network for stage {", ".join(missing)}; there are networks for {available}.')
 
 
-def register_images(pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True):
+def register_images(
+    pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True, candidates=None
+):
     """Register two images on their common grid.
 
     At every stage both images are down-sampled, the moving one is warped by the field U found so far, and the
@@ -57,8 +59,10 @@ def register_images(pair, predict, stages, default=-2048.0, composition='exact',
     :param margins: dictionary stage -> mm around both masks outside which nothing is computed and the field fades out
         (see :mod:`functions.registration.mask_box`); None: the whole images are used.
     :param trained: False: an implausible field is a warning (see :func:`check_field`).
+    :param candidates: :class:`functions.registration.candidates.Candidates`, which decides what passes are kept; None:
+        all are.
     :return: (dvf, stage_dvfs): the displacement field, mm, fixed to moving, on the grid of the pair, and a dictionary
-        stage -> total field after that stage, on its grid.
+        stage -> total field after that stage, on its grid, of the stages that are kept.
     :raises InputError: other stages or grids, an empty mask, or an implausible field.
     """
     check_stages(stages, predict)
@@ -70,6 +74,8 @@ def register_images(pair, predict, stages, default=-2048.0, composition='exact',
         masks.require_nonempty(mask, f'the {name} mask')
     total, stage_dvfs = None, {}
     for stage in stages:
+        if candidates is not None and not candidates.needs_pass(stage):
+            continue
         box = Geometry.of(pair.fixed)
         if margins is not None and pair.masks is not None:
             box = box_of(pair.masks, margins[stage])
@@ -83,16 +89,17 @@ def register_images(pair, predict, stages, default=-2048.0, composition='exact',
             moving = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
         found = predict[stage](_masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default))
         found = np.asarray(found, np.float32)
-        check_field(found, stage, trained)
-        field = image_from_array(found, moving)
-        if total is None:
-            total = field
-        elif composition == 'exact':
-            total = dvf_algebra.compose(field, total)
-        else:
-            total = image_from_array(array_view(field) + array_view(total), moving)
-        stage_dvfs[stage] = total
-    dvf = total if stages[-1] == 1 else dvf_algebra.resample_dvf(total, box)
+        after = field = image_from_array(found, moving)
+        if total is not None and composition == 'exact':
+            after = dvf_algebra.compose(field, total)
+        elif total is not None:
+            after = image_from_array(found + array_view(total), moving)
+        check_field(found, array_view(after), stage, trained)
+        if candidates is None or candidates.keeps_pass(stage, after):
+            total = stage_dvfs[stage] = after
+    if total is None:
+        total = image_from_array(np.zeros(box.shape + (3,), np.float32), box)
+    dvf = total if Geometry.of(total) == box else dvf_algebra.resample_dvf(total, box)
     return continued(dvf, pair.fixed), stage_dvfs
 
 
@@ -110,22 +117,22 @@ def _warped(image, dvf, mask, default):
     return resample.warp(image, dvf, 'bspline', default)
 
 
-def check_field(field, stage, trained=True):
+def check_field(found, total, stage, trained=True):
     """Refuse a field that no working network would return.
 
-    :param field: [z, y, x, 3] mm.
+    :param found, total: the field a network returned, and the total one after it; [z, y, x, 3] mm.
     :param trained: False: the network may hardly be trained, so that only NaN is an error and the rest a warning.
-    :raises InputError: zero everywhere, NaN, or displacements beyond :data:`LARGEST` mm.
+    :raises InputError: zero everywhere, NaN, or a total beyond :data:`LARGEST` mm.
     """
     # NumPy's maximum of values with NaN is NaN, Python's need not be.
-    largest = float(np.max([np.abs(plane).max() for plane in field]))
-    if 0 < largest <= LARGEST:
+    largest = float(np.max([np.abs(plane).max() for plane in total]))
+    if largest <= LARGEST and found.any():
         return
-    if largest == 0:
+    if not found.any():
         problem = f'The network of stage {stage} returned a field that is zero everywhere: it is not trained.'
     else:
         problem = (
-            f'The network of stage {stage} returned displacements of up to {largest:.3g} mm; {LARGEST:g} mm are '
+            f'The network of stage {stage} leads to displacements of up to {largest:.3g} mm; {LARGEST:g} mm are '
             'plausible. It is hardly trained or damaged, or the images are unlike its training images (HU? chest?).'
         )
     if trained or not np.isfinite(largest):

@@ -7,9 +7,10 @@ import time
 import typing
 from concurrent import futures
 
+import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix.affine import register_affine, require_overlap
+from functions.elastix.affine import METHODS, register_affine, require_overlap
 from functions.elastix.registration import AFFINE_FILE
 from functions.image import dvf as dvf_algebra
 from functions.image.geometry import Geometry
@@ -17,11 +18,14 @@ from functions.image.masks import require_nonempty
 from functions.image.resample import resample_to, warp
 from functions.image.threads import itk_threads
 from functions.image.transforms import total_dvf, total_transform
+from functions.image.volume_io import array_view, image_from_array
 from functions.measure import regularity, similarity
 from functions.measure.orientation import swapped_sides
 from functions.preprocessing.hounsfield import LOWEST
+from functions.preprocessing.morphology import within
+from functions.registration.candidates import Candidates
 from functions.registration.folding_removal import remove_folding
-from functions.registration.input_scan import isotropic_scan, mask_on, read_scan
+from functions.registration.input_scan import SPACING, isotropic_scan, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut
 from functions.registration.multi_stage import COMPOSITIONS, WorkingPair, register_images
 from functions.registration.network_pyramid import Model, open_model
@@ -33,7 +37,7 @@ _CHOICES = {
     'input_mask': ('model', 'Lung', 'Torso', 'none'),
     'grid': ('native', 'isotropic'),
     'composition': COMPOSITIONS,
-    'affine_mask': ('Torso', 'Lung', None),
+    'affine_mask': ('auto', 'Torso', 'Lung', None),
 }
 #: Bytes of a field up to which it is written while the moving image is being warped.
 _WRITTEN_ALONGSIDE = 5e8
@@ -53,7 +57,7 @@ class Options(typing.NamedTuple):
     moving_torso: object = None
     series: tuple = (None, None)  # of fixed and moving: UID or number where a DICOM folder holds several
     affine: object = None  # 'elastix', 'sitk', 'none' or a transform file; None: elastix if installed, else sitk
-    affine_mask: object = 'Torso'  # used where both images have it: 'Torso', 'Lung' or None
+    affine_mask: object = 'auto'  # around the lungs or in the torso, whichever is better; or 'Torso', 'Lung', None
     affine_parameters: str = AFFINE_FILE  # elastix's parameter file
     affine_folder: object = None  # keeps the files elastix wrote
     input_mask: str = 'model'  # as in training; or 'Lung' (as published, after training with 'Torso'), 'Torso', 'none'
@@ -61,15 +65,19 @@ class Options(typing.NamedTuple):
     composition: str = 'exact'  # or 'additive', as the published code adds fields
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
+    keep_all_stages: bool = False  # also what makes the images less alike
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
     threads: object = None  # of TensorFlow, ITK and elastix; None: all cores
     memory: object = None  # bytes one forward pass may use
     on_fields: object = None
 
 
-_Prepared = collections.namedtuple('_Prepared', 'fixed moving mask_name affine linear pair')
+_Prepared = collections.namedtuple('_Prepared', 'fixed moving mask_name affine linear pair candidates')
 """``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``mask_name``: mask the networks need, or
-None; ``affine``: AffineResult; ``linear``: its transform, None without one; ``pair``: :class:`WorkingPair`."""
+None; ``affine``: AffineResult; ``linear``: its transform, None where none is used; ``pair``: :class:`WorkingPair`;
+``candidates``: :class:`functions.registration.candidates.Candidates`."""
+#: mm around the lungs in which an affine registration compares the images.
+_AROUND_LUNGS = 8.0
 
 
 class Registration:
@@ -77,14 +85,15 @@ class Registration:
 
     :ivar dvf: total displacement field u(p) = A(p + v(p)) - p, float32 mm, fixed to moving, on the grid of the results.
     :ivar nonrigid: v alone, on the same grid.
-    :ivar stage_dvfs: dictionary stage -> v after that stage, on the grid of the stage.
+    :ivar stage_dvfs: dictionary stage -> v after that stage, on the grid of the stage; not of stages left out.
     :ivar affine: :class:`functions.elastix.affine.AffineResult`; its ``transform`` is A.
-    :ivar linear: A, None without an affine registration.
+    :ivar linear: A, None where no affine transform is used.
     :ivar moved: the moving image on that grid, int16; ``outside`` where there is no moving image.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
-    :ivar measures: dictionary: similarity before and after, folding, displacements; JSON-able.
+    :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
+        before and after, folding, displacements; JSON-able.
     :ivar settings: dictionary of the options and networks used; JSON-able.
     :ivar seconds: dictionary step -> wall time; passes of one stage add up.
     :ivar total_seconds: wall time of all steps.
@@ -141,6 +150,7 @@ def register(fixed, moving, model, stages=None, **options):
     finally:
         if is_ours:
             opened.close()
+    registration.measures.update(prepared.candidates.record())
     if correction is not None:
         registration.measures['diffeomorphic'] = correction
     registration.settings = _record_of(prepared, opened, options)
@@ -193,14 +203,39 @@ def _prepare(fixed, moving, model, options, clock):
         fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
         _warn_of_orientation(fixed, moving)
     with clock('affine'):
-        masks = [scan.masks.get(options.affine_mask) for scan in (fixed, moving)]
-        masks = [None, None] if any(mask is None for mask in masks) else masks
-        keep = (options.threads, options.affine_folder, options.affine_parameters)
-        affine = register_affine(fixed.image, moving.image, options.affine, *masks, *keep)
-    linear = None if affine.method == 'none' else affine.transform
+        candidates = Candidates(fixed, moving, options.keep_all_stages)
+        affine = _affine(fixed, moving, options, candidates)
+    linear = candidates.linear
     with clock('moving image to the working grid'):
         pair = _working_pair(fixed, moving, mask_name, linear, model)
-    return _Prepared(fixed, moving, mask_name, affine, linear, pair)
+    return _Prepared(fixed, moving, mask_name, affine, linear, pair, candidates)
+
+
+def _affine(fixed, moving, options, candidates):
+    """The best :class:`functions.elastix.affine.AffineResult`; its transform is the identity where none is used."""
+    keep, results, errors = (options.threads, options.affine_folder, options.affine_parameters), [], []
+    for masks in _affine_masks(fixed, moving, options):
+        try:
+            results.append(register_affine(fixed.image, moving.image, options.affine, *masks, *keep))
+        except InputError as error:
+            errors.append(error)
+    if not results:
+        raise errors[0]
+    best = results[0] if results[0].method == 'none' else candidates.best_affine(results)
+    return results[0]._replace(transform=sitk.AffineTransform(3)) if best is None else best
+
+
+def _affine_masks(fixed, moving, options):
+    """Pairs of masks to try; pairs of None where the images do not both have one."""
+    name, is_found_here = options.affine_mask, options.affine in METHODS + (None,) and options.affine != 'none'
+    names = [name] if name != 'auto' else ['Lung', 'Torso'] if is_found_here else ['Torso']
+    pairs = {key: [scan.masks.get(key) for scan in (fixed, moving)] for key in names}
+    if name == 'auto' and None not in pairs.get('Lung', [None]):
+        pairs['Lung'] = [
+            image_from_array(within(array_view(m) != 0, _AROUND_LUNGS, SPACING).view(np.uint8), m)
+            for m in pairs['Lung']
+        ]
+    return [masks for masks in pairs.values() if None not in masks] or [[None, None]]
 
 
 def _warn_of_orientation(fixed, moving):
@@ -247,7 +282,7 @@ def _predict(prepared, model, options, clock):
     with clock('networks'):
         predict = {stage: _timed_prediction(model, stage, clock) for stage in model.stages}
         how = (model.default, options.composition, model.margins, options.trained)
-        field, stage_dvfs = register_images(prepared.pair, predict, model.stages, *how)
+        field, stage_dvfs = register_images(prepared.pair, predict, model.stages, *how, prepared.candidates)
     field = continued(field, work)
     if options.diffeomorphic:
         with clock('folding removed'):
@@ -298,7 +333,7 @@ def _measure(registration, prepared, work_field, options, clock):
         inside = registration.lung = None if name is None else mask_on(fixed, name, target)
         shown = fixed.native if options.grid == 'native' else fixed.image
         images = (shown, prepared.moving.native, registration.moved)
-        found = similarity.before_and_after(*images, inside, prepared.linear, options.outside)
+        found = {'intensity': similarity.before_and_after(*images, inside, prepared.linear, options.outside)}
         found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
         found['measured_inside'] = name or 'the whole fixed image'
         if target != Geometry.of(work_field):
@@ -327,7 +362,7 @@ def _record_of(prepared, model, options):
 
 
 def _log(measures):
-    """Log the measures; a pair that got worse is a warning."""
+    """Log the measures in one line."""
     found, moved = measures['intensity'], measures['displacement_mm']
     correlations = ', '.join(f'{numbers["correlation"]:.4f} {name}' for name, numbers in found.items())
     differences = ', '.join(f'{numbers["mean_absolute_difference"]:.1f} {name}' for name, numbers in found.items())
@@ -336,12 +371,6 @@ def _log(measures):
         f'displacement median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; '
         f'folding {measures["folding_percent"]:.4f} %'
     )
-    if measures['worse'] or measures['worse_than_affine']:
-        reference = 'before' if measures['worse'] else 'after the affine registration alone'
-        LOGGER.warning(
-            f'The images are less alike after the registration than {reference} (correlation {correlations}). Check '
-            'the moved image, and whether the pair is like those the model was trained on.'
-        )
 
 
 class _Clock:

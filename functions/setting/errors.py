@@ -31,6 +31,12 @@ class DiskError(RegNetError, OSError):
     """A file that could not be written; nothing that existed before was touched."""
 
 
+class LeftOutError(RegNetError):
+    """A registration is done, but without a part of it, and ``--strict`` was asked for."""
+
+    exit_code = 3
+
+
 def nearest_hint(name, accepted):
     """`` Did you mean 'x'?`` for the accepted name nearest to ``name``; empty when none is near."""
     nearest = difflib.get_close_matches(str(name), list(accepted), n=1, cutoff=0.6)

@@ -216,11 +216,11 @@ def test_elastix_keeps_its_files_where_asked(texture, tmp_path):
     assert again.GetParameters() == found.GetParameters() and 'elastix.log' in os.listdir(folder)
 
 
-def test_a_registration_that_did_not_help_is_told(texture, tmp_path, caplog):
+def test_the_similarity_of_a_transform_that_does_harm_falls(texture, tmp_path):
     fixed, moving = pair(texture, sitk.AffineTransform(3))
     write_affine(affine_from_matrix(np.eye(3), (12.0, 0.0, 0.0)), str(tmp_path / 'worse.tfm'))
     result = A.register_affine(fixed, moving, str(tmp_path / 'worse.tfm'))
-    assert result.after < result.before and 'did not make the images more alike' in caplog.text
+    assert result.after < result.before
 
 
 # ---- bad input

@@ -1,0 +1,76 @@
+"""How well two images of a chest agree under a mapping: the correlation of vessels and texture in small blocks of lung.
+
+A correlation over the whole lung is ruled by the border of the lung and by its density, which changes with breathing.
+Within a block of 12 mm it is ruled by vessels, fissures and the nearby border, whatever the density.
+"""
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from functions.image.geometry import Geometry
+from functions.image.volume_io import array_view
+from functions.setting.seeds import random_state
+
+#: Number of blocks, samples along each of their sides, and the distance between samples in mm.
+BLOCKS, SIDE, STEP = 1500, 9, 1.5
+#: HU; everything denser counts as soft tissue.
+_DENSEST = 100.0
+
+
+class LocalCorrelation:
+    """Compares two images in blocks that lie at random places in the lung of the fixed image, always the same ones.
+
+    :param fixed, moving: scalar sitk images in HU, any grids.
+    :param fixed_mask, moving_mask: masks (lungs) on the grids of their images; None: everywhere.
+    :raises InputError: a mask is empty.
+    """
+
+    def __init__(self, fixed, moving, fixed_mask=None, moving_mask=None):
+        inside = np.ones(array_view(fixed).shape, bool) if fixed_mask is None else array_view(fixed_mask) != 0
+        places = np.flatnonzero(inside)
+        centres = places[random_state('LocalCorrelation').randint(len(places), size=BLOCKS)]
+        centres = np.stack(np.unravel_index(centres, inside.shape)[::-1], axis=-1)
+        side = (np.arange(SIDE) - SIDE // 2) * STEP
+        block = np.stack(np.meshgrid(side, side, side, indexing='ij'), axis=-1).reshape(-1, 3)
+        self._points = Geometry.of(fixed).index_to_world(centres)[:, None] + block
+        self._fixed, self._in_fixed_image = _sampled(_smoothed(fixed), self._points)
+        self._moving, self._masks = _smoothed(moving), (fixed_mask, moving_mask)
+        self._in_fixed_mask = None if fixed_mask is None else _sampled(fixed_mask, self._points, order=0)[0] != 0
+
+    def likeness(self, mapping):
+        """Mean correlation of the blocks, each times the part of it on which both images and both masks agree.
+
+        :param mapping: function of points (n, 3) in the fixed image to points in the moving one, mm.
+        :return: -1 .. 1; a block that is constant in one of the images counts as 0.
+        """
+        points = mapping(self._points.reshape(-1, 3)).reshape(self._points.shape)
+        moving, in_moving_image = _sampled(self._moving, points)
+        used = self._in_fixed_image & in_moving_image
+        count = np.maximum(used.sum(axis=1, keepdims=True), 1)
+        a, b = [_centred(values, used, count) for values in (self._fixed, moving)]
+        norm = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
+        correlation = (a * b).sum(axis=1) / np.maximum(norm, 1.0)
+        same = used
+        if self._in_fixed_mask is not None and self._masks[1] is not None:
+            same = used & ((_sampled(self._masks[1], points, order=0)[0] != 0) == self._in_fixed_mask)
+        return float(np.mean(correlation * same.mean(axis=1)))
+
+
+def _sampled(image, points, order=1):
+    """(values, whether the points lie in the image) at points (..., 3) in mm."""
+    index = np.moveaxis(Geometry.of(image).world_to_index(points), -1, 0)
+    size = np.array(image.GetSize()).reshape(3, 1, 1)
+    inside = ((index >= -0.5) & (index <= size - 0.5)).all(axis=0)
+    return ndimage.map_coordinates(array_view(image), index[::-1], np.float32, order, mode='nearest'), inside
+
+
+def _centred(values, used, count):
+    mean = np.where(used, values, 0).sum(axis=1, keepdims=True) / count
+    return np.where(used, values - mean, 0)
+
+
+def _smoothed(image):
+    """float32, clipped at soft tissue, without the noise of single voxels."""
+    image = sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32), sitk.sitkFloat32, -1024.0, _DENSEST)
+    return sitk.DiscreteGaussian(image, 0.64)  # mm²
