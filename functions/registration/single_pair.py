@@ -10,7 +10,7 @@ from concurrent import futures
 import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix.affine import METHODS, register_affine, require_overlap
+from functions.elastix.affine import register_affine, require_overlap
 from functions.elastix.registration import AFFINE_FILE
 from functions.image import dvf as dvf_algebra
 from functions.image.geometry import Geometry
@@ -226,16 +226,22 @@ def _affine(fixed, moving, options, candidates):
 
 
 def _affine_masks(fixed, moving, options):
-    """Pairs of masks to try; pairs of None where the images do not both have one."""
-    name, is_found_here = options.affine_mask, options.affine in METHODS + (None,) and options.affine != 'none'
-    names = [name] if name != 'auto' else ['Lung', 'Torso'] if is_found_here else ['Torso']
-    pairs = {key: [scan.masks.get(key) for scan in (fixed, moving)] for key in names}
-    if name == 'auto' and None not in pairs.get('Lung', [None]):
-        pairs['Lung'] = [
-            image_from_array(within(array_view(m) != 0, _AROUND_LUNGS, SPACING).view(np.uint8), m)
-            for m in pairs['Lung']
-        ]
-    return [masks for masks in pairs.values() if None not in masks] or [[None, None]]
+    """Pairs of masks to try the affine registration in; a pair of None where the images do not both have a mask."""
+    lungs, torsos, asked = [
+        [scan.masks.get(key) for scan in (fixed, moving)] for key in ('Lung', 'Torso', options.affine_mask)
+    ]
+    if options.affine_mask != 'auto':
+        pairs = [asked]
+    elif options.affine in (None, 'elastix', 'sitk') and None not in lungs:
+        pairs = [[_around(lung) for lung in lungs], torsos]
+    else:
+        pairs = [torsos]
+    return [pair for pair in pairs if None not in pair] or [[None, None]]
+
+
+def _around(lung):
+    """The lungs and what lies around them, for an affine registration that follows chest wall and diaphragm."""
+    return image_from_array(within(array_view(lung) != 0, _AROUND_LUNGS, SPACING).view(np.uint8), lung)
 
 
 def _warn_of_orientation(fixed, moving):
