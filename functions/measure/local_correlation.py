@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view
+from functions.measure.masked_values import unless_empty
 from functions.setting.seeds import random_state
 
 #: Number of blocks, samples along each of their sides, and the distance between samples in mm.
@@ -22,11 +23,11 @@ class LocalCorrelation:
     """Compares two images in blocks that lie at random places in the lung of the fixed image, always the same ones.
 
     :param fixed, moving: scalar sitk images in HU, any grids.
-    :param fixed_mask, moving_mask: masks (lungs) on the grids of their images; None: everywhere.
-    :raises InputError: a mask is empty.
+    :param fixed_mask, moving_mask: masks (lungs) on the grids of their images; None or empty: everywhere.
     """
 
     def __init__(self, fixed, moving, fixed_mask=None, moving_mask=None):
+        fixed_mask, moving_mask = unless_empty(fixed_mask), unless_empty(moving_mask)
         inside = np.ones(array_view(fixed).shape, bool) if fixed_mask is None else array_view(fixed_mask) != 0
         places = np.flatnonzero(inside)
         centres = places[random_state('LocalCorrelation').randint(len(places), size=BLOCKS)]

@@ -30,7 +30,7 @@ class Candidates:
     """
 
     def __init__(self, fixed, moving, keep_all=False):
-        in_both = [name for name in ('Lung', 'Torso') if fixed.masks[name] and moving.masks[name]]
+        in_both = [name for name in ('Lung', 'Torso') if None not in (fixed.masks[name], moving.masks[name])]
         masks = [scan.masks[in_both[0]] for scan in (fixed, moving)] if in_both else []
         self._compared = LocalCorrelation(fixed.image, moving.image, *masks)
         self._keep_all, self.linear, self._stages, self._failed = keep_all, None, [], set()
