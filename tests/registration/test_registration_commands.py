@@ -14,6 +14,7 @@ from oracle import CENTRE, GRIDS, chest_image, grid_image
 import RunRegNet3D
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
+from functions.image.transforms import affine_from_matrix, write_affine
 from functions.registration import command_line, open_model, pair_lists
 from functions.registration.result_folder import read_chests
 from functions.setting import trained_models
@@ -207,6 +208,22 @@ def good_row(files, name):
     )
 
 
+def test_what_was_left_out_is_recorded_and_with_strict_the_exit_code_is_3(files, tmp_path, caplog):
+    scan, affine = str(files[0] / 'fixed.nii.gz'), str(tmp_path / 'affine.tfm')
+    write_affine(affine_from_matrix(np.eye(3), (9.0, 0.0, 0.0)), affine)
+    line = words(files, tmp_path / 'out', '--affine', affine, '--strict')
+    line[2], line[line.index('--moving_lung') + 1] = scan, line[line.index('--fixed_lung') + 1]
+    assert RunRegNet3D.main(line) == 3 and 'written, but without (--strict)' in caplog.text
+    measures = json.loads((tmp_path / 'out' / 'results.json').read_text())['measures']
+    assert measures['left_out'][0] == 'affine' and measures['used'] == 'none'
+    assert list(measures['likeness'])[:2] == ['none', 'affine']
+    assert np.abs(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'out' / 'displacement.mha')))).max() == 0
+    assert RunRegNet3D.main(line) == 3  # nothing is done again, and said again
+    assert RunRegNet3D.main(line[:-1] + ['--keep_all_stages', '--overwrite']) == 0
+    measures = json.loads((tmp_path / 'out' / 'results.json').read_text())['measures']
+    assert measures['left_out'] == [] and measures['used'] == 'affine + 4'
+
+
 def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path, caplog, monkeypatch):
     bad = 'bad,{0}/no_ct.mha,{0}/moving.nii.gz,,'.format(files[0])
     path = list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), bad, good_row(files, 'second')])
@@ -235,6 +252,7 @@ def test_a_list_of_pairs_goes_on_after_a_failing_one_and_resumes(files, tmp_path
     (tmp_path / 'out' / 'second' / 'results.json').unlink()
     list_of_pairs(files, tmp_path / 'pairs.csv', [good_row(files, 'first'), good_row(files, 'third')])
     options = {'grid': 'native', 'input_mask': 'model', 'composition': 'exact', 'diffeomorphic': False}
+    options['keep_all_stages'] = False
     outcomes = register_list(files, tmp_path, **options)
     assert [o.state for o in outcomes] == ['was done', 'done']
     assert os.stat(str(tmp_path / 'out' / 'first' / 'results.json')).st_mtime_ns == times

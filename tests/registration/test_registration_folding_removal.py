@@ -85,7 +85,14 @@ def test_a_registration_reports_folding_and_takes_it_out_on_request():
     found = {}
     for diffeomorphic in (False, True):
         result = register(
-            fixed, fixed, {1: Folding()}, fixed_lung=lung, moving_lung=lung, affine='none', diffeomorphic=diffeomorphic
+            fixed,
+            fixed,
+            {1: Folding()},
+            fixed_lung=lung,
+            moving_lung=lung,
+            affine='none',
+            diffeomorphic=diffeomorphic,
+            keep_all_stages=True,
         )
         inside = sitk.GetArrayFromImage(lung) != 0
         expected = 100.0 * (determinant(result.dvf)[inside] <= 0).mean()

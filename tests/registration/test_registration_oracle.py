@@ -33,7 +33,8 @@ def largest_error(pair, oracle, stages, **options):
     """Largest distance (mm) inside the fixed lung between the field that comes out and the true motion."""
     fixed, lung, moving, moving_lung = pair
     options = dict({'affine': 'none'}, **options)
-    result = register(fixed, moving, oracle.networks(), stages, fixed_lung=lung, moving_lung=moving_lung, **options)
+    options.update(fixed_lung=lung, moving_lung=moving_lung, keep_all_stages=True)
+    result = register(fixed, moving, oracle.networks(), stages, **options)
     assert Geometry.of(result.dvf) == Geometry.of(fixed)
     distance = np.linalg.norm(sitk.GetArrayFromImage(result.dvf) - motion(points_of(fixed)), axis=-1)
     return distance[sitk.GetArrayFromImage(lung) != 0].max()
@@ -137,7 +138,14 @@ def test_results_on_the_isotropic_grid(pairs):
     fixed, lung, moving, moving_lung = pairs['oblique']
     oracle = Oracle(fixed, [2])
     result = register(
-        fixed, moving, oracle.networks(), fixed_lung=lung, moving_lung=moving_lung, affine='none', grid='isotropic'
+        fixed,
+        moving,
+        oracle.networks(),
+        fixed_lung=lung,
+        moving_lung=moving_lung,
+        affine='none',
+        grid='isotropic',
+        keep_all_stages=True,
     )
     assert Geometry.of(result.dvf).matches(Geometry.of(oracle.grid))
     distance = np.linalg.norm(sitk.GetArrayFromImage(result.dvf) - motion(points_of(result.dvf)), axis=-1)
@@ -157,7 +165,9 @@ def test_axes_flipped_or_permuted_give_the_same_physical_field(pairs, flips, ord
     fixed, lung, moving, moving_lung = pairs['anisotropic']
     fields = []
     for first, mask in ((fixed, lung), (turned(fixed, flips, order), turned(lung, flips, order))):
-        result = register(first, moving, {2: Seeing()}, fixed_lung=mask, moving_lung=moving_lung, affine='none')
+        result = register(
+            first, moving, {2: Seeing()}, fixed_lung=mask, moving_lung=moving_lung, affine='none', keep_all_stages=True
+        )
         assert Geometry.of(result.dvf) == Geometry.of(first)
         fields.append(result)
     expected = turned(fields[0].dvf, flips, order)
@@ -175,7 +185,9 @@ def test_a_rotated_fixed_image_gives_the_same_physical_field(pairs):
     fixed, lung, moving, moving_lung = pairs['isotropic']
     other, other_lung = chest_image(grid_image((62, 58, 64), (1.0, 1.0, 1.0), GRIDS['oblique'][2]))
     fields = [
-        register(image, moving, {2: Seeing()}, fixed_lung=mask, moving_lung=moving_lung, affine='none').dvf
+        register(
+            image, moving, {2: Seeing()}, fixed_lung=mask, moving_lung=moving_lung, affine='none', keep_all_stages=True
+        ).dvf
         for image, mask in ((fixed, lung), (other, other_lung))
     ]
     points = CENTRE + np.random.RandomState(0).uniform(-5, 5, (200, 3))
