@@ -98,7 +98,7 @@ def _all_series(folder):
             'Copy them again or move them away.'
         )
     if passed:
-        LOGGER.warning('%s: %d files are no slices and passed over: %s.', folder, len(passed), _some(passed))
+        LOGGER.warning('%s: passed over (%d), no slices: %s.', folder, len(passed), _some(passed))
     if not found:
         raise InputError(f'{folder} holds no DICOM series; the files of one series must lie in it directly.')
     return found

@@ -223,7 +223,7 @@ def no_slices(kinds):
     ):
         tags = dict(common, **{'0008|0016': IMAGE + number, '0008|0060': kind})
         write_dicom(os.path.join(folder, kind), tags, image)
-        kinds.read(folder, says=rf'1 files are no slices and passed over: {kind} \({kind}\)')
+        kinds.read(folder, says=rf'passed over \(1\), no slices: {kind} \({kind}\)')
         os.remove(os.path.join(folder, kind))
     tags = dict(common, **{'0008|0016': IMAGE + '481.2', '0008|0060': 'RTDOSE', '0028|0008': 4})
     write_dicom(os.path.join(folder, 'dose'), tags, np.zeros((4, 5, 6), np.uint16))
