@@ -216,7 +216,7 @@ def test_what_was_left_out_is_recorded_and_with_strict_the_exit_code_is_3(files,
     assert RunRegNet3D.main(line) == 3 and 'written, but without (--strict)' in caplog.text
     measures = json.loads((tmp_path / 'out' / 'results.json').read_text())['measures']
     assert measures['left_out'][0] == 'affine' and measures['used'] == 'none'
-    assert list(measures['likeness'])[:2] == ['none', 'affine']
+    assert {'none', 'affine'} < set(measures['likeness'])
     assert np.abs(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'out' / 'displacement.mha')))).max() == 0
     assert RunRegNet3D.main(line) == 3  # nothing is done again, and said again
     assert RunRegNet3D.main(line[:-1] + ['--keep_all_stages', '--overwrite']) == 0
