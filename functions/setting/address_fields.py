@@ -5,7 +5,7 @@ import string
 from functions.setting import schema
 from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
 from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, UnknownNameError, unknown_name
+from functions.setting.errors import InputError, UnknownNameError, require_known
 
 LOG_FOLDER, DATA_FOLDER = 'Experiments/', 'Data/'
 
@@ -102,8 +102,7 @@ def _patient(fields):
     patients = fields.setting.get('SPREAD_Patients') or fields.record.patients
     cn = fields['cn']
     if cn > len(patients):
-        known = f'SPREAD_Patients lists {len(patients)}'
-        raise InputError(f'Case {cn} of {fields.data} has no patient code; the setting {known}.')
+        raise InputError(f'Case {cn} of {fields.data} has no patient code; SPREAD_Patients lists {len(patients)}.')
     return patients[cn - 1]
 
 
@@ -128,16 +127,14 @@ def _bspline_folder(fields):
 
 def _read_pair_mode(fields):
     mode = fields.setting.get('read_pair_mode') or 'real'
-    if mode not in ('real', 'synthetic'):
-        raise unknown_name('read_pair_mode', mode, ['real', 'synthetic'])
+    require_known('read_pair_mode', mode, schema.PAIR_MODE.names)
     return f'{fields.data}/{fields.deform_exp}/' if mode == 'synthetic' else ''
 
 
 def _image_extension(fields):
     extension = fields.given['deformed_im_ext']
-    if extension is None:
-        return ''
-    return '_' + (extension if isinstance(extension, str) else '_'.join(extension))
+    text = extension if extension is None or isinstance(extension, str) else '_'.join(extension)
+    return '' if text is None else f'_{text}'
 
 
 def _data_exps(fields):
@@ -176,11 +173,10 @@ def _stage(fields):
     return fields.stage
 
 
+_AS_GIVEN = ('train_mode', 'ishuffled_exp', 'semi_epoch', 'chunk', 'plot_mode', 'plot_itr', 'plot_i')
 #: Field -> its value for the arguments of a call.
 _FIELDS = {
-    # Arguments that are used as they are.
-    **{name: lambda x, name=name: x.given[name] for name in ('train_mode', 'ishuffled_exp', 'semi_epoch', 'chunk')},
-    **{name: lambda x, name=name: x.given[name] for name in ('plot_mode', 'plot_itr', 'plot_i')},
+    **{name: lambda x, name=name: x.given[name] for name in _AS_GIVEN},
     'root': lambda x: x.root('RootFolder', ''),
     'log_root': lambda x: x.root('log_root_folder', LOG_FOLDER),
     'data_root': lambda x: x.root('DataFolder', DATA_FOLDER),

@@ -13,7 +13,6 @@ _SHUFFLED_NAME = 'SemiEpoch{semi_epoch}_Chunk{chunk}.npy'
 _INDEX = '{AG}Index_S{stage}/'
 _ICLASS_NAME = '{deform_exp}_{type}_cn{cn}_Dsmooth{dsmooth}_{method}_D{num}_M{Margin}_Z{dvf_pad}_Torso{torso}'
 _ICLASS_NAME += '_c{lo:.1f}_{hi:.1f}.npy'
-_PARAMETER = '{root}Elastix/Registration/Parameter/'
 _BASE_REG = '{root}Elastix/Registration/{base_reg}/{data}/{as}_{bs}/'
 _BSPLINE = '{root}Elastix/Registration/BSpline/{data}/{bspline_folder}/{as}_{bs}/'
 _LOG = '{log_root}{sub}/{exp}/'
@@ -30,7 +29,7 @@ _DEFORMED_IMAGES = ('DeformedOccluded', 'DeformedArea', 'DeformedTorso', 'Deform
 #: request -> pattern.
 PATTERNS = {
     # registration by elastix
-    'ParameterFolder': _PARAMETER,
+    'ParameterFolder': '{root}Elastix/Registration/Parameter/',
     'BaseRegFolder': _BASE_REG,
     'Reg_BaseReg_OutputPoints': _BASE_REG + 'outputpoints.txt',
     'TransformParameterBaseReg': _BASE_REG + 'TransformParameters.0.txt',
@@ -56,9 +55,7 @@ PATTERNS = {
     'BSplineTransformIm': _DEFORMED + 'BSplineTransformIm{S}{P}{ext}',
     'BSplineTransform': _DEFORMED + 'BSplineTransform.tfm',
     'ImCanny': _DEFORMED + 'canny{canny_lower}_{canny_upper}{S}{P}{ext}',
-    'MovedIm_AG': _DEFORMED + 'MovedIm_AG_s{stage}{P}{ext}',
-    'MovedLung_AG': _DEFORMED + 'MovedLung_AG_s{stage}{P}{ext}',
-    'MovedTorso_AG': _DEFORMED + 'MovedTorso_AG_s{stage}{P}{ext}',
+    **{name: _DEFORMED + name + '_s{stage}{P}{ext}' for name in ('MovedIm_AG', 'MovedLung_AG', 'MovedTorso_AG')},
     'Jac': _DEFORMED + 'Jac_pad{dvf_pad}{S}{P}{ext}',
     'DVF_histogram': _DEFORMED + 'DVF_histogram_pad{dvf_pad}{S}{P}.png',
     'Jac_histogram': _DEFORMED + 'Jac_histogram_pad{dvf_pad}{S}{P}.png',

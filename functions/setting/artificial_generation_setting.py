@@ -6,8 +6,9 @@ Borders of B-spline grids are narrower where an image has no room for them.
 """
 
 import copy
+import functools
 
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 from functions.setting.schema import FLAG, MASK, Key, choice, increasing, key_problems, list_of, number, whole
 
 #: Category -> the prefix of the keys that hold one value for each of its deformations.
@@ -21,12 +22,7 @@ CATEGORY_PREFIXES = {
 
 _MAXIMUM = number(above=0, most=100)
 _SIGMA = number(0, 100)
-
-
-def _each(kind):
-    return list_of(kind, least=1)
-
-
+_each = functools.partial(list_of, least=1)
 _SPACINGS = _each(list_of(number(1, 1000), length=3))
 _BORDERS = _each(list_of(whole(0, 100), length=3))
 _GRID_SIGMAS = _each(list_of(_SIGMA, length=3))
@@ -70,8 +66,7 @@ _KEYS = [
     Key('SingleFrequency_BackgroundSmoothingSigma', _each(_SIGMA), [8] * 5, '[voxel]'),
     Key('SingleFrequency_MaxDeformRatio', _RATIOS, [1] * 5, 'of MaxDeform'),
 
-    Key('MixedFrequency_BSplineGridSpacing', _SPACINGS, [[80, 80, 80], [60, 60, 60], [50, 50, 50], [45, 45, 60]],
-        '[mm], x, y, z'),
+    Key('MixedFrequency_BSplineGridSpacing', _SPACINGS, _isotropic(80, 60, 50) + [[45, 45, 60]], '[mm], x, y, z'),
     Key('MixedFrequency_SetGridBorderToZero', _BORDERS, _isotropic(*[0] * 4), '[grid points], z, y, x'),
     Key('MixedFrequency_GridSmoothingSigma', _GRID_SIGMAS, _isotropic(*[0.5] * 4), '[grid points]'),
     Key('MixedFrequency_SigmaRange', _each(increasing(_SIGMA, 2)), [[10, 15]] * 4, 'smoothing [voxel], from, to'),
@@ -144,8 +139,7 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
     """
     content = load_deform_exp_setting(base)
     for key in differences:
-        if key not in content:
-            raise unknown_name('key of a deformation experiment', key, sorted(content))
+        require_known('key of a deformation experiment', key, sorted(content))
     if not isinstance(name, str) or not name or '/' in name:
         raise InputError(f'The name of a deformation experiment must be a plain folder name; got {name!r}.')
     content.update(copy.deepcopy(differences))
@@ -160,8 +154,7 @@ def load_deform_exp_setting(deform_exp):
 
     :raises UnknownNameError: there is no such experiment; the message lists the known ones.
     """
-    if not isinstance(deform_exp, str) or deform_exp not in DEFORM_EXPERIMENTS:
-        raise unknown_name('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
+    require_known('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
     content = {key.name: key.default for key in _KEYS}
     content.update(DEFORM_EXPERIMENTS[deform_exp])
     return {key: _unshared(value) for key, value in content.items()}

@@ -24,16 +24,7 @@ def temporary_path(path):
     """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``, with the extension last for SimpleITK."""
     folder, name = os.path.split(os.path.abspath(path))
     stem, dot, extension = name.partition('.')
-    name = f'.{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension}'
-    return os.path.join(folder, name)
-
-
-def _fsync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return os.path.join(folder, f'.{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension}')
 
 
 @contextlib.contextmanager
@@ -48,7 +39,8 @@ def publish(path):
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         yield temporary
-        _fsync(temporary)
+        with open(temporary, 'rb') as stream:
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:
         # Ask while the unfinished file exists: the disk may be full only until it is removed.

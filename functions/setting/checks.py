@@ -4,14 +4,9 @@ import itertools
 import logging
 import operator
 
+from functions.setting import artificial_generation_setting as experiments
 from functions.setting import schema
 from functions.setting.address_fields import pattern_problem
-from functions.setting.artificial_generation_setting import (
-    DEFORM_KEYS,
-    LEGACY_DEFORM_KEYS,
-    deform_exp_problems,
-    get_deform_exp,
-)
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.experiment_files import plain
@@ -96,13 +91,13 @@ def _mode_problems(entry, mode, record):
         problems.append(f'deform_exp is missing, and {mode}PairList too.')
     unknown = sorted(set(given.get('CNList', ())) - set(record.CNList))
     if unknown:
-        cases = f'case{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
-        problems.append(f'{mode}CNList has the {cases}; {record.key} has {join_numbers(record.CNList)}.')
+        cases = join_numbers(record.CNList)
+        problems.append(f'{mode}CNList has {join_numbers(unknown)}; the cases of {record.key} are {cases}.')
     types = {*given.get('TypeImList', ()), *itertools.chain(*given.get('PairList', ()))}
     unknown = sorted(number for number in types if number >= len(record.types))
     if unknown:
-        types = f'type{"s" if len(unknown) > 1 else ""} {join_numbers(unknown)}'
-        problems.append(f'{mode} names the {types}; {record.key} has {record.type_list()}.')
+        types = record.type_list()
+        problems.append(f'{mode} has the types {join_numbers(unknown)}; those of {record.key} are {types}.')
     if given.get('Spacing') == 'Raw' and 'OriginalImRaw' not in record.addresses:
         problems.append(f"{mode}Spacing is 'Raw', but {record.key} has isotropic images only ('RS1').")
     names = list(given.get('DeformedImExt', ['Clean']))
@@ -131,11 +126,11 @@ def _experiments(setting):
     contents, problems = {}, []
     for name in [entry['deform_exp'] for entry in setting.get('DataExpDict', ()) if entry.get('deform_exp')]:
         try:
-            content = get_deform_exp(setting, name)
+            content = experiments.get_deform_exp(setting, name)
         except RegNetError as error:
             problems.append(str(error))
             continue
-        if not deform_exp_problems(name, content):
+        if not experiments.deform_exp_problems(name, content):
             contents[name] = content
     return contents, problems
 
@@ -143,7 +138,7 @@ def _experiments(setting):
 def _deformations(setting):
     contents, problems = _experiments(setting)
     for name, content in setting.get('deform_exp', {}).items():
-        problems += deform_exp_problems(name, content)
+        problems += experiments.deform_exp_problems(name, content)
     for name, content in contents.items():
         mask = content['MaskToZero']
         if mask is not None and setting.get(f'Use{mask}Mask') is False:
@@ -155,8 +150,7 @@ def _deformations(setting):
                 problems.append(f'{name}: respiratory_motion needs the lung masks, but UseLungMask is False.')
         last = setting.get('ClassBalanced', [0])[-1]
         if last > content['MaxDeform']:
-            limit = f'MaxDeform of {name} is {content["MaxDeform"]} mm; the last bound must not exceed it'
-            problems.append(f'ClassBalanced ends at {last} mm, but {limit}.')
+            problems.append(f'ClassBalanced ends at {last} mm, above MaxDeform of {name}, {content["MaxDeform"]} mm.')
     return problems
 
 
@@ -217,20 +211,17 @@ def _json(setting):
     return []
 
 
+def _without_effect(values, keys, legacy, prefix=''):
+    changed = [key for key in legacy if key in values and values[key] != keys[key].default]
+    return [f'{prefix}{key} is {values[key]!r}, but this setting has no effect.' for key in changed]
+
+
 def find_warnings(setting):
     """Choices that are allowed but unusual, as sentences; for a setting without problems."""
     warnings = ['Randomness is False.'] if setting.get('Randomness') is False else []
-    warnings += [
-        f'{key} is {setting[key]!r}, but this setting has no effect.'
-        for key in schema.LEGACY
-        if key in setting and setting[key] != schema.KEYS[key].default
-    ]
-    warnings += [
-        f'{name}: {key} is {content[key]!r}, but this setting has no effect.'
-        for name, content in setting.get('deform_exp', {}).items()
-        for key in LEGACY_DEFORM_KEYS
-        if content[key] != DEFORM_KEYS[key].default
-    ]
+    warnings += _without_effect(setting, schema.KEYS, schema.LEGACY)
+    for name, content in setting.get('deform_exp', {}).items():
+        warnings += _without_effect(content, experiments.DEFORM_KEYS, experiments.LEGACY_DEFORM_KEYS, f'{name}: ')
     if setting.get('FullImage') and setting.get('stage') in (1, 2):
         warnings.append(f'Whole images at stage {setting["stage"]} take much memory.')
     if 'DataExpDict' not in setting:

@@ -11,7 +11,7 @@ import os
 
 from functions.setting import schema
 from functions.setting.atomic import read_json
-from functions.setting.errors import InputError, MissingFileError, unknown_name
+from functions.setting.errors import InputError, MissingFileError, require_known
 from functions.setting.schema import ABSENT, Key, list_of, whole
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
@@ -35,10 +35,8 @@ _DESCRIPTION = [
 ]
 _DESCRIPTION_KEYS = [key.name for key in _DESCRIPTION]
 #: Fields that ``setting['data'][key]`` carries.
-_SETTING_FIELDS = (
-    'ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
-    'UnsureLandmarkAvailable', 'CNList',
-)
+_SETTING_FIELDS = ('ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
+                   'UnsureLandmarkAvailable', 'CNList')
 # fmt: on
 _FIELDS = (
     'key types expPrefix CNList addresses ext ImageByte DefaultPixelValue VoxelSize AffineRegistration '
@@ -216,8 +214,7 @@ def own_data_set(key, description):
     if not isinstance(description, dict):
         raise InputError(f'{where}: expected a dictionary with {", ".join(_DESCRIPTION_KEYS)}.')
     for name in description:
-        if name not in _DESCRIPTION_KEYS:
-            raise unknown_name(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
+        require_known(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
     given = {name: value for name, value in description.items() if value is not None}
     problems = schema.key_problems(given, _DESCRIPTION) + ([] if 'types' in given else ["'types' is missing."])
     if problems:
@@ -263,12 +260,11 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
     Its files are in ``Data/<key>/mha/case<cn>/``, or are put there when own images are prepared. Settings that use the
     data set carry its description, so that worker processes know it too.
 
-    :param key: name of the data set and of its folder.
     :param cases: number of cases, or a list of case numbers.
     :param types: names of the images of a case.
     :param setting: when given, the description is put there at once.
     :param description: further entries, as for :func:`own_data_set`.
-    :return: the :class:`DataSet`.
+    :return: its :class:`DataSet`.
     """
     cases = list(cases) if isinstance(cases, (tuple, range)) else cases
     description = dict(description, types=list(types), cases=cases)
@@ -322,7 +318,6 @@ def get_data_set(data, setting=None):
 
     :raises UnknownNameError: there is none; the message lists what is accepted.
     """
-    if not isinstance(data, str) or data not in data_set_names(setting):
-        raise unknown_name('data set', data, data_set_names(setting))
+    require_known('data set', data, data_set_names(setting))
     own = _own(setting)
     return own_data_set(data, own[data]) if data in own else DATA_SETS[data]

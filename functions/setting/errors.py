@@ -52,10 +52,7 @@ def join_numbers(values):
 
 
 def unknown_name(kind, name, accepted):
-    """The :class:`UnknownNameError`, for the caller to raise, that ``name`` is not a ``kind`` ('data set').
-
-    The message suggests up to three similar names and lists all ``accepted`` ones.
-    """
+    """The error to raise: ``name`` is not a ``kind`` ('data set'). It suggests similar names and lists all accepted."""
     accepted = [str(item) for item in accepted]
     nearest = difflib.get_close_matches(str(name), accepted, n=3, cutoff=0.5)
     hint = f' Did you mean {" or ".join(map(repr, nearest))}?' if nearest else ''
@@ -64,5 +61,5 @@ def unknown_name(kind, name, accepted):
 
 def require_known(kind, name, accepted):
     """Raise :func:`unknown_name` unless ``name`` is one of ``accepted``."""
-    if name not in accepted:
+    if name not in list(accepted):
         raise unknown_name(kind, name, accepted)

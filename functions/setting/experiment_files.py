@@ -1,6 +1,7 @@
 """The settings files of an experiment: numbered, never replaced, read back."""
 
 import itertools
+import math
 import os
 import re
 
@@ -35,12 +36,10 @@ def plain(value, where='setting'):
         value = value.item()
     if isinstance(value, (list, tuple, range)):
         return [plain(item, f'{where}[{i}]') for i, item in enumerate(value)]
-    if isinstance(value, float) and (value != value or value in (float('inf'), float('-inf'))):
-        raise InputError(f'{where} is {value}, which JSON cannot carry.')
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    accepted = 'settings are texts, numbers, True, False, None, lists and dictionaries'
-    raise InputError(f'{where} is a {type(value).__name__}; {accepted}.')
+    accepted = 'texts, finite numbers, True, False, None, lists and dictionaries'
+    raise InputError(f'{where} is {value!r}, which JSON cannot carry; accepted: {accepted}.')
 
 
 def write_setting(setting, setting_address=None):

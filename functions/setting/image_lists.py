@@ -111,11 +111,9 @@ def get_random_im_info_list(
     'Training+Validation' is one after the other; Testing keeps its order. ``reverse_order`` reverses the list.
     """
     if train_mode == 'Training+Validation':
-        items = [
-            item
-            for mode in ('Training', 'Validation')
-            for item in get_random_im_info_list(setting, mode, load_mode, read_pair_mode, stage)
-        ]
+        rest = (load_mode, read_pair_mode, stage)
+        items = get_random_im_info_list(setting, 'Training', *rest)
+        items = items + get_random_im_info_list(setting, 'Validation', *rest)
     else:
         items = get_im_info_list_from_train_mode(setting, train_mode, load_mode, read_pair_mode, stage)
         if train_mode != 'Testing':

@@ -7,7 +7,7 @@ from functions.setting import schema
 from functions.setting.address_fields import DATA_FOLDER, LOG_FOLDER
 from functions.setting.artificial_generation_setting import get_deform_exp
 from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 from functions.setting.experiment_files import plain
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -27,9 +27,7 @@ def root_address_generator(where_to_run='Auto'):
     :return: dictionary with RootFolder, log_root_folder and DataFolder; folders end in ``/``.
     :raises UnknownNameError: another ``where_to_run``. :raises InputError: 'Cluster' without its variables.
     """
-    places = schema.KEYS['where_to_run'].kind.names
-    if where_to_run not in places:
-        raise unknown_name('place to run', where_to_run, places)
+    require_known('place to run', where_to_run, schema.KEYS['where_to_run'].kind.names)
     given = {name: os.environ.get(name) for name in ('REGNET_ROOT', 'REGNET_DATA')}
     if where_to_run == 'Cluster' and not all(given.values()):
         missing = ', '.join(name for name, value in given.items() if not value)
@@ -114,22 +112,13 @@ def load_network_setting(setting, network_name):
     # Imported here: addresses do not need the networks.
     from functions.network.description import NETWORKS, network_description
 
-    if not isinstance(network_name, str) or network_name not in NETWORKS:
-        raise unknown_name('network', network_name, sorted(NETWORKS))
+    require_known('network', network_name, sorted(NETWORKS))
     schema.STAGE.require('stage', setting['stage'])
     description = network_description(network_name)
     radius, radius_out = description.radius_train
-    setting.update(
-        {
-            'NetworkDesign': network_name,
-            'R': radius,
-            'Ry': radius_out,
-            f'ImPad_S{setting["stage"]}': radius - radius_out,
-            'Margin': radius_out + 1,
-            'SizeUnit': description.size_unit,
-            'SizeOffset': description.size_offset,
-        }
-    )
+    setting.update(NetworkDesign=network_name, R=radius, Ry=radius_out, Margin=radius_out + 1)
+    setting.update(SizeUnit=description.size_unit, SizeOffset=description.size_offset)
+    setting[f'ImPad_S{setting["stage"]}'] = radius - radius_out
     if setting.get('FullImage') is None:
         setting['FullImage'] = bool(description.full_image)
     return setting
@@ -144,17 +133,13 @@ def load_registration_setting(setting, stage_list=(4, 2, 1)):
     stage_list = schema.PYRAMID.require('stage_list', list(stage_list))
     for key, value in schema.defaults('Registration').items():
         setting.setdefault(key, value)
-    setting.update(
-        stage_list=stage_list,
-        ImagePyramidSchedule=list(stage_list),
-        Reg_BSpline_Folder='_'.join(f'S{stage}' for stage in stage_list),
-    )
+    folder = '_'.join(f'S{stage}' for stage in stage_list)
+    setting.update(stage_list=stage_list, ImagePyramidSchedule=list(stage_list), Reg_BSpline_Folder=folder)
     return setting
 
 
 def load_suggested_class_balanced(setting):
-    """Bounds [mm] of the magnitude classes suggested for the largest MaxDeform m of the setting's deformation
-    experiments.
+    """Bounds [mm] of magnitude classes suggested for m, the largest MaxDeform of the deformation experiments.
 
     :return: [m] up to 5 mm, [2, m] up to 7, [1.5, 4, m] up to 15, [1.5, 8, m] up to 25.
     :raises InputError: no deformation experiment is loaded, or its m is larger.

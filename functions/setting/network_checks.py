@@ -28,11 +28,8 @@ def registration_problems(setting):
     stages, base = setting.get('stage_list', []), setting.get('BaseReg', 'Identity')
     known = choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
-    problems += [
-        f'network_dict has no {key!r}, which stage_list {stages} needs.'
-        for key in dict.fromkeys(f'stage{stage}' for stage in stages)
-        if key not in networks
-    ]
+    missing = [f'stage{stage}' for stage in dict.fromkeys(stages) if f'stage{stage}' not in networks]
+    problems += [f'network_dict has no {key!r}, which stage_list {stages} needs.' for key in missing]
     for key, entry in networks.items():
         where, stage = f'network_dict.{key}', _STAGES.get(key)
         if stage is None:
@@ -85,6 +82,6 @@ def _checkpoint_problems(setting, where, entry):
     if not steps:
         return [f'{where}.NetworkLoad: {experiment} has no checkpoint in {folder}.']
     if step.isdigit() and int(step) not in steps:
-        there = join_numbers(steps)
-        return [f'{where}.GlobalStepLoad: {experiment} has no checkpoint of step {step} in {folder}; there is {there}.']
+        text = f'{experiment} has no checkpoint of step {step} in {folder}; there is {join_numbers(steps)}.'
+        return [f'{where}.GlobalStepLoad: {text}']
     return []

@@ -43,10 +43,9 @@ def require_originals(setting):
     """
     missing = missing_originals(setting)
     if missing:
-        what = 'original image or mask is' if len(missing) == 1 else 'original images and masks are'
         named = ', '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')
         advice = 'Make or prepare the data set first (README, "Your own images")'
-        raise MissingFileError(f'{len(missing)} {what} missing: {named}. {advice}.')
+        raise MissingFileError(f'Original images or masks are missing ({len(missing)}): {named}. {advice}.')
 
 
 def own_image_errors(setting, files=True):

@@ -9,7 +9,6 @@ import copy
 import itertools
 import math
 import numbers
-import re
 
 from functions.setting.errors import InputError, nearest_hint
 
@@ -59,9 +58,8 @@ def _number(number_type, text, least, most, above=None):
     def accepts(value):
         if not isinstance(value, number_type) or isinstance(value, bool) or not abs(value) < math.inf:
             return False
-        return (
-            (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)
-        )
+        low_enough, high_enough = most is None or value <= most, least is None or value >= least
+        return low_enough and high_enough and (above is None or value > above)
 
     bounds = [(' from ', least), (' above ', above), (' to ' if above is None else ' up to ', most)]
     return Kind(accepts, text + ''.join(f'{word}{bound}' for word, bound in bounds if bound is not None))
@@ -115,10 +113,6 @@ def either(*kinds):
     return Kind(lambda value: any(kind.accepts(value) for kind in kinds), text)
 
 
-def _is_step(value):
-    return whole(0).accepts(value) or (isinstance(value, str) and bool(re.match(r'(Last|Best|Auto|\d+)\Z', value)))
-
-
 def _is_pyramid(value):
     # A stage that follows itself is another pass of its network, on what the passes before left.
     return isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
@@ -137,7 +131,10 @@ FOLDER = Kind(lambda value: isinstance(value, str) and value.endswith('/'), 'a f
 MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
-STEP = Kind(_is_step, "'Last', 'Best', 'Auto' or a whole number")
+_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal(), 'digits')
+STEP = either(choice('Last', 'Best', 'Auto'), whole(0), _DIGITS)._replace(
+    text="'Last', 'Best', 'Auto' or a whole number"
+)
 SIZE3 = list_of(number(above=0), length=3)
 PAIR_MODE = choice('real', 'synthetic')
 _BOUNDS = increasing(number(above=0), most=250, strictly=True)
@@ -180,16 +177,13 @@ _GENERAL = [
     Key('MaximumMemory', optional(number(above=0)), None, 'bytes for one forward pass; None: half of the free memory'),
     Key('XLA', FLAG, False, 'compile the graphs with XLA; pays off on a GPU when sizes stay the same'),
     Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
-    Key('normalization', choice(None, 'linear', 'lung'), None,
-        "intensities given to a network: HU, 'linear' = (HU + 1000) / 4095, or 'lung' = scaled to about -1 to 1"),
+    Key('normalization', choice(None, 'linear', 'lung'), None, 'None: HU; linear: (HU + 1000) / 4095; lung: -1 to 1'),
     Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit of the networks output; results are always in mm'),
     Key('DownSampling', choice('bspline'), 'bspline', 'low-pass of the pyramid, for training and registration alike'),
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts'),
     Key('InputMask', MASK, None, 'a network sees the default value outside this mask; None: MaskToZero of deform_exp'),
-    Key('InputMargin', optional(number(0)), None,
-        'train and predict only this close to the input masks of a pair [mm]; the DVF fades out; None: everywhere'),
-    Key('SpongeModel', choice('published', 'physical'), 'published',
-        'how intensities follow the change of volume: HU divided by the determinant, or density multiplied by it'),
+    Key('InputMargin', optional(number(0)), None, 'train and predict only this near the input masks [mm]'),
+    Key('SpongeModel', choice('published', 'physical'), 'published', 'volume change: HU / det J, or density * det J'),
     Key('Phantom', [
         Key('Size', list_of(whole(64), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
         Key('Landmarks', whole(1), 300, 'landmarks of the pair T00, T50'),
@@ -222,8 +216,7 @@ _LOADED = [
     Key('ImPad_S1', whole(0), ABSENT, 'voxels images are padded by on every side, R - Ry'),
     Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
     Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
-    Key('Margin', whole(0), ABSENT,
-        'least distance [voxel] of patch centres from the border, Ry + 1; less where an image has no room for it'),
+    Key('Margin', whole(0), ABSENT, 'distance [voxel] of patch centres from the border, Ry + 1; less in small images'),
     Key('SizeUnit', whole(1), ABSENT, 'valid sides are SizeUnit k + SizeOffset; a multiple of it gives fewer sizes'),
     Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
 ]
@@ -245,8 +238,7 @@ _TRAINING = [
     Key('SampleReplacement', FLAG, True, 'a voxel may be drawn again within a chunk'),
     Key('SampleInside', choice('mask', 'lung'), 'mask', 'where patch centres lie: the MaskToZero mask, or the lung'),
     Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
-    Key('LeadIn', FLAG, True,
-        'patch mode: training starts with SamplesPerImage patches of each image of the first chunk, as it is read'),
+    Key('LeadIn', FLAG, True, 'patch mode: start on the images of the first chunk as they are read'),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),
     Key('use_keras', FLAG, False, 'accepted for older scripts'),
@@ -254,9 +246,7 @@ _TRAINING = [
     Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),
     Key('ParallelGeneration1stEpoch', FLAG, True, 'generate the images of semi-epoch 0 in other processes'),
     Key('Randomness', FLAG, True, 'permute the images every semi-epoch'),
-    Key('PadTo', [
-        Key(f'stage{stage}', optional(whole(1)), ABSENT, 'side that images are padded to') for stage in (1, 2, 4)
-    ], ABSENT, 'padding of images on disk'),
+    Key('PadTo', [Key(f'stage{n}', optional(whole(1)), ABSENT, 'padded side') for n in (1, 2, 4)], ABSENT, 'padding'),
     Key('FullImage', optional(FLAG), None, 'train on whole images; None: as the network was designed'),
     Key('only_generate_image', FLAG, False, 'generate all images and end'),
     Key('never_generate_image', FLAG, False, 'use images that another process generates'),
@@ -266,21 +256,18 @@ _TRAINING = [
         Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant', 'LearningRate_Decay needs constant'),
         Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
         Key('MaxIterations', whole(1), 10000000, 'steps'),
-        Key('FreezeStatistics', optional(number(0, 1)), None,
-            'fraction of MaxIterations after which batch normalisation uses its stored statistics; None: never'),
+        Key('FreezeStatistics', optional(number(0, 1)), None, 'after this part of MaxIterations use stored statistics'),
         Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
         Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),
-        Key('LossLimit', optional(number(above=1)), 100.0,
-            'training stops at a loss above this many times the 90 % quantile of the last 100; None: never'),
+        Key('LossLimit', optional(number(above=1)), 100.0, 'stop at a loss above this multiple of the usual one'),
         Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
         Key('inspecting_regularization_weight', FLAG, False, 'log the gradients of Huber loss and bending energy'),
         Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
         Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
-    Key('LoadedNetwork', optional(MAPPING), None,
-        "initial weights: a dictionary with NetworkLoad and perhaps GlobalStepLoad, itr_load and semi_epoch_load"),
+    Key('LoadedNetwork', optional(MAPPING), None, 'initial weights: NetworkLoad, GlobalStepLoad, itr_load ...'),
 ]
 
 _REGISTRATION = [
@@ -356,18 +343,16 @@ ENTRY = [
 ] + [key._replace(name=mode + key.name) for mode in TRAIN_MODES for key in MODE]
 
 #: Title -> keys, in the order they are documented.
-SECTIONS = {
-    'General': _GENERAL, 'Set by loading data and networks': _LOADED, 'Training': _TRAINING,
-    'Registration': _REGISTRATION, 'Cluster': _CLUSTER,
-}
+SECTIONS = {'General': _GENERAL, 'Set by loading data and networks': _LOADED, 'Training': _TRAINING}
+SECTIONS.update(Registration=_REGISTRATION, Cluster=_CLUSTER)
 #: Every top-level key by name.
 KEYS = {key.name: key for keys in SECTIONS.values() for key in keys}
 #: Keys of older scripts that have no effect; any value but the default gives a warning.
 LEGACY = (
     'ParallelSearching', 'ParallelGeneration1stEpoch', 'use_keras', 'DownSamplingByGPU', 'UseMask', 'MaskToZero',
     'WriteNoDVF', 'WriteMasksForLSTM', 'PaddingForDownSampling', 'Reg_BSpline_Parameter', 'Reg_BSpline_Mask',
-    'Reg_NumberOfThreads',
-) + tuple(key.name for key in _CLUSTER)
+    'Reg_NumberOfThreads', *(key.name for key in _CLUSTER),
+)
 MODE_KEYS = tuple(key.name for key in MODE)
 # fmt: on
 

@@ -5,8 +5,8 @@ import collections
 from functions.setting import schema
 from functions.setting.image_lists import dsmoothlist_by_deform_exp, repeat_dsmooth_numbers
 
-_RULE = 'deform_exp repeat repeat_other validation_repeat training validation class_balanced'
-_Rule = collections.namedtuple('_Rule', _RULE)
+_FIELDS = 'deform_exp repeat repeat_other validation_repeat training validation class_balanced'
+_Rule = collections.namedtuple('_Rule', _FIELDS)
 _REPEAT_2 = {'Resp': 3, 'NoResp': 5, 'SingleOnly': 15}
 
 #: Stage -> rule; ``repeat_other``: AGModes with another number of repetitions; sizes are (NumberOfImagesPerChunk,

@@ -71,10 +71,8 @@ def read_model_setting(setting, experiment=None):
     setting, name = find_experiment(setting, experiment)
     number = settings_number(setting, name) if 'log_root_folder' in setting else None
     if number is None:
-        accepted = 'the name or folder (Experiments/RegNet/my_experiment) of a trained experiment, or a set'
-        raise MissingFileError(
-            f'{experiment}: no settings file (train/Model/setting0.txt ...). Accepted: {accepted} ({DEFAULT_SET}).'
-        )
+        accepted = f'the name or folder of a trained experiment, or a set ({DEFAULT_SET})'
+        raise MissingFileError(f'{experiment}: no settings file (train/Model/setting0.txt). Accepted: {accepted}.')
     return read_setting(setting, name, number)
 
 

@@ -67,8 +67,8 @@ def test_all_problems_at_once_one_line_each():
         "Randomness is 'yes'; accepted: True or False.",
         'NetworkTraining.BatchSize is 0',
         "NetworkTraining.BatchSise is not a setting. Did you mean 'BatchSize'?",
-        'ClassBalanced ends at 9 mm, but MaxDeform of 3D_max7_D14_K is 7 mm',
-        'TrainingCNList has the case 11; DIR-Lab_4D has 1 to 10.',
+        'ClassBalanced ends at 9 mm, above MaxDeform of 3D_max7_D14_K, 7 mm',
+        'TrainingCNList has 11; the cases of DIR-Lab_4D are 1 to 10.',
         "TrainingTypeIm is not a setting. Did you mean 'TrainingTypeImList'?",
     ]:
         assert sum(text in line for line in lines) == 1, text
@@ -126,7 +126,7 @@ def entry(key, value, number=0):
         (put('Ry', 63), 'R (62) must be at least Ry (63).'),
         (put('ClassBalanced', [7, 2]), 'each a number above 0, increasing'),
         (put('ClassBalanced', []), 'ClassBalanced is []'),
-        (put('ClassBalanced', [2, 7.5]), 'MaxDeform of 3D_max7_D14_K is 7 mm'),
+        (put('ClassBalanced', [2, 7.5]), 'above MaxDeform of 3D_max7_D14_K, 7 mm'),
         (put('ClassBalanced', [7]), None),
         (put('UseTorsoMask', False), "MaskToZero is 'Torso' but UseTorsoMask is False"),
         (put('UseLungMask', False), 'respiratory_motion needs the lung masks'),
@@ -135,13 +135,13 @@ def entry(key, value, number=0):
         (put('only_generate_image', 'True'), "only_generate_image is 'True'"),
         (put('stage_list', [1, 2]), '[4, 2, 1]'),
         (put('verbose', np.True_), 'verbose is'),
-        (put('x', lambda: 0, 'data'), 'settings are texts, numbers'),
+        (put('x', lambda: 0, 'data'), 'JSON cannot carry; accepted: texts, finite numbers'),
         (put(3, 1, 'data'), 'is not text'),
         (entry('data', 'DIRLab'), "Did you mean 'DIR-Lab_4D' or"),
         (entry('deform_exp', '3D_max7'), "'3D_max7' is not a known"),
         (entry('TrainingCNList', 3), 'TrainingCNList is 3; accepted: a list'),
         (entry('TrainingCNList', [0]), 'TrainingCNList is [0]'),
-        (entry('TrainingTypeImList', [0, 10]), 'Training names the type 10; DIR-Lab_4D has 0 (T00), 1 (T10)'),
+        (entry('TrainingTypeImList', [0, 10]), 'Training has the types 10; those of DIR-Lab_4D are 0 (T00), 1 (T10)'),
         (
             entry('TrainingDSmoothList', [-1]),
             'TrainingDSmoothList is [-1]; accepted: a list of items, each a whole number from 0',
@@ -150,7 +150,7 @@ def entry(key, value, number=0):
         (entry('TrainingDeformedImExt', ['Clean', 'Noise', 'Clean']), "must begin with 'Clean', once"),
         (entry('TrainingDeformedImExt', ['Clean', 'Noisy']), "'Clean', 'Sponge', 'Noise', 'Occluded'"),
         (entry('TrainingDeformedImExt', []), 'TrainingDeformedImExt is []'),
-        (entry('TestingPairList', [[0, 10]], 1), 'names the type 10'),
+        (entry('TestingPairList', [[0, 10]], 1), 'has the types 10'),
         (entry('TestingPairList', [[0]], 1), 'TestingPairList is [[0]]'),
         (entry('TestingSpacing', 'RS2', 1), "'RS1', 'Raw'"),
         (entry('TestingSpacing', 'Raw', 1), None),
@@ -406,10 +406,10 @@ class TestMissingOriginals:
         assert su.missing_originals(setting) == missing[:1]
         with pytest.raises(MissingFileError) as caught:
             su.require_originals(setting)
-        assert str(caught.value).startswith('1 original image or mask is missing: ' + missing[0])
+        assert str(caught.value).startswith('Original images or masks are missing (1): ' + missing[0])
         self.make(missing[0])
         su.require_originals(setting)
 
     def test_the_error_names_ten(self):
-        with pytest.raises(FileNotFoundError, match='21 original images and masks are missing.* and 11 more'):
+        with pytest.raises(FileNotFoundError, match=r'images or masks are missing \(21\).* and 11 more'):
             su.require_originals(valid())

@@ -62,7 +62,7 @@ class TestWriteSetting:
 
     def test_what_json_cannot_carry_is_named_and_leaves_nothing(self, setting):
         setting['NetworkTraining']['Seed'] = {1, 2}
-        with pytest.raises(InputError, match=r"setting\['NetworkTraining'\]\['Seed'\] is a set"):
+        with pytest.raises(InputError, match=r"setting\['NetworkTraining'\]\['Seed'\] is {1, 2}"):
             su.write_setting(setting)
         assert not os.path.exists(MODEL)
 
