@@ -2,8 +2,5 @@
 
 from functions.network import unet1
 
-TABLE = unet1.TABLE._replace(
-    layers=tuple(
-        layer._replace(activation='relu') if layer.activation == 'elu' else layer for layer in unet1.TABLE.layers
-    )
-)
+_LAYERS = [layer._replace(activation='relu') if layer.activation == 'elu' else layer for layer in unet1.TABLE.layers]
+TABLE = unet1.TABLE._replace(layers=tuple(_LAYERS))

@@ -63,10 +63,9 @@ class NetworkDescription:
     def is_valid_size(self, side):
         """Whether an axis of ``side`` voxels passes through the network."""
         try:
-            self.sizes(side)
+            return bool(self.sizes(side))
         except ValueError:
             return False
-        return True
 
     def smallest_valid_size(self, side):
         """The smallest valid input side that is at least ``side``."""
@@ -86,16 +85,14 @@ class NetworkDescription:
         return channels
 
     def number_of_parameters(self):
-        """(trainable, all): numbers of values in the trainable variables, and in all of them, with the batch-norm
-        statistics and the fixed up-sampling kernels."""
+        """(trainable, all): numbers of values; the latter with batch-norm statistics and fixed up-sampling kernels."""
         channels = self.channels()
         trainable, fixed = 0, 0
         for layer in self.layers:
             if layer.kind == 'conv':
-                trainable += layer.kernel**3 * channels[layer.inputs[0]] * layer.filters + layer.filters
-                if layer.normalise:
-                    trainable += 2 * layer.filters
-                    fixed += 2 * layer.filters
+                statistics = 2 * layer.filters if layer.normalise else 0
+                trainable += layer.kernel**3 * channels[layer.inputs[0]] * layer.filters + layer.filters + statistics
+                fixed += statistics
             elif layer.kind == 'up':
                 fixed += layer.kernel**3
         return trainable, trainable + fixed
@@ -115,8 +112,7 @@ class NetworkDescription:
 
     @property
     def receptive_field(self):
-        """Voxels of the input along one axis that one voxel of the DVF depends on: the most over all positions, which
-        differ in what up-sampling gives them."""
+        """Input voxels along one axis that one voxel of the DVF depends on, the most over all its positions."""
         return max(self._seen_by(position) for position in range(self.phase))
 
     def _seen_by(self, position):

@@ -4,11 +4,8 @@ import collections
 
 INPUT = 'images'
 
-Layer = collections.namedtuple(
-    'Layer',
-    'name kind inputs filters kernel stride padding dilation activation normalise margin',
-    defaults=(None, 1, 1, 'valid', 1, None, False, 0),
-)
+_FIELDS = 'name kind inputs filters kernel stride padding dilation activation normalise margin'
+Layer = collections.namedtuple('Layer', _FIELDS, defaults=(None, 1, 1, 'valid', 1, None, False, 0))
 """One row of a network's table. ``name``: ``scope/layer``; ``kind``: the function below that made the row; ``margin``:
 voxels that 'crop' removes, or zeros that 'up' adds, at each end of each axis."""
 

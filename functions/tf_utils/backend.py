@@ -8,12 +8,10 @@ import glob
 import os
 import warnings
 
-# TensorFlow's start-up notes bury the project's own log lines; without an NVIDIA device,
-# its failure to find one is no error.
+# TensorFlow's start-up notes bury the project's own log lines; having no NVIDIA device is no error.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if glob.glob('/dev/nvidia[0-9]*') else '3')
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-# The option of a session alone was not obeyed: current TensorFlow took a whole card (79 of 80 GB),
-# and a second process found no memory.
+# The option of a session alone is not obeyed: current TensorFlow takes a whole card.
 os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
 
 with warnings.catch_warnings():

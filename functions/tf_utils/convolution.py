@@ -25,14 +25,9 @@ def convolve(images, kernel, padding='valid', dilation=1, stride=1):
     if dilation == 1:
         return convolution(images, kernel, padding.upper())
     # conv3d has no dilated CPU kernel in TensorFlow 1.15: every dilation-th voxel becomes a separate image.
-    return tf.nn.with_space_to_batch(
-        images,
-        [dilation] * 3,
-        padding.upper(),
-        lambda parts, dimensions, inner: convolution(parts, kernel, inner),
-        filter_shape=tf.shape(kernel),
-        spatial_dims=[1, 2, 3],
-    )
+    shapes = {'filter_shape': tf.shape(kernel), 'spatial_dims': [1, 2, 3]}
+    undilated = (padding.upper(), lambda parts, dimensions, inner: convolution(parts, kernel, inner))
+    return tf.nn.with_space_to_batch(images, [dilation] * 3, *undilated, **shapes)
 
 
 def _native(images, kernel, padding):

@@ -24,10 +24,8 @@ def _variable(name, shape, initializer, trainable=True):
 
 
 def _glorot_uniform(name):
-    """Glorot's uniform initialiser, the same on both TensorFlows: its values follow from the seed of the graph
-    (``tf.set_random_seed``; none counts as 0) and the name of the variable, not from the order of operations.
-
-    Source: Glorot and Bengio, AISTATS 2010, equation 16.
+    """Glorot's uniform initialiser (AISTATS 2010, equation 16), the same on both TensorFlows: its values follow from
+    the graph's seed (none counts as 0) and the variable's name, not from the order of operations.
     """
     seed = [tf.get_default_graph().seed or 0, zlib.crc32(name.encode())]
 
@@ -46,9 +44,7 @@ def _either(training, if_true, if_false):
     return tf.cond(training, if_true, if_false)
 
 
-def conv3d(
-    images, filters, kernel_size, scope, padding='valid', dilation=1, stride=1, activation='relu', training=None
-):
+def conv3d(images, filters, side, scope, padding='valid', dilation=1, stride=1, activation='relu', training=None):
     """Convolution with bias, batch normalisation (unless ``training`` is None) and activation.
 
     At inference batch normalisation is folded into kernel and bias. In training the bias is omitted, since subtracting
@@ -56,7 +52,7 @@ def conv3d(
 
     :param images: [n, z, y, x, c] float32.
     :param filters: number of output channels.
-    :param kernel_size: side of the cubic kernel.
+    :param side: of the cubic kernel.
     :param padding: 'valid' or 'same'.
     :param dilation, stride: one of them is 1.
     :param activation: 'relu', 'elu' or None.
@@ -65,7 +61,7 @@ def conv3d(
     """
     with tf.variable_scope(scope):
         with tf.variable_scope('conv3d') as own:
-            shape = [kernel_size] * 3 + [int(images.shape[-1]), filters]
+            shape = [side] * 3 + [int(images.shape[-1]), filters]
             kernel = _variable('kernel', shape, _glorot_uniform(own.name + '/kernel'))
             bias = _variable('bias', [filters], tf.zeros_initializer())
 
@@ -92,11 +88,9 @@ def _normalised_convolution(convolution, kernel, bias, training):
         raw = convolution(kernel)
         output, mean, variance = batch_norm_train(raw, gamma, beta)
         with tf.name_scope('statistics'):
-            keep = tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
-            updates = [
-                moving_mean.assign_sub((moving_mean.read_value() - mean - bias) * (1.0 - keep)),
-                moving_variance.assign_sub((moving_variance.read_value() - variance) * (1.0 - keep)),
-            ]
+            moved = 1.0 - tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
+            mean_update = moving_mean.assign_sub((moving_mean.read_value() - mean - bias) * moved)
+            updates = [mean_update, moving_variance.assign_sub((moving_variance.read_value() - variance) * moved)]
         if isinstance(training, bool):
             for update in updates:
                 tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
@@ -187,10 +181,9 @@ def trilinear_kernel():
 def upsample3d(images, scope, margin=0):
     """Trilinear up-sampling of every axis, n -> 2n + 1 (+ 2 ``margin`` zeros), edges repeated.
 
-    Along one axis ``out[2i + 1] = in[i]`` and even positions are the averages of their neighbours. The kernel is a
-    product of three profiles, so the axes are done one after the other, each as one matrix product for all channels,
-    gradients included. The profile is read off the stored, non-trainable ``kernel_transposed_3d`` that the published
-    checkpoints hold.
+    Along one axis ``out[2i + 1] = in[i]`` and even positions are the averages of their neighbours. The axes are done
+    one after the other, each as one matrix product for all channels, gradients included. The profile is read off the
+    stored, non-trainable ``kernel_transposed_3d`` that the published checkpoints hold.
 
     :param images: [n, z, y, x, c].
     :return: [n, 2z + 1 + 2m, 2y + 1 + 2m, 2x + 1 + 2m, c].

@@ -1,20 +1,9 @@
 """Units of a network's input and output: HU to network units, network units to millimetres.
 
-Training and registration read the same setting ``normalization`` from the model's folder. To add a normalisation, write
-a function and register it in ``NORMALISATIONS``.
+Training and registration read the same setting ``normalization`` from the model's folder.
 """
 
 from functions.tf_utils.backend import tf
-
-
-def none(images):
-    """HU as they are (the published training)."""
-    return images
-
-
-def linear(images):
-    """(I + 1000) / 4095, the published ``normalization='linear'``."""
-    return (images + 1000.0) / 4095.0
 
 
 def lung(images):
@@ -26,7 +15,8 @@ def lung(images):
     return (tf.clip_by_value(images, -1000.0, 200.0) + 400.0) / 600.0
 
 
-NORMALISATIONS = {None: none, 'linear': linear, 'lung': lung}
+#: Setting -> function of the images; None and 'linear' are as published.
+NORMALISATIONS = {None: lambda images: images, 'linear': lambda images: (images + 1000.0) / 4095.0, 'lung': lung}
 
 
 def normalisation(name):

@@ -41,7 +41,6 @@ def gpu_memory(session):
 def loss_scaling(optimiser):
     """The optimiser with loss scaling, which keeps small gradients from vanishing in float16.
 
-    Unlike ``enable_mixed_precision_graph_rewrite`` it changes nothing else in the process: the rewrite is an option of
-    the session (``open_session(..., mixed_precision=True)``).
+    The graph rewrite itself is an option of the session: ``open_session(..., mixed_precision=True)``.
     """
     return tf.train.experimental.MixedPrecisionLossScaleOptimizer(optimiser, tf.train.experimental.DynamicLossScale())

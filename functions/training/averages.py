@@ -9,8 +9,7 @@ from functions.setting.errors import InputError
 #: Keys of sums, one per class, that :class:`Averages` turns into mean errors.
 CLASS_ERROR, CLASS_VOXELS = 'class_error', 'class_voxels'
 
-# Number of losses remembered, and the least number needed to judge the next one.
-_WINDOW, _ENOUGH = 100, 20
+_WINDOW, _ENOUGH = 100, 20  # losses remembered, and the least number needed to judge the next one
 
 
 def class_tags(limits):
@@ -48,12 +47,9 @@ class Averages:
 
 
 class LossWatch:
-    """Stops a training whose loss became NaN or infinite, or explodes.
+    """Stops a training whose loss is NaN or infinite, or exceeds ``limit`` (None: any) times the usual loss.
 
-    A loss explodes when it exceeds ``limit`` times the 90 % quantile of the last 100 losses (at least 20). The quantile
-    keeps a few batches of large motion among many without motion from counting as an explosion.
-
-    :param limit: None accepts any finite loss.
+    The usual loss is the 90 % quantile of the last 100 (at least 20): a few batches of large motion are no explosion.
     """
 
     def __init__(self, limit):
@@ -61,10 +57,8 @@ class LossWatch:
         self._losses = collections.deque(maxlen=_WINDOW)
 
     def check(self, values, iteration, items):
-        """Check the values of a step.
+        """Check the values of a step, name -> scalar with ``loss``, made from a batch of ``items`` (names).
 
-        :param values: name -> scalar; ``loss`` among them.
-        :param items: names of the items of the batch.
         :raises InputError: naming the problem, the iteration and the items.
         """
         wrong = [f'{name} is {value}' for name, value in sorted(values.items()) if not np.all(np.isfinite(value))]
@@ -75,8 +69,6 @@ class LossWatch:
                 limit = f'LossLimit = {self._limit:g} times the usual {usual:.4g}'
                 wrong = [f'the loss is {loss:.4g}, more than {limit}']
         if wrong:
-            raise InputError(
-                f'Training stops at iteration {iteration}: {"; ".join(wrong)}. The batch held: {", ".join(items)}. '
-                'Nothing of this step is saved. Lower LearningRate_Base or check these items.'
-            )
+            stop = f'Training stops at iteration {iteration}: {"; ".join(wrong)}. The batch held: {", ".join(items)}'
+            raise InputError(f'{stop}. This step is not saved. Lower LearningRate_Base or check these items.')
         self._losses.append(loss)

@@ -13,7 +13,7 @@ import shutil
 
 from functions.setting import setting_utils as su
 from functions.setting.atomic import read_json, sweep_stale_temporaries, write_json
-from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file, record_problem
+from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
 #: How many of the newest checkpoints are kept; the best one is kept as well.
@@ -21,11 +21,7 @@ KEPT = 5
 
 
 class Checkpoints:
-    """The checkpoints of one experiment.
-
-    :param setting: the settings dictionary, for the addresses.
-    :param experiment: None: the one of the setting.
-    """
+    """The checkpoints of one experiment; None: the one of the setting."""
 
     def __init__(self, setting, experiment=None):
         self._setting, self._experiment = setting, experiment
@@ -46,7 +42,9 @@ class Checkpoints:
             self._remove(step)  # it is not whole while its files are replaced
         path = saver.save(session, self.prefix, global_step=step, write_meta_graph=False, write_state=False)
         self.record(step, state)
-        self._remove_old(best_step(state))
+        for old in self.steps()[:-KEPT]:
+            if old != best_step(state):
+                self._remove(old)
         return path
 
     def record(self, step, state, files=None):
@@ -71,10 +69,6 @@ class Checkpoints:
         """Steps that have a record, ascending."""
         return su.saved_steps(self._setting, self._experiment, recorded=True)
 
-    def problem(self, step):
-        """None when the checkpoint ``step`` is whole, else what is wrong with it."""
-        return record_problem(self._record_path(step))
-
     def state(self, step):
         """The state saved with a checkpoint."""
         return read_json(self._record_path(step))['state']
@@ -84,10 +78,7 @@ class Checkpoints:
         return newest_step(self._setting, self._experiment)
 
     def path(self, step):
-        """TensorFlow's path prefix of the checkpoint ``step``: a number, 'Last' or 'Best'.
-
-        :raises MissingFileError, InputError: there is none of that step, or it is not whole.
-        """
+        """:func:`functions.setting.trained_models.checkpoint_path` of ``step``: a number, 'Last' or 'Best'."""
         return checkpoint_path(self._setting, step, self._experiment)
 
     def retire(self):
@@ -104,11 +95,6 @@ class Checkpoints:
                 os.remove(path)
             elif re.search(r'-\d+_temp_\w+$', path):
                 shutil.rmtree(path, ignore_errors=True)
-
-    def _remove_old(self, best):
-        for step in self.steps()[:-KEPT]:
-            if step != best:
-                self._remove(step)
 
     def _remove(self, step):
         # The record goes first: without it the checkpoint does not count.

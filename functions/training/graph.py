@@ -19,8 +19,7 @@ class TrainingGraph:
     :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
     :ivar fetch_validation: loss parts and errors, without any update.
     :ivar fetch_pictures: the predicted DVF in mm and, with ``DetailedNetworkSummary``, the summary of the feature maps.
-    :ivar fetch_inspection: with ``inspecting_regularization_weight``, norms of the gradients of the loss parts, else
-        empty.
+    :ivar fetch_inspection: norms of the gradients of the loss parts; empty unless ``inspecting_regularization_weight``.
     """
 
     def __init__(self, setting):
@@ -127,10 +126,8 @@ def _in_classes(size, limits):
 
 
 def _gradient_norms(terms, regularisation):
-    """Norms of the gradients of the two parts of the loss.
-
-    :return: dictionary: gradient_huber and gradient_bending, of Huber and of regularisation x bending energy with
-        respect to all weights; reg_weight_equal, the regularisation at which they would be equal.
+    """Norms of the gradients of Huber and of regularisation x bending energy with respect to all weights, and
+    reg_weight_equal, the regularisation at which they would be equal.
     """
     variables = tf.trainable_variables()
     gradients = [tf.gradients(terms[name], variables) for name in ('huber', 'bending_energy')]

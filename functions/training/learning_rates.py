@@ -2,7 +2,7 @@
 
 import math
 
-from functions.setting.errors import unknown_name
+from functions.setting.errors import require_known
 
 
 def constant(training, iteration, semi_epoch):
@@ -33,6 +33,5 @@ def learning_rate(training, iteration, semi_epoch):
     :param iteration: iterations done so far.
     """
     name = training.get('LearningRate_Schedule', 'constant')
-    if name not in SCHEDULES:
-        raise unknown_name("learning-rate schedule (setting 'LearningRate_Schedule')", name, SCHEDULES)
+    require_known("learning-rate schedule (setting 'LearningRate_Schedule')", name, SCHEDULES)
     return SCHEDULES[name](training, iteration, semi_epoch)

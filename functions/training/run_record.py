@@ -18,6 +18,7 @@ def write_run_record(setting, goes_on_from=None):
     :return: address of the JSON file.
     """
     address = su.write_setting(setting)
+    items = {mode: su.get_im_info_list_from_train_mode(setting, mode) for mode in ('Training', 'Validation')}
     about = {
         'settings': os.path.basename(address),
         'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
@@ -27,10 +28,7 @@ def write_run_record(setting, goes_on_from=None):
         'system': platform.platform(),
         'packages': package_versions(),
         'code': code_version(REPOSITORY),
-        'data': {
-            mode: [item_name(item) for item in su.get_im_info_list_from_train_mode(setting, mode)]
-            for mode in ('Training', 'Validation')
-        },
+        'data': {mode: [item_name(item) for item in listed] for mode, listed in items.items()},
     }
     folder, name = os.path.split(address)
     address = os.path.join(folder, name.replace('setting', 'about').replace('.txt', '.json'))

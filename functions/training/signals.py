@@ -16,14 +16,13 @@ class TrainingInterrupted(RegNetError):
 
     def __init__(self, number):
         super().__init__(
-            f'Training was interrupted by signal {number}. A checkpoint was written; the same command continues it.'
+            f'Interrupted by signal {number}. A checkpoint was written; the same command continues training.'
         )
         self.exit_code = 128 + number
 
 
 class Signals:
-    """Context that records SIGINT, SIGTERM and SIGUSR1 (sent by SLURM before its time limit) instead of ending the
-    process.
+    """Context that records SIGINT, SIGTERM and SIGUSR1 (SLURM's warning of its time limit); the process goes on.
 
     Outside the main thread Python allows no handlers, and nothing is recorded. A second Ctrl-C stops at once.
 

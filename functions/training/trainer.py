@@ -72,7 +72,10 @@ def train(setting, resume=True, threads=None, make_item=None):
         checkpoints.sweep()
         if newest is None:
             session.run(graph.initialise)
-            _warm_start(setting, session, graph)
+            loaded = _loaded(setting)
+            if loaded is not None:
+                graph.model_saver.restore(session, loaded[1])
+                LOGGER.info('Weights taken from %s.', loaded[1])
             # Earlier checkpoints are removed only once everything could be opened.
             checkpoints.retire()
         else:
@@ -107,10 +110,10 @@ def _start_state(setting, checkpoints, newest):
     state = dict({'first_semi_epoch': 0}, **checkpoints.state(newest))
     for key, value in state['network'].items():
         if network[key] != value:
-            raise InputError(
-                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}. '
-                'Choose another experiment (--experiment NAME), or begin this one anew (--fresh).'
+            differs = (
+                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}'
             )
+            raise InputError(f'{differs}. Choose another --experiment NAME, or begin this one anew (--fresh).')
     return state
 
 
@@ -140,14 +143,6 @@ def _counted_before(setting):
     usual = {'itr_load': 0, 'semi_epoch_load': 0, 'BatchSize': setting['NetworkTraining']['BatchSize']}
     resolved = su.load_network(setting, dict(usual, **dict(setting['LoadedNetwork'], GlobalStepLoad=str(found[0]))))
     return max(0, resolved['itr_load'] - 1), resolved['semi_epoch_load']
-
-
-def _warm_start(setting, session, graph):
-    """Restore the weights of another experiment (``setting['LoadedNetwork']``)."""
-    found = _loaded(setting)
-    if found is not None:
-        graph.model_saver.restore(session, found[1])
-        LOGGER.info('Weights taken from %s.', found[1])
 
 
 class _Loop:
@@ -225,11 +220,9 @@ class _Loop:
         if not self.graph.fetch_inspection:
             return {}
         values = self.session.run(self.graph.fetch_inspection, self.graph.feed(batch, frozen=self._frozen()))
-        LOGGER.info(
-            'Gradient norm of Huber %(gradient_huber).4g, of reg_weight x bending energy %(gradient_bending).4g; '
-            'equal at reg_weight %(reg_weight_equal).4g',
-            values,
-        )
+        huber, bending, equal = (values[f] for f in ('gradient_huber', 'gradient_bending', 'reg_weight_equal'))
+        text = 'Gradient norm of Huber %.4g, of reg_weight x bending energy %.4g; equal at reg_weight %.4g'
+        LOGGER.info(text, huber, bending, equal)
         return {name: float(value) for name, value in values.items()}
 
     def _frozen(self):
@@ -284,10 +277,9 @@ class _Loop:
         prediction = self.session.run(self.graph.prediction, {self.graph.images: self._pair.images})
         means = dict(averages.means(), **pair_errors(self._pair, prediction))
         self.log.validation(state['iteration'], step, means)
-        LOGGER.info(
-            f'Validation at iteration {state["iteration"]}: loss {means["loss"]:.4f}, error {means["error_mm"]:.3f} '
-            f'mm; TRE of {self._pair.name} {means["tre_mm"]:.3f} mm, before {means["tre_before_mm"]:.3f} mm'
-        )
+        losses = f'loss {means["loss"]:.4f}, error {means["error_mm"]:.3f} mm'
+        tre = f'TRE of {self._pair.name} {means["tre_mm"]:.3f} mm, before {means["tre_before_mm"]:.3f} mm'
+        LOGGER.info(f'Validation at iteration {state["iteration"]}: {losses}; {tre}')
         state['validation'], state['validation_pending'] = means, False
         if means['error_mm'] < state['best'].get('error_mm', np.inf):
             state['best'] = {'step': step, 'error_mm': means['error_mm']}

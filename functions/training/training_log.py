@@ -12,9 +12,7 @@ from functions.tf_utils.summaries import SummaryWriter
 
 
 class TrainingLog:
-    """The records of one experiment.
-
-    While it is open, log messages also go to ``log.txt`` (``LogFile``).
+    """The records of one experiment; while it is open, log messages also go to ``log.txt`` (``LogFile``).
 
     :param state: of the training: 'iteration', 'samples' and 'validation_pending'. JSON lines that an interrupted run
         wrote after it are removed.
@@ -55,7 +53,7 @@ class TrainingLog:
         """Write averages over a validation pass."""
         self._line(dict(values, kind='validation', iteration=iteration, step=step))
         self._validation.scalars(values, step)
-        self.draw()
+        draw_curve(read_json_lines(self.path), self.curve_path)
 
     def _line(self, line):
         self._stream.write(_json_line(line))
@@ -80,16 +78,12 @@ class TrainingLog:
         if feature_maps is not None:
             self._validation.write(feature_maps, step)
 
-    def draw(self):
-        """Draw the training curve."""
-        draw_curve(read_json_lines(self.path), self.curve_path)
-
     def close(self):
         """Draw the curve and close all files."""
         logging.getLogger().removeHandler(self._handler)
         self._handler.close()
         self._stream.close()
-        self.draw()
+        draw_curve(read_json_lines(self.path), self.curve_path)
         self._train.close()
         self._validation.close()
 
@@ -99,11 +93,7 @@ def _json_line(line):
 
 
 def draw_curve(lines, path):
-    """Loss and mean error against iterations, training and validation.
-
-    :param lines: dictionaries as :func:`functions.setting.atomic.read_json_lines` returns.
-    :param path: the PNG to write.
-    """
+    """Write a PNG: loss and mean error against iterations, from the dictionaries ``lines`` of the log."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from functions.setting import setting_utils as su
+from functions.setting.checkpoint_records import record_problem
 from functions.setting.errors import InputError, MissingFileError
 from functions.training.checkpoints import Checkpoints
 
@@ -60,7 +61,7 @@ def test_best_falls_back_to_the_newest_when_it_is_damaged(checkpoints):
 def test_damage_is_named_and_passed_over(checkpoints, damage, word):
     save(checkpoints, [10, 20])
     damage(checkpoints.prefix)
-    assert word in checkpoints.problem(20)
+    assert word in record_problem(checkpoints.prefix + '-20.json')
     assert checkpoints.newest() == 10
     with pytest.raises(InputError, match='cannot be restored'):
         checkpoints.path(20)
@@ -88,7 +89,7 @@ def test_other_settings_find_the_same_checkpoints(checkpoints):
 def test_what_is_found_out_later_is_added_to_the_record(checkpoints):
     save(checkpoints, [10, 20])
     checkpoints.update(20, {'iteration': 20, 'best': {'step': 20}})
-    assert checkpoints.state(20)['best'] == {'step': 20} and checkpoints.problem(20) is None
+    assert checkpoints.state(20)['best'] == {'step': 20} and record_problem(checkpoints.prefix + '-20.json') is None
     assert checkpoints.path('Best').endswith('-20')
 
 
