@@ -1,4 +1,4 @@
-"""The intensity augmentations by name. A new one is a module with an ``augment`` function and one line here.
+"""The intensity augmentations by name. A new one is a module with an ``augment`` function and one entry here.
 
 ``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU, and may work in place;
 ``scene`` is a :class:`Scene`.
@@ -6,19 +6,15 @@
 
 import numpy as np
 
-from functions.artificial_generation import clean, noise, occlusion, sponge
+from functions.artificial_generation import noise, occlusion, sponge
 from functions.artificial_generation.masked_image import array_or_none
 from functions.image.dvf import jacobian_determinant
 from functions.image.resample import rounded
 from functions.image.volume_io import array_view
 from functions.setting.errors import InputError, require_known
 
-AUGMENTATIONS = {
-    'Clean': clean.augment,
-    'Sponge': sponge.augment,
-    'Noise': noise.augment,
-    'Occluded': occlusion.augment,
-}
+#: 'Clean' is the warped image as it is.
+AUGMENTATIONS = {'Clean': None, 'Sponge': sponge.augment, 'Noise': noise.augment, 'Occluded': occlusion.augment}
 
 
 class Scene:
@@ -55,11 +51,7 @@ class Scene:
 
 
 def check_sequence(names):
-    """The names of augmentations as a list.
-
-    :raises InputError: it does not start with the only 'Clean'.
-    :raises UnknownNameError: an unknown name.
-    """
+    """The names as a list; :class:`UnknownNameError`, or :class:`InputError` unless only the first is 'Clean'."""
     names = list(names)
     for name in names:
         require_known('intensity augmentation', name, AUGMENTATIONS)
@@ -69,12 +61,11 @@ def check_sequence(names):
 
 
 def augment_all(clean_image, names, scene, keep=False):
-    """Apply a sequence of augmentations.
+    """Apply a sequence of augmentations: list of (names so far, int16 image), the result last.
 
     :param clean_image: int16 [z, y, x], the warped image.
     :param names: e.g. ['Clean', 'Sponge', 'Noise'].
     :param keep: also return the images before the last augmentation.
-    :return: list of (names so far, int16 image), the result last.
     """
     names = check_sequence(names)
     results, image = [(names[:1], clean_image)], None

@@ -31,11 +31,9 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
     """
 
     def __str__(self):
-        made, remade, skipped, failed, left = [len(group) for group in self[:5]]
-        lines = [
-            f'Artificial generation: {made} made, {remade} made again, {skipped} finished before, {failed} failed, '
-            f'{left} left to another process; {self.seconds:.0f} s.'
-        ]
+        words = ('made', 'made again', 'finished before', 'failed', 'left to another process')
+        counts = ', '.join(f'{len(group)} {word}' for group, word in zip(self, words))
+        lines = [f'Artificial generation: {counts}; {self.seconds:.0f} s.']
         lines += ['  made again: {}: {}'.format(*pair) for pair in self.remade]
         lines += ['  FAILED: {}: {}'.format(*pair) for pair in self.failed]
         return '\n'.join(lines)
@@ -45,14 +43,12 @@ def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=
     """Make every item of a setting that is not finished.
 
     :param setting: the setting dictionary, with its data loaded.
-    :param train_modes: which lists of images.
+    :param train_modes, stage: which lists of images; stage None: that of the setting.
     :param n_workers: processes; None: as many as cores and free memory allow; 1: in this process.
     :param part: '3/8' (or (3, 8)) makes the third of eight equal parts, for array jobs.
-    :param stage: None: that of the setting.
     :param verify: compare the checksums of finished files too, not only sizes and times.
     :return: :class:`BatchReport`; an item that fails is listed there and does not stop the others.
-    :raises DiskError: the disk is full or cannot be written; what was made before stays.
-    :raises InputError: the setting itself cannot be used.
+    :raises DiskError, InputError: the disk cannot be written (what was made stays); the setting cannot be used.
     """
     start = time.time()
     waiting = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]
@@ -92,10 +88,7 @@ def list_items(setting, train_modes=MODES, stage=None):
 
 
 def take_part(items, part):
-    """Every n-th item from the k-th on for ``part`` 'k/n' or (k, n), k from 1; all items for None.
-
-    :raises InputError: another ``part``.
-    """
+    """Every n-th item from the k-th for ``part`` 'k/n' or (k, n), k from 1; all for None; or :class:`InputError`."""
     if part is None:
         return list(items)
     try:
@@ -123,7 +116,11 @@ def make_one(setting, im_info, verify=False):
         folder, name = os.path.split(item_files.manifest_path(spec))
         lock = os.path.join(folder, f'.{name[: -len(".json")]}.lock')
         if item_files.check_item(spec, verify)[0]:
-            _tidy(spec, lock)
+            # Remove what a process killed just after finishing the item left behind.
+            item_files.sweep(spec)
+            if os.path.exists(lock):
+                with claim(lock):
+                    pass
             return 'skipped', ''
         with claim(lock) as ours:
             if not ours:
@@ -134,14 +131,6 @@ def make_one(setting, im_info, verify=False):
     if not made:
         return 'skipped', ''
     return ('made', '') if reason == 'no manifest' else ('remade', reason)
-
-
-def _tidy(spec, lock):
-    """Remove what a process killed just after finishing an item left behind."""
-    item_files.sweep(spec)
-    if os.path.exists(lock):
-        with claim(lock):
-            pass
 
 
 def _failure(error):

@@ -6,9 +6,11 @@ border and smoothing: supplement of the RegNet paper (Sokooti et al., 2019), sec
 """
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
 
 from functions.artificial_generation.blas import one_blas_thread
+from functions.image.geometry import Geometry
 from functions.setting.errors import InputError
 
 #: The spline domain of ITK's initializer reaches this many voxels beyond the outermost voxel centres.
@@ -27,12 +29,9 @@ def mesh_size(shape_zyx, spacing, grid_spacing, setting='grid spacing'):
     extent = np.asarray(shape_zyx[::-1], dtype=float) * np.asarray(spacing, dtype=float)
     mesh = np.round(extent / np.asarray(grid_spacing, dtype=float)).astype(int)
     if mesh.min() < 1:
-        size = ' x '.join(f'{length:g}' for length in extent)
-        grid = ' x '.join(f'{v:g}' for v in np.broadcast_to(np.asarray(grid_spacing, dtype=float), (3,)))
-        raise InputError(
-            f'The volume of {size} mm (x, y, z) is too small for a B-spline grid of {grid} mm: it must be more than '
-            f'half as long. Choose a smaller {setting} or a bigger image.'
-        )
+        size, grid = [' x '.join(f'{v:g}' for v in np.broadcast_to(values, 3)) for values in (extent, grid_spacing)]
+        reason = f'is too small for a B-spline grid of {grid} mm: it must be more than half as long'
+        raise InputError(f'The volume of {size} mm (x, y, z) {reason}. Use a smaller {setting} or a bigger image.')
     return mesh
 
 
@@ -93,8 +92,7 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
     :param border: control points to zero at each end of axes z, y, x, as many as fit (:func:`fitting_border`); an axis
         with 0 keeps its border.
     :param grid_sigma: Gaussian smoothing in control points, one number or one per component.
-    :param upper: the largest coefficient is at most ``upper`` times m.
-    :param lower: and, if given, at least ``lower`` times m.
+    :param upper, lower: the largest coefficient is at most ``upper`` and, if given, at least ``lower`` times m.
     """
     border = fitting_border(mesh, border)
     shape = tuple(int(n) + 3 for n in mesh[::-1])
@@ -113,11 +111,9 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
 
 
 def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, **limits):
-    """Draw coefficients and evaluate them: float32 [3, z, y, x] in mm, and the coefficients.
+    """Coefficients of :func:`draw_coefficients`, evaluated: float32 [3, z, y, x] in mm; and the coefficients.
 
-    Arguments as in :func:`mesh_size` and :func:`draw_coefficients`.
-
-    :raises InputError: the volume is too small for the grid.
+    :raises InputError: the volume is too small for the grid (:func:`mesh_size`).
     """
     mesh = mesh_size(shape_zyx, spacing, grid_spacing)
     coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
@@ -138,8 +134,24 @@ def category_field(prefix, shape_zyx, spacing, rng, options, inputs, maximum, mo
     border, sigma = border + more_border, sigma / options['stage']
     fitting = fitting_border(mesh_size(shape_zyx, spacing, grid, f'{prefix}_BSplineGridSpacing in deform_exp'), border)
     if (fitting < border).any():
-        inputs.products['remark'] = (
-            f'{prefix}_SetGridBorderToZero is {border.astype(int).tolist()} (z, y, x), but the image has room for '
-            f'{fitting.tolist()} only.'
-        )
+        wanted = f'{prefix}_SetGridBorderToZero is {border.astype(int).tolist()} (z, y, x)'
+        inputs.products['remark'] = f'{wanted}, but the image has room for {fitting.tolist()} only.'
     return random_field(rng, shape_zyx, spacing, grid, maximum, fitting, sigma, **limits)
+
+
+def itk_transform(coefficients, geometry):
+    """ITK's B-spline transform of order 3 that gives the field [3, gz, gy, gx] (mm) at the voxels of a grid."""
+    geometry = Geometry.of(geometry)
+    # The initializer uses the geometry of its image only.
+    reference = geometry.apply_to(sitk.Image(list(geometry.size), sitk.sitkUInt8))
+    transform = sitk.BSplineTransformInitializer(reference, [int(n) - 3 for n in coefficients.shape[:0:-1]], 3)
+    transform.SetParameters(np.asarray(coefficients, dtype=float).ravel().tolist())
+    return transform
+
+
+def coefficient_image(coefficients, geometry):
+    """ITK vector image of the coefficients (x, y, z), at the positions of the control points (mm)."""
+    vectors = np.ascontiguousarray(np.moveaxis(np.asarray(coefficients, np.float32), 0, -1))
+    image = sitk.GetImageFromArray(vectors, isVector=True)
+    image.CopyInformation(itk_transform(coefficients, geometry).GetCoefficientImages()[0])
+    return image

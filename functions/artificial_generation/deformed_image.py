@@ -1,4 +1,9 @@
-"""Making one item in memory: field, warp, augmentations."""
+"""Making one item in memory: field, warp, augmentations; and the "next" image of items with dsmooth > 0.
+
+A next image is the original, deformed once by a single-frequency field of the coarsest grid up to NextIm_MaxDeform,
+without mask, then by the sponge model and a little noise (paper, section 2.2.5), so that repeated deformations of one
+scan do not always show the same anatomy.
+"""
 
 import collections
 
@@ -16,6 +21,8 @@ from functions.setting.errors import InputError
 #: ``deformed``: MaskedImage on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on every side;
 #: ``products``: by-products by name; ``intermediate``: (augmentation names, int16 array) of every step before the last.
 Made = collections.namedtuple('Made', ('deformed', 'dvf', 'products', 'intermediate'))
+#: Intensity augmentations of a next image.
+NEXT_SEQUENCE = ['Clean', 'Sponge', 'Noise']
 
 
 def make_deformed(spec, moving):
@@ -48,14 +55,20 @@ def _field(spec, moving, geometry):
         _padded(array_or_none(mask_of(moving, spec.mask_name)), pad, 0),
         spec.options,
     )
-    # Contiguous, so that the planes of the components are freed before ITK makes its copy.
-    make, rng = category(spec.method), spec.random(spec.method)
-    field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, spec.options, inputs), dtype=np.float32)
-    if spec.method != 'zero' and largest(field) == 0:
+    dvf = _draw(spec.method, geometry, spec.random(spec.method), spec.options, inputs)
+    if spec.method != 'zero' and largest(array_view(dvf)) == 0:
         extent = ' x '.join(f'{n * s:g}' for n, s in zip(geometry.size, geometry.spacing))
         what = f'The {spec.method} field is identically zero on a volume of {extent} mm (x, y, z)'
         raise InputError(f'{what}; use a bigger image.')
-    return image_from_array(field, geometry), inputs.products
+    return dvf, inputs.products
+
+
+def _draw(method, geometry, rng, options, inputs):
+    """DVF of a category as ITK image."""
+    # Contiguous, so that the planes of the components are freed before ITK makes its copy.
+    make = category(method)
+    field = np.ascontiguousarray(make(geometry.shape, geometry.spacing, rng, options, inputs), dtype=np.float32)
+    return image_from_array(field, geometry)
 
 
 def _larger(geometry, pad):
@@ -68,3 +81,21 @@ def _larger(geometry, pad):
 
 def _padded(array, pad, value):
     return array if array is None or pad == 0 else np.pad(array, pad, 'constant', constant_values=value)
+
+
+def make_next(spec, original):
+    """Next image and masks of an item with dsmooth > 0.
+
+    :param original: :class:`functions.artificial_generation.masked_image.MaskedImage` at the item's stage and padding.
+    :return: (MaskedImage, DVF as ITK vector image in mm, by-products by name, among them ``coefficients``).
+    :raises InputError: the volume is too small for the grid.
+    """
+    geometry = Geometry.of(original.im)
+    options = dict(spec.options, dvf_pad=0, noise_sigma=spec.options['NextIm_SigmaN'], deform_number=0)
+    options.update(MaxDeform=options['NextIm_MaxDeform'], SingleFrequency_MaxDeformRatio=[1.0])
+    inputs = CategoryInputs(array_view(original.im), None, None, options)
+    dvf = _draw('single_frequency', geometry, spec.random('single_frequency', 'Next'), options, inputs)
+    warped = warp_masked_image(original, dvf, spec.record.DefaultPixelValue)
+    scene = Scene(warped, dvf, lambda purpose: spec.random(purpose, 'Next'), options)
+    result = augment_all(array_view(warped.im), NEXT_SEQUENCE, scene)[-1][1]
+    return warped._replace(im=image_from_array(result, geometry)), dvf, inputs.products

@@ -36,11 +36,9 @@ def background_to_zero(field, mask, sigma_mm, maximum, spacing):
 
     Its width is ``sigma_mm * maximum / 7``: larger motion needs a wider transition not to fold at the mask.
 
-    :param field: float32 [3, z, y, x], mm.
-    :param mask: [z, y, x], zero outside.
+    :param field, mask: float32 [3, z, y, x], mm; [z, y, x], zero outside.
     :param sigma_mm: standard deviation in mm for a maximum of 7 mm.
-    :param maximum: largest displacement of the category, mm.
-    :param spacing: voxel size in mm, (x, y, z).
+    :param maximum, spacing: largest displacement of the category; voxel size (x, y, z); mm.
     """
     inside = mask.astype(bool)
     sigma = sigma_mm * maximum / 7.0 / np.asarray(spacing, dtype=float)[::-1]

@@ -6,7 +6,7 @@ import os
 
 import SimpleITK as sitk
 
-from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
+from functions.artificial_generation.bspline_field import coefficient_image, itk_transform
 from functions.artificial_generation.dvf_histograms import write_dvf_histograms
 from functions.artificial_generation.masked_image import MaskedImage, publish_images
 from functions.image.manifest import check_manifest

@@ -12,14 +12,8 @@ from functions.setting.seeds import random_state
 from functions.setting.setting_utils import address_generator
 
 #: Settings of a deformation experiment that change no voxel of an item.
-_IRRELEVANT = (
-    'DeformMethods',
-    'DeleteStage1Images',
-    'Occlusion',
-    'UseLungMask',
-    'verbose_image',
-    'WriteIntermediateIntensityAugmentation',
-)
+_IRRELEVANT = ['DeformMethods', 'DeleteStage1Images', 'Occlusion', 'UseLungMask', 'verbose_image']
+_IRRELEVANT += ['WriteIntermediateIntensityAugmentation']
 _REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
 _ADDRESS_ARGUMENTS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'dvf_pad')
 DOWN_SAMPLINGS = ('bspline',)
@@ -30,8 +24,7 @@ class ItemSpecification:
 
     :param setting: the setting dictionary.
     :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
-    :raises InputError: a key is missing or its value cannot be used.
-    :raises UnknownNameError: unknown data set, experiment or augmentation.
+    :raises InputError, UnknownNameError: a key is missing or unusable; unknown data set, experiment, augmentation.
     """
 
     def __init__(self, setting, im_info):
@@ -47,15 +40,13 @@ class ItemSpecification:
         stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
         if stage not in (1, 2, 4):
             raise InputError(f'stage is {stage!r}; accepted: 1, 2, 4.')
-        self.stage = int(stage)
-        self.padto = im_info.get('padto')
+        self.stage, self.padto = int(stage), im_info.get('padto')
         self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
         self.record = get_data_set(self.data, setting)
         if self.type_im >= len(self.record.types):
             accepted = ', '.join(f'{number} ({name})' for number, name in enumerate(self.record.types))
             raise InputError(f'type_im {self.type_im} does not exist in data set {self.data}; accepted: {accepted}.')
-        self.use_lung = bool(setting.get('UseLungMask', True))
-        self.use_torso = bool(setting.get('UseTorsoMask', True))
+        self.use_lung, self.use_torso = [bool(setting.get(f'Use{name}Mask', True)) for name in ('Lung', 'Torso')]
         self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
         experiment = get_deform_exp(setting, self.deform_exp)
         self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)

@@ -59,11 +59,9 @@ def warp_masked_image(volumes, dvf, default):
 
 
 def publish_images(manifest, made_from, format_number, paths, images, remark=None):
-    """Write images, then the manifest that says they are finished.
+    """Write images (name -> image) to ``paths`` (name -> path), then the manifest that says they are finished.
 
-    :param paths: name -> path of what is written.
-    :param images: name -> image; those without a path are not written.
-    :param remark: a sentence for the manifest.
+    Images without a path are not written; ``remark`` is a sentence for the manifest.
     """
     folder = os.path.dirname(manifest)
     sweep_stale_temporaries(folder)

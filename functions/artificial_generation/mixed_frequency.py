@@ -20,25 +20,20 @@ FEWEST_CANDIDATES = 4
 def select(edges, lung, rng, iterations, block_radius, record=None):
     """Where each component of the field is kept.
 
-    :param edges: bool [z, y, x], Canny edges.
-    :param lung: [z, y, x], lung mask (dilated once here).
-    :param iterations: Np.
-    :param block_radius: voxels (z, y, x).
+    :param edges, lung: [z, y, x]: Canny edges, bool; lung mask (dilated once here).
+    :param iterations, block_radius: Np; voxels (z, y, x).
     :param record: function(iteration, phase, component, block, mask) called at every step, for figures and tests.
     :return: bool [3, z, y, x], one mask per component (x, y, z).
     :raises InputError: no edge in the lungs.
     """
     edges_in_lung = edges & dilation.neighbours_6(lung > 0)
     if not edges_in_lung.any():
-        raise InputError(
-            'The mixed_frequency field is identically zero: the image has no edge inside the dilated lung mask. '
-            'Lower Canny_UpperThreshold or check image and mask.'
-        )
+        cause = 'the image has no edge inside the dilated lung mask. Lower Canny_UpperThreshold or check image and mask'
+        raise InputError(f'The mixed_frequency field is identically zero: {cause}.')
     shape = edges.shape
     available = np.stack([edges_in_lung] * 3)
     kept = np.stack([dilation.cube(edges_in_lung)] * 3)
-    first = np.flatnonzero(edges_in_lung)
-    candidates = [first] * 3
+    candidates = [np.flatnonzero(edges_in_lung)] * 3
     grow_from, grow_one_sided_from = int(round(10 * iterations / 12.0)), int(round(11 * iterations / 12.0))
     # Iteration 0 of the published algorithm is the dilation of the whole volume above.
     for iteration in range(1, iterations):

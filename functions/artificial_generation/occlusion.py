@@ -16,8 +16,7 @@ SHELL_WEIGHTS = (0.2, 0.6, 0.9)
 def draw_ellipsoids(lung, spacing, rng, number, largest_axes):
     """Random ellipsoids inside the lungs.
 
-    :param lung: [z, y, x] mask.
-    :param spacing: mm (x, y, z).
+    :param lung, spacing: [z, y, x] mask; mm (x, y, z).
     :param largest_axes: largest semi-axes a, b, c along x, y, z, mm.
     :return: bool [z, y, x]: voxels of the lung that are occluded.
     :raises InputError: the lung is too small for any.

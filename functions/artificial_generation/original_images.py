@@ -59,8 +59,7 @@ def load_original(spec, write=True):
     :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
     :param write: keep down-sampled or padded originals on disk, at the addresses :data:`REQUESTS`.
     :return: :class:`MaskedImage`.
-    :raises MissingFileError: an original does not exist.
-    :raises InputError: an original cannot be used (grid, empty mask, larger than ``padto``).
+    :raises MissingFileError, InputError: an original is missing or unusable (grid, empty mask, larger than ``padto``).
     """
     sources = spec.original_sources()
     stamps = tuple((path,) + _stamp(path, request) for request, path in sorted(sources.items()))

@@ -38,8 +38,7 @@ def breathing(shape_zyx, spacing, lung, t0, s0, shift):
     """The deterministic part at exhale, before any smoothing.
 
     :param lung: [z, y, x] lung mask.
-    :param t0: motion of the diaphragm, mm.
-    :param s0: antero-posterior stretch, dimensionless.
+    :param t0, s0: motion of the diaphragm, mm; antero-posterior stretch, dimensionless.
     :param shift: distance of the row at rest from the lungs' posterior end, mm.
     :return: u_y [z, y] and u_z [z], mm; u_x is zero.
     """
@@ -57,8 +56,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
 
     :raises InputError: no lung mask, no MaskToZero, or a volume too small for the grid.
     """
-    number = options['deform_number']
-    mask = inputs.mask
+    number, mask = options['deform_number'], inputs.mask
     t0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_t0'][number]
     s0 = rng.uniform(0.8, 1.1) * options['RespiratoryMotion_s0'][number]
     shift = rng.uniform(2, 12)

@@ -21,9 +21,8 @@ def field(shape_zyx, spacing, rng, options, inputs):
             raise InputError(f'DVFPad needs isotropic voxels; the spacing is {list(spacing)} mm.')
         grid_spacing = np.broadcast_to(options['SingleFrequency_BSplineGridSpacing'][number], (3,))
         more_border = np.ceil(pad * spacing[0] / grid_spacing[::-1])
-    dvf, inputs.products['coefficients'] = category_field(
-        'SingleFrequency', shape_zyx, spacing, rng, options, inputs, maximum, more_border
-    )
+    arguments = shape_zyx, spacing, rng, options, inputs, maximum, more_border
+    dvf, inputs.products['coefficients'] = category_field('SingleFrequency', *arguments)
     if inputs.has_mask:
         sigma_mm = options['SingleFrequency_BackgroundSmoothingSigma'][number]
         background_to_zero(dvf, inputs.mask, sigma_mm, maximum, spacing)

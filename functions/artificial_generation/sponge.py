@@ -18,11 +18,8 @@ LOWEST, HIGHEST = 0.7, 1.3
 
 
 def sponge_intensity(image, jacobian, k=1.0, model='published'):
-    """The formula alone.
+    """The formula alone, float32, for ``image`` (HU) and ``jacobian`` (determinant of p + u(p)) of the same shape.
 
-    :param image: HU, any shape.
-    :param jacobian: determinant of p + u(p), same shape.
-    :return: float32.
     :raises UnknownNameError: no such model.
     """
     require_known('SpongeModel', model, MODELS)

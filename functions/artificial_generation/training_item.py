@@ -1,18 +1,13 @@
-"""One training image: the entry point for readers.
-
-An item is the same whether it is read from its files or made in memory, in any process and any order, on any
-Python (the package's docstring says what a processor can change).
-"""
+"""One training image: the entry point for readers. It is the same from files or memory (see the package)."""
 
 import collections
 
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.deformed_image import make_deformed
+from functions.artificial_generation.deformed_image import make_deformed, make_next
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.artificial_generation.masked_image import mask_of
-from functions.artificial_generation.next_image import make_next
 from functions.artificial_generation.original_images import load_original
 from functions.image.masks import apply_mask, bounding_box
 from functions.image.volume_io import array_view
@@ -34,11 +29,9 @@ def get_item(setting, im_info, write=None):
     :param write: False: nothing is written (existing files are still used).
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
-    :raises InputError: a value or file cannot be used; the message names the item.
-    :raises DiskError: it cannot be written.
+    :raises InputError, DiskError: a value or file cannot be used (the message names the item); it cannot be written.
     """
-    spec = ItemSpecification(setting, im_info)
-    write = write is None or write
+    spec, write = ItemSpecification(setting, im_info), write is None or write
     try:
         if setting.get('never_generate_image') is True:
             done, reason = item_files.check_item(spec)
@@ -99,9 +92,8 @@ def _item(spec, moving, deformed, dvf):
     mask = np.ones(deformed_im.shape, dtype=np.uint8)
     if spec.mask_name is not None:
         mask = array_view(mask_of(deformed, spec.mask_name))
-    box = (slice(None),) * 3
+    box, default = (slice(None),) * 3, spec.record.DefaultPixelValue
     if spec.input_mask is not None:
-        default = spec.record.DefaultPixelValue
         inside = [array_view(mask_of(volumes, spec.input_mask)) for volumes in (moving, deformed)]
         im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
         if spec.input_margin is not None:

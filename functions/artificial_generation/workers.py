@@ -107,16 +107,13 @@ def _in_processes(tasks, n_workers):
             lost = []
             for future in finished:
                 number = pending.pop(future)
-                try:
-                    result = future.result()
-                except WORKER_DIED:
+                if isinstance(future.exception(), WORKER_DIED):
                     lost.append(number)
-                    continue
-                yield number, result
+                else:
+                    yield number, future.result()
             if lost:
                 lost += pending.values()
-                pending = {}
-                executor = _renewed(executor, n_workers)
+                pending, executor = {}, _renewed(executor, n_workers)
                 todo += [number for number in lost if attempts[number] < ATTEMPTS]
                 for number in lost:
                     if attempts[number] >= ATTEMPTS:

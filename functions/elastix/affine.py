@@ -51,8 +51,8 @@ def register_affine(
     :param parameter_file: elastix's parameters.
     :return: :class:`AffineResult`.
     :raises MissingFileError: no such file, or elastix is requested but not installed.
-    :raises InputError: images that do not overlap, empty masks or masks on another grid, NaN, an unknown method, a
-        failed registration, or an implausible transform.
+    :raises InputError: images that do not overlap, unusable masks, NaN, a failed registration, implausible transform.
+    :raises UnknownNameError: an unknown method.
     """
     start = time.time()
     method = _chosen_method(method)
@@ -87,9 +87,8 @@ def read_affine(path):
     :return: sitk.AffineTransform, fixed to moving points.
     :raises MissingFileError, InputError: missing, damaged, or not linear.
     """
-    path = os.fspath(path)
+    path, accepted = os.fspath(path), ', '.join(METHODS)
     if not os.path.isfile(path):
-        accepted = ', '.join(METHODS)
         raise MissingFileError(f'The affine transform {path} does not exist; accepted: {accepted}, a transform file.')
     with open(path, 'rb') as stream:
         head = stream.read(4096)
@@ -97,8 +96,6 @@ def read_affine(path):
         return read_linear_transform(path)
     try:
         return as_affine(read_transform(path))
-    except MissingFileError:
-        raise
     except InputError as error:
         raise InputError(f'{path}: {error}') from error
 
@@ -132,10 +129,8 @@ def require_overlap(fixed, moving, transform=None):
     mapped_back = np.linalg.solve(matrix, (_lattice(moving) - offset).T).T
     if not _any_inside(mapped, moving) and not _any_inside(mapped_back, fixed):
         when = '' if transform is None else ' after the affine transform'
-        raise InputError(
-            f'The moving image does not overlap the fixed one{when}: fixed {fixed}; moving {moving}. '
-            'Check their origins, and that both show the same part of the body.'
-        )
+        what = f'The moving image does not overlap the fixed one{when}: fixed {fixed}; moving {moving}'
+        raise InputError(f'{what}. Check their origins, and that both show the same part of the body.')
 
 
 def _lattice(geometry):
@@ -156,8 +151,7 @@ def _check_transform(transform, method):
         raise InputError(f'The affine transform ({method}) contains NaN or infinite values.')
     volume, stretch = np.linalg.det(matrix), np.linalg.svd(matrix, compute_uv=False)
     if not (_VOLUMES[0] <= volume <= _VOLUMES[1] and stretch.min() >= 1 / _STRETCH and stretch.max() <= _STRETCH):
-        raise InputError(
-            f'The affine transform ({method}) is degenerate: it changes volumes by a factor of {volume:.3g} (accepted: '
-            f'{_VOLUMES[0]} to {_VOLUMES[1]}) and lengths by {stretch.min():.3g} to {stretch.max():.3g} (accepted: '
-            f'{1 / _STRETCH:.2g} to {_STRETCH}). Give masks, another method, or none.'
-        )
+        volumes = f'volumes by a factor of {volume:.3g} (accepted: {_VOLUMES[0]} to {_VOLUMES[1]})'
+        lengths = f'lengths by {stretch.min():.3g} to {stretch.max():.3g} (accepted: {1 / _STRETCH:.2g} to {_STRETCH})'
+        what = f'The affine transform ({method}) is degenerate: it changes {volumes} and {lengths}'
+        raise InputError(f'{what}. Give masks, another method, or none.')

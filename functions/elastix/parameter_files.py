@@ -58,8 +58,7 @@ def format_parameters(parameters):
     lines = []
     for name, values in parameters.items():
         values = values if isinstance(values, (list, tuple)) else [values]
-        words = ' '.join(_text(name, value) for value in values)
-        lines.append(f'({name} {words})\n')
+        lines.append(f'({name} {" ".join(_text(name, value) for value in values)})\n')
     return ''.join(lines)
 
 
@@ -70,8 +69,7 @@ def _text(name, value):
         return repr(value if isinstance(value, int) else float(value))
     refused = ' '.join(refused_characters(value))
     if refused:
-        message = f'{name} is {value!r}; elastix cannot read a value that contains {refused}. Choose another name.'
-        raise InputError(message)
+        raise InputError(f'{name} is {value!r}; elastix cannot read values with {refused}. Choose another name.')
     return f'"{value}"'
 
 

@@ -27,16 +27,11 @@ _CONSOLE = '.console.log'
 
 
 def find_program(name):
-    """Path of ``elastix`` or ``transformix``.
-
-    :raises MissingFileError: it is not on the PATH; the message says how to install it.
-    """
+    """Path of ``elastix`` or ``transformix``; :class:`MissingFileError`, with how to install it, when not found."""
     found = shutil.which(name)
     if found is None:
-        raise MissingFileError(
-            f'{name} is not on the PATH. Install elastix 5 (Debian, Ubuntu: apt-get install elastix; otherwise '
-            'https://elastix.dev), or use the affine registration of SimpleITK.'
-        )
+        install = 'Install elastix 5 (Debian, Ubuntu: apt-get install elastix; otherwise https://elastix.dev)'
+        raise MissingFileError(f'{name} is not on the PATH. {install}, or use the affine registration of SimpleITK.')
     return os.path.abspath(found)
 
 
@@ -86,18 +81,13 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
 
     It is stopped by any exception, including Ctrl-C, and on Linux also when this process is killed.
 
-    :param name: 'elastix' or 'transformix'.
-    :param arguments: list of words; ``-threads`` is added.
+    :param name, arguments: 'elastix' or 'transformix'; list of words, to which ``-threads`` is added.
     :param folder: working directory; file names in ``arguments`` are relative to it.
-    :param threads: None: all cores this process may use.
-    :param hours: deadline.
-    :raises MissingFileError: the program is not on the PATH.
-    :raises InputError: it failed or took too long; the message quotes its output.
+    :param threads, hours: None: all cores this process may use; deadline.
+    :raises MissingFileError, InputError: it is not on the PATH; it failed (its output is quoted) or took too long.
     """
-    words = [*arguments, '-threads', int(threads or joblib.cpu_count())]
-    command = [find_program(name)] + [str(word) for word in words]
-    log_path = os.path.join(folder, name + _CONSOLE)
-    parent = os.getpid()
+    command = [find_program(name), *map(str, arguments), '-threads', str(int(threads or joblib.cpu_count()))]
+    log_path, parent = os.path.join(folder, name + _CONSOLE), os.getpid()
 
     def die_with_parent():
         if _LIBC is not None:
@@ -107,14 +97,8 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
 
     with open(log_path, 'wb') as log:
         try:
-            child = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent,
-            )
+            streams = {'stdin': subprocess.DEVNULL, 'stdout': log, 'stderr': subprocess.STDOUT}
+            child = subprocess.Popen(command, cwd=folder, preexec_fn=die_with_parent, **streams)
         except OSError as error:
             raise InputError(f'{command[0]} cannot be started: {error.strerror}.') from error
         try:

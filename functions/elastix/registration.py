@@ -14,12 +14,9 @@ from functions.setting.errors import InputError
 
 AFFINE_FILE = os.path.join(PARAMETER_FOLDER, 'Par0011.affine.txt')
 #: Number of resolutions -> parameter file.
-BSPLINE_FILES = {
-    3: os.path.join(PARAMETER_FOLDER, 'parameters_MI_BSpline_500.txt'),
-    1: os.path.join(PARAMETER_FOLDER, 'parameters_MI_BSpline_1R_500.txt'),
-}
-_INITIAL = 'InitialTransform.txt'
-_RESULT = 'TransformParameters.0.txt'
+BSPLINE_FILES = {3: 'parameters_MI_BSpline_500.txt', 1: 'parameters_MI_BSpline_1R_500.txt'}
+BSPLINE_FILES = {number: os.path.join(PARAMETER_FOLDER, name) for number, name in BSPLINE_FILES.items()}
+_INITIAL, _RESULT = 'InitialTransform.txt', 'TransformParameters.0.txt'
 _KINDS = (sitk.sitkInt16, sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkFloat32)
 
 

@@ -1,7 +1,4 @@
-"""Affine registration by SimpleITK, and the coarse images on which every affine registration is judged.
-
-All images are reduced to about 2 mm, with values below air set to air.
-"""
+"""Affine registration by SimpleITK, and the 2 mm images (at least air) on which every affine registration is judged."""
 
 import logging
 
@@ -20,10 +17,9 @@ LOGGER = logging.getLogger(__name__)
 _AIR, _BODY = -1024.0, -300.0  # HU
 _SMALL = 2.0  # mm
 _SAMPLES = 30000
-_ITERATIONS = 200
 # With fewer bins or faster relaxation the optimiser stops short of the optimum.
 _BINS = 64
-_RELAXATION = 0.9
+_OPTIMIZER = {'learningRate': 2.0, 'minStep': 1e-3, 'numberOfIterations': 200, 'relaxationFactor': 0.9}
 _LEAST_SIDE = 12  # voxels along every axis of a pyramid level
 
 
@@ -62,9 +58,7 @@ def correlation(fixed, moving, transform=None, mask=None):
         resampler.SetTransform(transform)
     inside = slice(None) if mask is None else array_view(mask) != 0
     values = [array_view(image)[inside].ravel().astype(np.float64) for image in (resampler.Execute(moving), fixed)]
-    if min(part.std() for part in values) == 0:
-        return 0.0
-    return float(np.corrcoef(*values)[0, 1])
+    return 0.0 if min(part.std() for part in values) == 0 else float(np.corrcoef(*values)[0, 1])
 
 
 def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
@@ -149,13 +143,7 @@ def _method(fixed, fixed_mask, moving_mask):
     method.SetShrinkFactorsPerLevel(shrink)
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     method.SetSmoothingSigmasPerLevel([f / 2.0 if f > 1 else 0.0 for f in shrink])
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0,
-        minStep=1e-3,
-        numberOfIterations=_ITERATIONS,
-        relaxationFactor=_RELAXATION,
-        gradientMagnitudeTolerance=1e-7,
-        estimateLearningRate=method.Never,
-    )
+    rate = {'gradientMagnitudeTolerance': 1e-7, 'estimateLearningRate': method.Never}
+    method.SetOptimizerAsRegularStepGradientDescent(**_OPTIMIZER, **rate)
     method.SetOptimizerScalesFromPhysicalShift()
     return method

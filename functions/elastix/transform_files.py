@@ -66,10 +66,8 @@ def _resolve(name, named_in):
     for candidate in (os.path.join(folder, name), os.path.join(folder, os.path.basename(name))):
         if os.path.isfile(candidate):
             return os.path.abspath(candidate)
-    raise MissingFileError(
-        f'{named_in} refers to {name}, which does not exist. If the whole folder was moved, run '
-        f'"python -m functions.elastix rewrite {folder}".'
-    )
+    advice = f'If the whole folder was moved, run "python -m functions.elastix rewrite {folder}"'
+    raise MissingFileError(f'{named_in} refers to {name}, which does not exist. {advice}.')
 
 
 def read_linear_transform(path):
@@ -99,15 +97,13 @@ def _linear(parameters, path):
     if len(values) != _LENGTHS[kind] or len(numbers) != len(values) + 3 or not np.isfinite(numbers).all():
         needed = f'{_LENGTHS[kind]} TransformParameters and a CenterOfRotationPoint of three numbers'
         raise InputError(f'{path} is damaged: a 3D {kind} has {needed}.')
-    values = [float(value) for value in values]
-    if kind == 'AffineTransform':
-        transform = sitk.AffineTransform(3)
-    elif kind == 'EulerTransform':
-        transform = sitk.Euler3DTransform()
-        transform.SetComputeZYX(str(parameters.get('ComputeZYX', ['false'])[0]).lower() == 'true')
-    else:
+    values, centre = [[float(value) for value in part] for part in (values, centre)]
+    if kind == 'TranslationTransform':
         return as_affine(sitk.TranslationTransform(3, values))
-    transform.SetCenter([float(value) for value in centre])
+    transform = sitk.AffineTransform(3) if kind == 'AffineTransform' else sitk.Euler3DTransform()
+    if kind == 'EulerTransform':
+        transform.SetComputeZYX(str(parameters.get('ComputeZYX', ['false'])[0]).lower() == 'true')
+    transform.SetCenter(centre)
     transform.SetParameters(values)
     return as_affine(transform)
 
@@ -205,11 +201,8 @@ def name_in(folder, name):
     """How a parameter file in ``folder`` refers to the file ``name`` there: by absolute path if elastix accepts it."""
     if not refused_characters(folder):
         return os.path.join(folder, name)
-    LOGGER.warning(
-        'elastix refuses a character in the path %s: run transformix inside this folder, or rename it and run '
-        '"python -m functions.elastix rewrite" on it',
-        folder,
-    )
+    advice = 'run transformix inside this folder, or rename it and run "python -m functions.elastix rewrite" on it'
+    LOGGER.warning('elastix refuses a character in the path %s: %s', folder, advice)
     return name
 
 

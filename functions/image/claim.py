@@ -68,8 +68,7 @@ def _acquire(lock_path, text, deadline_s):
         if _create(temporary, lock_path, text):
             return True
         # The clock of the file system, not ours, tells the age of a lock on a shared disk.
-        now = os.stat(temporary).st_mtime
-        found = _read(lock_path)
+        now, found = os.stat(temporary).st_mtime, _read(lock_path)
         if found is None:
             return _create(temporary, lock_path, text)
         return _is_void(lock_path, found, now, deadline_s) and _take_over(temporary, lock_path, found)

@@ -17,15 +17,10 @@ _SHORTEST_STEP = 0.25  # of a fixed-point iteration
 
 
 def require_dvf(dvf, name='The displacement field'):
-    """Return ``dvf`` as a float32 field.
-
-    :raises InputError: not a 3D image with three components.
-    """
+    """Return ``dvf`` as a float32 field; raise :class:`InputError` unless it is a 3D image with three components."""
     if not isinstance(dvf, sitk.Image) or dvf.GetDimension() != 3 or dvf.GetNumberOfComponentsPerPixel() != 3:
         raise InputError(f'{name} must be a 3D image with three values (x, y, z in mm) per voxel.')
-    if dvf.GetPixelID() != sitk.sitkVectorFloat32:
-        dvf = sitk.Cast(dvf, sitk.sitkVectorFloat32)
-    return dvf
+    return dvf if dvf.GetPixelID() == sitk.sitkVectorFloat32 else sitk.Cast(dvf, sitk.sitkVectorFloat32)
 
 
 # ---- Jacobian
@@ -40,8 +35,7 @@ def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     direction and halves the one-sided differences at the border.
 
     :param dvf_array: ``[z, y, x, 3]``, mm, components x, y, z.
-    :param spacing: x, y, z, mm.
-    :param direction: nine direction cosines.
+    :param spacing, direction: x, y, z, mm; nine direction cosines.
     :return: float32 ``[z, y, x]``.
     """
     dvf_array = np.asarray(dvf_array)
@@ -50,11 +44,10 @@ def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     cosines = np.array(direction, dtype=np.float64).reshape(3, 3)
     if not np.allclose(cosines @ cosines.T, np.eye(3), atol=1e-3):
         raise InputError(f'The direction {tuple(direction)} is not orthonormal.')
-    nz = dvf_array.shape[0]
+    nz, shape = dvf_array.shape[0], dvf_array.shape[1:3]
     result = np.empty(dvf_array.shape[:3], np.float32)
     factors = [np.float32(1 / s) for s in spacing]
     sign = np.float32(round(np.linalg.det(cosines)))
-    shape = dvf_array.shape[1:3]
     # m[i][j] = D_ij + du_i / d(grid axis j), j = x, y, z, of one slice; every array is reused for the next.
     m = np.empty((3, 3) + shape, np.float32)
     work = np.empty((2,) + shape, np.float32)

@@ -25,9 +25,7 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
             return image
         if not isinstance(image, sitk.Image):
             raise InputError(f'An image or its Geometry is needed to know the grid; got {type(image).__name__}.')
-        return cls(
-            tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()), tuple(image.GetDirection())
-        )
+        return cls(*map(tuple, (image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())))
 
     @classmethod
     def identity(cls, size, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):

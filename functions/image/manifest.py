@@ -44,14 +44,13 @@ def voxel_checksum(path, fresh=False):
     key = (os.path.abspath(path),) + file_state(path)
     if fresh or key not in _known_checksums:
         if path.lower().endswith(IMAGE_EXTENSIONS):
-            value = array_checksum(read_image(path, expect='any', dim=None))
+            _known_checksums[key] = array_checksum(read_image(path, expect='any', dim=None))
         else:
             digest = hashlib.blake2b(digest_size=16)
             with open(path, 'rb') as stream:
                 for block in iter(lambda: stream.read(2**20), b''):
                     digest.update(block)
-            value = digest.hexdigest()
-        _known_checksums[key] = value
+            _known_checksums[key] = digest.hexdigest()
     return _known_checksums[key]
 
 
@@ -66,10 +65,7 @@ def sampled_checksum(path):
 
 
 def file_state(path):
-    """(bytes, modification time in ns) of a file.
-
-    :raises MissingFileError: it does not exist.
-    """
+    """(bytes, modification time in ns) of a file; :class:`MissingFileError` when it does not exist."""
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
@@ -115,11 +111,6 @@ def check_manifest(path, made_from, format_number, verify=False):
     """
     try:
         manifest = read_json(path)
-    except MissingFileError:
-        return False, 'no manifest'
-    except InputError as error:
-        return False, str(error)
-    try:
         if manifest['format_number'] != format_number:
             return False, f'{path} has format {manifest["format_number"]} of its maker, now {format_number}'
         if manifest['made_from'] != json.loads(json.dumps(made_from)):
@@ -130,6 +121,10 @@ def check_manifest(path, made_from, format_number, verify=False):
             if reason:
                 return False, reason
             touched = touched or changed
+    except MissingFileError:
+        return False, 'no manifest'
+    except InputError as error:
+        return False, str(error)
     except (KeyError, TypeError) as error:
         return False, f'{path} is not a manifest ({error})'
     if touched:

@@ -28,7 +28,7 @@ from functions.image.geometry import Geometry
 from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
 from functions.image.text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 from functions.setting.atomic import publish, write_json, write_text
-from functions.setting.errors import InputError, MissingFileError, unknown_name
+from functions.setting.errors import InputError, MissingFileError, require_known
 
 LOGGER = logging.getLogger(__name__)
 
@@ -97,17 +97,14 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
 
 
 def _check_format(name):
-    if name not in FORMATS:
-        raise unknown_name('format of points', name, FORMATS)
+    require_known('format of points', name, FORMATS)
     return name
 
 
 def _format_by_name(path):
     name = path.lower()
-    for ending, file_format in (('.fcsv', 'fcsv'), ('.json', 'mrk.json'), ('.csv', 'csv')):
-        if name.endswith(ending):
-            return file_format
-    return None
+    endings = (('.fcsv', 'fcsv'), ('.json', 'mrk.json'), ('.csv', 'csv'))
+    return next((file_format for ending, file_format in endings if name.endswith(ending)), None)
 
 
 def _detect(path, text):
@@ -123,10 +120,8 @@ def _detect(path, text):
             return 'elastix_point'
         if _DIRLAB_NAME.search(path):
             return 'dirlab'
-    raise InputError(
-        f"{path} holds whole numbers: DIR-Lab's voxel numbers, 0-based indices or millimetres? Name the format, one of "
-        f'{", ".join(FORMATS)}.'
-    )
+    question = "DIR-Lab's voxel numbers, 0-based indices or millimetres? Name the format"
+    raise InputError(f'{path} holds whole numbers: {question}, one of {", ".join(FORMATS)}.')
 
 
 def _text_of(path):

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from functions.image.dvf import field_warper, require_dvf
 from functions.image.geometry import Geometry, grid_resampler
 from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError, unknown_name
+from functions.setting.errors import InputError, require_known
 
 INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'nearest': sitk.sitkNearestNeighbor}
 STAGES = (1, 2, 4)
@@ -28,10 +28,8 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
     :raises InputError: not a scalar 3D image, not a field, or a default that the pixel type cannot hold.
     """
     dvf = require_dvf(dvf)
-    code = _interpolator(interpolator)
-    require_scalar(image)
     warper = field_warper(dvf)
-    warper.SetInterpolator(code)
+    warper.SetInterpolator(_interpolator(interpolator))
     set_default = warper.SetEdgePaddingValue
     return _in_float(image, interpolator, default, set_default, lambda source: warper.Execute(source, dvf))
 
@@ -42,18 +40,15 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, transfo
     :param geometry: :class:`Geometry` or image that gives the grid.
     :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
-    code = _interpolator(interpolator)
-    require_scalar(image)
     resampler = grid_resampler(Geometry.of(geometry))
-    resampler.SetInterpolator(code)
+    resampler.SetInterpolator(_interpolator(interpolator))
     if transform is not None:
         resampler.SetTransform(transform)
     return _in_float(image, interpolator, default, resampler.SetDefaultPixelValue, resampler.Execute)
 
 
 def _interpolator(name):
-    if name not in INTERPOLATORS:
-        raise unknown_name('interpolator', name, INTERPOLATORS)
+    require_known('interpolator', name, INTERPOLATORS)
     return INTERPOLATORS[name]
 
 
@@ -66,11 +61,9 @@ def require_scalar(image, name='The image'):
 
 def _in_float(image, interpolator, default, set_default, execute):
     """Run an ITK interpolation in float32 and convert the result to the pixel type, rounded and clipped."""
-    dtype = array_view(image).dtype
+    dtype = array_view(require_scalar(image)).dtype
     if dtype.kind in 'iu' and not np.iinfo(dtype).min <= default <= np.iinfo(dtype).max:
-        raise InputError(
-            f'The value {default} for voxels outside does not fit the pixel type {dtype} of the image; use 0 for masks.'
-        )
+        raise InputError(f"The default {default} does not fit the image's pixel type {dtype}; use 0 for masks.")
     set_default(float(default))
     if dtype.kind == 'f' or interpolator == 'nearest':
         return execute(image)
@@ -106,11 +99,9 @@ def downsample(image, stage):
     :param stage: 1, 2 or 4 (1 returns the image as it is).
     :return: image of the same pixel type (rounded if integer; float64 becomes float32).
     """
-    stage = _stage(stage)
-    require_scalar(image)
+    stage, array = _stage(stage), array_view(require_scalar(image))
     if stage == 1:
         return image
-    array = array_view(image)
     dtype = array.dtype if array.dtype.kind in 'iu' else np.dtype(np.float32)
     taps = low_pass(stage)
     kept = [np.arange(0, n, stage) for n in array.shape]

@@ -11,10 +11,8 @@ from functions.setting.errors import InputError
 
 _FLIP = np.array([-1.0, -1.0, 1.0])
 _SYSTEMS = {'LPS': 1.0, '1': 1.0, 'RAS': _FLIP, '0': _FLIP}
-_SCHEMA = (
-    'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/'
-    'markups-schema-v1.0.3.json#'
-)
+_SCHEMA = 'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/'
+_SCHEMA += 'markups-schema-v1.0.3.json#'
 _FCSV_COLUMNS = 'id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID'
 
 
@@ -62,8 +60,7 @@ def parse_markups(path, text):
         lists = json.loads(text)['markups']
         if len(lists) != 1:
             raise InputError(f'{path} holds {len(lists)} lists of markups; one list of points is needed.')
-        content = lists[0]
-        controls = content['controlPoints']
+        content, controls = lists[0], lists[0]['controlPoints']
         units = content.get('coordinateUnits', 'mm')
         if any(unit != 'mm' for unit in ([units] if isinstance(units, str) else units)):
             raise InputError(f'{path} gives its points in {units!r}; mm are needed.')
@@ -82,17 +79,10 @@ def parse_markups(path, text):
 
 def markups(points, labels):
     """Content of a ``.mrk.json`` in LPS."""
-    controls = [
-        {
-            'id': str(k + 1),
-            'label': f'P-{k + 1}' if labels is None else str(labels[k]),
-            'position': [float(v) for v in point],
-            'selected': True,
-            'locked': False,
-            'visibility': True,
-            'positionStatus': 'defined',
-        }
-        for k, point in enumerate(points)
-    ]
+    state = {'selected': True, 'locked': False, 'visibility': True, 'positionStatus': 'defined'}
+    controls = []
+    for k, point in enumerate(points):
+        label = f'P-{k + 1}' if labels is None else str(labels[k])
+        controls.append({'id': str(k + 1), 'label': label, 'position': [float(v) for v in point], **state})
     content = {'type': 'Fiducial', 'coordinateSystem': 'LPS', 'coordinateUnits': 'mm', 'controlPoints': controls}
     return {'@schema': _SCHEMA, 'markups': [content]}

@@ -72,8 +72,7 @@ def header_and_rows(kind, rows):
 def landmark_texts(numbers, index, points):
     """The text files of a set of landmarks: list of (request of the address, text).
 
-    :param numbers: DIR-Lab's voxel numbers, int (n, 3).
-    :param index: 0-based voxel indices (n, 3), int.
+    :param numbers, index: DIR-Lab's voxel numbers and 0-based voxel indices, int (n, 3).
     :param points: world mm (n, 3).
     """
     index, points = text_rows(index, '%d'), text_rows(points, '%-9.3f')

@@ -86,11 +86,8 @@ def _only_affine(transform):
 
 def compose_affine(outer, inner):
     """``p -> outer(inner(p))`` of two sitk.AffineTransforms, written about the centre of ``inner``."""
-    outer_matrix, outer_offset = matrix_and_offset(outer)
-    inner_matrix, inner_offset = matrix_and_offset(inner)
-    return affine_from_matrix(
-        outer_matrix @ inner_matrix, outer_matrix @ inner_offset + outer_offset, inner.GetCenter()
-    )
+    (matrix, offset), (inner_matrix, inner_offset) = matrix_and_offset(outer), matrix_and_offset(inner)
+    return affine_from_matrix(matrix @ inner_matrix, matrix @ inner_offset + offset, inner.GetCenter())
 
 
 # ---- affine after nonrigid
@@ -193,10 +190,7 @@ def read_transform(path):
 
 
 def write_affine(affine, path):
-    """Write an affine transform whole or not at all.
-
-    :param path: ends in .tfm, .txt or .h5.
-    """
+    """Write an affine transform whole or not at all to ``path``, which ends in .tfm, .txt or .h5."""
     path = os.fspath(path)
     if not path.lower().endswith(AFFINE_FILES):
         raise InputError(f'Cannot write the transform {path}: the name must end in one of {", ".join(AFFINE_FILES)}.')
@@ -210,8 +204,7 @@ def write_total_transform(affine, dvf, path):
     The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and is written
     slice by slice: half the file size, and none of ITK's three copies in double precision.
 
-    :param affine: sitk.AffineTransform, or None.
-    :param path: ends in ``.h5``.
+    :param affine, path: sitk.AffineTransform, or None; a name that ends in ``.h5``.
     """
     path = os.fspath(path)
     if not path.lower().endswith('.h5'):

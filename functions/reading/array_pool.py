@@ -1,7 +1,4 @@
-"""Reuse of the memory of batches.
-
-A batch of patches takes a hundred megabytes. The page faults of new memory (one per 4 KiB) take as long as filling it.
-"""
+"""Reuse of the memory of batches (a hundred megabytes each): page faults of new memory take as long as filling it."""
 
 import sys
 
@@ -24,9 +21,7 @@ class ArrayPool:
     """
 
     def __init__(self, most):
-        self._most = most
-        self._largest = 0
-        self._owners = []
+        self._most, self._largest, self._owners = most, 0, []
 
     def empty(self, shape):
         """A C-contiguous float32 array of ``shape`` with arbitrary content."""

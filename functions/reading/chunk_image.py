@@ -24,9 +24,8 @@ class Images:
         >>> reader.semi_epoch, reader.chunk, reader.chunks_completed
         (0, 0, False)
 
-    This class starts no thread: it reads when asked, in all modes. A queue serves the same batches and reads in the
-    background. Its threads keep at most two chunks and MaxQueueSize batches in memory, pause while the queue is full
-    and end with the ``with`` block::
+    This class starts no thread: it reads when asked. A queue serves the same batches and reads in the background; its
+    threads end with the ``with`` block::
 
         >>> from functions.reading.train_queue import TrainingQueue
         >>> with TrainingQueue(setting, im_info_list_full=im_infos, make_item=make_item) as queue:
@@ -34,15 +33,12 @@ class Images:
         >>> batches[-1].position['chunk']                # a later queue continues with position=batches[-1].position
         1
 
-    Without ``im_info_list_full`` and ``make_item`` the images are those of the settings, read from their files or
-    generated.
-
     :param setting: settings dictionary; see :func:`functions.reading.reader_options.read_options`.
     :param class_mode: 'Direct'; 'Thread', the same, for the reader of a queue; or '1stEpoch' (items are only generated
         and written, no batch is served).
     :param train_mode: 'Training' or 'Validation'.
     :param number_of_images_per_chunk, samples_per_image, stage, full_image: override the setting.
-    :param im_info_list_full: the items; default: the list of the train mode, at ``stage``.
+    :param im_info_list_full: the items; default: those of the settings for the train mode, at ``stage``.
     :param semi_epoch, chunk: where to begin; chunk defaults to setting['start_chunk'] in the first training semi-epoch,
         else to 0.
     :param position: position of an earlier batch to continue from, instead of ``semi_epoch`` and ``chunk``.
@@ -63,23 +59,19 @@ class Images:
         if class_mode not in CLASS_MODES:
             raise unknown_name('class_mode', class_mode, CLASS_MODES)
         self.class_mode = class_mode
-        self.options = options = read_options(
-            setting, train_mode, number_of_images_per_chunk, samples_per_image, stage, full_image
-        )
+        overrides = number_of_images_per_chunk, samples_per_image, stage, full_image
+        self.options = options = read_options(setting, train_mode, *overrides)
         if im_info_list_full is None:
-            im_info_list_full = su.get_im_info_list_from_train_mode(
-                setting, train_mode, load_mode='Single', read_pair_mode='Synthetic', stage=options.stage
-            )
+            which = {'load_mode': 'Single', 'read_pair_mode': 'Synthetic', 'stage': options.stage}
+            im_info_list_full = su.get_im_info_list_from_train_mode(setting, train_mode, **which)
         self.im_info_list_full = list(im_info_list_full)
         self.order = ChunkOrder(len(self.im_info_list_full), options)
         self.made_of = fingerprint(self.im_info_list_full, options)
         if chunk is None:
             chunk = options.start_chunk if semi_epoch == 0 else 0
-        self.semi_epoch, self.chunk, self.sample, self.lead_in = start_of(
-            position, self.order, self.made_of, (semi_epoch, chunk), lead_in and options.lead_in
-        )
-        self.chunks_completed = False
-        self._filled = None
+        start = start_of(position, self.order, self.made_of, (semi_epoch, chunk), lead_in and options.lead_in)
+        self.semi_epoch, self.chunk, self.sample, self.lead_in = start
+        self.chunks_completed, self._filled = False, None
         if options.never_generate and make_item is None:
             require_files(setting, self.im_info_list_full)
         self._sizes = self._image_sizes(setting) if make_item is None else None
@@ -96,15 +88,11 @@ class Images:
 
     def memory_needed(self, n_chunks_held=1, n_batches=2):
         """:class:`functions.reading.memory_estimate.Estimate` in bytes, or None when the image sizes are unknown."""
-        if self._sizes is None:
-            return None
-        return memory_estimate.estimate(self._sizes, self.options, n_chunks_held, n_batches)
+        sizes = self._sizes
+        return None if sizes is None else memory_estimate.estimate(sizes, self.options, n_chunks_held, n_batches)
 
     def check_memory(self, n_chunks_held=1, n_batches=2, beside=0):
-        """Refuse settings that need too much memory, before the first image is read.
-
-        :param beside: bytes of the free memory that others will still take.
-        """
+        """Refuse settings that need too much memory; ``beside``: bytes of it that others will still take."""
         needed = self.memory_needed(n_chunks_held, n_batches)
         if needed is not None and not self.loader.holds_all:  # what is held already needs no room
             memory_estimate.require_memory(needed, memory_estimate.available_memory() - beside, self.options)
@@ -144,17 +132,13 @@ class Images:
         """Drop the current chunk; go from a lead-in to its chunk, or to the next chunk or semi-epoch."""
         self._filled = None
         self.semi_epoch, self.chunk, self.lead_in = self.order.after(self._where)
-        self.sample = 0
-        self.chunks_completed = False
+        self.sample, self.chunks_completed = 0, False
 
     def next_batch(self, batch_size=None):
-        """The next samples of the chunk; the last batch of a chunk may be smaller.
+        """The next :class:`functions.reading.chunk_loader.Batch`; the last one of a chunk may be smaller.
 
         Reads a chunk when none is in memory or the current one is used up. ``chunks_completed`` is True after the last
-        batch of a chunk.
-
-        :param batch_size: default: BatchSize of the setting.
-        :return: :class:`functions.reading.chunk_loader.Batch`.
+        batch of a chunk. ``batch_size`` defaults to BatchSize of the setting.
         """
         if self.class_mode == '1stEpoch':
             raise InputError("A reader in the mode '1stEpoch' only generates images; use 'Direct' to get batches.")
@@ -179,10 +163,9 @@ def position_after(reader, where, sample, ended):
 
 
 def cut_batch(reader, chunk, sample, batch_size, complete):
-    """Cut the batch that begins at ``sample``.
+    """The :class:`Batch` that begins at ``sample`` of a ``chunk``, and the number of the next sample.
 
     :param complete: the chunk will not grow any more.
-    :return: the :class:`Batch` and the number of the next sample.
     """
     images, dvf, weight, names = chunk.cut(sample, batch_size)
     following = sample + len(names)

@@ -1,9 +1,8 @@
 """A chunk in memory: its items, its samples, and the batches cut from them.
 
 Class-balanced samples can be drawn only when the whole chunk has been read. Two kinds of chunk are served while they
-grow: whole images, and the lead-in that a new training starts with. A lead-in has the items of the first chunk and
-SamplesPerImage class-balanced samples of each, drawn image by image, so that training can begin with the first image
-read. It depends on the settings only, never on the speed of reading. The samples of the chunk itself follow.
+grow: whole images, and the lead-in of a new training: SamplesPerImage class-balanced samples of each item of the first
+chunk, drawn image by image, so that training begins with the first image read. The samples of the chunk itself follow.
 """
 
 from collections import namedtuple
@@ -39,13 +38,9 @@ class Chunk:
     """
 
     def __init__(self, semi_epoch, chunk, options, lead_in=False, buffers=None):
-        self.held = []
-        self.rows = np.empty((0, 3), dtype=np.int32)
-        self.semi_epoch = semi_epoch
-        self.chunk = chunk
-        self.options = options
-        self.lead_in = lead_in
-        self.complete = False
+        self.held, self.rows = [], np.empty((0, 3), dtype=np.int32)
+        self.semi_epoch, self.chunk, self.lead_in = semi_epoch, chunk, lead_in
+        self.options, self.complete = options, False
         self._buffers = buffers or [ArrayPool(0)] * 3
         self._weight_table = np.array([1.0, options.lung_weight], dtype=np.float32)
 
@@ -107,32 +102,24 @@ class ChunkLoader:
     """
 
     def __init__(self, setting, im_info_list, options, order, make_item):
-        self.setting = setting
-        self.im_info_list = im_info_list
-        self.options = options
-        self.order = order
-        self.make_item = make_item
-        self._kept = {}
+        self.setting, self.im_info_list, self.options = setting, im_info_list, options
+        self.order, self.make_item, self._kept = order, make_item, {}
         self.forget_buffers()
 
     def forget_buffers(self):
         """Free the memory of batches."""
-        most = self.options.queue_size + BATCHES_BESIDE_QUEUE
-        self._buffers = [ArrayPool(most) for _ in range(3)]
+        self._buffers = [ArrayPool(self.options.queue_size + BATCHES_BESIDE_QUEUE) for _ in range(3)]
 
     def load(self, semi_epoch, chunk, lead_in=False):
-        """Read the items of a chunk and draw its samples.
+        """Read the items of a chunk and draw its samples: :class:`Chunk`.
 
         :param lead_in: the lead-in of that chunk; its items are kept for the chunk itself.
-        :return: :class:`Chunk`.
-        :raises ItemError: an item failed.
-        :raises InputError: no sample can be drawn.
+        :raises ItemError, InputError: an item failed; no sample can be drawn.
         """
         return list(self.parts(semi_epoch, chunk, lead_in))[-1]
 
     def parts(self, semi_epoch, chunk, lead_in=False, watch=None):
-        """The same as :meth:`load`, as a generator that yields the one :class:`Chunk` whenever it has grown, at last
-        complete. A class-balanced chunk is yielded once.
+        """:meth:`load` as a generator: yields the :class:`Chunk` whenever it has grown, a class-balanced one once.
 
         :param watch: called with the im_info before each item; may raise to stop.
         """

@@ -28,8 +28,7 @@ class ChunkOrder:
     def __init__(self, n_items, options):
         if n_items < 1:
             raise InputError('The list of images to read is empty: check CNList, TypeImList and DSmoothList.')
-        self.n_items = n_items
-        self.options = options
+        self.n_items, self.options = n_items, options
 
     @property
     def number_of_chunks(self):
@@ -73,12 +72,11 @@ def fingerprint(im_info_list, options):
 
 
 def start_of(position, order, made_of, first=(0, 0), lead_in=False):
-    """Where to begin reading.
+    """Where to begin reading: (semi_epoch, chunk, samples already served, in the lead-in?).
 
-    :param position: dictionary of an earlier batch, or None.
+    :param position: dictionary of an earlier batch, or None. Its semi-epoch starts again, with a warning, when the list
+        or the sampling settings have changed since.
     :param first, lead_in: without a position, (semi_epoch, chunk) to begin with, and whether with its lead-in.
-    :return: (semi_epoch, chunk, samples already served, in the lead-in?). When the list or the sampling settings have
-        changed since the position was stored, its semi-epoch starts again, with a warning.
     :raises InputError: not a position, or the chunk does not exist.
     """
     if position is None:

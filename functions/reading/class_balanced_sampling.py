@@ -34,9 +34,8 @@ def class_indices(dvf, mask, limits, margin, rule='largest_component'):
 
     :param dvf: float32 [z, y, x, 3], mm.
     :param mask: [z, y, x] on the same (deformed) grid, non-zero inside; None: everywhere.
-    :param limits: increasing upper limits of the bands, mm.
+    :param limits, rule: increasing upper limits of the bands, mm; 'largest_component' or 'all_components'.
     :param margin: centres keep this many voxels to every border.
-    :param rule: 'largest_component' or 'all_components'.
     :return: :class:`ClassIndices`.
     """
     shape = dvf.shape[:3]
@@ -177,8 +176,7 @@ def draw_samples(per_item, wanted, random_state, replacement=True, compensate=Fa
         image = np.searchsorted(ends, drawn, side='right')
         local = drawn - (ends - counts[:, number])[image] + starts[image, number]
         block = np.empty((n_samples, 3), dtype=np.int32)
-        block[:, 1] = image
-        block[:, 2] = number
+        block[:, 1], block[:, 2] = image, number
         for one in np.unique(image):
             chosen = image == one
             block[chosen, 0] = per_item[one].indices[local[chosen]]
@@ -203,10 +201,8 @@ def _draw(total, n_samples, random_state, replacement):
 
 def report_classes(given, wanted, limits, where):
     """Log how many samples each band gave, as a warning when one gave fewer than the nominal number."""
-    edges = [0.0] + list(limits)
-    ends = [')'] * (len(limits) - 1) + [']']
-    bands = [f'[{low:g}, {high:g}{end} mm: {n}' for low, high, end, n in zip(edges, limits, ends, given)]
-    text = ', '.join(bands)
+    edges, ends = [0.0] + list(limits), [')'] * (len(limits) - 1) + [']']
+    text = ', '.join(f'[{low:g}, {high:g}{end} mm: {n}' for low, high, end, n in zip(edges, limits, ends, given))
     if np.any(np.asarray(given) < wanted):
         LOGGER.warning('%s: too few centres in some bands for %d samples each: %s', where, wanted, text)
     else:

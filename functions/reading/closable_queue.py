@@ -34,21 +34,13 @@ class ClosableQueue:
     """
 
     def __init__(self, capacity, patience=None):
-        self.capacity = capacity
-        self.patience = patience
-        self._waiting = collections.deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._interrupted = False
-        self._failure = None
-        self._doing = 'starting'
-        self._last_sign = time.monotonic()
+        self.capacity, self.patience = capacity, patience
+        self._waiting, self._changed = collections.deque(), threading.Condition()
+        self._closed, self._interrupted, self._failure = False, False, None
+        self._doing, self._last_sign = 'starting', time.monotonic()
 
     def put(self, value):
-        """Add an object, waiting for room.
-
-        :raises Closed: the queue is closed.
-        """
+        """Add an object, waiting for room; raises :class:`Closed` when the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._waiting) < self.capacity)
             if self._closed:
@@ -92,15 +84,11 @@ class ClosableQueue:
         return since + limit - now
 
     def alive(self, doing):
-        """Give a sign of life and say what is being done.
-
-        :raises Closed: the work is no longer wanted.
-        """
+        """Give a sign of life and say what is being done; raises :class:`Closed` when it is no longer wanted."""
         with self._changed:
             if self._closed:
                 raise Closed()
-            self._doing = doing
-            self._last_sign = time.monotonic()
+            self._doing, self._last_sign = doing, time.monotonic()
 
     def fail(self, text):
         """Make every later ``get`` raise :class:`ReaderFailure`; the first failure is kept."""
@@ -109,10 +97,7 @@ class ClosableQueue:
             self._changed.notify_all()
 
     def interrupt(self):
-        """Make every ``get`` that would wait raise :class:`Interrupted`.
-
-        May be called from a signal handler: the lock is re-entrant.
-        """
+        """Make a ``get`` that would wait raise :class:`Interrupted`; signal handlers may call it (re-entrant lock)."""
         with self._changed:
             self._interrupted = True
             self._changed.notify_all()

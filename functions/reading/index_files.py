@@ -32,8 +32,7 @@ def append_chunk(address, chunk):
 def write_chunk(setting, im_info_list, numbers, chunk):
     """Write the IClass files of a chunk's images and its IShuffled file at their documented addresses.
 
-    :param im_info_list: the whole list (its length is in the address).
-    :param numbers: which of them are in the chunk.
+    :param im_info_list, numbers: the whole list (its length is in the address); which of them are in the chunk.
     :param chunk: :class:`functions.reading.chunk_loader.Chunk`.
     """
     options = chunk.options

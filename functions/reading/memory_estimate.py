@@ -53,11 +53,10 @@ def require_memory(needed, available, options):
     """
     if needed.total <= available:
         return
+    gib = Estimate(*[f'{number / GIB:.3f} GiB' for number in needed])
     raise InputError(
-        f'{options.train_mode} needs {needed.total / GIB:.2f} GiB but {available / GIB:.2f} GiB are available: '
-        f'{needed.chunks / GIB:.2f} GiB for chunks of NumberOfImagesPerChunk={options.images_per_chunk} images '
-        f'({needed.chunk / GIB:.2f} GiB each), {needed.index / GIB:.2f} GiB for the patch centres, '
-        f'{needed.item / GIB:.2f} GiB for an image being generated, {needed.batches / GIB:.2f} GiB for batches '
-        f'(MaxQueueSize={options.queue_size}, BatchSize={options.batch_size}, {needed.batch / GIB:.3f} GiB each). '
-        'Reduce these settings or R.'
+        f'{options.train_mode} needs {gib.total} but {available / GIB:.3f} GiB are available: {gib.chunks} for chunks '
+        f'of NumberOfImagesPerChunk={options.images_per_chunk} images ({gib.chunk} each), {gib.index} for the patch '
+        f'centres, {gib.item} for an image being generated, {gib.batches} for batches (BatchSize={options.batch_size}, '
+        f'MaxQueueSize={options.queue_size}, {gib.batch} each). Reduce these settings or R.'
     )

@@ -45,11 +45,9 @@ def read_synthetic_pair(reader):
     if inside[0].size == 0:
         raise InputError(f'{held.name}: neither lung nor mask has a voxel for the synthetic pair.')
     chunk = Chunk(0, 0, options)
-    if options.full_image:
-        rows = np.zeros((1, 3), dtype=np.int32)
-    else:
-        # No more than a batch: that many are known to fit.
-        rows = np.zeros((min(_PATCHES, options.batch_size), 3), dtype=np.int32)
+    # No more than a batch: that many patches are known to fit.
+    rows = np.zeros((1 if options.full_image else min(_PATCHES, options.batch_size), 3), dtype=np.int32)
+    if not options.full_image:
         rows[:, 0] = random.choice(inside[0], len(rows))
     chunk.grow(held, rows)
     images, dvf, _, _ = chunk.cut(0, chunk.n_samples)
@@ -60,8 +58,8 @@ def read_synthetic_pair(reader):
     mask = np.zeros(held.dvf.shape[:3], dtype=bool)
     mask.reshape(-1)[inside[0]] = True
     size, most = dvf.shape[1:4], MAXIMUM_POINTS // len(corners)
-    index = [_points(mask, corner, size, sample, most, random) for sample, corner in enumerate(corners)]
-    index = np.concatenate(index)
+    parts = [_points(mask, corner, size, sample, most, random) for sample, corner in enumerate(corners)]
+    index = np.concatenate(parts)
     return SyntheticPair(held.name, images, index, dvf[tuple(index.T)])
 
 

@@ -34,16 +34,14 @@ class BatchQueue:
 
     def __init__(self, reader, one_semi_epoch=False, log_address=None):
         reader.check_memory(n_chunks_held=2, n_batches=None)
-        self.reader = reader
-        self._one_semi_epoch = one_semi_epoch
-        self._log_address = log_address
+        self.reader, self._ended = reader, False
+        self._one_semi_epoch, self._log_address = one_semi_epoch, log_address
         self._batches = ClosableQueue(reader.options.queue_size, PATIENCE_S)
         self._chunks = ClosableQueue(float('inf'))  # the permits limit what is in memory
         # One permit per chunk that may be in memory; the cutter gives one back when it drops a chunk.
         self._permits = ClosableQueue(2)
         self._permits.put(None)
         self._permits.put(None)
-        self._ended = False
         self._threads = [
             threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
             for name, work in (('regnet-loader', self._load), ('regnet-cutter', self._cut))
@@ -57,9 +55,8 @@ class BatchQueue:
         :param timeout: seconds; None: as long as items keep being finished.
         :return: :class:`functions.reading.chunk_loader.Batch`, or None after the end of the only semi-epoch.
         :raises ReaderFailure: a thread failed; raised at once, with the item's name and the traceback.
-        :raises ReaderTimeout: nothing came in time.
-        :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
-        :raises InputError: the queue has been closed.
+        :raises ReaderTimeout, Interrupted, InputError: nothing came in time; :meth:`interrupt` was called and no batch
+            is ready; the queue has been closed.
         """
         if self._ended:
             return None

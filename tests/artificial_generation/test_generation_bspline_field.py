@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from functions.artificial_generation import bspline_field
 from functions.artificial_generation.blas import one_blas_thread
-from functions.artificial_generation.bspline_transform import coefficient_image, itk_transform
+from functions.artificial_generation.bspline_field import coefficient_image, itk_transform
 from functions.artificial_generation.smoothing import gaussian_smooth
 from functions.image.geometry import Geometry
 from functions.setting.errors import InputError

@@ -7,9 +7,9 @@ from scipy import ndimage
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.categories import CATEGORIES, category
 from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.deformed_image import make_next
 from functions.artificial_generation.displacement_limits import background_to_zero, normalise
 from functions.artificial_generation.item_specification import ItemSpecification
-from functions.artificial_generation.next_image import make_next
 from functions.artificial_generation.original_images import load_original
 from functions.image.volume_io import array_view
 from functions.setting.artificial_generation_setting import load_deform_exp_setting

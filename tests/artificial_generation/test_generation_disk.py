@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from functions.artificial_generation import batch, item_files
-from functions.artificial_generation.bspline_transform import itk_transform
+from functions.artificial_generation.bspline_field import itk_transform
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.image.volume_io import image_from_array, read_image, write_image
 from functions.setting.atomic import write_json

@@ -279,7 +279,7 @@ def test_memory_is_known_before_reading_and_refused_with_the_numbers(monkeypatch
     assert needed.chunk == (2 + 1 + 1) * 10**6 * 17 and needed.chunks == 2 * needed.chunk
     assert needed.batch == 15 * 4 * (2 * 101**3 + 4 * 21**3) and needed.batches == 23 * needed.batch
     memory_estimate.require_memory(needed, needed.total, options)
-    with pytest.raises(InputError, match=rf'{needed.total / 2.0**30:.2f} GiB but'):
+    with pytest.raises(InputError, match=rf'{needed.total / 2.0**30:.3f} GiB but'):
         memory_estimate.require_memory(needed, needed.total - 1, options)
 
     def never(setting, im_info, write=None):

@@ -1,6 +1,0 @@
-"""Augmentation ``Clean``: the warped image as it is."""
-
-
-def augment(image, scene):
-    """Return ``image`` unchanged."""
-    return image
