@@ -71,8 +71,7 @@ def phantom_texts(points, size, origin):
     :param origin: (x, y, z) of its first voxel in mm.
     :return: list of (request of the address, text).
     """
-    index = np.rint(np.asarray(points) - np.asarray(origin)).astype(int)
-    index = np.clip(index, 0, np.asarray(size) - 1)
+    index = np.clip(np.rint(np.asarray(points) - origin).astype(int), 0, np.asarray(size) - 1)
     exact = '# x y z in mm\n' + text_rows(points, '%.9f').replace('\t', ' ')
-    texts = landmark_texts(index_to_dirlab(index, size[2]), index, index + np.asarray(origin))
+    texts = landmark_texts(index_to_dirlab(index, size[2]), index, index + np.array(origin))
     return [('LandmarkPointExact', exact)] + texts

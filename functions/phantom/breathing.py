@@ -40,8 +40,7 @@ class Breathing:
     def __init__(self, frame):
         self.frame = frame
         p = self.patient = frame.patient
-        self.top = p.apex_z
-        self.length = p.apex_z - (p.recess_z - 4.0 * p.scale)
+        self.top, self.length = p.apex_z, p.apex_z - (p.recess_z - 4.0 * p.scale)
         dome_z = p.recess_z + p.dome_height['right']
         # The descent is defined at the top of the right dome.
         self.rise = 1.0
@@ -73,8 +72,7 @@ class Breathing:
         p = self.patient
         xi, eta = self.frame.straighten(x, y, z)
         r2 = xi * xi + eta * eta
-        window = np.maximum(1.0 - r2 * r2, 0.0)
-        window = window * window * smooth_step(self.frame.beside_spine(xi, eta) / (22.0 * p.scale))
+        window = np.maximum(1.0 - r2 * r2, 0.0) ** 2 * smooth_step(self.frame.beside_spine(xi, eta) / (22.0 * p.scale))
         window = window * smooth_step((self.top + 10.0 * p.scale - z) / (60.0 * p.scale))
         dx = dy = dz = 0.0
         for (kx, ky, kz), phase, (px, py, pz) in zip(self._wave, self._wave_phase, self._push):
@@ -87,8 +85,7 @@ class Breathing:
         """A(xi, eta) w(xi, eta) in mm; without w if not ``sliding``, a smooth continuation of the inside."""
         p = self.patient
         rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
-        rise = rise * self.rise
-        rise = rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25**2)))
+        rise = rise * self.rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25**2)))
         if sliding:
             rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / self.slide_width)))
             rise = rise * smooth_step(self.frame.beside_spine(xi, eta) / (6.0 * p.scale))

@@ -20,49 +20,35 @@ def _pieces(capsules):
     return start + a[:, None] * step, start + b[:, None] * step, r0 + a * grow, r0 + b * grow
 
 
-def paint(volume, first_index, capsules):
-    """Raise ``volume`` to the fraction of each voxel inside a capsule; the larger value wins.
+def paint(shape, first_index, capsules):
+    """The fraction of each voxel inside a capsule, float32 [z, y, x] of a shape; voxels are 1 mm.
 
-    :param volume: float32 [z, y, x], changed in place; voxels are 1 mm.
     :param first_index: position (x, y, z) mm of voxel [0, 0, 0].
     :param capsules: :class:`functions.phantom.trees.Capsules`.
     """
+    volume = np.zeros(shape, dtype=np.float32)
     starts, ends, r0, r1 = _pieces(capsules)
     starts, ends = starts - np.asarray(first_index), ends - np.asarray(first_index)
     reach = np.maximum(np.maximum(r0, r1), 0.5 * RAMP)[:, None] + 0.5 * RAMP
     low = np.maximum(np.ceil(np.minimum(starts, ends) - reach), 0).astype(int)
     high = np.minimum(np.floor(np.maximum(starts, ends) + reach) + 1, volume.shape[::-1]).astype(int)
-    use = np.all(high > low, axis=1)
     # The ramp adds pi ramp^2 / 12 to the cross-section of a tube, so the tube is drawn thinner by that. If it is too
     # thin, it gets half the ramp as its radius and fills its voxels only in part.
     blur, least = RAMP * RAMP / 12.0, 0.25 * RAMP * RAMP
     gain = np.minimum(1.0, np.maximum(r0, r1) ** 2 / (least + blur))
     r0, r1 = np.sqrt(np.maximum(r0 * r0 - blur, least)), np.sqrt(np.maximum(r1 * r1 - blur, least))
-    axis = [np.arange(n, dtype=np.float32) for n in volume.shape[::-1]]
-    scale = np.float32(1.0 / RAMP)
-    for i in np.flatnonzero(use):
-        (x0, y0, z0), (x1, y1, z1) = low[i], high[i]
-        sx, sy, sz = starts[i]
+    for i in np.flatnonzero(np.all(high > low, axis=1)):
+        x, y, z = (np.arange(a, b, dtype=np.float32) - np.float32(s) for a, b, s in zip(low[i], high[i], starts[i]))
+        y, z = y[:, None], z[:, None, None]
         dx, dy, dz = ends[i] - starts[i]
         length2 = dx * dx + dy * dy + dz * dz + 1e-9
-        px = axis[0][x0:x1] - np.float32(sx)
-        py = (axis[1][y0:y1] - np.float32(sy))[:, None]
-        pz = (axis[2][z0:z1] - np.float32(sz))[:, None, None]
-        along = py * np.float32(dy / length2) + px * np.float32(dx / length2)
-        along = pz * np.float32(dz / length2) + along
-        np.clip(along, 0, 1, out=along)
+        along = y * np.float32(dy / length2) + x * np.float32(dx / length2)
+        along = np.clip(z * np.float32(dz / length2) + along, 0, 1)
         # |p - a|^2 - 2 t (p - a).d + t^2 |d|^2, as a sum of three squares to stay accurate in float32.
-        distance = (px - along * np.float32(dx)) ** 2
-        distance += (py - along * np.float32(dy)) ** 2
-        distance += (pz - along * np.float32(dz)) ** 2
-        np.sqrt(distance, out=distance)
-        along *= np.float32(r1[i] - r0[i])
-        along += np.float32(r0[i])
-        along -= distance
-        along *= scale
-        along += np.float32(0.5)
-        np.clip(along, 0, np.float32(1), out=along)
-        if gain[i] < 1:
-            along *= np.float32(gain[i])
-        part = volume[z0:z1, y0:y1, x0:x1]
-        np.maximum(part, along, out=part)
+        distance2 = (x - along * np.float32(dx)) ** 2 + (y - along * np.float32(dy)) ** 2
+        distance2 += (z - along * np.float32(dz)) ** 2
+        depth = along * np.float32(r1[i] - r0[i]) + np.float32(r0[i]) - np.sqrt(distance2)
+        inside = np.clip(depth * np.float32(1.0 / RAMP) + np.float32(0.5), 0, 1) * np.float32(gain[i])
+        part = volume[tuple(slice(a, b) for a, b in zip(low[i][::-1], high[i][::-1]))]
+        np.maximum(part, inside, out=part)
+    return volume

@@ -40,8 +40,7 @@ def smooth_noise(shape, width, rng):
     coarse = rng.standard_normal([int(np.ceil(side / step)) + 2 for side in shape]).astype(np.float32)
     field = enlarge(gaussian_filter(coarse, 0.8, mode='nearest'), shape, step)
     field -= field.mean()
-    field *= 1.0 / field.std()
-    return field
+    return field * (1.0 / field.std())
 
 
 def render_reference(anatomy, trees, below):
@@ -53,15 +52,11 @@ def render_reference(anatomy, trees, below):
     shape = (p.size[2] + below, p.size[1], p.size[0])
     first = [-0.5 * (side - 1) for side in p.size]
     first[2] -= below
-    blood, wall, lumen = [np.zeros(shape, dtype=np.float32) for _ in range(3)]
-    paint(blood, first, trees.blood)
-    paint(wall, first, trees.airway_wall)
-    paint(lumen, first, trees.airway_lumen)
+    drawn = trees.blood, trees.airway_wall, trees.airway_lumen
+    blood, wall, lumen = [paint(shape, first, capsules) for capsules in drawn]
     rng = p.random_state('texture')
     marbling = smooth_noise(shape, 9.0 * p.scale + 2.0, rng)
-    fine = smooth_noise(shape, 2.2, rng)
-    fine *= 13.0
-    fine += 9.0 * smooth_noise(shape, 5.0, rng)
+    fine = 13.0 * smooth_noise(shape, 2.2, rng) + 9.0 * smooth_noise(shape, 5.0, rng)
     disease = Disease(anatomy, shape, rng)
     hu, lung, body = [np.empty(shape, dtype=np.float32) for _ in range(3)]
     for part, x, y, z in grid_slabs(p.size, below):
@@ -153,10 +148,7 @@ def pull_back(breathing, reference, below, type_im):
     hu = warped(reference.hu, sitk.sitkBSpline, -1000.0)
     lung = warped(reference.lung, sitk.sitkLinear, 0.0)
     body = warped(reference.body, sitk.sitkLinear, 0.0)
-    hu += 1000.0
-    hu *= density_factor(breathing, type_im, lung)
-    hu -= 1000.0
-    return TissueVolumes(hu, lung, body)
+    return TissueVolumes((hu + 1000.0) * density_factor(breathing, type_im, lung) - 1000.0, lung, body)
 
 
 def density_factor(breathing, type_im, lung):
@@ -171,8 +163,5 @@ def density_factor(breathing, type_im, lung):
     inside = breathing.inverse(x, y, z, type_im, sliding=False)
     determinant = breathing.determinant(*inside, type_im=type_im, sliding=False)
     factor = enlarge(1.0 / determinant, lung.shape, LATTICE_STEP)
-    factor -= 1.0
     # Voxels that are partly chest wall change by their fraction of lung.
-    factor *= lung
-    factor += 1.0
-    return factor
+    return (factor - 1.0) * lung + 1.0

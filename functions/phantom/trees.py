@@ -16,7 +16,7 @@ Tree = collections.namedtuple('Tree', 'nodes parent radius')
 Capsules = collections.namedtuple('Capsules', 'start end radius_start radius_end')
 
 MURRAY = 2.8  # exponent
-BENT = 5.0  # mm
+BENT, SHORTEST, THINNEST = 5.0, 2.2, 0.45  # mm: segments from which on they bend, shortest segment, radius of the ends
 
 
 def scatter(anatomy, spacing, depth, rng):
@@ -43,15 +43,14 @@ def _split(points, direction, rng):
     return points[order[:cut]], points[order[cut:]]
 
 
-def grow(start, direction, groups, rng, shortest, depth):
+def grow(start, direction, groups, rng, depth):
     """Grow one tree.
 
     :param start: (3,) mm, the root.
     :param direction: (3,) unit vector along which the tree enters.
     :param groups: list of point sets (n, 3), one per lobe; the first forks lead one branch to each.
-    :param shortest: shortest segment in mm.
     :param depth: function from position to signed distance to the lungs; branches are kept inside.
-    :return: (nodes (n, 3), parent (n,) int).
+    :return: :class:`Tree`.
     """
     nodes, parents = [np.asarray(start, dtype=np.float64)], [-1]
 
@@ -75,10 +74,10 @@ def grow(start, direction, groups, rng, shortest, depth):
         if distance < 1e-6:
             towards, distance = direction, 1.0
         if len(points) == 1:
-            add(nodes[parent] + towards * max(0.75, min(1.0, shortest / distance)), parent)
+            add(nodes[parent] + towards * max(0.75, min(1.0, SHORTEST / distance)), parent)
             continue
         bend = rng.normal(size=3) * (0.06 * distance)
-        length = max(reach * distance, min(shortest, 0.8 * distance))
+        length = max(reach * distance, min(SHORTEST, 0.8 * distance))
         # A branch starts in the direction of its parent, then turns towards its points.
         step = towards * (0.75 / distance) + 0.25 * direction
         step = step * (length / np.linalg.norm(step)) + bend * reach
@@ -95,15 +94,16 @@ def grow(start, direction, groups, rng, shortest, depth):
         direction = step / (np.linalg.norm(step) + 1e-9)
         for half in _split(points, direction, rng):
             stack.append((end, direction, half, 0.42))
-    return np.array(nodes), np.array(parents)
+    parents = np.array(parents)
+    return Tree(np.array(nodes), parents, murray(parents, rng))
 
 
-def murray(parents, thinnest, rng):
-    """Radius of the segment that ends at each node: ``thinnest`` +- 15 % at the leaves, then Murray's law."""
+def murray(parents, rng):
+    """Radius of the segment that ends at each node: ``THINNEST`` +- 15 % at the leaves, then Murray's law."""
     flow = np.zeros(len(parents))
     leaf = np.ones(len(parents), dtype=bool)
     leaf[parents[parents >= 0]] = False
-    flow[leaf] = (thinnest * rng.uniform(0.85, 1.15, leaf.sum())) ** MURRAY
+    flow[leaf] = (THINNEST * rng.uniform(0.85, 1.15, leaf.sum())) ** MURRAY
     # Parents come before their children.
     for node in range(len(parents) - 1, 0, -1):
         flow[parents[node]] += flow[node]
@@ -124,16 +124,14 @@ def segments(tree):
     out = np.where(norm[:, None] > 1e-6, before * (length / np.maximum(norm, 1e-6))[:, None], way)
     out = 0.6 * out + 0.4 * way
     bent = length > BENT
-    parts = [Capsules(start[~bent], end[~bent], start_radius[~bent], end_radius[~bent])]
-    previous = None
+    straight = Capsules(start[~bent], end[~bent], start_radius[~bent], end_radius[~bent])
+    curve = []
     for t in (0.0, 1 / 3.0, 2 / 3.0, 1.0):
         # Cubic Hermite curve from ``start`` (tangent ``out``) to ``end`` (tangent ``way``).
         place = start + (t * t * (3 - 2 * t)) * way + (t * (1 - t) ** 2) * out + (t * t * (t - 1)) * way
         radius = start_radius + t * (end_radius - start_radius)
-        if previous is not None:
-            parts.append(Capsules(previous[0][bent], place[bent], previous[1][bent], radius[bent]))
-        previous = (place, radius)
-    return join(*parts)
+        curve.append((place[bent], radius[bent]))
+    return join(straight, *[Capsules(p, q, r, s) for (p, r), (q, s) in zip(curve, curve[1:])])
 
 
 def join(*capsules):
@@ -197,7 +195,6 @@ class Trees:
         spacing = max(4.2, 9.0 * s**0.55)
         depth_map = DepthMap(anatomy, max(1.5, 3.0 * s))
         depth = max(1.5, 2.5 * s)
-        thinnest = 0.45
         points = {'artery': scatter(anatomy, spacing, depth, rng), 'vein': scatter(anatomy, spacing * 1.06, depth, rng)}
         spine = float(anatomy.frame.spine(p.carina_z))
         self.carina = np.array([0.0, spine - 27.0 * sy, p.carina_z])
@@ -214,21 +211,19 @@ class Trees:
             inward = np.array([sign * 0.8, 0.0, -0.6])
             own = {kind: cloud[cloud[:, 0] * sign > 0] for kind, cloud in points.items()}
             lobes = {kind: [cloud[anatomy.lobe(*cloud.T) == n] for n in (2, 1, 0)] for kind, cloud in own.items()}
-            nodes, parent = grow(hilum, inward, lobes['artery'], rng, 2.2, depth_map)
-            artery = Tree(nodes, parent, murray(parent, thinnest, rng))
+            artery = grow(hilum, inward, lobes['artery'], rng, depth_map)
             air = self._beside(artery, airway_radius * 0.68)
             entry = left_atrium + np.array([sign * 17.0 * sx, 0, 2.0 * s])
-            nodes, parent = grow(entry, inward, lobes['vein'], rng, 2.2, depth_map)
-            vein = Tree(nodes, parent, murray(parent, thinnest, rng))
+            vein = grow(entry, inward, lobes['vein'], rng, depth_map)
             self.arteries.append(artery)
             self.veins.append(vein)
-            blood += [segments(artery), segments(vein)]
-            blood.append(polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]]))
-            blood.append(polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]]))
+            to_lung = polyline([trunk, hilum], [max(2.5, 11.0 * s), artery.radius[0]])
+            to_heart = polyline([left_atrium, entry], [max(2.5, 12.0 * s), vein.radius[0]])
+            blood += [segments(artery), segments(vein), to_lung, to_heart]
             airways = segments(air)
             airways = Capsules(*[part[airways.radius_end >= 0.85] for part in airways])
-            lumen.append(airways)
-            lumen.append(polyline([self.carina, air.nodes[0]], [airway_radius * 0.8, airway_radius * 0.7]))
+            bronchus = polyline([self.carina, air.nodes[0]], [airway_radius * 0.8, airway_radius * 0.7])
+            lumen += [airways, bronchus]
             wall.append(thicker(airways, 0.35 + 0.15 * airways.radius_end))
         for chain in (lumen[0], lumen[2], lumen[4]):
             wall.append(thicker(chain, 1.4 * s + 0.4))

@@ -40,9 +40,8 @@ def test_branchings_are_found(small_case):
 
 
 def test_a_painted_capsule_has_its_volume_and_place():
-    volume = np.zeros((40, 40, 60), dtype=np.float32)
     tube = polyline([[10.3, 20.0, 19.5], [45.0, 22.0, 20.0]], [4.0, 4.0])
-    paint(volume, (0, 0, 0), tube)
+    volume = paint((40, 40, 60), (0, 0, 0), tube)
     length = np.linalg.norm(tube.end - tube.start)
     expected = np.pi * 16 * length + 4 / 3.0 * np.pi * 64
     assert volume.sum() == pytest.approx(expected, rel=0.03)
@@ -52,11 +51,9 @@ def test_a_painted_capsule_has_its_volume_and_place():
 
 
 def test_thin_and_outlying_capsules():
-    volume = np.zeros((10, 12, 14), dtype=np.float32)
     far = Capsules(np.array([[100.0, 0, 0]]), np.array([[120.0, 0, 0]]), np.array([2.0]), np.array([1.0]))
-    paint(volume, (0, 0, 0), far)
-    assert volume.max() == 0
+    assert paint((10, 12, 14), (0, 0, 0), far).max() == 0
     crossing = polyline([[-20.0, 6.3, 5.4], [30.0, 6.3, 5.4]], [0.4, 0.4])
-    paint(volume, (0, 0, 0), crossing)
+    volume = paint((10, 12, 14), (0, 0, 0), crossing)
     assert 0.1 < volume.max() < 0.6  # thinner than a voxel: partial volume
     assert volume.sum() / 14 == pytest.approx(np.pi * 0.16, rel=0.15)
