@@ -29,13 +29,13 @@ DIGITS = {'folding %': 3, 'std J': 3, 'std log J': 3, 'Dice': 3, 'NCC': 3, 'p la
 class Comparison:
     """Records of several methods, by pair.
 
-    ``methods`` (names, in the order given), ``pairs`` (keys every method has), ``missing`` (texts: which method lacks
-    which pair), ``protocol`` (its text).
+    ``methods`` (names, in the order given), ``pairs`` (keys every method has), ``names`` (of the pairs with landmarks),
+    ``missing`` (texts: which method lacks which pair), ``protocol`` (its text).
 
     :param records: list of records; methods and pairs in any order.
     :param methods: names to compare; None: all.
-    :param capture_range: mm: keep landmarks whose error before the DVF (after the affine registration, if there was
-        one) is at most this along every axis, for all methods.
+    :param capture_range: mm: keep landmarks whose error before the DVF (after the affine registration, if any) is at
+        most this along every axis, for all methods.
     :raises InputError: no record, two of one method and pair, different protocols or landmarks, no common pair, or no
         landmark within the capture range.
     """
@@ -65,8 +65,8 @@ class Comparison:
             raise InputError(f'Results by different protocols cannot be compared: {" | ".join(sorted(protocols))}')
         self.protocol = protocols.pop()
         self._kept = {key: self._landmarks_kept(key, capture_range) for key in self.pairs}
-        #: Keys of the pairs with landmarks.
         self._marked = [key for key in self.pairs if self._kept[key] is not None and self._kept[key].any()]
+        self.names = [self._names[key] for key in self._marked]
         if capture_range is not None and not self._marked:
             raise InputError(f'No landmark is within the capture range of {capture_range:g} mm.')
 
@@ -97,17 +97,12 @@ class Comparison:
         """Per pair with landmarks the TRE (n,) in mm."""
         return [np.linalg.norm(vectors, axis=1) for vectors in self.vectors(method)]
 
-    def names(self):
-        """Names of the pairs with landmarks."""
-        return [self._names[key] for key in self._marked]
-
     def rows(self):
         """One dictionary per method: all pairs together.
 
-        TRE: mean, std, median, p95 and success rates of all landmarks together; 'TRE of cases': mean and std of the
-        means of the cases. Folding: folded voxels of all pairs over voxels of all masks. std J: root of the mean
-        variance. Other columns: means over pairs. p: paired Wilcoxon test against the method of lowest TRE, None for
-        that one itself.
+        TRE: of all landmarks together; 'TRE of cases': of the means of the cases. Folding: folded voxels of all pairs
+        over voxels of all masks. std J: root of the mean variance. Other columns: means over pairs. p: paired Wilcoxon
+        test against the method of lowest TRE, None for that one itself.
         """
         rows = [self._row(name) for name in self.methods]
         ranked = [row['TRE mm'] for row in rows]
@@ -147,21 +142,19 @@ class Comparison:
 
     def pair_rows(self):
         """One dictionary per pair: for every method the mean of its TRE (mm), and its std."""
-        rows, lengths = [], {name: self.lengths(name) for name in self.methods}
-        for k, pair in enumerate(self.names()):
-            row = {'pair': pair, 'n': len(lengths[self.methods[0]][k])}
-            for name in self.methods:
-                row[name], row[name + ' std'] = float(lengths[name][k].mean()), float(lengths[name][k].std())
-            rows.append(row)
+        lengths = {name: self.lengths(name) for name in self.methods}
+        rows = [{'pair': pair, 'n': len(lengths[self.methods[0]][k])} for k, pair in enumerate(self.names)]
+        for name in self.methods:
+            for row, one in zip(rows, lengths[name]):
+                row.update({name: float(one.mean()), name + ' std': float(one.std())})
         return rows
 
 
 def paired_wilcoxon(first, second):
     """Two-sided p-value of Wilcoxon's signed-rank test of paired numbers.
 
-    The ranks of zero differences are split between both signs (``zsplit``), so that ties count as no difference instead
-    of being dropped. Landmarks of a case are not independent: a p-value over landmarks says that the results differ on
-    these cases, one over cases that they would on others.
+    The ranks of zero differences are split between both signs (``zsplit``). Landmarks of a case are not independent: a
+    p-value over landmarks says that the results differ on these cases, one over cases that they would on others.
 
     :param first, second: (n,) numbers that correspond.
     :return: float in [0, 1]; 1.0 where all differences are zero.

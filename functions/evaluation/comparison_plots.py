@@ -32,7 +32,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
     """
     require_known('measure of a box plot', measure, MEASURES)
     label, of_vectors = MEASURES[measure]
-    methods, names = comparison.methods, comparison.names()
+    methods, names = comparison.methods, comparison.names
     if not names:
         raise InputError('The compared results have no landmarks to draw.')
     groups = names if per_pair else [f'all {len(names)} pairs']
@@ -66,20 +66,19 @@ def scatter_plot(path, comparison, method):
     :raises InputError: no landmarks; UnknownNameError: a method that is not compared.
     """
     require_known('compared method', method, comparison.methods)
-    if not comparison.names():
+    if not comparison.names:
         raise InputError('The compared results have no landmarks to draw.')
     true, estimated = (np.concatenate(comparison.vectors(method, what)) for what in ('true', 'estimated'))
     figure = new_figure(13.0, 4.6, _DPI)
     for axis, name in enumerate('xyz'):
         axes = figure.add_subplot(1, 3, axis + 1)
-        both = np.concatenate([true[:, axis], estimated[:, axis]])
-        limits = both.min() - 1.0, both.max() + 1.0
+        both = true[:, axis], estimated[:, axis]
+        limits = np.min(both) - 1.0, np.max(both) + 1.0
         axes.plot(limits, limits, color='0.5', linewidth=1)
-        axes.plot(true[:, axis], estimated[:, axis], '.', color=COLOURS[0], markersize=4, alpha=0.6)
+        axes.plot(*both, '.', color=COLOURS[0], markersize=4, alpha=0.6)
         axes.set(xlabel=f'true displacement along {name} (mm)', ylabel='estimated (mm)')
         axes.set(xlim=limits, ylim=limits, aspect='equal')
         axes.grid(True, color='0.9')
-        axes.set_axisbelow(True)
     figure.suptitle(f'{method}: {len(true)} landmarks')
     _save(figure, path)
     return true, estimated

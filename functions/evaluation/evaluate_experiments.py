@@ -70,8 +70,15 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
     once = _pairs_once(experiments)
     jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
     classical = run_references(jobs, references or None, n_workers)
-    groups = _groups(experiments, once, classical)
-    measured = _measure(groups, classical.failures, os.path.join(folder, 'records'), protocol, n_workers)
+    groups = []
+    for experiment, pairs in once:
+        results = [result for result in classical.results if result.pair in pairs]
+        groups.append((experiment.setting, [Result(BEFORE, pair) for pair in pairs] + results))
+    groups += [(experiment.setting, experiment.results) for experiment in experiments]
+    where = os.path.join(folder, 'records')
+    found = [measure_results(setting, results, where, protocol, n_workers) for setting, results in groups if results]
+    records, failures, made = zip(*found)
+    measured = Measured(sum(records, []), sum(failures, classical.failures), sum(made))
     missing = [text for experiment in experiments for text in experiment.missing] + classical.missing
     comparison = _compare(measured.records, capture_range)
     content = {
@@ -100,23 +107,6 @@ def _pairs_once(experiments):
         found.append((experiment, [pair for pair in experiment.pairs if pair_key(pair) not in seen]))
         seen.update(pair_key(pair) for pair in experiment.pairs)
     return found
-
-
-def _groups(experiments, once, classical):
-    """[(setting, results)]: before registration and the classical methods, then the experiments."""
-    groups = []
-    for experiment, pairs in once:
-        keys = {pair_key(pair) for pair in pairs}
-        results = [Result(BEFORE, pair) for pair in pairs]
-        results += [result for result in classical.results if pair_key(result.pair) in keys]
-        groups.append((experiment.setting, results))
-    return groups + [(experiment.setting, experiment.results) for experiment in experiments]
-
-
-def _measure(groups, failed, folder, protocol, n_workers):
-    found = [measure_results(setting, results, folder, protocol, n_workers) for setting, results in groups if results]
-    records, failures, made = zip(*found)
-    return Measured(sum(records, []), sum(failures, failed), sum(made))
 
 
 def _compare(records, capture_range):
@@ -153,7 +143,7 @@ def _write_tables(folder, comparison, content):
 
 def _draw(folder, comparison):
     """Box plots and scatter plots: list of :class:`functions.evaluation.experiment_report.Picture`."""
-    count, pictures = len(comparison.names()), []
+    count, pictures = len(comparison.names), []
     if not count:
         return pictures
 
@@ -178,8 +168,8 @@ def _draw(folder, comparison):
 
 
 def _write_reports(folder, groups, records, sources, n_workers):
-    """Write a page for every registration: (method, name of the pair) -> its address below ``folder``. A page that
-    fails is logged and left out."""
+    """Write a page for every registration: (method, name of the pair) -> its address below ``folder``; pages that fail
+    are logged and left out."""
     by_name = {(record['method'], pair_name(record['pair'])): record for record in records}
     jobs, links = [], {}
     for setting, results in groups:

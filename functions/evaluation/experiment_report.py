@@ -30,21 +30,18 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     """
     rows = content['rows']
     cards = [('pairs', str(rows[0]['pairs'])), ('methods', str(len(rows)))]
-    ranked = [k for k, row in enumerate(rows) if row.get('TRE mm') is not None]
-    if ranked:
-        k = min(ranked, key=lambda k: rows[k]['TRE mm'])
-        smallest = page.number(f'rows.{k}.TRE mm', rows[k]['TRE mm'])
-        cards.append((f'smallest TRE (mm): {rows[k]["method"]}', smallest))
-    for what in ('failures', 'missing'):
-        if content[what]:
-            cards.append((what, f'<span class="bad">{len(content[what])}</span>'))
+    ranked = [(row['TRE mm'], k) for k, row in enumerate(rows) if row.get('TRE mm') is not None]
+    for smallest, k in sorted(ranked)[:1]:
+        cards.append((f'smallest TRE (mm): {rows[k]["method"]}', page.number(f'rows.{k}.TRE mm', smallest)))
+    counts = [(what, len(content[what])) for what in ('failures', 'missing')]
+    cards += [(what, page.element('span', count, 'bad')) for what, count in counts if count]
     figures = [(item.wide, page.figure(item.png, item.caption, item.strong)) for item in pictures]
     narrow, wide = ([figure for is_wide, figure in figures if is_wide == wanted] for wanted in (False, True))
     parts = [
         page.heading(title, 'Report of an experiment. ' + content['protocol'], cards),
         page.section('Methods', _methods(rows), page.paragraph(_LEGEND)),
         page.section('Missing and failed', page.items(map(page.escape, missing_and_failed(content)), 'bad')),
-        page.section('Figures', page.gallery(*narrow), *wide),
+        page.section('Figures', page.element('div', '\n'.join(narrow), 'pair'), *wide),
         page.section('Pairs', *_pairs(content, pages or {})),
     ]
     for name, source in sources:

@@ -1,10 +1,9 @@
 """The check before any result: do landmarks and images describe the same positions?
 
-1. Is the mean landmark distance (TRE before registration) the published one, if the record of the data set has one? If
-   not, voxels were taken for millimetres, or one of the two lists is flipped, swapped or counted from another number.
-2. Do the images agree? An error that both lists share (all z flipped, all numbers counted from 0) keeps their distance.
-   So the landmarks must lie in the lungs and at vessels: if another reading of the numbers fits the images clearly
-   better, the one used is wrong. This needs prepared images and masks.
+1. Is the mean landmark distance (TRE before registration) the published one, where the data set has one? If not, voxels
+   were taken for millimetres, or one of the two lists is flipped, swapped or counted from another number.
+2. Do the images agree? An error that both lists share keeps their distance. So the landmarks must lie in the lungs and
+   at vessels; if another reading of the numbers fits clearly better, theirs is wrong. Needs prepared images and masks.
 """
 
 import collections
@@ -107,11 +106,8 @@ def _check(setting, pair):
         grid = Geometry.of(read_image(pair_image_address(setting, 'Im', pair, 0)))
     readings = other_readings(grid)
     if expected is not None and abs(row.tre - expected) > TOLERANCE:
-        problem = (
-            f'The TRE before registration is {row.tre:.2f} mm; {expected:.2f} ± {TOLERANCE:.2f} mm is expected. Check '
-            'for voxel numbers taken for millimetres, wrong spacing, counting from 0, flipped or swapped axes, or '
-            'landmarks of another case.'
-        )
+        found = f'The TRE before registration is {row.tre:.2f} mm; {expected:.2f} ± {TOLERANCE:.2f} mm is expected.'
+        problem = f'{found} Check units, spacing, counting from 0, flipped or swapped axes, and the case.'
         return row._replace(problem=problem + _explanation(points, expected, readings))
     return _compare_with_images(setting, pair, points, row, readings)
 
@@ -130,9 +126,7 @@ def other_readings(geometry):
         return by_index(lambda index: np.where(np.arange(3) == axis, last - index, index))
 
     return {
-        'z counted from the other end': flipped(2),
-        'y counted from the other end': flipped(1),
-        'x counted from the other end': flipped(0),
+        **{f'{name} counted from the other end': flipped(axis) for axis, name in ((2, 'z'), (1, 'y'), (0, 'x'))},
         'x and y swapped': by_index(lambda index: index[:, [1, 0, 2]]),
         'x and z swapped': by_index(lambda index: index[:, [2, 1, 0]]),
         # z counts from the top where the numbers are DIR-Lab's, and from the bottom elsewhere.
@@ -155,24 +149,20 @@ def _explanation(points, expected, readings):
 
 
 def _compare_with_images(setting, pair, points, row, readings):
-    def noted(text):
-        return row._replace(note='; '.join(filter(None, [row.note, text])))
-
+    notes = [row.note] if row.note else []
     try:
         images = [read_image(pair_image_address(setting, 'Im', pair, k)) for k in (0, 1)]
         lungs = [read_mask(pair_image_address(setting, 'Lung', pair, k)) for k in (0, 1)]
     except MissingFileError as error:
-        return noted(f'not compared: {error}')
+        return row._replace(note='; '.join(notes + [f'not compared: {error}']))
     row = row._replace(inside=_percent_inside(points, lungs))
     shares = {name: _percent_inside([change(p) for p in points], lungs) for name, change in readings.items()}
     best = max(shares, key=lambda name: shares[name])
     if row.inside < INSIDE:
         if shares[best] >= row.inside + BETTER:
-            found = (
-                f'only {row.inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}.'
-            )
-            return row._replace(problem=f'{found} Landmarks and images differ in axes, direction or counting.')
-        row = noted('landmarks outside the lungs')
+            found = f'only {row.inside:.0f} % of the landmarks lie in the lungs; {shares[best]:.0f} % would with {best}'
+            return row._replace(problem=f'{found}. Landmarks and images differ in axes, direction or counting.')
+        row = row._replace(note='; '.join(notes + ['landmarks outside the lungs']))
     for name, change in readings.items():
         gains = [_gain(p, change(p), image, name in _STEPS) for p, image in zip(points, images)]
         if shares[name] >= row.inside and min(gains) > BRIGHTER:
@@ -187,8 +177,8 @@ def _gain(points, others, image, step):
     :param step: the others are one step away; they must also be brighter than a step the other way, so that landmarks
         in dark airways do not count as missed vessels.
     """
-    here, there = _brightness(points, image), _brightness(others, image)
-    gains = [there - here] + ([there - _brightness(2 * points - others, image)] if step else [])
+    there = _brightness(others, image)
+    gains = [there - _brightness(p, image) for p in ([points, 2 * points - others] if step else [points])]
     sure = all(gain.mean() > SURE * gain.std() / np.sqrt(len(gain)) for gain in gains)
     return min(float(gain.mean()) for gain in gains) if sure else 0.0
 

@@ -46,8 +46,7 @@ def measure_results(setting, results, folder, protocol='dirlab', n_workers=None)
         raise InputError(f'There are two results of {doubled[0][:-5]}; give methods different names.')
     jobs = [(_measure, setting, result, os.path.join(folder, name), protocol) for result, name in zip(results, names)]
     found = in_parallel(attempt, jobs, n_workers, 'Evaluation')
-    pairs = [(result.method, pair_name(result.pair)) for result in results]
-    failures = [pair + (error,) for pair, (_, error) in zip(pairs, found) if error]
+    failures = [(one.method, pair_name(one.pair), error) for one, (_, error) in zip(results, found) if error]
     for failure in failures:
         LOGGER.error('%s, %s could not be evaluated: %s', *failure)
     done = [measured for measured, error in found if not error]
@@ -102,8 +101,7 @@ def read_result(paths, result):
 
 
 def input_paths(setting, pair):
-    """Paths of the inputs of a pair, at 1 mm: fixed, moving, fixed_lung, moving_lung, for a synthetic pair also truth
-    (the true DVF)."""
+    """Paths of a pair's inputs at 1 mm: fixed, moving, fixed_lung, moving_lung; truth (DVF) of a synthetic pair."""
     wanted = {'fixed': ('Im', 0), 'moving': ('Im', 1), 'fixed_lung': ('Lung', 0), 'moving_lung': ('Lung', 1)}
     if 'dsmooth' in pair[0]:
         wanted['truth'] = ('DVF', 0)

@@ -68,18 +68,16 @@ def read_landmarks(setting, pair):
     # First, so that an unknown data set, type or case is reported as such.
     image_paths = [_address(setting, 'OriginalIm', im_info) for im_info in pair]
     request, paths = _find(setting, pair)
-    points, kind = [], _FORMATS[request]
-    for path, im_info in zip(paths, pair):
-        grid = None if kind == 'elastix_point' else source_geometry(setting, im_info)
-        points.append(read_points(path, grid, kind).points)
-    counts = [len(one) for one in points]
-    if counts[0] != counts[1]:
-        files = ', '.join(f'{path} has {count}' for path, count in zip(paths, counts))
+    kind = _FORMATS[request]
+    grids = [None if kind == 'elastix_point' else source_geometry(setting, im_info) for im_info in pair]
+    fixed, moving = points = [read_points(path, grid, kind).points for path, grid in zip(paths, grids)]
+    if len(fixed) != len(moving):
+        files = ', '.join(f'{path} has {len(one)}' for path, one in zip(paths, points))
         raise InputError(f'The landmarks of a pair must correspond: {files}.')
     for one, path, image_path in zip(points, paths, image_paths):
         require_inside(one, read_geometry(image_path), path, image_path)
-    certain = _certain_points(setting, pair, counts[0])
-    return points[0][certain], points[1][certain]
+    certain = _certain_points(setting, pair, len(fixed))
+    return fixed[certain], moving[certain]
 
 
 def require_inside(points, geometry, points_name, image_name):
@@ -87,25 +85,21 @@ def require_inside(points, geometry, points_name, image_name):
     index = geometry.world_to_index(points)
     outside = np.any((index < -0.5 - 1e-6) | (index > np.asarray(geometry.size) - 0.5 + 1e-6), axis=1)
     if np.any(outside):
-        first = int(np.flatnonzero(outside)[0])
+        first = int(np.argmax(outside))
         position, voxel = (', '.join(f'{value:.1f}' for value in row[first]) for row in (points, index))
         size = ' x '.join(map(str, geometry.size))
-        raise InputError(
-            f'{int(outside.sum())} of the {len(points)} landmarks of {points_name} lie outside the image {image_name}; '
-            f'the first is number {first + 1} at ({position}) mm, voxel ({voxel}) of {size}. Are these voxel numbers '
-            'taken for millimetres, counted from 0 instead of 1, with swapped or flipped axes, or of another image?'
+        where = f'the first is number {first + 1} at ({position}) mm, voxel ({voxel}) of {size}'
+        what = (
+            f'{int(outside.sum())} of the {len(points)} landmarks of {points_name} lie outside the image {image_name}'
         )
+        raise InputError(f'{what}; {where}. Check their unit, first number, axes and image.')
 
 
 def source_geometry(setting, im_info):
-    """Geometry of the image whose voxels the landmark numbers count: the original, before it was made isotropic.
-
-    Only in data sets with exact landmarks, which may be made at 1 mm, does the isotropic image replace a missing
-    original; elsewhere it has other voxels.
-    """
+    """Geometry of the image whose voxels the landmark numbers count: the original, before it was made isotropic."""
     requests = ['OriginalImNonIsotropic', 'OriginalImRaw']
-    if _paths(setting, _EXACT, [im_info]):
-        requests.append('OriginalIm')
+    # Data sets with exact landmarks may be made at 1 mm; elsewhere the isotropic image has other voxels.
+    requests += ['OriginalIm'] if _paths(setting, _EXACT, [im_info]) else []
     tried = [path for request in requests for path in _paths(setting, request, [im_info])]
     for path in tried:
         if os.path.isfile(path):
@@ -153,9 +147,9 @@ def _find(setting, pair):
     tried = []
     for request in _ROUNDED:
         paths = _paths(setting, request, pair)
-        if paths and all(os.path.isfile(path) for path in paths):
+        if paths and all(map(os.path.isfile, paths)):
             return request, paths
-        tried.extend(paths)
+        tried += paths
     where = f'none of these pairs of files is complete: {", ".join(tried)}' if tried else 'this data set has none'
     raise MissingFileError(f'No landmarks of {pair[0]["data"]} cn {pair[0]["cn"]}: {where}.')
 

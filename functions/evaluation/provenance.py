@@ -22,8 +22,7 @@ Source = collections.namedtuple('Source', 'facts texts curves')
 
 
 def experiment_source(experiment):
-    """:class:`Source` of a :class:`functions.evaluation.experiments.Experiment`: its settings, and the training
-    of every network it used."""
+    """:class:`Source` of an experiment: its settings, and the training of every network it used."""
     setting, networks, texts, curves = experiment.setting, [], [], []
     stages = setting.get('stage_list', [])
     facts = [('experiment', experiment.name), ('pyramid', _text(stages)), ('checkpoint', f'step {experiment.step}')]
@@ -48,8 +47,7 @@ def experiment_source(experiment):
 
 
 def result_source(source, result):
-    """:class:`Source` of one registration (:class:`functions.evaluation.measured_pairs.Result`), from the source of its
-    experiment, or None, and the record beside it."""
+    """:class:`Source` of a result, from the source of its experiment, or None, and the record beside it."""
     path = result.dvf or result.affine
     recorded = result_facts(path) if path else {}
     facts = [('result', path), ('affine transform', result.affine if result.dvf else None)]
@@ -66,18 +64,17 @@ def folder_source(folder, record):
     facts = [('result', os.path.abspath(folder))]
     names = ('fixed', 'moving', 'stages', 'affine', 'input_mask', 'composition', 'grid')
     facts += [(name, _text(settings[name])) for name in names if settings.get(name)]
-    packages = _listed(record.get('versions') or {})
-    seconds = ', '.join(f'{name} {value:.1f}' for name, value in sorted((record.get('seconds') or {}).items()))
-    facts += [(name, text) for name, text in (('registered with', packages), ('seconds', seconds)) if text]
+    seconds = {name: f'{value:.1f}' for name, value in (record.get('seconds') or {}).items()}
+    named = ('registered with', record.get('versions')), ('seconds', seconds)
+    facts += [(name, _listed(values)) for name, values in named if values]
     return Source(facts + [versions()], [('results.json', _json(record))], [])
 
 
 def versions():
     """What the report was made with: (name, text)."""
-    packages = {'NumPy': np.__version__, 'SciPy': scipy.__version__, 'SimpleITK': sitk.Version.VersionString()}
-    return 'evaluated with', _listed(
-        dict(packages, Python=platform.python_version(), matplotlib=matplotlib.__version__)
-    )
+    packages = {package.__name__: package.__version__ for package in (matplotlib, np, scipy)}
+    packages.update(Python=platform.python_version(), SimpleITK=sitk.Version.VersionString())
+    return 'evaluated with', _listed(packages)
 
 
 def _about(folder):
@@ -88,15 +85,15 @@ def _about(folder):
     about = read_json(os.path.join(folder, f'about{number}.json'))
     code = about.get('code') or {}
     state = f'{code.get("commit") or "no commit"}{" with changes" if code.get("changed") else ""}'
-    found = [
-        ('trained', about.get('started')),
-        ('command line', ' '.join(about.get('command_line') or [])),
-        ('Python', about.get('python')),
-        ('system', about.get('system')),
-        ('packages', _listed(about.get('packages') or {})),
-        ('code', f'{state}, checksum {code.get("checksum")}' if code else None),
-    ]
-    return [(name, str(text)) for name, text in found if text]
+    found = {
+        'trained': about.get('started'),
+        'command line': ' '.join(about.get('command_line') or []),
+        'Python': about.get('python'),
+        'system': about.get('system'),
+        'packages': _listed(about.get('packages') or {}),
+        'code': f'{state}, checksum {code.get("checksum")}' if code else None,
+    }
+    return [(name, str(text)) for name, text in found.items() if text]
 
 
 def _listed(packages):

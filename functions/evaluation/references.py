@@ -66,7 +66,7 @@ def run_references(jobs, names, n_workers=None):
     names, missing = check_names(names), []
     left_out = [] if is_available() else [name for name in names if METHODS[name]]
     if left_out:
-        names = [name for name in names if not METHODS[name]]
+        names = [name for name in names if name not in left_out]
         reason = 'elastix and transformix are not on the PATH (Debian, Ubuntu: apt-get install elastix)'
         missing.append(f'{", ".join(left_out)} left out: {reason}')
         LOGGER.warning('%s', missing[0])
@@ -119,26 +119,23 @@ def _reference(setting, pair, name, threads):
     if not done:
         if reason != 'no manifest':
             LOGGER.warning('%s is registered again: %s.', folder, reason)
-        start = time.time()
+        # A B-spline needs the affine: the time of both counts.
+        start = time.time() - (0.0 if before is None else before.seconds)
         fixed, moving = (read_image(path) for path in inputs[:2])
         masks = [read_mask(path, like=image) for path, image in zip(inputs[2:], (fixed, moving))]
         keywords = {'fixed_mask': masks[0], 'moving_mask': masks[1], 'threads': threads, 'folder': folder}
         if before is None:
-            result = register_affine(fixed, moving, **keywords)
-            write_affine(result.transform, outputs['affine'])
-            method, seconds = result.method, time.time() - start
+            transform, method = register_affine(fixed, moving, **keywords)[:2]
+            write_affine(transform, outputs['affine'])
         else:
-            initial = read_transform(before.affine)
+            initial, method = read_transform(before.affine), f'elastix {elastix_version()}'
             dvf = by_elastix.bspline(fixed, moving, parameter_file, initial=initial, **keywords)
             write_image(dvf, outputs['dvf'])
             default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
             write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])
-            # The B-spline needs the affine: the time of both counts.
-            method, seconds = f'elastix {elastix_version()}', time.time() - start + before.seconds
         parameters = os.path.basename(parameter_file) if 'elastix' in method else None
-        record = {'method': method, 'seconds': seconds, 'pair': list(pair), 'masks': mask, 'parameters': parameters}
-        write_json(facts, record)
+        record = {'method': method, 'pair': list(pair), 'masks': mask, 'parameters': parameters}
+        write_json(facts, dict(record, seconds=time.time() - start))
         written = [record_output(path) for path in sorted(outputs.values()) + [facts]]
         write_manifest(manifest, made_from, FORMAT_NUMBER, written)
-    seconds = read_json(facts)['seconds']
-    return Result(name, pair, outputs.get('dvf'), outputs.get('affine'), outputs.get('moved'), seconds)
+    return Result(name, pair, seconds=read_json(facts)['seconds'], **outputs)

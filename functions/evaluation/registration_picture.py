@@ -49,8 +49,7 @@ def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landma
     fixed_points = before = after = moving_points = None
     if landmarks is not None:
         fixed_points, moving_points = (np.asarray(points, dtype=np.float64) for points in landmarks)
-        before = tre.error_vectors(fixed_points, moving_points)
-        after = tre.error_vectors(fixed_points, moving_points, dvf)
+        before, after = (tre.error_vectors(fixed_points, moving_points, field) for field in (None, dvf))
     jacobian = jacobian_determinant_of(dvf)
     cells = SectionCells(sections, fixed, lung, widest=5.1, tallest=4.2)
     cells.start(3, 3)
@@ -90,8 +89,5 @@ def _numbers(before, after, dvf, jacobian, lung):
 def _note(sections, lung, landmarks):
     """The third line: positions and legend."""
     note = f'coronal at y = {sections[0].position:.0f} mm, sagittal at x = {sections[1].position:.0f} mm'
-    if lung is not None:
-        note += '; blue line: lungs of the fixed image'
-    if landmarks is not None:
-        note += '; dots: landmarks near the section, black lines: the remaining error'
-    return note
+    note += '' if lung is None else '; blue line: lungs of the fixed image'
+    return note + ('' if landmarks is None else '; dots: landmarks near the section, black lines: the remaining error')

@@ -21,23 +21,17 @@ from functions.measure.tre import THRESHOLDS
 WIDTH = 11.0  # inches of every picture
 MOST_FOLDED = 2000  # marks of folded voxels that are drawn
 _DIGITS = {'folding': 4, 'std_log': 4, 'dice': 4, 'ncc': 4, 'mse': 0}
-_TRE_ROWS = (
-    [('mean (mm)', 'mean'), ('standard deviation', 'std'), ('median', 'median'), ('95 %', 'p95'), ('largest', 'max')]
-    + [(f'below {mm} mm (%)', f'below_{mm}') for mm in THRESHOLDS]
-    + [(f'mean |error| along {axis} (mm)', 'mae_' + axis) for axis in 'xyz']
-    + [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xyz']
-    + [('landmarks', 'n')]
-)
-_REGULARITY_ROWS = (
-    ('folded voxels (%)', 'folding'),
-    ('folded voxels', 'folded'),
-    ('voxels of the mask', 'n'),
+_TRE_ROWS = [('mean (mm)', 'mean'), ('standard deviation', 'std'), ('median', 'median'), ('95 %', 'p95')]
+_TRE_ROWS += [('largest', 'max')] + [(f'below {mm} mm (%)', f'below_{mm}') for mm in THRESHOLDS]
+_TRE_ROWS += [(f'mean |error| along {axis} (mm)', 'mae_' + axis) for axis in 'xyz']
+_TRE_ROWS += [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xyz'] + [('landmarks', 'n')]
+_REGULARITY_ROWS = [('folded voxels (%)', 'folding'), ('folded voxels', 'folded'), ('voxels of the mask', 'n')]
+_REGULARITY_ROWS += [
     ('mean of J', 'mean'),
     ('standard deviation of J', 'std'),
     ('standard deviation of log J', 'std_log'),
-    ('smallest J', 'min'),
-    ('largest J', 'max'),
-)
+]
+_REGULARITY_ROWS += [('smallest J', 'min'), ('largest J', 'max')]
 _OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('surface distance, 95 % (mm)', 'p95'))
 _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 
@@ -47,8 +41,7 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
 
     :param path: file to write, ``.html``.
     :param record: its measures.
-    :param images: :class:`functions.evaluation.pair_record.Images`; without a moved image, the moving one is warped
-        here.
+    :param images: :class:`functions.evaluation.pair_record.Images`.
     :param dvf: displacement image, mm, or None.
     :param affine: linear sitk.Transform that preceded the DVF, or None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
@@ -61,33 +54,30 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         method(cells, 0, 0, *given)
         return page.figure(png_bytes(cells.figure, reduced), caption, strong)
 
-    title, total = f'{record["method"]}: {pair_name(record["pair"])}', None
+    title, deformation = f'{record["method"]}: {pair_name(record["pair"])}', []
     heading = page.heading(title, f'Report of one registration. {record["protocol_text"]}', _cards(record))
-    parts = [heading, _numbers(record)]
     if dvf is not None or affine is not None:
         total = total_dvf(affine, dvf, fixed)
         moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
-    parts.append(_images(picture, cells.sections, images.moving, moved))
-    if total is not None:
         jacobian = jacobian_determinant_of(total if dvf is None else dvf)
-        parts.append(_deformation(picture, total, jacobian, folded_positions(jacobian, lung)))
+        deformation = [_deformation(picture, total, jacobian, folded_positions(jacobian, lung))]
+    parts = [heading, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
     if 'landmarks' in record:
         parts.append(_landmarks(picture, record['landmarks']))
-    if source is not None:
-        parts += training_and_settings(source, 'Training')
-    page.write_page(path, title, parts)
+    page.write_page(path, title, parts + ([] if source is None else training_and_settings(source, 'Training')))
 
 
 def training_and_settings(source, title):
     """The boxes of the training curves and of settings and versions."""
     curves = [page.figure(png, 'loss and mean error of the DVF', network) for network, png in source.curves]
-    texts = [page.folded(name, page.verbatim(text)) for name, text in source.texts]
-    return [page.section(title, *curves), page.section('Settings and versions', page.facts(source.facts), *texts)]
+    texts = [page.folded(name, page.element('pre', page.escape(text))) for name, text in source.texts]
+    rows = [(f'<b>{page.escape(name)}</b>', page.escape(text)) for name, text in source.facts]
+    facts = page.table(('', ''), rows, classes={(row, 1): 'text' for row in range(len(rows))})
+    return [page.section(title, *curves), page.section('Settings and versions', facts, *texts)]
 
 
 def folded_positions(jacobian, lung):
-    """Positions (n, 3) mm of the voxels of the lungs whose Jacobian determinant is not positive, thinned out evenly if
-    there are very many."""
+    """Positions (n, 3) mm of the folded voxels (J <= 0) of the lungs, thinned out evenly if there are very many."""
     folded = array_view(jacobian) <= 0
     if lung is not None:
         folded &= array_view(lung) != 0
@@ -134,7 +124,8 @@ def _numbers(record):
     if 'regularity' in record:
         title, corner = 'Regularity of the DVF inside the lungs', 'J: Jacobian determinant'
         blocks.append(_block(record, title, corner, [('', ('regularity',))], _REGULARITY_ROWS))
-    return page.section('Numbers', page.side_by_side(blocks[0], ''.join(blocks[1:])) if blocks else '')
+    columns = [page.element('div', tables) for tables in (''.join(blocks[:1]), ''.join(blocks[1:]))]
+    return page.section('Numbers', page.element('div', ''.join(columns), 'side'))
 
 
 def _block(record, title, corner, columns, rows):
@@ -161,8 +152,8 @@ def _images(picture, sections, moving, moved):
 
 def _deformation(picture, dvf, jacobian, folded):
     marks = ', red: all folded voxels of the lungs, projected onto the sections'
-    change = 'change of volume, 1 where it is kept; folded voxels (J ≤ 0) are black'
-    change += marks if len(folded) else '; there are none in the lungs'
+    marks = marks if len(folded) else '; there are none in the lungs'
+    change = f'change of volume, 1 where it is kept; folded voxels (J ≤ 0) are black{marks}'
     length = 'length of the displacement; arrows: its component in the section, fixed → moving, true to scale'
     return page.section(
         'Deformation',

@@ -22,6 +22,7 @@ EDGE, HEADER = 0.25, 1.0  # inches, as all that follows
 
 _BAR, _GAP, _TITLE, _MARGIN = 0.95, 0.06, 0.36, 0.02
 _NARROWEST, _LOWEST = 4.4, 1.9  # of a cell with its title or its curves
+_ARROWS = {'angles': 'xy', 'scale_units': 'xy', 'scale': 1, 'width': 0.004, 'headwidth': 4, 'headlength': 4.5}
 _OUTLINE, _GRID, _POINT, _BEFORE, _AFTER = '#29d3ff', '#ffcc33', '#ffe14d', '#c0392b', '#1f6fb4'
 
 
@@ -36,7 +37,7 @@ def new_figure(width, height, dpi=DPI):
 def png_bytes(figure, reduced=False):
     """A figure as bytes of a PNG.
 
-    :param reduced: with a palette of 256 colours, a third to half the size; colour scales become steps.
+    :param reduced: with a palette of 256 colours: smaller, but colour scales become steps.
     """
     stream = io.BytesIO()
     if reduced:
@@ -77,7 +78,6 @@ def draw_error_curves(axes, before, after):
     axes.set(xlabel='landmark error (mm)', ylabel='landmarks below (%)')
     axes.tick_params(labelsize=9)
     axes.grid(True, color='0.88')
-    axes.set_axisbelow(True)
     axes.legend(loc='lower right', fontsize=9.5, framealpha=0.95)
     axes.spines['top'].set_visible(False)
     axes.spines['right'].set_visible(False)
@@ -186,7 +186,11 @@ class SectionCells:
         largest = max(1.0, float(np.percentile(np.concatenate([length.ravel() for length in lengths]), 99.8)))
         for (axes, section), field, length in zip(self._cell(row, column, title), fields, lengths):
             shown = _show(axes, section, length, cmap='viridis', vmin=0, vmax=largest, interpolation='bilinear')
-            _draw_arrows(axes, section, field)
+            across, up = pixel_positions(section)
+            every = max(1, int(round((up[-1] - up[0]) / 17 / section.step)))
+            some = slice(every // 2, None, every)
+            arrows = np.moveaxis(in_plane(section, field[some, some]), -1, 0)
+            axes.quiver(across[some], up[some], *arrows, color='white', zorder=5, **_ARROWS)
         self._bar(row, column, shown, 'mm', extend='max')
 
     def volume_change(self, row, column, jacobian, title='', folded=()):
@@ -215,14 +219,13 @@ class SectionCells:
         :param largest: mm, upper end of the colour scale.
         """
         lengths = np.linalg.norm(vectors, axis=1)
-        colours = {'cmap': 'plasma', 'zorder': 6, 'vmin': 0, 'vmax': largest}
+        colours = {'array': lengths, 'cmap': 'plasma', 'clim': (0, largest)}
+        style = {'cmap': 'plasma', 'vmin': 0, 'vmax': largest, 'linewidths': 0, 'zorder': 6}
         for (axes, section), fixed in zip(self._cell(row, column), self.fixed_sections):
             self._grey(axes, section, fixed).set_alpha(0.55)
             lines = _segments(section, points, vectors)
-            shown = LineCollection(lines, array=lengths, cmap='plasma', linewidths=1.5, zorder=5)
-            shown.set_clim(0, largest)
-            axes.add_collection(shown)
-            axes.scatter(*lines[:, 0].T, c=lengths, s=6, linewidths=0, **colours)
+            axes.add_collection(LineCollection(lines, linewidths=1.5, zorder=5, **colours))
+            shown = axes.scatter(*lines[:, 0].T, c=lengths, s=6, **style)
         self._bar(row, column, shown, 'landmark error (mm)', extend='max')
 
     def _cell(self, row, column, title=''):
@@ -279,16 +282,6 @@ def _segments(section, points, vectors):
     """In-plane lines (n, 2, 2) mm from points (n, 3) along vectors (n, 3)."""
     start = in_plane(section, points)
     return np.stack([start, start + in_plane(section, vectors)], axis=1)
-
-
-def _draw_arrows(axes, section, field):
-    """In-plane component of a displacement [rows, columns, 3] on a section, true to scale."""
-    across, up = pixel_positions(section)
-    every = max(1, int(round((up[-1] - up[0]) / 17 / section.step)))
-    some = slice(every // 2, None, every)
-    arrows = {'angles': 'xy', 'scale_units': 'xy', 'scale': 1, 'width': 0.004, 'headwidth': 4, 'headlength': 4.5}
-    vectors = in_plane(section, field[some, some])
-    axes.quiver(across[some], up[some], vectors[..., 0], vectors[..., 1], color='white', zorder=5, **arrows)
 
 
 def _halo(colour):

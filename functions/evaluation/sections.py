@@ -1,9 +1,8 @@
 """Plane sections of volumes in physical space, as a radiologist expects them.
 
-A section has square pixels and is sampled along the axes of the patient (x to the left, y posterior, z superior),
-whatever the direction matrix and spacing of the image. Row 0 of a coronal or sagittal section is inferior: with the
-origin at the bottom, superior is up; the left of a coronal section is the patient's right, that of a sagittal one
-anterior. Row 0 of an axial section is anterior: its vertical axis points down.
+A section has square pixels along the axes of the patient (x to the left, y posterior, z superior), whatever the
+direction and spacing of the image. Row 0 of a coronal or sagittal section is inferior, that of an axial one anterior,
+so its vertical axis points down. The left of a coronal section is the patient's right, that of a sagittal one anterior.
 """
 
 from collections import namedtuple
@@ -121,13 +120,12 @@ def _bounds(image):
 def _lung_points(fixed, lung):
     """Positions (n, 3) mm of at most some 100 000 lung voxels, or None if no lung is found."""
     array, image = _air_in_body(fixed) if lung is None else (array_view(lung), lung)
-    if lung is None and np.count_nonzero(array) < 0.01 * array.size:
-        return None
-    if not array.any():
-        raise InputError('The lung mask is empty.')
     inside = np.flatnonzero(array)
-    inside = inside[:: max(1, len(inside) // 100000)]
-    z, y, x = np.unravel_index(inside, array.shape)
+    if lung is None and len(inside) < 0.01 * array.size:
+        return None
+    if not len(inside):
+        raise InputError('The lung mask is empty.')
+    z, y, x = np.unravel_index(inside[:: max(1, len(inside) // 100000)], array.shape)
     return Geometry.of(image).index_to_world(np.column_stack([x, y, z]))
 
 
@@ -140,10 +138,9 @@ def _air_in_body(image):
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / _COARSE), 1)]
     coarse = Geometry.identity(size, [_COARSE] * 3, lower + _COARSE / 2)
     array = _resampled(image, coarse, -2048.0)
-    pieces, count = ndimage.label(array > -300)
-    if count == 0:
-        return np.zeros(array.shape, dtype=bool), coarse
-    body = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    pieces = ndimage.label(array > -300)[0]
+    # Without tissue there is no piece 1.
+    body = pieces == 1 + np.argmax(np.append(np.bincount(pieces.ravel())[1:], 0))
     filled = np.stack([ndimage.binary_fill_holes(axial) for axial in body])
     return filled & (array < -550), coarse
 

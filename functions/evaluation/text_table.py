@@ -95,9 +95,8 @@ def _cell(value, digits):
 
 def _csv(rows, columns):
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, restval='', lineterminator='\n')
-    writer.writeheader()
-    for row in rows:
-        known = {column: row[column] for column in columns if row.get(column) is not None}
-        writer.writerow({column: float(value) if _is_float(value) else value for column, value in known.items()})
+    writer = csv.writer(stream, lineterminator='\n')
+    writer.writerow(columns)
+    for values in ([row.get(column) for column in columns] for row in rows):
+        writer.writerow([float(value) if _is_float(value) else value for value in values])
     return stream.getvalue()

@@ -96,7 +96,7 @@ def test_evaluation_comparison_of_pairs_every_method_has(records):
     some = [r for r in records if not (r['method'] == 'elastix' and r['pair'][0]['cn'] == 2)]
     compared = co.Comparison(some)
     assert compared.missing == ['elastix has no result for DIR-Lab_4D case 2 0-5']
-    assert compared.names() == ['DIR-Lab_4D case 1 0-5', 'DIR-Lab_4D case 3 0-5']
+    assert compared.names == ['DIR-Lab_4D case 1 0-5', 'DIR-Lab_4D case 3 0-5']
     assert all(row['pairs'] == 2 for row in compared.rows())
     assert co.Comparison(some, methods=['RegNet', 'Affine']).missing == []
     rows = compared.pair_rows()
@@ -158,7 +158,7 @@ def test_evaluation_comparison_box_plots(records, tmp_path, measure_name, per_pa
     path = str(tmp_path / 'box.png')
     compared = co.Comparison(records)
     shown = plots.box_plot(path, compared, measure_name, per_pair)
-    assert list(shown) == (compared.names() if per_pair else ['all 3 pairs'])
+    assert list(shown) == (compared.names if per_pair else ['all 3 pairs'])
     for k, group in enumerate(shown.values()):
         assert list(group) == ['Affine', 'RegNet', 'elastix']
         error = compared.vectors('RegNet')

@@ -261,7 +261,7 @@ def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path)
         [
             html_page.heading('<i>', '"a" & b'),
             html_page.section('', ''),
-            html_page.verbatim('<script>x</script>'),
+            html_page.paragraph('<script>x</script>'),
             html_page.number('a.b', 0.1 + 0.2),
             html_page.number('n', 7),
             html_page.number('none', None),
