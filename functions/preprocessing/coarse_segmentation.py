@@ -23,18 +23,19 @@ LOWEST = -1024.0  # HU: nothing scanned
 _ML = 1000.0  # mm³
 
 
-def torso(hu, spacing):
+def torso(hu, spacing, outside=None):
     """The body without table, clothes and cables; lungs and all other hollows are filled, also where the image's border
     cuts them open.
 
     Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
 
+    :param outside: bool array, what lies outside the field of view; None: nothing.
     :raises InputError: nothing as dense as tissue.
     """
     tissue = hu > TISSUE
     if not tissue.any():
         raise InputError(f'No body in the image: no voxel is above {TISSUE:g} HU. The values must be in HU.')
-    tissue |= _open_lungs(hu, tissue, spacing)
+    tissue |= _open_lungs(hu, tissue, spacing, np.zeros_like(tissue) if outside is None else outside)
     # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
     core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6.0, spacing))
     if not core.any():
@@ -43,14 +44,12 @@ def torso(hu, spacing):
     return mo.without_holes_in_slices(mo.largest_component(body))
 
 
-def _open_lungs(hu, tissue, spacing):
+def _open_lungs(hu, tissue, spacing, outside):
     """Lungs that reach the sides of the image, or what lies outside a round field of view: no slice encloses them.
 
     What is aerated like lung, not like air, and meets thick tissue in at least three of the four directions of a slice
     is lung. Air outside the body and the foam of a table meet it in two at most.
     """
-    outside = hu <= LOWEST + 1
-    outside = mo.opened(outside, 2 * spacing, spacing)
     labels, _ = mo.components(~tissue & ~outside)
     border = mo.within(outside, spacing, spacing)
     border[:, [0, -1]] = border[:, :, [0, -1]] = True

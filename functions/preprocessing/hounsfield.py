@@ -10,11 +10,11 @@ from scipy import ndimage
 from functions.image.resample import require_scalar
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.preprocessing.dicom import read_series
+from functions.preprocessing.field_of_view import LOWEST, blank
 from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
-LOWEST = -1024  # HU; scanners mark voxels outside the field of view with -2000, -3024, …
 STORED_OFFSET = 1024
 
 #: What may have been added to HU: nothing, the offset of storage, the same twice, or it was taken off twice.
@@ -29,15 +29,16 @@ def load_ct(source, series=None):
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
     :param series: series instance UID or series number, if a DICOM folder contains several.
-    :return: int16 sitk.Image on the grid of ``source``, values of -1024 HU and above.
+    :return: int16 sitk.Image on the grid of ``source``, values of -1024 HU and above, -1024 outside the field of view.
     :raises MissingFileError, InputError: missing, damaged, not 3D, colour, or not HU.
     """
     if isinstance(source, sitk.Image):
-        return as_hu(require_scalar(source), 'The image')
+        return blank(as_hu(require_scalar(source), 'The image'), 'The image')
     source = os.fspath(source)
     if series is not None and not os.path.isdir(source):
         raise InputError(f'{source} is no folder, so the series {series} cannot be chosen from it.')
-    return as_hu(read_series(source, series) if os.path.isdir(source) else read_image(source), source)
+    image = read_series(source, series) if os.path.isdir(source) else read_image(source)
+    return blank(as_hu(image, source), source)
 
 
 def as_hu(image, name):

@@ -57,10 +57,10 @@ def isotropic_scan(raw, needed=None):
     image = to_isotropic(raw.native, SPACING)
     masks = {key: None if mask is None else mask_to_isotropic(mask, SPACING) for key, mask in raw.given.items()}
     if needed == 'Lung' and masks['Lung'] is None:
-        found = chest_masks(image)
+        found = chest_masks(image, raw.native)
         masks['Lung'], masks['Torso'] = found.lung, found.torso if masks['Torso'] is None else masks['Torso']
     elif needed == 'Torso' and masks['Torso'] is None:
-        masks['Torso'] = torso_mask(image)
+        masks['Torso'] = torso_mask(image, raw.native)
     if needed is not None:
         require_nonempty(masks[needed], f'The {needed.lower()} mask of {raw.name}')
     return Scan(*(tuple(raw) + (image, masks)))

@@ -1,0 +1,217 @@
+"""Lung masks of real scans, whole and cut by the field of view in every way: Dice and pictures.
+
+The truth of a cut is the mask of the whole scan, cut the same way; so the whole masks are to be looked at. Run in the
+repository's folder:
+
+    REGNET_REAL_CT=SCANS python -m tests.benchmark.bench_masks --folder FOLDER [--scans NAME ...] [--kinds KIND ...]
+
+SCANS holds NIfTI files and DICOM folders, at any depth. FOLDER gets NAME.json with the Dice of every kind, NAME.png
+with the cuts, NAME_whole.png with slices through the whole scan, and masks.html, the table of all of them. What
+NAME.json holds already is not done again.
+"""
+
+import argparse
+import json
+import os
+import zlib
+
+import numpy as np
+import SimpleITK as sitk
+
+COLUMNS = 12  # slices of the whole scan in a row of its picture
+#: Kinds whose truth is not the mask of the whole scan.
+NOTED = ('fluid', 'one lung')
+
+
+def scans(folder):
+    """Name -> file or DICOM folder, for all scans below ``folder``."""
+    found = {}
+    for path, _, names in sorted(os.walk(folder)):
+        if any(name.lower().endswith('.dcm') for name in names):
+            found[os.path.basename(path)] = path
+        found.update({name[:-7]: os.path.join(path, name) for name in sorted(names) if name.endswith('.nii.gz')})
+    return found
+
+
+def kinds(hu, lung, spacing):
+    """Yield (name, array, slices, seen): what a scanner or a program could have left of a scan.
+
+    :param hu, lung: int16 and bool arrays ``[z, y, x]``: the whole scan and its lungs.
+    :param spacing: mm, (z, y, x).
+    :return: ``array``: values to be read; ``slices``: where they lie in the whole scan; ``seen``: bool array of the
+        voxels of the whole scan that can be lung, or None for all.
+    """
+    box = [np.flatnonzero(lung.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    (z0, z1), (y0, y1), (x0, x1) = [(used[0], used[-1] + 1) for used in box]
+    dz, dy, dx = spacing
+    whole, middle, half = slice(None), (z0 + z1) // 2, int(33 / dz)
+    cuts = {'whole': (whole, whole, whole), 'box': (slice(z0, z1), slice(y0, y1), slice(x0, x1))}
+    for mm in (6, 20):
+        cuts[f'back {mm}'] = (whole, slice(0, y1 - int(round(mm / dy))), whole)
+        cuts[f'front {mm}'] = (whole, slice(y0 + int(round(mm / dy)), None), whole)
+        cuts[f'left {mm}'] = (whole, whole, slice(0, x1 - int(round(mm / dx))))
+        cuts[f'right {mm}'] = (whole, whole, slice(x0 + int(round(mm / dx)), None))
+    cuts['right half'] = (whole, whole, slice(0, (x0 + x1) // 2))
+    cuts['left half'] = (whole, whole, slice((x0 + x1) // 2, None))
+    cuts['slab'] = (slice(middle - half, middle + half), whole, whole)
+    cuts['slab low'] = (slice(z0 + int(20 / dz), z0 + int(86 / dz)), whole, whole)
+    cuts['slab high'] = (slice(z1 - int(100 / dz), z1 - int(34 / dz)), whole, whole)
+    cuts['base cut'] = (slice(z0 + int(30 / dz), None), whole, whole)
+    cuts['top cut'] = (slice(None, z1 - int(30 / dz)), whole, whole)
+    for name, part in cuts.items():
+        yield name, hu[part], part, None
+    everything = (whole, whole, whole)
+    y, x = np.ogrid[: hu.shape[1], : hu.shape[2]]
+    off = ((y - (y0 + y1) / 2) * dy) ** 2 + ((x - (x0 + x1) / 2) * dx) ** 2
+    for name, radius in (('narrow', 0.42 * (x1 - x0) * dx), ('round', 0.5 * hu.shape[2] * dx)):
+        disk = np.broadcast_to(off < radius**2, hu.shape)
+        for value in (-1024, -2000, -3024, 0, 65535):
+            padded = np.where(disk, hu.astype(np.int32), value)
+            yield f'{name} {value}', padded, everything, disk
+    rng = np.random.RandomState(0)
+    noise = (rng.randn(*hu.shape) * 15).astype(np.int16)
+    table = hu.copy()
+    rows = np.flatnonzero((hu > -300).mean(axis=(0, 2)) > 0.02)
+    table[:, rows[-1] - int(8 / dy) :] = np.maximum(table[:, rows[-1] - int(8 / dy) :], noise[:, :1] - 100)
+    yield 'table', table, everything, None
+    yield 'very dense', np.where(lung & (hu < -500), hu + 200, hu), everything, None
+    yield 'emphysema', np.where(lung & (hu < -700), np.maximum(hu - 80, -1024), hu), everything, None
+    gas = hu.copy()
+    ball = ((np.arange(hu.shape[0])[:, None, None] - z0) * dz) ** 2 + off < 45.0**2
+    gas[ball & ~lung & (hu > -200)] = -990
+    gas[ball & ~lung & (gas == -990)] += noise[ball & ~lung & (gas == -990)]
+    yield 'bowel gas', gas, everything, None
+    left = lung & (x > (x0 + x1) / 2)
+    low = np.arange(hu.shape[0])[:, None, None] < z0 + 0.6 * (z1 - z0)
+    fluid = left & low & (y > y0 + 0.4 * (y1 - y0))
+    yield 'fluid', np.where(fluid, 15 + noise, hu), everything, ~fluid
+    yield 'one lung', np.where(left, 15 + noise, hu), everything, ~left
+
+
+def found_mask(array, origin, like):
+    """(mask as registration makes it, on the grid of ``array``; warnings) of an image that has these values."""
+    from functions.registration.input_scan import isotropic_scan, read_scan
+
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(like.GetSpacing())
+    image.SetOrigin(like.TransformIndexToPhysicalPoint(origin))
+    mask = isotropic_scan(read_scan(image, 'fixed'), 'Lung').masks['Lung']
+    soft = sitk.Resample(sitk.Cast(mask, sitk.sitkFloat32), image, sitk.Transform(), sitk.sitkLinear, 0)
+    return sitk.GetArrayViewFromImage(soft) >= 0.5
+
+
+def dice(a, b):
+    """Dice overlap of two bool arrays."""
+    return 2.0 * np.count_nonzero(a & b) / max(np.count_nonzero(a) + np.count_nonzero(b), 1)
+
+
+def measure(source, wanted, known, shown):
+    """Fill ``known`` (kind -> Dice) and ``shown`` (kind -> (array, mask)) for one scan; its spacing (z, y, x)."""
+    from functions.preprocessing.hounsfield import load_ct
+    from functions.preprocessing.isotropic import along_axes
+
+    image = along_axes(load_ct(source))
+    hu = sitk.GetArrayFromImage(image)
+    lung = found_mask(hu, (0, 0, 0), image)
+    done = {}
+    for name, array, part, seen in kinds(hu, lung, image.GetSpacing()[::-1]):
+        if (wanted and name not in wanted) or name in known:
+            continue
+        origin = [int(side.start or 0) for side in part[::-1]]
+        key = zlib.crc32(np.ascontiguousarray(array)), array.shape
+        if key not in done:
+            try:
+                done[key] = found_mask(array, origin, image)
+            except Exception as error:
+                print(f'{name}: {error}')
+                done[key] = np.zeros(array.shape, bool)
+        truth = (lung if seen is None else lung & seen)[part]
+        known[name] = round(dice(done[key], truth), 4)
+        shown[name] = (array, done[key])
+        print(f'  {name} {known[name]:.4f}', flush=True)
+    return image.GetSpacing()[::-1]
+
+
+def drawn(section, mask, aspect, axes, title=''):
+    """A section with the border of its mask."""
+    axes.imshow(np.clip(section, -1100, 400), cmap='gray', aspect=aspect)
+    if mask.any() and not mask.all():
+        axes.contour(mask, [0.5], colors='red', linewidths=0.6)
+    axes.set_title(title, fontsize=6, pad=1)
+    axes.axis('off')
+
+
+def pictures(stem, shown, known, spacing):
+    """Write the pictures of one scan: the whole in slices, and two sections of every cut."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    dz, dy, dx = spacing
+
+    def save(panels, columns, path):
+        rows = -(-len(panels) // columns)
+        figure, axes = pyplot.subplots(rows, columns, figsize=(1.6 * columns, 1.5 * rows), squeeze=False)
+        for place in axes.flat:
+            place.axis('off')
+        for place, panel in zip(axes.flat, panels):
+            drawn(*panel[:3], place, panel[3])
+        figure.subplots_adjust(0, 0, 1, 0.99, 0.02, 0.1)
+        figure.savefig(path, dpi=110)
+        pyplot.close(figure)
+
+    if 'whole' in shown:
+        hu, mask = shown['whole']
+        places = np.linspace(0, len(hu) - 1, 3 * COLUMNS).round().astype(int)
+        panels = [(hu[z], mask[z], dy / dx, f'{z}') for z in places]
+        for y in np.linspace(0, hu.shape[1] - 1, COLUMNS + 2).round().astype(int)[1:-1]:
+            panels.append((hu[::-1, y], mask[::-1, y], dz / dx, f'y {y}'))
+        save(panels, COLUMNS, stem + '_whole.png')
+    panels = []
+    for name, (hu, mask) in shown.items():
+        y = int(0.55 * hu.shape[1])
+        z = int(mask.sum(axis=(1, 2)).argmax())
+        panels.append((hu[::-1, y], mask[::-1, y], dz / dx, f'{name}: {known[name]:.3f}'))
+        panels.append((hu[z], mask[z], dy / dx, f'{mask.sum() * dx * dy * dz / 1000:.0f} ml'))
+    if panels:
+        save(panels, COLUMNS, stem + '.png')
+
+
+def main(words=None):
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--folder', required=True)
+    parser.add_argument('--scans', nargs='+', default=[])
+    parser.add_argument('--kinds', nargs='+', default=[])
+    arguments = parser.parse_args(words)
+    os.makedirs(arguments.folder, exist_ok=True)
+    table = {}
+    for name, source in scans(os.environ['REGNET_REAL_CT']).items():
+        if arguments.scans and name not in arguments.scans:
+            continue
+        print(name, flush=True)
+        stem = os.path.join(arguments.folder, name)
+        known, shown = {}, {}
+        if os.path.exists(stem + '.json'):
+            with open(stem + '.json') as stream:
+                known = json.load(stream)
+        spacing = measure(source, arguments.kinds, known, shown)
+        with open(stem + '.json', 'w') as stream:
+            json.dump(known, stream, indent=1)
+        pictures(stem, shown, known, spacing)
+        table[name] = known
+    names = list(max(table.values(), key=len))
+    lines = ['| scan | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
+    for name, known in table.items():
+        lines.append(
+            f'| {name} | ' + ' | '.join(f'{known[kind]:.3f}' if kind in known else '' for kind in names) + ' |'
+        )
+    print('\n'.join(lines))
+    with open(os.path.join(arguments.folder, 'masks.html'), 'w') as stream:
+        for name, known in table.items():
+            stream.write(f'<h2>{name}</h2><img src="{name}_whole.png"><br><img src="{name}.png">\n')
+
+
+if __name__ == '__main__':
+    main()
