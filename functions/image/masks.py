@@ -1,5 +1,7 @@
 """Masks: uint8 images, 0 outside and 1 inside."""
 
+import logging
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -7,9 +9,14 @@ from functions.image.geometry import require_same_grid
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.setting.errors import InputError
 
+LOGGER = logging.getLogger(__name__)
+
+_LABELS = 128  # more values than that are a probability in steps, or an image
+
 
 def read_mask(source, like=None, required=True, name=None):
-    """Read a mask; every non-zero label counts as inside.
+    """Read a mask: 0 and 1 or whole labels, of which every one but 0 is inside. A soft mask, from 0 to 1, is cut at one
+    half, which is logged.
 
     :param source: file or sitk.Image.
     :param name: of an image, for messages.
@@ -22,10 +29,26 @@ def read_mask(source, like=None, required=True, name=None):
     name = name if image is source and name else f'The mask {source}'
     if like is not None:
         require_same_grid(image, like, name, 'its image')
-    mask = image_from_array((array_view(image) != 0).view(np.uint8), image)
+    array = array_view(image)
+    mask = image_from_array((array > _threshold(array, name)).view(np.uint8), image)
     if required:
         require_nonempty(mask, name)
     return mask
+
+
+def _threshold(array, name):
+    """Values above it are inside; raises :class:`InputError` where ``array`` is no mask."""
+    low, high = float(array.min()), float(array.max())
+    whole = array.dtype.kind in 'iu' or not np.any(array != np.rint(array))
+    if not whole and low >= 0 and high <= 1:
+        LOGGER.warning('%s is soft (%g to %g): cut at one half.', name, low, high)
+        return 0.5
+    if not whole or low < 0 or (high >= _LABELS and len(np.unique(array)) > _LABELS):
+        raise InputError(
+            f'{name} is no mask: its values go from {low:g} to {high:g}. 0 and 1, whole labels, or a probability from '
+            '0 to 1 are accepted.'
+        )
+    return 0
 
 
 def require_nonempty(mask, name):

@@ -64,7 +64,7 @@ def _open_lungs(hu, tissue, spacing, outside):
     aerated = np.bincount(labels.ravel(), ((hu > -950) & (hu < -500)).ravel()) / size
     lung = np.zeros(len(size), bool)
     lung[at_border] = True
-    lung &= (enclosed >= 0.1) & (aerated >= 0.3)
+    lung &= (enclosed >= 0.1) & (aerated >= 0.45)
     lung[0] = False
     return lung[labels]
 
@@ -150,7 +150,7 @@ def lungs(hu, inside, spacing):
     tree = airway(hu, inside, spacing)
     wall = mo.within(tree, spacing, spacing)
     aerated = (hu < LUNG) & inside & ~wall
-    right, left = _two(hu, _lung_parts(hu, aerated, spacing), spacing)
+    right, left = right_and_left(_lung_parts(hu, aerated, spacing), spacing)
     trunk = mo.within(mo.opened(tree, 4.0, spacing), 2 * spacing, spacing)
     result = np.zeros(hu.shape, np.uint8)
     for label, lung, other in ((1, right, left), (2, left, right)):
@@ -183,13 +183,16 @@ def _lung_parts(hu, aerated, spacing):
     return parts
 
 
-def _two(hu, parts, spacing):
-    """(right, left): the parts shared out, the largest one cut in two where it is both lungs."""
+def right_and_left(parts, spacing):
+    """The connected parts of both lungs, largest first, shared out; the largest is cut in two where it is both lungs.
+
+    :param parts: list of bool arrays.
+    :return: (right, left): bool arrays; the left one is empty where only one lung is found, whichever it is.
+    """
     largest = parts[0]
     if len(parts) == 1 or parts[1].sum() < 0.15 * largest.sum():
         cut = _cut(largest, spacing)
         if cut is None:
-            LOGGER.warning('Only one lung found.')
             return (largest, np.zeros_like(largest))
         seeds, rest = list(cut), parts[1:]
     else:

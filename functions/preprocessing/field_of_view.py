@@ -17,7 +17,7 @@ def outside_field_of_view(image):
     """Where a CT holds nothing but padding: connected with the upright edges of the image and constant.
 
     :param image: sitk.Image in HU whose third axis is the patient's.
-    :return: uint8 image of 0 and 1 on its grid, or None where nothing is padded. Air that was clipped counts as padding.
+    :return: uint8 image of 0 and 1 on its grid, or None where nothing is padded. Clipped air counts as padding.
     """
     edges = array_view(image)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     values, counts = np.unique(edges, return_counts=True)

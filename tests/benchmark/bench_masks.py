@@ -19,8 +19,6 @@ import numpy as np
 import SimpleITK as sitk
 
 COLUMNS = 12  # slices of the whole scan in a row of its picture
-#: Kinds whose truth is not the mask of the whole scan.
-NOTED = ('fluid', 'one lung')
 
 
 def scans(folder):
@@ -70,16 +68,18 @@ def kinds(hu, lung, spacing):
             yield f'{name} {value}', padded, everything, disk
     rng = np.random.RandomState(0)
     noise = (rng.randn(*hu.shape) * 15).astype(np.int16)
-    table = hu.copy()
-    rows = np.flatnonzero((hu > -300).mean(axis=(0, 2)) > 0.02)
-    table[:, rows[-1] - int(8 / dy) :] = np.maximum(table[:, rows[-1] - int(8 / dy) :], noise[:, :1] - 100)
+    # A shell flush with the back, foam behind it.
+    table, back = hu.copy(), int(np.flatnonzero((hu > -300).mean(axis=(0, 2)) > 0.1)[-1] - 2 / dy)
+    table[:, back:] = noise[:, back:] - 900
+    table[:, back : back + int(round(3 / dy))] = noise[:, back : back + int(round(3 / dy))] + 50
     yield 'table', table, everything, None
     yield 'very dense', np.where(lung & (hu < -500), hu + 200, hu), everything, None
     yield 'emphysema', np.where(lung & (hu < -700), np.maximum(hu - 80, -1024), hu), everything, None
-    gas = hu.copy()
+    away = sitk.GetImageFromArray(lung.view(np.uint8))
+    away.SetSpacing(spacing[::-1])
+    away = sitk.GetArrayViewFromImage(sitk.SignedMaurerDistanceMap(away, False, False, True)) > 6
     ball = ((np.arange(hu.shape[0])[:, None, None] - z0) * dz) ** 2 + off < 45.0**2
-    gas[ball & ~lung & (hu > -200)] = -990
-    gas[ball & ~lung & (gas == -990)] += noise[ball & ~lung & (gas == -990)]
+    gas = np.where(ball & away & (hu > -200), noise - 990, hu)
     yield 'bowel gas', gas, everything, None
     left = lung & (x > (x0 + x1) / 2)
     low = np.arange(hu.shape[0])[:, None, None] < z0 + 0.6 * (z1 - z0)
@@ -88,16 +88,23 @@ def kinds(hu, lung, spacing):
     yield 'one lung', np.where(left, 15 + noise, hu), everything, ~left
 
 
-def found_mask(array, origin, like):
-    """(mask as registration makes it, on the grid of ``array``; warnings) of an image that has these values."""
+def found_mask(array, origin, like, done):
+    """Mask as registration makes it, on the grid of ``array``, of an image that has these values.
+
+    :param done: dictionary of masks already made, by what was read.
+    """
     from functions.registration.input_scan import isotropic_scan, read_scan
 
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(like.GetSpacing())
     image.SetOrigin(like.TransformIndexToPhysicalPoint(origin))
-    mask = isotropic_scan(read_scan(image, 'fixed'), 'Lung').masks['Lung']
-    soft = sitk.Resample(sitk.Cast(mask, sitk.sitkFloat32), image, sitk.Transform(), sitk.sitkLinear, 0)
-    return sitk.GetArrayViewFromImage(soft) >= 0.5
+    raw = read_scan(image, 'fixed')
+    key = zlib.crc32(sitk.GetArrayFromImage(raw.native)), array.shape
+    if key not in done:
+        mask = isotropic_scan(raw, 'Lung').masks['Lung']
+        soft = sitk.Resample(sitk.Cast(mask, sitk.sitkFloat32), image, sitk.Transform(), sitk.sitkLinear, 0)
+        done[key] = sitk.GetArrayFromImage(soft) >= 0.5
+    return done[key]
 
 
 def dice(a, b):
@@ -109,25 +116,24 @@ def measure(source, wanted, known, shown):
     """Fill ``known`` (kind -> Dice) and ``shown`` (kind -> (array, mask)) for one scan; its spacing (z, y, x)."""
     from functions.preprocessing.hounsfield import load_ct
     from functions.preprocessing.isotropic import along_axes
+    from functions.setting.errors import InputError
 
     image = along_axes(load_ct(source))
     hu = sitk.GetArrayFromImage(image)
-    lung = found_mask(hu, (0, 0, 0), image)
     done = {}
+    lung = found_mask(hu, (0, 0, 0), image, done)
     for name, array, part, seen in kinds(hu, lung, image.GetSpacing()[::-1]):
         if (wanted and name not in wanted) or name in known:
             continue
         origin = [int(side.start or 0) for side in part[::-1]]
-        key = zlib.crc32(np.ascontiguousarray(array)), array.shape
-        if key not in done:
-            try:
-                done[key] = found_mask(array, origin, image)
-            except Exception as error:
-                print(f'{name}: {error}')
-                done[key] = np.zeros(array.shape, bool)
+        try:
+            mask = found_mask(array, origin, image, done)
+        except InputError as error:
+            print(f'{name}: {error}')
+            mask = np.zeros(array.shape, bool)
         truth = (lung if seen is None else lung & seen)[part]
-        known[name] = round(dice(done[key], truth), 4)
-        shown[name] = (array, done[key])
+        known[name] = round(dice(mask, truth), 4)
+        shown[name] = (array, mask)
         print(f'  {name} {known[name]:.4f}', flush=True)
     return image.GetSpacing()[::-1]
 
@@ -209,7 +215,7 @@ def main(words=None):
         )
     print('\n'.join(lines))
     with open(os.path.join(arguments.folder, 'masks.html'), 'w') as stream:
-        for name, known in table.items():
+        for name in table:
             stream.write(f'<h2>{name}</h2><img src="{name}_whole.png"><br><img src="{name}.png">\n')
 
 
