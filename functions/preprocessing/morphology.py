@@ -50,12 +50,12 @@ def closed(mask, radius, spacing):
     """``mask`` and the gaps of it that a ball of ``radius`` mm cannot enter; the mask carries on beyond z's ends."""
     box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
     reach = int(np.ceil(radius / spacing)) + 1
-    part = np.pad(mask[box], [(reach, reach)] + [(0, 0)] * 2, mode='constant')
+    part = np.pad(mask[box], reach, mode='constant')
     for end, inner in ((slice(None, reach), reach), (slice(-reach, None), -reach - 1)):
         # At an end of the scan the body goes on; elsewhere the box is wide enough.
         if (box[0].start == 0) if inner > 0 else (box[0].stop == mask.shape[0]):
             part[end] = part[inner]
-    part = deeper_than(within(part, radius, spacing), radius, spacing)[reach:-reach]
+    part = deeper_than(within(part, radius, spacing), radius, spacing)[(slice(reach, -reach),) * 3]
     result = mask.copy()
     result[box] |= part
     return result

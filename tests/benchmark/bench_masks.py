@@ -77,7 +77,7 @@ def kinds(hu, lung, spacing):
     yield 'emphysema', np.where(lung & (hu < -700), np.maximum(hu - 80, -1024), hu), everything, None
     away = sitk.GetImageFromArray(lung.view(np.uint8))
     away.SetSpacing(spacing[::-1])
-    away = sitk.GetArrayViewFromImage(sitk.SignedMaurerDistanceMap(away, False, False, True)) > 6
+    away = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(away, False, False, True)) > 6
     ball = ((np.arange(hu.shape[0])[:, None, None] - z0) * dz) ** 2 + off < 45.0**2
     gas = np.where(ball & away & (hu > -200), noise - 990, hu)
     yield 'bowel gas', gas, everything, None

@@ -24,6 +24,29 @@ def test_every_label_counts_as_inside(tmp_path):
     np.testing.assert_allclose(mask.GetDirection(), geometry.direction)
 
 
+@pytest.mark.parametrize('kind', [np.float32, np.float64])
+def test_a_soft_mask_is_cut_at_one_half_and_that_is_said(tmp_path, kind, caplog):
+    geometry = oblique_geometry((4, 5, 6))
+    soft = np.random.RandomState(0).rand(*geometry.shape).astype(kind)
+    mask = read_mask(stored(tmp_path, soft, geometry, 'soft.nrrd'))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), soft > 0.5)
+    assert 'soft.nrrd' in caplog.text and 'cut at one half' in caplog.text
+    caplog.clear()
+    whole = read_mask(stored(tmp_path, np.rint(3 * soft).astype(kind), geometry))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(whole), np.rint(3 * soft) > 0)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    'array', [np.arange(120) - 5, np.arange(120) * 0.1, np.arange(240) % 200], ids=['HU', 'steps', 'many']
+)
+def test_what_is_no_mask_is_refused(tmp_path, array):
+    geometry = oblique_geometry((array.size // 20, 4, 5))
+    path = stored(tmp_path, array.reshape(geometry.shape).astype(np.float32), geometry, 'ct.mha')
+    with pytest.raises(InputError, match='ct.mha is no mask: its values go from .* whole labels'):
+        read_mask(path)
+
+
 def test_mask_of_another_grid_empty_or_missing(tmp_path):
     geometry = oblique_geometry((4, 5, 6))
     path = stored(tmp_path, np.ones(geometry.shape, np.uint8), geometry)
