@@ -21,6 +21,7 @@ from functions.image.volume_io import array_view, write_image
 from functions.preprocessing.chest_masks import chest_masks, torso_mask
 from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
+from functions.preprocessing.lung_check import lung_report, warn
 from functions.setting.atomic import sweep_stale_temporaries, write_text
 from functions.setting.errors import MissingFileError
 from functions.setting.original_files import own_image_errors, path_and_series
@@ -28,7 +29,7 @@ from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)
 
-FORMAT_NUMBER = 1  # increment when the same source gives a different result
+FORMAT_NUMBER = 2  # increment when the same source gives a different result
 SPACING = 1.0  # mm
 MARGIN = 10  # mm of air kept around the torso; scanners reconstruct far more, which costs memory in every later step
 Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
@@ -94,24 +95,25 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
 
 def prepare(source, lung=None, torso=None, series=None, margin=None):
     """The images that :func:`prepare_image` writes: (image, (lung, torso)), int16 and uint8 at 1 mm."""
-    image = load_ct(source, series)
+    native, shown = load_ct(source, series), 'The image' if isinstance(source, sitk.Image) else source
     given = [
-        None if mask is None else read_mask(mask, image, name=f'The {name} mask')
+        None if mask is None else read_mask(mask, native, name=f'The {name} mask')
         for mask, name in ((lung, 'lung'), (torso, 'torso'))
     ]
-    image = to_isotropic(image, SPACING)
+    image = to_isotropic(native, SPACING)
     masks = [None if mask is None else mask_to_isotropic(mask, SPACING) for mask in given]
     if masks[0] is None:
-        found = chest_masks(image)
+        found = chest_masks(image, native)
         masks = [found.lung, found.torso if masks[1] is None else masks[1]]
     elif masks[1] is None:
-        masks[1] = torso_mask(image)
+        masks[1] = torso_mask(image, native)
     for mask, name in zip(masks, ('lung', 'torso')):
-        require_nonempty(mask, f'The {name} mask of {source}')
+        require_nonempty(mask, f'The {name} mask of {shown}')
+    warn(lung_report(masks[0], image), shown, 'Look at it before training on this scan.')
     if margin is not None:
         box = bounding_box(array_view(masks[1]) > 0, int(round(margin / SPACING)))
         image, masks[0], masks[1] = [volume[box[2], box[1], box[0]] for volume in [image] + masks]
-        require_nonempty(masks[0], f'The lung mask of {source} inside the torso')
+        require_nonempty(masks[0], f'The lung mask of {shown} inside the torso')
     return image, tuple(masks)
 
 

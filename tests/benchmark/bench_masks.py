@@ -69,7 +69,8 @@ def kinds(hu, lung, spacing):
     rng = np.random.RandomState(0)
     noise = (rng.randn(*hu.shape) * 15).astype(np.int16)
     # A shell flush with the back, foam behind it.
-    table, back = hu.copy(), int(np.flatnonzero((hu > -300).mean(axis=(0, 2)) > 0.1)[-1] - 2 / dy)
+    table, behind = hu.copy(), hu[middle, y1:, x0:x1] < -300
+    back = y1 + int(np.where(behind.any(axis=0), behind.argmax(axis=0), len(behind) - 4).max() - 2 / dy)
     table[:, back:] = noise[:, back:] - 900
     table[:, back : back + int(round(3 / dy))] = noise[:, back : back + int(round(3 / dy))] + 50
     yield 'table', table, everything, None
@@ -147,6 +148,17 @@ def drawn(section, mask, aspect, axes, title=''):
     axes.axis('off')
 
 
+def around(mask, spacing, margin=25.0):
+    """Slices of the box of a mask and ``margin`` mm around it; of everything where the mask is empty."""
+    box = []
+    for axis, step in enumerate(spacing):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        used = used if used.size else np.arange(mask.shape[axis])
+        box.append(slice(max(int(used[0] - margin / step), 0), int(used[-1] + margin / step)))
+        box[-1] = slice(box[-1].start, min(box[-1].stop, mask.shape[axis]))
+    return box
+
+
 def pictures(stem, shown, known, spacing):
     """Write the pictures of one scan: the whole in slices, and two sections of every cut."""
     import matplotlib
@@ -167,19 +179,28 @@ def pictures(stem, shown, known, spacing):
         figure.savefig(path, dpi=110)
         pyplot.close(figure)
 
+    def section(hu, mask, axis, place, title):
+        part = around(mask, spacing)
+        part[axis] = place
+        part = tuple(part)
+        if axis == 0:
+            return hu[part], mask[part], dy / dx, title
+        return hu[part][::-1], mask[part][::-1], dz / dx, title
+
     if 'whole' in shown:
         hu, mask = shown['whole']
-        places = np.linspace(0, len(hu) - 1, 3 * COLUMNS).round().astype(int)
-        panels = [(hu[z], mask[z], dy / dx, f'{z}') for z in places]
-        for y in np.linspace(0, hu.shape[1] - 1, COLUMNS + 2).round().astype(int)[1:-1]:
-            panels.append((hu[::-1, y], mask[::-1, y], dz / dx, f'y {y}'))
+        panels = []
+        for axis, number, name in ((0, 3 * COLUMNS, 'z'), (1, COLUMNS, 'y')):
+            used = around(mask, spacing)[axis]
+            for place in np.linspace(used.start, used.stop - 1, number).round().astype(int):
+                panels.append(section(hu, mask, axis, place, f'{name} {place}'))
         save(panels, COLUMNS, stem + '_whole.png')
     panels = []
     for name, (hu, mask) in shown.items():
-        y = int(0.55 * hu.shape[1])
-        z = int(mask.sum(axis=(1, 2)).argmax())
-        panels.append((hu[::-1, y], mask[::-1, y], dz / dx, f'{name}: {known[name]:.3f}'))
-        panels.append((hu[z], mask[z], dy / dx, f'{mask.sum() * dx * dy * dz / 1000:.0f} ml'))
+        used = around(mask, spacing)[1]
+        panels.append(section(hu, mask, 1, int(0.45 * used.start + 0.55 * used.stop), f'{name}: {known[name]:.3f}'))
+        volume = f'{mask.sum() * dx * dy * dz / 1000:.0f} ml'
+        panels.append(section(hu, mask, 0, int(mask.sum(axis=(1, 2)).argmax()), volume))
     if panels:
         save(panels, COLUMNS, stem + '.png')
 
