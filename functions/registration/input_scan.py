@@ -12,6 +12,7 @@ from functions.image.resample import resample_to
 from functions.preprocessing.chest_masks import chest_masks, torso_mask
 from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
+from functions.preprocessing.lung_check import lung_report, warn, warn_of_difference
 from functions.setting.errors import InputError
 
 SPACING = 1.0  # mm, of the working grid
@@ -64,6 +65,23 @@ def isotropic_scan(raw, needed=None):
     if needed is not None:
         require_nonempty(masks[needed], f'The {needed.lower()} mask of {raw.name}')
     return Scan(*(tuple(raw) + (image, masks)))
+
+
+def judge_lungs(fixed, moving):
+    """Report on the lung masks of two :class:`Scan`, and log what is implausible.
+
+    :return: {'fixed', 'moving'} -> :func:`functions.preprocessing.lung_check.lung_report`; empty without lung masks.
+    """
+    if fixed.masks['Lung'] is None or moving.masks['Lung'] is None:
+        return {}
+    reports = {}
+    for role, scan in (('fixed', fixed), ('moving', moving)):
+        reports[role] = lung_report(scan.masks['Lung'], scan.image)
+        mask = 'Check' if scan.given['Lung'] is not None else 'If it misses lung, give'
+        warn(reports[role], scan.name, f'{mask} --{role}_lung FILE.')
+    advice = 'If fluid, consolidation or air is the cause, give --fixed_lung and --moving_lung.'
+    warn_of_difference(reports['fixed'], reports['moving'], advice)
+    return reports
 
 
 def mask_on(scan, name, geometry):

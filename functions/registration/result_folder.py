@@ -10,6 +10,7 @@ displacement_nonrigid.mha  the nonrigid field alone, which both refer to; only w
 affine.tfm                 the affine transform, fixed to moving; only with an affine
 moved.mha                  the moving image on the grid of the results, int16 HU
 jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
+fixed_lung.nii.gz          the lung mask used, of the fixed image, on the grid of the results
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
 results.json               settings, networks, versions, timings, measures, grids; written last
 =========================  ================================================================================
@@ -40,10 +41,10 @@ from functions.setting.errors import DiskError, InputError, MissingFileError, Re
 FORMAT_NUMBER = 1
 RECORD = 'results.json'
 DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
-INVERSE, MOVED = 'inverse.mha', 'moved.mha'
+INVERSE, MOVED, LUNG = 'inverse.mha', 'moved.mha', 'fixed_lung.nii.gz'
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: All files of the folder, the record first: without it the rest does not count.
-NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE) + _ELASTIX
+NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE, LUNG) + _ELASTIX
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
 """``record``: content of results.json; ``fixed``, ``moving``: :class:`Geometry` of the results and the moving image."""
@@ -92,6 +93,8 @@ class Draft(contextlib.AbstractContextManager):
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
         jobs = [(write_image, registration.moved, MOVED), (write_image, registration.jacobian, 'jacobian.mha')]
+        if registration.lungs:
+            jobs.append((write_image, registration.lung, LUNG))
         residual = {}
         if inverse:
             field, residual['inverse_residual_mm'] = registration.inverse()
@@ -209,6 +212,7 @@ def _record(registration, transformix):
         'format': FORMAT_NUMBER,
         'settings': registration.settings,
         'measures': registration.measures,
+        'lungs': registration.lungs,
         'seconds': dict(registration.seconds),
         'versions': versions,
         'transformix': transformix,

@@ -25,7 +25,7 @@ from functions.preprocessing.hounsfield import LOWEST
 from functions.preprocessing.morphology import within
 from functions.registration.candidates import Candidates
 from functions.registration.folding_removal import remove_folding
-from functions.registration.input_scan import SPACING, isotropic_scan, mask_on, read_scan
+from functions.registration.input_scan import SPACING, isotropic_scan, judge_lungs, mask_on, read_scan
 from functions.registration.mask_box import box_of, continued, cut
 from functions.registration.multi_stage import COMPOSITIONS, WorkingPair, register_images
 from functions.registration.network_pyramid import Model, open_model
@@ -72,10 +72,10 @@ class Options(typing.NamedTuple):
     on_fields: object = None
 
 
-_Prepared = collections.namedtuple('_Prepared', 'fixed moving mask_name affine linear pair candidates')
-"""``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``mask_name``: mask the networks need, or
-None; ``affine``: AffineResult; ``linear``: its transform, None where none is used; ``pair``: :class:`WorkingPair`;
-``candidates``: :class:`functions.registration.candidates.Candidates`."""
+_Prepared = collections.namedtuple('_Prepared', 'fixed moving lungs mask_name affine linear pair candidates')
+"""``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``lungs``: what their lung masks hold;
+``mask_name``: mask the networks need, or None; ``affine``: AffineResult; ``linear``: its transform, None where none is
+used; ``pair``: :class:`WorkingPair`; ``candidates``: :class:`functions.registration.candidates.Candidates`."""
 #: mm around the lungs in which an affine registration compares the images.
 _AROUND_LUNGS = 8.0
 
@@ -92,6 +92,7 @@ class Registration:
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
+    :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
         before and after, folding, displacements; JSON-able.
     :ivar settings: dictionary of the options and networks used; JSON-able.
@@ -104,6 +105,7 @@ class Registration:
         self.affine, self.linear = prepared.affine, prepared.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
         self.moved = self.jacobian = self.lung = None
+        self.lungs = prepared.lungs
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
     @property
@@ -202,13 +204,14 @@ def _prepare(fixed, moving, model, options, clock):
     with clock('isotropic grid and masks'):
         fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
         _warn_of_orientation(fixed, moving)
+        lungs = judge_lungs(fixed, moving)
     with clock('affine'):
         candidates = Candidates(fixed, moving, options.keep_all_stages)
         affine = _affine(fixed, moving, options, candidates)
     linear = candidates.linear
     with clock('moving image to the working grid'):
         pair = _working_pair(fixed, moving, mask_name, linear, model)
-    return _Prepared(fixed, moving, mask_name, affine, linear, pair, candidates)
+    return _Prepared(fixed, moving, lungs, mask_name, affine, linear, pair, candidates)
 
 
 def _affine(fixed, moving, options, candidates):

@@ -72,6 +72,7 @@ def test_everything_is_there_and_on_the_fixed_grid_to_the_last_bit(pair, written
         'transform.h5',
         'moved.mha',
         'jacobian.mha',
+        'fixed_lung.nii.gz',
         'inverse.mha',
         'results.json',
         'TransformParameters.0.txt',
@@ -81,13 +82,16 @@ def test_everything_is_there_and_on_the_fixed_grid_to_the_last_bit(pair, written
     assert set(os.listdir(folder)) == expected
     for name in ('displacement.mha', 'moved.mha', 'jacobian.mha'):
         assert Geometry.of(read(folder, name)) == Geometry.of(pair[0])
+    lung = read(folder, 'fixed_lung.nii.gz')
+    assert lung.GetPixelID() == sitk.sitkUInt8 and Geometry.of(lung).matches(Geometry.of(pair[0]))
+    np.testing.assert_array_equal(array(lung), array(pair[1]))
     assert Geometry.of(read(folder, 'inverse.mha')) == Geometry.of(pair[2])
     assert read(folder, 'displacement.mha').GetPixelID() == sitk.sitkVectorFloat32
     assert read(folder, 'moved.mha').GetPixelID() == sitk.sitkInt16
     assert not [name for name in os.listdir(os.path.dirname(folder)) if name.startswith('.')]
 
 
-def test_the_record_says_what_was_done(written):
+def test_the_record_says_what_was_done(pair, written):
     registration, folder = written
     with open(os.path.join(folder, 'results.json')) as stream:
         record = json.load(stream)
@@ -99,6 +103,10 @@ def test_the_record_says_what_was_done(written):
     assert record['seconds']['network of stage 4'] > 0 and record['seconds']['writing'] > 0
     assert record['versions']['numpy'] == np.__version__ and record['versions']['tensorflow']
     assert record['affine']['method'] == registration.affine.method
+    for role, mask in (('fixed', pair[1]), ('moving', pair[3])):
+        volume = array(mask).sum() * np.prod(mask.GetSpacing()) / 1000
+        found = record['lungs'][role]
+        assert found['right_ml'] + found['left_ml'] == pytest.approx(volume, rel=0.1, abs=3), role
 
 
 def test_simpleitk_with_our_files_makes_our_moved_image(pair, written):
