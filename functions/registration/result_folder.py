@@ -166,10 +166,10 @@ def read_chests(folder):
                 f'{os.path.join(folder, RECORD)} names the image {path}, which does not exist; run this command in '
                 'the folder the registration was run in.'
             )
-        image = load_ct(path, one)
+        image = native = load_ct(path, one)
         if not Geometry.of(image).matches(grid):
             image = to_isotropic(image)
-        found.append((image, lung_mask(image)))
+        found.append((image, lung_mask(image, native)))
     return found
 
 
