@@ -126,8 +126,10 @@ def _trachea_seed(hu, inside, spacing):
         length = (box[0].stop - box[0].start) * spacing
         x = (box[2].start + box[2].stop - 1) / 2.0
         # A scan may begin just above the carina; elsewhere a short tube is gas in the gut.
-        # Half a chest shows the trachea at its side.
-        aside = abs(x - middle) > 0.35 * half and min(x, hu.shape[2] - 1 - x) * spacing > 30
+        # Half a chest shows the trachea at its side, a slab a tip of lung there.
+        aside = abs(x - middle) > 0.35 * half
+        if aside and min(x, hu.shape[2] - 1 - x) * spacing <= 30:
+            aside = np.median(hu[box][tubes[box] == label]) > AIR - 50
         if aside or length < (5 if box[0].stop == hu.shape[0] else 10):
             continue
         # Height decides between the trachea and gas in the gut.
@@ -171,7 +173,7 @@ def _lung_parts(hu, aerated, spacing):
         )
     parts = []
     for label in np.argsort(-volume):
-        if volume[label] < max(20.0, 0.02 * volume.max()):
+        if volume[label] < max(20.0, 0.01 * volume.max()):
             break
         part = labels == label
         core = mo.deeper_than(part, 1.5 * spacing, spacing)
@@ -192,9 +194,9 @@ def right_and_left(parts, spacing):
     largest = parts[0]
     if len(parts) == 1 or parts[1].sum() < 0.15 * largest.sum():
         cut = _cut(largest, spacing)
-        if cut is None:
+        if cut is None and len(parts) == 1:
             return (largest, np.zeros_like(largest))
-        seeds, rest = list(cut), parts[1:]
+        seeds, rest = (parts[:2], parts[2:]) if cut is None else (list(cut), parts[1:])
     else:
         seeds, rest = parts[:2], parts[2:]
     seeds.sort(key=lambda part: ndimage.center_of_mass(part)[2])

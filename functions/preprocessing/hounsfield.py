@@ -78,6 +78,7 @@ def _offset(array, wrapped, name, found):
     step = max(1, array.size // 2**21) | 1
     values = np.clip(np.rint(array.reshape(-1)[::step].astype(np.float32)), -_LIMIT, _LIMIT - 1).astype(np.int64)
     counts, values = np.bincount(values + _LIMIT, minlength=2 * _LIMIT), np.arange(-_LIMIT, _LIMIT)
+    counts[-1] = 0  # no tissue but a mark of the unseen
     fitting = [offset for offset in _OFFSETS if _is_chest(counts, values - offset)]
     if fitting and fitting[0] == 0:
         if wrapped:

@@ -59,6 +59,12 @@ def test_padding_around_the_field_of_view_is_neither_lung_nor_tissue(made, radiu
     assert dice(lung, (right | left) & seen) > 0.98
 
 
+def test_65535_beside_unsigned_values_is_padding(made):
+    seen = disk(made[0].shape, 105)
+    stored = np.where(seen, made[0].astype(np.int32) + 1024, 65535).astype(np.uint16)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(load_ct(scan(stored))), np.where(seen, made[0], -1024))
+
+
 def test_an_image_without_padding_is_left_as_it_is(made):
     image = scan(made[0])
     assert outside_field_of_view(image) is None
