@@ -91,7 +91,7 @@ def airway(hu, inside, spacing):
         region = sitk.GetArrayFromImage(sitk.ConnectedThreshold(image, [start], -5000, threshold)).view(bool)
         new = region.sum() * spacing**3 / _ML
         # The whole tree down to the segments holds less than 150 ml.
-        if new > 150 or (volume > 10 and new > 1.6 * volume):
+        if new > 150 or (volume > 30 and new > 2 * volume):
             break
         grown, volume = region, new
     if grown is not None:
