@@ -32,8 +32,7 @@ def address_generator(
         stage, experiment, ``DVFPad_S<stage>``, ``BaseReg``, ``Reg_BSpline_Folder``, ``stage_list``).
     :param requested_address: a request, e.g. 'Im', 'DeformedDVF', 'saved_model'; :func:`address_requests` lists them.
     :param type_im: index into the types of the data set.
-    :param cn: case number from 1.
-    :param dsmooth: deformation, from 0.
+    :param cn, dsmooth: numbers of the case, from 1, and of its deformation, from 0.
     :param root_folder: another root; experiment and data roots that lie below the setting's root move along.
     :param padto: size the image is padded to, in the name only.
     :param spacing: 'RS1' (isotropic 1 mm) or 'Raw'.
@@ -41,11 +40,9 @@ def address_generator(
     :param pair_info: [fixed, moving], dictionaries with data, cn, type_im (and spacing).
     :param step: global step of a checkpoint, number or text.
     :param print_mode: short name for a log instead of a path (artificial generation only).
-    :param deform_method, deform_number: ignored, since they follow from dsmooth; accepted so that a whole im_info can
-        be passed.
+    :param deform_method, deform_number: ignored, since they follow from dsmooth; a whole im_info can be passed.
     :return: the address, a string.
-    :raises UnknownNameError: the request, data set or deformation experiment does not exist, or this data set has no
-        such request; the message lists what is accepted.
+    :raises UnknownNameError: the data set, its request or the deformation experiment does not exist; lists the known.
     :raises InputError: an argument that the address needs is missing or out of range (a type, a class).
     """
     fields = AddressFields(setting, locals())

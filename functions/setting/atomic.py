@@ -71,10 +71,7 @@ def _disk_failure(error, path):
 
 
 def sweep_stale_temporaries(folder):
-    """Remove temporaries in ``folder`` (not below it) whose writing process is gone.
-
-    :return: number of files removed.
-    """
+    """Remove temporaries in ``folder`` (not below it) whose writing process is gone; returns their number."""
     removed, names = 0, []
     with contextlib.suppress(OSError):
         names = os.listdir(folder)
@@ -113,8 +110,7 @@ def read_json_lines(path):
 def read_json(path):
     """Read a JSON file.
 
-    :raises MissingFileError: it is not there.
-    :raises InputError: it cannot be read or is not JSON (for example cut short).
+    :raises MissingFileError: it is not there. :raises InputError: it cannot be read or is not JSON (cut short).
     """
     try:
         with open(path, encoding='utf-8') as stream:

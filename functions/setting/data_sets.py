@@ -68,10 +68,7 @@ class DataSet(collections.namedtuple('DataSet', _FIELDS, defaults=_DEFAULTS)):
         return ', '.join(f'{number} ({name})' for number, name in enumerate(self.types))
 
     def type_name(self, type_im):
-        """Name of type ``type_im``.
-
-        :raises InputError: there is no such type.
-        """
+        """Name of type ``type_im``; an InputError when there is no such type."""
         if not whole(0, len(self.types) - 1).accepts(type_im):
             raise InputError(f'type_im {type_im!r} is not in data set {self.key}; accepted: {self.type_list()}.')
         return self.types[type_im]
@@ -314,10 +311,7 @@ def data_set_names(setting=None):
 
 
 def get_data_set(data, setting=None):
-    """The record of ``data``; ``setting['OwnDataSets']`` comes before the registry.
-
-    :raises UnknownNameError: there is none; the message lists what is accepted.
-    """
+    """The record of ``data``, from ``setting['OwnDataSets']`` or the registry; else an UnknownNameError."""
     require_known('data set', data, data_set_names(setting))
     own = _own(setting)
     return own_data_set(data, own[data]) if data in own else DATA_SETS[data]

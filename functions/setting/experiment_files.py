@@ -83,10 +83,7 @@ def _write_new(address, content):
 
 
 def read_setting(setting, current_experiment=None, number=0):
-    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder.
-
-    :raises MissingFileError: there is none.
-    """
+    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder, else a MissingFileError."""
     folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
     return read_json(f'{folder}setting{number}.txt')
 

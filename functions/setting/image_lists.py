@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 
 from functions.setting import artificial_generation_setting as experiments
+from functions.setting import schema
 from functions.setting.errors import InputError
-from functions.setting.schema import MODE_KEYS, TRAIN_MODES
 
 #: AGMode -> (its methods, validation dsmooth numbers among the 14 of the shipped experiments).
 _AG_MODES = {
@@ -26,13 +26,12 @@ def mode_entries(setting, train_mode):
     :return: list of dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
     :raises InputError: unknown mode.
     """
-    if train_mode not in TRAIN_MODES:
-        raise InputError(f'train_mode {train_mode!r} is not known; accepted: {", ".join(TRAIN_MODES)}.')
+    schema.choice(*schema.TRAIN_MODES).require('train_mode', train_mode)
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     entries = []
     for entry in setting['DataExpDict']:
-        own = {key: entry[train_mode + key] for key in MODE_KEYS if train_mode + key in entry}
+        own = {key: entry[train_mode + key] for key in schema.MODE_KEYS if train_mode + key in entry}
         if own:
             entries.append(dict({key: entry[key] for key in ('data', 'deform_exp') if key in entry}, **own))
     return entries
@@ -81,9 +80,8 @@ def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', re
     """All items of a mode, in the order of data entries, cases, types (or pairs) and dsmooth.
 
     :param train_mode: 'Training', 'Validation' or 'Testing'.
-    :param load_mode: 'Single': list of im_info dictionaries (data, type_im, cn, deform_exp, dsmooth, deform_method,
-        deform_number, deformed_im_ext when given, stage, padto when ``PadTo`` has the stage, spacing when given);
-        'Pair': list of [fixed, moving].
+    :param load_mode: 'Pair': list of [fixed, moving]; 'Single': list of im_info dictionaries (data, type_im, cn,
+        deform_exp, dsmooth, deform_method, deform_number, stage and, where given, deformed_im_ext, padto, spacing).
     :param read_pair_mode: for pairs: 'real' (two images of a case) or 'synthetic' (an item twice); None: that of the
         setting, else 'real'.
     :param stage: None: the stage of the setting.
@@ -92,14 +90,11 @@ def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', re
     stage = setting['stage'] if stage is None else stage
     if load_mode == 'Single':
         return _single_list(setting, train_mode, stage)
-    if load_mode != 'Pair':
-        raise InputError(f"load_mode {load_mode!r} is not known; accepted: 'Single', 'Pair'.")
+    schema.choice('Single', 'Pair').require('load_mode', load_mode)
     mode = str(read_pair_mode or setting.get('read_pair_mode') or 'real').lower()
-    if mode == 'real':
+    if schema.PAIR_MODE.require('read_pair_mode', mode) == 'real':
         return _real_pair_list(setting, train_mode)
-    if mode == 'synthetic':
-        return [[item, copy.deepcopy(item)] for item in _single_list(setting, train_mode, stage)]
-    raise InputError(f"read_pair_mode {mode!r} is not known; accepted: 'real', 'synthetic'.")
+    return [[item, copy.deepcopy(item)] for item in _single_list(setting, train_mode, stage)]
 
 
 def get_random_im_info_list(
@@ -135,13 +130,11 @@ def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
 def dsmoothlist_by_deform_exp(deform_exp, ag_mode):
     """Deformation numbers of an experiment for an AGMode.
 
-    :param ag_mode: 'Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp' or 'Visualization'. The last takes all
-        of a visualisation experiment, nothing of any other.
+    :param ag_mode: one of ``schema.AG_MODES``; 'Visualization' takes all of a visualisation experiment, else nothing.
     :return: (training list, validation list).
     :raises InputError: unknown mode. :raises UnknownNameError: unknown experiment.
     """
-    if ag_mode not in _AG_MODES:
-        raise InputError(f'AGMode {ag_mode!r} is not known; accepted: {", ".join(_AG_MODES)}.')
+    schema.choice(*_AG_MODES).require('AGMode', ag_mode)
     methods = experiments.load_deform_exp_setting(deform_exp)['DeformMethods']
     if deform_exp.endswith('_Visualization') and ag_mode == 'Visualization':
         return list(range(len(methods))), []

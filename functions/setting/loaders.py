@@ -6,11 +6,10 @@ import os
 from functions.setting import schema
 from functions.setting.address_fields import DATA_FOLDER, LOG_FOLDER
 from functions.setting.artificial_generation_setting import get_deform_exp
+from functions.setting.code_version import REPOSITORY
 from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
 from functions.setting.errors import InputError, require_known
 from functions.setting.experiment_files import plain
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _folder(path):
@@ -29,8 +28,8 @@ def root_address_generator(where_to_run='Auto'):
     """
     require_known('place to run', where_to_run, schema.KEYS['where_to_run'].kind.names)
     given = {name: os.environ.get(name) for name in ('REGNET_ROOT', 'REGNET_DATA')}
-    if where_to_run == 'Cluster' and not all(given.values()):
-        missing = ', '.join(name for name, value in given.items() if not value)
+    missing = ', '.join(name for name, value in given.items() if not value)
+    if where_to_run == 'Cluster' and missing:
         needed = 'the environment variables REGNET_ROOT (folder of all output) and REGNET_DATA (folder of the images)'
         raise InputError(f"where_to_run 'Cluster' needs {needed}; missing: {missing}.")
     if where_to_run == 'Root':
@@ -46,8 +45,7 @@ def initialize_setting(current_experiment, where_to_run=None):
 
     :param current_experiment: name of the experiment, or 'Sub/Name'.
     :param where_to_run: 'Root', 'Auto' (also None) or 'Cluster', see :func:`root_address_generator`.
-    :return: dictionary; ``functions.setting.schema.describe()`` explains every key. It includes the own data sets
-        listed in ``data_sets.json`` of the data folder.
+    :return: dictionary of the keys of :mod:`functions.setting.schema`, with the data sets of ``data_sets.json``.
     """
     where_to_run = 'Auto' if where_to_run is None else where_to_run
     setting = schema.defaults('General', 'Training')
@@ -72,9 +70,8 @@ def load_data_setting(selected_data, setting=None):
 def load_setting_from_data_dict(setting, data_exp_dict_list):
     """Put the data sets and deformation experiments of ``data_exp_dict_list`` into ``setting``.
 
-    :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs) and, with
-        the prefix Training, Validation or Testing, ``CNList``, ``TypeImList``, ``DSmoothList``, ``DeformedImExt``,
-        ``PairList``, ``Spacing``.
+    :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs) and the
+        keys of ``schema.MODE`` (``CNList``, ``TypeImList`` ...) with the prefix Training, Validation or Testing.
     :return: ``setting``, changed: DataExpDict, data, DataList, deform_exp, DeformExpList.
     :raises UnknownNameError: unknown data set or deformation experiment.
     """

@@ -18,7 +18,7 @@ def loaded_network_problems(setting):
 
 
 def registration_problems(setting):
-    """Problems of ``network_dict`` and of what a registration needs besides; none without ``network_dict``.
+    """Problems of ``network_dict``, if there is any, and of what a registration needs besides.
 
     Every experiment must have a checkpoint, except the one being trained.
     """

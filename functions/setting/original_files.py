@@ -37,10 +37,7 @@ def missing_originals(setting):
 
 
 def require_originals(setting):
-    """Refuse to start when an original image or mask is missing.
-
-    :raises MissingFileError: gives their number and names the first ten.
-    """
+    """Raise a MissingFileError when original images or masks are missing; it names the first ten."""
     missing = missing_originals(setting)
     if missing:
         named = ', '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')

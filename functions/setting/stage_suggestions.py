@@ -26,8 +26,7 @@ def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
     :param stage: 1, 2 or 4.
     :param ag_mode: see :func:`functions.setting.image_lists.dsmoothlist_by_deform_exp`.
     :param full_image: whole images instead of patches.
-    :return: dictionary: deform_exp, TrainingDSmoothList, ValidationDSmoothList, NetworkTraining and
-        NetworkValidation (NumberOfImagesPerChunk, SamplesPerImage, BatchSize), ClassBalanced.
+    :return: settings; NetworkTraining and NetworkValidation have NumberOfImagesPerChunk, SamplesPerImage, BatchSize.
     :raises InputError: another stage or AGMode.
     """
     rule = _RULES[schema.STAGE.require('stage', stage)]

@@ -64,10 +64,7 @@ def _is_experiment(setting, name):
 
 
 def read_model_setting(setting, experiment=None):
-    """The newest settings file of an experiment.
-
-    :raises MissingFileError: the experiment does not exist or has no settings file.
-    """
+    """The newest settings file of an experiment; a MissingFileError when it has none or does not exist."""
     setting, name = find_experiment(setting, experiment)
     number = settings_number(setting, name) if 'log_root_folder' in setting else None
     if number is None:
@@ -79,8 +76,7 @@ def read_model_setting(setting, experiment=None):
 def networks_of(model, setting=None):
     """The networks that ``model`` names, as a :class:`NetworkSet`.
 
-    :param model: a set, an experiment (name or folder), a list with one experiment per stage, or a dictionary
-        stage -> experiment.
+    :param model: a set, an experiment (name or folder), a list of one per stage, or a dictionary stage -> experiment.
     :param setting: where experiments are looked for first, see :func:`find_experiment`.
     :raises MissingFileError, InputError: no such experiment, two for one stage, or a stage other than 4, 2 and 1.
     """
@@ -111,19 +107,15 @@ def use_networks(setting, model, stages=None):
     """
     found = networks_of(model, setting)
     load_registration_setting(setting, found.stages if stages is None else stages)
-    setting['network_dict'] = {
-        f'stage{stage}': {'NetworkLoad': experiment, 'GlobalStepLoad': 'Last', 'stage': stage}
-        for stage, experiment in found.networks.items()
-    }
+    loads = {stage: {'NetworkLoad': name, 'GlobalStepLoad': 'Last'} for stage, name in found.networks.items()}
+    setting['network_dict'] = {f'stage{stage}': dict(load, stage=stage) for stage, load in loads.items()}
     return setting
 
 
 def register_only(setting, model, stages=None):
     """A copy of ``setting`` that trains nothing and registers its testing pairs; arguments as :func:`use_networks`."""
-    entries = [
-        {key: value for key, value in entry.items() if not key.startswith(('Training', 'Validation'))}
-        for entry in setting.get('DataExpDict', [])
-    ]
+    dropped, listed = ('Training', 'Validation'), setting.get('DataExpDict', [])
+    entries = [{key: entry[key] for key in entry if not key.startswith(dropped)} for entry in listed]
     return use_networks(dict(setting, DataExpDict=entries), model, stages)
 
 
@@ -190,9 +182,8 @@ def resolve_step(setting, step, experiment=None):
     if newest is None:
         if step == 'Auto':
             return 0
-        folder = os.path.dirname(address_generator(setting, 'saved_model', current_experiment=experiment))
-        advice = 'train the experiment, or copy its whole folder again'
-        raise MissingFileError(f'{folder}/ holds no checkpoint that can be used; {advice}.')
+        folder = address_generator(setting, 'ModelFolder', current_experiment=experiment) + 'Saved/'
+        raise MissingFileError(f'{folder} holds no checkpoint that can be used; train, or copy the whole folder again.')
     best = best_step(_recorded_state(setting, experiment, newest)) if step == 'Best' else None
     usable = best is not None and checkpoint_problem(setting, experiment, best) is None
     return best if usable else newest

@@ -51,8 +51,7 @@ def conv3d(images, filters, side, scope, padding='valid', dilation=1, stride=1, 
     the batch mean cancels it; it still enters the moving mean, so that both graphs agree.
 
     :param images: [n, z, y, x, c] float32.
-    :param filters: number of output channels.
-    :param side: of the cubic kernel.
+    :param filters, side: number of output channels, side of the cubic kernel.
     :param padding: 'valid' or 'same'.
     :param dilation, stride: one of them is 1.
     :param activation: 'relu', 'elu' or None.

@@ -32,7 +32,6 @@ _LOGS = ('log.jsonl', os.path.join('Plots', 'training_curve.png'))
 def export(source, target, step='Last', resumable=False):
     """Copy the essential files of an experiment to another folder.
 
-    :param source: folder of the experiment.
     :param target: new folder; files of an earlier export are replaced, others kept.
     :param step: 'Last', 'Best' or a number.
     :param resumable: keep the whole checkpoint, not only the weights.

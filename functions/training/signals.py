@@ -42,10 +42,8 @@ class Signals:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for name in NAMES:
-                number = getattr(signal, name, None)
-                if number is not None:
-                    self._previous[number] = signal.signal(number, self._note)
+            for number in [getattr(signal, name) for name in NAMES if hasattr(signal, name)]:
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number, frame):

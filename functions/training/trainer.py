@@ -40,8 +40,7 @@ def train(setting, resume=True, threads=None, make_item=None):
 
     :param setting: a checked settings dictionary.
     :param resume: continue from the experiment's checkpoints if there are any.
-    :param threads: TensorFlow threads, None for all cores; with 1 a resumed run equals the uninterrupted one bit for
-        bit.
+    :param threads: of TensorFlow, None for all cores; with 1 a resumed run equals the uninterrupted one bit for bit.
     :param make_item: function that makes an item from an im_info; None reads or generates files.
     :return: :class:`TrainingResult`.
     :raises InputError: the loss became NaN or infinite, or explodes (``LossLimit``); names the items of the batch.

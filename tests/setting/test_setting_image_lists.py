@@ -127,7 +127,7 @@ def test_items_share_nothing():
 @pytest.mark.parametrize(
     'arguments, text',
     [
-        ({'train_mode': 'Train'}, 'Training, Validation, Testing'),
+        ({'train_mode': 'Train'}, "'Training', 'Validation', 'Testing'"),
         ({'load_mode': 'Triple'}, "'Single', 'Pair'"),
         ({'load_mode': 'Pair', 'read_pair_mode': 'unreal'}, "'real', 'synthetic'"),
         ({'train_mode': 'Testing'}, 'TestingTypeImList'),
