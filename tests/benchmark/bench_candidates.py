@@ -1,0 +1,150 @@
+"""Does a registration keep the candidate with the lowest landmark error? Cut and shifted pairs of known motion.
+
+Real scans that breathe by an analytic model (:mod:`tests.benchmark.real_breathing`), cut as fields of view cut, with
+and without a table shift of 30 mm, and phantom patients. Run in the repository's folder:
+
+    REGNET_REAL_CT=SCANS python -m tests.benchmark.bench_candidates --folder FOLDER [--pairs N] [--model NAME]
+
+FOLDER keeps pairs and results (NUMBER.json), so that an interrupted run continues. Printed: for every pair the TRE (mm)
+and the likeness of its candidates, and in the end how often the likeness puts two candidates whose TRE differs by more
+than 0.5 mm in the right order, and how much of the TRE the choice costs.
+"""
+
+import argparse
+import itertools
+import json
+import os
+
+import numpy as np
+
+from tests.benchmark.bench_accuracy import PairFiles, phantom_pair, real_pair
+from tests.benchmark.bench_masks import scans
+
+MOTIONS = (10.0, 25.0, 3.0, 18.0, 6.0, 14.0)
+SHIFT = (6.0, -12.0, 30.0)
+PHANTOMS = (9, 11)
+
+
+def cuts(lung):
+    """Name -> slices (x, y, z) of a field of view, from the lungs of a whole scan (array ``[z, y, x]`` at 1 mm)."""
+    box = [np.flatnonzero(lung.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
+    (x0, x1), (y0, y1), (z0, z1) = [(int(used[0]), int(used[-1]) + 1) for used in box]
+    whole, x, z = slice(None), (x0 + x1) // 2, (z0 + z1) // 2
+    return {
+        'whole': (whole, whole, whole),
+        'base cut': (whole, whole, slice(z0 + 30, None)),
+        'slab': (whole, whole, slice(z - 33, z + 33)),
+        'right half': (slice(None, x), whole, whole),
+        'back 20': (whole, slice(None, y1 - 20), whole),
+        'box': (slice(x0, x1), slice(y0, y1), slice(z0, z1)),
+        'front 20': (whole, slice(y0 + 20, None), whole),
+        'slab low': (whole, whole, slice(z0 + 20, z0 + 86)),
+        'top cut': (whole, whole, slice(None, z1 - 30)),
+        'left half': (slice(x, None), whole, whole),
+        'left 20': (slice(None, x1 - 20), whole, whole),
+    }
+
+
+def cases(folder):
+    """Endless (name, function that makes the pair in a folder, cut, shift)."""
+    names = list(scans(folder).items()) if folder else []
+    for cn in PHANTOMS:
+        yield f'phantom {cn}', lambda at, cn=cn: phantom_pair(at, cn), 'whole', SHIFT if cn == 11 else (0.0,) * 3
+    for turn in itertools.count() if names else ():
+        for number, (name, source) in enumerate(names):
+            largest = MOTIONS[(turn + number) % len(MOTIONS)]
+            cut = list(cuts(np.ones((200,) * 3, bool)))[(4 * turn + 3 * number) % 11]
+            shift = SHIFT if (turn + number // 2) % 3 == 1 else (0.0,) * 3
+
+            other = len(names) * turn + number + 1
+
+            def make(at, source=source, largest=largest, other=other):
+                real_pair(at, source, largest, other)
+
+            yield f'{name} {largest:g} mm', make, cut, shift
+
+
+def measured(pair, cut, shift, model):
+    """{'used', 'candidates': {name: {'tre', 'likeness'}}} of one pair, cut and shifted."""
+    from functions.image.geometry import Geometry
+    from functions.image.transforms import apply_to_points
+    from functions.image.volume_io import array_view
+    from functions.registration import register, single_pair
+
+    part = cuts(array_view(pair.image('fixed_lung')) != 0)[cut]
+    fixed, moving = [pair.image(name)[part] for name in ('fixed', 'moving')]
+    moving.SetOrigin((np.array(moving.GetOrigin()) + shift).tolist())
+    here, there = pair.points[0], pair.points[1] + shift
+    indices = [
+        Geometry.of(i).world_to_index(p) / (np.array(i.GetSize()) - 1) for i, p in ((fixed, here), (moving, there))
+    ]
+    seen = np.all([(index >= 0) & (index <= 1) for index in indices], axis=(0, 2))
+    here, there, found = here[seen], there[seen], {}
+
+    class Recorded(single_pair.Candidates):
+        def _is_kept(self, name, likeness):
+            self.last = name
+            return super()._is_kept(name, likeness)
+
+        def best_affine(self, results):
+            best = super().best_affine(results)
+            found[self.last] = apply_to_points(here, (best or results[0]).transform)
+            return best
+
+        def keeps_pass(self, stage, field):
+            kept = super().keeps_pass(stage, field)
+            found[self.last] = apply_to_points(here, self.linear, field)
+            return kept
+
+    original, single_pair.Candidates = single_pair.Candidates, Recorded
+    try:
+        measures = register(fixed, moving, model).measures
+    finally:
+        single_pair.Candidates = original
+    found['none'] = here
+    tre = {name: float(np.linalg.norm(points - there, axis=1).mean()) for name, points in found.items()}
+    table = {name: {'tre': tre[name], 'likeness': likeness} for name, likeness in measures['likeness'].items()}
+    return {'used': measures['used'], 'landmarks': len(here), 'candidates': table}
+
+
+def main(words=None):
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--folder', required=True)
+    parser.add_argument('--pairs', type=int, default=60)
+    parser.add_argument('--model', default='chest')
+    arguments = parser.parse_args(words)
+    from functions.registration import open_model
+
+    right = of = 0
+    costs, gains = [], []
+    with open_model(arguments.model) as model:
+        rows = itertools.islice(cases(os.environ.get('REGNET_REAL_CT')), arguments.pairs)
+        for number, (name, make, cut, shift) in enumerate(rows):
+            path = os.path.join(arguments.folder, f'{number}.json')
+            if not os.path.exists(path):
+                result = measured(PairFiles(os.path.join(arguments.folder, 'pairs', name), make), cut, shift, model)
+                with open(path, 'w') as stream:
+                    json.dump(result, stream)
+            with open(path) as stream:
+                result = json.load(stream)
+            table = result['candidates']
+            print(f'{number} {name}, {cut}, {"shifted" if any(shift) else "not shifted"}: used {result["used"]}')
+            for candidate, values in table.items():
+                print(f'    {candidate}: TRE {values["tre"]:.2f} mm, likeness {values["likeness"]:.3f}', flush=True)
+            for a, b in itertools.combinations(table.values(), 2):
+                if abs(a['tre'] - b['tre']) > 0.5:
+                    right += (a['tre'] < b['tre']) == (a['likeness'] > b['likeness'])
+                    of += 1
+            chosen = table[result['used']]['tre']
+            costs.append(chosen - min(values['tre'] for values in table.values()))
+            gains.append(table['none']['tre'] - chosen)
+    print(
+        f'{len(costs)} pairs: {right} of {of} comparisons in the right order ({100.0 * right / max(of, 1):.1f} %); TRE '
+        f'of the choice above the best candidate by {max(costs):.2f} mm at most, {np.mean(costs):.3f} on average; '
+        f'{sum(gain < 0 for gain in gains)} pairs worse than without registration'
+    )
+
+
+if __name__ == '__main__':
+    main()
