@@ -187,10 +187,7 @@ def ranks(rows):
 
 
 def comparison_table(rows, style='text'):
-    """The table of :meth:`Comparison.rows` with the marks of :func:`ranks`: best *, second best, †.
-
-    :param style: 'text', 'markdown', 'csv' (unmarked, unrounded) or 'latex'.
-    """
+    """The table of :meth:`Comparison.rows` with the marks of :func:`ranks`, in a style of :func:`format_table`."""
     marks, daggers = ranks(rows)
     return format_table(rows, style=style, digits=DIGITS, marks=marks, daggers=daggers)
 

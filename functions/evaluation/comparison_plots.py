@@ -23,7 +23,7 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
     """Notched box plots: boxes from the first to the third quartile, notches at the 95 % interval of the median,
     whiskers of at most 1.5 boxes, all landmarks beyond as points.
 
-    :param path: file to write, .png, .pdf or .svg.
+    :param path: .png, .pdf or .svg.
     :param comparison: :class:`functions.evaluation.comparison.Comparison`.
     :param measure: 'TRE', or the signed error along 'x', 'y' or 'z'.
     :param per_pair: one group of boxes for each pair instead of one box of all landmarks.

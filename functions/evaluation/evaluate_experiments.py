@@ -36,22 +36,16 @@ def check_experiments(experiments, n_workers=None):
     """:class:`functions.evaluation.landmark_check.LandmarkCheck` of all real pairs of experiments.
 
     The landmarks of synthetic pairs come from their true DVFs; they cannot be misread.
-
-    :param n_workers: processes; None: one for every two processors.
     """
-    rows = []
-    for experiment, pairs in _pairs_once(experiments):
-        real = [pair for pair in pairs if 'dsmooth' not in pair[0]]
-        rows += check_landmarks(experiment.setting, real, n_workers).rows
-    return LandmarkCheck(rows)
+    jobs = [(one.setting, [pair for pair in new if 'dsmooth' not in pair[0]]) for one, new in _pairs_once(experiments)]
+    return LandmarkCheck([row for setting, real in jobs for row in check_landmarks(setting, real, n_workers).rows])
 
 
 def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, capture_range=None, report=False):
     """Measure experiments and classical references on the same pairs, compare them, write everything.
 
-    The folder is ``Results/Evaluation/<protocol>/`` of the first experiment: ``records/`` (a JSON file per
-    registration), ``comparison`` as .json, .txt, .csv, .tex and .md, ``pairs.csv``, box plots, scatter plots, and with
-    ``report`` ``report.html`` and ``reports/``. Existing records and references are used again.
+    ``Results/Evaluation/<protocol>/`` of the first experiment gets ``records/`` (JSON), ``comparison`` as .json, .txt,
+    .csv, .tex and .md, ``pairs.csv``, plots, ``report.html`` and ``reports/``. Finished records and references stay.
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.

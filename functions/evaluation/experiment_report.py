@@ -1,7 +1,6 @@
 """The report of an experiment as one page: methods compared, every pair, figures, training, settings.
 
-Its numbers are those of ``comparison.json``: each is a ``data`` element with its place there as ``data-key`` and all
-its digits as ``value``.
+Each number is a ``data`` element with its place in ``comparison.json`` as ``data-key`` and all its digits as ``value``.
 """
 
 import collections
@@ -13,16 +12,14 @@ from functions.evaluation.registration_report import training_and_settings
 #: One picture: bold start of its caption, the caption, bytes of a PNG, whether it needs the whole width.
 Picture = collections.namedtuple('Picture', 'strong caption png wide')
 _LEGEND = (
-    'Green: best; underlined: second; †: differs from the method with the smallest TRE by more than chance (Wilcoxon '
-    'signed rank over landmarks, p ≤ 0.05; landmarks of a case are not independent). TRE: all landmarks as one set; '
-    '"of cases": over the means of the cases.'
+    'Green: best; underlined: second; †: differs from the smallest TRE (Wilcoxon over landmarks, which are not '
+    'independent within a case, p ≤ 0.05). TRE: all landmarks as one set; "of cases": over the means of the cases.'
 )
 
 
 def experiment_report(path, title, content, pictures=(), sources=(), pages=None):
     """Write the page, whole or not at all.
 
-    :param path: file to write, ``.html``.
     :param content: what ``comparison.json`` holds.
     :param pictures: list of :class:`Picture`.
     :param sources: list of (title, :class:`functions.evaluation.provenance.Source`).

@@ -33,7 +33,11 @@ def open_experiment(setting, name, own_settings=True):
     :raises UnknownNameError: there is no such experiment.
     :raises InputError: its settings name no pair to register.
     """
-    _require_folder(setting, name)
+    folder = su.address_generator(setting, 'log_folder', current_experiment=name).rstrip('/')
+    if not os.path.isdir(folder):
+        others, part = os.path.dirname(folder), name.rpartition('/')[0]
+        found = sorted(os.listdir(others)) if os.path.isdir(others) else []
+        raise unknown_name('experiment', name, [part + '/' + other if part else other for other in found])
     number = settings_number(setting, name) if own_settings else None
     known = dict(setting, current_experiment=name)
     if number is not None:
@@ -65,14 +69,6 @@ def result_facts(path):
     if not isinstance(facts, dict):
         raise InputError(f'{path} does not hold one JSON object.')
     return facts
-
-
-def _require_folder(setting, name):
-    folder = su.address_generator(setting, 'log_folder', current_experiment=name).rstrip('/')
-    if not os.path.isdir(folder):
-        others, part = os.path.dirname(folder), name.rpartition('/')[0]
-        found = sorted(os.listdir(others)) if os.path.isdir(others) else []
-        raise unknown_name('experiment', name, [part + '/' + other if part else other for other in found])
 
 
 def _paths(setting, pair, step):

@@ -70,11 +70,7 @@ def number(key, value, digits=2):
 
 
 def table(titles, rows, numeric=(), classes=None):
-    """A table of cells that are HTML already.
-
-    :param numeric: columns aligned to the right.
-    :param classes: (row, column) -> class of a cell.
-    """
+    """A table of cells of HTML; ``numeric``: columns aligned to the right; ``classes``: (row, column) -> class."""
 
     def line(tag, cells, row=None):
         kinds = [('n ' if k in numeric else '') + (classes or {}).get((row, k), '') for k in range(len(cells))]

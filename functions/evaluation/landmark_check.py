@@ -77,7 +77,6 @@ def check_landmarks(setting, pairs, n_workers=1):
     """Check the landmarks of every pair.
 
     :param pairs: list of [fixed, moving], dictionaries with data, cn, type_im.
-    :param n_workers: processes; None: one for every two processors.
     :return: :class:`LandmarkCheck`; a pair without landmarks has n None and a note.
     :raises UnknownNameError: a data set that does not exist.
     """
@@ -113,10 +112,7 @@ def _check(setting, pair):
 
 
 def other_readings(geometry):
-    """Ways to misread points: name -> function of points (n, 3) mm that undoes it.
-
-    :param geometry: grid whose voxels were counted.
-    """
+    """Ways to misread points counted in the voxels of a grid: name -> function of points (n, 3) mm that undoes it."""
     last = np.array(geometry.size, dtype=np.float64) - 1
 
     def by_index(change):
@@ -174,8 +170,7 @@ def _compare_with_images(setting, pair, points, row, readings):
 def _gain(points, others, image, step):
     """By how many HU other positions are brighter; 0 if that may be chance.
 
-    :param step: the others are one step away; they must also be brighter than a step the other way, so that landmarks
-        in dark airways do not count as missed vessels.
+    If they are one ``step`` away, a step the other way must be darker too: landmarks may lie in dark airways.
     """
     there = _brightness(others, image)
     gains = [there - _brightness(p, image) for p in ([points, 2 * points - others] if step else [points])]

@@ -1,15 +1,10 @@
 """Corresponding landmarks of a pair of images, in millimetres.
 
-The address of a text file of points says what it holds:
+The address of a text file of points says what a row holds:
 
-=====================  =======================================================================================
-Request                Content of a row
-=====================  =======================================================================================
-`LandmarkPointExact`   x y z in mm, full precision (only data sets that know the truth)
-`LandmarkPoint_tr`     x y z in mm, rounded
-`LandmarkIndex_tr`     0-based voxel index x y z of the original image (before it was made isotropic)
-`LandmarkIndex`        DIR-Lab text: 1-based, and its z counts from the top: x - 1, y - 1, nz - z is the index
-=====================  =======================================================================================
+- `LandmarkPointExact`: x y z in mm, full precision (only data sets that know the truth); `LandmarkPoint_tr`: rounded
+- `LandmarkIndex_tr`: 0-based voxel index x y z of the original image (before it was made isotropic)
+- `LandmarkIndex`: DIR-Lab text, 1-based, with z from the top: x - 1, y - 1, nz - z is the index
 
 Lines starting with `#` are comments; the two header lines of elastix (`point` or `index`, then the count) are checked.
 """
@@ -55,8 +50,7 @@ def find_landmarks(setting, pair, true_dvf=None, lung=None):
 def read_landmarks(setting, pair):
     """Landmarks of both images of a pair, row k of one corresponding to row k of the other.
 
-    Read from `LandmarkPointExact` in data sets that know the exact positions, otherwise from the first of
-    `LandmarkPoint_tr`, `LandmarkIndex_tr` and `LandmarkIndex` that exists for both images.
+    They are exact in data sets that know the truth, otherwise from the first kind of file that exists for both images.
 
     :param pair: [fixed, moving], dictionaries with `data`, `cn` and `type_im`.
     :return: (fixed_points, moving_points), each float64 (n, 3) in mm, x y z.
@@ -109,10 +103,8 @@ def source_geometry(setting, im_info):
 
 
 def synthetic_landmarks(true_dvf, lung):
-    """Points inside the lung of a synthetic pair, and where its true DVF puts them.
+    """Points inside the lung of a synthetic pair, and where its true DVF (mm) puts them.
 
-    :param true_dvf: displacement image, mm, fixed to moving.
-    :param lung: mask on the fixed grid.
     :return: fixed_points, moving_points (n, 3) mm: at most 300 distinct voxel centres, the same at every call.
     """
     inside = np.argwhere(array_view(lung) != 0)

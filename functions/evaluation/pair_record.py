@@ -1,8 +1,4 @@
-"""All measures of one registered pair, as a JSON-able record.
-
-Tables, statistics and figures need only such records, so a method is whatever has records: RegNet, an affine
-registration, elastix.
-"""
+"""All measures of one registered pair as a record for JSON: all that tables, statistics and figures need."""
 
 import collections
 import re
@@ -28,7 +24,6 @@ Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_
 def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, protocol='dirlab', seconds=None):
     """Measure one registration.
 
-    :param method: name of the method or experiment.
     :param pair: [fixed, moving], dictionaries with data, cn, type_im (and dsmooth), or with a name only.
     :param dvf: displacement image, mm, fixed to moving (to the affinely moved image, with ``affine``), or None.
     :param images: :class:`Images`; without them neither intensity, overlap nor regularity is measured.
@@ -109,11 +104,7 @@ def pair_key(pair):
 
 
 def read_record(path):
-    """Read a record.
-
-    :raises MissingFileError: it does not exist.
-    :raises InputError: it is not JSON, not a record, or of another format.
-    """
+    """Read a record. Raises MissingFileError, and InputError if it is not JSON, not a record or of another format."""
     record = read_json(path)
     if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
         raise InputError(f'{path} does not hold the measures of a registration.')

@@ -1,14 +1,8 @@
 """Classical registrations of the same pairs, to compare with.
 
-==============  ==============================================================================================
-Name            What is run
-==============  ==============================================================================================
-`affine`        affine registration inside the torso masks: elastix where it is installed, else SimpleITK
-`bspline_1`     elastix: the affine, then a B-spline of one resolution inside the lung masks
-`bspline_3`     the same with three resolutions
-==============  ==============================================================================================
-
-Every result has a manifest; it is not made again from the same images, masks and parameters.
+`affine` registers inside the torso masks, by elastix where it is installed, else by SimpleITK. `bspline_1` and
+`bspline_3` (elastix) add a B-spline of one or three resolutions inside the lung masks. Every result has a manifest; it
+is not made again from the same images, masks and parameters.
 """
 
 import collections
@@ -75,10 +69,10 @@ def run_references(jobs, names, n_workers=None):
     threads = max(1, processors // n_workers)
     jobs = [(setting, pair, names, threads) for setting, pair in jobs]
     found = in_parallel(_references_of, jobs, n_workers, 'References') if names and jobs else []
-    failures = [failure for _, failed in found for failure in failed]
+    failures = [(name, pair, error) for of_pair in found for name, pair, _, error in of_pair if error]
     for failure in failures:
         LOGGER.error('%s, %s could not be registered: %s', *failure)
-    return References([result for results, _ in found for result in results], failures, missing)
+    return References([result for of_pair in found for *_, result, error in of_pair if not error], failures, missing)
 
 
 def reference_folder(setting, pair, name):
@@ -92,10 +86,8 @@ def reference_folder(setting, pair, name):
 
 
 def _references_of(setting, pair, names, threads):
-    """(results, failures) of one pair, in a worker."""
-    found = [(name,) + attempt(_reference, setting, pair, name, threads) for name in names]
-    failures = [(name, pair_name(pair), error) for name, _, error in found if error]
-    return [result for _, result, error in found if not error], failures
+    """[(name, name of the pair, result, error)] of one pair, in a worker."""
+    return [(name, pair_name(pair), *attempt(_reference, setting, pair, name, threads)) for name in names]
 
 
 def _reference(setting, pair, name, threads):

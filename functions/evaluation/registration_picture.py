@@ -22,12 +22,9 @@ from functions.setting.errors import InputError
 def registration_picture(path, fixed, moving, moved, dvf, lung=None, title=None, landmarks=None):
     """Write the picture as PNG, whole or not at all.
 
-    :param path: file to write, ``.png``.
-    :param fixed, moving, moved: scalar images in HU, each with its own geometry; moved: the moving one warped by
-        ``dvf``.
+    :param fixed, moving, moved: scalar images in HU, each with its own geometry.
     :param dvf: displacement image, mm, fixed to moving.
     :param lung: lung mask of the fixed image, which chooses the sections and is outlined in all of them.
-    :param title: first line of the picture.
     :param landmarks: (fixed_points, moving_points), (n, 3) mm each.
     :return: (width, height) of the picture in pixels.
     :raises InputError: images of the wrong kind, or an empty mask.

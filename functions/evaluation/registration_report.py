@@ -1,7 +1,6 @@
 """The report of one registration as a self-contained page.
 
-Its numbers are those of the record (:mod:`functions.evaluation.pair_record`): each is a ``data`` element with its place
-there as ``data-key`` and all its digits as ``value``.
+Each number is a ``data`` element with its place in the record as ``data-key`` and all its digits as ``value``.
 """
 
 import numpy as np
@@ -39,7 +38,6 @@ _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared diffe
 def registration_report(path, record, images, dvf=None, affine=None, source=None):
     """Write the page of one registration, whole or not at all.
 
-    :param path: file to write, ``.html``.
     :param record: its measures.
     :param images: :class:`functions.evaluation.pair_record.Images`.
     :param dvf: displacement image, mm, or None.

@@ -35,10 +35,7 @@ def new_figure(width, height, dpi=DPI):
 
 
 def png_bytes(figure, reduced=False):
-    """A figure as bytes of a PNG.
-
-    :param reduced: with a palette of 256 colours: smaller, but colour scales become steps.
-    """
+    """A figure as bytes of a PNG; ``reduced``: with a palette of 256 colours, smaller, but colour scales have steps."""
     stream = io.BytesIO()
     if reduced:
         figure.canvas.draw()
@@ -56,11 +53,7 @@ def differences(first, fixed, section):
 
 
 def deformed_grid(dvf, section, every):
-    """Lines of a regular grid of points p on a section, drawn at p + u(p).
-
-    :param every: pixels of the section between lines.
-    :return: list of (k, 2) arrays of (horizontal, vertical) mm.
-    """
+    """Lines of a regular grid of points p, ``every`` so many pixels of a section, at p + u(p): list of (k, 2) mm."""
     moved = in_plane(section, sample(dvf, section)) + np.stack(np.meshgrid(*pixel_positions(section)), axis=-1)
     return list(moved[every // 2 :: every]) + list(moved.swapaxes(0, 1)[every // 2 :: every])
 
@@ -97,8 +90,7 @@ class SectionCells:
         # Smoothed slightly against the staircase of the voxels.
         lungs = [None if lung is None else np.minimum(sample(lung, section), 1) for section in sections]
         self.lung = [None if values is None else ndimage.gaussian_filter(values, 0.7) for values in lungs]
-        edges = [extent(section) for section in sections]
-        sizes = np.array([(right - left, top - bottom) for left, right, bottom, top in edges])
+        sizes = np.array([np.diff(extent(section))[::2] for section in sections])
         gaps = _GAP * (len(sections) - 1)
         self.sizes = sizes * min((widest - gaps) / sizes[:, 0].sum(), tallest / sizes[:, 1].max())
         self.section_width, self.section_height = self.sizes[:, 0].sum() + gaps, self.sizes[:, 1].max()
@@ -164,10 +156,9 @@ class SectionCells:
     def cumulative_errors(self, row, column, before, after, title):
         """Percentage of landmarks below every error, before and after."""
         self._write_title(row, column, title)
-        bottom = self.bottoms[row] + self.section_height - self.row_height
-        width = max(self.section_width + 0.08, _NARROWEST - _BAR)
-        place = self.lefts[column] + 0.62, bottom + 0.46, width - 0.7, self.row_height - 0.5
-        draw_error_curves(self._axes(*place), before, after)
+        bottom = self.bottoms[row] + self.section_height - self.row_height + 0.46
+        width = max(self.section_width + 0.08, _NARROWEST - _BAR) - 0.7
+        draw_error_curves(self._axes(self.lefts[column] + 0.62, bottom, width, self.row_height - 0.5), before, after)
 
     def grid(self, row, column, dvf, title=''):
         """A regular grid of about 10 mm, displaced, over the fixed image; ``title`` may hold its {spacing}."""
@@ -194,30 +185,23 @@ class SectionCells:
         self._bar(row, column, shown, 'mm', extend='max')
 
     def volume_change(self, row, column, jacobian, title='', folded=()):
-        """The Jacobian determinant; folded voxels are black.
-
-        :param folded: (n, 3) mm, projected onto the sections as red rings, or as dots where they are many.
-        """
+        """The Jacobian determinant, black where it is not positive; red: positions ``folded`` (n, 3) mm, projected."""
         maps = [sample(jacobian, section, default=1.0) for section in self.sections]
         # Symmetric about 1; as wide as the values, but never so narrow that noise looks like motion.
         change = np.abs(np.concatenate([values.ravel() for values in maps]) - 1)
         half = float(np.clip(np.percentile(change, 99.5), 0.2, 1.0))
         rings = {'s': 22, 'facecolors': 'none', 'linewidths': 0.9}
         dots = {'s': 3, 'facecolors': '#e3140b', 'linewidths': 0, 'alpha': 0.5}
+        style = rings if len(folded) <= 100 else dots
         for (axes, section), values in zip(self._cell(row, column, title), maps):
             shown = _show(axes, section, values, 'black', cmap='PuOr', vmin=1 - half, vmax=1 + half)
             _show(axes, section, np.where(values <= 0, 1.0, np.nan), None, cmap='gray', vmin=1, vmax=2)
             if len(folded):
-                style = rings if len(folded) <= 100 else dots
                 axes.scatter(*in_plane(section, folded).T, edgecolors='#e3140b', zorder=6, **style)
         self._bar(row, column, shown, 'J', extend='both')
 
     def landmark_errors(self, row, column, points, vectors, largest):
-        """All landmarks, projected onto the sections, with a line along the error of each.
-
-        :param points, vectors: (n, 3) mm.
-        :param largest: mm, upper end of the colour scale.
-        """
+        """All landmarks (n, 3), projected, with lines along their errors, coloured by length up to ``largest`` mm."""
         lengths = np.linalg.norm(vectors, axis=1)
         colours = {'array': lengths, 'cmap': 'plasma', 'clim': (0, largest)}
         style = {'cmap': 'plasma', 'vmin': 0, 'vmax': largest, 'linewidths': 0, 'zorder': 6}

@@ -130,10 +130,7 @@ def _lung_points(fixed, lung):
 
 
 def _air_in_body(image):
-    """Coarse lungs without a mask: (boolean [z, y, x], geometry along the patient's axes).
-
-    They are the air enclosed by the largest piece of tissue in axial slices; table and pillows are other pieces.
-    """
+    """Coarse lungs, (boolean [z, y, x], geometry): the air enclosed by the largest piece of tissue in axial slices."""
     lower, upper = _bounds(image)
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / _COARSE), 1)]
     coarse = Geometry.identity(size, [_COARSE] * 3, lower + _COARSE / 2)

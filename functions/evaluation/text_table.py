@@ -41,10 +41,14 @@ def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers
     for column in columns:
         require_known('column of this table', column, present)
     if style == 'csv':
-        return _csv(rows, columns)
+        stream = io.StringIO()
+        values = [[row.get(column) for column in columns] for row in rows]
+        lines = [[float(value) if _is_float(value) else value for value in line] for line in values]
+        csv.writer(stream, lineterminator='\n').writerows([columns] + lines)
+        return stream.getvalue()
     decimals = {column: digits.get(column, 2) if isinstance(digits, dict) else digits for column in columns}
     cells = [[_cell(row.get(column), decimals[column]) for column in columns] for row in rows]
-    right = [all(_is_number_or_none(row.get(column)) for row in rows) for column in columns]
+    right = [not any(isinstance(row.get(column), (str, bool)) for row in rows) for column in columns]
     escapes = _ESCAPES.get(style, {})
     lines = [[cell.translate(escapes) for cell in line] for line in [list(map(str, columns))] + cells]
     _mark(lines[1:], columns, style, marks or {}, daggers)
@@ -79,10 +83,6 @@ def _mark(cells, columns, style, marks, daggers):
                     line[k] += ' '
 
 
-def _is_number_or_none(value):
-    return value is None or isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _is_float(value):
     return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
 
@@ -91,12 +91,3 @@ def _cell(value, digits):
     if value is None:
         return '-'
     return f'{float(value):.{digits}f}' if _is_float(value) else str(value)
-
-
-def _csv(rows, columns):
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(columns)
-    for values in ([row.get(column) for column in columns] for row in rows):
-        writer.writerow([float(value) if _is_float(value) else value for value in values])
-    return stream.getvalue()

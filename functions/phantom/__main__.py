@@ -15,9 +15,8 @@ def main(words=None):
     """Run the command; returns None or an error message, for ``sys.exit``."""
     parser = argparse.ArgumentParser(prog='python -m functions.phantom', description='Make phantom cases.')
     parser.add_argument('--cases', type=int, nargs='+', default=[1], metavar='N', help='case numbers, from 1')
-    parser.add_argument(
-        '--types', type=int, nargs='+', default=[0, 5], metavar='K', help='phases, 0 (T00, inhale) to 9 (T90)'
-    )
+    phases = 'phases, 0 (T00, inhale) to 9 (T90)'
+    parser.add_argument('--types', type=int, nargs='+', default=[0, 5], metavar='K', help=phases)
     parser.add_argument('--size', type=int, nargs=3, metavar=('X', 'Y', 'Z'), help='mm; default: 300 220 280')
     parser.add_argument('--workers', type=int, metavar='N', help='processes')
     arguments = parser.parse_args(words)

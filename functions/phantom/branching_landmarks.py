@@ -54,10 +54,9 @@ def choose_landmarks(case):
     count = case.options['Landmarks']
     points = candidates(case)
     if len(points) < count:
-        raise InputError(
-            f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs, but '
-            f"setting['Phantom']['Landmarks'] is {count}; lower it or enlarge Size {list(case.patient.size)}."
-        )
+        found = f'Case {case.patient.cn} of the phantom has {len(points)} vessel branchings inside its lungs'
+        remedy = f'lower it or enlarge Size {list(case.patient.size)}'
+        raise InputError(f"{found}, but setting['Phantom']['Landmarks'] is {count}; {remedy}.")
     points = points[: CHOICE * count]
     start = int(np.argmin(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
     return points[farthest_first(points, count, start)]

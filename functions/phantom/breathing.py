@@ -46,7 +46,6 @@ class Breathing:
         self.rise = 1.0
         there = smooth_step((self.top - dome_z) / self.length) * self._rise(-0.5, p.dome_eta, False)
         self.rise = p.descent / float(there)
-        self.slide_width = max(1.5, 3.5 * p.scale)
         rng = p.random_state('ripple')
         waves = 4
         wavelength = rng.uniform(55, 110, waves) * p.scale
@@ -87,7 +86,7 @@ class Breathing:
         rise = 1.0 + p.back_more * np.clip(eta, -1.2, 1.2) + p.left_more * np.clip(xi, -1.2, 1.2)
         rise = rise * self.rise * (1.0 - p.mediastinum_less * np.exp(xi * xi * (-1.0 / 0.25**2)))
         if sliding:
-            rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / self.slide_width)))
+            rise = rise * (1.0 - smooth_step(self.frame.wall(xi, eta) * (1.0 / p.slide_width)))
             rise = rise * smooth_step(self.frame.beside_spine(xi, eta) / (6.0 * p.scale))
         return rise
 

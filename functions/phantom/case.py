@@ -70,11 +70,7 @@ class Case:
         check_type(type_im)
         if self._landmarks is None:
             self._landmarks = choose_landmarks(self)
-        return self.to_world(self.breathing.transform(self._landmarks, 0, type_im))
-
-    def to_world(self, points):
-        """Convert points (n, 3) from mm from the centre of the box to world mm."""
-        return np.asarray(points) + np.array(self.patient.centre)
+        return self.breathing.transform(self._landmarks, 0, type_im) + self.patient.centre
 
     def to_image(self, array):
         """SimpleITK image of an array [z, y, x] or [z, y, x, 3] on the case's grid."""

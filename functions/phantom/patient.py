@@ -86,6 +86,7 @@ class Patient:
         self.fat = s * vary(11, 6)
         self.skin = max(1.2, s * 1.8)
         self.wall = s * vary(23, 2)
+        self.slide_width = max(1.5, 3.5 * s)  # of the intercostal layer between pleura and ribs, where the lungs slide
         self.squareness = vary(0.07, 0.03)
         # Inner chest wall (see frame.py).
         self.chest_rx = self.body_rx - self.fat - sx * vary(16, 2)

@@ -42,7 +42,6 @@ def make_case(setting, cn, types=(0, 5), size=None):
     LandmarkIndex and those of the other landmark files (see the options ``Landmarks`` and ``LandmarksAllPhases``),
     TrueDVF (float32, mm; if both phases exist) and, last, PhantomManifest.
 
-    :param setting: the setting dictionary; its ``Phantom`` is optional.
     :param cn: case number, from 1.
     :param types: phases, 0 (T00, maximum inhale) to 9 (T90).
     :param size: (x, y, z) in voxels (= mm), instead of ``setting['Phantom']['Size']``.
@@ -127,7 +126,6 @@ def _landmark_files(case, address):
 def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
     """Make several patients, with a progress bar.
 
-    :param cn_list: case numbers.
     :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB in full size).
     :return: dictionary case number -> phases that had to be made.
     :raises RegNetError: see :func:`make_case`; other errors name the case.

@@ -146,8 +146,7 @@ def pull_back(breathing, reference, below, type_im):
         return sitk.GetArrayFromImage(sitk.Warp(image, field, interpolator, *grid, outside))
 
     hu = warped(reference.hu, sitk.sitkBSpline, -1000.0)
-    lung = warped(reference.lung, sitk.sitkLinear, 0.0)
-    body = warped(reference.body, sitk.sitkLinear, 0.0)
+    lung, body = (warped(volume, sitk.sitkLinear, 0.0) for volume in reference[1:])
     return TissueVolumes((hu + 1000.0) * density_factor(breathing, type_im, lung) - 1000.0, lung, body)
 
 

@@ -51,10 +51,9 @@ class Anatomy:
     def below_diaphragm(self, xi, eta, z):
         """Distance above the diaphragm (negative below): the height, reduced by the slope of the domes."""
         p = self.patient
-        rise = self.diaphragm(xi, eta)
         # Slope of a dome 45 mm high with half axes of about 70 by 74 mm.
         steep = np.abs(np.abs(xi) - 0.5) * 2.1 + np.abs(eta - p.dome_eta) * 1.2
-        return (z - rise) / np.sqrt(1.0 + 0.6 * steep * steep)
+        return (z - self.diaphragm(xi, eta)) / np.sqrt(1.0 + 0.6 * steep * steep)
 
     def heart(self, x, y, z):
         """The heart: an ellipsoid with its apex to the left, to the front and down."""
@@ -80,16 +79,14 @@ class Anatomy:
         half = half + 5.0 * sx * smooth_step((eta - 0.1) * (1 / 0.4))
         high = smooth_step((z - (p.carina_z + 0.05 * p.size[2])) * (1.0 / (0.12 * p.size[2])))
         half = half + 3.0 * sx * high * smooth_step((eta + 0.9) * 2.0)
-        half = half - 4.0 * sx * high * smooth_step((-eta - 0.2) * 3.0)
-        slab = np.abs(x - 1.0 * sx) - half
+        slab = np.abs(x - 1.0 * sx) - (half - 4.0 * sx * high * smooth_step((-eta - 0.2) * 3.0))
         heart = self.heart(x, y, z) - 2.5 * p.scale
         ax, ay = self.aorta_axis(z)
         aorta = np.sqrt((x - ax) ** 2 + (y - ay) ** 2) - 13.0 * p.scale
         aorta = np.maximum(aorta, z - (p.carina_z + 22.0 * p.scale))
         u, v, w = x - 16.0 * sx, (y - ay + 14.0 * sy) * 0.6, z - p.carina_z - 18.0 * p.scale
         arch = np.sqrt(u**2 + v**2 + w**2) - 17.0 * p.scale
-        u, v = np.abs(x) - 26.0 * sx, y - self.frame.spine(z) + 32.0 * sy
-        w = (z - p.carina_z + 20.0 * p.scale) * 0.7
+        u, v, w = np.abs(x) - 26.0 * sx, y - self.frame.spine(z) + 32.0 * sy, (z - p.carina_z + 20.0 * p.scale) * 0.7
         hilum = np.sqrt(u**2 + v**2 + w**2) - 11.0 * p.scale
         joined = smooth_max(-slab, -heart, 8.0 * p.scale)
         joined = smooth_max(joined, -np.minimum(aorta, arch), 5.0 * p.scale)
@@ -158,15 +155,10 @@ class Anatomy:
         turn = (z + drop) * (1.0 / p.rib_spacing) + p.rib_phase
         along = (turn - np.round(turn)) * p.rib_spacing * 0.85
         thick, high = max(2.2, 4.0 * s), max(2.6, 6.5 * s)
-        rib = ellipsoid((wall - (self.rib_gap + thick), along), (thick, high))
+        rib = ellipsoid((wall - (p.slide_width + thick), along), (thick, high))
         sternum_gap = 17.0 * p.scale_xyz[0] - np.abs(xi) * p.chest_rx
         rib = np.where(forward > 0, np.maximum(rib, sternum_gap), rib)
         return rib, smooth_step((forward - 0.72) * 8.0)
-
-    @property
-    def rib_gap(self):
-        """Width (mm) of the intercostal layer between pleura and ribs, where the lungs slide."""
-        return max(1.5, 3.5 * self.patient.scale)
 
     def spine_bones(self, x, y, z):
         """Distances to (bone, column of vertebrae and discs, spinal canal)."""
@@ -209,7 +201,7 @@ class Anatomy:
     def scapula(self, x, wall, z, eta):
         """The scapulae: thin plates behind the upper ribs."""
         p, s = self.patient, self.patient.scale
-        plate = np.abs(wall - self.rib_gap - 17.0 * s + 0.02 * z) - max(0.9, 1.7 * s)
+        plate = np.abs(wall - p.slide_width - 17.0 * s + 0.02 * z) - max(0.9, 1.7 * s)
         height = np.abs(z - 0.21 * p.size[2]) - 0.15 * p.size[2]
         width = np.abs(np.abs(x) - 76.0 * p.scale_xyz[0])
         width = width - (36.0 * p.scale_xyz[0] + 0.14 * (z - 0.21 * p.size[2]))
@@ -230,7 +222,7 @@ class Anatomy:
         hu = mix(AIR, 15.0, share(body))
         hu = mix(hu, FAT + 6.0 * texture, share(body + p.skin))
         spine = self.frame.spine(z)
-        ribs_end = self.rib_gap + 2 * max(2.2, 4.0 * s)
+        ribs_end = p.slide_width + 2 * max(2.2, 4.0 * s)
         thickness = ribs_end + self._muscle(xi, eta, z)
         muscle = np.maximum(wall - thickness, body + p.fat + p.skin)
         sx = p.scale_xyz[0]
@@ -241,7 +233,7 @@ class Anatomy:
         between = np.maximum(np.abs(wall - ribs_end - 5.0 * s) - 0.9 * s, body + p.fat)
         hu = mix(hu, FAT, 0.8 * share(between, 2.0))
         # Chest cavity.
-        cavity = share(wall - 0.5 * self.rib_gap, 2.0)
+        cavity = share(wall - 0.5 * p.slide_width, 2.0)
         hu = mix(hu, self._chest_contents(x, y, z, xi, eta, texture), cavity)
         # Bones.
         rib, cartilage = self.ribs(xi, eta, z, wall)
@@ -252,7 +244,7 @@ class Anatomy:
         density = mix(520.0, 175.0 + 22.0 * texture, share(bone + max(0.9, 1.7 * s), 1.6))
         hu = mix(hu, density, share(np.maximum(bone, body + p.skin)))
         hu = mix(hu, 22.0, share(canal))
-        front = wall - self.rib_gap - max(2.2, 4.5 * s)
+        front = wall - p.slide_width - max(2.2, 4.5 * s)
         sternum = np.maximum(np.abs(x) - 15.0 * sx, np.abs(front) - max(2.2, 4.8 * s))
         sternum = smooth_max(sternum, eta * 30.0, 2 * s)
         sternum = np.maximum(sternum, (p.recess_z + 0.8 * p.dome_height['right']) - z)

@@ -33,13 +33,11 @@ def _split(points, direction, rng):
     centred = points - points.mean(axis=0)
     # The extent along the direction of growth counts less, so that branches fork instead of following each other.
     squeezed = centred - 0.4 * np.outer(centred.dot(direction), direction)
-    _, vectors = np.linalg.eigh(squeezed.T.dot(squeezed))
-    longest = vectors[:, 2]
+    longest = np.linalg.eigh(squeezed.T.dot(squeezed))[1][:, 2]
     # The sign of an eigenvector is arbitrary and differs between libraries.
     longest = longest * np.sign(longest[np.argmax(np.abs(longest))])
     order = np.argsort(squeezed.dot(longest), kind='stable')
-    cut = int(round(len(points) * rng.uniform(0.33, 0.67)))
-    cut = min(max(cut, 1), len(points) - 1)
+    cut = min(max(int(round(len(points) * rng.uniform(0.33, 0.67))), 1), len(points) - 1)
     return points[order[:cut]], points[order[cut:]]
 
 
@@ -201,11 +199,10 @@ class Trees:
         left_atrium = np.array([4.0 * sx, spine - 36.0 * sy, p.carina_z - 44.0 * s])
         trunk = np.array([14.0 * sx, spine - 52.0 * sy, p.carina_z - 16.0 * s])
         self.arteries, self.veins = [], []
-        lumen, wall, blood = [], [], []
-        airway_radius = max(2.6, 8.5 * s)
+        wall, blood, airway_radius = [], [], max(2.6, 8.5 * s)
         # Trachea, from the neck to the carina.
         top = np.array([0.0, float(anatomy.frame.spine(0.5 * p.size[2])) - 30.0 * sy, 0.55 * p.size[2]])
-        lumen.append(polyline([top, self.carina], [airway_radius, airway_radius]))
+        lumen = [polyline([top, self.carina], [airway_radius, airway_radius])]
         for sign in (-1, 1):
             hilum = np.array([sign * 29.0 * sx, spine - 27.0 * sy, p.carina_z - (16.0 if sign < 0 else 22.0) * s])
             inward = np.array([sign * 0.8, 0.0, -0.6])
@@ -267,8 +264,6 @@ class Trees:
             base = middle + np.array([offset * 14.0 * sx, offset * 12.0 * sy, 19.0 * s])
             end = [offset * 24.0 * sx, neck + 8.0 * sy, 0.55 * p.size[2]]
             vessels.append(polyline([base, end], [0.42 * radius, 0.36 * radius]))
-        below = trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s])
-        vessels.append(polyline([below, trunk], [1.05 * radius, radius]))
+        pulmonary = polyline([trunk + np.array([2.0 * sx, -10.0 * sy, -26.0 * s]), trunk], [1.05 * radius, radius])
         aside = np.array([10.0 * sx, 0, 0])
-        vessels.append(polyline([left_atrium - aside, left_atrium + aside], [14.0 * s, 14.0 * s]))
-        return vessels
+        return vessels + [pulmonary, polyline([left_atrium - aside, left_atrium + aside], [14.0 * s, 14.0 * s])]
