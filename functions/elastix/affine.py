@@ -140,8 +140,7 @@ def _lattice(geometry):
 
 
 def _any_inside(points, geometry):
-    index = geometry.world_to_index(points)
-    return bool(((index >= -0.5) & (index <= np.array(geometry.size) - 0.5)).all(axis=1).any())
+    return bool(geometry.contains(geometry.world_to_index(points)).any())
 
 
 def _check_transform(transform, method):

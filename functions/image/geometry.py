@@ -51,6 +51,11 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         """Continuous 0-based voxel indices of points in mm, both ``(..., 3)`` in x, y, z order, float64."""
         return (_triples(points) - np.array(self.origin)) @ np.linalg.inv(self.matrix).T
 
+    def contains(self, index):
+        """Whether continuous voxel indices ``(..., 3)`` lie in the image: at most half a voxel beyond its outermost
+        centres, as in ITK."""
+        return ((index >= -0.5) & (index <= np.array(self.size) - 0.5)).all(axis=-1)
+
     def corners(self):
         """Millimetres of the eight outermost voxel centres, ``(8, 3)``."""
         return self.index_to_world(list(itertools.product(*[(0, n - 1) for n in self.size])))

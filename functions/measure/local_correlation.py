@@ -60,10 +60,11 @@ class LocalCorrelation:
 
 def _sampled(image, points, order=1):
     """(values, whether the points lie in the image) at points (..., 3) in mm."""
-    index = np.moveaxis(Geometry.of(image).world_to_index(points), -1, 0)
-    size = np.array(image.GetSize()).reshape(3, 1, 1)
-    inside = ((index >= -0.5) & (index <= size - 0.5)).all(axis=0)
-    return ndimage.map_coordinates(array_view(image), index[::-1], np.float32, order, mode='nearest'), inside
+    geometry = Geometry.of(image)
+    index = geometry.world_to_index(points)
+    places = np.moveaxis(index, -1, 0)[::-1]
+    values = ndimage.map_coordinates(array_view(image), places, np.float32, order, mode='nearest')
+    return values, geometry.contains(index)
 
 
 def _centred(values, used, count):

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.preprocessing import coarse_segmentation
-from functions.preprocessing.field_of_view import outside_field_of_view
+from functions.preprocessing.field_of_view import LOWEST, outside_field_of_view
 from functions.preprocessing.isotropic import FULL, along_axes, is_upright, resample_soft, to_isotropic
 
 COARSE = 2.0  # mm
@@ -61,11 +61,11 @@ def _coarse_torso(image, native):
 def _within_view(native, outside):
     """(image at 2 mm, bool array of what is outside there): interpolated from what is inside the field of view alone,
     lest a rim between padding and tissue look like lung."""
-    blank = sitk.Mask(native, outside, coarse_segmentation.LOWEST, 1)
-    coarse = to_isotropic(sitk.Cast(blank, sitk.sitkFloat32) - coarse_segmentation.LOWEST, COARSE)
+    blank = sitk.Mask(native, outside, LOWEST, 1)
+    coarse = to_isotropic(sitk.Cast(blank, sitk.sitkFloat32) - LOWEST, COARSE)
     weight = array_view(to_isotropic(sitk.Cast(outside == 0, sitk.sitkFloat32), COARSE))
     beyond = weight < 0.5
-    hu = np.where(beyond, 0, array_view(coarse)) / np.maximum(weight, 0.5) + coarse_segmentation.LOWEST
+    hu = np.where(beyond, 0, array_view(coarse)) / np.maximum(weight, 0.5) + LOWEST
     return image_from_array(hu.astype(np.float32), coarse), beyond
 
 

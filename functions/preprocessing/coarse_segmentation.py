@@ -19,7 +19,6 @@ TISSUE = -300.0  # HU: skin, fat and all that is denser
 LUNG = -400.0  # HU: half-way between lung and soft tissue
 AIR = -880.0  # HU: hollow
 GAS = -940.0  # HU: the median of a hollow without parenchyma lies below
-LOWEST = -1024.0  # HU: nothing scanned
 _ML = 1000.0  # mm³
 
 

@@ -245,10 +245,10 @@ def _sorted(folder, slices):
     usual, step = float(np.median(gaps)), float(places[-1] - places[0]) / (len(slices) - 1)
     doubled = np.nonzero(gaps < 0.01)[0]
     if len(doubled):
-        pair = [_name(slices[doubled[0] + i]) for i in (0, 1)]
+        one, other = [_name(slices[doubled[0] + i]) for i in (0, 1)]
         raise InputError(
-            '{}: several slices at the same place, e.g. {} and {} (several phases in one '
-            'series?); keep one of each.'.format(folder, *pair)
+            f'{folder}: several slices at the same place, e.g. {one} and {other} (several phases in one series?); keep '
+            'one of each.'
         )
     uneven = [
         f'{_name(slices[i])} and {_name(slices[i + 1])} are {gaps[i]:.3g} mm apart'

@@ -92,8 +92,7 @@ def _output(results, source, output, inverse, overwrite):
 
 
 def _require_inside(points, geometry, name, role):
-    index = geometry.world_to_index(points)
-    outside = ((index < -0.5) | (index > np.array(geometry.size) - 0.5)).any(axis=1)
+    outside = ~geometry.contains(geometry.world_to_index(points))
     if outside.any():
         first = np.round(points[np.argmax(outside)], 2).tolist()
         raise InputError(

@@ -10,8 +10,9 @@ LOGGER = logging.getLogger(__name__)
 
 COMMANDS = ('register', 'pairs', 'apply')
 _SUBJECTS = ('image', 'labels', 'points')
-_MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
-_SERIES = ('fixed_series', 'moving_series')
+#: Options of --register that are columns of the list of --pairs too.
+MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
+SERIES = ('fixed_series', 'moving_series')
 
 
 def add_arguments(parser):
@@ -21,7 +22,7 @@ def add_arguments(parser):
     add('--register', nargs=2, metavar=('FIXED', 'MOVING'),
         help='register two CT scans: .mha, .mhd, .nii, .nii.gz, .nrrd or folders with a DICOM series')
     add('--pairs', metavar='CSV',
-        help='register a list of pairs: columns fixed, moving, and optionally name, ' + ', '.join(_MASKS + _SERIES))
+        help='register a list of pairs: columns fixed, moving, and optionally name, ' + ', '.join(MASKS + SERIES))
     add('--output', metavar='PATH', help='folder of the results; with --apply the file to write')
     add('--model', nargs='+', metavar='FOLDER',
         help='name of a set of networks, or experiments, one per stage; default: chest, the bundled set. Without '
@@ -30,9 +31,9 @@ def add_arguments(parser):
         help='pyramid, e.g. 4 2 1, or 4 4 2 1 for two passes of stage 4; default: as the set says, else all stages')
     add('--affine', metavar='none|elastix|sitk|FILE',
         help='affine registration before the networks; default: elastix if installed, else sitk')
-    for name in _MASKS:
+    for name in MASKS:
         add('--' + name, metavar='FILE', help='mask; made from the HU if it is needed and not given')
-    for name in _SERIES:
+    for name in SERIES:
         add('--' + name, metavar='UID_OR_NUMBER', help='series to read from a DICOM folder that holds several')
     add('--input_mask', default='model', choices=['model', 'Lung', 'Torso', 'none'],
         help='mask outside which the networks see nothing; default: as in their training')
@@ -117,11 +118,11 @@ def _model(arguments):
 def _register(arguments):
     from functions.registration.pair_lists import register_into
 
-    files = dict(_given(arguments, _MASKS), fixed=arguments.register[0], moving=arguments.register[1])
+    files = dict(_given(arguments, MASKS), fixed=arguments.register[0], moving=arguments.register[1])
     for path in files.values():  # before the networks are opened
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
-    files.update(_given(arguments, _SERIES))
+    files.update(_given(arguments, SERIES))
     with _model(arguments) as model:
         found, record = register_into(arguments.output, files, model, **_options(arguments))
     if found is None:
@@ -134,7 +135,7 @@ def _register(arguments):
 def _pairs(arguments):
     from functions.registration.pair_lists import read_pairs, register_pairs
 
-    for name in _given(arguments, _MASKS + _SERIES):
+    for name in _given(arguments, MASKS + SERIES):
         raise InputError(f'--{name} is for --register; with --pairs, masks and series are columns of the CSV file.')
     pairs = read_pairs(arguments.pairs)
     with _model(arguments) as model:

@@ -126,10 +126,10 @@ def check_field(found, total, stage, trained=True):
     """
     # NumPy's maximum of values with NaN is NaN, Python's need not be.
     largest = float(np.max([np.abs(plane).max() for plane in total]))
-    if largest <= LARGEST and found.any():
-        return
     if not found.any():
         problem = f'The network of stage {stage} returned a field that is zero everywhere: it is not trained.'
+    elif largest <= LARGEST:
+        return
     else:
         problem = (
             f'The network of stage {stage} leads to displacements of up to {largest:.3g} mm; {LARGEST:g} mm are '

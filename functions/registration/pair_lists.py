@@ -8,6 +8,7 @@ import os
 import re
 import time
 
+from functions.registration.command_line import MASKS, SERIES
 from functions.registration.result_folder import Draft, inputs_of, is_done, read_results
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
@@ -16,8 +17,6 @@ from functions.setting.errors import InputError, MissingFileError, RegNetError
 LOGGER = logging.getLogger(__name__)
 
 REQUIRED = ('fixed', 'moving')
-MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
-SERIES = ('fixed_series', 'moving_series')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 SUMMARY = 'pairs.json'
 

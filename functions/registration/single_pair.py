@@ -72,10 +72,10 @@ class Options(typing.NamedTuple):
     on_fields: object = None
 
 
-_Prepared = collections.namedtuple('_Prepared', 'fixed moving lungs mask_name affine linear pair candidates')
+_Prepared = collections.namedtuple('_Prepared', 'fixed moving lungs mask_name affine pair candidates')
 """``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``lungs``: what their lung masks hold;
-``mask_name``: mask the networks need, or None; ``affine``: AffineResult; ``linear``: its transform, None where none is
-used; ``pair``: :class:`WorkingPair`; ``candidates``: :class:`functions.registration.candidates.Candidates`."""
+``mask_name``: mask the networks need, or None; ``affine``: AffineResult; ``pair``: :class:`WorkingPair`;
+``candidates``: :class:`functions.registration.candidates.Candidates`; its ``linear`` is the affine transform used."""
 #: mm around the lungs in which an affine registration compares the images.
 _AROUND_LUNGS = 8.0
 
@@ -102,7 +102,7 @@ class Registration:
 
     def __init__(self, prepared, nonrigid, dvf, stage_dvfs):
         self.fixed, self.moving = prepared.fixed.native, prepared.moving.native
-        self.affine, self.linear = prepared.affine, prepared.linear
+        self.affine, self.linear = prepared.affine, prepared.candidates.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
         self.moved = self.jacobian = self.lung = None
         self.lungs = prepared.lungs
@@ -208,10 +208,9 @@ def _prepare(fixed, moving, model, options, clock):
     with clock('affine'):
         candidates = Candidates(fixed, moving, options.keep_all_stages)
         affine = _affine(fixed, moving, options, candidates)
-    linear = candidates.linear
     with clock('moving image to the working grid'):
-        pair = _working_pair(fixed, moving, mask_name, linear, model)
-    return _Prepared(fixed, moving, lungs, mask_name, affine, linear, pair, candidates)
+        pair = _working_pair(fixed, moving, mask_name, candidates.linear, model)
+    return _Prepared(fixed, moving, lungs, mask_name, affine, pair, candidates)
 
 
 def _affine(fixed, moving, options, candidates):
@@ -313,7 +312,7 @@ def _to_result_grid(prepared, work_field, stage_dvfs, options, clock):
     with clock('field to the grid of the results'):
         is_there = target == Geometry.of(work_field)
         nonrigid = work_field if is_there else dvf_algebra.resample_dvf(work_field, target)
-        dvf = nonrigid if prepared.linear is None else total_dvf(prepared.linear, nonrigid)
+        dvf = nonrigid if prepared.candidates.linear is None else total_dvf(prepared.candidates.linear, nonrigid)
     return Registration(prepared, nonrigid, dvf, stage_dvfs)
 
 
@@ -323,7 +322,7 @@ def _warp_moving(registration, prepared, options, clock):
 
     def fields_finished():
         if options.on_fields is not None:
-            options.on_fields(prepared.linear, registration.nonrigid, dvf)
+            options.on_fields(prepared.candidates.linear, registration.nonrigid, dvf)
         return dvf_algebra.jacobian_determinant_of(dvf)
 
     # What needs one core or the disk runs beside the warp, unless the field is so large that memory would be short.
@@ -342,7 +341,7 @@ def _measure(registration, prepared, work_field, options, clock):
         inside = registration.lung = None if name is None else mask_on(fixed, name, target)
         shown = fixed.native if options.grid == 'native' else fixed.image
         images = (shown, prepared.moving.native, registration.moved)
-        found = {'intensity': similarity.before_and_after(*images, inside, prepared.linear, options.outside)}
+        found = {'intensity': similarity.before_and_after(*images, inside, prepared.candidates.linear, options.outside)}
         found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
         found['measured_inside'] = name or 'the whole fixed image'
         if target != Geometry.of(work_field):

@@ -18,31 +18,14 @@ import os
 import numpy as np
 
 from tests.benchmark.bench_accuracy import PairFiles, phantom_pair, real_pair
-from tests.benchmark.bench_masks import scans
+from tests.benchmark.bench_masks import cuts, scans
 
 MOTIONS = (10.0, 25.0, 3.0, 18.0, 6.0, 14.0)
 SHIFT = (6.0, -12.0, 30.0)
 PHANTOMS = (9, 11)
-
-
-def cuts(lung):
-    """Name -> slices (x, y, z) of a field of view, from the lungs of a whole scan (array ``[z, y, x]`` at 1 mm)."""
-    box = [np.flatnonzero(lung.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
-    (x0, x1), (y0, y1), (z0, z1) = [(int(used[0]), int(used[-1]) + 1) for used in box]
-    whole, x, z = slice(None), (x0 + x1) // 2, (z0 + z1) // 2
-    return {
-        'whole': (whole, whole, whole),
-        'base cut': (whole, whole, slice(z0 + 30, None)),
-        'slab': (whole, whole, slice(z - 33, z + 33)),
-        'right half': (slice(None, x), whole, whole),
-        'back 20': (whole, slice(None, y1 - 20), whole),
-        'box': (slice(x0, x1), slice(y0, y1), slice(z0, z1)),
-        'front 20': (whole, slice(y0 + 20, None), whole),
-        'slab low': (whole, whole, slice(z0 + 20, z0 + 86)),
-        'top cut': (whole, whole, slice(None, z1 - 30)),
-        'left half': (slice(x, None), whole, whole),
-        'left 20': (slice(None, x1 - 20), whole, whole),
-    }
+#: Of :func:`tests.benchmark.bench_masks.cuts`.
+CUTS = ('whole', 'base cut', 'slab', 'right half', 'back 20', 'box', 'front 20', 'slab low', 'top cut', 'left half')
+CUTS += ('left 20',)
 
 
 def cases(folder):
@@ -53,7 +36,7 @@ def cases(folder):
     for turn in itertools.count() if names else ():
         for number, (name, source) in enumerate(names):
             largest = MOTIONS[(turn + number) % len(MOTIONS)]
-            cut = list(cuts(np.ones((200,) * 3, bool)))[(4 * turn + 3 * number) % 11]
+            cut = CUTS[(4 * turn + 3 * number) % len(CUTS)]
             shift = SHIFT if (turn + number // 2) % 3 == 1 else (0.0,) * 3
 
             other = len(names) * turn + number + 1
@@ -71,7 +54,8 @@ def measured(pair, cut, shift, model):
     from functions.image.volume_io import array_view
     from functions.registration import register, single_pair
 
-    part = cuts(array_view(pair.image('fixed_lung')) != 0)[cut]
+    lung = pair.image('fixed_lung')
+    part = cuts(array_view(lung) != 0, lung.GetSpacing()[::-1])[cut][::-1]
     fixed, moving = [pair.image(name)[part] for name in ('fixed', 'moving')]
     moving.SetOrigin((np.array(moving.GetOrigin()) + shift).tolist())
     here, there = pair.points[0], pair.points[1] + shift

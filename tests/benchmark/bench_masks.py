@@ -31,6 +31,33 @@ def scans(folder):
     return found
 
 
+def cuts(lung, spacing):
+    """Name -> slices (z, y, x) of a field of view that cuts a whole scan with these lungs.
+
+    :param lung: bool array ``[z, y, x]``.
+    :param spacing: mm, (z, y, x).
+    """
+    from functions.image.masks import bounding_box
+
+    (z0, z1), (y0, y1), (x0, x1) = [(part.start, part.stop) for part in bounding_box(lung)]
+    dz, dy, dx = spacing
+    whole, middle, half = slice(None), (z0 + z1) // 2, int(33 / dz)
+    found = {'whole': (whole, whole, whole), 'box': (slice(z0, z1), slice(y0, y1), slice(x0, x1))}
+    for mm in (6, 20):
+        found[f'back {mm}'] = (whole, slice(0, y1 - int(round(mm / dy))), whole)
+        found[f'front {mm}'] = (whole, slice(y0 + int(round(mm / dy)), None), whole)
+        found[f'left {mm}'] = (whole, whole, slice(0, x1 - int(round(mm / dx))))
+        found[f'right {mm}'] = (whole, whole, slice(x0 + int(round(mm / dx)), None))
+    found['right half'] = (whole, whole, slice(0, (x0 + x1) // 2))
+    found['left half'] = (whole, whole, slice((x0 + x1) // 2, None))
+    found['slab'] = (slice(middle - half, middle + half), whole, whole)
+    found['slab low'] = (slice(z0 + int(20 / dz), z0 + int(86 / dz)), whole, whole)
+    found['slab high'] = (slice(z1 - int(100 / dz), z1 - int(34 / dz)), whole, whole)
+    found['base cut'] = (slice(z0 + int(30 / dz), None), whole, whole)
+    found['top cut'] = (slice(None, z1 - int(30 / dz)), whole, whole)
+    return found
+
+
 def kinds(hu, lung, spacing):
     """Yield (name, array, slices, seen): what a scanner or a program could have left of a scan.
 
@@ -39,24 +66,12 @@ def kinds(hu, lung, spacing):
     :return: ``array``: values to be read; ``slices``: where they lie in the whole scan; ``seen``: bool array of the
         voxels of the whole scan that can be lung, or None for all.
     """
-    box = [np.flatnonzero(lung.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    (z0, z1), (y0, y1), (x0, x1) = [(used[0], used[-1] + 1) for used in box]
+    from functions.image.masks import bounding_box
+
+    (z0, z1), (y0, y1), (x0, x1) = [(part.start, part.stop) for part in bounding_box(lung)]
     dz, dy, dx = spacing
-    whole, middle, half = slice(None), (z0 + z1) // 2, int(33 / dz)
-    cuts = {'whole': (whole, whole, whole), 'box': (slice(z0, z1), slice(y0, y1), slice(x0, x1))}
-    for mm in (6, 20):
-        cuts[f'back {mm}'] = (whole, slice(0, y1 - int(round(mm / dy))), whole)
-        cuts[f'front {mm}'] = (whole, slice(y0 + int(round(mm / dy)), None), whole)
-        cuts[f'left {mm}'] = (whole, whole, slice(0, x1 - int(round(mm / dx))))
-        cuts[f'right {mm}'] = (whole, whole, slice(x0 + int(round(mm / dx)), None))
-    cuts['right half'] = (whole, whole, slice(0, (x0 + x1) // 2))
-    cuts['left half'] = (whole, whole, slice((x0 + x1) // 2, None))
-    cuts['slab'] = (slice(middle - half, middle + half), whole, whole)
-    cuts['slab low'] = (slice(z0 + int(20 / dz), z0 + int(86 / dz)), whole, whole)
-    cuts['slab high'] = (slice(z1 - int(100 / dz), z1 - int(34 / dz)), whole, whole)
-    cuts['base cut'] = (slice(z0 + int(30 / dz), None), whole, whole)
-    cuts['top cut'] = (slice(None, z1 - int(30 / dz)), whole, whole)
-    for name, part in cuts.items():
+    whole, middle = slice(None), (z0 + z1) // 2
+    for name, part in cuts(lung, spacing).items():
         yield name, hu[part], part, None
     everything = (whole, whole, whole)
     y, x = np.ogrid[: hu.shape[1], : hu.shape[2]]
