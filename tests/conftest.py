@@ -1,4 +1,4 @@
-"""Shared by all tests: the slow flag, plotting without a screen, and Ctrl-C as a terminal gives it."""
+"""Shared by all tests: the flags, plotting without a screen, Ctrl-C as a terminal gives it, and the count of faults."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
 
 def pytest_addoption(parser):
     parser.addoption('--run-slow', action='store_true', help='also run the tests marked slow (minutes)')
+    parser.addoption('--faults-long', action='store_true', help='inject every fault of tests/faults, not only a sample')
 
 
 def pytest_configure(config):
@@ -22,6 +23,25 @@ def pytest_configure(config):
     # A shell starts its background jobs with SIGINT ignored, and so would be the children that tests interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: What tests/faults has injected: row -> [faults, promises kept]. Counted here, where reports of all workers arrive.
+FAULTS = {}
+
+
+def pytest_runtest_logreport(report):
+    if report.when == 'teardown':
+        for row, (injected, kept) in dict(report.user_properties).get('faults', {}).items():
+            counts = FAULTS.setdefault(row, [0, 0])
+            counts[:] = counts[0] + injected, counts[1] + kept
+
+
+def pytest_terminal_summary(terminalreporter):
+    if FAULTS:
+        terminalreporter.section('faults')
+        rows = sorted(FAULTS.items()) + [('all', [sum(column) for column in zip(*FAULTS.values())])]
+        for row, (injected, kept) in rows:
+            terminalreporter.line(f'{row}: {injected} faults injected, {kept} promises kept')
 
 
 def pytest_collection_modifyitems(config, items):
