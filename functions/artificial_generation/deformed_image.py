@@ -15,6 +15,7 @@ from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.displacement_limits import largest
 from functions.artificial_generation.masked_image import array_or_none, mask_of, warp_masked_image
 from functions.image.geometry import Geometry
+from functions.image.masks import bounding_box
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
@@ -25,18 +26,20 @@ Made = collections.namedtuple('Made', ('deformed', 'dvf', 'products', 'intermedi
 NEXT_SEQUENCE = ['Clean', 'Sponge', 'Noise']
 
 
-def make_deformed(spec, moving):
+def make_deformed(spec, moving, all_of_it=True):
     """Deform an image.
 
     :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
     :param moving: original or next image, a :class:`functions.artificial_generation.masked_image.MaskedImage`.
+    :param all_of_it: False: only the part of the image that an item shows (:func:`shown_box`) is right.
     :return: :class:`Made`.
     :raises InputError: the category cannot work with this image (too small, no mask, no edges).
     """
     geometry, pad = Geometry.of(moving.im), spec.dvf_pad
     dvf, products = _field(spec, moving, _larger(geometry, pad))
     inner = dvf if pad == 0 else dvf[pad:-pad, pad:-pad, pad:-pad]
-    warped = warp_masked_image(moving, inner, spec.record.DefaultPixelValue)
+    box_of = None if all_of_it else lambda deformed: shown_box(spec, moving, deformed)
+    warped = warp_masked_image(moving, inner, spec.record.DefaultPixelValue, box_of)
     scene = Scene(warped, inner, spec.random, dict(spec.options, noise_sigma=spec.options['Im_NoiseSigma']))
     keep = spec.options['WriteIntermediateIntensityAugmentation']
     results = augment_all(array_view(warped.im), spec.sequence, scene, keep)
@@ -44,6 +47,19 @@ def make_deformed(spec, moving):
     if len(spec.sequence) > 1:
         warped = warped._replace(im=image_from_array(results[-1][1], geometry))
     return Made(warped, dvf, products, results[:-1])
+
+
+def shown_box(spec, moving, deformed):
+    """The part of the grid that an item shows, slices z, y, x: the box of both input masks and InputMargin around it.
+
+    :param moving, deformed: MaskedImage; only their masks are used.
+    """
+    geometry = Geometry.of(moving.im)
+    if spec.input_margin is None:
+        return (slice(None),) * 3
+    inside = [array_view(mask_of(volumes, spec.input_mask)) != 0 for volumes in (moving, deformed)]
+    margin = np.ceil(spec.input_margin / np.array(geometry.spacing[::-1]))
+    return bounding_box(inside[0] | inside[1], margin)
 
 
 def _field(spec, moving, geometry):

@@ -42,14 +42,26 @@ def require_working_grid(image, path):
     return image
 
 
-def warp_masked_image(volumes, dvf, default):
+def warp_masked_image(volumes, dvf, default, box_of=None):
     """Warp an image (cubic B-spline) and its masks (nearest neighbour, both in one label image) by the same field.
 
     :param dvf: ITK vector image, mm; its grid is that of the result.
     :param default: value of the image where the field points outside.
+    :param box_of: function of the result's masks (a MaskedImage) that returns the box, slices z, y, x, in which the
+        image is needed; it is ``default`` elsewhere. None: it is needed everywhere.
     """
-    result = MaskedImage(warp(volumes.im, dvf, 'bspline', float(default)), None, None)
+    result = _warped_masks(volumes, dvf)
+    if box_of is None:
+        return result._replace(im=warp(volumes.im, dvf, 'bspline', float(default)))
+    box = box_of(result)
+    image = np.full(dvf.GetSize()[::-1], default, array_view(volumes.im).dtype)
+    image[box] = array_view(warp(volumes.im, dvf[box[2], box[1], box[0]], 'bspline', float(default)))
+    return result._replace(im=image_from_array(image, dvf))
+
+
+def _warped_masks(volumes, dvf):
     masks = {name: mask for name, mask in (('lung', volumes.lung), ('torso', volumes.torso)) if mask is not None}
+    result = MaskedImage(None, None, None)
     if not masks:
         return result
     labels = sum((array_view(mask) != 0).astype(np.uint8) << bit for bit, mask in enumerate(masks.values()))

@@ -5,11 +5,11 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.deformed_image import make_deformed, make_next
+from functions.artificial_generation.deformed_image import make_deformed, make_next, shown_box
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.artificial_generation.masked_image import mask_of
 from functions.artificial_generation.original_images import load_original
-from functions.image.masks import apply_mask, bounding_box
+from functions.image.masks import apply_mask
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
 
@@ -41,7 +41,7 @@ def get_item(setting, im_info, write=None):
         moving = _moving(spec, write)
         found = item_files.read_deformed(spec)
         if found is None:
-            made = make_deformed(spec, moving)
+            made = make_deformed(spec, moving, all_of_it=write)
             if write:
                 item_files.write_item(spec, made)
             found = made.deformed, made.dvf
@@ -77,7 +77,7 @@ def _named(error, spec):
 
 def _moving(spec, write, verify=False):
     """Undeformed image and masks: the original for dsmooth 0, the next image otherwise."""
-    if spec.dsmooth == 0:
+    if spec.dsmooth == 0 or spec.options['NextIm_MaxDeform'] == 0:
         return load_original(spec, write)
     moving = item_files.read_next(spec, verify)
     if moving is None:
@@ -92,13 +92,10 @@ def _item(spec, moving, deformed, dvf):
     mask = np.ones(deformed_im.shape, dtype=np.uint8)
     if spec.mask_name is not None:
         mask = array_view(mask_of(deformed, spec.mask_name))
-    box, default = (slice(None),) * 3, spec.record.DefaultPixelValue
+    box, default = shown_box(spec, moving, deformed), spec.record.DefaultPixelValue
     if spec.input_mask is not None:
         inside = [array_view(mask_of(volumes, spec.input_mask)) for volumes in (moving, deformed)]
         im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
-        if spec.input_margin is not None:
-            margin = np.ceil(spec.input_margin / np.array(deformed.im.GetSpacing()[::-1]))
-            box = bounding_box((inside[0] != 0) | (inside[1] != 0), margin)
     lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]

@@ -58,7 +58,7 @@ _KEYS = [
     Key('Occlusion_Max_c', number(above=0, most=500), 15, 'the same'),
 
     Key('NextIm_SigmaN', number(0, 1000), 2, 'noise of the undeformed images of dsmooth > 0 [HU]'),
-    Key('NextIm_MaxDeform', _MAXIMUM, 15, 'their largest displacement [mm]'),
+    Key('NextIm_MaxDeform', number(0, 100), 15, 'their largest displacement [mm]; 0: none'),
 
     Key('SingleFrequency_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
     Key('SingleFrequency_SetGridBorderToZero', _BORDERS, _isotropic(1, 1, 2, 2, 2), '[grid points], z, y, x'),
@@ -74,8 +74,8 @@ _KEYS = [
     Key('MixedFrequency_BlockRadius', number(above=0, most=500), 20, '[voxel]'),
     Key('MixedFrequency_Np', _each(whole(1, 100000)), [200, 150, 150, 150], 'iterations'),
 
-    Key('RespiratoryMotion_t0', _each(number(0, 100)), [30] * 5, 'motion of the diaphragm [mm]'),
-    Key('RespiratoryMotion_s0', _each(number(0, 1)), [0.12] * 5, 'antero-posterior stretch'),
+    Key('RespiratoryMotion_t0', _each(number(-100, 100)), [30] * 5, 'motion of the diaphragm [mm]; below 0: upwards'),
+    Key('RespiratoryMotion_s0', _each(number(-1, 1)), [0.12] * 5, 'antero-posterior stretch'),
     Key('RespiratoryMotion_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
     Key('RespiratoryMotion_SetGridBorderToZero', _BORDERS, _isotropic(1, 1, 2, 2, 2), '[grid points], z, y, x'),
     Key('RespiratoryMotion_GridSmoothingSigma', _GRID_SIGMAS, _isotropic(*[0.8] * 5), '[grid points]'),

@@ -43,6 +43,21 @@ def test_memory_and_files_agree(setting, info, dsmooth):
     assert read.dvf.shape == read.im.shape + (3,)
 
 
+def test_memory_shows_what_files_hold_where_the_lungs_are_all_that_is_shown(setting, info):
+    setting.update(InputMask='Lung', InputMargin=9)
+    info = dict(info, dsmooth=19)
+    in_memory = make_item(setting, info)
+    assert_same(in_memory, get_item(setting, info))
+    assert (in_memory.deformed_im > -2048).any()
+
+
+def test_without_next_images_the_original_is_what_is_deformed(setting, info):
+    original = make_item(setting, info).im
+    assert not (make_item(setting, dict(info, dsmooth=19)).im == original).all()
+    setting['deform_exp'][info['deform_exp']]['NextIm_MaxDeform'] = 0
+    assert (make_item(setting, dict(info, dsmooth=19)).im == original).all()
+
+
 def test_write_false_writes_nothing(setting, info, tmp_path):
     before = all_files(str(tmp_path))
     for stage in (1, 2):

@@ -237,7 +237,7 @@ def test_an_empty_dictionary_lacks_the_beginning():
 
 
 #: Values no key of a deformation experiment accepts, except where FITTING says so.
-NONSENSE = ['x', -1, 1e9, float('nan'), [], {}, [-1], [[-1, 0, 0]], ['x'] * 14, 0.5j, '', [None], [[2, 1]], [[1, 2]]]
+NONSENSE = ['x', -1e4, 1e9, float('nan'), [], {}, [-1e4], [[-1e4, 0, 0]], ['x'] * 14, 0.5j, [None], [[2, 1]], [[1, 2]]]
 
 
 @pytest.mark.parametrize('key', sorted(DEFORM_KEYS))
