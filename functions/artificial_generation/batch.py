@@ -117,7 +117,7 @@ def make_one(setting, im_info, verify=False):
         lock = os.path.join(folder, f'.{name[: -len(".json")]}.lock')
         if item_files.check_item(spec, verify)[0]:
             # Remove what a process killed just after finishing the item left behind.
-            item_files.sweep(spec)
+            item_files.sweep_item(spec)
             if os.path.exists(lock):
                 with claim(lock):
                     pass

@@ -154,7 +154,7 @@ def _publish(manifest, made_from, paths, images, products):
     publish_images(manifest, made_from, FORMAT_NUMBER, paths, images, products.get('remark'))
 
 
-def sweep(spec):
+def sweep_item(spec):
     """Remove temporaries of dead processes from the folders of an item."""
     sweep_stale_temporaries(os.path.dirname(manifest_path(spec)))
     if spec.dsmooth > 0:

@@ -9,7 +9,6 @@ import SimpleITK as sitk
 from functions.image.manifest import record_output, write_manifest
 from functions.image.resample import rounded, warp
 from functions.image.volume_io import array_view, image_from_array, write_image
-from functions.setting.atomic import sweep_stale_temporaries
 from functions.setting.errors import InputError
 
 #: ``im`` int16, ``lung`` and ``torso`` uint8 or None.
@@ -75,9 +74,7 @@ def publish_images(manifest, made_from, format_number, paths, images, remark=Non
 
     Images without a path are not written; ``remark`` is a sentence for the manifest.
     """
-    folder = os.path.dirname(manifest)
-    sweep_stale_temporaries(folder)
-    outputs = []
+    folder, outputs = os.path.dirname(manifest), []
     for name, path in sorted(paths.items()):
         write_image(images[name], path)
         outputs.append(record_output(path, images[name], folder))

@@ -6,23 +6,22 @@ temporary folder, and all file names are relative to it.
 """
 
 import contextlib
-import ctypes
+import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 
 import joblib
 
+from functions.setting.atomic import remove, sweep_stale_temporaries, temporary_path
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.processes import die_with
 
 #: A run that takes longer is stuck: the slowest known registration takes less than an hour.
 DEADLINE_HOURS = 12.0
-_LIBC = ctypes.CDLL(None) if sys.platform.startswith('linux') else None
-_PR_SET_PDEATHSIG = 1
 _CONSOLE = '.console.log'
 
 
@@ -59,21 +58,24 @@ def elastix_version():
 
 @contextlib.contextmanager
 def working_folder(keep_log_in=None):
-    """A temporary folder for one run, removed on exit.
+    """A temporary folder for one run, removed on exit; what killed runs left is removed now.
 
     :param keep_log_in: folder to which ``elastix.log`` and ``transformix.log`` are copied, also after a failed run.
     """
-    with tempfile.TemporaryDirectory(prefix='regnet-elastix-') as folder:
-        try:
-            yield folder
-        finally:
-            if keep_log_in is not None:
-                os.makedirs(keep_log_in, exist_ok=True)
-                for name in ('elastix', 'transformix'):
-                    # The program's own log overwrites its console output.
-                    for path in (os.path.join(folder, name + ending) for ending in (_CONSOLE, '.log')):
-                        if os.path.exists(path):
-                            shutil.copyfile(path, os.path.join(keep_log_in, name + '.log'))
+    sweep_stale_temporaries(tempfile.gettempdir())
+    folder = temporary_path(os.path.join(tempfile.gettempdir(), 'regnet-elastix'))
+    os.mkdir(folder, 0o700)
+    try:
+        yield folder
+    finally:
+        if keep_log_in is not None:
+            os.makedirs(keep_log_in, exist_ok=True)
+            for name in ('elastix', 'transformix'):
+                # The program's own log overwrites its console output.
+                for path in (os.path.join(folder, name + ending) for ending in (_CONSOLE, '.log')):
+                    if os.path.exists(path):
+                        shutil.copyfile(path, os.path.join(keep_log_in, name + '.log'))
+        remove(folder)
 
 
 def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
@@ -89,16 +91,10 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
     command = [find_program(name), *map(str, arguments), '-threads', str(int(threads or joblib.cpu_count()))]
     log_path, parent = os.path.join(folder, name + _CONSOLE), os.getpid()
 
-    def die_with_parent():
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
     with open(log_path, 'wb') as log:
         try:
             streams = {'stdin': subprocess.DEVNULL, 'stdout': log, 'stderr': subprocess.STDOUT}
-            child = subprocess.Popen(command, cwd=folder, preexec_fn=die_with_parent, **streams)
+            child = subprocess.Popen(command, cwd=folder, preexec_fn=functools.partial(die_with, parent), **streams)
         except OSError as error:
             raise InputError(f'{command[0]} cannot be started: {error.strerror}.') from error
         try:

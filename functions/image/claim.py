@@ -1,19 +1,21 @@
 """Claims on shared work: a lock file that one process creates exclusively and keeps alive.
 
-Nobody waits for a claim: a process that does not get it does something else and looks again later. The lock of a dead
-process of this machine is taken over at once; one of another machine when its heartbeat (the file's modification time)
-is older than the deadline. Losing a race is harmless: results are deterministic and files are replaced whole.
+Nobody waits for a claim: a process that does not get it does something else and looks again later, or refuses its
+command. The lock of a dead process of this machine is taken over at once; one of another machine, or of this one before
+it was started again, when its heartbeat (the file's modification time) is further from now than the deadline. Losing a
+race for one item is harmless: results are deterministic and files are replaced whole.
 """
 
 import contextlib
 import json
 import logging
 import os
-import socket
 import threading
+import time
 import uuid
 
-from functions.setting.atomic import temporary_path
+from functions.setting import processes
+from functions.setting.atomic import sweep_stale_temporaries, temporary_path
 from functions.setting.errors import DiskError
 from functions.setting.processes import is_alive, start_time
 
@@ -24,26 +26,88 @@ except ImportError:  # not on Windows
 
 LOGGER = logging.getLogger(__name__)
 
+DEADLINE_S = 600.0
+FOLDER_LOCK = '.lock'
+
 
 @contextlib.contextmanager
-def claim(lock_path, deadline_s=600.0):
+def claim(lock_path, deadline_s=DEADLINE_S):
     """Yield True when the work guarded by ``lock_path`` is ours, False when a living process holds it.
 
     :param lock_path: the lock file, removed when the ``with`` block ends; its folder is made when missing.
     :param deadline_s: age in seconds of the last heartbeat after which a lock of another machine is void.
     :raises DiskError: the folder cannot be written.
     """
+    with _held(lock_path, deadline_s) as text:
+        yield text is not None
+
+
+@contextlib.contextmanager
+def claim_folder(folder):
+    """Work alone in ``folder``: what dead writers left there and below is removed, other processes are refused.
+
+    The folder is made when missing, and removed again if nothing was put into it.
+
+    :return: a function that raises :class:`DiskError` if the folder is no longer ours: it was removed or replaced, or
+        another machine took it over because this one stood still. Call it before finished work is moved in.
+    :raises DiskError: another process works there, or the folder cannot be written.
+    """
+    lock_path, missing = os.path.join(os.path.abspath(folder), FOLDER_LOCK), _missing_folders(folder)
+
+    def require_ours():
+        if _read(lock_path) != text:
+            raise DiskError(
+                f'{folder} was removed, replaced or taken over by another process; nothing more is written.'
+            )
+
+    try:
+        with _held(lock_path, DEADLINE_S) as text:
+            if text is None:
+                raise DiskError(f'{folder} is in use by {_owner(lock_path)}; nothing was done.')
+            sweep_stale_temporaries(folder, below=True)
+            yield require_ours
+    finally:
+        with contextlib.suppress(OSError):
+            for made in missing:
+                os.rmdir(made)
+
+
+def _missing_folders(folder):
+    """The folders that making ``folder`` would make, the lowest first."""
+    missing, folder = [], os.path.abspath(folder)
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _owner(lock_path):
+    """Who holds a lock, for a message."""
+    try:
+        owner = json.loads(_read(lock_path))
+        who = f'process {int(owner["pid"])} on {str(owner["host"]).split()[0]}'
+        if owner['host'] == processes.host():
+            return who
+        last = max(0.0, time.time() - os.stat(lock_path).st_mtime)
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return 'another process'
+    return f'{who} (last seen {last:.0f} s ago; it counts as gone after {DEADLINE_S:.0f} s)'
+
+
+@contextlib.contextmanager
+def _held(lock_path, deadline_s):
+    """Yield the content of the lock file while it is ours, None when a living process holds it."""
     lock_path = os.path.abspath(lock_path)
-    owner = {'host': _host(), 'pid': os.getpid(), 'started': start_time(os.getpid()), 'token': uuid.uuid4().hex}
-    text = json.dumps(owner)
+    owner = {'host': processes.host(), 'pid': os.getpid(), 'started': start_time(os.getpid())}
+    text = json.dumps(dict(owner, token=uuid.uuid4().hex))
     if not _acquire(lock_path, text, deadline_s):
-        yield False
+        yield None
         return
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(lock_path, text, done, min(deadline_s / 4, 30)), daemon=True)
     beat.start()
     try:
-        yield True
+        yield text
     finally:
         done.set()
         beat.join()
@@ -105,7 +169,7 @@ def _take_over(temporary, lock_path, found):
     The kernel's lock on the void file lets one process at a time pass; later ones see that the name belongs to another
     file. Without such locks two may pass at once and do the same work twice.
     """
-    with open(lock_path, 'r+') as void:
+    with open(lock_path, 'r+', encoding='utf-8', errors='replace') as void:
         if fcntl is not None:
             try:
                 fcntl.flock(void, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,31 +186,24 @@ def _take_over(temporary, lock_path, found):
 
 def _read(path):
     try:
-        with open(path) as stream:
+        with open(path, encoding='utf-8', errors='replace') as stream:
             return stream.read()
     except OSError:
         return None
 
 
 def _is_void(lock_path, found, now, deadline_s):
-    """True when the process that wrote ``found`` is gone (this host) or silent for too long (another host)."""
+    """True when the process that wrote ``found`` is gone (this host) or silent for too long (another one)."""
     try:
         owner = json.loads(found)
         host, pid, started = owner['host'], int(owner['pid']), owner['started']
         started = None if started is None else float(started)
     except (ValueError, KeyError, TypeError):
         host, pid, started = None, 0, None
-    if host == _host():
+    if host == processes.host():
         return not is_alive(pid, started)
     try:
-        return now - os.stat(lock_path).st_mtime > deadline_s
+        # Either way: a clock that was set back leaves heartbeats of the future.
+        return abs(now - os.stat(lock_path).st_mtime) > deadline_s
     except OSError:
         return True
-
-
-def _host():
-    """Name of this machine and of the namespace of its process numbers, since containers may share the name."""
-    space = ''
-    with contextlib.suppress(OSError):
-        space = os.readlink('/proc/self/ns/pid')
-    return socket.gethostname() + space

@@ -15,7 +15,7 @@ from functions.phantom.branching_landmarks import phantom_texts
 from functions.phantom.breathing import PHASES, check_type, true_dvf
 from functions.phantom.case import Case
 from functions.phantom.patient import check_options
-from functions.setting.atomic import read_json, sweep_stale_temporaries, write_text
+from functions.setting.atomic import read_json, write_text
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
 
@@ -67,8 +67,6 @@ def make_case(setting, cn, types=(0, 5), size=None):
     if not missing:
         return []
     requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
-    for path in [manifest] + [address(request) for request in requests]:
-        sweep_stale_temporaries(os.path.dirname(path))
 
     def write(image, path):
         write_image(image, path)

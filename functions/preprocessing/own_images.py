@@ -22,7 +22,7 @@ from functions.preprocessing.chest_masks import chest_masks, torso_mask
 from functions.preprocessing.hounsfield import load_ct
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.lung_check import lung_report, warn
-from functions.setting.atomic import sweep_stale_temporaries, write_text
+from functions.setting.atomic import write_text
 from functions.setting.errors import MissingFileError
 from functions.setting.original_files import own_image_errors, path_and_series
 from functions.setting.setting_utils import address_generator
@@ -130,7 +130,6 @@ def write_once(manifest, made_from, contents):
         LOGGER.warning('%s: prepared again, because %s.', manifest, reason)
     started, folder, outputs = time.time(), os.path.dirname(os.path.abspath(manifest)), []
     for path, content in contents():
-        sweep_stale_temporaries(os.path.dirname(os.path.abspath(path)))
         if isinstance(content, str):
             write_text(path, content)
             content = None

@@ -2,34 +2,86 @@
 
 A file is written under a temporary name in its own folder, flushed to disk and renamed to its final name: a reader sees
 the old file or the new one, never half of one, and a killed writer leaves only a temporary that the next start removes.
+All temporaries, of files and of folders, are named by :func:`temporary_path`.
 """
 
 import contextlib
 import errno
+import hashlib
 import json
 import logging
 import os
 import re
+import shutil
+import time
 import uuid
 
-from functions.setting.errors import DiskError, InputError, MissingFileError
-from functions.setting.processes import is_alive
+from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from functions.setting.processes import host, is_alive
 
 LOGGER = logging.getLogger(__name__)
-_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG)
-_TEMPORARY = re.compile(r'^\..+\.(\d+)-[0-9a-f]{8}(\.[A-Za-z0-9]+)*$')
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG, errno.EIO)
+_DISK_FAILURES += (errno.EISDIR, errno.ENOTDIR, errno.EBUSY, errno.ELOOP, errno.ENAMETOOLONG)
+#: Earlier versions wrote no host.
+_TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})?[0-9a-f]{8}(\..*)?', re.DOTALL)
+#: Age at which a temporary of another host, or of a number that another process may have now, is abandoned.
+_ABANDONED_S = 24 * 3600.0
+_swept = set()
+
+
+def _host_mark():
+    return hashlib.blake2b(host().encode(), digest_size=4).hexdigest()
 
 
 def temporary_path(path):
-    """Name of a temporary beside ``path``: ``.name.<pid>-<random>.ext``, with the extension last for SimpleITK."""
+    """Name of a temporary beside ``path``: ``.name.<pid>-<host><random>.ext``, extension last for SimpleITK."""
     folder, name = os.path.split(os.path.abspath(path))
     stem, dot, extension = name.partition('.')
-    return os.path.join(folder, f'.{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension}')
+    return os.path.join(folder, f'.{stem}.{os.getpid()}-{_host_mark()}{uuid.uuid4().hex[:8]}{dot}{extension}')
+
+
+def is_temporary(name):
+    """Whether a name is one of :func:`temporary_path`."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def _is_stale(path):
+    """Whether ``path`` is a temporary whose writer is gone: dead on this host, or silent for a day."""
+    match = _TEMPORARY.fullmatch(os.path.basename(path))
+    if match is None:
+        return False
+    if match.group(2) == _host_mark() and not is_alive(int(match.group(1))):
+        return True
+    with contextlib.suppress(OSError):
+        # Either way: a clock that was set back leaves files of the future.
+        return abs(time.time() - os.lstat(path).st_mtime) > _ABANDONED_S
+    return False
+
+
+def remove(path):
+    """Remove a file or a whole folder, if it is there and the system permits."""
+    with contextlib.suppress(OSError):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+
+
+def sweep_stale_temporaries(folder, below=False):
+    """Remove the temporaries in ``folder``, and with ``below`` in all folders below it, whose writers are gone."""
+    for place, folders, names in os.walk(folder):
+        for path in [os.path.join(place, name) for name in folders + names]:
+            if _is_stale(path):
+                remove(path)
+        if not below:
+            break
 
 
 @contextlib.contextmanager
 def publish(path):
     """Yield a temporary path to write to; on leaving without an error it becomes ``path`` in one step.
+
+    The first file of a process in a folder sweeps it.
 
     :param path: the final file; its folder is made when missing.
     :raises DiskError: the disk is full or the folder cannot be written; the former content of ``path`` is untouched.
@@ -37,51 +89,43 @@ def publish(path):
     path = os.path.abspath(path)
     temporary = temporary_path(path)
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        if folder not in _swept:
+            _swept.add(folder)
+            sweep_stale_temporaries(folder)
         yield temporary
         with open(temporary, 'rb') as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:
         # Ask while the unfinished file exists: the disk may be full only until it is removed.
-        reason = _disk_failure(error, path)
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
+        reason = _disk_failure(error, temporary)
+        remove(temporary)
         if reason:
             advice = 'Free some space or choose another folder; nothing made before is lost'
             raise DiskError(f'Cannot write {path}: {reason}. {advice}.') from error
         raise
 
 
-def _disk_failure(error, path):
-    """What is wrong with the disk; None when ``error`` has another cause."""
-    if isinstance(error, OSError) and not isinstance(error, (MissingFileError, DiskError)):
-        return error.strerror or 'the disk is full' if error.errno in _DISK_FAILURES else None
-    if isinstance(error, RuntimeError):
-        # SimpleITK's errors contain the system's message at best; otherwise look at the free space.
-        for code in _DISK_FAILURES:
-            if os.strerror(code) in str(error):
-                return os.strerror(code)
-        try:
-            status = os.statvfs(os.path.dirname(path))
-        except (OSError, AttributeError):
-            return None
-        return 'the disk is full' if status.f_bavail * status.f_frsize < 2**20 else None
-    return None
-
-
-def sweep_stale_temporaries(folder):
-    """Remove temporaries in ``folder`` (not below it) whose writing process is gone; returns their number."""
-    removed, names = 0, []
-    with contextlib.suppress(OSError):
-        names = os.listdir(folder)
-    for name in names:
-        match = _TEMPORARY.match(name)
-        if match and not is_alive(int(match.group(1))):
-            with contextlib.suppress(OSError):
-                os.remove(os.path.join(folder, name))
-                removed += 1
-    return removed
+def _disk_failure(error, temporary):
+    """What is wrong with the disk on which ``temporary`` was to be; None when ``error`` has another cause."""
+    if isinstance(error, RegNetError) or not isinstance(error, (OSError, RuntimeError)):
+        return None
+    folder, code = os.path.dirname(temporary), getattr(error, 'errno', None)
+    if not os.path.isdir(folder) or (code == errno.ENOENT and error.filename == temporary):
+        return 'its folder was removed or replaced'
+    if isinstance(error, OSError):
+        return error.strerror or 'the disk is full' if code in _DISK_FAILURES else None
+    # SimpleITK's errors contain the system's message at best; otherwise look at the free space.
+    for code in _DISK_FAILURES:
+        if os.strerror(code) in str(error):
+            return os.strerror(code)
+    try:
+        status = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return None
+    return 'the disk is full' if status.f_bavail * status.f_frsize < 2**20 else None
 
 
 def write_text(path, text):

@@ -12,7 +12,7 @@ import re
 import shutil
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json, sweep_stale_temporaries, write_json
+from functions.setting.atomic import read_json, write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
@@ -88,7 +88,6 @@ class Checkpoints:
 
     def sweep(self):
         """Remove what saving left behind when it was killed."""
-        sweep_stale_temporaries(os.path.dirname(self.prefix))
         # Current TensorFlow writes files '.tempstate<number>', 1.15 a folder '_temp_<letters>'.
         for path in glob.glob(glob.escape(self.prefix) + '-*'):
             if re.search(r'\.tempstate\d+$', path):

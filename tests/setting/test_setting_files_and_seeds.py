@@ -60,12 +60,40 @@ class TestPublish:
     def test_sweeping_removes_only_temporaries_of_dead_processes(self, tmp_path):
         dead = subprocess.Popen([sys.executable, '-c', ''])
         dead.wait()
-        names = [f'.a.{dead.pid}-0123abcd.mha', f'.a.{os.getpid()}-0123abcd.mha', 'a.mha', '.gitignore']
+        mine = os.path.basename(atomic.temporary_path(str(tmp_path / 'ckpt-7.a-b_c.json')))
+        other_pid, other_host = mine.replace(str(os.getpid()), str(dead.pid)), mine.replace('-', '-0', 1)
+        folder = os.path.basename(atomic.temporary_path(str(tmp_path / '.lock'))).replace(str(os.getpid()), '1' * 9)
+        names = [other_pid, mine, other_host[:-1], 'a.mha', '.gitignore', f'.a.{dead.pid}-0123abcd.mha']
         for name in names:
             (tmp_path / name).write_text('x')
-        assert atomic.sweep_stale_temporaries(str(tmp_path)) == 1
-        assert sorted(os.listdir(str(tmp_path))) == sorted(names[1:])
-        assert atomic.sweep_stale_temporaries(str(tmp_path / 'nowhere')) == 0
+        (tmp_path / 'below' / folder / 'deeper').mkdir(parents=True)
+        atomic.sweep_stale_temporaries(str(tmp_path))
+        assert sorted(os.listdir(str(tmp_path))) == sorted(names[1:] + ['below'])
+        atomic.sweep_stale_temporaries(str(tmp_path), below=True)
+        assert os.listdir(str(tmp_path / 'below')) == []
+        atomic.sweep_stale_temporaries(str(tmp_path / 'nowhere'))
+
+    @pytest.mark.parametrize('days', [-2, 2])
+    def test_a_temporary_of_another_host_is_swept_by_its_age_whatever_the_clocks_did(self, tmp_path, monkeypatch, days):
+        with monkeypatch.context() as patch:
+            patch.setattr(atomic, 'host', lambda: 'elsewhere')
+            path = atomic.temporary_path(str(tmp_path / 'image.mha'))
+        with open(path, 'w') as stream:
+            stream.write('x')
+        atomic.sweep_stale_temporaries(str(tmp_path))
+        assert os.path.exists(path)
+        then = os.stat(path).st_mtime - days * 86400
+        os.utime(path, (then, then))
+        atomic.sweep_stale_temporaries(str(tmp_path))
+        assert not os.path.exists(path)
+
+    def test_a_folder_that_goes_away_while_a_file_is_written_is_one_error(self, tmp_path):
+        path = str(tmp_path / 'folder' / 'a.txt')
+        with pytest.raises(DiskError, match='a.txt: its folder was removed'), atomic.publish(path) as temporary:
+            with open(temporary, 'w') as stream:
+                stream.write('x')
+            os.remove(temporary)
+            os.rmdir(os.path.dirname(path))
 
 
 class TestJson:
