@@ -5,26 +5,21 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import joblib
 import numpy as np
-import SimpleITK as sitk
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
+from functions.image.threads import WORKER_DIED, worker_pool
 from functions.image.volume_io import read_geometry
 from functions.setting.errors import RegNetError
 
-#: One thread for the libraries of a worker, as there is a worker per core; freed volumes go back to the system (glibc
-#: would otherwise keep those of up to 32 MB).
-_THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')
-_ENVIRONMENT = dict(dict.fromkeys(_THREADS, '1'), MALLOC_MMAP_THRESHOLD_='1048576')
+#: Freed volumes go back to the system (glibc would otherwise keep those of up to 32 MB).
+_ENVIRONMENT = {'MALLOC_MMAP_THRESHOLD_': '1048576'}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
 #: Free memory assumed where the system does not say.
 UNKNOWN_MEMORY = 4 * 2**30
 #: Attempts at a task whose worker dies.
 ATTEMPTS = 2
-WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
 GIVEN_UP = f'its worker process ended unexpectedly {ATTEMPTS} times: killed or out of memory (try fewer workers)'
 
 
@@ -48,10 +43,6 @@ def default_workers(specs):
     free = available_memory()
     fitting = int(0.8 * (UNKNOWN_MEMORY if free is None else free) / bytes_per_worker(specs))
     return max(1, min(joblib.cpu_count(), fitting, len(specs)))
-
-
-def _start_worker():
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def run_tasks(tasks, n_workers, description, show=True):
@@ -79,8 +70,8 @@ def run_tasks(tasks, n_workers, description, show=True):
 
 
 def _executor(n_workers):
-    # Not joblib's reusable pool: joblib.Parallel owns it and fails on finding it changed.
-    return ProcessPoolExecutor(max_workers=n_workers, timeout=60, env=_ENVIRONMENT, initializer=_start_worker)
+    # One thread each, as there is a worker per core.
+    return worker_pool(n_workers, 1, _ENVIRONMENT)
 
 
 def _in_processes(tasks, n_workers):
