@@ -232,6 +232,8 @@ def parse_arguments(words=None):
         help='processes that generate; default: as cores and memory allow')
     add('--threads', type=positive_number, metavar='N', help='threads of TensorFlow; default: all cores')
     add('--fresh', action='store_true', help='train from scratch instead of continuing from the newest checkpoint')
+    add('--verify', action='store_true',
+        help='compare checksums of finished images and results, not only where sizes or times differ')
     add('--traceback', action='store_true', help='show where an input error was found')
     # fmt: on
     registration_commands.add_arguments(parser)
@@ -263,7 +265,8 @@ def prepare(setting, arguments):
         # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
         batches += [(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else []
         for modes, stage in batches:
-            report = generate_batch(setting, modes, n_workers=arguments.workers, part=arguments.part, stage=stage)
+            options = {'n_workers': arguments.workers, 'part': arguments.part, 'verify': arguments.verify}
+            report = generate_batch(setting, modes, stage=stage, **options)
             logging.info('%s', report)
             if report.failed:
                 first = ': '.join(report.failed[0])

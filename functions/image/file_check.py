@@ -51,9 +51,30 @@ def files_of(path):
     """Paths of all files of an image, sorted, for header and voxels may be two; of anything else, ``path`` alone."""
     try:
         layout = _layout(path)
-    except InputError:
+    except (InputError, OSError):
         return [path]
     return sorted({layout.header, layout.data})
+
+
+def require_apart(outputs, inputs):
+    """Raise :class:`InputError` when a command would write over a file it reads, whatever links lead there.
+
+    :param outputs: paths of the files to be written.
+    :param inputs: paths of files, of which all those of an image count, and of folders of files; None is passed over.
+    """
+    read = {}
+    for path in [os.fspath(path) for path in inputs if path is not None and os.path.exists(path)]:
+        names = [os.path.join(path, name) for name in os.listdir(path)] if os.path.isdir(path) else files_of(path)
+        read.update({_identity(name): name for name in names if os.path.exists(name)})
+    for path in outputs:
+        if os.path.exists(path) and _identity(path) in read:
+            source = read[_identity(path)]
+            raise InputError(f'{path} would be replaced, but {source} is read; choose another place for the output.')
+
+
+def _identity(path):
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def _layout(path):

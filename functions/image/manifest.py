@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from functions.image.volume_io import array_view, read_image
 from functions.setting.atomic import read_json, write_json
+from functions.setting.checkpoint_records import describe_file
 from functions.setting.code_version import own_commit
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 
@@ -46,11 +47,7 @@ def voxel_checksum(path, fresh=False):
         if path.lower().endswith(IMAGE_EXTENSIONS):
             _known_checksums[key] = array_checksum(read_image(path, expect='any', dim=None))
         else:
-            digest = hashlib.blake2b(digest_size=16)
-            with open(path, 'rb') as stream:
-                for block in iter(lambda: stream.read(2**20), b''):
-                    digest.update(block)
-            _known_checksums[key] = digest.hexdigest()
+            _known_checksums[key] = describe_file(path)['checksum']
     return _known_checksums[key]
 
 
@@ -87,6 +84,13 @@ def record_output(path, image_or_array=None, folder=None):
     return {'path': relative.replace(os.sep, '/'), 'bytes': size, 'mtime_ns': mtime, 'checksum': checksum}
 
 
+def record_file(path):
+    """What a record beside a finished file says about it: as :func:`record_output`, but a checksum of all its bytes."""
+    size, mtime = file_state(path)
+    checksum = describe_file(path)['checksum']
+    return {'path': os.path.basename(path), 'bytes': size, 'mtime_ns': mtime, 'file_checksum': checksum}
+
+
 def write_manifest(path, made_from, format_number, outputs, remark=None):
     """Publish the manifest of finished work; call it last.
 
@@ -115,22 +119,50 @@ def check_manifest(path, made_from, format_number, verify=False):
             return False, f'{path} has format {manifest["format_number"]} of its maker, now {format_number}'
         if manifest['made_from'] != json.loads(json.dumps(made_from)):
             return False, f'{path} was made from other inputs or settings'
-        touched = False
-        for output in manifest['outputs']:
-            reason, changed = _check_output(os.path.dirname(os.path.abspath(path)), output, verify)
-            if reason:
-                return False, reason
-            touched = touched or changed
+        reason, touched = check_outputs(os.path.dirname(os.path.abspath(path)), manifest['outputs'], verify)
     except MissingFileError:
         return False, 'no manifest'
     except InputError as error:
         return False, str(error)
     except (KeyError, TypeError) as error:
         return False, f'{path} is not a manifest ({error})'
-    if touched:
+    if touched and not reason:
         with contextlib.suppress(DiskError):  # a read-only tree is checked by its checksums each time
             write_json(path, manifest)
-    return True, ''
+    return not reason, reason
+
+
+def require_present(manifests):
+    """Raise :class:`MissingFileError` unless these manifests and the outputs they list are there, as they were written.
+
+    Called at the end of a command: what it promised may have been removed while it ran.
+    """
+    wrong = []
+    for path in manifests:
+        try:
+            reason = check_outputs(os.path.dirname(os.path.abspath(path)), read_json(path)['outputs'])[0]
+        except (InputError, MissingFileError, KeyError, TypeError) as error:
+            reason = str(error)
+        wrong += [reason] if reason else []
+    if wrong:
+        count = f'{len(wrong)} of {len(manifests)} finished pieces of work were removed or changed meanwhile'
+        raise MissingFileError(f'{count}; the first: {wrong[0].rstrip(".")}. The same command makes them again.')
+
+
+def check_outputs(folder, outputs, verify=False):
+    """Compare files with what their record says: size and time first, the checksum when these differ or on ``verify``.
+
+    :param folder: that of the record.
+    :param outputs: list of :func:`record_output` or :func:`record_file` dictionaries; times that differ are updated.
+    :return: (the first thing that is wrong, '' if nothing is; whether ``outputs`` was updated).
+    """
+    touched = False
+    for output in outputs:
+        reason, changed = _check_output(folder, output, verify)
+        if reason:
+            return reason, touched
+        touched = touched or changed
+    return '', touched
 
 
 def _check_output(folder, output, verify):
@@ -141,9 +173,15 @@ def _check_output(folder, output, verify):
         same = found == (output['bytes'], output['mtime_ns'])
         if same and not verify:
             return '', False
-        if voxel_checksum(path, fresh=True) != output['checksum']:
+        if 'file_checksum' in output:
+            intact = describe_file(path)['checksum'] == output['file_checksum']
+        else:
+            intact = voxel_checksum(path, fresh=True) == output['checksum']
+        if not intact:
             return f'{path} is not what was written', False
     except RegNetError as error:
         return str(error), False
+    except OSError as error:
+        return f'{path} cannot be read: {error.strerror}', False
     output['bytes'], output['mtime_ns'] = found
     return '', not same

@@ -21,6 +21,7 @@ AFFINE_FILES = ('.tfm', '.txt', '.h5')
 #: Of the inversion at points: it ends when p + u(p) is nowhere further off than this, in mm.
 _TOLERANCE, _MOST_ITERATIONS = 1e-3, 100
 _FIELD = b'DisplacementFieldTransform_float'
+_SAME_BYTES = {'track_times': False}  # h5py before 3 records the time
 
 
 # ---- affine transforms
@@ -212,20 +213,24 @@ def write_total_transform(affine, dvf, path):
     dvf = require_dvf(dvf)
     affine = sitk.AffineTransform(3) if affine is None else affine
     geometry, field = Geometry.of(dvf), array_view(dvf)
-    grid = np.array(geometry.size + geometry.origin + geometry.spacing + geometry.direction, dtype=np.float64)
+    grid = geometry.size + geometry.origin + geometry.spacing + geometry.direction
     with publish(path) as temporary, h5py.File(temporary, 'w') as stream:
         _write_text(stream, 'ITKVersion', sitk.Version.ITKVersionString().encode())
         groups = [stream.create_group(f'TransformGroup/{number}') for number in range(3)]
         for group, name in zip(groups, (b'CompositeTransform_double', b'AffineTransform_double', _FIELD)):
             _write_text(group, 'TransformType', name + b'_3_3')
-        groups[1]['TransformFixedParameters'] = np.array(affine.GetFixedParameters(), dtype=np.float64)
-        groups[1]['TransformParameters'] = np.array(affine.GetParameters(), dtype=np.float64)
-        groups[2]['TransformFixedParameters'] = grid
-        data = groups[2].create_dataset('TransformParameters', (field.size,), np.float32)
+        for group, name, values in (
+            (groups[1], 'TransformFixedParameters', affine.GetFixedParameters()),
+            (groups[1], 'TransformParameters', affine.GetParameters()),
+            (groups[2], 'TransformFixedParameters', grid),
+        ):
+            group.create_dataset(name, data=np.array(values, dtype=np.float64), **_SAME_BYTES)
+        data = groups[2].create_dataset('TransformParameters', (field.size,), np.float32, **_SAME_BYTES)
         slab = field[0].size
         for z, plane in enumerate(field):
             data[z * slab : (z + 1) * slab] = plane.ravel()
 
 
 def _write_text(group, name, text):
-    group.create_dataset(name, data=np.array([text], dtype=object), dtype=h5py.special_dtype(vlen=bytes))
+    kind = h5py.special_dtype(vlen=bytes)
+    group.create_dataset(name, data=np.array([text], dtype=object), dtype=kind, **_SAME_BYTES)

@@ -6,11 +6,12 @@ import os
 import numpy as np
 
 from functions.image.dvf import transform_points
+from functions.image.file_check import require_apart
 from functions.image.point_files import read_points, write_points
 from functions.image.resample import warp
 from functions.image.transforms import apply_inverse_to_points
 from functions.image.volume_io import WRITABLE, array_view, read_image, write_image
-from functions.registration.result_folder import INVERSE, geometry_of_record, read_field, read_results
+from functions.registration.result_folder import INVERSE, NAMES, geometry_of_record, read_field, read_results
 from functions.setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def apply_to_points(results, points, output=None, inverse=False, file_format=Non
 
 
 def _output(results, source, output, inverse, overwrite):
-    """Path to write to; refused when it exists or is the input."""
+    """Path to write to; refused when it exists, or is an input or a result."""
     if output is None:
         name = os.path.basename(os.path.normpath(os.fspath(source)))
         stem, dot, extension = name.partition('.')
@@ -84,8 +85,7 @@ def _output(results, source, output, inverse, overwrite):
         if not output.lower().endswith(_EXTENSIONS):
             output += '.mha'
     output = os.fspath(output)
-    if os.path.exists(output) and os.path.exists(source) and os.path.samefile(output, source):
-        raise InputError(f'{source} would be replaced by its result; give another --output.')
+    require_apart([output], [source] + [os.path.join(results.folder, name) for name in NAMES])
     if os.path.exists(output) and not overwrite:
         raise InputError(f'{output} already exists and is not overwritten: give another --output, or --overwrite.')
     return output

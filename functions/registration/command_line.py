@@ -95,6 +95,7 @@ def _options(arguments):
         'threads',
         'inverse',
         'overwrite',
+        'verify',
     )
     grid = 'isotropic' if arguments.isotropic else 'native'
     return dict({name: getattr(arguments, name) for name in names}, grid=grid)
@@ -133,11 +134,13 @@ def _register(arguments):
 
 
 def _pairs(arguments):
-    from functions.registration.pair_lists import read_pairs, register_pairs
+    from functions.image.file_check import require_apart
+    from functions.registration.pair_lists import SUMMARY, read_pairs, register_pairs
 
     for name in _given(arguments, MASKS + SERIES):
         raise InputError(f'--{name} is for --register; with --pairs, masks and series are columns of the CSV file.')
     pairs = read_pairs(arguments.pairs)
+    require_apart([os.path.join(arguments.output, SUMMARY)], [arguments.pairs])
     with _model(arguments) as model:
         outcomes = register_pairs(pairs, arguments.output, model, **_options(arguments))
     failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']

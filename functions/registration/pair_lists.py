@@ -8,8 +8,18 @@ import os
 import re
 import time
 
+from functions.image.claim import claim_folder
+from functions.image.file_check import require_apart
 from functions.registration.command_line import MASKS, SERIES
-from functions.registration.result_folder import Draft, inputs_of, is_done, read_results
+from functions.registration.result_folder import (
+    NAMES,
+    Draft,
+    check_results,
+    finish_move,
+    inputs_of,
+    problem_of,
+    read_results,
+)
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
@@ -93,36 +103,60 @@ def register_pairs(pairs, output, model, **options):
     :param options: see :func:`register_into`.
     :return: list of :class:`Outcome`.
     """
+    inputs = [path for pair in pairs for path in _inputs(pair.files, options)]
+    if options.get('overwrite'):
+        require_apart([os.path.join(output, pair.name, name) for pair in pairs for name in NAMES], inputs)
+    require_apart([os.path.join(output, SUMMARY)], inputs)
     outcomes = []
-    for number, pair in enumerate(pairs, 1):
-        LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
-        outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
-        write_json(os.path.join(output, SUMMARY), [outcome._asdict() for outcome in outcomes])
+    with claim_folder(output):
+        for number, pair in enumerate(pairs, 1):
+            LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
+            outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
+            if number == len(pairs):
+                outcomes = [_still(outcome, os.path.join(output, outcome.name)) for outcome in outcomes]
+            write_json(os.path.join(output, SUMMARY), [outcome._asdict() for outcome in outcomes])
     counts = [sum(outcome.state == state for outcome in outcomes) for state in ('done', 'was done', 'failed')]
     LOGGER.info('%d pairs registered, %d were done before, %d failed', *counts)
     return outcomes
 
 
-def register_into(folder, files, model, inverse=False, overwrite=False, **options):
+def register_into(folder, files, model, inverse=False, overwrite=False, verify=False, **options):
     """Register one pair of files and write its results.
 
     :param files: dictionary of the columns of :func:`read_pairs` but the name -> path (or series).
     :param inverse, overwrite: see :class:`functions.registration.result_folder.Draft`.
+    :param verify: see :func:`functions.registration.result_folder.check_results`.
     :param options: of :func:`functions.registration.register`.
     :return: (:class:`functions.registration.single_pair.Registration`, record), or (None, record) when ``folder`` holds
-        these results already.
+        these results already. Results that are no longer whole are made again.
+    :raises InputError: the results would replace a file that is read.
+    :raises DiskError: another process works in ``folder``, or it cannot be written.
     """
     options['series'] = tuple(files.get(name) for name in SERIES)
     named = {key: str(value) for key, value in options.items() if key != 'threads'}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
-    if not overwrite and is_done(folder, made_from):
+    if not overwrite and check_results(folder, made_from, verify)[0]:
         return None, read_results(folder).record
+    require_apart([os.path.join(folder, name) for name in NAMES], _inputs(files, options))
     masks = {name: path for name, path in files.items() if name in MASKS}
-    with Draft(folder, overwrite) as draft:
-        options = dict(masks, on_fields=draft.write_fields, **options)
-        registration = register(files['fixed'], files['moving'], model, **options)
-        return registration, draft.finish(registration, inverse, made_from)
+    with claim_folder(folder) as require_ours:
+        finish_move(folder)
+        # Another process may have made them meanwhile.
+        done, reason = (False, '') if overwrite else check_results(folder, made_from, verify)
+        if done:
+            return None, read_results(folder).record
+        if reason:
+            LOGGER.warning('%s: registered again, because %s.', folder, reason.rstrip('.'))
+        with Draft(folder, overwrite or bool(reason), require_ours) as draft:
+            options = dict(masks, on_fields=draft.write_fields, **options)
+            registration = register(files['fixed'], files['moving'], model, **options)
+            return registration, draft.finish(registration, inverse, made_from)
+
+
+def _inputs(files, options):
+    """Paths of all files that a registration reads; those of its networks have other names than its results."""
+    return [path for name, path in files.items() if name not in SERIES] + [options.get('affine')]
 
 
 def _outcome(pair, folder, model, options):
@@ -137,3 +171,12 @@ def _outcome(pair, folder, model, options):
         LOGGER.error('%s failed: %s', pair.name, error, exc_info=not is_ours)
         state, reason = 'failed', str(error) if is_ours else f'{type(error).__name__}: {error}'
     return Outcome(pair.name, state, round(time.time() - start, 2), reason, measures)
+
+
+def _still(outcome, folder):
+    """The outcome, failed if its results have gone while others were made."""
+    problem = None if outcome.state == 'failed' else problem_of(folder)
+    if not problem:
+        return outcome
+    LOGGER.error('%s failed: its results were removed or changed meanwhile: %s', outcome.name, problem)
+    return outcome._replace(state='failed', reason=problem, measures=None)

@@ -12,29 +12,33 @@ moved.mha                  the moving image on the grid of the results, int16 HU
 jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
 fixed_lung.nii.gz          the lung mask used, of the fixed image, on the grid of the results
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
-results.json               settings, networks, versions, timings, measures, grids; written last
+results.json               settings, networks, versions, timings, measures, grids; size, time and checksum
+                           of every other file; written last
 =========================  ================================================================================
+
+All of it is written into a hidden folder inside the folder of the results, which may be a mount point or a link, and
+moved to its place when it is whole. A process that is killed while it moves leaves the rest to :func:`finish_move`.
 """
 
 import collections
 import contextlib
 import os
 import platform
-import shutil
 import time
-import uuid
 from concurrent import futures
 
 from functions.elastix.programs import elastix_version
 from functions.elastix.transform_files import write_total_transform as write_elastix_transform
 from functions.image import transforms
+from functions.image.claim import FOLDER_LOCK, claim_folder
 from functions.image.geometry import Geometry
+from functions.image.manifest import check_outputs, record_file
 from functions.image.volume_io import read_image, write_image
 from functions.preprocessing.chest_masks import lung_mask
 from functions.preprocessing.hounsfield import LOWEST, load_ct
 from functions.preprocessing.isotropic import to_isotropic
 from functions.preprocessing.own_images import fingerprint
-from functions.setting.atomic import read_json, write_json, write_text
+from functions.setting.atomic import is_temporary, read_json, remove, temporary_path, write_json, write_text
 from functions.setting.code_version import package_versions
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
 
@@ -42,6 +46,9 @@ FORMAT_NUMBER = 1
 RECORD = 'results.json'
 DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
 INVERSE, MOVED, LUNG = 'inverse.mha', 'moved.mha', 'fixed_lung.nii.gz'
+_WHOLE = '.whole'  # finished results on their way to their places
+#: What may lie in an empty folder: our own files, and what a new disk holds.
+_IGNORED = (FOLDER_LOCK, _WHOLE, 'lost+found')
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: All files of the folder, the record first: without it the rest does not count.
 NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE, LUNG) + _ELASTIX
@@ -53,20 +60,26 @@ Results = collections.namedtuple('Results', 'folder record fixed moving')
 class Draft(contextlib.AbstractContextManager):
     """Results on their way to ``folder``: a context manager; what is not finished in it is removed.
 
-    They are written beside ``folder`` first and moved there in the end, so it holds all of them or none. The fields can
-    be written before the rest is known, see :meth:`write_fields`.
+    They are moved to their places in the end, so the folder holds all of them or none. The fields can be written before
+    the rest is known, see :meth:`write_fields`.
 
     :param overwrite: replace existing results; other files in the folder stay.
+    :param require_ours: called before anything is replaced; see :func:`functions.image.claim.claim_folder`.
     :raises InputError: the folder is not empty and may not be overwritten.
     """
 
-    def __init__(self, folder, overwrite=False):
+    def __init__(self, folder, overwrite=False, require_ours=lambda: None):
         self.folder = os.path.abspath(folder)
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise InputError(f'{folder} is a file; the results need a folder.')
-        if not overwrite and os.path.isdir(folder) and os.listdir(folder):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        names = [name for name in names if name not in _IGNORED and not is_temporary(name)]
+        if names and not overwrite:
             raise InputError(f'{folder} is not empty, so nothing is written: give another folder, or --overwrite.')
-        self._draft, self._fields_written = None, False
+        for name in set(names) & set(NAMES):
+            if os.path.isdir(os.path.join(folder, name)):
+                raise InputError(f'{os.path.join(folder, name)} is a folder; a file of that name is to be written.')
+        self._draft, self._names, self._fields_written, self._require_ours = None, [], False, require_ours
 
     def write_fields(self, affine, nonrigid, dvf):
         """Write what follows from the fields alone.
@@ -85,7 +98,7 @@ class Draft(contextlib.AbstractContextManager):
 
         :param registration: :class:`functions.registration.single_pair.Registration`.
         :param inverse: also write the inverse field.
-        :param made_from: JSON-able description of the inputs, for :func:`is_done`.
+        :param made_from: JSON-able description of the inputs, for :func:`check_results`.
         :return: the record that results.json holds.
         :raises DiskError: it cannot be written.
         """
@@ -108,12 +121,17 @@ class Draft(contextlib.AbstractContextManager):
         record['measures'].update(residual)
         record['seconds']['writing'] = round(time.time() - start, 3)
         record['made_from'] = made_from
+        self._require_ours()
+        self._names += [name for name in _ELASTIX if os.path.exists(self._path(name))]
+        record['outputs'] = [record_file(self._path(name)) for name in self._names]
         write_json(self._path(RECORD), record)
-        _move(self._draft, self.folder)
+        os.rename(self._draft, os.path.join(self.folder, _WHOLE))
+        finish_move(self.folder)
         return record
 
     def _write(self, jobs):
         """Run (function, arguments ..., file name), two at a time: most of the time is spent waiting for the disk."""
+        self._names += [job[-1] for job in jobs]
         jobs = [job[:-1] + (self._path(job[-1]),) for job in jobs]
         with futures.ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(*job) for job in jobs]:
@@ -121,19 +139,17 @@ class Draft(contextlib.AbstractContextManager):
 
     def _path(self, name):
         if self._draft is None:
-            parent, base = os.path.split(self.folder)
+            draft = temporary_path(os.path.join(self.folder, 'results'))
             try:
-                os.makedirs(parent, exist_ok=True)
-                draft = os.path.join(parent, f'.{base}.{uuid.uuid4().hex[:8]}')
-                os.mkdir(draft)
+                os.makedirs(draft)
             except OSError as error:
-                raise DiskError(f'Cannot write to {parent}: {error.strerror}. Choose another folder.') from error
+                raise DiskError(f'Cannot write to {self.folder}: {error.strerror}. Choose another folder.') from error
             self._draft = draft
         return os.path.join(self._draft, name)
 
     def __exit__(self, *exception):
         if self._draft is not None:
-            shutil.rmtree(self._draft, ignore_errors=True)
+            remove(self._draft)
 
 
 def read_results(folder):
@@ -142,6 +158,9 @@ def read_results(folder):
     :raises MissingFileError: no folder, or it holds no finished results.
     """
     path = os.path.join(folder, RECORD)
+    if os.path.isdir(os.path.join(folder, _WHOLE)):
+        with claim_folder(folder):
+            finish_move(folder)
     if not os.path.isfile(path):
         raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
     record = read_json(path)
@@ -176,23 +195,46 @@ def read_chests(folder):
 def read_field(results, name=DISPLACEMENT):
     """A displacement field of the results.
 
-    :raises MissingFileError, InputError: it is not there, or not on the grid the record says.
+    :raises MissingFileError, InputError: it is not there, not what was written, or not on the grid the record says.
     """
     path = os.path.join(results.folder, name)
     if name == INVERSE and not os.path.isfile(path):
         raise MissingFileError(f'{path} is not there: register with --inverse.')
+    outputs = [output for output in results.record.get('outputs', []) if output['path'] == name]
+    problem = check_outputs(results.folder, outputs, verify=True)[0]
+    if problem:
+        raise InputError(f'{problem}, so it is not applied; register again.')
     field = read_image(path, 'vector')
     if not Geometry.of(field).matches(results.moving if name == INVERSE else results.fixed):
         raise InputError(f'{path} is not on the grid that {RECORD} names; register again.')
     return field
 
 
-def is_done(folder, made_from):
-    """Whether ``folder`` holds whole results made from the same."""
+def check_results(folder, made_from, verify=False):
+    """Whether ``folder`` holds whole results made from the same.
+
+    :param verify: compare all checksums, not only where sizes or times differ.
+    :return: (done, reason): reason is '' unless the results are made from the same but are no longer whole.
+    """
     try:
-        return read_results(folder).record.get('made_from') == made_from
+        record = read_results(folder).record
     except RegNetError:
-        return False
+        return False, ''
+    if record.get('made_from') != made_from:
+        return False, ''
+    reason, touched = check_outputs(folder, record.get('outputs', []), verify)
+    if touched and not reason:
+        with contextlib.suppress(DiskError):
+            write_json(os.path.join(folder, RECORD), record)
+    return not reason, reason
+
+
+def problem_of(folder):
+    """What is wrong with the results in ``folder``, by sizes and times; '' if nothing is."""
+    try:
+        return check_outputs(folder, read_results(folder).record.get('outputs', []))[0]
+    except RegNetError as error:
+        return str(error)
 
 
 def inputs_of(fixed, moving, masks=(), **settings):
@@ -229,17 +271,25 @@ def _rename_in(path, draft, folder):
         write_text(path, text.replace(draft + os.sep, folder + os.sep))
 
 
-def _move(draft, folder):
-    """Put the finished files in place; the old record is removed first, the new one comes last."""
-    if not os.path.exists(folder) or not os.listdir(folder):
-        os.replace(draft, folder)
-        return
-    for name in NAMES:
-        if os.path.exists(os.path.join(folder, name)):
-            os.remove(os.path.join(folder, name))
-    for name in reversed(NAMES):
-        if os.path.exists(os.path.join(draft, name)):
-            os.replace(os.path.join(draft, name), os.path.join(folder, name))
+def finish_move(folder):
+    """Move finished results to their places, if there are any; what a killed process began is taken up.
+
+    :raises DiskError: a file cannot be replaced; the results wait in the hidden folder.
+    """
+    whole = os.path.join(folder, _WHOLE)
+    names = os.listdir(whole) if os.path.isdir(whole) else []
+    if RECORD in names:
+        written = [output['path'] for output in read_json(os.path.join(whole, RECORD))['outputs']]
+        try:
+            # The old record goes first, for without it the rest does not count; the new one comes last.
+            for name in NAMES:
+                if name not in written:
+                    remove(os.path.join(folder, name))
+            for name in sorted(names, key=lambda name: name == RECORD):
+                os.replace(os.path.join(whole, name), os.path.join(folder, name))
+        except OSError as error:
+            raise DiskError(f'Cannot replace {os.path.join(folder, name)}: {error.strerror}.') from error
+    remove(whole)
 
 
 def geometry_of_record(values):

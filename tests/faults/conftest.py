@@ -1,7 +1,11 @@
 """Faults: what is injected and which promises hold is counted, and printed when pytest ends."""
 
 import pytest
+import small_inputs
+from command_server import Server
 from fault_count import Faults
+
+_MODULES = ('RunRegNet3D', 'functions.registration.pair_lists', 'functions.registration.network_pyramid')
 
 
 @pytest.fixture
@@ -15,3 +19,27 @@ def faults(record_property):
 def is_long(request):
     """Whether --faults-long asks for many faults instead of a seeded sample."""
     return request.config.getoption('--faults-long')
+
+
+@pytest.fixture(scope='session')
+def server():
+    """Runs commands in processes of their own, see :mod:`command_server`."""
+    found = Server(_MODULES)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope='session')
+def inputs(tmp_path_factory):
+    """Folder of two scans, their lungs and a model, see :func:`small_inputs.make_inputs`."""
+    folder = str(tmp_path_factory.mktemp('inputs'))
+    small_inputs.make_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def undisturbed(server, inputs, tmp_path_factory):
+    """What the results of --register hold when nothing disturbs it, see :func:`small_inputs.tree`."""
+    output = str(tmp_path_factory.mktemp('undisturbed') / 'out')
+    assert server.start(small_inputs.register_words(inputs, output)).wait() == 0
+    return small_inputs.tree(output)

@@ -11,6 +11,7 @@ from oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image, motion
 
 from functions.elastix.__main__ import main as elastix_command
 from functions.elastix.programs import is_available
+from functions.image.claim import claim_folder
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points, write_points
 from functions.image.transforms import affine_from_matrix, write_affine
@@ -52,7 +53,7 @@ def written(request, pair, tmp_path_factory):
 
 
 def write(registration, folder, inverse=False, overwrite=False):
-    with result_folder.Draft(folder, overwrite) as draft:
+    with claim_folder(folder) as require_ours, result_folder.Draft(folder, overwrite, require_ours) as draft:
         return draft.finish(registration, inverse)
 
 

@@ -1,0 +1,79 @@
+"""Places where results cannot just be renamed to, or cannot be written: mount points, links, full and odd ones."""
+
+import subprocess
+
+import pytest
+from small_inputs import register_words, tree
+
+ROW = 'other file systems, links and odd names'
+FULL = 'full, read-only and forbidden places'
+GONE = 'folders removed or replaced while a command runs'
+
+
+def mount(folder, size='64m'):
+    """A small disk at ``folder``."""
+    try:
+        command = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(folder)]
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f'mounting a disk is not permitted here: {getattr(error, "stdout", b"") or error}')
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder that is the mount point of another file system."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    mount(folder)
+    yield folder
+    subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
+def place(kind, disk, tmp_path):
+    """The output of a kind."""
+    if kind == 'mount point':
+        (disk / 'lost+found').mkdir()  # as on a new disk
+        return disk
+    (disk / 'target').mkdir()
+    link = tmp_path / 'link'
+    link.symlink_to(disk / 'target')
+    return {'link': link, 'folder below a link': link / 'new' / 'er'}[kind]
+
+
+@pytest.mark.parametrize('kind', ['mount point', 'link', 'folder below a link'])
+def test_results_are_made_and_replaced_there(kind, disk, tmp_path, server, inputs, undisturbed, faults):
+    output = place(kind, disk, tmp_path)
+    with faults(ROW):
+        assert server.start(register_words(inputs, output)).wait() == 0
+        expected = dict(undisturbed, **({'lost+found': 'empty folder'} if kind == 'mount point' else {}))
+        assert tree(output) == expected
+    (output / 'notes.txt').write_text('mine')
+    with faults(ROW):
+        command = server.start(register_words(inputs, output, '--inverse', '--overwrite'))
+        assert command.wait() == 0, command.printed()
+        assert set(tree(output)) == set(expected) | {'notes.txt', 'inverse.mha'}
+        assert server.start(register_words(inputs, output, '--overwrite')).wait() == 0
+        assert tree(output) == dict(expected, **{'notes.txt': 'mine'})
+
+
+def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, inputs, undisturbed, faults):
+    output = tmp_path / 'small'
+    output.mkdir()
+    mount(output, '2m')
+    try:
+        assert server.start(register_words(inputs, output)).wait() == 0
+        with faults(FULL):
+            command = server.start(register_words(inputs, output, '--overwrite'))
+            assert command.wait() == 2
+            assert str(output) in command.error() and 'space' in command.error() or 'full' in command.error()
+            assert tree(output) == undisturbed
+        subprocess.run(['mount', '-o', 'remount,ro', str(output)], check=True)
+        with faults(FULL):
+            command = server.start(register_words(inputs, output, '--overwrite'))
+            assert command.wait() == 2 and str(output) in command.error() and 'ead-only' in command.error()
+        with faults(FULL):
+            command = server.start(register_words(inputs, output))
+            assert command.wait() == 0 and 'nothing was done' in command.printed()
+            assert tree(output) == undisturbed
+    finally:
+        subprocess.run(['umount', '-l', str(output)], check=True)
