@@ -336,20 +336,26 @@ def register_and_measure(setting, pairs, model):
 def prepare_data(setting, arguments):
     """--prepare: make or convert a data set, then check that its landmarks fit its images."""
     from functions.evaluation.landmark_check import check_landmarks, usual_pairs
+    from functions.image.claim import claim_folder
+    from functions.image.manifest import require_present
 
     data, cases = arguments.prepare, arguments.cases
-    if data == 'Phantom_4D':
-        from functions.phantom.phantom import USUAL_CASES, make_cases
+    with claim_folder(setting['DataFolder'], f'.{data}.lock'):
+        if data == 'Phantom_4D':
+            from functions.phantom.phantom import USUAL_CASES, make_cases
 
-        cases = cases or USUAL_CASES
-        make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
-    else:
-        from functions.preprocessing.public_data_sets import prepare_data_set
+            cases = cases or USUAL_CASES
+            make_cases(setting, cases, (0, 5), n_workers=arguments.workers)
+            manifests = [su.address_generator(setting, 'PhantomManifest', data=data, cn=cn, stage=1) for cn in cases]
+        else:
+            from functions.preprocessing.public_data_sets import prepare_data_set
 
-        cases = prepare_data_set(setting, data, arguments.source, cases, arguments.workers).cases
-    check = check_landmarks(setting, usual_pairs(setting, data, cases))
-    print(check.table())
-    check.require()
+            report = prepare_data_set(setting, data, arguments.source, cases, arguments.workers)
+            cases, manifests = report.cases, report.manifests
+        check = check_landmarks(setting, usual_pairs(setting, data, cases))
+        print(check.table())
+        check.require()
+        require_present(manifests)
 
 
 def evaluate(setting, arguments):
@@ -378,11 +384,12 @@ def report_folders(arguments):
 
 def register(setting, pairs):
     """Register pairs with the networks the settings name."""
+    from functions.image.claim import claim_folder
     from functions.registration.network_pyramid import open_networks
 
     if not pairs:
         return
-    with open_networks(setting) as model:
+    with claim_folder(su.address_generator(setting, 'result_folder')), open_networks(setting) as model:
         register_and_measure(setting, pairs, model)
 
 
@@ -398,6 +405,8 @@ def read_changes(path):
 
 def run(arguments):
     """The steps, in order; finished images, deformations and trainings are not made again."""
+    from functions.image.claim import claim_folder
+
     changes = read_changes(arguments.setting)
     setting = complete_setting(arguments, changes)
     if arguments.model:
@@ -409,6 +418,9 @@ def run(arguments):
         return prepare_data(setting, arguments)
     if arguments.evaluate:
         return evaluate(setting, arguments)
+    if su.trains(setting) and not setting['only_generate_image']:
+        with claim_folder(su.address_generator(setting, 'ModelFolder')):
+            pass  # refused now rather than after the images are made
     prepare(setting, arguments)
     if setting['only_generate_image']:
         return None

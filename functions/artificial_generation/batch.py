@@ -51,7 +51,8 @@ def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=
     :raises DiskError, InputError: the disk cannot be written (what was made stays); the setting cannot be used.
     """
     start = time.time()
-    waiting = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]
+    specs = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]
+    waiting = specs
     n_workers = default_workers(waiting) if n_workers is None else n_workers
     show = setting.get('verbose', True)
     originals = {spec.address('OriginalIm'): spec.im_info for spec in waiting if spec.is_resampled}
@@ -74,6 +75,11 @@ def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=
             else:
                 found[status].append(spec.name)
         waiting = claimed
+    undone = {spec.name for spec in waiting} | {name for name, _ in found['failed']}
+    for spec in specs:
+        done, reason = (True, '') if spec.name in undone else item_files.check_item(spec)
+        if not done:
+            found['failed'].append((spec.name, f'it was removed or changed meanwhile: {reason}'))
     return BatchReport(left=[spec.name for spec in waiting], seconds=time.time() - start, **found)
 
 

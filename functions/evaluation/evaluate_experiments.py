@@ -15,6 +15,7 @@ from functions.evaluation.provenance import experiment_source, result_source
 from functions.evaluation.references import run_references
 from functions.evaluation.registration_report import registration_report
 from functions.evaluation.text_table import format_table
+from functions.image.claim import claim_folder
 from functions.image.threads import in_parallel
 from functions.measure.protocols import get_protocol
 from functions.setting import setting_utils as su
@@ -55,12 +56,18 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
     :param report: write the pages too.
     :return: :class:`Evaluation`.
     :raises InputError: two experiments of one name, nothing to measure, or no landmark in the capture range.
+    :raises DiskError: another process evaluates into that folder, or it cannot be written.
     """
     get_protocol(protocol)
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise InputError(f'Every experiment is compared once; given: {", ".join(names)}.')
     folder = os.path.join(su.address_generator(experiments[0].setting, 'result_folder'), 'Evaluation', protocol)
+    with claim_folder(folder):
+        return _evaluate(folder, experiments, references, protocol, n_workers, capture_range, report)
+
+
+def _evaluate(folder, experiments, references, protocol, n_workers, capture_range, report):
     once = _pairs_once(experiments)
     jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
     classical = run_references(jobs, references or None, n_workers)
@@ -90,7 +97,7 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
         sources = {experiment.name: experiment_source(experiment) for experiment in experiments}
         links = _write_reports(folder, groups, measured.records, sources, n_workers)
         pages = [os.path.join(folder, link) for link in ['report.html'] + list(links.values())]
-        experiment_report(pages[0], ', '.join(names), content, pictures, list(sources.items()), links)
+        experiment_report(pages[0], ', '.join(sources), content, pictures, list(sources.items()), links)
     return Evaluation(folder, measured, comparison, missing, text, pages)
 
 

@@ -5,10 +5,14 @@ import os
 from functions.evaluation.pair_record import Images, file_name, measure
 from functions.evaluation.provenance import folder_source
 from functions.evaluation.registration_report import registration_report
+from functions.image.claim import claim_folder
+from functions.image.file_check import require_apart
 from functions.image.geometry import Geometry
+from functions.image.manifest import check_outputs
 from functions.image.point_files import read_points
 from functions.image.volume_io import read_image
 from functions.setting.atomic import read_json, write_json
+from functions.setting.errors import InputError
 
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
@@ -20,8 +24,18 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :return: path of the page.
     :raises MissingFileError, InputError: no finished registration, or landmarks that cannot be used.
+    :raises DiskError: another process works in the folder, or it cannot be written.
     """
+    with claim_folder(folder):
+        return _folder_report(folder, chests, landmarks, protocol)
+
+
+def _folder_report(folder, chests, landmarks, protocol):
     results = read_json(os.path.join(folder, 'results.json'))
+    used = [output for output in results.get('outputs', []) if output['path'] in ('displacement.mha', 'moved.mha')]
+    problem = check_outputs(folder, used, verify=True)[0]
+    if problem:
+        raise InputError(f'{problem}; register again.')
     names = [os.path.basename(os.path.normpath(results['settings'][role])) for role in ('fixed', 'moving')]
     dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
     (fixed, fixed_lung), (moving, moving_lung) = chests
@@ -32,7 +46,9 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         grid = Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields])
         points.append(read_points(path, grid).points)
     record = measure('RegNet', [{'name': name} for name in names], dvf, images, points, protocol=protocol)
-    write_json(os.path.join(folder, file_name(record['method'], record['pair'])), record)
+    measures = os.path.join(folder, file_name(record['method'], record['pair']))
     page = os.path.join(folder, 'report.html')
+    require_apart([measures, page], landmarks or ())
+    write_json(measures, record)
     registration_report(page, record, images, dvf, source=folder_source(folder, results))
     return page

@@ -15,6 +15,7 @@ from functions.elastix.affine import register_affine
 from functions.elastix.programs import elastix_version, is_available
 from functions.evaluation.measured_pairs import Result, attempt, stamp
 from functions.evaluation.pair_record import pair_name
+from functions.image.claim import claim_folder
 from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from functions.image.masks import read_mask
 from functions.image.resample import warp
@@ -111,23 +112,24 @@ def _reference(setting, pair, name, threads):
     if not done:
         if reason != 'no manifest':
             LOGGER.warning('%s is registered again: %s.', folder, reason)
-        # A B-spline needs the affine: the time of both counts.
-        start = time.time() - (0.0 if before is None else before.seconds)
-        fixed, moving = (read_image(path) for path in inputs[:2])
-        masks = [read_mask(path, like=image) for path, image in zip(inputs[2:], (fixed, moving))]
-        keywords = {'fixed_mask': masks[0], 'moving_mask': masks[1], 'threads': threads, 'folder': folder}
-        if before is None:
-            transform, method = register_affine(fixed, moving, **keywords)[:2]
-            write_affine(transform, outputs['affine'])
-        else:
-            initial, method = read_transform(before.affine), f'elastix {elastix_version()}'
-            dvf = by_elastix.bspline(fixed, moving, parameter_file, initial=initial, **keywords)
-            write_image(dvf, outputs['dvf'])
-            default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
-            write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])
-        parameters = os.path.basename(parameter_file) if 'elastix' in method else None
-        record = {'method': method, 'pair': list(pair), 'masks': mask, 'parameters': parameters}
-        write_json(facts, dict(record, seconds=time.time() - start))
-        written = [record_output(path) for path in sorted(outputs.values()) + [facts]]
-        write_manifest(manifest, made_from, FORMAT_NUMBER, written)
+        with claim_folder(folder):
+            # A B-spline needs the affine: the time of both counts.
+            start = time.time() - (0.0 if before is None else before.seconds)
+            fixed, moving = (read_image(path) for path in inputs[:2])
+            masks = [read_mask(path, like=image) for path, image in zip(inputs[2:], (fixed, moving))]
+            keywords = {'fixed_mask': masks[0], 'moving_mask': masks[1], 'threads': threads, 'folder': folder}
+            if before is None:
+                transform, method = register_affine(fixed, moving, **keywords)[:2]
+                write_affine(transform, outputs['affine'])
+            else:
+                initial, method = read_transform(before.affine), f'elastix {elastix_version()}'
+                dvf = by_elastix.bspline(fixed, moving, parameter_file, initial=initial, **keywords)
+                write_image(dvf, outputs['dvf'])
+                default = get_data_set(pair[1]['data'], setting).DefaultPixelValue
+                write_image(warp(moving, dvf, 'bspline', default), outputs['moved'])
+            parameters = os.path.basename(parameter_file) if 'elastix' in method else None
+            record = {'method': method, 'pair': list(pair), 'masks': mask, 'parameters': parameters}
+            write_json(facts, dict(record, seconds=time.time() - start))
+            written = [record_output(path) for path in sorted(outputs.values()) + [facts]]
+            write_manifest(manifest, made_from, FORMAT_NUMBER, written)
     return Result(name, pair, seconds=read_json(facts)['seconds'], **outputs)

@@ -43,16 +43,17 @@ def claim(lock_path, deadline_s=DEADLINE_S):
 
 
 @contextlib.contextmanager
-def claim_folder(folder):
+def claim_folder(folder, lock_name=FOLDER_LOCK):
     """Work alone in ``folder``: what dead writers left there and below is removed, other processes are refused.
 
     The folder is made when missing, and removed again if nothing was put into it.
 
+    :param lock_name: where different kinds of work share a folder: name of the lock file of this kind.
     :return: a function that raises :class:`DiskError` if the folder is no longer ours: it was removed or replaced, or
         another machine took it over because this one stood still. Call it before finished work is moved in.
     :raises DiskError: another process works there, or the folder cannot be written.
     """
-    lock_path, missing = os.path.join(os.path.abspath(folder), FOLDER_LOCK), _missing_folders(folder)
+    lock_path, missing = os.path.join(os.path.abspath(folder), lock_name), _missing_folders(folder)
 
     def require_ours():
         if _read(lock_path) != text:

@@ -7,7 +7,7 @@ import time
 
 import SimpleITK as sitk
 
-from functions.image.file_check import files_of
+from functions.image.file_check import files_of, require_apart
 from functions.image.manifest import (
     array_checksum,
     check_manifest,
@@ -47,14 +47,20 @@ def prepare_own_images(setting):
     errors = own_image_errors(setting)
     if errors:
         raise errors[0]
-    prepared = []
+    jobs = []
     for data, cases in setting.get('OwnImages', {}).items():
         for cn, entries in cases.items():
             for type_im, (path, series) in enumerate(map(path_and_series, entries)):
                 if path is not None:
-                    path = os.path.expanduser(path)
-                    prepared.append(prepare_image(path, setting, data, int(cn), type_im, series=series, margin=MARGIN))
-    return prepared
+                    jobs.append((os.path.expanduser(path), series, {'data': data, 'cn': int(cn), 'type_im': type_im}))
+    require_apart([path for *_, where in jobs for path in _addresses(setting, **where)], [job[0] for job in jobs])
+    return [prepare_image(path, setting, series=series, margin=MARGIN, **where) for path, series, where in jobs]
+
+
+def _addresses(setting, **where):
+    """Paths of the image, its lung and its torso mask."""
+    requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
+    return [address_generator(setting, what, stage=1, **where) for what in requests]
 
 
 def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
@@ -75,8 +81,8 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
         made now.
     :raises MissingFileError, InputError, UnknownNameError: before anything is written.
     """
-    requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
-    paths = [address_generator(setting, what, data=data, cn=cn, type_im=type_im, stage=1) for what in requests]
+    paths = _addresses(setting, data=data, cn=cn, type_im=type_im)
+    require_apart(paths, [source, lung, torso])
     made_from = {
         'source': fingerprint(source),
         'series': series,

@@ -11,6 +11,7 @@ import os
 
 import numpy as np
 
+from functions.image.file_check import require_apart
 from functions.image.free_memory import available_memory
 from functions.image.geometry import Geometry
 from functions.image.resample import resample_to
@@ -27,8 +28,8 @@ LOGGER = logging.getLogger(__name__)
 
 _MEMORY = 3 * 2**29  # bytes for an image of 512 x 512 x 136 voxels (measured: 1 GB)
 
-#: What :func:`prepare_data_set` did: data, cases (list), made and kept (numbers of images).
-Report = collections.namedtuple('Report', 'data cases made kept')
+#: What :func:`prepare_data_set` did: data, cases (list), made and kept (numbers of images), manifests (paths).
+Report = collections.namedtuple('Report', 'data cases made kept manifests')
 
 
 def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, margin=None):
@@ -54,10 +55,11 @@ def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, m
     LOGGER.info('%s: found case %s in %s.', data, join_numbers(pack.cn for pack in packs), source_folder)
     if n_workers is None:
         n_workers = min((os.cpu_count() or 2) // 2, available_memory() // _MEMORY)
-    made = in_parallel(_run, jobs, n_workers, data)
-    for pack in packs:
-        _write_landmarks(setting, record, pack, points[pack.cn])
-    return Report(data, [pack.cn for pack in packs], sum(made), len(made) - sum(made))
+    prepared = in_parallel(_run, jobs, n_workers, data)
+    manifests = [own_images.manifest_address(image.im) for image in prepared]
+    manifests += [_write_landmarks(setting, record, pack, points[pack.cn]) for pack in packs]
+    made = sum(image.made for image in prepared)
+    return Report(data, [pack.cn for pack in packs], made, len(prepared) - made, manifests)
 
 
 def _grid(record, cn):
@@ -113,9 +115,9 @@ def _image_job(setting, record, cn, file, margin):
 
 
 def _run(path, job):
-    """Run a job in a worker and return whether the image was made now; an error names the file."""
+    """Run a job in a worker and return its :class:`own_images.Prepared`; an error names the file."""
     try:
-        return job().made
+        return job()
     except RegNetError as error:
         raise type(error)(f'{path}: {error}') from error
     except Exception as error:
@@ -123,6 +125,7 @@ def _run(path, job):
 
 
 def _prepare_dirlab(path, grid, margin, unseen, paths):
+    require_apart(paths.values(), [path])
     made_from = {
         'source': own_images.fingerprint(path),
         'grid': grid,
@@ -154,7 +157,7 @@ def _with_unseen(image, raw, unseen):
 
 
 def _write_landmarks(setting, record, pack, points):
-    """Write the landmark files of a case for which the data set has addresses."""
+    """Write the landmark files of a case for which the data set has addresses, and return their manifest."""
 
     def address(request, file):
         where = {'data': record.key, 'cn': pack.cn, 'type_im': file.type_im}
@@ -179,6 +182,7 @@ def _write_landmarks(setting, record, pack, points):
     manifest = f'{address("OriginalLandmarkFolder", pack.points[0])}{record.expPrefix}{pack.cn}_landmarks.json'
     made_from = {'source': [own_images.fingerprint(path) for path in points], 'grid': grid}
     own_images.write_once(manifest, made_from, contents)
+    return manifest
 
 
 def _is_same_file(path, other):

@@ -9,10 +9,9 @@ is decided in :mod:`functions.setting.trained_models`.
 import glob
 import os
 import re
-import shutil
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import read_json, remove, write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
@@ -21,10 +20,13 @@ KEPT = 5
 
 
 class Checkpoints:
-    """The checkpoints of one experiment; None: the one of the setting."""
+    """The checkpoints of one experiment; None: the one of the setting.
 
-    def __init__(self, setting, experiment=None):
-        self._setting, self._experiment = setting, experiment
+    :param require_ours: called before one is saved; see :func:`functions.image.claim.claim_folder`.
+    """
+
+    def __init__(self, setting, experiment=None, require_ours=lambda: None):
+        self._setting, self._experiment, self._require_ours = setting, experiment, require_ours
         self.prefix = su.address_generator(setting, 'saved_model', current_experiment=experiment)
 
     def _record_path(self, step):
@@ -37,6 +39,7 @@ class Checkpoints:
         :param state: JSON-able dictionary (iteration, sampler position, best ...).
         :return: path prefix of the checkpoint, as TensorFlow names it.
         """
+        self._require_ours()
         os.makedirs(os.path.dirname(self.prefix), exist_ok=True)
         if step in self.steps():
             self._remove(step)  # it is not whole while its files are replaced
@@ -88,12 +91,19 @@ class Checkpoints:
 
     def sweep(self):
         """Remove what saving left behind when it was killed."""
-        # Current TensorFlow writes files '.tempstate<number>', 1.15 a folder '_temp_<letters>'.
+        whole = self.steps()
         for path in glob.glob(glob.escape(self.prefix) + '-*'):
-            if re.search(r'\.tempstate\d+$', path):
-                os.remove(path)
-            elif re.search(r'-\d+_temp_\w+$', path):
-                shutil.rmtree(path, ignore_errors=True)
+            # Current TensorFlow writes files '.tempstate<number>', 1.15 a folder '_temp_<letters>'.
+            if re.search(r'\.tempstate\d+$|-\d+_temp_\w+$', path):
+                remove(path)
+            # Checkpoints without a record, except those of the published code, which have a graph.
+            match = re.search(r'-(\d+)\.(index|data-\d+-of-\d+)$', path)
+            if (
+                match
+                and int(match.group(1)) not in whole
+                and not os.path.exists(f'{self.prefix}-{match.group(1)}.meta')
+            ):
+                remove(path)
 
     def _remove(self, step):
         # The record goes first: without it the checkpoint does not count.

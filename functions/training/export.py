@@ -13,6 +13,8 @@ import os
 import shutil
 import sys
 
+from functions.image.claim import claim_folder
+from functions.image.file_check import require_apart
 from functions.network.builder import build
 from functions.network.description import network_description
 from functions.setting import setting_utils as su
@@ -36,11 +38,12 @@ def export(source, target, step='Last', resumable=False):
     :param step: 'Last', 'Best' or a number.
     :param resumable: keep the whole checkpoint, not only the weights.
     :return: path prefix of the checkpoint written.
-    :raises MissingFileError, InputError: there is no such experiment or checkpoint, or both folders are the same.
+    :raises MissingFileError, InputError: there is no such experiment or checkpoint, both folders are the same, or the
+        target was trained itself.
     """
     if not os.path.isdir(source):
         raise MissingFileError(f'The experiment {source} does not exist.')
-    if os.path.abspath(source) == os.path.abspath(target):
+    if os.path.exists(target) and os.path.samefile(source, target):
         raise InputError(f'{source} cannot be exported onto itself; give another folder.')
     setting, experiment = su.address_of_folder(source)
     checkpoints = Checkpoints(setting, experiment=experiment)
@@ -51,28 +54,47 @@ def export(source, target, step='Last', resumable=False):
     here = su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
     target_setting, target_experiment = su.address_of_folder(target)
     there = su.address_generator(target_setting, 'ModelFolder', current_experiment=target_experiment)
+    require_apart(_files_below(there), _files_below(here))
+    for path in glob.glob(glob.escape(there) + 'about*.json'):
+        if 'data' in read_json(path):
+            raise InputError(f'{target} was trained itself, and its checkpoints would be removed; give another folder.')
     written = Checkpoints(target_setting, experiment=target_experiment)
+    about = read_json(f'{here}about{number}.json') if os.path.isfile(f'{here}about{number}.json') else None
+    with claim_folder(there):
+        _write(content, about, checkpoints, step, written, here, there, resumable)
+    return written.path(step)
+
+
+def _files_below(folder):
+    return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def _write(content, about, checkpoints, step, written, here, there, resumable):
+    """Write what is to be kept of a checkpoint; its record, without which it does not count, comes last."""
     written.retire()
+    written.sweep()
     os.makedirs(os.path.dirname(written.prefix), exist_ok=True)
     if resumable:
         for path in checkpoints.files(step):
-            shutil.copy(path, os.path.dirname(written.prefix))
+            _copy(path, os.path.join(os.path.dirname(written.prefix), os.path.basename(path)))
     else:
-        _save_weights(content, prefix, f'{written.prefix}-{step}')
+        _save_weights(content, checkpoints.path(step), f'{written.prefix}-{step}')
     for name in ('setting', 'about'):
         for path in glob.glob(glob.escape(there + name) + '*'):
             os.remove(path)
     write_json(there + 'setting0.txt', {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
-    about = f'{here}about{number}.json'
-    if os.path.isfile(about):
+    if about is not None:
         # The items follow from the settings.
-        write_json(there + 'about0.json', {key: value for key, value in read_json(about).items() if key != 'data'})
+        write_json(there + 'about0.json', {key: value for key, value in about.items() if key != 'data'})
     for name in _LOGS:
         if os.path.isfile(here + name):
-            with publish(there + name) as temporary:
-                shutil.copyfile(here + name, temporary)
+            _copy(here + name, there + name)
     written.record(step, checkpoints.state(step))
-    return written.path(step)
+
+
+def _copy(source, target):
+    with publish(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _save_weights(setting, source, target):

@@ -3,11 +3,13 @@
 import collections
 import contextlib
 import logging
+import os
 import time
 
 import numpy as np
 from tqdm import tqdm
 
+from functions.image.claim import claim_folder
 from functions.reading.closable_queue import Interrupted
 from functions.reading.synthetic_pair import pair_errors
 from functions.reading.train_queue import TrainingQueue, training_memory
@@ -46,8 +48,14 @@ def train(setting, resume=True, threads=None, make_item=None):
     :raises InputError: the loss became NaN or infinite, or explodes (``LossLimit``); names the items of the batch.
     :raises ReaderFailure: an item could not be read or generated; the message has its name and the traceback.
     :raises TrainingInterrupted: after a signal, once a checkpoint is written.
+    :raises DiskError: another process trains this experiment, or its folder cannot be written.
     """
-    checkpoints = Checkpoints(setting)
+    with claim_folder(su.address_generator(setting, 'ModelFolder')) as require_ours:
+        return _train(setting, resume, threads, make_item, require_ours)
+
+
+def _train(setting, resume, threads, make_item, require_ours):
+    checkpoints = Checkpoints(setting, require_ours=require_ours)
     newest = checkpoints.newest() if resume else None
     state = _start_state(setting, checkpoints, newest)
     maximum = int(setting['NetworkTraining']['MaxIterations'])
@@ -122,12 +130,19 @@ def network_identity(setting):
 
 
 def _loaded(setting):
-    """(step, path prefix) of the checkpoint ``setting['LoadedNetwork']`` names, or None."""
+    """(step, path prefix) of the checkpoint ``setting['LoadedNetwork']`` names, or None.
+
+    :raises InputError: it is one of those that a new training removes.
+    """
     loaded = setting.get('LoadedNetwork')
     if not loaded:
         return None
     step = resolve_step(setting, loaded.get('GlobalStepLoad', 'Last'), loaded['NetworkLoad'])
-    return step, checkpoint_path(setting, step, loaded['NetworkLoad'])
+    prefix = checkpoint_path(setting, step, loaded['NetworkLoad'])
+    own = su.address_generator(setting, 'saved_model')
+    if os.path.realpath(os.path.dirname(prefix)) == os.path.realpath(os.path.dirname(own)):
+        raise InputError(f'LoadedNetwork is {prefix}, which this training would replace; choose another --experiment.')
+    return step, prefix
 
 
 def _counted_before(setting):

@@ -115,7 +115,7 @@ def test_preprocessing_packs_4dct_images_lie_where_the_phantom_says(fourd, cn, t
 
 def test_preprocessing_packs_4dct_originals_hold_every_stored_voxel(fourd):
     setting, patients, _, report = fourd
-    assert report == ('DIR-Lab_4D', [1, 6, 8], 30, 0)
+    assert report[:4] == ('DIR-Lab_4D', [1, 6, 8], 30, 0)
     raw = read_image(address(setting, 'OriginalImNonIsotropic', 'DIR-Lab_4D', 1, 3))
     stored = patients[1].stored(3)[::-1].astype(int) - 1024
     np.testing.assert_array_equal(array_view(raw), np.where(stored == -3024, -2048, stored))
@@ -161,7 +161,7 @@ def test_preprocessing_packs_4dct_landmarks_are_the_phantoms(fourd, cn):
 @pytest.mark.parametrize('cn', [1, 2])
 def test_preprocessing_packs_copd_without_its_empty_slices(copd, cn):
     setting, patients, _, report = copd
-    assert report == ('DIR-Lab_COPD', [1, 2], 4, 0)
+    assert report[:4] == ('DIR-Lab_COPD', [1, 2], 4, 0)
     patient = patients[cn]
     world = []
     for type_im, phase, (below, above) in zip((0, 1), (0, 5), EMPTY):
@@ -177,7 +177,7 @@ def test_preprocessing_packs_spread(tmp_path):
     write_spread(tmp_path / 'packs', patients, ['PATA01', 'PATB02'])
     setting = dict(setting_in(tmp_path), SPREAD_Patients=['PATA01', 'PATB02'])
     report = prepare_data_set(setting, 'SPREAD', str(tmp_path / 'packs'), n_workers=1)
-    assert report == ('SPREAD', [1, 2], 4, 0)
+    assert report[:4] == ('SPREAD', [1, 2], 4, 0)
     for cn, patient in enumerate(patients, 1):
         for type_im, phase in ((0, 0), (1, 5)):
             image = read_image(address(setting, 'OriginalIm', 'SPREAD', cn, type_im))
@@ -224,7 +224,7 @@ def test_preprocessing_packs_are_resumed(tmp_path, monkeypatch, caplog):
         monkeypatch.setattr(public_data_sets.dirlab_raw, 'read_raw', original)
 
         def run():
-            return prepare_data_set(setting, 'DIR-Lab_COPD', pack, n_workers=1)[2:]
+            return prepare_data_set(setting, 'DIR-Lab_COPD', pack, n_workers=1)[2:4]
 
         assert run() == (1, 1)
         assert run() == (0, 2)
