@@ -9,98 +9,28 @@ PATH:
 
 FOLDER keeps pairs and results, so that an interrupted run continues and classical methods run once. Real scans are
 files or DICOM folders. --sanity measures identity, translations and swapped images instead.
+
+    python -m tests.benchmark.bench_accuracy --suite real --folder FOLDER [--scans FOLDER] [--quick] [--pairs slab ...]
+    [--model FOLDER ...] [--name NAME] [--stages 4 2 1] [--no_judge] [--masks automatic] [--before NAME]
+
+registers the 46 pairs of :mod:`tests.benchmark.known_pairs` by elastix, by the networks and by greedy and convexAdam
+where they are installed, and prints tables by kind of pair and what is missing to the aims.
 """
 
 import argparse
 import functools
-import json
 import os
 import time
 
 import numpy as np
 import SimpleITK as sitk
 
+from tests.benchmark.known_pairs import PairFiles, phantom_pair, real_pair
+
 METHODS = ('affine', 'bspline_3', 'regnet')
+#: Further ones, of ``--suite real``.
+SUITE_METHODS = ('bspline_whole', 'greedy', 'convexadam')
 MOTIONS = (10.0, 18.0, 25.0)
-MASKS = ('fixed_lung', 'moving_lung', 'fixed_torso', 'moving_torso')
-
-
-def phantom_pair(folder, cn):
-    """Write a patient of the phantom; landmarks are exact."""
-    from functions.phantom.case import Case
-
-    case = Case(cn)
-    files = {}
-    for role, phase in (('fixed', 0), ('moving', 5)):
-        files[role], files[role + '_lung'], files[role + '_torso'] = case.phase(phase)
-    write_pair(folder, files, case.landmarks(0), case.landmarks(5))
-
-
-def real_pair(folder, source, largest, number):
-    """Write a pair made from a real scan by analytic breathing."""
-    from functions.registration.input_scan import isotropic_scan, read_scan
-    from functions.registration.mask_box import box_of, cut
-    from tests.benchmark.real_breathing import RealBreathing
-
-    scan = isotropic_scan(read_scan(source, 'fixed'), 'Lung')
-    # Half of the scanned volume is air.
-    box = box_of([scan.masks['Torso']], 15.0)
-    image, lung, torso = [cut(image, box) for image in (scan.image, scan.masks['Lung'], scan.masks['Torso'])]
-    model = RealBreathing(image, lung, largest, number)
-    fixed, moving, masks, _ = model.pair(torso)
-    points = model.landmarks()
-    write_pair(folder, dict(masks, fixed=fixed, moving=moving), points, points + model.displacement(points))
-
-
-def write_pair(folder, images, fixed_points, moving_points):
-    """Write the files of a pair; the landmarks come last and mark it as complete."""
-    os.makedirs(folder, exist_ok=True)
-    for name, image in images.items():
-        sitk.WriteImage(image, os.path.join(folder, name + '.mha'))
-    with open(os.path.join(folder, 'landmarks.json'), 'w') as stream:
-        json.dump({'fixed': fixed_points.tolist(), 'moving': moving_points.tolist()}, stream)
-
-
-class PairFiles:
-    """A pair on disk, with its measures."""
-
-    def __init__(self, folder, make):
-        self.folder = folder
-        if not os.path.exists(self.path('landmarks.json')):
-            make(folder)
-        with open(self.path('landmarks.json')) as stream:
-            points = json.load(stream)
-        self.points = [np.array(points[role]) for role in ('fixed', 'moving')]
-        self.masks = {name: self.path(name + '.mha') for name in MASKS}
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def image(self, name):
-        return sitk.ReadImage(self.path(name + '.mha'))
-
-    def measured(self, name, run):
-        """{'errors', 'folding', 'seconds'} of a method, read from its file if it ran before."""
-        path = self.path(f'measures_{name}.json')
-        if not os.path.exists(path):
-            start = time.time()
-            dvf, seconds = run(self)
-            found = self.measure(dvf)
-            found['seconds'] = time.time() - start if seconds is None else seconds
-            with open(path, 'w') as stream:
-                json.dump(found, stream)
-        with open(path) as stream:
-            return json.load(stream)
-
-    def measure(self, dvf):
-        """Landmark errors (mm) and folding (%) in the lung; dvf None: no registration."""
-        from functions.image.dvf import jacobian_determinant_of
-        from functions.measure.regularity import folding
-        from functions.measure.tre import error_vectors
-
-        errors = np.linalg.norm(error_vectors(self.points[0], self.points[1], dvf), axis=1)
-        folded = 0.0 if dvf is None else folding(jacobian_determinant_of(dvf), self.image('fixed_lung'))
-        return {'errors': errors.tolist(), 'folding': folded}
 
 
 def affine_of(pair):
@@ -119,7 +49,7 @@ def affine_of(pair):
 def by_affine(pair):
     from functions.image.transforms import total_dvf
 
-    return total_dvf(affine_of(pair), None, pair.image('fixed')), None
+    return total_dvf(affine_of(pair), None, pair.image('fixed')), None, {}
 
 
 def by_bspline(pair):
@@ -128,7 +58,7 @@ def by_bspline(pair):
     affine, start = affine_of(pair), time.time()
     images = [pair.image(name) for name in ('fixed', 'moving')]
     field = bspline(*images, BSPLINE_FILES[3], pair.image('fixed_lung'), initial=affine)
-    return field, time.time() - start
+    return field, time.time() - start, {}
 
 
 def by_networks(model, affine=True, **options):
@@ -143,7 +73,7 @@ def by_networks(model, affine=True, **options):
             way = pair.path('affine.tfm')
         options.update(pair.masks, affine=way)
         found = register(pair.path('fixed.mha'), pair.path('moving.mha'), model, **options)
-        return found.dvf, found.total_seconds - found.seconds.get('affine', 0.0)
+        return found.dvf, found.total_seconds - found.seconds.get('affine', 0.0), {}
 
     return run
 
@@ -191,7 +121,7 @@ def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--folder', required=True)
     parser.add_argument('--sets', nargs='+', default=['phantom', 'real'], choices=['phantom', 'real'])
-    parser.add_argument('--methods', nargs='+', default=list(METHODS), choices=METHODS)
+    parser.add_argument('--methods', nargs='+', default=[], choices=METHODS + SUITE_METHODS)
     parser.add_argument('--cases', nargs='+', type=int, default=list(range(11, 21)))
     parser.add_argument('--real', nargs='+', default=[], metavar='SCAN')
     parser.add_argument('--model', nargs='+', default=['chest'])
@@ -202,7 +132,23 @@ def main(words=None):
     parser.add_argument('--composition', default='exact')
     parser.add_argument('--input_mask', default='model')
     parser.add_argument('--sanity', action='store_true')
+    suite = parser.add_argument_group('--suite real')
+    suite.add_argument('--suite', choices=['real'], help='measure the pairs of tests.benchmark.known_pairs instead')
+    suite.add_argument('--scans', default=os.environ.get('REGNET_REAL_CT'), help='folder of the validation scans')
+    suite.add_argument('--pairs', nargs='+', metavar='PATTERN', help='parts of the names or kinds of the pairs')
+    suite.add_argument('--quick', action='store_true', help='eight of the pairs, with automatic masks')
+    suite.add_argument('--masks', nargs='+', choices=['automatic', 'true'], default=[])
+    suite.add_argument('--no_judge', action='store_true', help='keep every pass')
+    suite.add_argument('--before', metavar='NAME', help='of another set, measured before, to compare with')
     arguments = parser.parse_args(words)
+    if arguments.suite:
+        from tests.benchmark.real_suite import run_suite
+
+        run_suite(arguments)
+        return
+    arguments.methods = arguments.methods or list(METHODS)
+    if set(arguments.methods) - set(METHODS):
+        parser.error(f'without --suite the methods are {", ".join(METHODS)}.')
     pairs = {}
     if 'phantom' in arguments.sets:
         pairs['phantom'] = [
@@ -213,7 +159,7 @@ def main(words=None):
         pairs[f'real, {largest:g} mm'] = [
             PairFiles(
                 os.path.join(arguments.folder, f'real{number}_{largest:g}'),
-                functools.partial(real_pair, source=source, largest=largest, number=number),
+                functools.partial(real_pair, source=source, breathing=largest, number=number),
             )
             for number, source in enumerate(arguments.real, 1)
         ]

@@ -17,8 +17,9 @@ import os
 
 import numpy as np
 
-from tests.benchmark.bench_accuracy import PairFiles, phantom_pair, real_pair
 from tests.benchmark.bench_masks import cuts, scans
+from tests.benchmark.known_pairs import PairFiles, phantom_pair, real_pair, seen_in_both
+from tests.benchmark.real_suite import recorded
 
 MOTIONS = (10.0, 25.0, 3.0, 18.0, 6.0, 14.0)
 SHIFT = (6.0, -12.0, 30.0)
@@ -42,50 +43,26 @@ def cases(folder):
             other = len(names) * turn + number + 1
 
             def make(at, source=source, largest=largest, other=other):
-                real_pair(at, source, largest, other)
+                real_pair(at, source, other, largest)
 
             yield f'{name} {largest:g} mm', make, cut, shift
 
 
 def measured(pair, cut, shift, model):
     """{'used', 'candidates': {name: {'tre', 'likeness'}}} of one pair, cut and shifted."""
-    from functions.image.geometry import Geometry
-    from functions.image.transforms import apply_to_points
     from functions.image.volume_io import array_view
-    from functions.registration import register, single_pair
+    from functions.registration import register
 
     lung = pair.image('fixed_lung')
     part = cuts(array_view(lung) != 0, lung.GetSpacing()[::-1])[cut][::-1]
     fixed, moving = [pair.image(name)[part] for name in ('fixed', 'moving')]
     moving.SetOrigin((np.array(moving.GetOrigin()) + shift).tolist())
     here, there = pair.points[0], pair.points[1] + shift
-    indices = [
-        Geometry.of(i).world_to_index(p) / (np.array(i.GetSize()) - 1) for i, p in ((fixed, here), (moving, there))
-    ]
-    seen = np.all([(index >= 0) & (index <= 1) for index in indices], axis=(0, 2))
-    here, there, found = here[seen], there[seen], {}
-
-    class Recorded(single_pair.Candidates):
-        def _is_kept(self, name, likeness):
-            self.last = name
-            return super()._is_kept(name, likeness)
-
-        def best_affine(self, results):
-            best = super().best_affine(results)
-            found[self.last] = apply_to_points(here, (best or results[0]).transform)
-            return best
-
-        def keeps_pass(self, stage, field):
-            kept = super().keeps_pass(stage, field)
-            found[self.last] = apply_to_points(here, self.linear, field)
-            return kept
-
-    original, single_pair.Candidates = single_pair.Candidates, Recorded
-    try:
+    seen = seen_in_both([here, there], fixed, moving)
+    here, there = here[seen], there[seen]
+    with recorded(here) as kept:
         measures = register(fixed, moving, model).measures
-    finally:
-        single_pair.Candidates = original
-    found['none'] = here
+    found = kept[0].found
     tre = {name: float(np.linalg.norm(points - there, axis=1).mean()) for name, points in found.items()}
     table = {name: {'tre': tre[name], 'likeness': likeness} for name, likeness in measures['likeness'].items()}
     return {'used': measures['used'], 'landmarks': len(here), 'candidates': table}

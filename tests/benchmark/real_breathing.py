@@ -78,47 +78,77 @@ class RealBreathing:
                 plane[..., i] = moved - local[i]
         return image_from_array(field, self.grid)
 
+    def fields(self):
+        """(true field, inverse field), both on the grid of the scan."""
+        return self._field(self.breathing.forward), self._field(self.breathing.inverse)
+
     def pair(self, torso):
         """(fixed, moving, masks of both, true field): the moving image is the scan at exhale, with noise of
         its own."""
-        truth, back = self._field(self.breathing.forward), self._field(self.breathing.inverse)
-        density = jacobian_determinant(array_view(truth), self.grid.spacing)
-        inside = array_view(self.lung) != 0
-        if density[inside].min() <= 0:
-            raise ValueError('The breathing model folds in the lung.')
-        # rho_moving(p + u(p)) det(p) = rho_fixed(p), in the lungs.
-        thicker = np.where(
-            inside, (array_view(self.image) + 1000.0) / np.maximum(density, 0.2) - 1000.0, array_view(self.image)
-        ).astype(np.float32)
-        edge = float(np.percentile(array_view(self.image), 5))
-        moving = array_view(warp(image_from_array(thicker, self.grid), back, 'bspline', edge)).copy()
-        noise = np.random.RandomState(7).normal(size=moving.shape).astype(np.float32)
-        noise = ndimage.gaussian_filter(noise, 0.6)
-        moving += noise * (NOISE / noise[::5, ::5, ::5].std())
-        moving = image_from_array(np.rint(np.clip(moving, -1024, 3071)).astype(np.int16), self.grid)
-        masks = {'fixed_lung': self.lung, 'fixed_torso': torso}
-        for name in ('lung', 'torso'):
-            masks['moving_' + name] = warp(masks['fixed_' + name], back, 'nearest', 0)
-        return self.image, moving, masks, truth
+        truth, back = self.fields()
+        moving, lung, moving_torso = moved_scan(self.image, self.lung, torso, truth, back)
+        masks = {'fixed_lung': self.lung, 'fixed_torso': torso, 'moving_lung': lung, 'moving_torso': moving_torso}
+        return self.image, with_noise(moving, NOISE, 7), masks, truth
 
     def landmarks(self):
-        """Points (300, 3) mm at branchings of vessels: where gradients of all directions meet, well inside
-        the lungs."""
-        hu = array_view(self.image).astype(np.float32)
-        inside = ndimage.binary_erosion(array_view(self.lung) != 0, iterations=4)
-        box = tuple(slice(a.min(), a.max() + 1) for a in np.nonzero(inside))
-        hu, inside = ndimage.gaussian_filter(np.clip(hu[box], -1000, 200), 1.0), inside[box]
-        slopes = np.gradient(hu)
-        tensor = np.empty(hu.shape + (3, 3), np.float32)
-        for i in range(3):
-            for j in range(i, 3):
-                tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(slopes[i] * slopes[j], 2.0)
-        found = inside & (hu > -600)
-        # The smallest eigenvalue is large only where no direction is flat.
-        strength = np.zeros(hu.shape, np.float32)
-        strength[found] = np.linalg.eigvalsh(tensor[found])[:, 0]
-        peaks = (strength == ndimage.maximum_filter(strength, 7)) & (strength > 0)
-        index = np.argwhere(peaks)
-        index = index[np.argsort(-strength[peaks], kind='stable')][: 4 * LANDMARKS]
-        points = self.grid.index_to_world(index[:, ::-1] + [s.start for s in box[::-1]])
-        return points[farthest_first(points, min(LANDMARKS, len(points)), 0)]
+        """See :func:`vessel_landmarks`."""
+        return vessel_landmarks(self.image, self.lung)
+
+
+def moved_scan(image, lung, torso, truth, back):
+    """(image, lung, torso) of a scan after a motion; the density of the lung follows its volume.
+
+    :param truth: field of the motion on the grid of the scan, mm.
+    :param back: its inverse, whose grid the results have. What it reads beyond the scan continues the scan's edge, as
+        a body does.
+    """
+    density = jacobian_determinant(array_view(truth), truth.GetSpacing())
+    hu, inside = array_view(image), array_view(lung) != 0
+    if density[inside].min() <= 0:
+        raise ValueError('The motion folds in the lung.')
+    # rho_moving(p + u(p)) det(p) = rho_fixed(p), in the lungs.
+    thicker = np.where(inside, (hu + 1000.0) / np.maximum(density, 0.2) - 1000.0, hu).astype(np.float32)
+    back, edge = _into(back, Geometry.of(image)), float(np.percentile(hu, 5))
+    moved = warp(image_from_array(thicker, image), back, 'bspline', edge)
+    return (moved,) + tuple(warp(mask, back, 'nearest', 0) for mask in (lung, torso))
+
+
+def _into(field, grid):
+    """``field`` with targets outside ``grid`` brought to its border; both have identity direction."""
+    moves, own = array_view(field).copy(), Geometry.of(field)
+    for i in range(3):
+        place = own.origin[i] + own.spacing[i] * np.arange(own.size[i], dtype=np.float32)
+        place = place.reshape([-1 if axis == 2 - i else 1 for axis in range(3)])
+        last = grid.origin[i] + grid.spacing[i] * (grid.size[i] - 1)
+        moves[..., i] = np.clip(moves[..., i] + place, grid.origin[i], last) - place
+    return image_from_array(moves, field)
+
+
+def with_noise(image, sigma, seed):
+    """int16 image with noise of ``sigma`` HU, a little smooth as a scanner's."""
+    noise = np.random.RandomState(seed).normal(size=array_view(image).shape).astype(np.float32)
+    noise = ndimage.gaussian_filter(noise, 0.6)
+    noise *= sigma / noise[::5, ::5, ::5].std()
+    return image_from_array(np.rint(np.clip(array_view(image) + noise, -1024, 3071)).astype(np.int16), image)
+
+
+def vessel_landmarks(image, lung):
+    """Points (300, 3) mm at branchings of vessels: where gradients of all directions meet, well inside the lungs."""
+    hu = array_view(image).astype(np.float32)
+    inside = ndimage.binary_erosion(array_view(lung) != 0, iterations=4)
+    box = tuple(slice(a.min(), a.max() + 1) for a in np.nonzero(inside))
+    hu, inside = ndimage.gaussian_filter(np.clip(hu[box], -1000, 200), 1.0), inside[box]
+    slopes = np.gradient(hu)
+    tensor = np.empty(hu.shape + (3, 3), np.float32)
+    for i in range(3):
+        for j in range(i, 3):
+            tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(slopes[i] * slopes[j], 2.0)
+    found = inside & (hu > -600)
+    # The smallest eigenvalue is large only where no direction is flat.
+    strength = np.zeros(hu.shape, np.float32)
+    strength[found] = np.linalg.eigvalsh(tensor[found])[:, 0]
+    peaks = (strength == ndimage.maximum_filter(strength, 7)) & (strength > 0)
+    index = np.argwhere(peaks)
+    index = index[np.argsort(-strength[peaks], kind='stable')][: 4 * LANDMARKS]
+    points = Geometry.of(image).index_to_world(index[:, ::-1] + [s.start for s in box[::-1]])
+    return points[farthest_first(points, min(LANDMARKS, len(points)), 0)]

@@ -1,0 +1,278 @@
+"""``bench_accuracy --suite real``: registrations of the pairs of :mod:`tests.benchmark.known_pairs`, compared.
+
+Every pair is registered with masks made from it ('automatic', as the default command does) and with its true masks.
+What does not depend on the networks is done once and kept beside the pair: the masks, the better affine transform of
+two, the classical methods. A set of networks is run from there by the functions that ``register`` consists of, so that
+its result is that of ``register``; measures of other weights, passes or judging than asked for are not used again.
+"""
+
+import collections
+import contextlib
+import fnmatch
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import numpy as np
+import SimpleITK as sitk
+
+from functions.elastix.affine import read_affine
+from functions.elastix.registration import BSPLINE_FILES, bspline
+from functions.evaluation.registration_picture import registration_picture
+from functions.image.resample import resample_to, warp
+from functions.image.transforms import apply_to_points, total_dvf, write_affine
+from functions.image.volume_io import image_from_array
+from functions.registration import single_pair
+from functions.setting.atomic import read_json, write_json
+from functions.setting.errors import InputError
+from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
+from tests.benchmark.suite_tables import print_report
+
+MODES = ('automatic', 'true')
+#: Of a stand-in for the networks, where there are none yet.
+_Networks = collections.namedtuple('_Networks', 'mask stages margins default')
+NO_NETWORKS = _Networks('Lung', [4], None, -2048.0)
+
+
+class RecordedCandidates(single_pair.Candidates):
+    """Candidates that remember where each of them puts the landmarks ``points`` (n, 3).
+
+    :ivar found: dictionary candidate -> points (n, 3) mm.
+    """
+
+    def __init__(self, points, *arguments):
+        super().__init__(*arguments)
+        self._points, self.found = points, {self.used: points}
+
+    def _is_kept(self, name, likeness):
+        self._last = name
+        return super()._is_kept(name, likeness)
+
+    def best_affine(self, results):
+        best = super().best_affine(results)
+        self.found[self._last] = apply_to_points(self._points, (best or results[0]).transform)
+        return best
+
+    def keeps_pass(self, stage, field):
+        kept = super().keeps_pass(stage, field)
+        self.found[self._last] = apply_to_points(self._points, self.linear, field)
+        return kept
+
+
+@contextlib.contextmanager
+def recorded(points):
+    """Registrations of this block use :class:`RecordedCandidates` with these landmarks; yields the list of them."""
+    original, made = single_pair.Candidates, []
+
+    def record(*arguments):
+        made.append(RecordedCandidates(points, *arguments))
+        return made[-1]
+
+    single_pair.Candidates = record
+    try:
+        yield made
+    finally:
+        single_pair.Candidates = original
+
+
+class Preparation:
+    """Masks and affine of a pair, made as ``register`` makes them and kept beside it.
+
+    :param mode: 'automatic' or 'true'.
+    :ivar masks: dictionary of :data:`MASKS` -> file.
+    :ivar affine: file of the better affine transform.
+    :ivar seconds: dictionary step -> wall time.
+    """
+
+    def __init__(self, pair, mode):
+        self.pair, self.mode = pair, mode
+        self.affine = pair.path(f'{mode}_affine.tfm')
+        self.masks = pair.masks if mode == 'true' else {name: pair.path(f'automatic_{name}.mha') for name in MASKS}
+        record = pair.path(f'{mode}.json')
+        if not os.path.exists(record):
+            write_json(record, self._make())
+        self.seconds = read_json(record)
+
+    def _make(self):
+        given = self.masks if self.mode == 'true' else {}
+        # The judge comes later, with the passes.
+        options, clock = single_pair.checked_options(dict(given, keep_all_stages=True)), single_pair._Clock()
+        images = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')]
+        prepared = single_pair._prepare(*images, NO_NETWORKS, options, clock)
+        for role, scan in (('fixed', prepared.fixed), ('moving', prepared.moving)):
+            for name in () if given else ('Lung', 'Torso'):
+                sitk.WriteImage(scan.masks[name], self.masks[f'{role}_{name.lower()}'], True)
+        write_affine(prepared.affine.transform, self.affine)
+        return clock.seconds
+
+    def registered(self, model, judged=True):
+        """(field, seconds, facts) of networks, from here on.
+
+        :param judged: candidates are judged, as by default; or everything is kept.
+        """
+        options = single_pair.checked_options(dict(self.masks, affine=self.affine, keep_all_stages=not judged))
+        images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], single_pair._Clock()
+        with recorded(self.pair.points[0]) as made:
+            prepared = single_pair._prepare(*images, model, options, clock)
+            field, _, _ = single_pair._predict(prepared, model, options, clock)
+        (candidates,) = made
+        facts = {'networks': clock.seconds['networks'], 'used': candidates.used, 'likeness': candidates.likeness}
+        error = {name: np.linalg.norm(at - self.pair.points[1], axis=1) for name, at in candidates.found.items()}
+        facts['tre'] = {name: float(lengths.mean()) for name, lengths in error.items()}
+        before = sum(self.seconds[step] for step in ('reading', 'isotropic grid and masks', 'affine'))
+        seconds = before + sum(clock.seconds[step] for step in ('moving image to the working grid', 'networks'))
+        return total_dvf(candidates.linear, field), seconds, facts
+
+
+def by_affine(prepared):
+    return total_dvf(read_affine(prepared.affine), None, prepared.pair.image('fixed')), prepared.seconds['affine'], {}
+
+
+def by_bspline(prepared, masked=True):
+    """elastix's B-spline of three resolutions, after the affine; in the lungs of the fixed image, or everywhere."""
+    start, pair = time.time(), prepared.pair
+    mask = sitk.ReadImage(prepared.masks['fixed_lung']) if masked else None
+    images = [pair.image(name) for name in ('fixed', 'moving')]
+    field = bspline(*images, BSPLINE_FILES[3], mask, initial=read_affine(prepared.affine))
+    return field, prepared.seconds['affine'] + time.time() - start, {}
+
+
+def by_greedy(prepared):
+    """greedy, on the affinely moved image, in the lungs of the fixed image."""
+
+    def run(folder, images, lung):
+        paths = {name: os.path.join(folder, name + '.nii.gz') for name in ('fixed', 'moved', 'lung', 'warp')}
+        for name, image in list(zip(('fixed', 'moved'), images)) + [('lung', lung)]:
+            sitk.WriteImage(image, paths[name])
+        command = ['greedy', '-d', '3', '-i', paths['fixed'], paths['moved'], '-gm', paths['lung']]
+        command += ['-o', paths['warp'], '-m', 'NCC', '2x2x2', '-n', '100x100x50', '-s', '2vox', '0.5vox']
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return sitk.ReadImage(paths['warp'], sitk.sitkVectorFloat32)
+
+    return _after_affine(prepared, run)
+
+
+def by_convexadam(prepared):
+    """convexAdam with MIND features, on the affinely moved image; as published for lungs, outside them air."""
+
+    def run(folder, images, lung):
+        from convexAdam.convex_adam_MIND import convex_adam_pt
+
+        moves = np.asarray(convex_adam_pt(*images, grid_sp=4, disp_hw=6, device='cpu'), np.float32)
+        return image_from_array(np.ascontiguousarray(moves[..., ::-1]) * np.array(lung.GetSpacing(), np.float32), lung)
+
+    return _after_affine(prepared, run)
+
+
+def _after_affine(prepared, run):
+    """Measure a program that registers two images on one grid: ``run(folder, (fixed, moved), lung)`` -> its field."""
+    start, pair, affine = time.time(), prepared.pair, read_affine(prepared.affine)
+    fixed = pair.image('fixed')
+    moved = resample_to(pair.image('moving'), fixed, 'linear', -1000, transform=affine)
+    lung = sitk.ReadImage(prepared.masks['fixed_lung'])
+    with tempfile.TemporaryDirectory() as folder:
+        field = run(folder, (fixed, moved), lung)
+    return total_dvf(affine, field), prepared.seconds['affine'] + time.time() - start, {}
+
+
+METHODS = {
+    'affine': by_affine,
+    'bspline_3': by_bspline,
+    'bspline_whole': functools.partial(by_bspline, masked=False),
+    'greedy': by_greedy,
+    'convexadam': by_convexadam,
+}
+
+
+def available(method):
+    """Whether a method can run here."""
+    if method == 'convexadam':
+        return importlib.util.find_spec('convexAdam') is not None
+    program = {'bspline_3': 'elastix', 'bspline_whole': 'elastix', 'greedy': 'greedy'}.get(method)
+    return program is None or shutil.which(program) is not None
+
+
+def chosen_pairs(pairs, patterns, quick):
+    """The pairs whose names or kinds match one of the patterns (``*`` and ``?``; a part of the name is enough)."""
+    if quick:
+        pairs = [pair for pair in pairs if any(pair.name.endswith(end) for end in QUICK)]
+    if patterns:
+        pairs = [p for p in pairs if any(fnmatch.fnmatch(f'{p.name} {p.kind}', f'*{word}*') for word in patterns)]
+    return pairs
+
+
+def run_suite(arguments):
+    """Register and print; ``arguments``: of :mod:`tests.benchmark.bench_accuracy`."""
+    pairs = chosen_pairs(suite_pairs(arguments.scans), arguments.pairs, arguments.quick)
+    modes = arguments.masks or (('automatic',) if arguments.quick else MODES)
+    wanted = arguments.methods or list(METHODS) + ['regnet']
+    for name in [name for name in wanted if name != 'regnet' and not available(name)]:
+        print(f'{name} is not installed: left out.')
+    methods = [name for name in wanted if name != 'regnet' and available(name)]
+    model, made_by = None, None
+    if 'regnet' in wanted:
+        from functions.registration import open_model
+
+        model = open_model(arguments.model, arguments.stages)
+        networks = {stage: [os.path.basename(n['folder']), n['step']] for stage, n in model.describe().items()}
+        made_by = {'networks': networks, 'stages': list(model.stages), 'judged': not arguments.no_judge}
+    rows, worst = [], None
+    for mode in modes:
+        for pair in pairs:
+            files = PairFiles(os.path.join(arguments.folder, 'pairs', pair.name), pair.make)
+            row = {'name': pair.name, 'kind': pair.kind, 'mode': mode, 'largest': files.largest, 'measures': {}}
+            row['measures']['before'] = dict(files.measure(None), seconds=0.0)
+            # Without a mask nothing depends on it but the affine before.
+            for name in methods if mode == 'automatic' else [m for m in methods if m != 'bspline_whole']:
+                row['measures'][name] = measured(files, mode, name, METHODS[name])
+            if model is not None:
+                run = functools.partial(Preparation.registered, model=model, judged=not arguments.no_judge)
+                found = measured(files, mode, arguments.name, run, made_by)
+                row['measures'][arguments.name] = found
+                if mode == 'automatic' and (worst is None or np.mean(found['errors']) > worst[0]):
+                    worst = np.mean(found['errors']), files
+            rows.append(row)
+            report_pair(row)
+    if arguments.before:
+        for row in rows:
+            path = os.path.join(
+                arguments.folder, 'pairs', row['name'], f'measures_{row["mode"]}_{arguments.before}.json'
+            )
+            if os.path.exists(path):
+                row['measures'][arguments.before] = read_json(path)
+    print_report(rows, arguments.name if model is not None else None, arguments.before)
+    if worst is not None and not arguments.quick:
+        picture(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
+
+
+def measured(files, mode, name, run, made_by=None):
+    """Measures of a method on a pair; a refusal counts as no registration."""
+
+    def careful(pair):
+        try:
+            return run(Preparation(pair, mode))
+        except InputError as error:
+            return None, 0.0, {'used': 'refused', 'refused': str(error)}
+
+    return files.measured(f'{mode}_{name}', careful, made_by)
+
+
+def report_pair(row):
+    """Print a pair as soon as it is measured."""
+    means = ', '.join(f'{name} {np.mean(found["errors"]):.2f}' for name, found in row['measures'].items())
+    used = [found['used'] for found in row['measures'].values() if 'used' in found]
+    print(f'{row["name"]}, {row["mode"]} masks: {means}' + ''.join(f' ({name})' for name in used), flush=True)
+
+
+def picture(files, model, judged, path):
+    """Draw the registration of a pair with automatic masks."""
+    field, _, facts = Preparation(files, 'automatic').registered(model, judged)
+    fixed, moving = [files.image(name) for name in ('fixed', 'moving')]
+    title = f'{os.path.basename(files.folder)}: {facts["used"]}'
+    moved = warp(moving, field, 'bspline', -1024)
+    registration_picture(path, fixed, moving, moved, field, files.image('fixed_lung'), title, files.points)
+    print(f'The worst pair: {path}')
