@@ -7,7 +7,7 @@ A network is a tuple of layers in the order of building. Every layer names its i
 Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net advanced).
 """
 
-from functions.network import crop4, crop5, decimation4, unet1
+from functions.network import crop4, crop5, decimation4, matching, unet1
 from functions.network.layer_kinds import INPUT, faithful_output, needed_input, output_side
 
 
@@ -61,9 +61,9 @@ class NetworkDescription:
         return self.sizes(side)[self.layers[-1].name]
 
     def is_valid_size(self, side):
-        """Whether an axis of ``side`` voxels passes through the network."""
+        """Whether an axis of ``side`` voxels passes through the network and loses as many at both ends."""
         try:
-            return bool(self.sizes(side))
+            return (side - self.output_size(side)) % 2 == 0
         except ValueError:
             return False
 
@@ -81,8 +81,18 @@ class NetworkDescription:
             counts = [channels[source] for source in layer.inputs]
             if layer.kind == 'add' and len(set(counts)) > 1:
                 raise ValueError(f'{self.name}: {layer.name} adds layers of {counts} channels; they must be equal.')
-            channels[layer.name] = layer.filters or (counts[0] if layer.kind == 'add' else sum(counts))
+            made = counts[0] if layer.kind == 'add' else sum(counts)
+            made = made // 2 if layer.kind == 'apart' else 2 * made if layer.kind == 'together' else made
+            channels[layer.name] = layer.filters or made
         return channels
+
+    def images(self):
+        """Samples of every layer's output for one of the input: 2 where both images are apart, else 1."""
+        found = {INPUT: 1}
+        for layer in self.layers:
+            same = found[layer.inputs[0]]
+            found[layer.name] = {'apart': 2, 'together': 1, 'correlation': 1}.get(layer.kind, same)
+        return found
 
     def number_of_parameters(self):
         """(trainable, all): numbers of values; the latter with batch-norm statistics and fixed up-sampling kernels."""
@@ -151,7 +161,7 @@ class NetworkDescription:
 
         :param shape: input sides (z, y, x), valid ones.
         """
-        sides, channels = [self.sizes(side) for side in shape], self.channels()
+        sides, channels, images = [self.sizes(side) for side in shape], self.channels(), self.images()
         depth, last_use = {INPUT: 0}, {}
         for layer in self.layers:
             depth[layer.name] = 1 + max(depth[source] for source in layer.inputs)
@@ -159,7 +169,7 @@ class NetworkDescription:
                 last_use[source] = max(last_use.get(source, 0), depth[layer.name])
 
         def values(name):
-            return channels[name] * sides[0][name] * sides[1][name] * sides[2][name]
+            return images[name] * channels[name] * sides[0][name] * sides[1][name] * sides[2][name]
 
         peak = 0
         for now in range(1, 1 + max(depth.values())):
@@ -180,6 +190,7 @@ class NetworkDescription:
 
 
 _TABLES = {'unet1': unet1.TABLE, 'crop4': crop4.TABLE, 'crop5': crop5.TABLE, 'decimation4': decimation4.TABLE}
+_TABLES['matching'] = matching.TABLE
 NETWORKS = {name: NetworkDescription(name, table) for name, table in _TABLES.items()}
 NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 

@@ -52,6 +52,37 @@ def add(name, *sources, activation=None):
     return Layer(name, 'add', sources, activation=activation)
 
 
+def apart(name, source):
+    """The moving and the fixed image one after the other: half the channels, twice the samples.
+
+    The layers up to 'together' or 'correlation' then treat both images with the same weights. The channels of the
+    source alternate: moving, fixed, moving, fixed ...
+    """
+    return Layer(name, 'apart', (source,))
+
+
+def together(name, source):
+    """The channels of the moving image, then those of the fixed image: undoes :func:`apart`."""
+    return Layer(name, 'together', (source,))
+
+
+def correlation(name, source, radius):
+    """How alike the fixed image's features are to the moving image's at every displacement up to ``radius`` voxels.
+
+    Dosovitskiy et al., ICCV 2015, section 3, in three dimensions. One channel for each displacement, z slowest; zeros
+    stand outside the moving image.
+
+    :param source: a layer of both images :func:`apart`.
+    """
+    side = 2 * radius + 1
+    return Layer(name, 'correlation', (source,), filters=side**3, kernel=side, padding='same')
+
+
+def softmax(name, source):
+    """Channels to positive numbers of sum 1."""
+    return Layer(name, 'softmax', (source,))
+
+
 def output_side(layer, side):
     """Side of a layer's output for the side of its input, voxels; less than 1 when nothing is left."""
     if layer.kind == 'up':
