@@ -67,6 +67,7 @@ _BUILDERS = {
     'pool': _named(lambda layer, inputs: layers.max_pool3d(inputs[0], layer.padding)),
     'crop': _named(lambda layer, inputs: layers.crop3d(inputs[0], layer.margin)),
     'down': _named(lambda layer, inputs: layers.downsample3d(inputs[0], layer.stride)),
+    'contrast': _named(lambda layer, inputs: layers.local_contrast(inputs[0], layer.kernel)),
     'apart': _named(lambda layer, inputs: layers.apart(inputs[0])),
     'together': _named(lambda layer, inputs: layers.together(inputs[0])),
     'correlation': _named(lambda layer, inputs: layers.correlation(inputs[0], layer.kernel // 2)),

@@ -52,6 +52,12 @@ def add(name, *sources, activation=None):
     return Layer(name, 'add', sources, activation=activation)
 
 
+def contrast(name, source, radius):
+    """HU inside the lungs as three channels of each image: what stands out from the surroundings of ``radius`` voxels,
+    in units of their standard deviation, which a change of density leaves as it is; inside or not; density."""
+    return Layer(name, 'contrast', (source,), filters=6, kernel=2 * radius + 1, padding='same')
+
+
 def apart(name, source):
     """The moving and the fixed image one after the other: half the channels, twice the samples.
 

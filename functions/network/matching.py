@@ -1,7 +1,19 @@
 """``matching``: features of both images by the same weights, their correlation over displacements, and a small U-Net that
 turns it into a DVF. It compares the images instead of regressing, so that it learns from few scans. Not in the paper."""
 
-from functions.network.layer_kinds import INPUT, NetworkTable, apart, concat, conv, correlation, crop, softmax, together, up
+from functions.network.layer_kinds import (
+    INPUT,
+    NetworkTable,
+    apart,
+    concat,
+    contrast,
+    conv,
+    correlation,
+    crop,
+    softmax,
+    together,
+    up,
+)
 
 RADIUS = 2  # voxels of half the resolution
 
@@ -9,7 +21,8 @@ TABLE = NetworkTable(
     radius_train=(32, 32),
     full_image=True,
     layers=(
-        apart('Features/apart', INPUT),
+        contrast('Features/contrast', INPUT, 3),
+        apart('Features/apart', 'Features/contrast'),
         conv('Features/conv1', 'Features/apart', 8, padding='same'),
         conv('Features/conv2', 'Features/conv1', 16, padding='same', stride=2),
         conv('Features/conv3', 'Features/conv2', 16, padding='same'),

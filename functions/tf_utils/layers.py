@@ -16,6 +16,8 @@ from functions.tf_utils.convolution import convolve
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
 NOISE_HU = 2.0  # standard deviation
+OUTSIDE_HU = -1500.0  # voxels below are outside the mask: no tissue, and not air either
+CONTRAST_FLOOR = 0.1  # standard deviation (25 HU) that is added, so that noise alone is no contrast
 
 ACTIVATIONS = {'relu': tf.nn.relu, 'elu': tf.nn.elu, None: lambda tensor: tensor}
 
@@ -135,6 +137,29 @@ def crop3d(images, margin):
     output = tf.slice(images, cut, tf.shape(images) - 2 * np.array(cut, np.int32))
     output.set_shape([side if side is None else side - 2 * c for side, c in zip(images.shape.as_list(), cut)])
     return output
+
+
+def local_contrast(images, side):
+    """Channels that describe both images: local contrast, inside the mask or not, density.
+
+    :param images: [n, z, y, x, 2] in HU, below :data:`OUTSIDE_HU` outside the mask.
+    :param side: of the cubic window, in voxels.
+    :return: [n, z, y, x, 6]: of the first, then of the second image, each of the three.
+    """
+    inside = tf.cast(images > OUTSIDE_HU, tf.float32)
+    density = inside * (tf.clip_by_value(images, -1000.0, 100.0) + 850.0) / 250.0
+
+    def average(values):
+        for axis in (1, 2, 3):
+            window = [side if axis == i else 1 for i in range(5)]
+            values = tf.nn.avg_pool3d(values, window, [1] * 5, 'SAME')
+        return values
+
+    share = tf.maximum(average(inside), 1e-3)
+    mean = average(density) / share
+    variance = tf.maximum(average(tf.square(density)) / share - tf.square(mean), 0.0)
+    contrast = inside * (density - mean) * tf.rsqrt(variance + CONTRAST_FLOOR**2)
+    return tf.concat([contrast, inside, density], -1)
 
 
 def apart(images):
