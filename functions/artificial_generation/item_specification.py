@@ -4,15 +4,15 @@ import json
 
 from functions.artificial_generation.augmentation import check_sequence
 from functions.image.manifest import voxel_checksum
-from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
+from functions.setting.artificial_generation_setting import SCAN_VARIETY, deform_method_and_number, get_deform_exp
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, require_known
 from functions.setting.schema import whole
 from functions.setting.seeds import random_state
 from functions.setting.setting_utils import address_generator
 
-#: Settings of a deformation experiment that change no voxel of an item.
-_IRRELEVANT = ['DeformMethods', 'DeleteStage1Images', 'Occlusion', 'UseLungMask', 'verbose_image']
+#: Settings of a deformation experiment that change no voxel of an item's files.
+_IRRELEVANT = ['DeformMethods', 'DeleteStage1Images', 'Occlusion', 'ScanVariety', 'UseLungMask', 'verbose_image']
 _IRRELEVANT += ['WriteIntermediateIntensityAugmentation']
 _REQUIRED = ('data', 'type_im', 'cn', 'deform_exp', 'dsmooth')
 _ADDRESS_ARGUMENTS = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'dvf_pad')
@@ -58,6 +58,11 @@ class ItemSpecification:
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
             raise InputError(f'The setting InputMargin needs an InputMask, and no DVFPad_S{self.stage}.')
+        # Experiments of older settings have no ScanVariety.
+        given = experiment.get('ScanVariety')
+        self.variety = dict({key.name: key.default for key in SCAN_VARIETY}, **given) if given else None
+        if self.variety and not self.use_lung:
+            raise InputError('ScanVariety needs the lung masks, but UseLungMask is False.')
         require_known('DownSampling', setting.get('DownSampling', 'bspline'), DOWN_SAMPLINGS)
 
     def _mask(self, key, name):

@@ -5,11 +5,12 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.deformed_image import make_deformed, make_next, shown_box
+from functions.artificial_generation.deformed_image import make_deformed, make_next
 from functions.artificial_generation.item_specification import ItemSpecification
-from functions.artificial_generation.masked_image import mask_of
+from functions.artificial_generation.masked_image import array_or_none, mask_of
 from functions.artificial_generation.original_images import load_original
-from functions.image.masks import apply_mask
+from functions.artificial_generation.scan_variety import WHOLE, Scan, cut, vary_scans
+from functions.image.masks import apply_mask, bounding_box
 from functions.image.volume_io import array_view
 from functions.setting.errors import MissingFileError, RegNetError
 
@@ -88,16 +89,27 @@ def _moving(spec, write, verify=False):
 
 
 def _item(spec, moving, deformed, dvf):
-    im, deformed_im, pad = array_view(moving.im), array_view(deformed.im), spec.dvf_pad
-    mask = np.ones(deformed_im.shape, dtype=np.uint8)
+    pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(deformed.im.GetSpacing())
+    mask = np.ones(array_view(deformed.im).shape, dtype=np.uint8)
     if spec.mask_name is not None:
         mask = array_view(mask_of(deformed, spec.mask_name))
-    box, default = shown_box(spec, moving, deformed), spec.record.DefaultPixelValue
+    scans = [
+        Scan(*map(array_or_none, (volumes.im, volumes.lung, mask_of(volumes, spec.input_mask))), WHOLE)
+        for volumes in (moving, deformed)
+    ]
+    if spec.variety is not None:
+        scans = vary_scans(spec, scans, spacing)
+        mask = cut(mask, scans[1].seen, 0)
+    (im, _, inside, _), (deformed_im, lung, deformed_inside, _) = scans
+    box = WHOLE
     if spec.input_mask is not None:
-        inside = [array_view(mask_of(volumes, spec.input_mask)) for volumes in (moving, deformed)]
-        im, deformed_im = apply_mask(im, inside[0], default), apply_mask(deformed_im, inside[1], default)
-    lung = np.zeros(deformed_im.shape, np.uint8) if deformed.lung is None else array_view(deformed.lung)
+        im, deformed_im = apply_mask(im, inside, default), apply_mask(deformed_im, deformed_inside, default)
+        if spec.input_margin is not None:
+            box = bounding_box(
+                (inside != 0) | (deformed_inside != 0), np.ceil(spec.input_margin / np.array(spacing[::-1]))
+            )
+    lung = np.zeros(mask.shape, np.uint8) if lung is None else lung
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
     im, deformed_im, dvf, mask, lung = [array[box] for array in (im, deformed_im, array_view(dvf), mask, lung)]
-    return Item(im, deformed_im, dvf, mask, lung, tuple(deformed.im.GetSpacing()), spec.im_info)
+    return Item(im, deformed_im, dvf, mask, lung, spacing, spec.im_info)

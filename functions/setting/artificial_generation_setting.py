@@ -34,6 +34,24 @@ def _isotropic(*spacings):
 
 
 # fmt: off
+_SHARE = number(0, 1)
+#: Settings of ``ScanVariety``.
+SCAN_VARIETY = [
+    Key('Cut', _SHARE, 0, 'part of the pairs whose field of view cuts the lungs'),
+    Key('CutJitter', number(0, 200), 20, 'by how far the cuts of the two images differ at most [mm]'),
+    Key('SmallestSlab', number(10, 1000), 60, 'height of the lungs that cuts at base and top leave at least [mm]'),
+    Key('Density', _SHARE, 0, 'part of the pairs whose lungs have another density'),
+    Key('LungHU', increasing(number(-1000, -500), 2), [-980, -735], 'its median [HU], from, to'),
+    Key('LungHUDifference', number(0, 200), 30, 'by which it differs between the two images at most [HU]'),
+    Key('LungContrast', increasing(number(0.2, 5), 2), [0.8, 1.25], 'scale of what differs from it, from, to'),
+    Key('ContrastAgent', _SHARE, 0, 'part of the images with another enhancement'),
+    Key('ContrastAgentHU', increasing(number(-150, 1000), 2), [-80, 250], 'its change [HU], from, to'),
+    Key('Noise', increasing(number(0, 500), 2), [0, 0], 'standard deviation at stage 1 [HU], from, to'),
+    Key('Kernel', number(0, 3), 0, 'sigma of the strongest blur in plane [mm]; half of the images are sharpened'),
+    Key('SliceThickness', increasing(number(0, 20), 2), [0, 0], '[mm], from, to'),
+    Key('MaskError', number(0, 10), 0, 'largest error of the input masks [mm]'),
+    Key('MaskPiece', _SHARE, 0, 'part of the input masks that lack a piece or have one too much'),
+]
 _KEYS = [
     Key('DeformMethods', _each(choice(*CATEGORY_PREFIXES)),
         ['respiratory_motion'] * 4 + ['single_frequency'] * 5 + ['mixed_frequency'] * 4 + ['zero'],
@@ -59,6 +77,8 @@ _KEYS = [
 
     Key('NextIm_SigmaN', number(0, 1000), 2, 'noise of the undeformed images of dsmooth > 0 [HU]'),
     Key('NextIm_MaxDeform', number(0, 100), 15, 'their largest displacement [mm]; 0: none'),
+
+    Key('ScanVariety', SCAN_VARIETY, {}, 'drawn for every item, in memory; {}: images and masks as they are'),
 
     Key('SingleFrequency_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
     Key('SingleFrequency_SetGridBorderToZero', _BORDERS, _isotropic(1, 1, 2, 2, 2), '[grid points], z, y, x'),
@@ -162,7 +182,7 @@ def load_deform_exp_setting(deform_exp):
 
 def _unshared(value):
     # In a copy.deepcopy the items of [[5, 10]] * 4 would still be one list.
-    return [_unshared(item) for item in value] if isinstance(value, list) else value
+    return [_unshared(item) for item in value] if isinstance(value, list) else copy.copy(value)
 
 
 def get_deform_exp(setting, deform_exp):

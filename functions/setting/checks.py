@@ -148,6 +148,8 @@ def _deformations(setting):
                 problems.append(f"{name}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.")
             if setting.get('UseLungMask') is False:
                 problems.append(f'{name}: respiratory_motion needs the lung masks, but UseLungMask is False.')
+        if content['ScanVariety'] and setting.get('UseLungMask') is False:
+            problems.append(f'{name}: ScanVariety needs the lung masks, but UseLungMask is False.')
         last = setting.get('ClassBalanced', [0])[-1]
         if last > content['MaxDeform']:
             problems.append(f'ClassBalanced ends at {last} mm, above MaxDeform of {name}, {content["MaxDeform"]} mm.')

@@ -130,6 +130,7 @@ def entry(key, value, number=0):
         (put('ClassBalanced', [7]), None),
         (put('UseTorsoMask', False), "MaskToZero is 'Torso' but UseTorsoMask is False"),
         (put('UseLungMask', False), 'respiratory_motion needs the lung masks'),
+        (put('Cut', 2, 'deform_exp', '3D_max7_D14_K', 'ScanVariety'), 'ScanVariety.Cut is 2; accepted: a number from 0'),
         (put('MaskToZero', None, 'deform_exp', '3D_max7_D14_K'), "needs MaskToZero 'Torso' or 'Lung'"),
         (put('MaskToZero', 'torso', 'deform_exp', '3D_max7_D14_K'), "MaskToZero is 'torso'"),
         (put('only_generate_image', 'True'), "only_generate_image is 'True'"),
@@ -247,12 +248,27 @@ def test_nonsense_in_a_deformation_experiment_is_told(key):
     content['DeformMethods'] = list(CATEGORY_PREFIXES) * 2
     assert deform_exp_problems(name, content) == []
     fitting = [[[1, 2]]] if key == 'MixedFrequency_SigmaRange' else []  # refused all the same: one value for two
-    for value in NONSENSE + [None] * (key != 'MaskToZero') + [True] * (DEFORM_KEYS[key].kind is not schema.FLAG):
+    nonsense = [value for value in NONSENSE if value != {} or key != 'ScanVariety']
+    for value in nonsense + [None] * (key != 'MaskToZero') + [True] * (DEFORM_KEYS[key].kind is not schema.FLAG):
         problems = deform_exp_problems(name, dict(content, **{key: value}))
         assert len(problems) == 1 and problems[0].startswith(f'{name}: {key} '), (value, problems)
         assert 'accepted: ' in problems[0] or value in fitting
     missing = {other: content[other] for other in content if other != key}
     assert deform_exp_problems(name, missing) == [f'{name}: {key} is missing.']
+
+
+def test_scan_variety_needs_the_lung_masks():
+    setting = valid()
+    setting['UseLungMask'] = False
+    setting['deform_exp']['3D_max7_D14_K']['ScanVariety'] = {'Cut': 0.5}
+    assert '3D_max7_D14_K: ScanVariety needs the lung masks, but UseLungMask is False.' in su.find_problems(setting)
+
+
+def test_every_problem_of_scan_variety_is_told():
+    wrong = {'Cut': 1.5, 'LungHU': [-700, -900], 'Noise': 20, 'Cutt': 0.5}
+    problems = deform_exp_problems('mine', dict(load_deform_exp_setting('3D_max7_D14_K'), ScanVariety=wrong))
+    assert [problem.split(' is ')[0] for problem in problems] == [f'mine: ScanVariety.{key}' for key in wrong]
+    assert "'Cut'" in problems[3]
 
 
 def test_nearest_names_and_list_lengths_of_a_deformation_experiment():
