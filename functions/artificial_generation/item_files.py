@@ -91,7 +91,7 @@ def check_deformed(spec, verify=False):
 
 def check_item(spec, verify=False):
     """(done, reason) of an item and of its next image; ``verify`` compares the checksums of all files."""
-    done, reason = check_next(spec, verify) if spec.dsmooth > 0 else (True, '')
+    done, reason = check_next(spec, verify) if spec.has_next else (True, '')
     return check_deformed(spec, verify) if done else (False, reason)
 
 
@@ -157,7 +157,7 @@ def _publish(manifest, made_from, paths, images, products):
 def sweep_item(spec):
     """Remove temporaries of dead processes from the folders of an item."""
     sweep_stale_temporaries(os.path.dirname(manifest_path(spec)))
-    if spec.dsmooth > 0:
+    if spec.has_next:
         sweep_stale_temporaries(os.path.dirname(_next_manifest_path(spec)))
 
 

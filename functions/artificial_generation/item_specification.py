@@ -79,6 +79,11 @@ class ItemSpecification:
         return f'{self.deform_exp} {image} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
 
     @property
+    def has_next(self):
+        """Whether what is deformed is a next image, not the original."""
+        return self.dsmooth > 0 and self.options['NextIm_MaxDeform'] > 0
+
+    @property
     def is_resampled(self):
         """Whether the originals are down-sampled or padded, and so files of their own."""
         return self.stage > 1 or self.padto is not None

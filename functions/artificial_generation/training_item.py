@@ -78,7 +78,7 @@ def _named(error, spec):
 
 def _moving(spec, write, verify=False):
     """Undeformed image and masks: the original for dsmooth 0, the next image otherwise."""
-    if spec.dsmooth == 0 or spec.options['NextIm_MaxDeform'] == 0:
+    if not spec.has_next:
         return load_original(spec, write)
     moving = item_files.read_next(spec, verify)
     if moving is None:

@@ -35,6 +35,11 @@ class NetworkDescription:
         return f'{self.name}: {parameters:,} parameters, receptive field {field} voxels, sides {self.valid_sides}'
 
     @property
+    def reads_hu(self):
+        """Whether it brings HU to its own units itself, so that images must not be normalised before."""
+        return any(layer.kind == 'contrast' for layer in self.layers)
+
+    @property
     def valid_sides(self):
         """The sides it accepts, in words."""
         return f'{self.size_unit} * k + {self.size_offset}, at least {self.smallest_valid_size(1)}'

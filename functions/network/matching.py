@@ -1,5 +1,9 @@
-"""``matching``: features of both images by the same weights, their correlation over displacements, and a small U-Net that
-turns it into a DVF. It compares the images instead of regressing, so that it learns from few scans. Not in the paper."""
+"""``matching``: features of both images by the same weights, how alike they are at every displacement, and a small
+U-Net that turns this into a DVF. It compares images where the others regress, so that it learns from few scans.
+
+Not in the paper; the correlation of features is that of FlowNetC (Dosovitskiy et al., ICCV 2015). It reads HU: the
+setting ``normalization`` must be None.
+"""
 
 from functions.network.layer_kinds import (
     INPUT,

@@ -48,7 +48,8 @@ def address_generator(
     fields = AddressFields(setting, locals())
     if requested_address in BY_DSMOOTH:
         original = 'Original' + requested_address + ('Raw' if spacing == 'Raw' else '')
-        requested_address = 'Next' + requested_address if fields['dsmooth'] > 0 else original
+        has_next = fields['dsmooth'] > 0 and fields.deform_value('NextIm_MaxDeform') > 0
+        requested_address = 'Next' + requested_address if has_next else original
     pattern = PATTERNS.get(requested_address) or fields.record.addresses.get(requested_address)
     if pattern is None:
         kind, accepted = f'address of data set {fields.record.key}', address_requests(fields.data, setting)

@@ -165,6 +165,9 @@ def _network(setting):
         description = network_description(name)
         if full_image and not description.full_image:
             problems.append(f'FullImage must be False: {name} predicts only the middle of its input.')
+        normalisation = setting.get('normalization')
+        if description.reads_hu and normalisation is not None:
+            problems.append(f'normalization is {normalisation!r}; {name} reads HU, so that only None is accepted.')
         unit = setting.get('SizeUnit', description.size_unit)
         if unit % description.size_unit:
             problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')

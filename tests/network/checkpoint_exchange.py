@@ -12,7 +12,7 @@ import numpy as np
 from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import SIDES, SeededNetwork, seeded_images
 
-NETWORKS = ('crop4', 'decimation4')
+NETWORKS = ('crop4', 'decimation4', 'matching')
 #: mm; what the two TensorFlows may differ by.
 TOLERANCE = 1e-3
 
@@ -23,7 +23,7 @@ def write(folder):
     for name in NETWORKS:
         with SeededNetwork(name) as network:
             network.save(os.path.join(folder, name + '.ckpt'))
-            np.save(os.path.join(folder, name + '.npy'), network(seeded_images(SIDES[name])))
+            np.save(os.path.join(folder, name + '.npy'), network(seeded_images(SIDES[name], name)))
 
 
 def check(folder):
@@ -32,7 +32,7 @@ def check(folder):
     for name in NETWORKS:
         expected = np.load(os.path.join(folder, name + '.npy'))
         with SeededNetwork(name, checkpoint=os.path.join(folder, name + '.ckpt')) as network:
-            difference = float(np.abs(network(seeded_images(SIDES[name])) - expected).max())
+            difference = float(np.abs(network(seeded_images(SIDES[name], name)) - expected).max())
         failed += not difference < TOLERANCE
         verdict = '' if difference < TOLERANCE else ': TOO MUCH'
         largest = float(np.abs(expected).max())

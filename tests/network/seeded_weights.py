@@ -13,6 +13,7 @@ from functions.tf_utils.layers import trilinear_kernel
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'golden')
 #: Sides (z, y, x) of the golden images: the smallest valid ones, another for every axis.
 SIDES = {'unet1': (21, 29, 37), 'crop5': (29, 21, 21), 'crop4': (81, 85, 93), 'decimation4': (93, 85, 89)}
+SIDES['matching'] = (17, 33, 25)
 
 
 def seeded_weight(name, shape):
@@ -27,12 +28,13 @@ def seeded_weight(name, shape):
     return random.uniform(-0.3, 0.3, shape).astype(np.float32)
 
 
-def seeded_images(shape):
-    """Two volumes of smooth waves in about -1 .. 1, [1, z, y, x, 2] float32."""
+def seeded_images(shape, name=None):
+    """Two volumes of smooth waves, [1, z, y, x, 2] float32: in about -1 .. 1, or HU for a network that reads HU."""
     z, y, x = np.meshgrid(*[np.arange(side, dtype=float) for side in shape], indexing='ij')
     moving = np.sin(0.31 * x + 0.17 * y) * np.cos(0.23 * z - 0.11 * x)
     fixed = np.cos(0.19 * x - 0.29 * y + 0.13 * z)
-    return np.stack([moving, fixed], -1)[None].astype(np.float32)
+    images = np.stack([moving, fixed], -1)[None].astype(np.float32)
+    return 200 * images - 700 if name == 'matching' else images
 
 
 class SeededNetwork:
@@ -89,7 +91,7 @@ def main():
                 if name == 'unet1':
                     network.save(os.path.join(GOLDEN, 'unet1_tensorflow1.ckpt'))
             else:
-                np.save(golden_path(name), network(seeded_images(SIDES[name])))
+                np.save(golden_path(name), network(seeded_images(SIDES[name], name)))
                 if name == 'unet1':
                     network.save(os.path.join(GOLDEN, 'unet1_tensorflow2.ckpt'))
 

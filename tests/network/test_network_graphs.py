@@ -12,7 +12,8 @@ from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
 from tests.network.small_network import DOWN, SMALL
 
-NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
+PUBLISHED_NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
+NAMES = PUBLISHED_NAMES + ['matching']
 #: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
 # fmt: off
 UNET1 = ((232749, 233314), (125, 125),
@@ -60,7 +61,7 @@ def seeded():
         each.session.close()
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', PUBLISHED_NAMES)
 def test_parameter_counts_and_sizes_are_the_published_ones(name):
     counts, (side, output), sides = PUBLISHED[name]
     description = network_description(name)
@@ -72,7 +73,7 @@ def test_parameter_counts_and_sizes_are_the_published_ones(name):
 
 @pytest.mark.parametrize(
     'name, unit, offset, smallest',
-    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85)],
+    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85), ('matching', 8, 1, 9)],
 )
 def test_valid_sides(name, unit, offset, smallest):
     description = network_description(name)
@@ -98,7 +99,7 @@ def test_variables_and_static_shapes_are_those_of_the_table(name):
     assert (count, total) == description.number_of_parameters()
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', PUBLISHED_NAMES)
 def test_variable_names_are_those_of_published_checkpoints(name):
     with tf.Graph().as_default():
         dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), False)
@@ -130,7 +131,7 @@ def test_variable_names_are_those_of_published_checkpoints(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_every_layer_has_the_size_the_table_computes(seeded, name):
     network = seeded(name)
-    values = network(seeded_images(SIDES[name]), network.built.tensors)
+    values = network(seeded_images(SIDES[name], name), network.built.tensors)
     channels = network.description.channels()
     for layer in network.description.layers:
         expected = tuple(network.description.sizes(side)[layer.name] for side in SIDES[name]) + (channels[layer.name],)
@@ -140,7 +141,7 @@ def test_every_layer_has_the_size_the_table_computes(seeded, name):
 @pytest.mark.parametrize('name', NAMES)
 def test_golden_output(seeded, name):
     expected = np.load(golden_path(name))
-    found = seeded(name)(seeded_images(SIDES[name]))
+    found = seeded(name)(seeded_images(SIDES[name], name))
     assert 0.5 < np.abs(expected).max() < 50
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
@@ -206,7 +207,7 @@ def test_every_operation_of_the_graph_serves_its_output(name):
         assert idle == [], idle[:10]
 
 
-@pytest.mark.parametrize('name, side', [('unet1', 125), ('crop4', 101), ('decimation4', 105)])
+@pytest.mark.parametrize('name, side', [('unet1', 125), ('crop4', 101), ('decimation4', 105), ('matching', 129)])
 def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, side):
     """And the voxels beside them do: the margin is no larger than it must be."""
     network = seeded(name)
@@ -217,8 +218,8 @@ def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, sid
     difference = np.abs(whole[3 * phase : 3 * phase + len(part)] - part).max((1, 2, 3))
     first, last = network.description.faithful(side)
     assert difference[first : last + 1].max() < 1e-4
-    if name != 'unet1':
-        # unet1's margin holds at the worst of its eight phases; those of the others are tight.
+    if name in ('crop4', 'decimation4'):
+        # The margins of the others hold at the worst of their eight phases; those of these two are tight.
         assert difference[first - 1] > 1e-4 and difference[last + 1] > 1e-4
 
 
@@ -239,12 +240,14 @@ def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(n
         ('unet1', 'R4/conv2_R4'),
         ('crop4', 'R4/conv3_R4'),
         ('decimation4', 'R2/conv2_R1'),
+        ('matching', 'Features/conv1'),
+        ('matching', 'R8/conv2'),
     ],
 )
 def test_gradient_of_a_kernel_equals_finite_differences(name, kernel):
     with tf.Graph().as_default():
         side = network_description(name).smallest_valid_size(1)
-        images = tf.constant(seeded_images([side] * 3))
+        images = tf.constant(seeded_images([side] * 3, name))
         value = tf.reduce_mean(tf.square(dvf_of(name, images, False)))
         variable = [v for v in tf.trainable_variables() if v.op.name == kernel + '/conv3d/kernel'][0]
         gradient = tf.gradients(value, variable)[0]

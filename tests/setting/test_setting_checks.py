@@ -130,7 +130,7 @@ def entry(key, value, number=0):
         (put('ClassBalanced', [7]), None),
         (put('UseTorsoMask', False), "MaskToZero is 'Torso' but UseTorsoMask is False"),
         (put('UseLungMask', False), 'respiratory_motion needs the lung masks'),
-        (put('Cut', 2, 'deform_exp', '3D_max7_D14_K', 'ScanVariety'), 'ScanVariety.Cut is 2; accepted: a number from 0'),
+        (put('Cut', 2, 'deform_exp', '3D_max7_D14_K', 'ScanVariety'), 'ScanVariety.Cut is 2; accepted: a number'),
         (put('MaskToZero', None, 'deform_exp', '3D_max7_D14_K'), "needs MaskToZero 'Torso' or 'Lung'"),
         (put('MaskToZero', 'torso', 'deform_exp', '3D_max7_D14_K'), "MaskToZero is 'torso'"),
         (put('only_generate_image', 'True'), "only_generate_image is 'True'"),
