@@ -10,6 +10,7 @@ your own data; a settings file (``--setting``) and the command line (``--help``)
 import argparse
 import contextlib
 import copy
+import functools
 import logging
 import os
 import re
@@ -277,6 +278,20 @@ def prepare(setting, arguments):
         check_pairs(setting, testing_pairs(setting), mask_of_networks(setting))
 
 
+def item_after_passes(setting, opened):
+    """What makes training items where networks run before the one to be trained (``PassesBefore``), else None."""
+    before = setting.get('PassesBefore')
+    if before is None:
+        return None
+    from functions.artificial_generation.training_item import get_item
+    from functions.registration.network_pyramid import open_model
+    from functions.registration.passes_before import PassesBefore
+
+    networks = {int(stage): name for stage, name in before['networks'].items()}
+    model = opened.enter_context(open_model(networks, before['stages'], setting['NumberOfThreads']))
+    return functools.partial(get_item, passes=PassesBefore(model))
+
+
 def testing_pairs(setting):
     """The pairs to be registered: [fixed, moving] im_info dictionaries."""
     return su.get_im_info_list_from_train_mode(setting, 'Testing', load_mode='Pair', stage=1)
@@ -427,7 +442,9 @@ def run(arguments):
     if su.trains(setting):
         from functions.training.trainer import train
 
-        trained = train(setting, resume=not arguments.fresh, threads=setting['NumberOfThreads'])
+        with contextlib.ExitStack() as opened:
+            make_item = item_after_passes(setting, opened)
+            trained = train(setting, not arguments.fresh, setting['NumberOfThreads'], make_item)
         folder = su.address_generator(setting, 'ModelFolder')
         logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds, folder)
     elif not su.saved_steps(setting):

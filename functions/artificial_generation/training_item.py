@@ -11,7 +11,7 @@ from functions.artificial_generation.masked_image import array_or_none, mask_of
 from functions.artificial_generation.original_images import load_original
 from functions.artificial_generation.scan_variety import WHOLE, Scan, cut, vary_scans
 from functions.image.masks import apply_mask, bounding_box
-from functions.image.volume_io import array_view
+from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import MissingFileError, RegNetError
 
 #: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``: float32
@@ -22,12 +22,14 @@ from functions.setting.errors import MissingFileError, RegNetError
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
 
 
-def get_item(setting, im_info, write=None):
+def get_item(setting, im_info, write=None, passes=None):
     """An item from its files if they are finished and intact; otherwise made, and written.
 
     :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
     :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
     :param write: False: nothing is written (existing files are still used).
+    :param passes: function (fixed, moving, masks, dvf, stage) -> (moving, its mask, dvf), ITK images, that replaces the
+        moving image and the field by what passes before leave; it needs an input mask.
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
     :raises InputError, DiskError: a value or file cannot be used (the message names the item); it cannot be written.
@@ -48,7 +50,7 @@ def get_item(setting, im_info, write=None):
             found = made.deformed, made.dvf
     except RegNetError as error:
         raise _named(error, spec) from error
-    return _item(spec, moving, *found)
+    return _item(spec, moving, *found, passes)
 
 
 def produce(setting, im_info, verify=False):
@@ -88,7 +90,7 @@ def _moving(spec, write, verify=False):
     return moving
 
 
-def _item(spec, moving, deformed, dvf):
+def _item(spec, moving, deformed, dvf, passes=None):
     pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(deformed.im.GetSpacing())
     mask = np.ones(array_view(deformed.im).shape, dtype=np.uint8)
     if spec.mask_name is not None:
@@ -102,6 +104,10 @@ def _item(spec, moving, deformed, dvf):
         mask = cut(mask, scans[1].seen, 0)
     (im, _, inside, _), (deformed_im, lung, deformed_inside, _) = scans
     box = WHOLE
+    if passes is not None:
+        volumes = [image_from_array(array, deformed.im) for array in (deformed_im, im, deformed_inside, inside)]
+        left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage)
+        im, inside, dvf = [array_view(volume) for volume in left[:2]] + [left[2]]
     if spec.input_mask is not None:
         im, deformed_im = apply_mask(im, inside, default), apply_mask(deformed_im, deformed_inside, default)
         if spec.input_margin is not None:

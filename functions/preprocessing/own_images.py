@@ -24,7 +24,7 @@ from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.lung_check import lung_report, warn
 from functions.setting.atomic import write_text
 from functions.setting.errors import MissingFileError
-from functions.setting.original_files import own_image_errors, path_and_series
+from functions.setting.original_files import own_image_errors, own_image_path, path_and_series
 from functions.setting.setting_utils import address_generator
 
 LOGGER = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ def prepare_own_images(setting):
         for cn, entries in cases.items():
             for type_im, (path, series) in enumerate(map(path_and_series, entries)):
                 if path is not None:
-                    jobs.append((os.path.expanduser(path), series, {'data': data, 'cn': int(cn), 'type_im': type_im}))
+                    jobs.append(
+                        (own_image_path(setting, path), series, {'data': data, 'cn': int(cn), 'type_im': type_im})
+                    )
     require_apart([path for *_, where in jobs for path in _addresses(setting, **where)], [job[0] for job in jobs])
     return [prepare_image(path, setting, series=series, margin=MARGIN, **where) for path, series, where in jobs]
 

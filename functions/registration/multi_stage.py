@@ -44,7 +44,7 @@ def check_stages(stages, networks):
 
 
 def register_images(
-    pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True, candidates=None
+    pair, predict, stages, default=-2048.0, composition='exact', margins=None, trained=True, candidates=None, voxel=1
 ):
     """Register two images on their common grid.
 
@@ -61,6 +61,7 @@ def register_images(
     :param trained: False: an implausible field is a warning (see :func:`check_field`).
     :param candidates: :class:`functions.registration.candidates.Candidates`, which decides what passes are kept; None:
         all are.
+    :param voxel: the stage at which the grid of the pair is, no coarser than ``stages``.
     :return: (dvf, stage_dvfs): the displacement field, mm, fixed to moving, on the grid of the pair, and a dictionary
         stage -> total field after that stage, on its grid, of the stages that are kept.
     :raises InputError: other stages or grids, an empty mask, or an implausible field.
@@ -79,14 +80,15 @@ def register_images(
         box = Geometry.of(pair.fixed)
         if margins is not None and pair.masks is not None:
             box = box_of(pair.masks, margins[stage])
-        fixed, moving = [resample.downsample(cut(image, box), stage) for image in (pair.fixed, pair.moving)]
-        masks_here = [resample.downsample_mask(cut(mask, box), stage) for mask in pair.masks or ()]
+        factor = stage // voxel
+        fixed, moving = [resample.downsample(cut(image, box), factor) for image in (pair.fixed, pair.moving)]
+        masks_here = [resample.downsample_mask(cut(mask, box), factor) for mask in pair.masks or ()]
         fixed_mask, moving_mask = masks_here or (None, None)
         if total is not None:
             total = dvf_algebra.resample_dvf(total, Geometry.of(moving))
             moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
             source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
-            moving = _warped(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
+            moving = warped_inside(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
         found = predict[stage](_masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default))
         found = np.asarray(found, np.float32)
         after = field = image_from_array(found, moving)
@@ -108,7 +110,7 @@ def _masked(image, mask, default):
     return array if mask is None else masks.apply_mask(array, array_view(mask), default)
 
 
-def _warped(image, dvf, mask, default):
+def warped_inside(image, dvf, mask, default):
     """``image`` warped by ``dvf``, interpolated inside ``mask`` (None: everywhere) only."""
     if mask is not None:
         moves = array_view(dvf).copy()

@@ -69,7 +69,7 @@ def own_image_errors(setting, files=True):
             errors.append(InputError(f'{where} is {cases!r}; accepted: a dictionary, case number -> list of paths.'))
             continue
         for cn, paths in cases.items():
-            errors += _case_errors(where, cn, paths, record, files)
+            errors += _case_errors(setting, where, cn, paths, record, files)
     return errors
 
 
@@ -80,7 +80,13 @@ def path_and_series(entry):
     return entry, None
 
 
-def _case_errors(where, cn, paths, record, files):
+def own_image_path(setting, path):
+    """A path of ``OwnImages``: relative ones begin at ``OwnImagesFolder``; ~ and $VARIABLE are replaced in both."""
+    folder, path = [os.path.expandvars(os.path.expanduser(part)) for part in (setting.get('OwnImagesFolder', ''), path)]
+    return os.path.join(folder, path)
+
+
+def _case_errors(setting, where, cn, paths, record, files):
     is_number = not isinstance(cn, bool) and re.match(r'[1-9][0-9]*\Z', str(cn))
     if not is_number or int(cn) not in record.CNList:
         return [InputError(f'{where} has the case {cn!r}; {record.key} has {join_numbers(record.CNList)}.')]
@@ -96,6 +102,6 @@ def _case_errors(where, cn, paths, record, files):
         if not isinstance(path, str) or not path or not (series is None or isinstance(series, (int, str))):
             accepted = "the path of a file or folder, {'path': folder, 'series': UID or number}, or None"
             errors.append(InputError(f'{where} has {entry!r} for the type {name}; accepted: {accepted}.'))
-        elif files and not os.path.exists(os.path.expanduser(path)):
-            errors.append(MissingFileError(f'{where}: {path} does not exist.'))
+        elif files and not os.path.exists(own_image_path(setting, path)):
+            errors.append(MissingFileError(f'{where}: {own_image_path(setting, path)} does not exist.'))
     return errors

@@ -200,6 +200,7 @@ _GENERAL = [
         Key('Table', FLAG, ABSENT, 'the table below the back'),
     ], ABSENT, 'the breathing thorax'),
     Key('SPREAD_Patients', optional(list_of(TEXT)), None, 'folder codes of the SPREAD patients by case; NA when None'),
+    Key('OwnImagesFolder', TEXT, ABSENT, 'where relative paths of OwnImages begin; may hold $VARIABLE'),
     Key('OwnImages', MAPPING, {}, 'files or DICOM folders of own data sets: data -> case -> one path per type'),
     Key('OwnDataSets', MAPPING, {}, 'descriptions of own data sets, by name'),
 ]
@@ -268,6 +269,10 @@ _TRAINING = [
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
     Key('LoadedNetwork', optional(MAPPING), None, 'initial weights: NetworkLoad, GlobalStepLoad, itr_load ...'),
+    Key('PassesBefore', [
+        Key('networks', MAPPING, {}, 'stage -> trained experiment'),
+        Key('stages', PYRAMID, [4], 'their passes, as in a set'),
+    ], ABSENT, 'passes of trained networks before this one: it is trained on what they leave'),
 ]
 
 _REGISTRATION = [

@@ -1,0 +1,63 @@
+"""What passes leave of a training image: two fields in a row are the true one, and the images follow."""
+
+import types
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from functions.image.dvf import sample_dvf
+from functions.image.resample import resample_to, warp
+from functions.image.volume_io import array_view, image_from_array
+from functions.registration.passes_before import PassesBefore
+
+DEFAULT = -2048.0
+
+
+def wave(grid, size, phase):
+    """A smooth field of up to ``size`` mm."""
+    z, y, x = np.meshgrid(
+        *[np.arange(n) * s for n, s in zip(grid.GetSize()[::-1], grid.GetSpacing()[::-1])], indexing='ij'
+    )
+    parts = [np.sin(x / 30 + phase), np.cos(y / 25 - phase), np.sin(z / 35 + 2 * phase)]
+    return image_from_array((size * np.stack(parts, -1)).astype(np.float32), grid)
+
+
+@pytest.mark.parametrize('stage', [1, 2])
+def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
+    random = np.random.RandomState(3)
+    shape = np.array((60, 56, 64)) // stage
+    image = sitk.GetImageFromArray(random.uniform(-900, 0, shape).astype(np.float32))
+    image.SetSpacing([float(stage)] * 3)
+    image.SetOrigin((10.0, -20.0, 5.0))
+    image = sitk.Cast(sitk.SmoothingRecursiveGaussian(image, 4.0), sitk.sitkInt16)
+    inside = np.zeros(shape, np.uint8)
+    inside[tuple(slice(14 // stage, n - 14 // stage) for n in shape)] = 1
+    mask, truth, seen = image_from_array(inside, image), wave(image, 4.0, 0.4), []
+
+    class Network:
+        """Returns a field of its own, on its grid of 4 mm."""
+
+        def predict(self, moving, fixed, default):
+            seen.append((moving.shape, fixed.shape, default))
+            grid = sitk.Image([int(n) for n in moving.shape[::-1]], sitk.sitkInt16)
+            grid.SetSpacing((4.0,) * 3)
+            return array_view(wave(grid, 2.5, -0.3))
+
+    model = types.SimpleNamespace(networks={4: Network()}, stages=[4], default=DEFAULT, margins=None)
+    moving, moving_mask, left = PassesBefore(model)(
+        warp(image, truth), image, [warp(mask, truth, 'nearest', 0), mask], truth, stage
+    )
+    assert seen == [(tuple(-(-n * stage // 4) for n in shape),) * 2 + (DEFAULT,)]
+    grid = sitk.Image([int(n) for n in seen[0][0][::-1]], sitk.sitkInt16)
+    grid.SetSpacing((4.0,) * 3)
+    grid.SetOrigin(image.GetOrigin())
+    before = wave(grid, 2.5, -0.3)
+    points = np.array(image.GetOrigin()) + random.uniform(12, 40, (200, 3))
+    reached = points + sample_dvf(left, points)
+    np.testing.assert_allclose(reached + sample_dvf(before, reached), points + sample_dvf(truth, points), atol=0.05)
+    fine = sitk.Image(sitk.Resample(before, image, sitk.Transform(), sitk.sitkLinear, 0.0))
+    expected, found = array_view(warp(image, fine)), array_view(moving)
+    well_inside = (array_view(moving_mask) != 0) & (array_view(resample_to(mask, image, 'nearest', 0)) != 0)
+    assert well_inside.any() and np.abs(found[well_inside].astype(int) - expected[well_inside]).mean() < 2
+    assert (found[array_view(moving_mask) == 0] == DEFAULT).all()
