@@ -284,11 +284,11 @@ def item_after_passes(setting, opened):
     if before is None:
         return None
     from functions.artificial_generation.training_item import get_item
-    from functions.registration.network_pyramid import open_model
+    from functions.registration.network_pyramid import open_networks
     from functions.registration.passes_before import PassesBefore
 
-    networks = {int(stage): name for stage, name in before['networks'].items()}
-    model = opened.enter_context(open_model(networks, before['stages'], setting['NumberOfThreads']))
+    entries = {f'stage{stage}': {'NetworkLoad': name} for stage, name in before['networks'].items()}
+    model = opened.enter_context(open_networks(dict(setting, network_dict=entries, stage_list=before['stages'])))
     return functools.partial(get_item, passes=PassesBefore(model))
 
 

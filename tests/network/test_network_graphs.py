@@ -73,7 +73,7 @@ def test_parameter_counts_and_sizes_are_the_published_ones(name):
 
 @pytest.mark.parametrize(
     'name, unit, offset, smallest',
-    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85), ('matching', 8, 1, 9)],
+    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85), ('matching', 8, 1, 1)],
 )
 def test_valid_sides(name, unit, offset, smallest):
     description = network_description(name)
@@ -240,7 +240,7 @@ def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(n
         ('unet1', 'R4/conv2_R4'),
         ('crop4', 'R4/conv3_R4'),
         ('decimation4', 'R2/conv2_R1'),
-        ('matching', 'Features/conv1'),
+        ('matching', 'Features/conv4'),
         ('matching', 'R8/conv2'),
     ],
 )

@@ -37,7 +37,7 @@ def test_correlation_is_the_scalar_product_at_every_displacement(radius):
 
 
 def test_correlation_is_largest_at_the_true_displacement():
-    moving = RANDOM.normal(size=(12, 12, 12, 8)).astype(np.float32)
+    moving = RANDOM.normal(size=(12, 12, 12, 64)).astype(np.float32)
     shift = (1, -2, 2)  # the fixed image at p shows the moving image at p + shift
     fixed = np.roll(moving, [-s for s in shift], (0, 1, 2))
     found = run(lambda x: layers.correlation(x, 2), np.stack([moving, fixed]))[0, 3:-3, 3:-3, 3:-3]
