@@ -12,15 +12,13 @@ import fnmatch
 import functools
 import importlib.util
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 
 import numpy as np
 import SimpleITK as sitk
 
 from functions.elastix.affine import read_affine
+from functions.elastix.programs import is_available
 from functions.elastix.registration import BSPLINE_FILES, bspline
 from functions.evaluation.registration_picture import registration_picture
 from functions.image.resample import resample_to, warp
@@ -142,40 +140,40 @@ def by_bspline(prepared, masked=True):
 
 
 def by_greedy(prepared):
-    """greedy, on the affinely moved image, in the lungs of the fixed image."""
+    """greedy (package picsl_greedy), on the affinely moved image, in the lungs of the fixed image."""
 
-    def run(folder, images, lung):
-        paths = {name: os.path.join(folder, name + '.nii.gz') for name in ('fixed', 'moved', 'lung', 'warp')}
-        for name, image in list(zip(('fixed', 'moved'), images)) + [('lung', lung)]:
-            sitk.WriteImage(image, paths[name])
-        command = ['greedy', '-d', '3', '-i', paths['fixed'], paths['moved'], '-gm', paths['lung']]
-        command += ['-o', paths['warp'], '-m', 'NCC', '2x2x2', '-n', '100x100x50', '-s', '2vox', '0.5vox']
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return sitk.ReadImage(paths['warp'], sitk.sitkVectorFloat32)
+    def run(fixed, moved, lung):
+        from picsl_greedy import Greedy3D
+
+        greedy = Greedy3D()
+        command = '-d 3 -i fixed moved -gm lung -o warp -m NCC 2x2x2 -n 100x100x50 -s 2vox 0.5vox -V 0'
+        greedy.execute(command, fixed=fixed, moved=moved, lung=lung, warp=None)
+        return sitk.Cast(greedy['warp'], sitk.sitkVectorFloat32)
 
     return _after_affine(prepared, run)
 
 
 def by_convexadam(prepared):
-    """convexAdam with MIND features, on the affinely moved image; as published for lungs, outside them air."""
+    """convexAdam (package convexAdam, MIND features), on the affinely moved image."""
 
-    def run(folder, images, lung):
+    def run(fixed, moved, lung):
+        import torch
         from convexAdam.convex_adam_MIND import convex_adam_pt
 
-        moves = np.asarray(convex_adam_pt(*images, grid_sp=4, disp_hw=6, device='cpu'), np.float32)
-        return image_from_array(np.ascontiguousarray(moves[..., ::-1]) * np.array(lung.GetSpacing(), np.float32), lung)
+        moves = convex_adam_pt(fixed, moved, dtype=torch.float32, device=torch.device('cpu'))
+        # Voxels along z, y, x.
+        moves = np.asarray(moves, np.float32)[..., ::-1]
+        return image_from_array(moves * np.array(fixed.GetSpacing(), np.float32), fixed)
 
     return _after_affine(prepared, run)
 
 
 def _after_affine(prepared, run):
-    """Measure a program that registers two images on one grid: ``run(folder, (fixed, moved), lung)`` -> its field."""
+    """Measure a program that registers two images on one grid: ``run(fixed, moved, lung)`` returns its field."""
     start, pair, affine = time.time(), prepared.pair, read_affine(prepared.affine)
     fixed = pair.image('fixed')
     moved = resample_to(pair.image('moving'), fixed, 'linear', -1000, transform=affine)
-    lung = sitk.ReadImage(prepared.masks['fixed_lung'])
-    with tempfile.TemporaryDirectory() as folder:
-        field = run(folder, (fixed, moved), lung)
+    field = run(fixed, moved, sitk.ReadImage(prepared.masks['fixed_lung']))
     return total_dvf(affine, field), prepared.seconds['affine'] + time.time() - start, {}
 
 
@@ -186,14 +184,15 @@ METHODS = {
     'greedy': by_greedy,
     'convexadam': by_convexadam,
 }
+#: Packages of methods that need one; those of elastix need the program.
+PACKAGES = {'greedy': 'picsl_greedy', 'convexadam': 'convexAdam'}
 
 
 def available(method):
     """Whether a method can run here."""
-    if method == 'convexadam':
-        return importlib.util.find_spec('convexAdam') is not None
-    program = {'bspline_3': 'elastix', 'bspline_whole': 'elastix', 'greedy': 'greedy'}.get(method)
-    return program is None or shutil.which(program) is not None
+    if method in PACKAGES:
+        return importlib.util.find_spec(PACKAGES[method]) is not None
+    return method == 'affine' or is_available()
 
 
 def chosen_pairs(pairs, patterns, quick):
