@@ -25,7 +25,7 @@ from functions.setting.errors import InputError, RegNetError, unknown_name
 # ---- The settings to edit. README, "Settings", explains every key; those left out here have their defaults.
 setting = {}
 setting['stage'] = 4  # 4, 2 or 1: down-sampling factor of the network, and voxel size [mm] of its level
-setting['NetworkDesign'] = 'unet1'  # 'unet1', 'crop4', 'crop5' or 'decimation4'
+setting['NetworkDesign'] = 'unet1'  # 'unet1', 'crop4', 'crop5', 'decimation4' or 'matching'
 setting['current_experiment'] = None  # name of the folder below Experiments/RegNet/; None: phantom_<network>_S<stage>
 setting['where_to_run'] = 'Auto'  # folders: 'Auto' those of the repository, 'Root' the current one, or 'Cluster'
 
