@@ -22,7 +22,7 @@ from functions.image.dvf import compose, invert, jacobian_determinant_of
 from functions.image.geometry import Geometry
 from functions.image.resample import resample_to
 from functions.image.transforms import affine_from_matrix, apply_to_points, total_dvf
-from functions.image.volume_io import array_view, image_from_array
+from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.measure.regularity import folding
 from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
@@ -140,9 +140,8 @@ class PairFiles:
 
 def write_pair(folder, images, fixed_points, moving_points, **facts):
     """Write the files of a pair; the landmarks come last and mark it as complete."""
-    os.makedirs(folder, exist_ok=True)
     for name, image in images.items():
-        sitk.WriteImage(image, os.path.join(folder, name + '.mha'), image.GetPixelID() == sitk.sitkUInt8)
+        write_image(image, os.path.join(folder, name + '.mha'), image.GetPixelID() == sitk.sitkUInt8)
     facts.update(fixed=fixed_points.tolist(), moving=moving_points.tolist())
     write_json(os.path.join(folder, 'landmarks.json'), facts)
 

@@ -23,7 +23,7 @@ from functions.elastix.registration import BSPLINE_FILES, bspline
 from functions.evaluation.registration_picture import registration_picture
 from functions.image.resample import resample_to, warp
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
-from functions.image.volume_io import image_from_array
+from functions.image.volume_io import image_from_array, write_image
 from functions.registration import single_pair
 from functions.setting.atomic import read_json, write_json
 from functions.setting.errors import InputError
@@ -103,7 +103,7 @@ class Preparation:
         prepared = single_pair._prepare(*images, NO_NETWORKS, options, clock)
         for role, scan in (('fixed', prepared.fixed), ('moving', prepared.moving)):
             for name in () if given else ('Lung', 'Torso'):
-                sitk.WriteImage(scan.masks[name], self.masks[f'{role}_{name.lower()}'], True)
+                write_image(scan.masks[name], self.masks[f'{role}_{name.lower()}'], True)
         write_affine(prepared.affine.transform, self.affine)
         return clock.seconds
 
