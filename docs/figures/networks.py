@@ -31,9 +31,14 @@ COLOURS = {
     'down': ('#8c4a1e', '#f0dfd2'),
     'concat': ('#22883d', '#d9f0de'),
     'add': ('#22883d', '#d9f0de'),
+    'contrast': ('#8c4a1e', '#f0dfd2'),
+    'apart': ('#6b7280', '#eceef1'),
+    'together': ('#22883d', '#d9f0de'),
+    'correlation': ('#a0307a', '#f5dcec'),
+    'softmax': ('#a0307a', '#f5dcec'),
     'input': ('#1f2328', '#ffffff'),
 }
-_ACTIVATIONS = {'relu': 'ReLU', 'elu': 'ELU'}
+_ACTIVATIONS = {'relu': 'ReLU', 'elu': 'ELU', None: 'no activation'}
 _RESOLUTIONS = {1: 'full resolution', 2: 'half', 4: 'quarter', 8: 'eighth'}
 _BANDS = '#f4f6f8', '#e6eaef'
 
@@ -66,6 +71,11 @@ def operation_name(layer):
         'add': 'addition',
         'up': 'trilinear up-sampling, n \u2192 2n + 1',
         'down': 'fixed B-spline down-sampling',
+        'contrast': f'contrast {cube(layer.kernel)}',
+        'apart': 'apart',
+        'together': 'together',
+        'correlation': f'correlation {cube(layer.kernel)}',
+        'softmax': 'softmax',
     }[layer.kind]
 
 
