@@ -38,8 +38,12 @@ def make_deformed(spec, moving, all_of_it=True):
     geometry, pad = Geometry.of(moving.im), spec.dvf_pad
     dvf, products = _field(spec, moving, _larger(geometry, pad))
     inner = dvf if pad == 0 else dvf[pad:-pad, pad:-pad, pad:-pad]
-    box_of = None if all_of_it else lambda deformed: shown_box(spec, moving, deformed)
-    warped = warp_masked_image(moving, inner, spec.record.DefaultPixelValue, box_of)
+
+    def box_of(deformed):
+        inside = [array_or_none(mask_of(volumes, spec.input_mask)) for volumes in (moving, deformed)]
+        return shown_box(spec, inside, geometry.spacing)
+
+    warped = warp_masked_image(moving, inner, spec.record.DefaultPixelValue, None if all_of_it else box_of)
     scene = Scene(warped, inner, spec.random, dict(spec.options, noise_sigma=spec.options['Im_NoiseSigma']))
     keep = spec.options['WriteIntermediateIntensityAugmentation']
     results = augment_all(array_view(warped.im), spec.sequence, scene, keep)
@@ -49,17 +53,15 @@ def make_deformed(spec, moving, all_of_it=True):
     return Made(warped, dvf, products, results[:-1])
 
 
-def shown_box(spec, moving, deformed):
+def shown_box(spec, inside, spacing):
     """The part of the grid that an item shows, slices z, y, x: the box of both input masks and InputMargin around it.
 
-    :param moving, deformed: MaskedImage; only their masks are used.
+    :param inside: the input masks of the moving and the fixed image, [z, y, x]; not used without InputMargin.
+    :param spacing: voxel size in mm, (x, y, z).
     """
-    geometry = Geometry.of(moving.im)
     if spec.input_margin is None:
         return (slice(None),) * 3
-    inside = [array_view(mask_of(volumes, spec.input_mask)) != 0 for volumes in (moving, deformed)]
-    margin = np.ceil(spec.input_margin / np.array(geometry.spacing[::-1]))
-    return bounding_box(inside[0] | inside[1], margin)
+    return bounding_box((inside[0] != 0) | (inside[1] != 0), np.ceil(spec.input_margin / np.array(spacing)[::-1]))
 
 
 def _field(spec, moving, geometry):

@@ -39,7 +39,9 @@ def vary_scans(spec, scans, spacing):
     box, default = WHOLE, spec.record.DefaultPixelValue
     if spec.input_mask is not None:
         either = (scans[0].inside != 0) | (scans[1].inside != 0)
-        box = bounding_box(either, np.ceil(MARGIN / np.array(spacing)[::-1]))
+        # No further than an item shows, as made in memory there is nothing beyond.
+        margin = MARGIN if spec.input_margin is None else min(MARGIN, spec.input_margin)
+        box = bounding_box(either, np.ceil(margin / np.array(spacing)[::-1]))
     varied = []
     for name, scan, table, part in zip(('moving', 'fixed'), scans, tables, seen):
         im, inside = scan.im.copy(), scan.inside

@@ -5,12 +5,12 @@ import collections
 import numpy as np
 
 from functions.artificial_generation import item_files
-from functions.artificial_generation.deformed_image import make_deformed, make_next
+from functions.artificial_generation.deformed_image import make_deformed, make_next, shown_box
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.artificial_generation.masked_image import array_or_none, mask_of
 from functions.artificial_generation.original_images import load_original
 from functions.artificial_generation.scan_variety import WHOLE, Scan, cut, vary_scans
-from functions.image.masks import apply_mask, bounding_box
+from functions.image.masks import apply_mask
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import MissingFileError, RegNetError
 
@@ -103,19 +103,15 @@ def _item(spec, moving, deformed, dvf, passes=None):
         scans = vary_scans(spec, scans, spacing)
         mask = cut(mask, scans[1].seen, 0)
     (im, _, inside, _), (deformed_im, lung, deformed_inside, _) = scans
-    box = WHOLE
     if passes is not None:
         volumes = [image_from_array(array, deformed.im) for array in (deformed_im, im, deformed_inside, inside)]
         left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage)
         im, inside, dvf = [array_view(volume) for volume in left[:2]] + [left[2]]
     if spec.input_mask is not None:
         im, deformed_im = apply_mask(im, inside, default), apply_mask(deformed_im, deformed_inside, default)
-        if spec.input_margin is not None:
-            box = bounding_box(
-                (inside != 0) | (deformed_inside != 0), np.ceil(spec.input_margin / np.array(spacing[::-1]))
-            )
     lung = np.zeros(mask.shape, np.uint8) if lung is None else lung
     if pad > 0:
         mask, lung = [np.pad(array, pad, mode='constant') for array in (mask, lung)]
+    box = shown_box(spec, (inside, deformed_inside), spacing)
     im, deformed_im, dvf, mask, lung = [array[box] for array in (im, deformed_im, array_view(dvf), mask, lung)]
     return Item(im, deformed_im, dvf, mask, lung, spacing, spec.im_info)
