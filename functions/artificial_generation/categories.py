@@ -6,7 +6,14 @@ in mm. ``rng`` is a ``numpy.random.RandomState``, ``options`` are the settings o
 :class:`functions.artificial_generation.category_inputs.CategoryInputs`.
 """
 
-from functions.artificial_generation import mixed_frequency, respiratory_motion, single_frequency, translation, zero
+from functions.artificial_generation import (
+    mixed_frequency,
+    respiratory_motion,
+    single_frequency,
+    sliding,
+    translation,
+    zero,
+)
 from functions.setting.errors import require_known
 
 CATEGORIES = {
@@ -15,6 +22,7 @@ CATEGORIES = {
     'mixed_frequency': mixed_frequency.field,
     'respiratory_motion': respiratory_motion.field,
     'translation': translation.field,
+    'sliding': sliding.field,
 }
 
 

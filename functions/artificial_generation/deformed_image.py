@@ -14,6 +14,7 @@ from functions.artificial_generation.categories import category
 from functions.artificial_generation.category_inputs import CategoryInputs
 from functions.artificial_generation.displacement_limits import largest
 from functions.artificial_generation.masked_image import array_or_none, mask_of, warp_masked_image
+from functions.artificial_generation.residual_affine import add_affine
 from functions.image.geometry import Geometry
 from functions.image.masks import bounding_box
 from functions.image.volume_io import array_view, image_from_array
@@ -78,6 +79,15 @@ def _field(spec, moving, geometry):
         extent = ' x '.join(f'{n * s:g}' for n, s in zip(geometry.size, geometry.spacing))
         what = f'The {spec.method} field is identically zero on a volume of {extent} mm (x, y, z)'
         raise InputError(f'{what}; use a bigger image.')
+    # Experiments of older settings have no ResidualAffine.
+    least, most = spec.options.get('ResidualAffine', (0, 0))
+    if most > 0:
+        rng, lung = spec.random('residual affine'), array_or_none(moving.lung)
+        around = np.ones(geometry.shape, bool) if lung is None else _padded(lung, pad, 0)
+        field = add_affine(
+            array_view(dvf).copy(), rng, geometry.spacing, bounding_box(around), rng.uniform(least, most)
+        )
+        dvf = image_from_array(field, geometry)
     return dvf, inputs.products
 
 

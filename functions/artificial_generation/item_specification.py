@@ -116,11 +116,19 @@ class ItemSpecification:
             'default': self.record.DefaultPixelValue,
         }
 
+    def _decides(self, key):
+        """Whether an option can change the files; later ones only where they are used, so that older files stay."""
+        if key.startswith('Sliding_'):
+            return self.method == 'sliding'
+        if key == 'ResidualAffine':
+            return self.options[key][1] > 0
+        return key not in _IRRELEVANT
+
     def made_from(self, with_sequence=True):
         """What the item is made from, JSON-able; equal descriptions give equal voxels."""
         description = {key: getattr(self, key) for key in _REQUIRED}
         description['originals'] = self.original_made_from()
-        description['options'] = _plain({k: value for k, value in self.options.items() if k not in _IRRELEVANT})
+        description['options'] = _plain({k: value for k, value in self.options.items() if self._decides(k)})
         if with_sequence:
             description.update(method=self.method, sequence=self.sequence)
         return description

@@ -17,6 +17,7 @@ CATEGORY_PREFIXES = {
     'single_frequency': 'SingleFrequency_',
     'mixed_frequency': 'MixedFrequency_',
     'translation': 'Translation_',
+    'sliding': 'Sliding_',
     'zero': 'Zero_',
 }
 
@@ -78,6 +79,8 @@ _KEYS = [
     Key('NextIm_SigmaN', number(0, 1000), 2, 'noise of the undeformed images of dsmooth > 0 [HU]'),
     Key('NextIm_MaxDeform', number(0, 100), 15, 'their largest displacement [mm]; 0: none'),
 
+    Key('ResidualAffine', increasing(number(0, 100), 2), [0, 0],
+        'random affine on top of every field: displacement around the lungs [mm], from, to'),
     Key('ScanVariety', SCAN_VARIETY, {}, 'drawn for every item, in memory; {}: images and masks as they are'),
 
     Key('SingleFrequency_BSplineGridSpacing', _SPACINGS, _isotropic(80, 70, 60, 50, 45), '[mm], x, y, z'),
@@ -104,6 +107,10 @@ _KEYS = [
     Key('RespiratoryMotion_SingleFrequency_MaxDeformRatio', _RATIOS, [0.5] * 5, 'its B-spline, of MaxDeform'),
 
     Key('Translation_MaxDeformRatio', _RATIOS, [1] * 4, 'of MaxDeform; a category in none of the shipped lists'),
+    Key('Sliding_MaxDeformRatio', _RATIOS, [1] * 5, 'of MaxDeform; a category in none of the shipped lists'),
+    Key('Sliding_RandomRatio', _each(number(0, 1)), [0.3] * 5, 'its random part, of that'),
+    Key('Sliding_BSplineGridSpacing', _SPACINGS, _isotropic(*[70] * 5), 'of the random part [mm], x, y, z'),
+
     Key('BsplineGridSpacing_translation', _SPACINGS, _isotropic(*[40] * 4), 'no effect'),
     Key('setGridBorderToZero_translation', _BORDERS, _isotropic(*[1] * 4), 'no effect'),
 ]

@@ -143,13 +143,12 @@ def _deformations(setting):
         mask = content['MaskToZero']
         if mask is not None and setting.get(f'Use{mask}Mask') is False:
             problems.append(f'{name}: MaskToZero is {mask!r} but Use{mask}Mask is False.')
-        if 'respiratory_motion' in content['DeformMethods']:
-            if mask is None:
-                problems.append(f"{name}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.")
-            if setting.get('UseLungMask') is False:
-                problems.append(f'{name}: respiratory_motion needs the lung masks, but UseLungMask is False.')
-        if content['ScanVariety'] and setting.get('UseLungMask') is False:
-            problems.append(f'{name}: ScanVariety needs the lung masks, but UseLungMask is False.')
+        if 'respiratory_motion' in content['DeformMethods'] and mask is None:
+            problems.append(f"{name}: respiratory_motion needs MaskToZero 'Torso' or 'Lung'.")
+        if setting.get('UseLungMask') is False:
+            needing = [method for method in ('respiratory_motion', 'sliding') if method in content['DeformMethods']]
+            needing += ['ScanVariety'] * bool(content['ScanVariety'])
+            problems += [f'{name}: {what} needs the lung masks, but UseLungMask is False.' for what in needing]
         last = setting.get('ClassBalanced', [0])[-1]
         if last > content['MaxDeform']:
             problems.append(f'ClassBalanced ends at {last} mm, above MaxDeform of {name}, {content["MaxDeform"]} mm.')

@@ -257,11 +257,14 @@ def test_nonsense_in_a_deformation_experiment_is_told(key):
     assert deform_exp_problems(name, missing) == [f'{name}: {key} is missing.']
 
 
-def test_scan_variety_needs_the_lung_masks():
+@pytest.mark.parametrize(
+    'what, change', [('ScanVariety', {'ScanVariety': {'Cut': 0.5}}), ('sliding', {'DeformMethods': ['sliding']})]
+)
+def test_what_needs_the_lung_masks(what, change):
     setting = valid()
     setting['UseLungMask'] = False
-    setting['deform_exp']['3D_max7_D14_K']['ScanVariety'] = {'Cut': 0.5}
-    assert '3D_max7_D14_K: ScanVariety needs the lung masks, but UseLungMask is False.' in su.find_problems(setting)
+    setting['deform_exp']['3D_max7_D14_K'].update(change)
+    assert f'3D_max7_D14_K: {what} needs the lung masks, but UseLungMask is False.' in su.find_problems(setting)
 
 
 def test_every_problem_of_scan_variety_is_told():
