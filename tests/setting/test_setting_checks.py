@@ -287,7 +287,7 @@ def test_nearest_names_and_list_lengths_of_a_deformation_experiment():
         key for key in content if key.startswith(tuple(CATEGORY_PREFIXES.values())) and isinstance(content[key], list)
     ]
     assert len(lists) > 15
-    methods = content['DeformMethods'] + ['translation'] * 2
+    methods = content['DeformMethods'] + ['translation', 'sliding'] * 2
     for key in lists:
         found = problems(DeformMethods=methods, **{key: content[key][:1]})
         assert len(found) == 1 and f'{key} has 1 values for the' in found[0]
