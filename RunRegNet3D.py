@@ -280,8 +280,8 @@ def prepare(setting, arguments):
 
 def item_after_passes(setting, opened):
     """What makes training items where networks run before the one to be trained (``PassesBefore``), else None."""
-    before = setting.get('PassesBefore')
-    if before is None:
+    before = setting.get('PassesBefore') or {}
+    if not before.get('networks'):
         return None
     from functions.artificial_generation.training_item import get_item
     from functions.registration.network_pyramid import open_networks

@@ -1,5 +1,6 @@
 """The command line: it overrides the block and the settings file, and bad input is one line before any work."""
 
+import contextlib
 import copy
 import json
 import logging
@@ -200,3 +201,12 @@ def test_an_interruption_is_one_line(monkeypatch, caplog):
     assert 'goes on from there' in caplog.text
     with pytest.raises(KeyboardInterrupt):
         RunRegNet3D.main(['--traceback'])
+
+
+def test_no_passes_run_before_a_training_unless_the_settings_name_them():
+    setting = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]))
+    with contextlib.ExitStack() as opened:
+        assert RunRegNet3D.item_after_passes(setting, opened) is None
+        setting['PassesBefore'] = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4]}
+        make_item = RunRegNet3D.item_after_passes(dict(setting, NumberOfThreads=1), opened)
+    assert make_item.keywords['passes'] is not None
