@@ -280,7 +280,7 @@ def prepare(setting, arguments):
 
 def item_after_passes(setting, opened):
     """What makes training items where networks run before the one to be trained (``PassesBefore``), else None."""
-    before = setting.get('PassesBefore') or {}
+    before = setting.get('PassesBefore', {})
     if not before.get('networks'):
         return None
     from functions.artificial_generation.training_item import get_item

@@ -16,7 +16,7 @@ from functions.artificial_generation.displacement_limits import largest
 from functions.artificial_generation.masked_image import array_or_none, mask_of, warp_masked_image
 from functions.artificial_generation.residual_affine import add_affine
 from functions.image.geometry import Geometry
-from functions.image.masks import bounding_box
+from functions.image.masks import bounding_box, box_of_both
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.errors import InputError
 
@@ -62,7 +62,7 @@ def shown_box(spec, inside, spacing):
     """
     if spec.input_margin is None:
         return (slice(None),) * 3
-    return bounding_box((inside[0] != 0) | (inside[1] != 0), np.ceil(spec.input_margin / np.array(spacing)[::-1]))
+    return box_of_both(inside, spacing, spec.input_margin)
 
 
 def _field(spec, moving, geometry):

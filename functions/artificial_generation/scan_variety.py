@@ -11,7 +11,7 @@ from functions.artificial_generation import lung_density
 from functions.artificial_generation.field_of_view_cuts import WHOLE, draw_cuts
 from functions.artificial_generation.mask_errors import erring_mask
 from functions.artificial_generation.scanner_differences import draw_scanner, scanned
-from functions.image.masks import bounding_box
+from functions.image.masks import box_of_both
 from functions.image.resample import rounded
 
 #: ``im``: int16 [z, y, x]; ``lung``: uint8; ``inside``: uint8, the input mask, or None; ``seen``: slices (z, y, x), the
@@ -38,10 +38,9 @@ def vary_scans(spec, scans, spacing):
     tables = lung_density.draw_tables(spec.random('density'), float(np.median(lungs)), variety)
     box, default = WHOLE, spec.record.DefaultPixelValue
     if spec.input_mask is not None:
-        either = (scans[0].inside != 0) | (scans[1].inside != 0)
         # No further than an item shows, as made in memory there is nothing beyond.
         margin = MARGIN if spec.input_margin is None else min(MARGIN, spec.input_margin)
-        box = bounding_box(either, np.ceil(margin / np.array(spacing)[::-1]))
+        box = box_of_both([scan.inside for scan in scans], spacing, margin)
     varied = []
     for name, scan, table, part in zip(('moving', 'fixed'), scans, tables, seen):
         im, inside = scan.im.copy(), scan.inside

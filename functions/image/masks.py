@@ -59,6 +59,15 @@ def require_nonempty(mask, name):
     return mask
 
 
+def box_of_both(masks, spacing, margin):
+    """Slices z, y, x of the smallest box around two masks on one grid, ``margin`` mm wider within it.
+
+    :param masks: two arrays [z, y, x], not both empty.
+    :param spacing: voxel size in mm, (x, y, z).
+    """
+    return bounding_box((masks[0] != 0) | (masks[1] != 0), np.ceil(margin / np.array(spacing)[::-1]))
+
+
 def bounding_box(mask, margin=0):
     """Slices of the smallest box around the non-zero voxels of an array, widened by ``margin`` voxels (a number, or one
     for every axis) within the array.

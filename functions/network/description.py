@@ -81,14 +81,14 @@ class NetworkDescription:
 
     def channels(self):
         """Channels of every layer's output: dictionary layer name -> number."""
-        channels = {INPUT: self.input_channels}
+        channels, images = {INPUT: self.input_channels}, self.images()
         for layer in self.layers:
             counts = [channels[source] for source in layer.inputs]
             if layer.kind == 'add' and len(set(counts)) > 1:
                 raise ValueError(f'{self.name}: {layer.name} adds layers of {counts} channels; they must be equal.')
             made = counts[0] if layer.kind == 'add' else sum(counts)
-            made = made // 2 if layer.kind == 'apart' else 2 * made if layer.kind == 'together' else made
-            channels[layer.name] = layer.filters or made
+            # Two images apart have half the channels each; put together, all of them.
+            channels[layer.name] = layer.filters or made * images[layer.inputs[0]] // images[layer.name]
         return channels
 
     def images(self):
@@ -194,8 +194,13 @@ class NetworkDescription:
         return unit, valid[0] % unit
 
 
-_TABLES = {'unet1': unet1.TABLE, 'crop4': crop4.TABLE, 'crop5': crop5.TABLE, 'decimation4': decimation4.TABLE}
-_TABLES['matching'] = matching.TABLE
+_TABLES = {
+    'unet1': unet1.TABLE,
+    'crop4': crop4.TABLE,
+    'crop5': crop5.TABLE,
+    'decimation4': decimation4.TABLE,
+    'matching': matching.TABLE,
+}
 NETWORKS = {name: NetworkDescription(name, table) for name, table in _TABLES.items()}
 NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 

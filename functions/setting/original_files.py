@@ -102,6 +102,8 @@ def _case_errors(setting, where, cn, paths, record, files):
         if not isinstance(path, str) or not path or not (series is None or isinstance(series, (int, str))):
             accepted = "the path of a file or folder, {'path': folder, 'series': UID or number}, or None"
             errors.append(InputError(f'{where} has {entry!r} for the type {name}; accepted: {accepted}.'))
-        elif files and not os.path.exists(own_image_path(setting, path)):
-            errors.append(MissingFileError(f'{where}: {own_image_path(setting, path)} does not exist.'))
+            continue
+        path = own_image_path(setting, path)
+        if files and not os.path.exists(path):
+            errors.append(MissingFileError(f'{where}: {path} does not exist.'))
     return errors

@@ -53,9 +53,8 @@ def is_alive(pid, started=None):
     if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
         return False
     now = start_time(pid)
-    return (
-        started is None or now is None or abs(now - started) < 2.0
-    )  # the system counts its own start in whole seconds
+    # The system counts its own start in whole seconds.
+    return started is None or now is None or abs(now - started) < 2.0
 
 
 def die_with(parent):

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from functions.network.builder import build
-from functions.network.description import network_description
+from functions.network.description import NETWORKS, network_description
 from functions.setting.seeds import random_state
 from functions.tf_utils.backend import tf
 from functions.tf_utils.layers import trilinear_kernel
@@ -34,7 +34,7 @@ def seeded_images(shape, name=None):
     moving = np.sin(0.31 * x + 0.17 * y) * np.cos(0.23 * z - 0.11 * x)
     fixed = np.cos(0.19 * x - 0.29 * y + 0.13 * z)
     images = np.stack([moving, fixed], -1)[None].astype(np.float32)
-    return 200 * images - 700 if name == 'matching' else images
+    return 200 * images - 700 if name in NETWORKS and NETWORKS[name].reads_hu else images
 
 
 class SeededNetwork:
