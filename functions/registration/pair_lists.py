@@ -23,6 +23,7 @@ from functions.registration.result_folder import (
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.schema import PATH
 
 LOGGER = logging.getLogger(__name__)
 
@@ -83,8 +84,10 @@ def _pair(path, line, cells):
         if key != 'name' and value
     }
     name = cells.get('name') or f'{_stem(files["moving"])}_to_{_stem(files["fixed"])}'
-    if not re.match(r'^\w[\w.+-]*$', name):
-        raise InputError(f'{path}, line {line}: {name!r} cannot name a folder; use letters, digits, _ . + -')
+    if not re.match(r'^\w[\w.+-]*$', name) or not PATH.accepts(name):
+        raise InputError(f'{path}, line {line}: {name!r} cannot name a folder; use up to 255 letters, digits, _ . + -')
+    if name == SUMMARY:
+        raise InputError(f'{path}, line {line}: {name} is written beside the pairs; give another name.')
     return Pair(name, files)
 
 

@@ -32,7 +32,11 @@ class AddressFields:
     def __getitem__(self, name):
         if name not in _FIELDS:
             raise InputError(f'{{{name}}} is not a field of address patterns; accepted: {", ".join(FIELD_NAMES)}.')
-        return _FIELDS[name](self)
+        value = _FIELDS[name](self)
+        if isinstance(value, str) and name not in _OF_SEVERAL_PARTS:
+            # Nothing leaves its folder, whatever was not checked before.
+            schema.PART.require(f'{{{name}}} of an address', value)
+        return value
 
     @property
     def data(self):
@@ -108,10 +112,7 @@ def _patient(fields):
 
 def _experiment_parts(experiment):
     """Folder and name of an experiment: 'Sub/Name' -> ('Sub', 'Name'); 'Name' -> ('RegNet', 'Name')."""
-    parts = experiment.split('/')
-    if any(part in ('', '.', '..') for part in parts):
-        accepted = "a name or Sub/Name without empty, '.' or '..' parts"
-        raise InputError(f'current_experiment must be {accepted}; got {experiment!r}.')
+    parts = schema.EXPERIMENT.require('current_experiment', experiment).split('/')
     return (parts[0], '/'.join(parts[1:])) if len(parts) > 1 else ('RegNet', experiment)
 
 
@@ -128,7 +129,7 @@ def _bspline_folder(fields):
 def _read_pair_mode(fields):
     mode = fields.setting.get('read_pair_mode') or 'real'
     require_known('read_pair_mode', mode, schema.PAIR_MODE.names)
-    return f'{fields.data}/{fields.deform_exp}/' if mode == 'synthetic' else ''
+    return f'{fields["data"]}/{fields["deform_exp"]}/' if mode == 'synthetic' else ''
 
 
 def _image_extension(fields):
@@ -144,7 +145,7 @@ def _data_exps(fields):
 
 
 def _generation_root(fields, end):
-    name = f'{fields.deform_exp}/{fields.data}/'
+    name = f'{fields["deform_exp"]}/{fields["data"]}/'
     if fields.given['print_mode']:
         # The logged names of Next images have always had a double slash.
         return name + end
@@ -229,14 +230,17 @@ _FIELDS = {
     'type_moving': lambda x: x.record.type_name(x.pair(1, 'type_im')),
 }
 
+#: Folders, and what is put together from other fields.
+_OF_SEVERAL_PARTS = ('root', 'log_root', 'data_root', 'AG', 'AG_next', 'mode', 'sub', 'exp')
+
 #: Names a pattern may use.
 FIELD_NAMES = tuple(sorted(_FIELDS))
 
 
 def pattern_problem(pattern):
     """What is wrong with a user's pattern, as a sentence; None when it is fine."""
-    if not isinstance(pattern, str):
-        return f'a pattern must be text, got {pattern!r}'
+    if not schema.PATTERN.accepts(pattern):
+        return schema.PATTERN.problem('the pattern', pattern).rstrip('.')
     try:
         for _, field, _, _ in string.Formatter().parse(pattern):
             if field not in _FIELDS and field is not None:

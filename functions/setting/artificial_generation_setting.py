@@ -9,7 +9,7 @@ import copy
 import functools
 
 from functions.setting.errors import InputError, require_known
-from functions.setting.schema import FLAG, MASK, Key, choice, increasing, key_problems, list_of, number, whole
+from functions.setting.schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
 
 #: Category -> the prefix of the keys that hold one value for each of its deformations.
 CATEGORY_PREFIXES = {
@@ -167,8 +167,6 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
     content = load_deform_exp_setting(base)
     for key in differences:
         require_known('key of a deformation experiment', key, sorted(content))
-    if not isinstance(name, str) or not name or '/' in name:
-        raise InputError(f'The name of a deformation experiment must be a plain folder name; got {name!r}.')
     content.update(copy.deepcopy(differences))
     problems = deform_exp_problems(name, content)
     if problems:
@@ -202,7 +200,8 @@ def deform_exp_problems(name, content):
     """What is wrong with the content of the deformation experiment ``name``, as sentences."""
     if not isinstance(content, dict):
         return [f'deform_exp.{name} is {content!r}; accepted: a dictionary.']
-    problems = key_problems(content, _KEYS, f'{name}: ')
+    problem = NAME.problem('The name of a deformation experiment', name)
+    problems = ([problem] if problem else []) + key_problems(content, _KEYS, f'{name}: ')
     problems += [f'{name}: {key} is missing.' for key in DEFORM_KEYS if key not in content]
     if problems:
         return problems

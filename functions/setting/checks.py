@@ -10,7 +10,7 @@ from functions.setting.address_fields import pattern_problem
 from functions.setting.data_sets import get_data_set, own_data_set
 from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.experiment_files import plain
-from functions.setting.network_checks import loaded_network_problems, registration_problems
+from functions.setting.network_checks import loaded_network_problems, passes_before_problems, registration_problems
 from functions.setting.original_files import own_image_errors, single_items
 
 LOGGER = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def find_problems(setting):
     # The other checks see only values of the right kind.
     usable = {key: setting[key] for key in setting if not found[key]}
     checks = [_own_data_sets, _own_images, _data, _no_training_item, _deformations, _network, _patches]
-    checks += [loaded_network_problems, registration_problems, _json]
+    checks += [loaded_network_problems, passes_before_problems, registration_problems, _json]
     problems += itertools.chain(*found.values(), *(check(usable) for check in checks))
     return list(dict.fromkeys(problems))
 

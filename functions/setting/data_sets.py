@@ -16,16 +16,16 @@ from functions.setting.schema import ABSENT, Key, list_of, whole
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-_STRING = schema.Kind(lambda value: isinstance(value, str), 'text')
 _CASES = schema.either(whole(1), list_of(whole(1), least=1))
+_PREFIX = schema.either(schema.choice(''), schema.NAME)
 # fmt: off
 _DESCRIPTION = [
-    Key('types', list_of(schema.TEXT, least=1), ABSENT, 'names of the images of a case'),
+    Key('types', list_of(schema.NAME, least=1), ABSENT, 'names of the images of a case'),
     Key('cases', _CASES, ABSENT, 'how many cases there are, or their numbers'),
     Key('CNList', _CASES, ABSENT, 'the same'),
-    Key('folder', _STRING, ABSENT, 'where its files are; default: {data_root}<key>/'),
-    Key('expPrefix', _STRING, ABSENT, "text before a case number; default: 'case'"),
-    Key('ext', _STRING, ABSENT, "extension of its images; default: '.mha'"),
+    Key('folder', schema.PATTERN, ABSENT, 'where its files are; default: {data_root}<key>/'),
+    Key('expPrefix', _PREFIX, ABSENT, "text before a case number; default: 'case'"),
+    Key('ext', schema.choice('.mha', '.nii', '.nii.gz', '.nrrd'), ABSENT, "extension of its images; default: '.mha'"),
     Key('DefaultPixelValue', schema.number(-32768, 32767), ABSENT, 'value outside an image [HU]; default: -2048'),
     Key('VoxelSize', schema.SIZE3, ABSENT, 'of the prepared images [mm]'),
     Key('AffineRegistration', schema.FLAG, ABSENT, 'as for the data sets of the project'),
@@ -206,8 +206,7 @@ def own_data_set(key, description):
     where = f'Data set {key!r}'
     if key in BUILT_IN:
         raise InputError(f'{where}: this name is taken by a data set of RegNet; choose another one.')
-    if not isinstance(key, str) or not key or '/' in key or '\\' in key or key.startswith('.'):
-        raise InputError(f'{where}: the name must be a plain folder name without slashes.')
+    schema.NAME.require('The name of a data set', key)
     if not isinstance(description, dict):
         raise InputError(f'{where}: expected a dictionary with {", ".join(_DESCRIPTION_KEYS)}.')
     for name in description:

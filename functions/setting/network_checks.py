@@ -8,8 +8,6 @@ from functions.setting.errors import RegNetError, join_numbers, nearest_hint
 from functions.setting.schema import choice
 from functions.setting.trained_models import find_experiment, saved_steps
 
-_STAGES = {'stage1': 1, 'stage2': 2, 'stage4': 4}
-
 
 def loaded_network_problems(setting):
     """Problems of ``LoadedNetwork``."""
@@ -25,16 +23,27 @@ def registration_problems(setting):
     networks = setting.get('network_dict')
     if networks is None:
         return []
-    stages, base = setting.get('stage_list', []), setting.get('BaseReg', 'Identity')
-    known = choice('Identity', 'Affine')
+    base, known = setting.get('BaseReg', 'Identity'), choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
-    missing = [f'stage{stage}' for stage in dict.fromkeys(stages) if f'stage{stage}' not in networks]
-    problems += [f'network_dict has no {key!r}, which stage_list {stages} needs.' for key in missing]
+    return problems + _pyramid_problems(setting, 'network_dict', networks, setting.get('stage_list', []), 'stage')
+
+
+def passes_before_problems(setting):
+    """Problems of the networks of ``PassesBefore``."""
+    before = setting.get('PassesBefore') or {}
+    networks = {stage: {'NetworkLoad': name} for stage, name in before.get('networks', {}).items()}
+    stages = before.get('stages', []) if networks else []
+    return _pyramid_problems(setting, 'PassesBefore.networks', networks, stages)
+
+
+def _pyramid_problems(setting, name, networks, stages, prefix=''):
+    keys = {f'{prefix}{stage}': stage for stage in (1, 2, 4)}
+    missing = [f'{prefix}{stage}' for stage in dict.fromkeys(stages) if f'{prefix}{stage}' not in networks]
+    problems = [f'{name} has no {key!r}, which the pyramid {stages} needs.' for key in missing]
     for key, entry in networks.items():
-        where, stage = f'network_dict.{key}', _STAGES.get(key)
+        where, stage = f'{name}.{key}', keys.get(key)
         if stage is None:
-            hint = nearest_hint(key, _STAGES)
-            problems.append(f'{where} is not a setting; accepted: {", ".join(_STAGES)}.{hint}')
+            problems.append(f'{where} is not a setting; accepted: {", ".join(keys)}.{nearest_hint(key, keys)}')
             continue
         # Stages that this registration leaves out need no checkpoint.
         problems += _entry_problems(setting, where, entry, schema.NETWORK, stage in stages)

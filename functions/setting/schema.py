@@ -9,6 +9,8 @@ import copy
 import itertools
 import math
 import numbers
+import os
+import re
 
 from functions.setting.errors import InputError, nearest_hint
 
@@ -118,6 +120,30 @@ def _is_pyramid(value):
     return isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
 
 
+def _path_parts(value):
+    """The parts of a text that can be a path, as bytes; None when this system cannot have such names."""
+    if not isinstance(value, str) or not value or re.search('[\x00-\x1f\x7f-\x9f\ud800-\udfff]', value):
+        return None
+    try:
+        parts = os.fsencode(value).split(b'/')
+    except UnicodeEncodeError:
+        return None
+    return parts if max(map(len, parts)) <= 255 else None
+
+
+def _name(most):
+    """One part of a path: what is named so lies where it is put, and no temporary or lock is called that."""
+
+    def accepts(value):
+        parts = _path_parts(value)
+        single = parts is not None and len(parts) == 1 and '\\' not in value
+        return single and 0 < len(parts[0]) <= most and not value.startswith('.')
+
+    return Kind(
+        accepts, f"a name of up to {most} bytes, without slashes and control characters, not beginning with '.'"
+    )
+
+
 AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
 MASKS = ('Torso', 'Lung')
 STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
@@ -127,7 +153,25 @@ TRAIN_MODES = ('Training', 'Validation', 'Testing')
 
 FLAG = Kind(lambda value: isinstance(value, bool), 'True or False')
 TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text')
-FOLDER = Kind(lambda value: isinstance(value, str) and value.endswith('/'), 'a folder ending in /')
+#: Names that are put together in the name of one file.
+NAME = _name(64)
+_EXPERIMENT_PART = _name(128)
+EXPERIMENT = Kind(
+    lambda value: isinstance(value, str) and all(map(_EXPERIMENT_PART.accepts, value.split('/'))),
+    f'a name, or Sub/Name; each {_EXPERIMENT_PART.text}',
+)
+PATH = Kind(
+    lambda value: _path_parts(value) is not None,
+    'text that can be a path (without control characters, names of up to 255 bytes)',
+)
+#: A piece of a name.
+PART = Kind(lambda value: value not in ('.', '..') and not re.search(r'[\x00-\x1f/\\]', value), 'text without slashes')
+#: With fields of addresses in it. A folder elsewhere is named by an absolute path.
+PATTERN = Kind(
+    lambda value: PATH.accepts(value) and '..' not in re.sub(r'{.*?}', '/', value).split('/'),
+    PATH.text + ", without '..'",
+)
+FOLDER = Kind(lambda value: PATH.accepts(value) and value.endswith('/'), 'a folder ending in /')
 MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
@@ -158,7 +202,7 @@ _GENERAL = [
     Key('RootFolder', FOLDER, ABSENT, 'root of all output'),
     Key('log_root_folder', FOLDER, ABSENT, 'experiments: checkpoints, logs, results'),
     Key('DataFolder', FOLDER, ABSENT, 'images'),
-    Key('current_experiment', TEXT, ABSENT, 'name of the experiment, or Sub/Name'),
+    Key('current_experiment', EXPERIMENT, ABSENT, 'name of the experiment, or Sub/Name'),
     Key('stage', STAGE, 1, 'down-sampling factor of the network and voxel size [mm] of its level'),
     Key('UseLungMask', FLAG, True, 'read, deform and write lung masks'),
     Key('UseTorsoMask', FLAG, True, 'the same for torso masks; sampling and augmentations stay inside'),
@@ -199,8 +243,8 @@ _GENERAL = [
         Key('FieldOfView', optional(_range(0.5, 2)), ABSENT, 'scanned circle as a fraction of the width, a range'),
         Key('Table', FLAG, ABSENT, 'the table below the back'),
     ], ABSENT, 'the breathing thorax'),
-    Key('SPREAD_Patients', optional(list_of(TEXT)), None, 'folder codes of the SPREAD patients by case; NA when None'),
-    Key('OwnImagesFolder', TEXT, ABSENT, 'where relative paths of OwnImages begin; may hold $VARIABLE'),
+    Key('SPREAD_Patients', optional(list_of(NAME)), None, 'folder codes of the SPREAD patients by case; NA when None'),
+    Key('OwnImagesFolder', PATH, ABSENT, 'where relative paths of OwnImages begin; may hold $VARIABLE'),
     Key('OwnImages', MAPPING, {}, 'files or DICOM folders of own data sets: data -> case -> one path per type'),
     Key('OwnDataSets', MAPPING, {}, 'descriptions of own data sets, by name'),
 ]
@@ -276,7 +320,7 @@ _TRAINING = [
 ]
 
 _REGISTRATION = [
-    Key('BaseReg', TEXT, 'Affine', "registration before the network: 'Identity', or 'Affine' by elastix or SimpleITK"),
+    Key('BaseReg', NAME, 'Affine', "registration before the network: 'Identity', or 'Affine' by elastix or SimpleITK"),
     Key('read_pair_mode', PAIR_MODE, 'real', 'pairs of images, or images and their deformed copies'),
     Key('stage_list', PYRAMID, [4, 2, 1], 'pyramid of the registration'),
     Key('ImagePyramidSchedule', PYRAMID, [4, 2, 1], 'the same, under its older name'),
@@ -286,9 +330,9 @@ _REGISTRATION = [
     Key('WriteAfterEachStage', FLAG, True, 'write DVF and moved image after every stage'),
     Key('UseMask', FLAG, True, 'set images to the default value outside their mask before the network'),
     Key('MaskToZero', MASK, 'Lung', 'this mask'),
-    Key('Reg_Affine_Parameter', TEXT, 'Par0011.affine.txt', 'elastix parameter file'),
+    Key('Reg_Affine_Parameter', NAME, 'Par0011.affine.txt', 'elastix parameter file'),
     Key('Reg_BSpline_Parameter', TEXT, 'parameters_MI_BSpline_500.txt', 'elastix parameter file'),
-    Key('Reg_BSpline_Folder', TEXT, 'S4_S2_S1', 'folder of B-spline registrations'),
+    Key('Reg_BSpline_Folder', NAME, 'S4_S2_S1', 'folder of B-spline registrations'),
     Key('Reg_Affine_Mask', MASK, 'Torso', 'mask of the affine registration'),
     Key('Reg_BSpline_Mask', MASK, 'Lung', 'mask of the B-spline registration'),
     Key('Reg_NumberOfThreads', whole(1), 7, 'threads of elastix'),
@@ -314,7 +358,7 @@ _CLUSTER = [
     Key('force_to_only_generate_image_for_registration', FLAG, ABSENT, 'the same for registration scripts'),
 ]
 _NETWORK_LOAD = [
-    Key('NetworkLoad', TEXT, ABSENT, 'experiment the weights come from'),
+    Key('NetworkLoad', PATH, ABSENT, 'experiment the weights come from'),
     Key('GlobalStepLoad', STEP, ABSENT, "its checkpoint; default: 'Last'"),
 ]
 #: Keys of ``LoadedNetwork``.

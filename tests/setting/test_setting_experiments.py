@@ -197,7 +197,7 @@ class TestOwnExperiments:
     def test_misspelt_keys_and_names(self):
         with pytest.raises(UnknownNameError, match='MaxDeform'):
             ags.register_deform_exp('mine', MaxDeforn=5)
-        with pytest.raises(InputError, match='plain folder name'):
+        with pytest.raises(InputError, match='without slashes'):
             ags.register_deform_exp('a/b')
 
 

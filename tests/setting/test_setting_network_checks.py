@@ -99,7 +99,7 @@ def test_every_stage_needs_its_network(setting):
     networks['stage 2'] = networks.pop('stage2')
     problems = su.find_problems(setting)
     assert problems == [
-        "network_dict has no 'stage2', which stage_list [4, 2] needs.",
+        "network_dict has no 'stage2', which the pyramid [4, 2] needs.",
         "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4. Did you mean 'stage2'?",
     ]
 

@@ -109,8 +109,8 @@ def test_a_folder_elsewhere():
     'arguments, error, text',
     [
         ({'key': 'SPREAD'}, InputError, 'taken'),
-        ({'key': 'a/b'}, InputError, 'plain folder name'),
-        ({'key': ''}, InputError, 'plain folder name'),
+        ({'key': 'a/b'}, InputError, 'without slashes'),
+        ({'key': ''}, InputError, 'without slashes'),
         ({'types': []}, InputError, r'types is \[\]; accepted: a list'),
         ({'types': ['a', 'a']}, InputError, 'same name'),
         ({'types': [1]}, InputError, r'types is \[1\]; accepted: a list'),
@@ -118,7 +118,7 @@ def test_a_folder_elsewhere():
         ({'cases': [1, 0]}, InputError, 'cases'),
         ({'cases': True}, InputError, 'cases'),
         ({'expPrefx': 'x'}, UnknownNameError, "Did you mean 'expPrefix'"),
-        ({'ext': 3}, InputError, 'ext is 3; accepted: text'),
+        ({'ext': 3}, InputError, "ext is 3; accepted: one of '.mha'"),
         ({'DefaultPixelValue': 'air'}, InputError, "DefaultPixelValue is 'air'"),
         ({'VoxelSize': [1, 1]}, InputError, 'VoxelSize is'),
         ({'addresses': ['x']}, InputError, 'addresses is .* a dictionary'),
@@ -139,7 +139,7 @@ def test_descriptions_that_cannot_be_used(arguments, error, text):
     [
         ('{data_rot}x', r'\{data_rot\} is not a field; accepted: .*data_root'),
         ('{cn', "'{cn'"),
-        (3, 'must be text'),
+        (3, 'the pattern is 3; accepted: text'),
         ('{cn.__class__}', 'is not a field'),
     ],
 )
