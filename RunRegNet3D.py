@@ -410,9 +410,9 @@ def register(setting, pairs):
 
 def read_changes(path):
     """The settings file as a dictionary; {} without one."""
-    from functions.setting.atomic import read_json
+    from functions.setting.text_files import read_json
 
-    changes = read_json(path) if path else {}
+    changes = read_json(path, edited=True) if path else {}
     if not isinstance(changes, dict) or not isinstance(changes.get('deform_exp', {}), dict):
         raise InputError(f'{path} must hold one JSON object, setting -> value (deform_exp: experiment -> its changes).')
     return changes

@@ -8,7 +8,7 @@ import pytest
 
 import functions.setting.setting_utils as su
 import RunRegNet3D
-from functions.setting.atomic import read_json
+from functions.setting.text_files import read_json
 
 SETTING = {
     'Phantom': {'Size': [120, 96, 116], 'Landmarks': 40, 'LandmarksAllPhases': 20},

@@ -12,8 +12,9 @@ from functions.artificial_generation.masked_image import MaskedImage, publish_im
 from functions.image.manifest import check_manifest
 from functions.image.masks import read_mask
 from functions.image.volume_io import image_from_array, read_image
-from functions.setting.atomic import publish, read_json, sweep_stale_temporaries
+from functions.setting.atomic import publish, sweep_stale_temporaries
 from functions.setting.errors import RegNetError
+from functions.setting.text_files import read_json
 
 LOGGER = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ import os
 import re
 
 from functions.setting.atomic import write_text
-from functions.setting.errors import InputError, MissingFileError
+from functions.setting.errors import InputError
+from functions.setting.text_files import read_text, sealed, unsealed
 
 #: Characters that elastix refuses in the values of a parameter file.
 REFUSED = ',;!@#$%&|<>?"\n'
@@ -83,19 +84,12 @@ def read_parameters(path):
 
     :raises MissingFileError, InputError: the file is missing, or not a parameter file.
     """
-    try:
-        with open(path, encoding='utf-8') as stream:
-            text = stream.read()
-    except FileNotFoundError as error:
-        raise MissingFileError(f'The elastix parameter file {path} does not exist.') from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path} is not an elastix parameter file.') from error
-    parameters = parse_parameters(text, path)
+    parameters = parse_parameters(unsealed(path, read_text(path, 'an elastix parameter file')), path)
     if not parameters:
         raise InputError(f'{path} is not an elastix parameter file: it contains no parameters.')
     return parameters
 
 
 def write_parameters(path, parameters):
-    """Write a parameter file atomically."""
-    write_text(path, format_parameters(parameters))
+    """Write a parameter file, with its checksum, whole or not at all."""
+    write_text(path, sealed(format_parameters(parameters), '//'))

@@ -21,6 +21,7 @@ from functions.image.geometry import Geometry
 from functions.image.transforms import as_affine, compose_affine
 from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.text_files import read_text, sealed, unsealed
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ INITIAL_KEYS = ('InitialTransformParametersFileName', 'InitialTransformParameter
 FIELD_KEY = 'DeformationFieldFileName'
 _PATH_LINE = re.compile(rf'^(\s*\(\s*(?:{"|".join(INITIAL_KEYS + (FIELD_KEY,))})\s+")([^"]*)("\s*\).*)$')
 _LENGTHS = {'AffineTransform': 12, 'EulerTransform': 6, 'TranslationTransform': 3}
+#: What every TransformParameters file of elastix says, the last in the order of the file.
+_REQUIRED = ('Transform', 'NumberOfParameters', 'HowToCombineTransforms', 'Resampler')
 
 
 # ---- reading
@@ -50,14 +53,22 @@ def read_chain(path):
             raise InputError(f'{path} is its own initial transform (InitialTransformParametersFileName).')
         seen.add(path)
         parameters = read_parameters(path)
-        if 'Transform' not in parameters:
-            raise InputError(f'{path} is not a TransformParameters file of elastix: Transform is missing.')
+        _require_complete(path, parameters)
         if FIELD_KEY in parameters:
             parameters[FIELD_KEY] = [_resolve(parameters[FIELD_KEY][0], path)]
         initial = [parameters.pop(key)[0] for key in INITIAL_KEYS if key in parameters]
         path = _resolve(initial[0], path) if initial and initial[0] != NO_INITIAL else None
         chain.append(parameters)
     return chain
+
+
+def _require_complete(path, parameters):
+    missing = [key for key in _REQUIRED if key not in parameters]
+    missing += [] if any(key in parameters for key in INITIAL_KEYS) else [INITIAL_KEYS[0]]
+    if missing:
+        raise InputError(f'{path} is no TransformParameters file of elastix, or cut short: {missing[0]} is missing.')
+    if [len(parameters.get('TransformParameters', []))] != parameters['NumberOfParameters']:
+        raise InputError(f'{path} is damaged: it holds other than NumberOfParameters TransformParameters.')
 
 
 def _resolve(name, named_in):
@@ -92,7 +103,7 @@ def _linear(parameters, path):
     kind, values = str(parameters['Transform'][0]), parameters.get('TransformParameters', [])
     if kind not in _LENGTHS:
         raise InputError(f'{path} contains a transform of type {kind}; accepted: {", ".join(sorted(_LENGTHS))}.')
-    centre = parameters.get('CenterOfRotationPoint', [0.0, 0.0, 0.0])
+    centre = parameters.get('CenterOfRotationPoint', [0.0] * 3 if kind == 'TranslationTransform' else [])
     numbers = [value for value in list(values) + list(centre) if not isinstance(value, str)]
     if len(values) != _LENGTHS[kind] or len(numbers) != len(values) + 3 or not np.isfinite(numbers).all():
         needed = f'{_LENGTHS[kind]} TransformParameters and a CenterOfRotationPoint of three numbers'
@@ -217,14 +228,14 @@ def rewrite_paths(folder):
     folder = os.path.abspath(folder)
     changed, found = [], 0
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), '*.txt'))):
-        with open(path, encoding='utf-8', errors='surrogateescape') as stream:
-            lines = stream.read().split('\n')
-        if not any(re.match(r'\s*\(\s*Transform\s', line) for line in lines):
+        text = read_text(path)
+        if not re.search(r'^\s*\(\s*Transform\s', text, re.MULTILINE):
             continue
         found += 1
-        new = [_rewritten(line, folder, path) for line in lines]
-        if new != lines:
-            write_text(path, '\n'.join(new))
+        plain = unsealed(path, text)
+        new = '\n'.join(_rewritten(line, folder, path) for line in plain.split('\n'))
+        if new != plain:
+            write_text(path, new if plain == text else sealed(new, '//'))
             changed.append(path)
     if not found:
         raise MissingFileError(f'{folder} contains no TransformParameters files of elastix.')

@@ -9,9 +9,10 @@ from functions.evaluation.measured_pairs import Result
 from functions.evaluation.pair_record import pair_name
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
-from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, RegNetError, unknown_name
 from functions.setting.experiment_files import settings_number
+from functions.setting.schema import number, optional
+from functions.setting.text_files import read_record
 
 LOGGER = logging.getLogger(__name__)
 
@@ -65,10 +66,7 @@ def open_experiment(setting, name, own_settings=True):
 def result_facts(path):
     """What ``registration.json`` beside a result says; {} where there is none."""
     path = os.path.join(os.path.dirname(path), 'registration.json')
-    facts = read_json(path) if os.path.isfile(path) else {}
-    if not isinstance(facts, dict):
-        raise InputError(f'{path} does not hold one JSON object.')
-    return facts
+    return read_record(path, {'seconds': optional(number(0))}) if os.path.isfile(path) else {}
 
 
 def _paths(setting, pair, step):

@@ -11,8 +11,9 @@ from functions.image.geometry import Geometry
 from functions.image.manifest import check_outputs
 from functions.image.point_files import read_points
 from functions.image.volume_io import read_image
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_json
 
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):

@@ -10,8 +10,8 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import as_affine, total_dvf
 from functions.measure import overlap, regularity, similarity, tre
 from functions.measure.protocols import get_protocol
-from functions.setting.atomic import read_json
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_json
 
 AIR = -1000.0  # HU outside the moving image
 FORMAT = 1  # of the record; raised by hand when its keys change their meaning

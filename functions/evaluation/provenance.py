@@ -12,12 +12,14 @@ import SimpleITK as sitk
 
 from functions.evaluation.experiments import result_facts
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json
 from functions.setting.experiment_files import newest_number, settings_number
+from functions.setting.schema import ANYTHING, MAPPING, list_of, optional
+from functions.setting.text_files import read_record
 from functions.setting.trained_models import find_experiment
 
 #: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes of the
 #: PNG that its training drew).
+_ABOUT = {'code': optional(MAPPING), 'packages': optional(MAPPING), 'command_line': optional(list_of(ANYTHING))}
 Source = collections.namedtuple('Source', 'facts texts curves')
 
 
@@ -82,12 +84,12 @@ def _about(folder):
     number = newest_number(folder, 'about', '.json')
     if number is None:
         return []
-    about = read_json(os.path.join(folder, f'about{number}.json'))
+    about = read_record(os.path.join(folder, f'about{number}.json'), _ABOUT)
     code = about.get('code') or {}
     state = f'{code.get("commit") or "no commit"}{" with changes" if code.get("changed") else ""}'
     found = {
         'trained': about.get('started'),
-        'command line': ' '.join(about.get('command_line') or []),
+        'command line': ' '.join(map(str, about.get('command_line') or [])),
         'Python': about.get('python'),
         'system': about.get('system'),
         'packages': _listed(about.get('packages') or {}),

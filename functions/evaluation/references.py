@@ -24,9 +24,11 @@ from functions.image.transforms import read_transform, write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.setting import setting_utils as su
 from functions.setting.addresses import pair_image_address
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import write_json
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import require_known
+from functions.setting.schema import number
+from functions.setting.text_files import read_record
 
 LOGGER = logging.getLogger(__name__)
 
@@ -132,4 +134,4 @@ def _reference(setting, pair, name, threads):
             write_json(facts, dict(record, seconds=time.time() - start))
             written = [record_output(path) for path in sorted(outputs.values()) + [facts]]
             write_manifest(manifest, made_from, FORMAT_NUMBER, written)
-    return Result(name, pair, seconds=read_json(facts)['seconds'], **outputs)
+    return Result(name, pair, seconds=read_record(facts, {'seconds': number(0)})['seconds'], **outputs)

@@ -13,10 +13,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from functions.image.volume_io import array_view, read_image
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import write_json
 from functions.setting.checkpoint_records import describe_file
 from functions.setting.code_version import own_commit
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from functions.setting.text_files import read_json
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
 _SAMPLE = 2**20

@@ -18,6 +18,7 @@ Format            Content
 
 import collections
 import csv
+import io
 import logging
 import os
 import re
@@ -27,8 +28,9 @@ import numpy as np
 from functions.image.geometry import Geometry
 from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
 from functions.image.text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
-from functions.setting.atomic import publish, write_json, write_text
-from functions.setting.errors import InputError, MissingFileError, require_known
+from functions.setting.atomic import write_text
+from functions.setting.errors import InputError, require_known
+from functions.setting.text_files import json_text, read_text, sealed, unsealed
 
 LOGGER = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ PointList = collections.namedtuple('PointList', 'points labels file_format')
 :data:`FORMATS`."""
 
 _INDEX_FORMATS = ('dirlab', 'elastix_index')
+#: Formats in which other programs pass over a comment, so that it can hold a checksum.
+_COMMENTED = ('elastix_point', 'elastix_index', 'fcsv')
 _AXES = {'xyz': (1, 1, 1), 'lps': (1, 1, 1), 'ras': (-1, -1, 1)}
 _CsvTable = collections.namedtuple('_CsvTable', 'rows labels to_lps says_mm')
 """``rows``: (line number, the cells of the three coordinates); ``says_mm``: the header leaves no doubt of mm."""
@@ -54,7 +58,7 @@ def read_points(path, grid=None, file_format=None):
     :raises InputError: not points, no points, an ambiguous format, or voxel numbers without their image.
     """
     path = os.fspath(path)
-    text = _text_of(path)
+    text = unsealed(path, read_text(path, 'a text file of points', ended=not path.lower().endswith('.json')))
     file_format = _check_format(file_format) if file_format else _detect(path, text)
     parsers, labels = {'fcsv': parse_fcsv, 'mrk.json': parse_markups, 'csv': _parse_csv}, None
     if file_format in parsers:
@@ -83,14 +87,16 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
         raise InputError(f'{len(labels)} labels for {len(points)} points.')
     file_format = _check_format(file_format) if file_format else _format_by_name(path) or 'elastix_point'
     if file_format in _INDEX_FORMATS:
-        write_text(path, _index_text(path, points, file_format, grid))
+        text = _index_text(path, points, file_format, grid)
     elif file_format == 'elastix_point':
-        write_text(path, f'point\n{len(points)}\n' + ''.join(_line(p, ' ') for p in points))
+        text = f'point\n{len(points)}\n' + ''.join(_line(p, ' ') for p in points)
     elif file_format == 'mrk.json':
-        write_json(path, markups(points, labels))
+        text = json_text(markups(points, labels))
     else:
-        with publish(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as stream:
-            (write_fcsv if file_format == 'fcsv' else _write_csv)(stream, points, labels)
+        stream = io.StringIO(newline='')
+        (write_fcsv if file_format == 'fcsv' else _write_csv)(stream, points, labels)
+        text = stream.getvalue()
+    write_text(path, sealed(text, '#') if file_format in _COMMENTED else text)
 
 
 # ---- which format
@@ -122,16 +128,6 @@ def _detect(path, text):
             return 'dirlab'
     question = "DIR-Lab's voxel numbers, 0-based indices or millimetres? Name the format"
     raise InputError(f'{path} holds whole numbers: {question}, one of {", ".join(FORMATS)}.')
-
-
-def _text_of(path):
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as stream:
-            return stream.read()
-    except FileNotFoundError as error:
-        raise MissingFileError(f'The points {path} do not exist.') from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path} is not a text file of points.') from error
 
 
 # ---- voxel numbers

@@ -1,13 +1,13 @@
 """Points of 3D Slicer: ``.fcsv`` (up to version 4) and ``.mrk.json`` (from 5 on), RAS or LPS as the file says."""
 
 import csv
-import json
 import re
 
 import numpy as np
 
 from functions.image.text_points import array_of, numbers_of
 from functions.setting.errors import InputError
+from functions.setting.text_files import parse_json
 
 _FLIP = np.array([-1.0, -1.0, 1.0])
 _SYSTEMS = {'LPS': 1.0, '1': 1.0, 'RAS': _FLIP, '0': _FLIP}
@@ -57,7 +57,7 @@ def write_fcsv(stream, points, labels):
 def parse_markups(path, text):
     """Points (n, 3), mm, LPS, and labels of a ``.mrk.json`` text."""
     try:
-        lists = json.loads(text)['markups']
+        lists = parse_json(path, text)['markups']
         if len(lists) != 1:
             raise InputError(f'{path} holds {len(lists)} lists of markups; one list of points is needed.')
         content, controls = lists[0], lists[0]['controlPoints']

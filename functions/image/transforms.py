@@ -10,17 +10,24 @@ import os
 import h5py
 import numpy as np
 import SimpleITK as sitk
+from scipy.io import loadmat
 
 from functions.image.dvf import require_dvf, resample_dvf, sample_dvf
 from functions.image.geometry import Geometry
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.atomic import publish
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.text_files import read_text, sealed, unsealed
 
 AFFINE_FILES = ('.tfm', '.txt', '.h5')
 #: Of the inversion at points: it ends when p + u(p) is nowhere further off than this, in mm.
 _TOLERANCE, _MOST_ITERATIONS = 1e-3, 100
 _FIELD = b'DisplacementFieldTransform_float'
+#: Kinds of transforms that are read from files; those of any number of dimensions first.
+_ANY_DIMENSIONS = ('AffineTransform', 'TranslationTransform', 'ScaleTransform')
+_LINEAR = _ANY_DIMENSIONS + ('Euler3DTransform', 'VersorRigid3DTransform', 'Similarity3DTransform')
+_LINEAR += ('ScaleVersor3DTransform', 'ScaleSkewVersor3DTransform')
+_MOST_NUMBERS = 1000  # of a linear transform; a displacement field has more
 _SAME_BYTES = {'track_times': False}  # h5py before 3 records the time
 
 
@@ -174,20 +181,85 @@ def apply_inverse_to_points(points, affine=None, dvf=None):
 
 
 def read_transform(path):
-    """Read an ITK transform file (.tfm, .txt, .h5, .mat ...).
+    """Read a linear transform from a file of ITK (.tfm, .txt, .h5 or .mat), perhaps a composite one.
 
-    :raises MissingFileError, InputError: missing, or not a 3D transform.
+    ITK's own reader takes numbers that are missing for anything, and the beginning of a number for the number.
+
+    :return: sitk.Transform.
+    :raises MissingFileError, InputError: missing, damaged, cut short, of another kind, or not 3D.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise MissingFileError(f'The transform file {path} does not exist.')
     try:
-        transform = sitk.ReadTransform(path)
-    except RuntimeError as error:
-        raise InputError(f'{path} is damaged, cut short or not a transform of ITK (.tfm, .txt, .h5).') from error
-    if transform.GetDimension() != 3:
-        raise InputError(f'{path} holds a {transform.GetDimension()}D transform; a 3D one is needed.')
-    return transform
+        reader = {'.h5': _in_hdf5, '.hdf5': _in_hdf5, '.mat': _in_matlab}.get(
+            os.path.splitext(path)[1].lower(), _in_text
+        )
+        return _built(path, reader(path))
+    except InputError:
+        raise
+    except Exception as error:  # whatever a reader of other formats says of a damaged file
+        raise _damaged(path) from error
+
+
+def _damaged(path):
+    return InputError(f'{path} is damaged, cut short or not a transform of ITK (.tfm, .txt, .h5, .mat).')
+
+
+def _built(path, parts):
+    """The transform of a list of (kind, parameters, fixed parameters), as in a file."""
+    is_composite = bool(parts) and parts[0][0].startswith('CompositeTransform')
+    built = []
+    for kind, parameters, fixed in parts[is_composite:]:
+        name, _, dimensions = kind.replace('MatrixOffsetTransformBase', 'AffineTransform').partition('_')
+        if dimensions[-3:] != '3_3':
+            raise InputError(f'{path} holds a transform of {dimensions[-1:]} dimensions; a 3D one is needed.')
+        if name not in _LINEAR:
+            raise InputError(f'{path} holds a {name}; accepted: {", ".join(_LINEAR)}, and composites of them.')
+        one = getattr(sitk, name)(*[3] * (name in _ANY_DIMENSIONS))
+        # The fixed parameters of a rotation are three, in newer files four.
+        counts = len(parameters), len(fixed)
+        usual = one.GetNumberOfParameters(), one.GetNumberOfFixedParameters()
+        if counts not in (usual, (usual[0], 3)) or not np.isfinite(parameters + fixed).all():
+            raise _damaged(path)
+        one.SetFixedParameters(fixed + list(one.GetFixedParameters())[len(fixed) :])
+        one.SetParameters(parameters)
+        built.append(one)
+    if not built or (len(built) > 1 and not is_composite):
+        raise _damaged(path)
+    return sitk.CompositeTransform(built) if is_composite else built[0]
+
+
+def _in_text(path):
+    text = unsealed(path, read_text(path, 'a transform of ITK (.tfm, .txt, .h5, .mat)', ended=True))
+    header, *lines = [line.strip() for line in text.splitlines() if line.strip()]
+    pairs = [line.split(':') for line in lines if not line.startswith('#')]
+    starts = [k for k, (key, _) in enumerate(pairs) if key == 'Transform']
+    blocks = [dict(pairs[start:end]) for start, end in zip(starts, starts[1:] + [len(pairs)])]
+    if not header.startswith('#Insight Transform File') or sum(map(len, blocks)) != len(pairs):
+        raise _damaged(path)
+    numbers = ('Parameters', 'FixedParameters')
+    found = [[[float(word) for word in block.pop(key, '').split()] for key in numbers] for block in blocks]
+    return [(block['Transform'].strip(), *both) for block, both in zip(blocks, found)]
+
+
+def _in_hdf5(path):
+    with h5py.File(path, 'r') as stream:
+        groups = [stream['TransformGroup'][str(number)] for number in range(len(stream['TransformGroup']))]
+        found = []
+        for group in groups:
+            # Older versions of ITK misspell the longer name.
+            names = sorted((name for name in group if name.endswith('Parameters')), key=len)
+            small = [group[name] for name in names if group[name].size <= _MOST_NUMBERS]
+            numbers = [list(map(float, data[:])) for data in small] or [[], []]
+            found.append((group['TransformType'][0].decode(), *numbers))
+        return found
+
+
+def _in_matlab(path):
+    found = {name: list(map(float, np.ravel(values))) for name, values in loadmat(path).items() if name[0] != '_'}
+    ((name, parameters),) = [(name, values) for name, values in found.items() if name != 'fixed']
+    return [(name, parameters, found['fixed'])]
 
 
 def write_affine(affine, path):
@@ -197,6 +269,11 @@ def write_affine(affine, path):
         raise InputError(f'Cannot write the transform {path}: the name must end in one of {", ".join(AFFINE_FILES)}.')
     with publish(path) as temporary:
         sitk.WriteTransform(affine, temporary)
+        if not path.lower().endswith('.h5'):
+            with open(temporary, 'r+', encoding='ascii') as stream:
+                text = sealed(stream.read(), '#')
+                stream.seek(0)
+                stream.write(text)
 
 
 def write_total_transform(affine, dvf, path):

@@ -15,9 +15,10 @@ from functions.phantom.branching_landmarks import phantom_texts
 from functions.phantom.breathing import PHASES, check_type, true_dvf
 from functions.phantom.case import Case
 from functions.phantom.patient import check_options
-from functions.setting.atomic import read_json, write_text
+from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.setting_utils import address_generator
+from functions.setting.text_files import read_json
 
 DATA = 'Phantom_4D'
 USUAL_CASES = range(1, 21)  # made by default

@@ -9,6 +9,7 @@ import numpy as np
 from functions.image.text_points import dirlab_to_index, header_and_rows, landmark_texts, parse_rows, text_rows
 from functions.preprocessing.dirlab_raw import grid_text
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_text
 
 
 def read_rows(path):
@@ -16,20 +17,15 @@ def read_rows(path):
 
     :raises InputError: no rows, or other content; the line is named.
     """
-    return parse_rows(path, _text(path))
+    return parse_rows(path, read_text(path))
 
 
 def read_values(path):
     """One number per line, float64 (n,)."""
     try:
-        return np.array([float(word) for word in _text(path).split()])
+        return np.array([float(word) for word in read_text(path).split()])
     except ValueError as error:
         raise InputError(f'{path} must contain one number per landmark ({error}).') from error
-
-
-def _text(path):
-    with open(path, encoding='utf-8', errors='replace') as stream:
-        return stream.read()
 
 
 def read_dirlab(path, grid):

@@ -23,6 +23,7 @@ from functions.preprocessing.isotropic import mask_to_isotropic
 from functions.setting.data_sets import get_data_set
 from functions.setting.errors import InputError, RegNetError, join_numbers
 from functions.setting.setting_utils import address_generator
+from functions.setting.text_files import read_text
 
 LOGGER = logging.getLogger(__name__)
 
@@ -173,8 +174,7 @@ def _write_landmarks(setting, record, pack, points):
                 texts = pack_landmarks.dirlab_texts(points[file.path], grid, Geometry.of(image))
             found += [(address(what, file), text, file.path) for what, text in texts if what in record.addresses]
         for request, file in pack.extra.items():
-            with open(file.path, encoding='utf-8') as stream:
-                found.append((address(request, pack.points[0]), stream.read(), file.path))
+            found.append((address(request, pack.points[0]), read_text(file.path), file.path))
         # A data set that is converted in place already has some of its files.
         return [(path, text) for path, text, source in found if not _is_same_file(path, source)]
 

@@ -13,6 +13,7 @@ import numpy as np
 from functions.setting import atomic
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_json
 
 _FORMAT_NUMBER = 1
 
@@ -83,6 +84,6 @@ def _choose_exp(setting, options, keys):
             atomic.write_json(address, record)
             return exp
         with contextlib.suppress(InputError):  # not JSON: another program's folder
-            if atomic.read_json(address) == record:
+            if read_json(address) == record:
                 return exp
     return None

@@ -2,13 +2,21 @@
 
 import contextlib
 
+from functions.network.description import NETWORKS
 from functions.registration.multi_stage import check_stages
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting.errors import InputError
+from functions.setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
+from functions.setting.text_files import require_shape
 from functions.setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
 
 #: What the settings of a network must say about its training; none of it is guessed.
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')
+_KINDS = {key: KEYS[key].kind for key in REQUIRED}
+_KINDS.update({key: optional(KEYS[key].kind) for key in ('InputMask', 'InputMargin', 'XLA')})
+_KINDS['NetworkDesign'] = choice(*sorted(NETWORKS))
+_KINDS['data'] = mapping_of(having(DefaultPixelValue=optional(number(-32768, 32767))))
+_KINDS['deform_exp'] = mapping_of(having(MaskToZero=MASK))
 
 
 class Model(contextlib.AbstractContextManager):
@@ -114,9 +122,8 @@ def check_model_setting(setting, name, stage):
             f'{name}: its settings do not say {missing}, so its images cannot be prepared as in training. Add the '
             'missing lines to the newest setting<k>.txt of its train/Model folder.'
         )
-    if setting['DownSampling'] != 'bspline':
-        raise InputError(f"{name} was trained with DownSampling {setting['DownSampling']!r}; accepted: 'bspline'.")
-    if int(setting['stage']) != stage:
+    require_shape(f'{name} (its settings)', setting, _KINDS)
+    if setting['stage'] != stage:
         raise InputError(f'{name} was trained for stage {setting["stage"]} and cannot be used at stage {stage}.')
 
 

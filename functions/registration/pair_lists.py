@@ -22,8 +22,9 @@ from functions.registration.result_folder import (
 )
 from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.errors import InputError, RegNetError
 from functions.setting.schema import PATH
+from functions.setting.text_files import read_text
 
 LOGGER = logging.getLogger(__name__)
 
@@ -48,12 +49,10 @@ def read_pairs(path):
     """
     path = os.fspath(path)
     try:
-        with open(path, encoding='utf-8-sig', newline='') as stream:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(stream)]
-    except FileNotFoundError as error:
-        raise MissingFileError(f'The list of pairs {path} does not exist.') from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f'{path} is not a list of pairs (CSV).') from error
+        lines = read_text(path, 'a list of pairs (CSV)', ended=True).splitlines(keepends=True)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    except csv.Error as error:
+        raise InputError(f'{path} is not a list of pairs (CSV): {error}.') from error
     header = [name.lower() for name in rows[0]] if rows else []
     if set(header) - set(COLUMNS) or any(header.count(name) != 1 for name in REQUIRED):
         raise InputError(

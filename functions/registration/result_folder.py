@@ -38,9 +38,22 @@ from functions.preprocessing.chest_masks import lung_mask
 from functions.preprocessing.hounsfield import LOWEST, load_ct
 from functions.preprocessing.isotropic import to_isotropic
 from functions.preprocessing.own_images import fingerprint
-from functions.setting.atomic import is_temporary, read_json, remove, temporary_path, write_json, write_text
+from functions.setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
 from functions.setting.code_version import package_versions
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from functions.setting.schema import (
+    ANYTHING,
+    MAPPING,
+    TEXT,
+    choice,
+    having,
+    list_of,
+    mapping_of,
+    number,
+    optional,
+    whole,
+)
+from functions.setting.text_files import read_record, read_text, sealed, unsealed
 
 FORMAT_NUMBER = 1
 RECORD = 'results.json'
@@ -52,6 +65,20 @@ _IGNORED = (FOLDER_LOCK, _WHOLE, 'lost+found')
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: All files of the folder, the record first: without it the rest does not count.
 NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE, LUNG) + _ELASTIX
+
+_GRID = {'size': list_of(whole(1), 3), 'spacing': list_of(number(above=0), 3)}
+_GRID.update(origin=list_of(number(), 3), direction=list_of(number(), 9))
+#: What the record holds at least; the optional entries are not in older ones.
+SHAPE = {
+    'format': choice(FORMAT_NUMBER),
+    'settings': {'fixed': TEXT, 'moving': TEXT, 'series': optional(list_of(ANYTHING, 2))},
+    'measures': {'left_out': optional(list_of(TEXT))},
+    'grids': {'results': _GRID, 'fixed': _GRID, 'moving': _GRID},
+    'transformix': optional(TEXT),
+    'seconds': optional(mapping_of(number(0))),
+    'versions': optional(MAPPING),
+    'outputs': optional(list_of(having(path=TEXT, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT))),
+}
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
 """``record``: content of results.json; ``fixed``, ``moving``: :class:`Geometry` of the results and the moving image."""
@@ -163,9 +190,7 @@ def read_results(folder):
             finish_move(folder)
     if not os.path.isfile(path):
         raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
-    record = read_json(path)
-    if not isinstance(record, dict) or record.get('format') != FORMAT_NUMBER or 'grids' not in record:
-        raise InputError(f'{path} is not the record of a registration that this version can use; register again.')
+    record = read_record(path, SHAPE)
     return Results(folder, record, *[geometry_of_record(record['grids'][name]) for name in ('results', 'moving')])
 
 
@@ -266,9 +291,8 @@ def _record(registration, transformix):
 def _rename_in(path, draft, folder):
     """Let an elastix file name its neighbours by their final paths."""
     if os.path.exists(path):
-        with open(path, encoding='utf-8') as stream:
-            text = stream.read()
-        write_text(path, text.replace(draft + os.sep, folder + os.sep))
+        text = unsealed(path, read_text(path))
+        write_text(path, sealed(text.replace(draft + os.sep, folder + os.sep), '//'))
 
 
 def finish_move(folder):
@@ -279,7 +303,7 @@ def finish_move(folder):
     whole = os.path.join(folder, _WHOLE)
     names = os.listdir(whole) if os.path.isdir(whole) else []
     if RECORD in names:
-        written = [output['path'] for output in read_json(os.path.join(whole, RECORD))['outputs']]
+        written = [output['path'] for output in read_record(os.path.join(whole, RECORD), SHAPE)['outputs']]
         try:
             # The old record goes first, for without it the rest does not count; the new one comes last.
             for name in NAMES:

@@ -8,18 +8,16 @@ All temporaries, of files and of folders, are named by :func:`temporary_path`.
 import contextlib
 import errno
 import hashlib
-import json
-import logging
 import os
 import re
 import shutil
 import time
 import uuid
 
-from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from functions.setting.errors import DiskError, RegNetError
 from functions.setting.processes import host, is_alive
+from functions.setting.text_files import json_text
 
-LOGGER = logging.getLogger(__name__)
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG, errno.EIO)
 _DISK_FAILURES += (errno.EISDIR, errno.ENOTDIR, errno.EBUSY, errno.ELOOP, errno.ENAMETOOLONG)
 #: Earlier versions wrote no host.
@@ -134,34 +132,6 @@ def write_text(path, text):
         stream.write(text)
 
 
-def write_json(path, data):
-    """Write JSON with sorted keys and an indent of 4, whole or not at all."""
-    write_text(path, json.dumps(data, sort_keys=True, indent=4, separators=(',', ': ')) + '\n')
-
-
-def read_json_lines(path):
-    """The lines of a JSON lines file; a line cut short by a crash is skipped with a warning."""
-    lines = []
-    with open(path, encoding='utf-8') as stream:
-        for text in stream:
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                LOGGER.warning('%s: skipped a line that was cut short.', path)
-    return lines
-
-
-def read_json(path):
-    """Read a JSON file.
-
-    :raises MissingFileError: it is not there. :raises InputError: it cannot be read or is not JSON (cut short).
-    """
-    try:
-        with open(path, encoding='utf-8') as stream:
-            return json.load(stream)
-    except FileNotFoundError as error:
-        raise MissingFileError(f'{path} does not exist.') from error
-    except OSError as error:
-        raise InputError(f'{path} cannot be read as a JSON file: {error.strerror}.') from error
-    except ValueError as error:
-        raise InputError(f'{path} is not valid JSON: {error}.') from error
+def write_json(path, data, seal=True):
+    """Write :func:`functions.setting.text_files.json_text`, whole or not at all."""
+    write_text(path, json_text(data, seal))

@@ -3,10 +3,13 @@
 import hashlib
 import os
 
-from functions.setting.atomic import read_json
 from functions.setting.errors import RegNetError
+from functions.setting.schema import MAPPING, choice, optional, whole
+from functions.setting.text_files import read_record
 
 RECORD_FORMAT = 1
+_STATE = {'iteration': optional(whole(0)), 'position': optional(MAPPING), 'best': optional(MAPPING)}
+SHAPE = {'format': choice(RECORD_FORMAT), 'files': MAPPING, 'state': _STATE}
 
 
 def describe_file(path):
@@ -24,12 +27,12 @@ def record_problem(record_path):
     :param record_path: the record; the checkpoint's files lie beside it.
     """
     try:
-        record = read_json(record_path)
+        files = read_record(record_path, SHAPE)['files']
     except RegNetError as error:
         return str(error)
-    if not isinstance(record, dict) or record.get('format') != RECORD_FORMAT or not record.get('files'):
-        return 'its record has an unknown format'
-    for name, expected in record['files'].items():
+    if not files or any(os.path.basename(name) != name for name in files):
+        return f'{record_path} does not name the files beside it'
+    for name, expected in files.items():
         path = os.path.join(os.path.dirname(record_path), name)
         if not os.path.isfile(path):
             return f'{name} is missing'

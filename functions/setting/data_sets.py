@@ -10,9 +10,9 @@ import copy
 import os
 
 from functions.setting import schema
-from functions.setting.atomic import read_json
 from functions.setting.errors import InputError, MissingFileError, require_known
 from functions.setting.schema import ABSENT, Key, list_of, whole
+from functions.setting.text_files import read_json
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
@@ -286,7 +286,7 @@ def read_own_data_sets(data_root):
     """
     path = os.path.join(data_root, OWN_DATA_SETS_FILE)
     try:
-        descriptions = read_json(path)
+        descriptions = read_json(path, edited=True)
     except MissingFileError:
         return {}
     if not isinstance(descriptions, dict):

@@ -8,8 +8,12 @@ import re
 import numpy as np
 
 from functions.setting.addresses import address_generator
-from functions.setting.atomic import read_json, temporary_path, write_json
+from functions.setting.atomic import temporary_path, write_json
 from functions.setting.errors import InputError
+from functions.setting.text_files import checksum_of, parse_json, read_record, read_text
+
+#: Entry of ``about<k>.json``: checksum of the text of ``setting<k>.txt``, which keeps its published form.
+SETTINGS_CHECKSUM = 'settings_checksum'
 
 
 def address_of_folder(folder):
@@ -51,7 +55,7 @@ def write_setting(setting, setting_address=None):
     """
     content = plain(setting)
     if setting_address is not None:
-        write_json(setting_address, content)
+        write_json(setting_address, content, seal=False)
         return setting_address
     folder = address_generator(setting, 'ModelFolder')
     addresses = (f'{folder}setting{number}.txt' for number in itertools.count())
@@ -63,7 +67,7 @@ def _write_new(address, content):
     if os.path.exists(address):
         return False
     draft = temporary_path(address)
-    write_json(draft, content)
+    write_json(draft, content, seal=False)
     try:
         os.link(draft, address)
     except FileExistsError:
@@ -83,9 +87,21 @@ def _write_new(address, content):
 
 
 def read_setting(setting, current_experiment=None, number=0):
-    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder, else a MissingFileError."""
+    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder, else a MissingFileError.
+
+    They are compared with the checksum in ``about<number>.json``, where there is one.
+    """
     folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
-    return read_json(f'{folder}setting{number}.txt')
+    path, about = f'{folder}setting{number}.txt', f'{folder}about{number}.json'
+    text = read_text(path, 'a JSON file')
+    content = parse_json(path, text)
+    if not isinstance(content, dict):
+        raise InputError(f'{path} must hold one JSON object, setting -> value.')
+    recorded = read_record(about, {}).get(SETTINGS_CHECKSUM) if os.path.isfile(about) else None
+    if recorded not in (None, checksum_of(text)):
+        remedy = f'Copy it again; if you edited it, remove {SETTINGS_CHECKSUM} and checksum from {about}'
+        raise InputError(f'{path} is damaged, or was edited: {about} records another checksum. {remedy}.')
+    return content
 
 
 def newest_number(folder, stem, extension):

@@ -98,6 +98,18 @@ def list_of(kind, length=None, least=0, most=None):
     return Kind(accepts, f'a list of {count}items, each {kind.text}', kind.names)
 
 
+def mapping_of(kind):
+    """A dictionary whose values are all of ``kind``."""
+    text = f'a dictionary of values, each {kind.text}'
+    return Kind(lambda value: isinstance(value, dict) and all(map(kind.accepts, value.values())), text)
+
+
+def having(**kinds):
+    """A dictionary with an entry of each of ``kinds``; a missing one counts as None."""
+    text = 'a dictionary with ' + ', '.join(f'{name} ({kind.text})' for name, kind in kinds.items())
+    return Kind(lambda v: isinstance(v, dict) and all(kind.accepts(v.get(name)) for name, kind in kinds.items()), text)
+
+
 def increasing(kind, length=None, most=None, strictly=False):
     """A list of numbers of ``kind``, none smaller than the one before (``strictly``: each larger)."""
     items = list_of(kind, length, least=1, most=most)
@@ -184,7 +196,7 @@ PAIR_MODE = choice('real', 'synthetic')
 _BOUNDS = increasing(number(above=0), most=250, strictly=True)
 _ONE_PASS = choice(*STAGE_LISTS)
 PYRAMID = Kind(_is_pyramid, _ONE_PASS.text + ', each stage once or several times in a row')
-_ANYTHING = Kind(lambda value: True, 'anything')
+ANYTHING = Kind(lambda value: True, 'anything')
 
 
 def _auto_or(kind):
@@ -387,8 +399,8 @@ MODE = [
 ]
 #: Keys of an entry of ``DataExpDict``.
 ENTRY = [
-    Key('data', _ANYTHING, ABSENT, 'name of a data set'),
-    Key('deform_exp', _ANYTHING, ABSENT, 'name of a deformation experiment'),
+    Key('data', ANYTHING, ABSENT, 'name of a data set'),
+    Key('deform_exp', ANYTHING, ABSENT, 'name of a deformation experiment'),
 ] + [key._replace(name=mode + key.name) for mode in TRAIN_MODES for key in MODE]
 
 #: Title -> keys, in the order they are documented.

@@ -7,13 +7,13 @@ import re
 
 from functions.setting.address_fields import KNOWN_STEPS
 from functions.setting.addresses import address_generator
-from functions.setting.atomic import read_json
-from functions.setting.checkpoint_records import record_problem
+from functions.setting.checkpoint_records import SHAPE, record_problem
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
 from functions.setting.image_lists import mode_entries
 from functions.setting.loaders import REPOSITORY, load_registration_setting
-from functions.setting.schema import LOADED_NETWORK, STAGE, STEP, key_problems
+from functions.setting.schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, whole
+from functions.setting.text_files import read_record
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,7 +31,9 @@ def network_set(name):
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    content = read_json(path)
+    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID})
+    if not content['networks'] or set(content['networks']) - {'1', '2', '4'}:
+        raise InputError(f'{path}: networks must name an experiment for some of the stages 1, 2 and 4, and no others.')
     networks = {int(stage): os.path.join(SHIPPED, folder) for stage, folder in content['networks'].items()}
     return NetworkSet(networks, content['stages'])
 
@@ -244,14 +246,15 @@ def load_network(setting, loaded_network):
     if loaded['itr_load'] == 'Auto':
         loaded['itr_load'] = recorded.get('iteration', int(step) // loaded['BatchSize']) + 1
     if loaded['semi_epoch_load'] == 'Auto':
-        loaded['semi_epoch_load'] = (recorded.get('position') or {}).get('semi_epoch', -1) + 1
+        position = recorded.get('position') or {}
+        loaded['semi_epoch_load'] = whole(-1).require(f'{experiment}: semi_epoch', position.get('semi_epoch', -1)) + 1
     return dict(loaded, NetworkLoad=experiment, GlobalStepLoad=step)
 
 
 def _recorded_state(setting, experiment, step):
     address = address_generator(setting, 'saved_state_with_step', current_experiment=experiment, step=str(step))
     try:
-        return read_json(address).get('state') or {}
+        return read_record(address, SHAPE)['state']
     except MissingFileError:
         LOGGER.warning('%s does not exist: the position of the sampling is unknown, so it starts at 0.', address)
         return {}

@@ -11,8 +11,9 @@ import os
 import re
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json, remove, write_json
+from functions.setting.atomic import remove, write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
+from functions.setting.text_files import read_json
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 
 #: How many of the newest checkpoints are kept; the best one is kept as well.

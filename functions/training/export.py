@@ -18,9 +18,10 @@ from functions.image.file_check import require_apart
 from functions.network.builder import build
 from functions.network.description import network_description
 from functions.setting import setting_utils as su
-from functions.setting.atomic import publish, read_json, write_json
+from functions.setting.atomic import publish, write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
-from functions.setting.experiment_files import settings_number
+from functions.setting.experiment_files import SETTINGS_CHECKSUM, settings_number
+from functions.setting.text_files import checksum_of, read_record, read_text
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import normalisation
 from functions.tf_utils.sessions import open_session
@@ -56,10 +57,10 @@ def export(source, target, step='Last', resumable=False):
     there = su.address_generator(target_setting, 'ModelFolder', current_experiment=target_experiment)
     require_apart(_files_below(there), _files_below(here))
     for path in glob.glob(glob.escape(there) + 'about*.json'):
-        if 'data' in read_json(path):
+        if 'data' in read_record(path, {}):
             raise InputError(f'{target} was trained itself, and its checkpoints would be removed; give another folder.')
     written = Checkpoints(target_setting, experiment=target_experiment)
-    about = read_json(f'{here}about{number}.json') if os.path.isfile(f'{here}about{number}.json') else None
+    about = read_record(f'{here}about{number}.json', {}) if os.path.isfile(f'{here}about{number}.json') else None
     with claim_folder(there):
         _write(content, about, checkpoints, step, written, here, there, resumable)
     return written.path(step)
@@ -82,10 +83,12 @@ def _write(content, about, checkpoints, step, written, here, there, resumable):
     for name in ('setting', 'about'):
         for path in glob.glob(glob.escape(there + name) + '*'):
             os.remove(path)
-    write_json(there + 'setting0.txt', {key: value for key, value in content.items() if key not in _OF_THE_MACHINE})
+    su.write_setting({k: v for k, v in content.items() if k not in _OF_THE_MACHINE}, there + 'setting0.txt')
     if about is not None:
         # The items follow from the settings.
-        write_json(there + 'about0.json', {key: value for key, value in about.items() if key != 'data'})
+        kept = {key: value for key, value in about.items() if key != 'data'}
+        kept[SETTINGS_CHECKSUM] = checksum_of(read_text(there + 'setting0.txt'))
+        write_json(there + 'about0.json', kept)
     for name in _LOGS:
         if os.path.isfile(here + name):
             _copy(here + name, there + name)

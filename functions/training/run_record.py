@@ -9,6 +9,8 @@ from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json
 from functions.setting.code_version import REPOSITORY, code_version, package_versions
+from functions.setting.experiment_files import SETTINGS_CHECKSUM
+from functions.setting.text_files import checksum_of, read_text
 
 
 def write_run_record(setting, goes_on_from=None):
@@ -21,6 +23,7 @@ def write_run_record(setting, goes_on_from=None):
     items = {mode: su.get_im_info_list_from_train_mode(setting, mode) for mode in ('Training', 'Validation')}
     about = {
         'settings': os.path.basename(address),
+        SETTINGS_CHECKSUM: checksum_of(read_text(address)),
         'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'command_line': list(sys.argv),
         'goes_on_from': goes_on_from,

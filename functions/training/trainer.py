@@ -16,6 +16,8 @@ from functions.reading.train_queue import TrainingQueue, training_memory
 from functions.reading.validation_set import ValidationSet
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError
+from functions.setting.schema import MAPPING, number, whole
+from functions.setting.text_files import require_shape
 from functions.setting.trained_models import checkpoint_path, resolve_step
 from functions.tf_utils.sessions import open_session
 from functions.training.averages import Averages, LossWatch, class_tags
@@ -27,6 +29,8 @@ from functions.training.signals import Signals, TrainingInterrupted
 from functions.training.training_log import TrainingLog
 
 LOGGER = logging.getLogger(__name__)
+
+_STATE = {'iteration': whole(0), 'samples': whole(0), 'seconds': number(0), 'best': MAPPING, 'network': MAPPING}
 
 TrainingResult = collections.namedtuple('TrainingResult', 'step best_step iteration seconds validation')
 """``step``, ``best_step``: checkpoint steps; ``validation``: values of the last validation pass."""
@@ -114,11 +118,12 @@ def _start_state(setting, checkpoints, newest):
         samples = iteration * setting['NetworkTraining']['BatchSize']
         start = {'seconds': 0.0, 'position': None, 'best': {}, 'network': network}
         return dict(start, iteration=iteration, samples=samples, first_semi_epoch=semi_epoch)
-    state = dict({'first_semi_epoch': 0}, **checkpoints.state(newest))
+    state = require_shape(f'{checkpoints.prefix}-{newest}.json', checkpoints.state(newest), _STATE)
+    state = dict({'first_semi_epoch': 0}, **state)
     for key, value in state['network'].items():
-        if network[key] != value:
+        if network.get(key) != value:
             differs = (
-                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network[key]!r}'
+                f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network.get(key)!r}'
             )
             raise InputError(f'{differs}. Choose another --experiment NAME, or begin this one anew (--fresh).')
     return state

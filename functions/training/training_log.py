@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from functions.setting import setting_utils as su
-from functions.setting.atomic import publish, read_json_lines
+from functions.setting.atomic import publish
+from functions.setting.text_files import read_json_lines
 from functions.tf_utils.summaries import SummaryWriter
 
 

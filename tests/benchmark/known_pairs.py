@@ -28,7 +28,8 @@ from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
 from functions.registration.input_scan import isotropic_scan, read_scan
 from functions.registration.mask_box import box_of, cut
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import write_json
+from functions.setting.text_files import read_json
 from tests.benchmark.bench_masks import cuts, scans
 from tests.benchmark.real_breathing import NOISE, RealBreathing, moved_scan, vessel_landmarks, with_noise
 

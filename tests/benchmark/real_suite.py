@@ -25,8 +25,9 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
 from functions.image.volume_io import image_from_array, write_image
 from functions.registration import single_pair
-from functions.setting.atomic import read_json, write_json
+from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_json
 from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
 from tests.benchmark.suite_tables import print_report
 

@@ -110,7 +110,7 @@ def test_touched_but_intact_files_are_done_and_the_manifest_is_brought_up_to_dat
     after = json.loads((work / 'manifest.json').read_text())
     assert after['outputs'][0]['mtime_ns'] == 5
     after['outputs'][0]['mtime_ns'] = json.loads(before)['outputs'][0]['mtime_ns']
-    assert after == json.loads(before)
+    assert dict(after, checksum='') == dict(json.loads(before), checksum='')
 
 
 def test_checksum_is_that_of_type_shape_and_values_whatever_the_format(tmp_path):

@@ -10,8 +10,8 @@ from oracle import SETTING, chest_image, grid_image, points_of
 from functions.image.volume_io import write_image
 from functions.registration.data_set_pairs import check_pairs, register_pair
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json
 from functions.setting.errors import MissingFileError
+from functions.setting.text_files import read_json
 
 SHIFT = np.array([6.0, -4.0, 5.0])
 PAIR = [{'data': 'Phantom_4D', 'cn': 1, 'type_im': type_im, 'spacing': 'RS1'} for type_im in (0, 5)]

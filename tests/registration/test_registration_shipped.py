@@ -11,7 +11,7 @@ from functions.measure.tre import error_vectors
 from functions.phantom.case import Case
 from functions.registration import register
 from functions.registration.network_pyramid import open_model
-from functions.setting.atomic import read_json
+from functions.setting.text_files import read_json
 from functions.setting.trained_models import DEFAULT_SET, SHIPPED, network_set
 
 

@@ -257,7 +257,7 @@ def test_models_that_do_not_go_together_are_refused(model_4, model_2, tmp_path):
         open_model([model_4, model_2], [2, 4])
     with pytest.raises(InputError, match='accepted: 4, 2, 1'):
         open_model({3: model_4})
-    with pytest.raises(InputError, match="DownSampling 'mean'"):
+    with pytest.raises(InputError, match="DownSampling is 'mean'"):
         open_model(make_model(tmp_path, step=None, DownSampling='mean'))
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from functions.setting import atomic
+from functions.setting import atomic, text_files
 from functions.setting.errors import (
     DiskError,
     InputError,
@@ -101,27 +101,30 @@ class TestJson:
         path = str(tmp_path / 'a.json')
         data = {'b': [1, 2.5, None], 'a': {'ü': True}}
         atomic.write_json(path, data)
-        assert atomic.read_json(path) == data
+        assert text_files.read_json(path) == data
         with open(path, encoding='utf-8') as stream:
-            assert stream.read() == json.dumps(data, sort_keys=True, indent=4, separators=(',', ': ')) + '\n'
+            text = stream.read()
+        content = json.loads(text)
+        assert text == json.dumps(content, sort_keys=True, indent=4, separators=(',', ': ')) + '\n'
+        assert content.pop('checksum').startswith('blake2b:') and content == data
 
     def test_missing_and_cut_files_are_named(self, tmp_path):
         path = str(tmp_path / 'a.json')
         with pytest.raises(MissingFileError, match='a.json does not exist'):
-            atomic.read_json(path)
+            text_files.read_json(path)
         atomic.write_text(path, '{"a": ')
         with pytest.raises(InputError, match='a.json is not valid JSON'):
-            atomic.read_json(path)
+            text_files.read_json(path)
 
     def test_what_is_no_text_file_is_named_with_the_reason(self, tmp_path):
-        with pytest.raises(InputError, match='cannot be read') as caught:
-            atomic.read_json(str(tmp_path))
+        with pytest.raises(InputError, match='is not a file; a JSON file is needed') as caught:
+            text_files.read_json(str(tmp_path))
         assert str(tmp_path) in str(caught.value)
         path = tmp_path / 'a.json'
-        for content in (b'\xff\xfe{', b'{"a": '):
+        for content, words in ((b'\xff\xfe{', 'a JSON file in UTF-8'), (b'{"a": ', 'is not valid JSON')):
             path.write_bytes(content)
-            with pytest.raises(InputError, match='is not valid JSON') as caught:
-                atomic.read_json(str(path))
+            with pytest.raises(InputError, match=words) as caught:
+                text_files.read_json(str(path))
             # it may be a person's own file, which the program must not tell anybody to remove
             assert str(path) in str(caught.value) and 'remove' not in str(caught.value)
 

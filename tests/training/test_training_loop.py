@@ -9,8 +9,8 @@ from training_fakes import graph_nodes, log_lines, losses, run, tensorboard
 
 import functions.setting.setting_utils as su
 from functions.network.description import NETWORKS
-from functions.setting.atomic import read_json_lines
 from functions.setting.errors import InputError
+from functions.setting.text_files import read_json_lines
 from functions.training.checkpoints import Checkpoints
 from tests.network.small_network import DOWN
 

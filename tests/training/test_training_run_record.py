@@ -10,8 +10,8 @@ import SimpleITK
 
 from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
-from functions.setting.atomic import read_json
 from functions.setting.code_version import code_version
+from functions.setting.text_files import read_json
 from functions.tf_utils.backend import tf
 from functions.training.run_record import write_run_record
 

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 import functions.setting.setting_utils as su
 from functions.artificial_generation.training_item import Item
-from functions.setting.atomic import read_json_lines
 from functions.setting.seeds import random_state
+from functions.setting.text_files import read_json_lines
 from functions.tf_utils.backend import tf
 from functions.training.trainer import train
 
