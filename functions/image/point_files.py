@@ -30,7 +30,7 @@ from functions.image.slicer_points import markups, parse_fcsv, parse_markups, wr
 from functions.image.text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, require_known
-from functions.setting.text_files import json_text, read_text, sealed, unsealed
+from functions.setting.text_files import json_text, read_text, sealed, unsealed, warn_of_open_end
 
 LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +58,9 @@ def read_points(path, grid=None, file_format=None):
     :raises InputError: not points, no points, an ambiguous format, or voxel numbers without their image.
     """
     path = os.fspath(path)
-    text = unsealed(path, read_text(path, 'a text file of points', ended=not path.lower().endswith('.json')))
+    text = unsealed(path, read_text(path, 'a text file of points'))
+    if not path.lower().endswith('.json'):
+        warn_of_open_end(path, text)
     file_format = _check_format(file_format) if file_format else _detect(path, text)
     parsers, labels = {'fcsv': parse_fcsv, 'mrk.json': parse_markups, 'csv': _parse_csv}, None
     if file_format in parsers:

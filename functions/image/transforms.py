@@ -213,7 +213,7 @@ def _built(path, parts):
     for kind, parameters, fixed in parts[is_composite:]:
         name, _, dimensions = kind.replace('MatrixOffsetTransformBase', 'AffineTransform').partition('_')
         if dimensions[-3:] != '3_3':
-            raise InputError(f'{path} holds a transform of {dimensions[-1:]} dimensions; a 3D one is needed.')
+            raise InputError(f'{path} holds a {dimensions[-1:]}D transform; a 3D one is needed.')
         if name not in _LINEAR:
             raise InputError(f'{path} holds a {name}; accepted: {", ".join(_LINEAR)}, and composites of them.')
         one = getattr(sitk, name)(*[3] * (name in _ANY_DIMENSIONS))
@@ -231,12 +231,13 @@ def _built(path, parts):
 
 
 def _in_text(path):
-    text = unsealed(path, read_text(path, 'a transform of ITK (.tfm, .txt, .h5, .mat)', ended=True))
+    text = unsealed(path, read_text(path, 'a transform of ITK (.tfm, .txt, .h5, .mat)'))
     header, *lines = [line.strip() for line in text.splitlines() if line.strip()]
     pairs = [line.split(':') for line in lines if not line.startswith('#')]
     starts = [k for k, (key, _) in enumerate(pairs) if key == 'Transform']
     blocks = [dict(pairs[start:end]) for start, end in zip(starts, starts[1:] + [len(pairs)])]
-    if not header.startswith('#Insight Transform File') or sum(map(len, blocks)) != len(pairs):
+    is_whole = text.endswith('\n') and sum(map(len, blocks)) == len(pairs)
+    if not (is_whole and header.startswith('#Insight Transform File')):
         raise _damaged(path)
     numbers = ('Parameters', 'FixedParameters')
     found = [[[float(word) for word in block.pop(key, '').split()] for key in numbers] for block in blocks]

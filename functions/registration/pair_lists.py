@@ -24,7 +24,7 @@ from functions.registration.single_pair import register
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, RegNetError
 from functions.setting.schema import PATH
-from functions.setting.text_files import read_text
+from functions.setting.text_files import read_text, warn_of_open_end
 
 LOGGER = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ def read_pairs(path):
     """
     path = os.fspath(path)
     try:
-        lines = read_text(path, 'a list of pairs (CSV)', ended=True).splitlines(keepends=True)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        text = read_text(path, 'a list of pairs (CSV)')
+        warn_of_open_end(path, text)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(keepends=True))]
     except csv.Error as error:
         raise InputError(f'{path} is not a list of pairs (CSV): {error}.') from error
     header = [name.lower() for name in rows[0]] if rows else []

@@ -21,13 +21,12 @@ _CHECKSUM = 'checksum'
 _SEAL = re.compile(r'^(#|//) checksum (blake2b:[^\n]*)\n?\Z', re.MULTILINE)
 
 
-def read_text(path, kind='a text file', ended=False):
+def read_text(path, kind='a text file'):
     """The text of a file, without its byte order mark and with its line ends as they are.
 
     :param kind: what is needed, for messages.
-    :param ended: whether the last line must end with a line break: what was cut short rarely does.
     :raises MissingFileError: it is not there.
-    :raises InputError: no file (a folder, a pipe), unreadable, too large, not UTF-8, or cut short.
+    :raises InputError: no file (a folder, a pipe), unreadable, too large, or not UTF-8.
     """
     try:
         status = os.stat(path)
@@ -47,9 +46,13 @@ def read_text(path, kind='a text file', ended=False):
         raise InputError(f'{path} is not {kind} in UTF-8, or is damaged ({error}).') from error
     if '\0' in text:
         raise InputError(f'{path} is not {kind}, or is damaged: it holds bytes of zero.')
-    if ended and not text.endswith(('\n', '\r')):
-        raise InputError(f'{path} is cut short: its last line has no end. Copy it again, or add a line break.')
     return text
+
+
+def warn_of_open_end(path, text):
+    """Log a warning where the last line has no end: what was cut short rarely does, what people type may not."""
+    if text and not text.endswith(('\n', '\r')):
+        LOGGER.warning('%s: its last line has no line break. Was it cut short?', path)
 
 
 # ---- checksums

@@ -238,5 +238,5 @@ def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, c
     assert run(words[:2], tmp_path, monkeypatch, caplog) == 2
     assert 'fixed.mha, which does not exist' in caplog.text
     (results / 'results.json').write_text('[]')
-    assert run(words[:2], tmp_path, monkeypatch, caplog) == 2 and 'not the record' in caplog.text
+    assert run(words[:2], tmp_path, monkeypatch, caplog) == 2 and 'no such record' in caplog.text
     assert run(['--report', '.'], tmp_path, monkeypatch, caplog) == 2 and 'no finished' in caplog.text

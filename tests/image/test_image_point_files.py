@@ -153,7 +153,7 @@ def test_the_systems_of_slicer_are_not_swapped():
         ('p.fcsv', '# CoordinateSystem = IJK\nv,1,2,3\n', 'IJK'),
         ('p.fcsv', '# CoordinateSystem = LPS\nv,1,2,x\n', 'line 2'),
         ('p.fcsv', '# CoordinateSystem = LPS\n# columns = id,a,b\nv,1,2\n', 'columns'),
-        ('p.mrk.json', '{"markups": [', 'markups'),
+        ('p.mrk.json', '{"markups": [', 'not valid JSON'),
         ('p.mrk.json', '[]', 'markups'),
         ('p.mrk.json', '{"markups": []}', '0 lists'),
         ('p.mrk.json', '{"markups": [{"coordinateSystem": "LPS", "controlPoints": []}]}', 'no points'),

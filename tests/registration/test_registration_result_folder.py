@@ -274,7 +274,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(pair, tmp_path, monkeypat
 
 def test_a_record_of_something_else_is_refused(tmp_path):
     (tmp_path / 'results.json').write_text('{"format": 99}')
-    with pytest.raises(InputError, match='register again'):
+    with pytest.raises(InputError, match='no such record: format is 99'):
         result_folder.read_results(str(tmp_path))
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='is a file'):
