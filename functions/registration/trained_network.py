@@ -12,7 +12,7 @@ from functions.registration.tiling import predict_in_tiles
 from functions.setting.errors import InputError
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
-from functions.tf_utils.sessions import gpu_memory, open_session
+from functions.tf_utils.sessions import gpu_memory, open_session, restore
 
 LOGGER = logging.getLogger(__name__)
 
@@ -52,11 +52,10 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         graph.finalize()
         self._session = open_session(graph, threads, xla)
         try:
-            saver.restore(self._session, checkpoint)
-        except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError) as error:
+            restore(self._session, saver, checkpoint)
+        except ValueError as error:
             self._session.close()
-            reason = str(error).splitlines()[0]
-            raise InputError(f'{checkpoint} cannot be restored into {self.description.name}: {reason}') from error
+            raise InputError(f'{checkpoint} cannot be restored into {self.description.name}: {error}') from error
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
 
     def predict(self, moving, fixed, default=-2048):

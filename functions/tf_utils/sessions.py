@@ -1,10 +1,14 @@
 """Sessions: threads, GPU memory and the device in use."""
 
+import contextlib
 import logging
+import os
+import tempfile
 
 from functions.tf_utils.backend import tf
 
 LOGGER = logging.getLogger(__name__)
+_PATTERN = set('*?[]\\') - set(os.sep)
 
 
 def open_session(graph, threads=None, xla=False, mixed_precision=False):
@@ -30,6 +34,30 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
     devices = [device.name for device in session.list_devices() if device.device_type == 'GPU'] or ['CPU']
     LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
     return session
+
+
+def restore(session, saver, prefix):
+    """Restore the variables of ``saver`` from the checkpoint with the path prefix ``prefix``.
+
+    :raises ValueError: it is missing, damaged, or of another graph; the reason, in one line.
+    """
+    try:
+        with _without_pattern(os.path.abspath(prefix)) as path:
+            saver.restore(session, path)
+    except (tf.errors.OpError, ValueError) as error:
+        raise ValueError(' '.join(str(error).split())[:300]) from error
+
+
+@contextlib.contextmanager
+def _without_pattern(prefix):
+    """A path of the same files that holds none of the characters that TensorFlow takes for a pattern."""
+    if not _PATTERN & set(prefix):
+        yield prefix
+        return
+    folder, name = os.path.split(prefix)
+    with tempfile.TemporaryDirectory(prefix='regnet-model-') as place:
+        os.symlink(folder, os.path.join(place, 'model'))
+        yield os.path.join(place, 'model', name)
 
 
 def gpu_memory(session):

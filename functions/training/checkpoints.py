@@ -13,11 +13,21 @@ import re
 from functions.setting import setting_utils as su
 from functions.setting.atomic import remove, write_json
 from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
+from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
+from functions.tf_utils.sessions import restore
 
 #: How many of the newest checkpoints are kept; the best one is kept as well.
 KEPT = 5
+
+
+def restored(session, saver, prefix):
+    """:func:`functions.tf_utils.sessions.restore`; an InputError where that fails."""
+    try:
+        restore(session, saver, prefix)
+    except ValueError as error:
+        raise InputError(f'{prefix} cannot be restored: {error}') from error
 
 
 class Checkpoints:

@@ -25,7 +25,7 @@ from functions.setting.text_files import checksum_of, read_record, read_text
 from functions.tf_utils.backend import tf
 from functions.tf_utils.normalisation import normalisation
 from functions.tf_utils.sessions import open_session
-from functions.training.checkpoints import Checkpoints
+from functions.training.checkpoints import Checkpoints, restored
 
 #: Settings that describe the machine that trained.
 _OF_THE_MACHINE = ('RootFolder', 'DataFolder', 'log_root_folder')
@@ -109,7 +109,7 @@ def _save_weights(setting, source, target):
         build(description, images, False, normalise=normalisation(setting.get('normalization')))
         saver = tf.train.Saver(tf.global_variables())
     with open_session(graph, 1) as session:
-        saver.restore(session, source)
+        restored(session, saver, source)
         saver.save(session, target, write_meta_graph=False, write_state=False)
 
 

@@ -21,7 +21,7 @@ from functions.setting.text_files import require_shape
 from functions.setting.trained_models import checkpoint_path, resolve_step
 from functions.tf_utils.sessions import open_session
 from functions.training.averages import Averages, LossWatch, class_tags
-from functions.training.checkpoints import Checkpoints
+from functions.training.checkpoints import Checkpoints, restored
 from functions.training.graph import TrainingGraph
 from functions.training.learning_rates import learning_rate
 from functions.training.run_record import write_run_record
@@ -85,12 +85,12 @@ def _train(setting, resume, threads, make_item, require_ours):
             session.run(graph.initialise)
             loaded = _loaded(setting)
             if loaded is not None:
-                graph.model_saver.restore(session, loaded[1])
+                restored(session, graph.model_saver, loaded[1])
                 LOGGER.info('Weights taken from %s.', loaded[1])
             # Earlier checkpoints are removed only once everything could be opened.
             checkpoints.retire()
         else:
-            graph.saver.restore(session, checkpoints.path(newest))
+            restored(session, graph.saver, checkpoints.path(newest))
         write_run_record(setting, newest)
         log = TrainingLog(setting, state, graph.graph)
         LOGGER.info('%s', graph.description)
