@@ -14,6 +14,7 @@ from scipy.io import loadmat
 
 from functions.image.dvf import require_dvf, resample_dvf, sample_dvf
 from functions.image.geometry import Geometry
+from functions.image.hdf5_numbers import read_transforms
 from functions.image.volume_io import array_view, image_from_array
 from functions.setting.atomic import publish
 from functions.setting.errors import InputError, MissingFileError
@@ -27,7 +28,6 @@ _FIELD = b'DisplacementFieldTransform_float'
 _ANY_DIMENSIONS = ('AffineTransform', 'TranslationTransform', 'ScaleTransform')
 _LINEAR = _ANY_DIMENSIONS + ('Euler3DTransform', 'VersorRigid3DTransform', 'Similarity3DTransform')
 _LINEAR += ('ScaleVersor3DTransform', 'ScaleSkewVersor3DTransform')
-_MOST_NUMBERS = 1000  # of a linear transform; a displacement field has more
 _SAME_BYTES = {'track_times': False}  # h5py before 3 records the time
 
 
@@ -192,7 +192,7 @@ def read_transform(path):
     if not os.path.isfile(path):
         raise MissingFileError(f'The transform file {path} does not exist.')
     try:
-        reader = {'.h5': _in_hdf5, '.hdf5': _in_hdf5, '.mat': _in_matlab}.get(
+        reader = {'.h5': read_transforms, '.hdf5': read_transforms, '.mat': _in_matlab}.get(
             os.path.splitext(path)[1].lower(), _in_text
         )
         return _built(path, reader(path))
@@ -242,19 +242,6 @@ def _in_text(path):
     numbers = ('Parameters', 'FixedParameters')
     found = [[[float(word) for word in block.pop(key, '').split()] for key in numbers] for block in blocks]
     return [(block['Transform'].strip(), *both) for block, both in zip(blocks, found)]
-
-
-def _in_hdf5(path):
-    with h5py.File(path, 'r') as stream:
-        groups = [stream['TransformGroup'][str(number)] for number in range(len(stream['TransformGroup']))]
-        found = []
-        for group in groups:
-            # Older versions of ITK misspell the longer name.
-            names = sorted((name for name in group if name.endswith('Parameters')), key=len)
-            small = [group[name] for name in names if group[name].size <= _MOST_NUMBERS]
-            numbers = [list(map(float, data[:])) for data in small] or [[], []]
-            found.append((group['TransformType'][0].decode(), *numbers))
-        return found
 
 
 def _in_matlab(path):

@@ -159,7 +159,8 @@ def _description(uid, images):
     try:
         slices = [_slice(image) for image in images]
         gaps = np.diff(sorted(s['position'] @ slices[0]['normal'] for s in slices))
-        spacing = ' x '.join(f'{v:.3g}' for v in slices[0]['spacing'] + (np.median(gaps),) * min(len(gaps), 1))
+        between = (np.median(gaps),) if len(gaps) else ()
+        spacing = ' x '.join(f'{v:.3g}' for v in slices[0]['spacing'] + between)
     except InputError:
         spacing = 'unknown spacing'
     return f'number {number}, {name}, {len(images)} slices, {spacing} mm, {uid}'

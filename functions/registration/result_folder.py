@@ -72,7 +72,7 @@ _GRID.update(origin=list_of(number(), 3), direction=list_of(number(), 9))
 SHAPE = {
     'format': choice(FORMAT_NUMBER),
     'settings': {'fixed': TEXT, 'moving': TEXT, 'series': optional(list_of(ANYTHING, 2))},
-    'measures': {'left_out': optional(list_of(TEXT))},
+    'measures': optional(having(left_out=optional(list_of(TEXT)))),
     'grids': {'results': _GRID, 'fixed': _GRID, 'moving': _GRID},
     'transformix': optional(TEXT),
     'seconds': optional(mapping_of(number(0))),

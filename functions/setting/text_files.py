@@ -149,7 +149,7 @@ def parse_json(path, text, edited=False):
     if '\\u0000' in canonical:
         raise InputError(f'{path} holds text with a character of zero (\\u0000), which no name can have.')
     checksum = content.get(_CHECKSUM) if isinstance(content, dict) else None
-    if isinstance(checksum, str) and checksum.startswith('blake2b:'):
+    if checksum is not None:
         del content[_CHECKSUM]
         if not edited and checksum != checksum_of(_canonical(content)):
             raise _damaged(path, f'entry "{_CHECKSUM}"')
