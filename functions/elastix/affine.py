@@ -94,10 +94,7 @@ def read_affine(path):
         head = stream.read(4096)
     if re.search(rb'^\s*\(\s*Transform\s', head, re.MULTILINE):
         return read_linear_transform(path)
-    try:
-        return as_affine(read_transform(path))
-    except InputError as error:
-        raise InputError(f'{path}: {error}') from error
+    return as_affine(read_transform(path))
 
 
 def _chosen_method(method):

@@ -215,7 +215,8 @@ def _built(path, parts):
         if dimensions[-3:] != '3_3':
             raise InputError(f'{path} holds a {dimensions[-1:]}D transform; a 3D one is needed.')
         if name not in _LINEAR:
-            raise InputError(f'{path} holds a {name}; accepted: {", ".join(_LINEAR)}, and composites of them.')
+            accepted = f'accepted: {", ".join(_LINEAR)}, and composites of them'
+            raise InputError(f'{path} holds a {name}, which is not linear; {accepted}.')
         one = getattr(sitk, name)(*[3] * (name in _ANY_DIMENSIONS))
         # The fixed parameters of a rotation are three, in newer files four.
         counts = len(parameters), len(fixed)

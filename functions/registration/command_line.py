@@ -130,7 +130,7 @@ def _register(arguments):
         LOGGER.info('%s already holds these results; nothing was done (--overwrite makes them again)', arguments.output)
     else:
         LOGGER.info('Results in %s; transformix takes %s', arguments.output, record['transformix'])
-    _require_all(arguments, {arguments.output: record['measures']})
+    _require_all(arguments, {arguments.output: record.get('measures')})
 
 
 def _pairs(arguments):
@@ -151,7 +151,9 @@ def _pairs(arguments):
 
 def _require_all(arguments, measures):
     """With --strict, raise :class:`LeftOutError` if something was left out of a registration."""
-    left_out = [f'{name}: {"; ".join(found["left_out"])}' for name, found in measures.items() if found['left_out']]
+    # Records of older versions have no such entries.
+    left_out = {name: (found or {}).get('left_out') for name, found in measures.items()}
+    left_out = [f'{name}: {"; ".join(reasons)}' for name, reasons in left_out.items() if reasons]
     if arguments.strict and left_out:
         raise LeftOutError(f'The results are written, but without (--strict): {", ".join(left_out)}.')
 

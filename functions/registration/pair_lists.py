@@ -167,7 +167,7 @@ def _outcome(pair, folder, model, options):
     measures = reason = None
     try:
         found, record = register_into(folder, pair.files, model, **options)
-        state, measures = 'was done' if found is None else 'done', record['measures']
+        state, measures = 'was done' if found is None else 'done', record.get('measures')
     except (RegNetError, RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
         # What ITK, TensorFlow or NumPy raise for one pair must not stop the others.
         is_ours = isinstance(error, RegNetError)
