@@ -471,6 +471,11 @@ def main(words=None):
             raise
         logging.error('%s', error)
         return getattr(error, 'exit_code', 2)
+    except OSError as error:
+        if arguments.traceback or error.filename is None:
+            raise
+        logging.error('%s: %s.', error.filename, error.strerror)
+        return 2
     except KeyboardInterrupt:
         if arguments.traceback:
             raise

@@ -65,7 +65,9 @@ def number(key, value, digits=2):
     """A number with its full precision and its name in ``value`` and ``data-key``; a dash for None."""
     if value is None:
         return '–'
-    exact, shown = (repr(float(value)), f'{value:.{digits}f}') if isinstance(value, float) else (value, value)
+    exact = shown = escape(value)
+    if isinstance(value, float):
+        exact, shown = repr(float(value)), f'{value:.{digits}f}'
     return f'<data data-key="{escape(key)}" value="{exact}">{shown}</data>'
 
 

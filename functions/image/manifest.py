@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 
 import numpy as np
 import SimpleITK as sitk
@@ -63,11 +64,16 @@ def sampled_checksum(path):
 
 
 def file_state(path):
-    """(bytes, modification time in ns) of a file; :class:`MissingFileError` when it does not exist."""
+    """(bytes, modification time in ns) of a file; :class:`MissingFileError` when it does not exist.
+
+    :raises InputError: a folder or a pipe.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
         raise MissingFileError(f'{path} does not exist.') from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f'{path} is not a file.')
     return status.st_size, status.st_mtime_ns
 
 

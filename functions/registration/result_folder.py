@@ -77,7 +77,7 @@ SHAPE = {
     'transformix': optional(TEXT),
     'seconds': optional(mapping_of(number(0))),
     'versions': optional(MAPPING),
-    'outputs': optional(list_of(having(path=TEXT, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT))),
+    'outputs': optional(list_of(having(path=choice(*NAMES), bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT))),
 }
 
 Results = collections.namedtuple('Results', 'folder record fixed moving')
@@ -301,7 +301,9 @@ def finish_move(folder):
     :raises DiskError: a file cannot be replaced; the results wait in the hidden folder.
     """
     whole = os.path.join(folder, _WHOLE)
-    names = os.listdir(whole) if os.path.isdir(whole) else []
+    # Not through a link, and no other files: the folder may come from elsewhere.
+    is_ours = os.path.isdir(whole) and not os.path.islink(whole)
+    names = [name for name in NAMES if os.path.isfile(os.path.join(whole, name))] if is_ours else []
     if RECORD in names:
         written = [output['path'] for output in read_record(os.path.join(whole, RECORD), SHAPE)['outputs']]
         try:

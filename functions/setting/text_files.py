@@ -170,13 +170,16 @@ def _depth(value):
     return 1 + max(map(_depth, children), default=0)
 
 
-def read_json_lines(path):
-    """The dictionaries of a JSON lines file; a line that is none (cut short by a crash) is skipped with a warning."""
+def read_json_lines(path, shape=None):
+    """The dictionaries of a JSON lines file; a line that is none (cut short by a crash) is skipped with a warning.
+
+    :param shape: what each line holds, see :func:`require_shape`.
+    """
     lines = []
     with open(path, encoding='utf-8', errors='replace') as stream:
         for text in stream:
             try:
-                lines.append(dict(json.loads(text)))
-            except (ValueError, TypeError, RecursionError):
+                lines.append(require_shape(path, json.loads(text), shape or {}))
+            except (ValueError, RecursionError):
                 LOGGER.warning('%s: skipped a line that is cut short or damaged.', path)
     return lines

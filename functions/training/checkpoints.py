@@ -12,9 +12,9 @@ import re
 
 from functions.setting import setting_utils as su
 from functions.setting.atomic import remove, write_json
-from functions.setting.checkpoint_records import RECORD_FORMAT, describe_file
+from functions.setting.checkpoint_records import RECORD_FORMAT, SHAPE, describe_file
 from functions.setting.errors import InputError
-from functions.setting.text_files import read_json
+from functions.setting.text_files import read_record
 from functions.setting.trained_models import best_step, checkpoint_path, newest_step
 from functions.tf_utils.sessions import restore
 
@@ -77,7 +77,7 @@ class Checkpoints:
 
     def update(self, step, state):
         """Replace the state of a saved checkpoint, to add what was found out about it since."""
-        self.record(step, state, read_json(self._record_path(step))['files'])
+        self.record(step, state, read_record(self._record_path(step), SHAPE)['files'])
 
     def steps(self):
         """Steps that have a record, ascending."""
@@ -85,7 +85,7 @@ class Checkpoints:
 
     def state(self, step):
         """The state saved with a checkpoint."""
-        return read_json(self._record_path(step))['state']
+        return read_record(self._record_path(step), SHAPE)['state']
 
     def newest(self):
         """Step of the newest whole checkpoint, or None; warns about those that are not whole."""

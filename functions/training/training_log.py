@@ -8,8 +8,11 @@ import numpy as np
 
 from functions.setting import setting_utils as su
 from functions.setting.atomic import publish
+from functions.setting.schema import TEXT, whole
 from functions.setting.text_files import read_json_lines
 from functions.tf_utils.summaries import SummaryWriter
+
+_LINE = {'iteration': whole(0), 'kind': TEXT}
 
 
 class TrainingLog:
@@ -39,7 +42,7 @@ class TrainingLog:
         """Remove the lines after an iteration, and its validation if that is still pending."""
         if not os.path.isfile(self.path):
             return
-        kept = [line for line in read_json_lines(self.path) if line['iteration'] <= iteration]
+        kept = [line for line in read_json_lines(self.path, _LINE) if line['iteration'] <= iteration]
         if pending:
             kept = [line for line in kept if line['iteration'] < iteration or line['kind'] != 'validation']
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
@@ -54,7 +57,7 @@ class TrainingLog:
         """Write averages over a validation pass."""
         self._line(dict(values, kind='validation', iteration=iteration, step=step))
         self._validation.scalars(values, step)
-        draw_curve(read_json_lines(self.path), self.curve_path)
+        draw_curve(read_json_lines(self.path, _LINE), self.curve_path)
 
     def _line(self, line):
         self._stream.write(_json_line(line))
@@ -84,7 +87,7 @@ class TrainingLog:
         logging.getLogger().removeHandler(self._handler)
         self._handler.close()
         self._stream.close()
-        draw_curve(read_json_lines(self.path), self.curve_path)
+        draw_curve(read_json_lines(self.path, _LINE), self.curve_path)
         self._train.close()
         self._validation.close()
 

@@ -5,6 +5,7 @@ before its n-th step, where a step is anything that changes files: making, renam
 """
 
 import builtins
+import codecs
 import contextlib
 import importlib
 import json
@@ -125,6 +126,7 @@ class Command:
 
 def serve(modules):
     sys.dont_write_bytecode = True
+    codecs.lookup('utf-8-sig')  # a command with the rights of another user may not read the library
     for name in modules:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), 'w')
