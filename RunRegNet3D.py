@@ -429,6 +429,9 @@ def run(arguments):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
         setting = su.register_only(setting, arguments.model, arguments.stages)
     su.check_setting(setting)
+    results = os.path.realpath(su.address_generator(setting, 'result_folder'))
+    if arguments.setting and os.path.realpath(arguments.setting).startswith(results + os.sep):
+        raise InputError(f'{arguments.setting} lies among the results, which are written anew; copy it elsewhere.')
     if arguments.prepare:
         return prepare_data(setting, arguments)
     if arguments.evaluate:

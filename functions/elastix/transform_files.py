@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from functions.elastix.parameter_files import read_parameters, refused_characters, write_parameters
 from functions.image.geometry import Geometry
+from functions.image.manifest import recorded_change
 from functions.image.transforms import as_affine, compose_affine
 from functions.setting.atomic import write_text
 from functions.setting.errors import InputError, MissingFileError
@@ -235,7 +236,8 @@ def rewrite_paths(folder):
         plain = unsealed(path, text)
         new = '\n'.join(_rewritten(line, folder, path) for line in plain.split('\n'))
         if new != plain:
-            write_text(path, new if plain == text else sealed(new, '//'))
+            with recorded_change(path):
+                write_text(path, new if plain == text else sealed(new, '//'))
             changed.append(path)
     if not found:
         raise MissingFileError(f'{folder} contains no TransformParameters files of elastix.')

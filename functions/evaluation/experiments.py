@@ -7,6 +7,7 @@ import re
 
 from functions.evaluation.measured_pairs import Result
 from functions.evaluation.pair_record import pair_name
+from functions.image.manifest import check_outputs
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
 from functions.setting.errors import InputError, RegNetError, unknown_name
@@ -57,9 +58,14 @@ def open_experiment(setting, name, own_settings=True):
         dvf, moved = (None, None) if step is None else _paths(known, pair, step)
         if dvf is None or not os.path.isfile(dvf):
             missing.append(f'{name} has no result for {pair_name(pair)}')
-        else:
-            moved = moved if os.path.isfile(moved) else None
-            results.append(Result(name, pair, dvf, None, moved, result_facts(dvf).get('seconds')))
+            continue
+        facts = result_facts(dvf)
+        problem = check_outputs(os.path.dirname(dvf), facts.get('outputs', []))[0]
+        if problem:
+            missing.append(f'{name} has no whole result for {pair_name(pair)}: {problem}')
+            continue
+        moved = moved if os.path.isfile(moved) else None
+        results.append(Result(name, pair, dvf, None, moved, facts.get('seconds')))
     return Experiment(name, known, pairs, step, results, missing)
 
 

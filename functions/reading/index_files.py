@@ -26,7 +26,7 @@ def append_chunk(address, chunk):
     lines += ['    ' + item.name for item in chunk.held]
     lines += ['samples per class: ' + ' '.join(str(n) for n in counts), '-' * 40]
     os.makedirs(os.path.dirname(os.path.abspath(address)), exist_ok=True)
-    with open(address, 'a', encoding='utf-8') as stream:
+    with atomic.disk_errors(os.path.abspath(address)), open(address, 'a', encoding='utf-8') as stream:
         stream.write('\n'.join(lines) + '\n')
 
 

@@ -6,6 +6,7 @@ import os
 
 from functions.elastix.parameter_files import PARAMETER_FOLDER
 from functions.elastix.registration import AFFINE_FILE
+from functions.image.manifest import record_file
 from functions.image.transforms import write_affine
 from functions.image.volume_io import read_image, write_image
 from functions.registration.network_pyramid import Model, input_mask, network_entries
@@ -74,15 +75,15 @@ def register_pair(setting, pair, model, trained=True):
     def out(request, stage=0):
         return result_address(setting, request, pair, step, stage)
 
-    write_image(found.dvf, out('dvf_s0'))
-    write_image(found.moved, out('MovedIm'))
-    write_image(found.jacobian, out('dvf_s0_jac'))
+    written = [(found.dvf, out('dvf_s0')), (found.moved, out('MovedIm')), (found.jacobian, out('dvf_s0_jac'))]
     if setting.get('WriteAfterEachStage'):
-        for stage in dict.fromkeys(stages[:-1]):
-            write_image(found.stage_dvfs[stage], out('dvf_s_up', stage))
+        written += [(found.stage_dvfs[stage], out('dvf_s_up', stage)) for stage in dict.fromkeys(stages[:-1])]
+    for image, path in written:
+        write_image(image, path)
     record = {'pair': list(pair), 'stages': list(stages), 'BaseReg': 'Affine' if is_affine else 'Identity'}
     record.update(seconds=found.total_seconds, seconds_of_steps=found.seconds, measures=found.measures)
     record.update(networks=found.settings['networks'], InputMask=found.settings['input_mask'])
+    record['outputs'] = [record_file(path) for _, path in written]
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), record)
     su.write_setting(setting, os.path.join(folder, 'setting.json'))

@@ -101,24 +101,45 @@ def publish(path):
         reason = _disk_failure(error, temporary)
         remove(temporary)
         if reason:
-            advice = 'Free some space or choose another folder; nothing made before is lost'
-            raise DiskError(f'Cannot write {path}: {reason}. {advice}.') from error
+            raise _disk_error(path, reason) from error
         raise
+
+
+@contextlib.contextmanager
+def disk_errors(path):
+    """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names ``path``.
+
+    For files that are appended to, or written by TensorFlow; others are written by :func:`publish`.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _disk_failure(error, path)
+        if reason:
+            raise _disk_error(path, reason) from error
+        raise
+
+
+def _disk_error(path, reason):
+    advice = 'Free some space or choose another folder; nothing made before is lost'
+    return DiskError(f'Cannot write {path}: {reason}. {advice}.')
 
 
 def _disk_failure(error, temporary):
     """What is wrong with the disk on which ``temporary`` was to be; None when ``error`` has another cause."""
-    if isinstance(error, RegNetError) or not isinstance(error, (OSError, RuntimeError)):
+    if isinstance(error, RegNetError) or not isinstance(error, Exception):
         return None
     folder, code = os.path.dirname(temporary), getattr(error, 'errno', None)
     if not os.path.isdir(folder) or (code == errno.ENOENT and error.filename == temporary):
         return 'its folder was removed or replaced'
     if isinstance(error, OSError):
         return error.strerror or 'the disk is full' if code in _DISK_FAILURES else None
-    # SimpleITK's errors contain the system's message at best; otherwise look at the free space.
+    # TensorFlow's errors contain the system's message, SimpleITK's at best; otherwise look at the free space.
     for code in _DISK_FAILURES:
         if os.strerror(code) in str(error):
             return os.strerror(code)
+    if not isinstance(error, RuntimeError):
+        return None
     try:
         status = os.statvfs(folder)
     except (OSError, AttributeError):

@@ -5,6 +5,9 @@ Values are computed once by the training loop and handed over here; only the fea
 """
 
 import io
+import os
+import socket
+import time
 
 import numpy as np
 
@@ -20,14 +23,21 @@ class SummaryWriter:
     """
 
     def __init__(self, folder, first_step=0, graph=None):
-        # Current TensorFlow makes this kind of writer only where a graph is the default.
-        with tf.Graph().as_default():
-            self._writer = tf.summary.FileWriter(folder, graph)
-        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_step)
+        os.makedirs(folder, exist_ok=True)
+        name = f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}'
+        # Not tf.summary.FileWriter: what fails in its thread is shown as a traceback, or waited for without end.
+        self._writer = tf.python_io.TFRecordWriter(os.path.join(folder, name))
+        self._event(file_version='brain.Event:2')
+        if graph is not None:
+            self._event(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+        self._event(session_log=tf.SessionLog(status=tf.SessionLog.START), step=first_step)
+
+    def _event(self, **content):
+        self._writer.write(tf.Event(wall_time=time.time(), **content).SerializeToString())
 
     def write(self, summary, step):
         """Write a summary: a ``tf.Summary``, or what an operation of ``tf.summary`` returned."""
-        self._writer.add_summary(summary, step)
+        self._event(summary=tf.Summary.FromString(summary) if isinstance(summary, bytes) else summary, step=int(step))
         self._writer.flush()
 
     def scalars(self, values, step):

@@ -18,7 +18,7 @@ from functions.image.file_check import require_apart
 from functions.network.builder import build
 from functions.network.description import network_description
 from functions.setting import setting_utils as su
-from functions.setting.atomic import publish, write_json
+from functions.setting.atomic import disk_errors, publish, write_json
 from functions.setting.errors import InputError, MissingFileError, RegNetError
 from functions.setting.experiment_files import SETTINGS_CHECKSUM, settings_number
 from functions.setting.text_files import checksum_of, read_record, read_text
@@ -110,7 +110,8 @@ def _save_weights(setting, source, target):
         saver = tf.train.Saver(tf.global_variables())
     with open_session(graph, 1) as session:
         restored(session, saver, source)
-        saver.save(session, target, write_meta_graph=False, write_state=False)
+        with disk_errors(target):
+            saver.save(session, target, write_meta_graph=False, write_state=False)
 
 
 def main(words=None):

@@ -15,6 +15,7 @@ from functions.reading.synthetic_pair import pair_errors
 from functions.reading.train_queue import TrainingQueue, training_memory
 from functions.reading.validation_set import ValidationSet
 from functions.setting import setting_utils as su
+from functions.setting.atomic import disk_errors
 from functions.setting.errors import InputError
 from functions.setting.schema import MAPPING, number, whole
 from functions.setting.text_files import require_shape
@@ -92,14 +93,12 @@ def _train(setting, resume, threads, make_item, require_ours):
         else:
             restored(session, graph.saver, checkpoints.path(newest))
         write_run_record(setting, newest)
-        log = TrainingLog(setting, state, graph.graph)
-        LOGGER.info('%s', graph.description)
-        if newest is not None:
-            LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
-        try:
+        folder = su.address_generator(setting, 'ModelFolder')
+        with disk_errors(folder), contextlib.closing(TrainingLog(setting, state, graph.graph)) as log:
+            LOGGER.info('%s', graph.description)
+            if newest is not None:
+                LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])
             return _Loop(setting, graph, session, checkpoints, log, state, validation).run(queue, signals)
-        finally:
-            log.close()
 
 
 def _result(step, state):

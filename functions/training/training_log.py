@@ -36,6 +36,7 @@ class TrainingLog:
         self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'), first)
         self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
         self._handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+        self._handler.handleError = lambda record: None  # a full disk is reported by what must be written
         logging.getLogger().addHandler(self._handler)
 
     def _keep_until(self, iteration, pending):

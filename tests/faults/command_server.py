@@ -7,6 +7,7 @@ before its n-th step, where a step is anything that changes files: making, renam
 import builtins
 import codecs
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -51,7 +52,7 @@ class Server:
 
         :param target: 'module:function', called with the words.
         :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
-            rights it has; bytes, the largest file it may write.
+            rights it has; powerless: root does without its power over files; bytes, the largest file it may write.
         """
         output = tempfile.NamedTemporaryFile(prefix='command', delete=False)
         output.close()
@@ -131,20 +132,25 @@ def serve(modules):
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
+    running = set()
     for line in sys.stdin:
         request = json.loads(line)
         if 'wait' in request:
             pid, status = os.waitpid(request['wait'], os.WNOHANG)
             ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             answer = ended if pid else None
+            running.discard(pid)
         else:
             answer = os.fork()
             if answer == 0:
                 answers.close()
                 sys.stdin.close()
                 os._exit(_run(request))
+            running.add(answer)
         answers.write(json.dumps(answer) + '\n')
         answers.flush()
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _run(request):
@@ -158,15 +164,23 @@ def _run(request):
         os.setgroups([])
         os.setgid(request['user'])
         os.setuid(request['user'])
+    if request.get('powerless'):
+        version_3, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(version_3, no_capabilities) == 0
     if request.get('bytes'):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request['bytes'], request['bytes']))
     steps = _count_steps({request.get('kill_at'): signal.SIGKILL, request.get('stop_at'): signal.SIGSTOP})
     module, name = request['target'].split(':')
+    from functions.setting.errors import RegNetError
+
     try:
         code = getattr(importlib.import_module(module), name)(request['words'])
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) or error.code is None else print(error.code) or 1
+    except RegNetError as error:  # of a function that is no command by itself
+        print(f'00:00:00 ERROR {error}')
+        code = 2
     except BaseException:
         import traceback
 

@@ -1,6 +1,7 @@
 """Faults: what is injected and which promises hold is counted, and printed when pytest ends."""
 
 import pytest
+import small_commands
 import small_inputs
 from command_server import Server
 from fault_count import Faults
@@ -43,3 +44,13 @@ def undisturbed(server, inputs, tmp_path_factory):
     output = str(tmp_path_factory.mktemp('undisturbed') / 'out')
     assert server.start(small_inputs.register_words(inputs, output)).wait() == 0
     return small_inputs.tree(output)
+
+
+@pytest.fixture(scope='session')
+def patient(server, tmp_path_factory):
+    """Folder with a prepared patient of the phantom."""
+    folder = str(tmp_path_factory.mktemp('patient'))
+    small_commands.small_run(folder)
+    command = server.start(small_commands.PREPARE, cwd=folder)
+    assert command.wait() == 0, command.printed()
+    return folder

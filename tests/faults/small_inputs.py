@@ -28,10 +28,27 @@ def make_inputs(folder):
 def register_words(folder, output, *more, moving='moving.nii.gz'):
     """The words of --register for :func:`make_inputs`, into ``output``."""
     files = [os.path.join(folder, name) for name in ('fixed.nii.gz', moving)]
-    masks = [os.path.join(folder, name) for name in ('fixed_lung.nrrd', 'moving_lung.nrrd')]
+    # Any other image lies on the grid of the fixed one.
+    lung = 'moving_lung.nrrd' if moving == 'moving.nii.gz' else 'fixed_lung.nrrd'
+    masks = [os.path.join(folder, name) for name in ('fixed_lung.nrrd', lung)]
     model = os.path.join(folder, 'Experiments', 'RegNet', 'tiny')
     words = ['--register', *files, '--output', str(output), '--model', model, '--affine', 'none', '--threads', '1']
     return words + ['--fixed_lung', masks[0], '--moving_lung', masks[1], '--keep_all_stages', *more]
+
+
+def work_in(words):
+    """A command that claims a folder and ends."""
+    from functions.image.claim import claim_folder
+
+    with claim_folder(words[0]):
+        print('worked')
+
+
+def export_to(words):
+    """A command that exports an experiment into a folder."""
+    from functions.training.export import export
+
+    export(*words)
 
 
 def tree(folder, here=None):

@@ -1,8 +1,11 @@
 """Places where results cannot just be renamed to, or cannot be written: mount points, links, full and odd ones."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
+import small_training
 from small_inputs import register_words, tree
 
 ROW = 'other file systems, links and odd names'
@@ -77,3 +80,41 @@ def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, i
             assert tree(output) == undisturbed
     finally:
         subprocess.run(['umount', '-l', str(output)], check=True)
+
+
+@pytest.mark.parametrize('name', ['a b ünïcode 肺', '[x] *?{0}', """it's "so" \\""", '-dash %s $HOME ~;&|'])
+def test_odd_names_are_names(name, tmp_path, server, inputs, undisturbed, faults):
+    """Of scans, models and results."""
+    folder = tmp_path / name
+    shutil.copytree(inputs, str(folder))
+    with faults(ROW):
+        command = server.start(register_words(str(folder), folder / 'out'))
+        assert command.wait() == 0, command.printed()
+        found = tree(folder / 'out')
+        assert set(found) == set(undisturbed)
+        assert all(found[image] == undisturbed[image] for image in found if image.endswith('.mha'))
+        scan = os.path.join(str(folder), 'moving.nii.gz')
+        command = server.start(['--apply', str(folder / 'out'), '--image', scan, '--output', str(folder / 'moved.mha')])
+        assert command.wait() == 0, command.printed()
+
+
+def test_training_resumes_in_a_folder_with_an_odd_name(tmp_path, server, faults):
+    folder, how = tmp_path / """[x] *?{0} it's "so" \\ ü""", {'target': 'small_training:main'}
+    folder.mkdir()
+    whole = server.start([str(tmp_path), 'tiny'], **how)
+    assert whole.wait() == 0
+    with faults(ROW):
+        assert server.start([str(folder), 'tiny'], kill_at=whole.steps() * 3 // 4, **how).wait() == -9
+        assert list(folder.glob('Experiments/RegNet/tiny/train/Model/Saved/*.index'))
+        again = server.start([str(folder), 'tiny'], **how)
+        assert again.wait() == 0, again.printed()
+        assert small_training.outcome(folder, 'tiny') == small_training.outcome(tmp_path, 'tiny')
+
+
+def test_an_output_may_begin_with_a_dash(tmp_path, server, inputs, undisturbed, faults):
+    words = register_words(inputs, '-out')
+    words[words.index('--output') : words.index('-out') + 1] = ['--output=-out']
+    with faults(ROW):
+        command = server.start(words, cwd=str(tmp_path))
+        assert command.wait() == 0, command.printed()
+        assert tree(tmp_path / '-out') == undisturbed

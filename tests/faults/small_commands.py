@@ -1,0 +1,173 @@
+"""Commands on small data, each in a fresh folder, and what they must leave behind after a fault."""
+
+import json
+import os
+import random
+import shutil
+
+from small_inputs import register_words, tree
+
+PATIENT = {'Size': [72, 64, 68], 'Landmarks': 30, 'LandmarksAllPhases': 10}
+
+
+def list_of_pairs(inputs, folder, names):
+    files = [os.path.join(inputs, name) for name in ('fixed.nii.gz', 'moving.nii.gz')]
+    files += [os.path.join(inputs, name) for name in ('fixed_lung.nrrd', 'moving_lung.nrrd')]
+    path = os.path.join(str(folder), 'pairs.csv')
+    with open(path, 'w') as stream:
+        stream.write('name,fixed,moving,fixed_lung,moving_lung\n')
+        stream.writelines(','.join([name] + files) + '\n' for name in names)
+    return path
+
+
+def pairs_words(inputs, folder, names, *more):
+    """The words of --pairs that register the pair of ``inputs`` under each of the names."""
+    words = register_words(inputs, os.path.join(str(folder), 'cohort'), *more)
+    return ['--pairs', list_of_pairs(inputs, folder, names)] + words[3 : words.index('--fixed_lung')] + list(more)
+
+
+def small_run(folder, **more):
+    """Settings of small phantoms below ``folder``."""
+    os.makedirs(str(folder), exist_ok=True)
+    setting = dict({'Phantom': PATIENT, 'NumberOfThreads': 1, 'InputMask': 'Lung', 'stage': 4}, **more)
+    with open(os.path.join(str(folder), 'own.json'), 'w') as stream:
+        json.dump(setting, stream)
+
+
+def main_words(*words):
+    return ['--where_to_run', 'Root', '--setting', 'own.json', *words]
+
+
+PREPARE = main_words('--prepare', 'Phantom_4D', '--cases', '1', '--workers', '1')
+GENERATE = main_words('--only_generate_image', '--workers', '1')
+TRAINING = {'TrainingCNList': [1], 'TrainingTypeImList': [0], 'TrainingDSmoothList': [0, 5]}
+ITEMS = [dict(TRAINING, data='Phantom_4D', deform_exp='3D_max20_D14_K', TrainingDeformedImExt=['Clean', 'Noise'])]
+
+
+def copy_of(source, **settings):
+    """A function that copies the folder ``source`` and writes the settings into the copy."""
+
+    def prepare(folder):
+        shutil.copytree(source, str(folder), copy_function=shutil.copy2)
+        small_run(folder, **settings)
+
+    return prepare
+
+
+def left_behind(folder):
+    """Hidden files and folders below ``folder``: temporaries, locks."""
+    return [name for _, folders, names in os.walk(str(folder)) for name in folders + names if name.startswith('.')]
+
+
+def moments(steps, count, is_long, first=1):
+    """Numbers of the steps before which a command is killed: a seeded sample, or all."""
+    every = range(first, steps + 1)
+    return list(every) if is_long else sorted(random.Random(steps).sample(every, min(count, len(every))))
+
+
+class Scenario:
+    """A command that is disturbed in fresh folders below ``tmp_path``, and then run again.
+
+    :param words: function folder -> the words of the command, which runs in that folder.
+    :param prepare: function that makes a folder and fills it.
+    :param found: what of a folder is compared with an undisturbed run.
+    :param server, faults, is_long: the fixtures.
+    """
+
+    def __init__(self, fixtures, words, prepare=os.makedirs, target='RunRegNet3D:main', found=tree):
+        self._tmp_path, self._server, self._faults, self._is_long = fixtures
+        self._words, self._prepare, self._target, self._found = words, prepare, target, found
+        whole = self.fresh('undisturbed')
+        before = files_below(whole)
+        command = self.start(whole)
+        assert command.wait() == 0, command.printed()
+        self.expected, self.steps = found(whole), command.steps()
+        assert not left_behind(whole)
+        self._largest = max(os.path.getsize(path) for path in files_below(whole) - before)
+
+    def fresh(self, name):
+        folder = str(self._tmp_path / name)
+        self._prepare(folder)
+        return folder
+
+    def start(self, folder, **how):
+        return self._server.start(self._words(folder), target=self._target, cwd=folder, **how)
+
+    def completes(self, folder, what):
+        """Run again; the folder must hold what an undisturbed run leaves. It is removed then."""
+        command = self.start(folder)
+        assert command.wait() == 0, command.printed()
+        found = self._found(folder)
+        assert found == self.expected, (what, differences(found, self.expected))
+        assert not left_behind(folder), what
+        shutil.rmtree(folder)
+
+    def kills(self, count, first=1):
+        """SIGKILL before some of its steps."""
+        for step in moments(self.steps, count, self._is_long, first):
+            folder = self.fresh(f'killed{step}')
+            with self._faults('SIGKILL at seeded moments'):
+                assert self.start(folder, kill_at=step).wait() == -9
+                self.completes(folder, step)
+
+    def refusals(self, *gone):
+        """No room for its largest file, no right to write; the folders ``gone`` removed or replaced while it runs."""
+        self._refused('full', bytes=self._largest - 1)
+        self._refused('forbidden', powerless=True)
+        for name in gone:
+            for replaced in (False, True):
+                self._goes(name, replaced)
+
+    def _refused(self, why, **how):
+        folder = self.fresh(why)
+        is_forbidden = 'powerless' in how
+        with self._faults('full, read-only and forbidden places'):
+            change_rights(folder, 0o500 if is_forbidden else 0o700)
+            command = self.start(folder, **how)
+            assert command.wait() == 2, command.printed()
+            assert folder in command.error()
+            change_rights(folder, 0o700)
+            self.completes(folder, why)
+
+    def _goes(self, name, replaced):
+        folder = self.fresh(f'without {os.path.basename(name)}' + ' replaced' * replaced)
+        command, path = self.start(folder, stop_at=self.steps // 2), os.path.join(folder, name)
+        command.wait_until_stopped()
+        with self._faults('folders removed or replaced while a command runs'):
+            shutil.rmtree(path)
+            if replaced:
+                os.mkdir(path)
+            if command.go_on() != 0:
+                assert folder in command.error()
+            self.completes(folder, name)
+
+    def together(self, number):
+        """Several at once: each ends well or is refused, and nothing is made twice."""
+        folder = self.fresh(f'{number} at once')
+        with self._faults('several processes at one folder'):
+            commands = [self.start(folder) for _ in range(number)]
+            codes = [command.wait() for command in commands]
+            assert 0 in codes
+            for command, code in zip(commands, codes):
+                assert code == 0 or (code == 2 and 'in use by' in command.error()), command.printed()
+            self.completes(folder, number)
+
+
+def files_below(folder):
+    return {os.path.join(place, name) for place, _, names in os.walk(folder) for name in names}
+
+
+def differences(found, expected):
+    """Of two dictionaries, for a message."""
+    if not isinstance(found, dict):
+        return found, expected
+    return {
+        name: (found.get(name), expected.get(name))
+        for name in {**found, **expected}
+        if found.get(name) != expected.get(name)
+    }
+
+
+def change_rights(folder, rights):
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, rights)

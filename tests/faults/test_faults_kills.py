@@ -1,0 +1,148 @@
+"""Commands that are killed, find no room, no right or no folder: the same command completes as if undisturbed.
+
+Each is also run several times at once.
+"""
+
+import json
+import os
+import shutil
+import time
+
+import psutil
+import pytest
+import small_training
+from small_commands import (
+    GENERATE,
+    ITEMS,
+    PREPARE,
+    Scenario,
+    copy_of,
+    left_behind,
+    main_words,
+    moments,
+    pairs_words,
+    small_run,
+)
+from small_inputs import register_words, tree
+
+PAIRS = [{'data': 'Phantom_4D', 'TestingCNList': [1], 'TestingPairList': [[0, 5]]}]
+
+
+@pytest.fixture
+def fixtures(tmp_path, server, faults, is_long):
+    """What a :class:`small_commands.Scenario` needs."""
+    return tmp_path, server, faults, is_long
+
+
+def test_register(fixtures, inputs):
+    scenario = Scenario(fixtures, lambda folder: register_words(inputs, f'{folder}/out'))
+    scenario.kills(5)
+    scenario.refusals('out')
+
+
+def test_pairs(fixtures, inputs):
+    def found(folder):
+        content = tree(folder)
+        content['cohort/pairs.json'] = content['cohort/pairs.json'].replace('"was done"', '"done"')
+        return content
+
+    words = ['--keep_all_stages']
+    Scenario(fixtures, lambda folder: pairs_words(inputs, folder, ['a', 'b'], *words), found=found).kills(3)
+
+
+def test_prepare(fixtures):
+    scenario = Scenario(fixtures, lambda folder: PREPARE, small_run)
+    scenario.kills(4)
+    scenario.refusals('Data')
+    scenario.together(2)
+    scenario.together(8)
+
+
+def test_generate(fixtures, patient):
+    scenario = Scenario(fixtures, lambda folder: GENERATE, copy_of(patient, DataExpDict=ITEMS))
+    scenario.kills(5)
+    scenario.refusals('Elastix')
+    scenario.together(2)
+
+
+def test_train(fixtures):
+    def found(folder):
+        return small_training.outcome(folder, 'tiny')
+
+    words, target = (lambda folder: [folder, 'tiny']), 'small_training:main'
+    scenario = Scenario(fixtures, words, target=target, found=found)
+    scenario.kills(4)
+    scenario.refusals('Experiments/RegNet/tiny')
+    scenario.together(2)
+    scenario.together(8)
+
+
+def test_export(fixtures, inputs):
+    model = os.path.join(inputs, 'Experiments', 'RegNet', 'tiny')
+    scenario = Scenario(fixtures, lambda folder: [model, f'{folder}/exported'], target='small_inputs:export_to')
+    scenario.kills(4)
+    scenario.refusals()
+
+
+def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory):
+    """References by elastix, measures, tables and a page of an experiment."""
+    experiment = str(tmp_path_factory.mktemp('experiment') / 'run')
+    settings = {'DataExpDict': PAIRS, 'current_experiment': 'mine'}
+    copy_of(patient, **settings)(experiment)
+    model = os.path.join(inputs, 'Experiments', 'RegNet', 'tiny')
+    command = server.start(main_words('--model', model), cwd=experiment)
+    assert command.wait() == 0, command.printed()
+
+    def found(folder):
+        # Pages, tables and logs hold the seconds that a registration took, records the times of files.
+        timed = ('.html', '.csv', '.txt', '.tex', '.md', '.png', '.log')
+        content = {name: name.endswith(timed) or what for name, what in tree(folder).items()}
+        for name in [name for name in content if '/records/' in name]:
+            content[name] = dict(json.loads(content[name])[0], made_from=None)
+        return content
+
+    words = main_words('--evaluate', 'mine', '--references', 'affine', '--report', '--workers', '1')
+    Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), found=found).kills(2)
+
+
+def test_the_move_of_overwrite(tmp_path, server, inputs, undisturbed, faults, is_long):
+    """Old or new results are whole after every kill, and --apply uses them."""
+    other = tmp_path / 'other'
+    assert server.start(register_words(inputs, other, '--inverse', '--isotropic')).wait() == 0
+    old = tree(other)
+    scan = os.path.join(inputs, 'moving.nii.gz')
+    command = server.start(register_words(inputs, tmp_path / 'count', '--overwrite'))
+    assert command.wait() == 0
+    for step in moments(command.steps() + 4, 8, is_long, command.steps() - 10):
+        output = tmp_path / f'killed{step}'
+        shutil.copytree(str(other), str(output), copy_function=shutil.copy2)
+        words = register_words(inputs, output, '--overwrite')
+        with faults('SIGKILL inside the move of --overwrite'):
+            assert server.start(words, kill_at=step).wait() in (-9, 0)
+            left = {name: what for name, what in tree(output, output).items() if not name.startswith('.results')}
+            new = {name.replace('.whole/', ''): what for name, what in left.items()}
+            is_old = {name: left.get(name) for name in old} == old
+            assert is_old or {name: new.get(name) for name in undisturbed} == undisturbed
+            applied = server.start(['--apply', str(output), '--image', scan, '--output', f'{tmp_path}/{step}.mha'])
+            assert applied.wait() == 0, applied.printed()
+            assert server.start(words).wait() == 0
+            assert tree(output) == undisturbed
+        shutil.rmtree(str(output))
+
+
+def test_workers_end_with_their_parent(tmp_path, server, faults):
+    """Only the parent is killed, while its two workers are at work."""
+    small_run(str(tmp_path))
+    words = main_words('--prepare', 'Phantom_4D', '--cases', '1', '2', '--workers', '2')
+    command = server.start(words, cwd=str(tmp_path))
+    workers = []
+    while len([worker for worker in workers if 'LokyProcess' in ' '.join(worker.cmdline())]) < 2:
+        time.sleep(0.05)
+        workers = psutil.Process(command.pid).children(recursive=True)
+    with faults('SIGKILL of the parent alone'):
+        command.kill()
+        gone, alive = psutil.wait_procs(workers, timeout=30)
+        assert not alive, [worker.cmdline() for worker in alive]
+        again = server.start(words, cwd=str(tmp_path))
+        assert again.wait() == 0, again.printed()
+        assert not left_behind(tmp_path)
