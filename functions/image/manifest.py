@@ -18,9 +18,12 @@ from functions.setting.atomic import write_json
 from functions.setting.checkpoint_records import describe_file
 from functions.setting.code_version import own_commit
 from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
-from functions.setting.text_files import read_json
+from functions.setting.schema import TEXT, having, list_of, optional, whole
+from functions.setting.text_files import read_json, read_record
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
+#: The shape of a list of :func:`record_file` dictionaries in a record.
+FILES = optional(list_of(having(path=TEXT, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT)))
 _SAMPLE = 2**20
 _known_checksums = {}
 
@@ -103,7 +106,7 @@ def recorded_change(path):
     """Change ``path`` on purpose in the ``with`` block: the ``results.json`` beside it follows, if it was intact."""
     folder, name = os.path.split(os.path.abspath(path))
     record_path = os.path.join(folder, 'results.json')
-    record = read_json(record_path) if os.path.isfile(record_path) else {}
+    record = read_record(record_path, {'outputs': FILES}) if os.path.isfile(record_path) else {}
     listed = [output for output in record.get('outputs', []) if output['path'] == name]
     intact = not check_outputs(folder, listed)[0]
     yield
