@@ -13,6 +13,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ class Server:
         command = [sys.executable, os.path.abspath(__file__)] + list(modules)
         streams = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL}
         self._process = subprocess.Popen(command, env=environment, universal_newlines=True, **streams)
-        self._lock = threading.Lock()
+        self._lock, self._outputs = threading.Lock(), tempfile.mkdtemp(prefix='commands')
 
     def ask(self, **request):
         with self._lock:
@@ -54,7 +55,7 @@ class Server:
         :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
             rights it has; powerless: root does without its power over files; bytes, the largest file it may write.
         """
-        output = tempfile.NamedTemporaryFile(prefix='command', delete=False)
+        output = tempfile.NamedTemporaryFile(dir=self._outputs, delete=False)
         output.close()
         return Command(self, self.ask(words=list(words), target=target, output=output.name, **how), output.name)
 
@@ -67,6 +68,7 @@ class Server:
         self._process.stdin.close()
         self._process.wait(timeout=PATIENCE_S)
         self._process.stdout.close()
+        shutil.rmtree(self._outputs)
 
 
 class Command:
