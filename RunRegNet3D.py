@@ -10,7 +10,6 @@ your own data; a settings file (``--setting``) and the command line (``--help``)
 import argparse
 import contextlib
 import copy
-import functools
 import logging
 import os
 import re
@@ -283,13 +282,13 @@ def item_after_passes(setting, opened):
     before = setting.get('PassesBefore', {})
     if not before.get('networks'):
         return None
-    from functions.artificial_generation.training_item import get_item
+    from functions.artificial_generation.training_item import ItemAfterPasses
     from functions.registration.network_pyramid import open_networks
     from functions.registration.passes_before import PassesBefore
 
     entries = {f'stage{stage}': {'NetworkLoad': name} for stage, name in before['networks'].items()}
     model = opened.enter_context(open_networks(dict(setting, network_dict=entries, stage_list=before['stages'])))
-    return functools.partial(get_item, passes=PassesBefore(model))
+    return ItemAfterPasses(PassesBefore(model))
 
 
 def testing_pairs(setting):

@@ -10,6 +10,7 @@ import pytest
 import functions.setting.setting_utils as su
 import RunRegNet3D
 from functions.artificial_generation.batch import BatchReport
+from functions.artificial_generation.training_item import ItemAfterPasses
 
 
 def settings(words=(), changes=None):
@@ -209,4 +210,4 @@ def test_no_passes_run_before_a_training_unless_the_settings_name_them():
         assert RunRegNet3D.item_after_passes(setting, opened) is None
         setting['PassesBefore'] = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4]}
         make_item = RunRegNet3D.item_after_passes(dict(setting, NumberOfThreads=1), opened)
-    assert make_item.keywords['passes'] is not None
+    assert isinstance(make_item, ItemAfterPasses)

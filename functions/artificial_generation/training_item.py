@@ -20,20 +20,25 @@ from functions.setting.errors import MissingFileError, RegNetError
 #: given. ``dvf``, ``mask`` and ``lung`` have DVFPad voxels more on every side. With the setting ``InputMargin`` all
 #: arrays are cut to the box of both input masks and that many mm around it. Arrays may be read-only.
 Item = collections.namedtuple('Item', ('im', 'deformed_im', 'dvf', 'mask', 'lung', 'spacing', 'im_info'))
+#: An item before passes run on it: ``scans``: moving and fixed :class:`Scan`; ``dvf``: ITK image.
+Draft = collections.namedtuple('Draft', ('spec', 'scans', 'dvf', 'mask'))
 
 
-def get_item(setting, im_info, write=None, passes=None):
+def get_item(setting, im_info, write=None):
     """An item from its files if they are finished and intact; otherwise made, and written.
 
     :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
     :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
     :param write: False: nothing is written (existing files are still used).
-    :param passes: function (fixed, moving, masks, dvf, stage) -> (moving, its mask, dvf), ITK images, that replaces the
-        moving image and the field by what passes before leave; it needs an input mask.
     :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
     :raises InputError, DiskError: a value or file cannot be used (the message names the item); it cannot be written.
     """
+    return _finished(draft_item(setting, im_info, write))
+
+
+def draft_item(setting, im_info, write=None):
+    """All of :func:`get_item` that comes before passes: :class:`Draft`."""
     spec, write = ItemSpecification(setting, im_info), write is None or write
     try:
         if setting.get('never_generate_image') is True:
@@ -50,7 +55,27 @@ def get_item(setting, im_info, write=None, passes=None):
             found = made.deformed, made.dvf
     except RegNetError as error:
         raise _named(error, spec) from error
-    return _item(spec, moving, *found, passes)
+    return _draft(spec, moving, *found)
+
+
+class ItemAfterPasses:
+    """:func:`get_item` in two steps: a draft that any process can make, and passes that need the networks of this one.
+
+    :param passes: function (fixed, moving, masks, dvf, stage) -> (moving, its mask, dvf), ITK images, that replaces the
+        moving image and the field by what passes before leave; it needs an input mask.
+    """
+
+    draft = staticmethod(draft_item)
+
+    def __init__(self, passes):
+        self._passes = passes
+
+    def finish(self, draft):
+        """The item of a :class:`Draft`."""
+        return _finished(draft, self._passes)
+
+    def __call__(self, setting, im_info, write=None):
+        return self.finish(draft_item(setting, im_info, write))
 
 
 def produce(setting, im_info, verify=False):
@@ -90,8 +115,7 @@ def _moving(spec, write, verify=False):
     return moving
 
 
-def _item(spec, moving, deformed, dvf, passes=None):
-    pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(deformed.im.GetSpacing())
+def _draft(spec, moving, deformed, dvf):
     mask = np.ones(array_view(deformed.im).shape, dtype=np.uint8)
     if spec.mask_name is not None:
         mask = array_view(mask_of(deformed, spec.mask_name))
@@ -100,11 +124,16 @@ def _item(spec, moving, deformed, dvf, passes=None):
         for volumes in (moving, deformed)
     ]
     if spec.variety is not None:
-        scans = vary_scans(spec, scans, spacing)
+        scans = vary_scans(spec, scans, tuple(deformed.im.GetSpacing()))
         mask = cut(mask, scans[1].seen, 0)
-    (im, _, inside, _), (deformed_im, lung, deformed_inside, _) = scans
+    return Draft(spec, scans, dvf, mask)
+
+
+def _finished(draft, passes=None):
+    spec, ((im, _, inside, _), (deformed_im, lung, deformed_inside, _)), dvf, mask = draft
+    pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(dvf.GetSpacing())
     if passes is not None:
-        volumes = [image_from_array(array, deformed.im) for array in (deformed_im, im, deformed_inside, inside)]
+        volumes = [image_from_array(array, dvf) for array in (deformed_im, im, deformed_inside, inside)]
         left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage)
         im, inside, dvf = [array_view(volume) for volume in left[:2]] + [left[2]]
     if spec.input_mask is not None:

@@ -8,19 +8,14 @@ import numpy as np
 from tqdm import tqdm
 
 from functions.image.free_memory import available_memory
-from functions.image.threads import WORKER_DIED, worker_pool
+from functions.image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
 from functions.image.volume_io import read_geometry
 from functions.setting.errors import RegNetError
 
-#: Freed volumes go back to the system (glibc would otherwise keep those of up to 32 MB).
-_ENVIRONMENT = {'MALLOC_MMAP_THRESHOLD_': '1048576'}
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
 #: Free memory assumed where the system does not say.
 UNKNOWN_MEMORY = 4 * 2**30
-#: Attempts at a task whose worker dies.
-ATTEMPTS = 2
-GIVEN_UP = f'its worker process ended unexpectedly {ATTEMPTS} times: killed or out of memory (try fewer workers)'
 
 
 def bytes_per_worker(specs):
@@ -69,14 +64,9 @@ def run_tasks(tasks, n_workers, description, show=True):
             results.close()
 
 
-def _executor(n_workers):
-    # One thread each, as there is a worker per core.
-    return worker_pool(n_workers, 1, _ENVIRONMENT)
-
-
 def _in_processes(tasks, n_workers):
     todo, attempts, pending = list(range(len(tasks)))[::-1], [0] * len(tasks), {}
-    executor, kill = _executor(n_workers), True
+    executor, kill = worker_pool(n_workers, threads=1), True
     try:
         while todo or pending:
             # A few queued tasks keep the workers busy; the rest waits here, so that stopping is quick.
@@ -117,10 +107,10 @@ def _in_processes(tasks, n_workers):
         kill = False
         raise
     finally:
-        executor.shutdown(wait=True, kill_workers=kill)
+        end_pool(executor) if kill else executor.shutdown(wait=True)
 
 
 def _renewed(executor, n_workers):
     """A fresh pool in place of a broken one."""
-    executor.shutdown(wait=True, kill_workers=True)
-    return _executor(n_workers)
+    end_pool(executor)
+    return worker_pool(n_workers, threads=1)

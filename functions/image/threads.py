@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import queue
+import signal
 from concurrent.futures import as_completed
 
 import SimpleITK as sitk
@@ -13,6 +15,9 @@ from functions.setting.errors import RegNetError
 from functions.setting.processes import die_with
 
 WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
+#: Attempts at a task whose worker dies, and what to say then.
+ATTEMPTS = 2
+GIVEN_UP = f'its worker process ended unexpectedly {ATTEMPTS} times: killed or out of memory (try fewer workers)'
 _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')
 
 
@@ -33,20 +38,29 @@ def itk_threads(number):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(former)
 
 
-def worker_pool(n_workers, threads, environment=()):
+def worker_pool(n_workers, threads):
     """A pool of processes, each with ``threads`` threads, which end with this one however it ends.
 
     Not joblib's reusable pool: joblib.Parallel owns it and fails on finding it changed.
-
-    :param environment: further environment variables, a dictionary.
     """
-    variables = dict(dict.fromkeys(_THREADS, str(threads)), **dict(environment))
+    # Freed volumes go back to the system (glibc would otherwise keep those of up to 32 MB).
+    variables = dict(dict.fromkeys(_THREADS, str(threads)), MALLOC_MMAP_THRESHOLD_='1048576')
     start = {'initializer': _start_worker, 'initargs': (os.getpid(), threads)}
     return ProcessPoolExecutor(max_workers=n_workers, timeout=60, env=variables, **start)
 
 
+def end_pool(pool):
+    """Kill the processes of a pool; futures that are not done raise one of WORKER_DIED."""
+    # What is submitted but not handed over yet would make the pool's own thread fail, with a traceback.
+    with contextlib.suppress(queue.Empty):
+        while True:
+            pool._work_ids.get_nowait()
+    pool.shutdown(wait=True, kill_workers=True)
+
+
 def _start_worker(parent, threads):
     die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides what becomes of the work
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
@@ -78,4 +92,4 @@ def in_parallel(function, jobs, n_workers, title):
         raise RegNetError(f'{title}: a process was killed, perhaps out of memory (try fewer --workers).') from error
     finally:
         bar.close()
-        pool.shutdown(wait=True, kill_workers=True)
+        end_pool(pool)

@@ -5,6 +5,7 @@ grow: whole images, and the lead-in of a new training: SamplesPerImage class-bal
 chunk, drawn image by image, so that training begins with the first image read. The samples of the chunk itself follow.
 """
 
+import contextlib
 from collections import namedtuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from functions.reading.array_pool import ArrayPool
 from functions.reading.chunk_order import sample_state
 from functions.reading.class_balanced_sampling import draw_samples, lead_in_share, report_classes, wanted_per_class
 from functions.reading.image_items import hold_item
+from functions.reading.items_ahead import ItemsAhead
 from functions.reading.memory_estimate import BATCHES_BESIDE_QUEUE
 from functions.setting import seeds
 from functions.setting.errors import InputError
@@ -109,6 +111,25 @@ class ChunkLoader:
     def forget_buffers(self):
         """Free the memory of batches."""
         self._buffers = [ArrayPool(self.options.queue_size + BATCHES_BESIDE_QUEUE) for _ in range(3)]
+
+    @contextlib.contextmanager
+    def working_ahead(self, where, watch):
+        """Inside the ``with`` block n_workers processes make the items, a few ahead of the one that is read.
+
+        :param where: (semi_epoch, chunk, in its lead-in?) that is read first.
+        :param watch: called while an item is waited for; may raise to stop.
+        """
+        make_item = self.make_item
+        if self.options.n_workers == 0:
+            yield
+            return
+        expected = (self.im_info_list[number] for number in self.order.following(where))
+        self.make_item = ItemsAhead(make_item, self.options.n_workers, expected, watch)
+        try:
+            yield
+        finally:
+            self.make_item.close()
+            self.make_item = make_item
 
     def load(self, semi_epoch, chunk, lead_in=False):
         """Read the items of a chunk and draw its samples: :class:`Chunk`.

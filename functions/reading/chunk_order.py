@@ -47,6 +47,13 @@ class ChunkOrder:
             order = state.permutation(self.n_items)
         return [int(i) for i in order[chunk * size : (chunk + 1) * size]]
 
+    def following(self, where):
+        """Positions of all items to be made from ``where`` on; those of a single chunk are made once and kept."""
+        yield from self.numbers(*where[:2])
+        while self.number_of_chunks > 1:
+            where = self.after((where[0], where[1], False))
+            yield from self.numbers(*where[:2])
+
     def after(self, where):
         """(semi_epoch, chunk, False) that is read after ``where`` = (semi_epoch, chunk, in its lead-in?)."""
         semi_epoch, chunk, lead_in = where

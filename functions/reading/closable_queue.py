@@ -22,8 +22,8 @@ class Interrupted(RegNetError):
     """Waiting was ended by :meth:`ClosableQueue.interrupt`."""
 
 
-class Closed(Exception):
-    """The queue was closed; tells a thread to end."""
+class Closed(BaseException):
+    """The queue was closed; tells a thread to end. No Exception, so that nothing takes it for a failed item."""
 
 
 class ClosableQueue:
@@ -89,6 +89,11 @@ class ClosableQueue:
             if self._closed:
                 raise Closed()
             self._doing, self._last_sign = doing, time.monotonic()
+
+    def require_open(self):
+        """Raise :class:`Closed` when the queue is closed."""
+        if self._closed:
+            raise Closed()
 
     def fail(self, text):
         """Make every later ``get`` raise :class:`ReaderFailure`; the first failure is kept."""

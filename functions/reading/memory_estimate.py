@@ -3,6 +3,7 @@
 from collections import namedtuple
 
 from functions.image.free_memory import available_memory
+from functions.reading.items_ahead import AHEAD
 from functions.reading.patches import common_size
 from functions.setting.errors import InputError
 
@@ -12,12 +13,16 @@ GIB = 2.0**30
 # While an item is read or generated: its arrays, and those of a warp, a Jacobian and a smoothing.
 _BYTES_WHILE_MADE = 64
 _BYTES_INDEX = 4
+# A process that makes items: libraries and original images kept; a voxel of the original that is being down-sampled.
+_BYTES_OF_PROCESS, _BYTES_ORIGINAL = 2**29, 16
+# An item that waits to be used: images, DVF and masks.
+_BYTES_WAITING = 20
 #: Batches alive besides the queue: being cut, in use, and the one before, which TensorFlow keeps until the next.
 BATCHES_BESIDE_QUEUE = 3
 
 Estimate = namedtuple('Estimate', 'chunk chunks index item batch batches total')
 Estimate.__doc__ = """Bytes: one chunk of the largest items, all chunks held at a time, the patch centres of a chunk,
-one item being generated, one batch, all batches alive, and the sum."""
+items being generated, one batch, all batches alive, and the sum."""
 
 
 def estimate(sizes, options, n_chunks_held=2, n_batches=None):
@@ -43,6 +48,9 @@ def estimate(sizes, options, n_chunks_held=2, n_batches=None):
     batch = 4 * options.batch_size * values
     batches = batch * (options.queue_size + BATCHES_BESIDE_QUEUE if n_batches is None else n_batches)
     item = voxels[0] * _BYTES_WHILE_MADE
+    # What processes make is checked and held in this one.
+    original = voxels[0] * options.stage**3 * _BYTES_ORIGINAL if options.stage > 1 else 0
+    item += options.n_workers * (_BYTES_OF_PROCESS + item + original + AHEAD * voxels[0] * _BYTES_WAITING)
     return Estimate(chunk, chunks, index, item, batch, batches, chunks + index + item + batches)
 
 
@@ -57,6 +65,7 @@ def require_memory(needed, available, options):
     raise InputError(
         f'{options.train_mode} needs {gib.total} but {available / GIB:.3f} GiB are available: {gib.chunks} for chunks '
         f'of NumberOfImagesPerChunk={options.images_per_chunk} images ({gib.chunk} each), {gib.index} for the patch '
-        f'centres, {gib.item} for an image being generated, {gib.batches} for batches (BatchSize={options.batch_size}, '
-        f'MaxQueueSize={options.queue_size}, {gib.batch} each). Reduce these settings or R.'
+        f'centres, {gib.item} for images being generated (NumberOfWorkers={options.n_workers}), {gib.batches} for '
+        f'batches (BatchSize={options.batch_size}, MaxQueueSize={options.queue_size}, {gib.batch} each). Reduce these '
+        'settings or R.'
     )

@@ -12,13 +12,13 @@ ReaderOptions = namedtuple(
     'ReaderOptions',
     'train_mode stage images_per_chunk samples_per_image batch_size queue_size class_limits class_rule replacement '
     'compensate sample_inside radius_image radius_dvf margin full_image size_unit size_offset lung_weight augmentation '
-    'randomness seed start_chunk on_the_fly never_generate write_indices lead_in',
+    'randomness seed start_chunk on_the_fly n_workers never_generate write_indices lead_in',
 )
 
 _USED = ['stage', 'FullImage', 'R', 'Ry', 'Margin', 'SizeUnit', 'SizeOffset', 'DVFPad_S1', 'DVFPad_S2', 'DVFPad_S4']
 _USED += ['ClassBalanced', 'ClassRule', 'SampleReplacement', 'CompensateShortClasses', 'SampleInside', 'Augmentation']
 _USED += ['Randomness', 'start_chunk', 'OnTheFly', 'never_generate_image', 'CacheIndices', 'LeadIn']
-_USED += ['NetworkTraining', 'NetworkValidation']
+_USED += ['NumberOfWorkers', 'NetworkTraining', 'NetworkValidation']
 
 
 def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=None, stage=None, full_image=None):
@@ -45,6 +45,7 @@ def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=N
         raise InputError(f'The reader cannot use these settings: {" ".join(problems)}')
     network, training = setting[section], setting.get('NetworkTraining', {})
     is_training = train_mode == 'Training'
+    on_the_fly = is_training and setting.get('OnTheFly', False)
     radius_dvf = 0 if is_full else int(setting['Ry'])
     return ReaderOptions(
         train_mode=train_mode,
@@ -70,7 +71,9 @@ def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=N
         seed=int(training.get('Seed', 0)),
         # Validation always covers everything.
         start_chunk=int(setting.get('start_chunk', 0)) if is_training else 0,
-        on_the_fly=is_training and setting.get('OnTheFly', False),
+        on_the_fly=on_the_fly,
+        # What is on disk is read faster than it is handed over from another process.
+        n_workers=int(setting.get('NumberOfWorkers', 0)) if on_the_fly else 0,
         never_generate=setting.get('never_generate_image', False),
         write_indices=setting.get('CacheIndices', False),
         # Whole images are served one by one in any case.

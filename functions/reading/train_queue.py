@@ -109,6 +109,12 @@ class BatchQueue:
     def _load(self):
         reader = self.reader
         where = (reader.semi_epoch, reader.chunk, reader.lead_in)
+        with reader.loader.working_ahead(where, self._batches.require_open):
+            self._load_from(where)
+        self._chunks.put(_END)
+
+    def _load_from(self, where):
+        reader = self.reader
         while not (self._one_semi_epoch and where[0] > reader.semi_epoch):
             self._permits.get()
             for chunk in reader.loader.parts(*where, watch=self._watch):
@@ -118,7 +124,6 @@ class BatchQueue:
                 self._chunks.put((chunk, chunk.n_samples, chunk.complete))
             del chunk  # the cutter owns it and drops it as soon as it is served
             where = reader.order.after(where)
-        self._chunks.put(_END)
 
     def _watch(self, im_info):
         self._batches.alive(f'reading {item_name(im_info)}')

@@ -295,6 +295,7 @@ _TRAINING = [
     Key('SampleReplacement', FLAG, True, 'a voxel may be drawn again within a chunk'),
     Key('SampleInside', choice('mask', 'lung'), 'mask', 'where patch centres lie: the MaskToZero mask, or the lung'),
     Key('OnTheFly', FLAG, False, 'make training items in memory, write nothing'),
+    Key('NumberOfWorkers', whole(0), 0, 'processes that make items on the fly; 0: a thread of the training'),
     Key('LeadIn', FLAG, True, 'patch mode: start on the images of the first chunk as they are read'),
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),

@@ -1,5 +1,8 @@
 """A small made-up world for the tests of the reader: images whose values say where they come from."""
 
+import os
+import signal
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -66,6 +69,29 @@ def make_item(setting, im_info, write=None):
     mask[1:-1, 2:-1, 1:-2] = 1
     lung = (state.uniform(size=shape) > 0.5).astype(np.uint8)
     return Item(im, deformed, dvf, mask, lung, (4.0, 4.0, 4.0), im_info)
+
+
+def failing(setting, im_info, write=None):
+    """Fails at case 4."""
+    if im_info['cn'] == 4:
+        raise OSError('no space left for the fourth one')
+    return make_item(setting, im_info)
+
+
+def fatal(folder, deaths, setting, im_info, write=None):
+    """Kills its process the first times that case 4 is made."""
+    for number in range(deaths if im_info['cn'] == 4 else 0):
+        path = os.path.join(folder, str(number))
+        if not os.path.exists(path):
+            open(path, 'w').close()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return make_item(setting, im_info)
+
+
+def endless(folder, setting, im_info, write=None):
+    """Says in a file which process makes items, and never ends."""
+    open(os.path.join(folder, str(os.getpid())), 'w').close()
+    time.sleep(3600)
 
 
 def same_batch(a, b):
