@@ -23,6 +23,7 @@ from functions.reading.items_ahead import AHEAD, ItemsAhead
 from functions.reading.reader_options import read_options
 from functions.reading.train_queue import TrainingQueue
 from functions.setting import setting_utils as su
+from functions.setting.artificial_generation_setting import get_deform_exp
 from functions.setting.errors import InputError
 
 WAIT_S = 120  # far more than anything here takes; only a hang reaches it
@@ -64,18 +65,20 @@ def phantom(tmp_path):
     setting.update(RootFolder=root, DataFolder=root + 'Data/', Phantom={'Size': [64, 64, 64]}, OnTheFly=True)
     setting.update(stage=1, R=5, Ry=2, ClassBalanced=[2, 20], InputMask='Lung', InputMargin=8, LeadIn=False)
     setting['NetworkTraining'] = {'NumberOfImagesPerChunk': 2, 'SamplesPerImage': 4, 'BatchSize': 4, 'MaxQueueSize': 2}
-    setting['deform_exp'] = {'3D_max20_D14_K': {'ScanVariety': {'Density': 1, 'Noise': [0, 20], 'MaskError': 1}}}
+    experiment = get_deform_exp(setting, '3D_max20_D14_K')
+    variety = {'Density': 1, 'Noise': [0, 20], 'MaskError': 1}
+    setting['deform_exp'] = {'3D_max20_D14_K': dict(experiment, ScanVariety=variety)}
     make_cases(setting, [1], (0,), 1)
     return setting
 
 
-def half(fixed, moving, masks, dvf, stage):
+def twice(fixed, moving, masks, dvf, stage):
     """Stands for passes of networks."""
     del fixed, stage
-    return moving - 7, masks[1], dvf * 0.5
+    return moving - 7, masks[1], dvf + dvf
 
 
-@pytest.mark.parametrize('make_item', [None, ItemAfterPasses(half)])
+@pytest.mark.parametrize('make_item', [None, ItemAfterPasses(twice)])
 def test_generated_items_are_the_same_to_the_byte(phantom, make_item):
     infos = [
         {'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max20_D14_K', 'dsmooth': number, 'stage': 1}
@@ -85,8 +88,8 @@ def test_generated_items_are_the_same_to_the_byte(phantom, make_item):
     expected = [reader.next_batch() for _ in range(6)]
     with TrainingQueue(dict(phantom, NumberOfWorkers=1), im_info_list_full=infos, make_item=make_item) as queue:
         assert all(same_batch(queue.get(WAIT_S), batch) for batch in expected)
-    plain, passed = generated_item(phantom, infos[0], False), ItemAfterPasses(half)(phantom, infos[0], False)
-    assert np.array_equal(passed.dvf, 0.5 * plain.dvf) and plain.dvf.any()
+    plain, passed = generated_item(phantom, infos[0], False), ItemAfterPasses(twice)(phantom, infos[0], False)
+    assert np.array_equal(passed.dvf, 2 * plain.dvf) and plain.dvf.any()
 
 
 def test_no_more_is_made_ahead_than_is_counted():
