@@ -140,12 +140,12 @@ def register(fixed, moving, model, stages=None, **options):
     :return: :class:`Registration`.
     :raises RegNetError: input that cannot be used, in one sentence that says what to do.
     """
-    options, clock = checked_options(options), _Clock()
+    options, clock = checked_options(options), StepClock()
     opened, is_ours = _opened(model, stages, options, clock)
     try:
         with itk_threads(options.threads):
-            prepared = _prepare(fixed, moving, opened, options, clock)
-            work_field, stage_dvfs, correction = _predict(prepared, opened, options, clock)
+            prepared = prepare_pair(fixed, moving, opened, options, clock)
+            work_field, stage_dvfs, correction = predict_field(prepared, opened, options, clock)
             registration = _to_result_grid(prepared, work_field, stage_dvfs, options, clock)
             _warp_moving(registration, prepared, options, clock)
             _measure(registration, prepared, work_field, options, clock)
@@ -196,8 +196,13 @@ def read_pair(fixed, moving, options):
     return fixed, moving
 
 
-def _prepare(fixed, moving, model, options, clock):
-    """Read the images, make masks, register affinely, and bring the moving image to the working grid."""
+def prepare_pair(fixed, moving, model, options, clock):
+    """The first half of :func:`register`: images, masks, affine, and the moving image on the working grid.
+
+    :param fixed, moving, model: as for :func:`register`; the model is open.
+    :param options: :class:`Options`.
+    :param clock: :class:`StepClock` that takes the time.
+    """
     mask_name = {'model': model.mask, 'none': None}.get(options.input_mask, options.input_mask)
     with clock('reading'):
         raw = read_pair(fixed, moving, options)
@@ -284,8 +289,11 @@ def _bring(image, grid, affine, interpolator, default):
     return resample_to(image, grid, interpolator, default, transform=affine)
 
 
-def _predict(prepared, model, options, clock):
-    """(nonrigid field on the working grid, fields of the stages, report of removed folding or None)."""
+def predict_field(prepared, model, options, clock):
+    """What :func:`register` does with the result of :func:`prepare_pair`.
+
+    :return: (nonrigid field on the working grid, fields of the stages, report of removed folding or None).
+    """
     work, correction = Geometry.of(prepared.fixed.image), None
     with clock('networks'):
         predict = {stage: _timed_prediction(model, stage, clock) for stage in model.stages}
@@ -381,7 +389,7 @@ def _log(measures):
     )
 
 
-class _Clock:
+class StepClock:
     """Wall time of named steps; ``steps`` are those that add up to the whole."""
 
     def __init__(self):

@@ -28,37 +28,25 @@ import SimpleITK as sitk
 from tests.benchmark.known_pairs import PairFiles, phantom_pair, real_pair
 
 METHODS = ('affine', 'bspline_3', 'regnet')
-#: Further ones, of ``--suite real``.
-SUITE_METHODS = ('bspline_whole', 'greedy', 'convexadam')
+#: Further ones, which ``--suite real`` runs too.
+MORE_METHODS = ('bspline_whole', 'greedy', 'convexadam')
 MOTIONS = (10.0, 18.0, 25.0)
 
 
-def affine_of(pair):
-    """The affine transform of a pair (by elastix, inside the torso masks), found once."""
-    from functions.elastix.affine import read_affine, register_affine
-    from functions.image.transforms import write_affine
+class TorsoAffine:
+    """Where the methods of :mod:`tests.benchmark.real_suite` begin: the affine transform by elastix inside the torso
+    masks, found once, and the masks of the pair."""
 
-    path = pair.path('affine.tfm')
-    if not os.path.exists(path):
-        images = [pair.image(name) for name in ('fixed', 'moving')]
-        found = register_affine(*images, None, *[pair.image(name) for name in ('fixed_torso', 'moving_torso')])
-        write_affine(found.transform, path)
-    return read_affine(path)
+    def __init__(self, pair):
+        from functions.elastix.affine import register_affine
+        from functions.image.transforms import write_affine
 
-
-def by_affine(pair):
-    from functions.image.transforms import total_dvf
-
-    return total_dvf(affine_of(pair), None, pair.image('fixed')), None, {}
-
-
-def by_bspline(pair):
-    from functions.elastix.registration import BSPLINE_FILES, bspline
-
-    affine, start = affine_of(pair), time.time()
-    images = [pair.image(name) for name in ('fixed', 'moving')]
-    field = bspline(*images, BSPLINE_FILES[3], pair.image('fixed_lung'), initial=affine)
-    return field, time.time() - start, {}
+        start, self.pair, self.masks, self.affine = time.time(), pair, pair.masks, pair.path('affine.tfm')
+        if not os.path.exists(self.affine):
+            names = ('fixed', 'moving', 'fixed_torso', 'moving_torso')
+            fixed, moving, *torsos = [pair.image(name) for name in names]
+            write_affine(register_affine(fixed, moving, None, *torsos).transform, self.affine)
+        self.seconds = {'affine': time.time() - start}
 
 
 def by_networks(model, affine=True, **options):
@@ -67,25 +55,11 @@ def by_networks(model, affine=True, **options):
     def run(pair):
         from functions.registration import register
 
-        way = 'none'
-        if affine:
-            affine_of(pair)
-            way = pair.path('affine.tfm')
-        options.update(pair.masks, affine=way)
+        options.update(pair.masks, affine=TorsoAffine(pair).affine if affine else 'none')
         found = register(pair.path('fixed.mha'), pair.path('moving.mha'), model, **options)
         return found.dvf, found.total_seconds - found.seconds.get('affine', 0.0), {}
 
     return run
-
-
-def line(name, measures):
-    """A row of the table."""
-    errors = np.concatenate([measure['errors'] for measure in measures])
-    means = [np.mean(measure['errors']) for measure in measures]
-    folding = np.mean([measure['folding'] for measure in measures])
-    seconds = np.mean([measure.get('seconds') or 0 for measure in measures])
-    tre = f'{errors.mean():.2f} ± {errors.std():.2f} | {np.median(errors):.2f} | {np.percentile(errors, 95):.2f}'
-    return f'| {name} | {tre} | {min(means):.2f} to {max(means):.2f} | {folding:.3f} | {seconds:.0f} |'
 
 
 def sanity(model, pair):
@@ -121,7 +95,7 @@ def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--folder', required=True)
     parser.add_argument('--sets', nargs='+', default=['phantom', 'real'], choices=['phantom', 'real'])
-    parser.add_argument('--methods', nargs='+', default=[], choices=METHODS + SUITE_METHODS)
+    parser.add_argument('--methods', nargs='+', default=[], choices=METHODS + MORE_METHODS)
     parser.add_argument('--cases', nargs='+', type=int, default=list(range(11, 21)))
     parser.add_argument('--real', nargs='+', default=[], metavar='SCAN')
     parser.add_argument('--model', nargs='+', default=['chest'])
@@ -141,14 +115,12 @@ def main(words=None):
     suite.add_argument('--no_judge', action='store_true', help='keep every pass')
     suite.add_argument('--before', metavar='NAME', help='of another set, measured before, to compare with')
     arguments = parser.parse_args(words)
-    if arguments.suite:
-        from tests.benchmark.real_suite import run_suite
+    from tests.benchmark import real_suite, suite_tables
 
-        run_suite(arguments)
+    if arguments.suite:
+        real_suite.run_suite(arguments)
         return
     arguments.methods = arguments.methods or list(METHODS)
-    if set(arguments.methods) - set(METHODS):
-        parser.error(f'without --suite the methods are {", ".join(METHODS)}.')
     pairs = {}
     if 'phantom' in arguments.sets:
         pairs['phantom'] = [
@@ -163,7 +135,7 @@ def main(words=None):
             )
             for number, source in enumerate(arguments.real, 1)
         ]
-    methods = {'affine': by_affine, 'bspline_3': by_bspline}
+    methods = {name: lambda pair, run=run: run(TorsoAffine(pair)) for name, run in real_suite.METHODS.items()}
     model = None
     if arguments.sanity or 'regnet' in arguments.methods:
         from functions.registration import open_model
@@ -181,12 +153,13 @@ def main(words=None):
             print(name)
             sanity(model, found[0])
         return
-    print('| set, method | TRE mm | median | 95 % | means of pairs | folding % | s |\n|---|---|---|---|---|---|---|')
+    print(suite_tables.HEADER)
     for name, found in pairs.items():
-        print(line(name + ', before', [pair.measure(None) for pair in found]), flush=True)
+        print(suite_tables.line(name, 'before', [dict(pair.measure(None), seconds=0.0) for pair in found]), flush=True)
         for method in arguments.methods:
             key = arguments.name if method == 'regnet' else method
-            print(line(f'{name}, {key}', [pair.measured(key, methods[method]) for pair in found]), flush=True)
+            measures = [pair.measured(key, methods[method]) for pair in found]
+            print(suite_tables.line(name, key, measures), flush=True)
 
 
 if __name__ == '__main__':

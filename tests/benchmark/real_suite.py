@@ -99,9 +99,9 @@ class Preparation:
     def _make(self):
         given = self.masks if self.mode == 'true' else {}
         # The judge comes later, with the passes.
-        options, clock = single_pair.checked_options(dict(given, keep_all_stages=True)), single_pair._Clock()
+        options, clock = single_pair.checked_options(dict(given, keep_all_stages=True)), single_pair.StepClock()
         images = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')]
-        prepared = single_pair._prepare(*images, NO_NETWORKS, options, clock)
+        prepared = single_pair.prepare_pair(*images, NO_NETWORKS, options, clock)
         for role, scan in (('fixed', prepared.fixed), ('moving', prepared.moving)):
             for name in () if given else ('Lung', 'Torso'):
                 write_image(scan.masks[name], self.masks[f'{role}_{name.lower()}'], True)
@@ -114,10 +114,10 @@ class Preparation:
         :param judged: candidates are judged, as by default; or everything is kept.
         """
         options = single_pair.checked_options(dict(self.masks, affine=self.affine, keep_all_stages=not judged))
-        images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], single_pair._Clock()
+        images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], single_pair.StepClock()
         with recorded(self.pair.points[0]) as made:
-            prepared = single_pair._prepare(*images, model, options, clock)
-            field, _, _ = single_pair._predict(prepared, model, options, clock)
+            prepared = single_pair.prepare_pair(*images, model, options, clock)
+            field, _, _ = single_pair.predict_field(prepared, model, options, clock)
         (candidates,) = made
         facts = {'networks': clock.seconds['networks'], 'used': candidates.used, 'likeness': candidates.likeness}
         error = {name: np.linalg.norm(at - self.pair.points[1], axis=1) for name, at in candidates.found.items()}

@@ -12,6 +12,9 @@ LIMITS = {'breathing 18': 0.45, 'breathing 25': 0.6, 'visits': 0.8, 'cut base': 
 FACTOR = 1.3
 
 
+HEADER = '| pairs | method | TRE mm | median | 95 % | means of pairs | most folding % | s | kept |\n' + '|---' * 9 + '|'
+
+
 def mean_tre(rows, name):
     """Mean of the pairs' mean TRE (mm) of a method; None unless it is known of all of them."""
     if not rows or any(name not in row['measures'] for row in rows):
@@ -115,8 +118,7 @@ def print_report(rows, name=None, other=None):
     for mode in collections.OrderedDict.fromkeys(row['mode'] for row in rows):
         mine = [row for row in rows if row['mode'] == mode]
         print(f'\n{mode} masks\n')
-        print('| pairs | method | TRE mm | median | 95 % | means of pairs | most folding % | s | kept |')
-        print('|---' * 9 + '|')
+        print(HEADER)
         for group, members in groups(mine).items():
             for method in collections.OrderedDict.fromkeys(key for row in members for key in row['measures']):
                 measures = [row['measures'][method] for row in members if method in row['measures']]
