@@ -74,7 +74,7 @@ class ItemAfterPasses:
         """The item of a :class:`Draft`."""
         return _finished(draft, self._passes)
 
-    def __call__(self, setting, im_info, write=None):
+    def __call__(self, setting, im_info, write):
         return self.finish(draft_item(setting, im_info, write))
 
 

@@ -28,7 +28,7 @@ class ItemsAhead:
         self._n_workers, self._expected, self._watch = n_workers, iter(expected), watch
         self._pool, self._ahead = None, []  # [im_info, future or None]
 
-    def __call__(self, setting, im_info, write=None):
+    def __call__(self, setting, im_info, write):
         """The item; raises what making it raises, and RegNetError when its process was killed ATTEMPTS times."""
         for attempt in range(ATTEMPTS):
             try:
