@@ -80,9 +80,9 @@ def twice(fixed, moving, masks, dvf, stage):
 def test_generated_items_are_the_same_to_the_byte(phantom):
     infos = [{'data': 'Phantom_4D', 'type_im': 0, 'cn': 1, 'deform_exp': '3D_max20_D14_K', 'dsmooth': 5, 'stage': 1}]
     found = []
-    for make_item in (None, ItemAfterPasses(twice)):
-        found.append(Images(phantom, im_info_list_full=infos, make_item=make_item).next_batch())
-        with TrainingQueue(dict(phantom, NumberOfWorkers=1), im_info_list_full=infos, make_item=make_item) as queue:
+    for maker in (None, ItemAfterPasses(twice)):
+        found.append(Images(phantom, im_info_list_full=infos, make_item=maker).next_batch())
+        with TrainingQueue(dict(phantom, NumberOfWorkers=1), im_info_list_full=infos, make_item=maker) as queue:
             assert same_batch(queue.get(WAIT_S), found[-1])
     plain, passed = found
     assert np.array_equal(passed.dvf, 2 * plain.dvf) and plain.dvf.any()
