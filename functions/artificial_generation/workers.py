@@ -107,7 +107,10 @@ def _in_processes(tasks, n_workers):
         kill = False
         raise
     finally:
-        end_pool(executor) if kill else executor.shutdown(wait=True)
+        if kill:
+            end_pool(executor)
+        else:
+            executor.shutdown(wait=True)
 
 
 def _renewed(executor, n_workers):
