@@ -15,6 +15,11 @@ import os
 import re
 import sys
 
+from functions.setting import console
+
+if __name__ == '__main__':
+    console.prepare()  # before NumPy and TensorFlow, which print their own words where they cannot be loaded
+
 import functions.setting.setting_utils as su
 from functions.evaluation import command_line as evaluation_commands
 from functions.registration import command_line as registration_commands
@@ -193,10 +198,10 @@ def true_or_false(text):
     return values[text.lower()]
 
 
-def positive_number(text):
-    """A whole number from 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1')
+def positive_number(text, most=schema.LARGEST):
+    """A whole number from 1 to ``most``."""
+    if not text.isdigit() or not 1 <= int(text[:20]) <= most:
+        raise argparse.ArgumentTypeError(f'{schema.shown(text)} is not a whole number from 1 to {most}')
     return int(text)
 
 
@@ -215,6 +220,7 @@ def parse_arguments(words=None):
     )
     add = parser.add_argument
     flag = {'nargs': '?', 'const': True, 'type': true_or_false, 'metavar': 'True|False'}
+    processes = functools.partial(positive_number, most=schema.MOST_PROCESSES)
     # fmt: off
     add('--where_to_run', '-w', choices=['Auto', 'Root', 'Cluster'],
         help='folders: that of the repository (or REGNET_ROOT, REGNET_DATA), the current one, or the two variables')
@@ -228,9 +234,9 @@ def parse_arguments(words=None):
     add('--never_generate_image', '-ng',
         help='use the artificial deformations that are there; a missing one is an error', **flag)
     add('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
-    add('--workers', type=positive_number, metavar='N',
+    add('--workers', type=processes, metavar='N',
         help='processes that generate; default: as cores and memory allow')
-    add('--threads', type=positive_number, metavar='N', help='threads of TensorFlow; default: all cores')
+    add('--threads', type=processes, metavar='N', help='threads of TensorFlow; default: all cores')
     add('--fresh', action='store_true', help='train from scratch instead of continuing from the newest checkpoint')
     add('--verify', action='store_true',
         help='compare checksums of finished images and results, not only where sizes or times differ')
@@ -478,6 +484,13 @@ def main(words=None):
             raise
         logging.error('%s: %s.', error.filename, error.strerror)
         return 2
+    except MemoryError as error:
+        if arguments.traceback:
+            raise
+        logging.error(
+            'Out of memory: %s. What was finished is kept.', str(error).rstrip('.') or 'nothing more is known'
+        )
+        return 2
     except KeyboardInterrupt:
         if arguments.traceback:
             raise
@@ -487,4 +500,4 @@ def main(words=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(console.end(main))

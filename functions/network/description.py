@@ -183,6 +183,24 @@ class NetworkDescription:
             peak = max(peak, held + made)
         return 4 * peak  # bytes of a float32
 
+    def can_be_joined(self, tile):
+        """Whether tiles of this side, a valid one, can be put beside each other."""
+        first, last = self.faithful(tile)
+        # Starts are rounded down to the phase, so up to phase - 1 faithful voxels are computed twice.
+        return last - first + 1 >= self.phase
+
+    def smallest_tile(self):
+        """Side of the smallest tile that can be put beside another one."""
+        tile = self.smallest_valid_size(1)
+        while not self.can_be_joined(tile):
+            tile = self.smallest_valid_size(tile + 1)
+        return tile
+
+    def memory_problem(self, memory):
+        """Why ``memory`` bytes are too few even for the smallest volume, as a sentence; None when they are not."""
+        needed = self.peak_bytes([self.smallest_valid_size(1)] * 3)
+        return f'{self.name} needs at least {needed} bytes, not {memory:g}.' if memory < needed else None
+
     def _size_rule(self):
         """(unit, offset): valid sides are offset + unit * k, found by trying all sides."""
         valid = [side for side in range(1, 220) if self.is_valid_size(side)]

@@ -8,6 +8,9 @@ others are requested.
 import logging
 import os
 
+import numpy as np
+
+from functions.image.free_memory import available_memory
 from functions.image.manifest import check_manifest, record_output, write_manifest
 from functions.image.threads import in_parallel
 from functions.image.volume_io import write_image
@@ -22,6 +25,7 @@ from functions.setting.text_files import read_json
 
 DATA = 'Phantom_4D'
 USUAL_CASES = range(1, 21)  # made by default
+_BYTES_PER_VOXEL = 65  # while a case is made
 FORMAT_NUMBER = 2  # increment when the output of any case changes
 LOGGER = logging.getLogger(__name__)
 
@@ -67,6 +71,13 @@ def make_case(setting, cn, types=(0, 5), size=None):
     missing = [type_im for type_im in types if type_im not in present]
     if not missing:
         return []
+    needed, free = _BYTES_PER_VOXEL * np.prod(case.patient.size, dtype=float), available_memory()
+    if needed > free:
+        size = 'x'.join(map(str, case.patient.size))
+        raise InputError(
+            f'A phantom of {size} voxels needs about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free: '
+            "make 'Size' of the setting Phantom smaller."
+        )
     requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
 
     def write(image, path):

@@ -67,9 +67,8 @@ def axis_spans(description, size, tile):
     output = description.output_size(size)
     if tile >= size:
         return [Span(0, size, 0, output)]
-    if not _can_be_joined(description, tile):
-        least = _smallest_tile(description)
-        raise InputError(f'A tile of {tile} voxels is almost all overlap; take at least {least}.')
+    if not description.can_be_joined(tile):
+        raise InputError(f'A tile of {tile} voxels is almost all overlap; take at least {description.smallest_tile()}.')
     first, last = description.faithful(tile)
     spans, start, kept = [], 0, 0
     while start + tile < size:
@@ -109,22 +108,9 @@ def choose_tiles(description, shape, memory):
 
 def _cuts(description, size):
     """Ways to cut an axis: list of (number of tiles, side of the smallest tile that needs no more)."""
-    ways, tile = {}, _smallest_tile(description)
+    ways, tile = {}, description.smallest_tile()
     while tile < size:
         ways.setdefault(len(axis_spans(description, size, tile)), tile)
         tile += description.size_unit
     ways[1] = size
     return sorted(ways.items())
-
-
-def _can_be_joined(description, tile):
-    first, last = description.faithful(tile)
-    # Starts are rounded down to the phase, so up to phase - 1 faithful voxels are computed twice.
-    return last - first + 1 >= description.phase
-
-
-def _smallest_tile(description):
-    tile = description.smallest_valid_size(1)
-    while not _can_be_joined(description, tile):
-        tile = description.smallest_valid_size(tile + 1)
-    return tile

@@ -40,6 +40,9 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         self.stage = int(model_setting['stage'])
         self.description = network_description(model_setting['NetworkDesign'])
         self.step = int(checkpoint.rpartition('-')[2])
+        too_little = memory is not None and self.description.memory_problem(memory)
+        if too_little:
+            raise InputError(f'The memory of one pass (MaximumMemory, --memory) is too small: {too_little}')
         self._memory = memory
         graph = tf.Graph()
         with graph.as_default():

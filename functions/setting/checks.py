@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import operator
 
 from functions.setting import artificial_generation_setting as experiments
@@ -167,6 +168,8 @@ def _network(setting):
         normalisation = setting.get('normalization')
         if description.reads_hu and normalisation is not None:
             problems.append(f'normalization is {normalisation!r}; {name} reads HU, so that only None is accepted.')
+        too_little = description.memory_problem(setting.get('MaximumMemory') or math.inf)
+        problems += [f'MaximumMemory: {too_little}'] if too_little else []
         unit = setting.get('SizeUnit', description.size_unit)
         if unit % description.size_unit:
             problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')

@@ -16,7 +16,7 @@ from functions.setting.text_files import read_json
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-_CASES = schema.either(whole(1), list_of(whole(1), least=1))
+_CASES = schema.either(whole(1, 100000), list_of(whole(1), least=1))
 _PREFIX = schema.either(schema.choice(''), schema.NAME)
 # fmt: off
 _DESCRIPTION = [

@@ -99,7 +99,7 @@ def _case_errors(setting, where, cn, paths, record, files):
         if path is None:
             continue
         entry, (path, series) = path, path_and_series(path)
-        if not isinstance(path, str) or not path or not (series is None or isinstance(series, (int, str))):
+        if not schema.PATH.accepts(path) or not (series is None or isinstance(series, (int, str))):
             accepted = "the path of a file or folder, {'path': folder, 'series': UID or number}, or None"
             errors.append(InputError(f'{where} has {entry!r} for the type {name}; accepted: {accepted}.'))
             continue

@@ -7,13 +7,14 @@ the table, and :func:`describe` prints it.
 import collections
 import copy
 import itertools
-import math
 import numbers
 import os
 import re
 
 from functions.setting.errors import InputError, nearest_hint
 
+#: No setting is a larger number; libraries count in 32 bits.
+LARGEST = 2**31 - 1
 #: Default of keys that are set by loading data or a network, or only by the user.
 ABSENT = object()
 
@@ -31,9 +32,11 @@ class Kind(collections.namedtuple('Kind', 'accepts text names')):
         if self.accepts(value):
             return None
         items = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(item, numbers.Real) and abs(item) > LARGEST for item in items):
+            return f'{name} has a number beyond {LARGEST}; accepted: {self.text}.'
         words = [item for item in items if isinstance(item, str) and item not in self.names]
         hint = nearest_hint(words[0], self.names) if words else ''
-        return f'{name} is {value!r}; accepted: {self.text}.{hint}'
+        return f'{name} is {shown(value)}; accepted: {self.text}.{hint}'
 
     def require(self, name, value):
         """Return ``value``, or raise an InputError when it cannot be the setting ``name``."""
@@ -44,6 +47,12 @@ class Kind(collections.namedtuple('Kind', 'accepts text names')):
 
 #: A setting: ``kind`` is a :class:`Kind` or, for a dictionary of settings, a list of keys.
 Key = collections.namedtuple('Key', 'name kind default meaning')
+
+
+def shown(value):
+    """A value in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f'{text[:150]} ... {text[-40:]}'
 
 
 def whole(least=None, most=None):
@@ -58,7 +67,7 @@ def number(least=None, most=None, above=None):
 
 def _number(number_type, text, least, most, above=None):
     def accepts(value):
-        if not isinstance(value, number_type) or isinstance(value, bool) or not abs(value) < math.inf:
+        if not isinstance(value, number_type) or isinstance(value, bool) or not abs(value) <= LARGEST:
             return False
         low_enough, high_enough = most is None or value <= most, least is None or value >= least
         return low_enough and high_enough and (above is None or value > above)
@@ -163,6 +172,11 @@ AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualiz
 PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
 TRAIN_MODES = ('Training', 'Validation', 'Testing')
 
+#: Threads and processes that a command may be told to use.
+MOST_PROCESSES = 1024
+_BYTES = Kind(
+    lambda value: isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 2**60, 'bytes above 0'
+)
 FLAG = Kind(lambda value: isinstance(value, bool), 'True or False')
 TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text')
 #: Names that are put together in the name of one file.
@@ -187,11 +201,12 @@ FOLDER = Kind(lambda value: PATH.accepts(value) and value.endswith('/'), 'a fold
 MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
-_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal(), 'digits')
+_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal() and len(value) < 19, 'digits')
 STEP = either(choice('Last', 'Best', 'Auto'), whole(0), _DIGITS)._replace(
     text="'Last', 'Best', 'Auto' or a whole number"
 )
-SIZE3 = list_of(number(above=0), length=3)
+SIZE3 = list_of(number(above=0, most=1000), length=3)
+_SIDE = optional(whole(1, 1024))
 PAIR_MODE = choice('real', 'synthetic')
 _BOUNDS = increasing(number(above=0), most=250, strictly=True)
 _ONE_PASS = choice(*STAGE_LISTS)
@@ -221,16 +236,16 @@ _GENERAL = [
     Key('verbose_image', FLAG, False, 'also write intermediate images (NextDVF, stages of a registration)'),
     Key('WriteDVFStatistics', FLAG, False, 'write DVF histogram, Jacobian image and its histogram'),
     Key('ParallelSearching', FLAG, True, 'search classes of several images at a time'),
-    Key('DVFPad_S1', whole(0), 0, 'voxels by which DVF arrays of stage 1 exceed the image on every side'),
-    Key('DVFPad_S2', whole(0), 0, 'the same at stage 2'),
-    Key('DVFPad_S4', whole(0), 0, 'the same at stage 4'),
+    Key('DVFPad_S1', whole(0, 100), 0, 'voxels by which DVF arrays of stage 1 exceed the image on every side'),
+    Key('DVFPad_S2', whole(0, 100), 0, 'the same at stage 2'),
+    Key('DVFPad_S4', whole(0, 100), 0, 'the same at stage 4'),
     Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size [mm] of prepared images'),
     Key('Dim', choice(3), 3, 'dimensions; only 3 works'),
     Key('Augmentation', FLAG, False, 'flip images and DVFs along the axes, differently every semi-epoch'),
     Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
     Key('verbose', FLAG, True, 'more logging'),
-    Key('NumberOfThreads', optional(whole(1)), None, 'threads of TensorFlow; None: all cores'),
-    Key('MaximumMemory', optional(number(above=0)), None, 'bytes for one forward pass; None: half of the free memory'),
+    Key('NumberOfThreads', optional(whole(1, MOST_PROCESSES)), None, 'threads of TensorFlow; None: all cores'),
+    Key('MaximumMemory', optional(_BYTES), None, 'bytes for one forward pass; None: half of the free memory'),
     Key('XLA', FLAG, False, 'compile the graphs with XLA; pays off on a GPU when sizes stay the same'),
     Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None, 'None: HU; linear: (HU + 1000) / 4095; lung: -1 to 1'),
@@ -238,12 +253,12 @@ _GENERAL = [
     Key('DownSampling', choice('bspline'), 'bspline', 'low-pass of the pyramid, for training and registration alike'),
     Key('DownSamplingByGPU', FLAG, False, 'accepted for older scripts'),
     Key('InputMask', MASK, None, 'a network sees the default value outside this mask; None: MaskToZero of deform_exp'),
-    Key('InputMargin', optional(number(0)), None, 'train and predict only this near the input masks [mm]'),
+    Key('InputMargin', optional(number(0, 1000)), None, 'train and predict only this near the input masks [mm]'),
     Key('SpongeModel', choice('published', 'physical'), 'published', 'volume change: HU / det J, or density * det J'),
     Key('Phantom', [
-        Key('Size', list_of(whole(64), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
-        Key('Landmarks', whole(1), 300, 'landmarks of the pair T00, T50'),
-        Key('LandmarksAllPhases', whole(1), ABSENT, 'how many of them are known in every phase'),
+        Key('Size', list_of(whole(64, 2048), length=3), [300, 220, 280], 'size of a case, x, y, z [voxel = mm]'),
+        Key('Landmarks', whole(1, 100000), 300, 'landmarks of the pair T00, T50'),
+        Key('LandmarksAllPhases', whole(1, 100000), ABSENT, 'how many of them are known in every phase'),
         Key('Descent', _range(1, 40), ABSENT, 'descent of the diaphragm [mm], a range patients are drawn from'),
         Key('ChestExpansion', _range(0, 12), ABSENT, 'movement of the sternum [mm], a range'),
         Key('Anatomy', number(0, 1.5), ABSENT, 'how far patients differ in shape'),
@@ -268,21 +283,21 @@ _LOADED = [
     Key('deform_exp', MAPPING, ABSENT, 'deformation experiment -> its content'),
     Key('DeformExpList', list_of(TEXT), ABSENT, 'deformation experiment of every entry of DataExpDict'),
     Key('NetworkDesign', TEXT, ABSENT, 'network (load_network_setting)'),
-    Key('R', whole(0), ABSENT, 'half side of the image patch, 2 R + 1 voxels'),
-    Key('Ry', whole(0), ABSENT, 'half side of the DVF patch, 2 Ry + 1 voxels'),
-    Key('ImPad_S1', whole(0), ABSENT, 'voxels images are padded by on every side, R - Ry'),
-    Key('ImPad_S2', whole(0), ABSENT, 'the same at stage 2'),
-    Key('ImPad_S4', whole(0), ABSENT, 'the same at stage 4'),
-    Key('Margin', whole(0), ABSENT, 'distance [voxel] of patch centres from the border, Ry + 1; less in small images'),
-    Key('SizeUnit', whole(1), ABSENT, 'valid sides are SizeUnit k + SizeOffset; a multiple of it gives fewer sizes'),
-    Key('SizeOffset', whole(0), ABSENT, 'see SizeUnit'),
+    Key('R', whole(0, 1000), ABSENT, 'half side of the image patch, 2 R + 1 voxels'),
+    Key('Ry', whole(0, 1000), ABSENT, 'half side of the DVF patch, 2 Ry + 1 voxels'),
+    Key('ImPad_S1', whole(0, 1000), ABSENT, 'voxels images are padded by on every side, R - Ry'),
+    Key('ImPad_S2', whole(0, 1000), ABSENT, 'the same at stage 2'),
+    Key('ImPad_S4', whole(0, 1000), ABSENT, 'the same at stage 4'),
+    Key('Margin', whole(0, 1000), ABSENT, 'voxels from patch centres to the border, Ry + 1; less in small images'),
+    Key('SizeUnit', whole(1, 1024), ABSENT, 'valid sides are SizeUnit k + SizeOffset; a multiple gives fewer sizes'),
+    Key('SizeOffset', whole(0, 1000), ABSENT, 'see SizeUnit'),
 ]
 
 _QUEUE = [
-    Key('NumberOfImagesPerChunk', whole(1), 16, 'images held in memory at a time'),
-    Key('SamplesPerImage', whole(1), 50, 'patches of every image in a chunk (patch mode)'),
+    Key('NumberOfImagesPerChunk', whole(1, 100000), 16, 'images held in memory at a time'),
+    Key('SamplesPerImage', whole(1, 1000000), 50, 'patches of every image in a chunk (patch mode)'),
     Key('BatchSize', whole(1), 15, 'samples of a step'),
-    Key('MaxQueueSize', whole(1), 20, 'batches made ahead'),
+    Key('MaxQueueSize', whole(1, 100000), 20, 'batches made ahead'),
 ]
 _QUEUE_VALIDATION = [key._replace(default=default) for key, default in zip(_QUEUE, (10, 500, 50, 10))]
 
@@ -304,22 +319,22 @@ _TRAINING = [
     Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),
     Key('ParallelGeneration1stEpoch', FLAG, True, 'generate the images of semi-epoch 0 in other processes'),
     Key('Randomness', FLAG, True, 'permute the images every semi-epoch'),
-    Key('PadTo', [Key(f'stage{n}', optional(whole(1)), ABSENT, 'padded side') for n in (1, 2, 4)], ABSENT, 'padding'),
+    Key('PadTo', [Key(f'stage{n}', _SIDE, ABSENT, 'padded side') for n in (1, 2, 4)], ABSENT, 'padding'),
     Key('FullImage', optional(FLAG), None, 'train on whole images; None: as the network was designed'),
     Key('only_generate_image', FLAG, False, 'generate all images and end'),
     Key('never_generate_image', FLAG, False, 'use images that another process generates'),
     Key('NetworkTraining', _QUEUE + [
-        Key('LungWeight', number(above=0), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
-        Key('LearningRate_Base', number(above=0), 1e-3, 'learning rate of Adam'),
+        Key('LungWeight', number(above=0, most=1000000), 1.0, 'weight of the loss inside the lung, 1 elsewhere'),
+        Key('LearningRate_Base', number(above=0, most=10), 1e-3, 'learning rate of Adam'),
         Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant', 'LearningRate_Decay needs constant'),
-        Key('LearningRate_Decay', optional(number(above=0)), None, 'rate = base * decay ** semi_epoch'),
+        Key('LearningRate_Decay', optional(number(above=0, most=10)), None, 'rate = base * decay ** semi_epoch'),
         Key('MaxIterations', whole(1), 10000000, 'steps'),
         Key('FreezeStatistics', optional(number(0, 1)), None, 'after this part of MaxIterations use stored statistics'),
         Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
         Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),
         Key('LossLimit', optional(number(above=1)), 100.0, 'stop at a loss above this multiple of the usual one'),
-        Key('reg_weight', number(0), 0.1, 'weight of the bending energy'),
+        Key('reg_weight', number(0, 1000000), 0.1, 'weight of the bending energy'),
         Key('inspecting_regularization_weight', FLAG, False, 'log the gradients of Huber loss and bending energy'),
         Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
         Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
@@ -348,7 +363,7 @@ _REGISTRATION = [
     Key('Reg_BSpline_Folder', NAME, 'S4_S2_S1', 'folder of B-spline registrations'),
     Key('Reg_Affine_Mask', MASK, 'Torso', 'mask of the affine registration'),
     Key('Reg_BSpline_Mask', MASK, 'Lung', 'mask of the B-spline registration'),
-    Key('Reg_NumberOfThreads', whole(1), 7, 'threads of elastix'),
+    Key('Reg_NumberOfThreads', whole(1, MOST_PROCESSES), 7, 'threads of elastix'),
     Key('network_dict', MAPPING, ABSENT, "'stage<n>' -> network and checkpoint of that stage"),
 ]
 
