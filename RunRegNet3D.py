@@ -117,7 +117,10 @@ def complete_setting(arguments, changes=None):
         experiment = f'phantom_{network}_S{stage}'
     usable_stage = stage if schema.STAGE.accepts(stage) else 4
 
-    result = su.initialize_setting(experiment, chosen['where_to_run'])
+    place = schema.KEYS['where_to_run'].kind
+    result = su.initialize_setting(
+        experiment, chosen['where_to_run'] if place.accepts(chosen['where_to_run']) else None
+    )
     merge(result, block)
     pyramid = chosen['stage_list']
     if pyramid is None:

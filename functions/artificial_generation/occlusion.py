@@ -66,7 +66,8 @@ def augment(image, scene):
     largest_axes = [options['Occlusion_Max_' + axis] for axis in 'abc']
     occluded = draw_ellipsoids(scene.lung, scene.spacing, rng, options['Occlusion_NumberOfEllipse'], largest_axes)
     value = rng.randint(*options['Occlusion_IntensityRange'])
-    box = bounding_box(occluded, 1)
-    blend(image[box], occluded[box], value, options['Im_NoiseSigma'], rng)
+    if occluded.any():
+        box = bounding_box(occluded, 1)
+        blend(image[box], occluded[box], value, options['Im_NoiseSigma'], rng)
     scene.products['occluded'] = occluded.astype('uint8')
     return image
