@@ -58,8 +58,7 @@ class ItemSpecification:
         self.input_margin = setting.get('InputMargin')
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
             raise InputError(f'The setting InputMargin needs an InputMask, and no DVFPad_S{self.stage}.')
-        # Experiments of older settings have no ScanVariety.
-        given = experiment.get('ScanVariety')
+        given = experiment['ScanVariety']
         self.variety = dict({key.name: key.default for key in SCAN_VARIETY}, **given) if given else None
         if self.variety and not self.use_lung:
             raise InputError('ScanVariety needs the lung masks, but UseLungMask is False.')

@@ -117,6 +117,7 @@ _KEYS = [
 # fmt: on
 #: Every key of a deformation experiment by name.
 DEFORM_KEYS = {key.name: key for key in _KEYS}
+_DEFAULTS = {key.name: key.default for key in _KEYS}
 #: Keys that have no effect; any value but the default gives a warning.
 LEGACY_DEFORM_KEYS = tuple(key.name for key in _KEYS if key.meaning.startswith('no effect'))
 
@@ -180,8 +181,7 @@ def load_deform_exp_setting(deform_exp):
     :raises UnknownNameError: there is no such experiment; the message lists the known ones.
     """
     require_known('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
-    content = {key.name: key.default for key in _KEYS}
-    content.update(DEFORM_EXPERIMENTS[deform_exp])
+    content = dict(_DEFAULTS, **DEFORM_EXPERIMENTS[deform_exp])
     return {key: _unshared(value) for key, value in content.items()}
 
 
@@ -192,8 +192,13 @@ def _unshared(value):
 
 def get_deform_exp(setting, deform_exp):
     """The content of ``deform_exp`` as ``setting`` carries it, else as defined here (read-only)."""
-    carried = setting.get('deform_exp') or {}
-    return (carried.get(deform_exp) if isinstance(deform_exp, str) else None) or load_deform_exp_setting(deform_exp)
+    carried = (setting.get('deform_exp') or {}).get(deform_exp) if isinstance(deform_exp, str) else None
+    return _completed(carried) if carried else load_deform_exp_setting(deform_exp)
+
+
+def _completed(content):
+    # Settings of earlier versions lack the keys that came later, whose defaults are what was done before.
+    return dict(_DEFAULTS, **content) if isinstance(content, dict) else content
 
 
 def deform_exp_problems(name, content):
@@ -202,9 +207,9 @@ def deform_exp_problems(name, content):
         return [f'deform_exp.{name} is {content!r}; accepted: a dictionary.']
     problem = NAME.problem('The name of a deformation experiment', name)
     problems = ([problem] if problem else []) + key_problems(content, _KEYS, f'{name}: ')
-    problems += [f'{name}: {key} is missing.' for key in DEFORM_KEYS if key not in content]
     if problems:
         return problems
+    content = _completed(content)
     if content['Canny_LowerThreshold'] > content['Canny_UpperThreshold']:
         problems.append(f'{name}: Canny_LowerThreshold must not exceed Canny_UpperThreshold.')
     for category, prefix in CATEGORY_PREFIXES.items():
