@@ -140,8 +140,13 @@ def _deformations(setting):
     contents, problems = _experiments(setting)
     for name, content in setting.get('deform_exp', {}).items():
         problems += experiments.deform_exp_problems(name, content)
+    margin, pad = setting.get('InputMargin'), f'DVFPad_S{setting.get("stage")}'
+    if margin is not None and setting.get(pad):
+        problems.append(f'InputMargin is {margin}; with it {pad} must be 0.')
     for name, content in contents.items():
         mask = content['MaskToZero']
+        if margin is not None and not setting.get('InputMask') and mask is None:
+            problems.append(f'InputMargin is {margin}, but neither InputMask nor MaskToZero of {name} names a mask.')
         if mask is not None and setting.get(f'Use{mask}Mask') is False:
             problems.append(f'{name}: MaskToZero is {mask!r} but Use{mask}Mask is False.')
         if 'respiratory_motion' in content['DeformMethods'] and mask is None:
