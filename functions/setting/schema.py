@@ -13,8 +13,8 @@ import re
 
 from functions.setting.errors import InputError, nearest_hint
 
-#: No setting is a larger number; libraries count in 32 bits.
-LARGEST = 2**31 - 1
+#: No number is larger.
+LARGEST = 2**63 - 1
 #: Default of keys that are set by loading data or a network, or only by the user.
 ABSENT = object()
 
@@ -172,6 +172,8 @@ AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualiz
 PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
 TRAIN_MODES = ('Training', 'Validation', 'Testing')
 
+#: Libraries count in 32 bits.
+_COUNT = 2**31 - 1
 #: Threads and processes that a command may be told to use.
 MOST_PROCESSES = 1024
 _BYTES = Kind(
@@ -296,7 +298,7 @@ _LOADED = [
 _QUEUE = [
     Key('NumberOfImagesPerChunk', whole(1, 100000), 16, 'images held in memory at a time'),
     Key('SamplesPerImage', whole(1, 1000000), 50, 'patches of every image in a chunk (patch mode)'),
-    Key('BatchSize', whole(1), 15, 'samples of a step'),
+    Key('BatchSize', whole(1, 100000), 15, 'samples of a step'),
     Key('MaxQueueSize', whole(1, 100000), 20, 'batches made ahead'),
 ]
 _QUEUE_VALIDATION = [key._replace(default=default) for key, default in zip(_QUEUE, (10, 500, 50, 10))]
@@ -315,7 +317,7 @@ _TRAINING = [
     Key('CacheIndices', FLAG, False, 'write the drawn patch centres to disk'),
     Key('MixedPrecision', FLAG, False, 'float16 in training where it is safe, with loss scaling'),
     Key('use_keras', FLAG, False, 'accepted for older scripts'),
-    Key('start_chunk', whole(0), 0, 'first chunk of the first training semi-epoch'),
+    Key('start_chunk', whole(0, _COUNT), 0, 'first chunk of the first training semi-epoch'),
     Key('DetailedNetworkSummary', FLAG, False, 'write feature maps to TensorBoard'),
     Key('ParallelGeneration1stEpoch', FLAG, True, 'generate the images of semi-epoch 0 in other processes'),
     Key('Randomness', FLAG, True, 'permute the images every semi-epoch'),
@@ -328,16 +330,16 @@ _TRAINING = [
         Key('LearningRate_Base', number(above=0, most=10), 1e-3, 'learning rate of Adam'),
         Key('LearningRate_Schedule', choice('constant', 'cosine'), 'constant', 'LearningRate_Decay needs constant'),
         Key('LearningRate_Decay', optional(number(above=0, most=10)), None, 'rate = base * decay ** semi_epoch'),
-        Key('MaxIterations', whole(1), 10000000, 'steps'),
+        Key('MaxIterations', whole(1, _COUNT), 10000000, 'steps'),
         Key('FreezeStatistics', optional(number(0, 1)), None, 'after this part of MaxIterations use stored statistics'),
-        Key('LogInterval', whole(1), 25, 'steps between two lines of the log'),
-        Key('ValidationInterval', whole(1), 1000, 'steps between two checkpoints with validation'),
+        Key('LogInterval', whole(1, _COUNT), 25, 'steps between two lines of the log'),
+        Key('ValidationInterval', whole(1, _COUNT), 1000, 'steps between two checkpoints with validation'),
         Key('MaxHours', optional(number(above=0)), None, 'time limit'),
         Key('LossLimit', optional(number(above=1)), 100.0, 'stop at a loss above this multiple of the usual one'),
         Key('reg_weight', number(0, 1000000), 0.1, 'weight of the bending energy'),
         Key('inspecting_regularization_weight', FLAG, False, 'log the gradients of Huber loss and bending energy'),
         Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size in the bending energy'),
-        Key('Seed', whole(0), 0, 'seed of weights, noise and sampling'),
+        Key('Seed', whole(0, _COUNT), 0, 'seed of weights, noise and sampling'),
     ], ABSENT, 'training'),
     Key('NetworkValidation', _QUEUE_VALIDATION, ABSENT, 'validation'),
     Key('LoadedNetwork', optional(MAPPING), None, 'initial weights: NetworkLoad, GlobalStepLoad, itr_load ...'),
@@ -408,7 +410,7 @@ NETWORK = _NETWORK_LOAD + [
 MODE = [
     Key('CNList', list_of(whole(1)), ABSENT, 'case numbers'),
     Key('TypeImList', list_of(whole(0)), ABSENT, 'types of the images'),
-    Key('DSmoothList', list_of(whole(0)), ABSENT, 'deformations'),
+    Key('DSmoothList', list_of(whole(0, _COUNT)), ABSENT, 'deformations'),
     Key('DeformedImExt', list_of(choice(*AUGMENTATION_NAMES), least=1), ABSENT, 'augmentations of the deformed image'),
     Key('PairList', list_of(list_of(whole(0), length=2)), ABSENT, 'pairs of types [fixed, moving]'),
     Key('Spacing', choice('RS1', 'Raw'), ABSENT, 'isotropic or original images'),
