@@ -10,6 +10,7 @@ your own data; a settings file (``--setting``) and the command line (``--help``)
 import argparse
 import contextlib
 import copy
+import functools
 import logging
 import os
 import re
