@@ -1,20 +1,13 @@
 """What one process does again and again does not fill its memory."""
 
 import re
-import sys
 
 import pytest
 
 ROW = 'work repeated in one process'
 
 
-KEPT = pytest.mark.xfail(
-    sys.version_info < (3, 8), reason='TensorFlow 1.15 keeps the graph, 11 MB, of every model that was opened'
-)
-REPEATED = [('pairs', 12, 30), ('items', 60, 200), pytest.param('models', 10, 10, marks=KEPT)]
-
-
-@pytest.mark.parametrize('kind, count, long_count', REPEATED)
+@pytest.mark.parametrize('kind, count, long_count', [('pairs', 12, 30), ('items', 60, 200), ('models', 10, 10)])
 def test_memory_stays_flat(kind, count, long_count, tmp_path, server, inputs, patient, faults, is_long):
     """Within 5 % of what the process holds after the first third, in which caches and pools fill."""
     folders = {'pairs': [inputs, str(tmp_path)], 'items': [patient], 'models': [inputs]}[kind]
