@@ -91,7 +91,8 @@ def networks_of(model, setting=None):
             return found
         networks = {}
         for experiment in models:
-            stage = read_model_setting(setting or {}, experiment).get('stage')
+            found = read_model_setting(setting or {}, experiment)
+            stage = STAGE.require(f'{experiment}: stage', found.get('stage'))
             if stage in networks:
                 raise InputError(f'{networks[stage]} and {experiment} are both for stage {stage}; give one of them.')
             networks[stage] = experiment

@@ -129,7 +129,8 @@ class Command:
 
 def serve(modules):
     sys.dont_write_bytecode = True
-    codecs.lookup('utf-8-sig')  # a command with the rights of another user may not read the library
+    for name in ('utf-8-sig', 'ascii'):
+        codecs.lookup(name)  # a command with the rights of another user may not read the library
     for name in modules:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), 'w')
