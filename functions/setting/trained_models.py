@@ -83,22 +83,20 @@ def networks_of(model, setting=None):
     :raises MissingFileError, InputError: no such experiment, two for one stage, or a stage other than 4, 2 and 1.
     """
     if isinstance(model, dict):
-        networks = {stage: os.fspath(experiment) for stage, experiment in model.items()}
+        named = [(stage, os.fspath(experiment)) for stage, experiment in model.items()]
     else:
         models = [os.fspath(name) for name in (model if isinstance(model, (list, tuple)) else [model])]
         found = network_set(models[0]) if len(models) == 1 and not os.path.isdir(models[0]) else None
         if found is not None:
             return found
-        networks = {}
-        for experiment in models:
-            found = read_model_setting(setting or {}, experiment)
-            stage = STAGE.require(f'{experiment}: stage', found.get('stage'))
-            if stage in networks:
-                raise InputError(f'{networks[stage]} and {experiment} are both for stage {stage}; give one of them.')
-            networks[stage] = experiment
-    for stage, experiment in networks.items():
+        named = [(read_model_setting(setting or {}, name).get('stage'), name) for name in models]
+    networks = {}
+    for stage, experiment in named:
         if not STAGE.accepts(stage):
             raise InputError(f'{experiment}: a network for stage {stage!r} is not possible; accepted: 4, 2, 1.')
+        if stage in networks:
+            raise InputError(f'{networks[stage]} and {experiment} are both for stage {stage}; give one of them.')
+        networks[stage] = experiment
     return NetworkSet(networks, sorted(networks, reverse=True))
 
 

@@ -62,17 +62,16 @@ def open_folder():
 
 
 def refused(server, words, *named, **how):
-    """Run a command that must end with exit code 2 and one line that holds all of ``named``; returns the line."""
+    """Run a command that must end with exit code 2 and one line that holds all of ``named``."""
     command = server.start([str(word) for word in words], **how)
     assert command.wait() == 2, command.printed()
     error = command.error()
     assert all(str(name) in error for name in named), error
-    return error
 
 
 def apply_words(results, points=None):
     points = points or results / 'points.mrk.json'
-    return ['--apply', results / 'out', '--points', points, '--output', results / 'moved.csv']
+    return ['--apply', results / 'out', '--points', points, '--output', results / 'moved.csv', '--overwrite']
 
 
 def model_words(inputs, folder, model):
