@@ -36,6 +36,7 @@ COLOURS = {
     'together': ('#22883d', '#d9f0de'),
     'correlation': ('#a0307a', '#f5dcec'),
     'softmax': ('#a0307a', '#f5dcec'),
+    'smooth': ('#8c4a1e', '#f0dfd2'),
     'input': ('#1f2328', '#ffffff'),
 }
 _ACTIVATIONS = {'relu': 'ReLU', 'elu': 'ELU', None: 'no activation'}
@@ -76,6 +77,7 @@ def operation_name(layer):
         'together': 'together',
         'correlation': f'correlation {cube(layer.kernel)}',
         'softmax': 'softmax',
+        'smooth': f'Gaussian smoothing {cube(layer.kernel)}',
     }[layer.kind]
 
 

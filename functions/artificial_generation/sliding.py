@@ -49,7 +49,7 @@ def field(shape_zyx, spacing, rng, options, inputs):
     sides, region = _sides(lung[thin]), moving[thin]
     mesh = mesh_size(region.shape, coarse_spacing, grid, 'Sliding_BSplineGridSpacing in deform_exp')
     motion = np.zeros((3,) + region.shape, np.float32)
-    strength, direction = rng.uniform(0.6, 1) * maximum, -1 if rng.uniform() < 0.3 else 1
+    strength, direction = rng.uniform(0.6, 1) * maximum, -1 if rng.uniform() < 0.5 else 1
     for side in range(1, sides.max() + 1):
         part = sample_field(draw_coefficients(rng, mesh, random_part, upper=1), region.shape)
         part[2] += direction * strength * rng.uniform(0.7, 1) * _breathing(lung[thin] & (sides == side), rng)

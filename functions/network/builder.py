@@ -71,6 +71,7 @@ _BUILDERS = {
     'apart': _named(lambda layer, inputs: layers.apart(inputs[0])),
     'together': _named(lambda layer, inputs: layers.together(inputs[0])),
     'correlation': _named(lambda layer, inputs: layers.correlation(inputs[0], layer.kernel // 2)),
+    'smooth': _named(lambda layer, inputs: layers.smooth3d(inputs[0], layer.kernel // 2)),
     'softmax': _named(lambda layer, inputs: tf.nn.softmax(inputs[0])),
 }
 

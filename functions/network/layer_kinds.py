@@ -89,6 +89,11 @@ def softmax(name, source):
     return Layer(name, 'softmax', (source,))
 
 
+def smooth(name, source, radius):
+    """Every channel smoothed by a fixed Gaussian of standard deviation ``radius`` / 3 voxels; edges are renormalised."""
+    return Layer(name, 'smooth', (source,), kernel=2 * radius + 1, padding='same')
+
+
 def output_side(layer, side):
     """Side of a layer's output for the side of its input, voxels; less than 1 when nothing is left."""
     if layer.kind == 'up':

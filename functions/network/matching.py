@@ -14,12 +14,14 @@ from functions.network.layer_kinds import (
     conv,
     correlation,
     crop,
+    smooth,
     softmax,
     together,
     up,
 )
 
 RADIUS = 2  # voxels of half the resolution
+SMOOTHING = 4  # the same, three standard deviations: finer parts of a field are noise of the images rather than motion
 
 TABLE = NetworkTable(
     radius_train=(32, 32),
@@ -53,7 +55,8 @@ TABLE = NetworkTable(
         concat('R2_Up/concat', 'R2_Up/crop', 'R2/conv2', 'Match/displacement'),
         conv('R2_Up/conv1', 'R2_Up/concat', 32, padding='same', activation='elu'),
         conv('DVF/half', 'R2_Up/conv1', 3, kernel=1, activation=None, normalise=False),
-        up('DVF/up', 'DVF/half'),
+        smooth('DVF/smooth', 'DVF/half', SMOOTHING),
+        up('DVF/up', 'DVF/smooth'),
         crop('DVF/DVF_RegNet', 'DVF/up', 1),
     ),
 )

@@ -242,16 +242,36 @@ def upsample3d(images, scope, margin=0):
         kernel = _variable('kernel_transposed_3d', [3, 3, 3, 1, 1], initial, trainable=False)
         # kernel[1, 1, 1] is 1, so a line through the centre is the profile of that axis.
         profiles = (kernel[:, 1, 1, 0, 0], kernel[1, :, 1, 0, 0], kernel[1, 1, :, 0, 0])
-        shape, channels = tf.shape(images), int(images.shape[-1])
-        matrices = [_interpolation_matrix(shape[axis + 1], profiles[axis], margin) for axis in range(3)]
-        z, y, x = [2 * shape[axis] + 1 + 2 * margin for axis in (1, 2, 3)]
-        # The innermost axis first: the later, larger products then have long rows.
-        rows = tf.matmul(matrices[2], tf.reshape(images, tf.stack([-1, shape[3], channels])))
-        planes = tf.matmul(matrices[1], tf.reshape(rows, tf.stack([-1, shape[2], x * channels])))
-        volume = tf.matmul(matrices[0], tf.reshape(planes, tf.stack([-1, shape[1], y * x * channels])))
-        output = tf.reshape(volume, tf.stack([shape[0], z, y, x, channels]))
-        output.set_shape([images.shape[0]] + [None] * 3 + [channels])
-        return output
+        shape = tf.shape(images)
+        return _along_axes(images, [_interpolation_matrix(shape[i + 1], profiles[i], margin) for i in range(3)])
+
+
+def _along_axes(images, matrices):
+    """[n, z, y, x, c] with each axis multiplied by its matrix [new side, side]."""
+    shape, channels = tf.shape(images), int(images.shape[-1])
+    z, y, x = [tf.shape(matrix)[0] for matrix in matrices]
+    # The innermost axis first: with larger sides the later, larger products then have long rows.
+    rows = tf.matmul(matrices[2], tf.reshape(images, tf.stack([-1, shape[3], channels])))
+    planes = tf.matmul(matrices[1], tf.reshape(rows, tf.stack([-1, shape[2], x * channels])))
+    volume = tf.matmul(matrices[0], tf.reshape(planes, tf.stack([-1, shape[1], y * x * channels])))
+    output = tf.reshape(volume, tf.stack([shape[0], z, y, x, channels]))
+    output.set_shape([images.shape[0]] + [None] * 3 + [channels])
+    return output
+
+
+def smooth3d(images, radius):
+    """Every channel smoothed by a Gaussian of standard deviation ``radius`` / 3 voxels, cut off beyond ``radius``.
+
+    :param images: [n, z, y, x, c]; what stands outside counts as missing.
+    """
+    matrices = []
+    for axis in (1, 2, 3):
+        index = tf.range(tf.shape(images)[axis])
+        distance = tf.abs(index[:, None] - index)
+        weights = tf.exp(-4.5 * tf.square(tf.cast(distance, tf.float32) / float(radius)))
+        weights *= tf.cast(distance <= radius, tf.float32)
+        matrices.append(weights / tf.reduce_sum(weights, 1, keepdims=True))
+    return _along_axes(images, matrices)
 
 
 def _interpolation_matrix(size, profile, margin):

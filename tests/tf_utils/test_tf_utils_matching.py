@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from functions.tf_utils import layers
 from functions.tf_utils.backend import tf
@@ -58,3 +59,12 @@ def test_local_contrast_is_that_of_numpy_and_knows_no_density():
     assert (found[..., :2][~inside] == 0).all()
     darker = run(lambda x: layers.local_contrast(x, 3), np.where(inside, hu - 60, hu).astype(np.float32))
     np.testing.assert_allclose(darker[..., :2], found[..., :2], atol=2e-3)
+
+
+def test_smoothing_is_the_gaussian_of_scipy_inside_and_keeps_constants_everywhere():
+    images = RANDOM.normal(size=(2, 13, 11, 12, 3)).astype(np.float32)
+    found = run(lambda x: layers.smooth3d(x, 4), images)
+    expected = ndimage.gaussian_filter(images, (0, 4 / 3, 4 / 3, 4 / 3, 0), truncate=3)
+    np.testing.assert_allclose(found[:, 4:-4, 4:-4, 4:-4], expected[:, 4:-4, 4:-4, 4:-4], atol=1e-5)
+    constant = run(lambda x: layers.smooth3d(x, 4), np.full((1, 3, 9, 5, 2), 7, np.float32))
+    np.testing.assert_allclose(constant, 7, rtol=1e-6)
