@@ -67,7 +67,9 @@ class Chunk:
             raise InputError(f'Sample {first} does not exist; {where} has {self.n_samples} samples.')
         chosen = [self.held[row[1]] for row in rows]
         arrays = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
-        if self.options.augmentation:
+        if self.options.augmentation == 'batch':
+            arrays = flips.flip(*arrays, axes=flips.axes_of_batch(self.options.seed, self.semi_epoch, self.chunk, first))
+        elif self.options.augmentation:
             arrays = flips.flip(*arrays, axes=flips.axes_of_semi_epoch(self.semi_epoch))
         return list(arrays) + [[item.name for item in chosen]]
 

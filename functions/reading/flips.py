@@ -15,6 +15,14 @@ def axes_of_semi_epoch(semi_epoch):
     return FLIPS[semi_epoch % len(FLIPS)]
 
 
+def axes_of_batch(*numbers):
+    """Batch axes flipped, each or not with equal chances, for the whole numbers that say which batch it is.
+
+    Motion along z is then as often upwards as downwards, and a network returns no constant part of its own.
+    """
+    return tuple(axis for axis in (1, 2, 3) if np.random.RandomState(numbers + (axis,)).randint(2))
+
+
 def flip(images, dvf, weight, axes):
     """Flip a batch.
 

@@ -1,13 +1,14 @@
 """The chunk reader: order, counts, patches, modes and refusals."""
 
 import doctest
+import itertools
 import json
 
 import numpy as np
 import pytest
 from reading_fakes import DEFAULT, a_setting, im_infos, make_item, same_batch
 
-from functions.reading import chunk_image, memory_estimate
+from functions.reading import chunk_image, flips, memory_estimate
 from functions.reading.chunk_image import Images
 from functions.reading.image_items import ItemError, item_name
 from functions.reading.reader_options import read_options
@@ -154,6 +155,19 @@ def test_flip_augmentation_by_semi_epoch_in_training_only():
         images(train_mode='Validation', semi_epoch=1).next_batch(),
         images(a_setting(Augmentation=True), train_mode='Validation', semi_epoch=1).next_batch(),
     )
+
+
+def test_flips_drawn_for_every_batch_are_the_same_again_and_change_nothing_else():
+    plain, turned, again = images(), images(a_setting(Augmentation='batch')), images(a_setting(Augmentation='batch'))
+    seen = set()
+    for _ in range(6):
+        a, b, c = [reader.next_batch() for reader in (plain, turned, again)]
+        assert same_batch(b, c)
+        axes = [w for n in range(4) for w in itertools.combinations((1, 2, 3), n)]
+        (found,) = [w for w in axes if np.array_equal(b.images, flips.flip(a.images, a.dvf, a.weight, w)[0])]
+        assert np.array_equal(b.dvf, flips.flip(a.images, a.dvf, a.weight, found)[1])
+        seen.add(found)
+    assert len(seen) > 2
 
 
 def test_first_epoch_mode_makes_everything_and_keeps_nothing():
