@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from functions.image.claim import claim_folder
-from functions.reading.closable_queue import Interrupted
+from functions.reading.closable_queue import Interrupted, ReaderFailure, ReaderTimeout
 from functions.reading.synthetic_pair import pair_errors
 from functions.reading.train_queue import TrainingQueue, training_memory
 from functions.reading.validation_set import ValidationSet
@@ -195,6 +195,10 @@ class _Loop:
                     batch = queue.get()
                 except Interrupted:
                     self._end_by(signals)
+                except (ReaderFailure, ReaderTimeout):
+                    if state['iteration'] > 0:
+                        self._save_steps_done()
+                    raise
                 waited += time.time() - asked
                 rate = learning_rate(self.training, state['iteration'], batch.semi_epoch)
                 logs = (state['iteration'] + 1) % self.log_interval == 0 or state['iteration'] == 0
@@ -255,10 +259,14 @@ class _Loop:
         return True
 
     def _end_by(self, signals):
-        """Write a checkpoint if needed and raise TrainingInterrupted."""
+        """Write a checkpoint if needed and raise :class:`TrainingInterrupted`."""
+        self._save_steps_done()
+        raise TrainingInterrupted(signals.received)
+
+    def _save_steps_done(self):
+        """Write a checkpoint if needed."""
         if self.saved_step != self.state['samples']:
             self._save(validate=False)
-        raise TrainingInterrupted(signals.received)
 
     def _save(self, validate=True):
         """Write the checkpoint, before validation, so that a crash there costs no step."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from training_fakes import log_lines, losses, make_item, run
 
+from functions.reading.closable_queue import ReaderFailure
 from functions.reading.validation_set import ValidationSet
 from functions.setting.errors import InputError, RegNetError
 from functions.training import averages
@@ -192,6 +193,26 @@ def test_an_exploding_loss_stops_with_the_items_named(setting, monkeypatch):
     setting.update(Randomness=False)  # case 1 comes first
     with pytest.raises(InputError, match='(?s)LossLimit = 100.*Phantom_4D/type0/cn2/'):
         run(setting, 50, make_item=exploding)
+
+
+def test_an_item_that_fails_costs_no_step(setting):
+    run(setting, 12)
+    undisturbed = losses(setting)
+    setting['current_experiment'] = 'disturbed'
+    calls = []
+
+    def failing(setting, im_info, write=None):
+        calls.append(im_info)
+        if len(calls) == 8:
+            raise MemoryError('short of memory for a moment')
+        return make_item(setting, im_info)
+
+    with pytest.raises(ReaderFailure, match='for a moment'):
+        run(setting, 12, make_item=failing)
+    checkpoints = Checkpoints(setting)
+    assert 0 < checkpoints.state(checkpoints.newest())['iteration'] < 12
+    run(setting, 12)
+    assert losses(setting) == undisturbed
 
 
 def test_failing_item_reaches_the_trainer_with_its_name_and_traceback(setting):
