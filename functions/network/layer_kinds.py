@@ -90,7 +90,7 @@ def softmax(name, source):
 
 
 def smooth(name, source, radius):
-    """Every channel smoothed by a fixed Gaussian of standard deviation ``radius`` / 3 voxels; edges are renormalised."""
+    """Every channel smoothed by a Gaussian of standard deviation ``radius`` / 3 voxels; renormalised at the edges."""
     return Layer(name, 'smooth', (source,), kernel=2 * radius + 1, padding='same')
 
 

@@ -68,7 +68,9 @@ class Chunk:
         chosen = [self.held[row[1]] for row in rows]
         arrays = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
         if self.options.augmentation == 'batch':
-            arrays = flips.flip(*arrays, axes=flips.axes_of_batch(self.options.seed, self.semi_epoch, self.chunk, first))
+            arrays = flips.flip(
+                *arrays, axes=flips.axes_of_batch(self.options.seed, self.semi_epoch, self.chunk, first)
+            )
         elif self.options.augmentation:
             arrays = flips.flip(*arrays, axes=flips.axes_of_semi_epoch(self.semi_epoch))
         return list(arrays) + [[item.name for item in chosen]]

@@ -244,7 +244,7 @@ _GENERAL = [
     Key('VoxelSize', SIZE3, [1, 1, 1], 'voxel size [mm] of prepared images'),
     Key('Dim', choice(3), 3, 'dimensions; only 3 works'),
     Key('Augmentation', either(FLAG, choice('batch')), False,
-        "flip images and DVFs along the axes: differently every semi-epoch, or 'batch': along axes drawn for every batch"),
+        "flip images and DVFs: along other axes every semi-epoch, or 'batch': along axes drawn for every batch"),
     Key('WriteBSplineTransform', FLAG, False, 'write B-spline transforms and their coefficients'),
     Key('verbose', FLAG, True, 'more logging'),
     Key('NumberOfThreads', optional(whole(1, MOST_PROCESSES)), None, 'threads of TensorFlow; None: all cores'),
