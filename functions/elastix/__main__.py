@@ -6,24 +6,24 @@ import argparse
 import sys
 
 from functions.elastix.transform_files import rewrite_paths
-from functions.setting.errors import RegNetError
+from functions.setting import console
 
 
 def main(words=None):
-    """Run the command; return None, or an error message for ``sys.exit``."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(prog='python -m functions.elastix', description=__doc__.split(':\n')[0])
     commands = parser.add_subparsers(dest='command', metavar='rewrite')
     commands.required = True
     rewrite = commands.add_parser('rewrite', help='update the paths in TransformParameters files')
     rewrite.add_argument('folders', nargs='+', metavar='FOLDER')
     arguments = parser.parse_args(words)
-    try:
+
+    def work():
         for folder in arguments.folders:
             for path in rewrite_paths(folder):
                 sys.stdout.write(f'rewritten: {path}\n')
-    except RegNetError as error:
-        return str(error)
-    return None
+
+    return console.by_one_sentence(work)
 
 
 if __name__ == '__main__':

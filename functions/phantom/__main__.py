@@ -7,12 +7,12 @@ import argparse
 import sys
 
 from functions.phantom.phantom import make_cases
-from functions.setting.errors import RegNetError
+from functions.setting import console
 from functions.setting.setting_utils import initialize_setting
 
 
 def main(words=None):
-    """Run the command; returns None or an error message, for ``sys.exit``."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(prog='python -m functions.phantom', description='Make phantom cases.')
     parser.add_argument('--cases', type=int, nargs='+', default=[1], metavar='N', help='case numbers, from 1')
     phases = 'phases, 0 (T00, inhale) to 9 (T90)'
@@ -20,11 +20,11 @@ def main(words=None):
     parser.add_argument('--size', type=int, nargs=3, metavar=('X', 'Y', 'Z'), help='mm; default: 300 220 280')
     parser.add_argument('--workers', type=int, metavar='N', help='processes')
     arguments = parser.parse_args(words)
-    try:
+
+    def work():
         make_cases(initialize_setting('phantom'), arguments.cases, arguments.types, arguments.workers, arguments.size)
-    except RegNetError as error:
-        return str(error)
-    return None
+
+    return console.by_one_sentence(work)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,8 @@ try:
 except ImportError:  # not on Windows
     resource = None
 
+from functions.setting.errors import RegNetError
+
 #: Address space [bytes] that TensorFlow needs with a small network.
 LEAST_ADDRESS_SPACE = 4 * 10**9
 _REFUSED = 2
@@ -100,3 +102,13 @@ def end(main):
         return code
     sys.stderr.write(f'Not everything could be printed: {failure.strerror}. Files that were to be written are.\n')
     return code or _REFUSED
+
+
+def by_one_sentence(work):
+    """Run ``work()``; returns the exit code: 0, or 2 after an error, which is printed as one sentence."""
+    try:
+        work()
+    except RegNetError as error:
+        sys.stderr.write(f'{error}\n')
+        return _REFUSED
+    return 0

@@ -17,9 +17,10 @@ from functions.image.claim import claim_folder
 from functions.image.file_check import require_apart
 from functions.network.builder import build
 from functions.network.description import network_description
+from functions.setting import console
 from functions.setting import setting_utils as su
 from functions.setting.atomic import disk_errors, publish, write_json
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.errors import InputError, MissingFileError
 from functions.setting.experiment_files import SETTINGS_CHECKSUM, settings_number
 from functions.setting.text_files import checksum_of, read_record, read_text
 from functions.tf_utils.backend import tf
@@ -122,12 +123,11 @@ def main(words=None):
     parser.add_argument('--step', default='Last', help="'Last', 'Best' or a number")
     parser.add_argument('--resumable', action='store_true', help='keep what the training needs to go on')
     arguments = parser.parse_args(words)
-    try:
+
+    def work():
         print(f'Written: {export(arguments.source, arguments.target, arguments.step, arguments.resumable)}')
-    except RegNetError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+
+    return console.by_one_sentence(work)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,10 @@ import html.parser
 import json
 import os
 import random
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -410,3 +413,19 @@ def test_nothing_is_unpickled_evaluated_or_fetched():
         options = {option.arg: option.value for node in called for option in node.keywords}
         assert not {name.partition('.')[0] for name in imported} & FORBIDDEN and not names & {'eval', 'exec'}, path
         assert not {'shell', 'allow_pickle'} & set(options), path
+
+
+@pytest.mark.parametrize(
+    'module, words, message',
+    [
+        ('functions.phantom', ['--cases', '-5'], 'cn=-5 of the phantom; accepted: a whole number from 1'),
+        ('functions.elastix', ['rewrite', 'nowhere'], 'nowhere contains no TransformParameters'),
+        ('functions.training.export', ['nowhere', 'there'], 'The experiment .*nowhere does not exist'),
+    ],
+)
+def test_the_smaller_commands_refuse_in_one_sentence_too(module, words, message, tmp_path):
+    environment = dict(os.environ, PYTHONPATH=REPOSITORY, REGNET_ROOT=str(tmp_path), TF_CPP_MIN_LOG_LEVEL='3')
+    command = [sys.executable, '-m', module] + words
+    ended = subprocess.run(command, cwd=str(tmp_path), env=environment, stderr=subprocess.PIPE, check=False)
+    said = ended.stderr.decode()
+    assert ended.returncode == 2 and re.search(message, said) and 'Traceback' not in said

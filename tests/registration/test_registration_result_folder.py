@@ -152,7 +152,7 @@ def test_transformix_finds_its_files_again_after_the_folder_has_moved(written, t
     shutil.copytree(folder, moved)
     text = open(os.path.join(moved, 'TransformParameters.0.txt')).read()
     assert os.path.abspath(folder) in text and moved not in text
-    assert elastix_command(['rewrite', moved]) is None
+    assert elastix_command(['rewrite', moved]) == 0
     text = open(os.path.join(moved, 'TransformParameters.0.txt')).read()
     assert moved in text and os.path.abspath(folder) not in text
 
