@@ -32,7 +32,7 @@ class Kind(collections.namedtuple('Kind', 'accepts text names')):
         if self.accepts(value):
             return None
         items = value if isinstance(value, (list, tuple)) else [value]
-        if any(isinstance(item, numbers.Real) and abs(item) > LARGEST for item in items):
+        if any(isinstance(item, numbers.Real) and LARGEST < abs(item) < float('inf') for item in items):
             return f'{name} has a number beyond {LARGEST}; accepted: {self.text}.'
         words = [item for item in items if isinstance(item, str) and item not in self.names]
         hint = nearest_hint(words[0], self.names) if words else ''

@@ -284,7 +284,7 @@ def test_errors_of_reading(tmp_path):
         F.read_linear_transform(str(path))
 
 
-def test_errors_of_writing_and_rewriting(tmp_path):
+def test_errors_of_writing_and_rewriting(tmp_path, capsys):
     with pytest.raises(MissingFileError, match='DVF'):
         F.write_total_transform(str(tmp_path), str(tmp_path / 'DVF.mha'), FIXED_GRID)
     write_image(a_field(), str(tmp_path / 'DVF.mha'))
@@ -298,7 +298,7 @@ def test_errors_of_writing_and_rewriting(tmp_path):
         F.rewrite_paths(str(tmp_path))
     from functions.elastix.__main__ import main
 
-    assert 'DVF.mha' in main(['rewrite', str(tmp_path)])
+    assert main(['rewrite', str(tmp_path)]) == 2 and 'DVF.mha' in capsys.readouterr().err
 
 
 def test_output_points_are_parsed(tmp_path):

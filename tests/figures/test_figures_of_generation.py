@@ -256,6 +256,6 @@ def test_bad_inputs(root, tmp_path):
     assert (tmp_path / 'file').read_text() == 'x'
 
 
-def test_phantoms_command_says_what_is_wrong(monkeypatch, tmp_path):
+def test_phantoms_command_says_what_is_wrong(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv('REGNET_ROOT', str(tmp_path))
-    assert 'Size' in phantom_main(['--cases', '1', '--size', '10', '10', '10'])
+    assert phantom_main(['--cases', '1', '--size', '10', '10', '10']) == 2 and 'Size' in capsys.readouterr().err
