@@ -68,11 +68,10 @@ class Chunk:
         chosen = [self.held[row[1]] for row in rows]
         arrays = self._whole(chosen) if self.options.full_image else self._patches(chosen, rows)
         if self.options.augmentation == 'batch':
-            arrays = flips.flip(
-                *arrays, axes=flips.axes_of_batch(self.options.seed, self.semi_epoch, self.chunk, first)
-            )
-        elif self.options.augmentation:
-            arrays = flips.flip(*arrays, axes=flips.axes_of_semi_epoch(self.semi_epoch))
+            axes = flips.axes_of_batch(self.options.seed, self.semi_epoch, self.chunk, first)
+        else:
+            axes = flips.axes_of_semi_epoch(self.semi_epoch) if self.options.augmentation else ()
+        arrays = flips.flip(*arrays, axes=axes)
         return list(arrays) + [[item.name for item in chosen]]
 
     def _empty(self, n, size_in, size_out):

@@ -6,6 +6,8 @@ On a grid with identity direction, flipping array axis z, y or x (1, 2, 3 of a b
 
 import numpy as np
 
+from functions.setting.seeds import random_state
+
 # The published training flips entry n mod 5 in semi-epoch n: nothing, one axis after the other, all of them.
 FLIPS = ((), (1,), (2,), (3,), (1, 2, 3))
 
@@ -15,12 +17,15 @@ def axes_of_semi_epoch(semi_epoch):
     return FLIPS[semi_epoch % len(FLIPS)]
 
 
-def axes_of_batch(*numbers):
-    """Batch axes flipped, each or not with equal chances, for the whole numbers that say which batch it is.
+def axes_of_batch(seed, *batch):
+    """Batch axes flipped, each or not with equal chances.
 
     Motion along z is then as often upwards as downwards, and a network returns no constant part of its own.
+
+    :param batch: whole numbers that say which batch it is.
     """
-    return tuple(axis for axis in (1, 2, 3) if np.random.RandomState(numbers + (axis,)).randint(2))
+    drawn = random_state('flips', seed, *batch).randint(2, size=3)
+    return tuple(axis for axis, is_flipped in zip((1, 2, 3), drawn) if is_flipped)
 
 
 def flip(images, dvf, weight, axes):
