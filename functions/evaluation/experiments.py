@@ -7,7 +7,7 @@ import re
 
 from functions.evaluation.measured_pairs import Result
 from functions.evaluation.pair_record import pair_name
-from functions.image.manifest import FILES, check_outputs
+from functions.image.manifest import check_outputs, listed_files
 from functions.setting import setting_utils as su
 from functions.setting.addresses import result_address
 from functions.setting.errors import InputError, RegNetError, unknown_name
@@ -72,7 +72,9 @@ def open_experiment(setting, name, own_settings=True):
 def result_facts(path):
     """What ``registration.json`` beside a result says; {} where there is none."""
     path = os.path.join(os.path.dirname(path), 'registration.json')
-    return read_record(path, {'seconds': optional(number(0)), 'outputs': FILES}) if os.path.isfile(path) else {}
+    return (
+        read_record(path, {'seconds': optional(number(0)), 'outputs': listed_files()}) if os.path.isfile(path) else {}
+    )
 
 
 def _paths(setting, pair, step):

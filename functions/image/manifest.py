@@ -22,10 +22,16 @@ from functions.setting.schema import TEXT, having, list_of, optional, whole
 from functions.setting.text_files import read_json, read_record
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
-#: The shape of a list of :func:`record_file` dictionaries in a record.
-FILES = optional(list_of(having(path=TEXT, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT)))
 _SAMPLE = 2**20
 _known_checksums = {}
+
+
+def listed_files(names=TEXT):
+    """What a record may hold of files: a list of :func:`record_file` dictionaries, or nothing.
+
+    :param names: the kind of their paths.
+    """
+    return optional(list_of(having(path=names, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT)))
 
 
 def array_checksum(image_or_array):
@@ -106,7 +112,7 @@ def recorded_change(path):
     """Change ``path`` on purpose in the ``with`` block: the ``results.json`` beside it follows, if it was intact."""
     folder, name = os.path.split(os.path.abspath(path))
     record_path = os.path.join(folder, 'results.json')
-    record = read_record(record_path, {'outputs': FILES}) if os.path.isfile(record_path) else {}
+    record = read_record(record_path, {'outputs': listed_files()}) if os.path.isfile(record_path) else {}
     listed = [output for output in record.get('outputs', []) if output['path'] == name]
     intact = not check_outputs(folder, listed)[0]
     yield
