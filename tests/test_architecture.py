@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from tests.relative_imports import imported_module
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUNCTIONS = os.path.join(REPOSITORY, 'functions')
 
@@ -58,11 +60,10 @@ def imports_of(path):
     for node in ast.walk(FILES[path]):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name, False) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            found.append((node.lineno, node.module or '.', True))
         elif isinstance(node, ast.ImportFrom):
-            # ``from functions.image import resample`` names the module functions.image.resample.
-            found += [(node.lineno, f'{node.module}.{alias.name}', False) for alias in node.names]
+            # ``from ..image import resample`` names the module functions.image.resample.
+            module = imported_module(node, path)
+            found += [(node.lineno, f'{module}.{alias.name}', node.level > 0) for alias in node.names]
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             if called in ('import_module', '__import__'):
@@ -84,11 +85,11 @@ def room_of(path):
     return path.split('/')[1] if path.count('/') > 1 else None
 
 
-def forbidden(path, name, relative=False):
+def forbidden(path, name, relative=True):
     """Why ``path`` may not import ``name``, or None."""
     parts, room = name.split('.'), room_of(path)
-    if relative:
-        return 'imports are absolute'
+    if parts[0] == 'functions' and not relative:
+        return 'imports are relative: the installed package is called regnet'
     if parts[0] == 'RunRegNet3D':
         return 'nothing imports the main script'
     if parts[0] in ('tensorflow', 'keras') and room != 'tf_utils':
@@ -185,7 +186,7 @@ def test_the_rules_catch_a_violation():
     assert forbidden('functions/image/resample.py', 'functions.setting.errors.InputError') is None
     assert forbidden('functions/image/resample.py', 'RunRegNet3D')
     assert forbidden('functions/network/builder.py', 'tensorflow.compat.v1')
-    assert forbidden('functions/network/builder.py', 'layout', relative=True)
+    assert forbidden('functions/image/resample.py', 'functions.image.geometry', relative=False)
 
 
 def printed_by(code):

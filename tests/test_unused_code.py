@@ -7,6 +7,8 @@ What the product uses is what can be reached from the code that runs when its mo
 import ast
 import os
 
+from tests.relative_imports import imported_module
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 #: What is still unused, by room: delete the code and its line here. ``function(parameter)`` is a default that no
@@ -57,7 +59,7 @@ class Module(ast.NodeVisitor):
     """The definitions of a file; ``self.loaded`` is what runs on import."""
 
     def __init__(self, path):
-        self.name = path[:-3].replace('/', '.').replace('.__init__', '')
+        self.path, self.name = path, path[:-3].replace('/', '.').replace('.__init__', '')
         self.imported, self.definitions = {}, {}
         self.current = self.loaded = Definition(self.name)
         with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
@@ -76,7 +78,7 @@ class Module(ast.NodeVisitor):
                 )
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                self.imported[alias.asname or alias.name] = f'{node.module}.{alias.name}'
+                self.imported[alias.asname or alias.name] = f'{imported_module(node, self.path)}.{alias.name}'
 
     def _statement(self, node, owner=None):
         names = defined_by(node)

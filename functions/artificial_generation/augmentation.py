@@ -6,12 +6,12 @@
 
 import numpy as np
 
-from functions.artificial_generation import noise, occlusion, sponge
-from functions.artificial_generation.masked_image import array_or_none
-from functions.image.dvf import jacobian_determinant
-from functions.image.resample import rounded
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError, require_known
+from ..image.dvf import jacobian_determinant
+from ..image.resample import rounded
+from ..image.volume_io import array_view
+from ..setting.errors import InputError, require_known
+from . import noise, occlusion, sponge
+from .masked_image import array_or_none
 
 #: 'Clean' is the warped image as it is.
 AUGMENTATIONS = {'Clean': None, 'Sponge': sponge.augment, 'Noise': noise.augment, 'Occluded': occlusion.augment}

@@ -10,14 +10,14 @@ import os
 import time
 import traceback
 
-from functions.artificial_generation import item_files
-from functions.artificial_generation.item_specification import ItemSpecification
-from functions.artificial_generation.original_images import load_original
-from functions.artificial_generation.training_item import produce
-from functions.artificial_generation.workers import default_workers, run_tasks
-from functions.image.claim import claim
-from functions.setting.errors import DiskError, InputError, RegNetError
-from functions.setting.setting_utils import get_im_info_list_from_train_mode
+from ..image.claim import claim
+from ..setting.errors import DiskError, InputError, RegNetError
+from ..setting.setting_utils import get_im_info_list_from_train_mode
+from . import item_files
+from .item_specification import ItemSpecification
+from .original_images import load_original
+from .training_item import produce
+from .workers import default_workers, run_tasks
 
 LOGGER = logging.getLogger(__name__)
 MODES = ('Training', 'Validation')

@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.artificial_generation.blas import one_blas_thread
-from functions.image.geometry import Geometry
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry
+from ..setting.errors import InputError
+from .blas import one_blas_thread
 
 #: The spline domain of ITK's initializer reaches this many voxels beyond the outermost voxel centres.
 DOMAIN_MARGIN = 0.625

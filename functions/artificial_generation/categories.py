@@ -6,15 +6,8 @@ in mm. ``rng`` is a ``numpy.random.RandomState``, ``options`` are the settings o
 :class:`functions.artificial_generation.category_inputs.CategoryInputs`.
 """
 
-from functions.artificial_generation import (
-    mixed_frequency,
-    respiratory_motion,
-    single_frequency,
-    sliding,
-    translation,
-    zero,
-)
-from functions.setting.errors import require_known
+from ..setting.errors import require_known
+from . import mixed_frequency, respiratory_motion, single_frequency, sliding, translation, zero
 
 CATEGORIES = {
     'zero': zero.field,

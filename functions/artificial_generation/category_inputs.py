@@ -3,8 +3,8 @@
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.masks import bounding_box
-from functions.setting.errors import InputError
+from ..image.masks import bounding_box
+from ..setting.errors import InputError
 
 #: Voxels around the lungs that the Canny filter needs to find the edges inside them.
 EDGE_MARGIN = 6

@@ -9,16 +9,16 @@ import collections
 
 import numpy as np
 
-from functions.artificial_generation.augmentation import Scene, augment_all
-from functions.artificial_generation.categories import category
-from functions.artificial_generation.category_inputs import CategoryInputs
-from functions.artificial_generation.displacement_limits import largest
-from functions.artificial_generation.masked_image import array_or_none, mask_of, warp_masked_image
-from functions.artificial_generation.residual_affine import add_affine
-from functions.image.geometry import Geometry
-from functions.image.masks import bounding_box, box_of_both
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry
+from ..image.masks import bounding_box, box_of_both
+from ..image.volume_io import array_view, image_from_array
+from ..setting.errors import InputError
+from .augmentation import Scene, augment_all
+from .categories import category
+from .category_inputs import CategoryInputs
+from .displacement_limits import largest
+from .masked_image import array_or_none, mask_of, warp_masked_image
+from .residual_affine import add_affine
 
 #: ``deformed``: MaskedImage on the fixed grid; ``dvf``: ITK vector image (mm), ``dvf_pad`` voxels larger on every side;
 #: ``products``: by-products by name; ``intermediate``: (augmentation names, int16 array) of every step before the last.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from functions.artificial_generation.smoothing import gaussian_smooth
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .smoothing import gaussian_smooth
 
 
 def largest(field):

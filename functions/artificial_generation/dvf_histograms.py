@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from functions.artificial_generation.masked_image import array_or_none
-from functions.image.dvf import jacobian_determinant_of
-from functions.image.volume_io import array_view, write_image
-from functions.setting.atomic import publish
+from ..image.dvf import jacobian_determinant_of
+from ..image.volume_io import array_view, write_image
+from ..setting.atomic import publish
+from .masked_image import array_or_none
 
 
 def write_dvf_histograms(spec, made, images):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from functions.image.masks import bounding_box
+from ..image.masks import bounding_box
 
 #: Kind -> how often.
 KINDS = {'base': 0.35, 'top': 0.1, 'slab': 0.25, 'side': 0.2, 'one lung': 0.1}

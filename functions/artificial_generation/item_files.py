@@ -6,15 +6,15 @@ import os
 
 import SimpleITK as sitk
 
-from functions.artificial_generation.bspline_field import coefficient_image, itk_transform
-from functions.artificial_generation.dvf_histograms import write_dvf_histograms
-from functions.artificial_generation.masked_image import MaskedImage, publish_images
-from functions.image.manifest import check_manifest
-from functions.image.masks import read_mask
-from functions.image.volume_io import image_from_array, read_image
-from functions.setting.atomic import publish, sweep_stale_temporaries
-from functions.setting.errors import RegNetError
-from functions.setting.text_files import read_json
+from ..image.manifest import check_manifest
+from ..image.masks import read_mask
+from ..image.volume_io import image_from_array, read_image
+from ..setting.atomic import publish, sweep_stale_temporaries
+from ..setting.errors import RegNetError
+from ..setting.text_files import read_json
+from .bspline_field import coefficient_image, itk_transform
+from .dvf_histograms import write_dvf_histograms
+from .masked_image import MaskedImage, publish_images
 
 LOGGER = logging.getLogger(__name__)
 

@@ -2,14 +2,14 @@
 
 import json
 
-from functions.artificial_generation.augmentation import check_sequence
-from functions.image.manifest import voxel_checksum
-from functions.setting.artificial_generation_setting import SCAN_VARIETY, deform_method_and_number, get_deform_exp
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, require_known
-from functions.setting.schema import whole
-from functions.setting.seeds import random_state
-from functions.setting.setting_utils import address_generator
+from ..image.manifest import voxel_checksum
+from ..setting.artificial_generation_setting import SCAN_VARIETY, deform_method_and_number, get_deform_exp
+from ..setting.data_sets import get_data_set
+from ..setting.errors import InputError, require_known
+from ..setting.schema import whole
+from ..setting.seeds import random_state
+from ..setting.setting_utils import address_generator
+from .augmentation import check_sequence
 
 #: Settings of a deformation experiment that change no voxel of an item's files.
 _IRRELEVANT = ['DeformMethods', 'DeleteStage1Images', 'Occlusion', 'ScanVariety', 'UseLungMask', 'verbose_image']

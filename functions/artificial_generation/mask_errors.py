@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from functions.artificial_generation.bspline_field import sample_field
-from functions.artificial_generation.smoothing import gaussian_smooth
+from .bspline_field import sample_field
+from .smoothing import gaussian_smooth
 
 #: mm: distance over which the error changes; radius of a piece, from, to.
 CHANGES_OVER, PIECE = 40.0, (5.0, 20.0)

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.manifest import record_output, write_manifest
-from functions.image.resample import rounded, warp
-from functions.image.volume_io import array_view, image_from_array, write_image
-from functions.setting.errors import InputError
+from ..image.manifest import record_output, write_manifest
+from ..image.resample import rounded, warp
+from ..image.volume_io import array_view, image_from_array, write_image
+from ..setting.errors import InputError
 
 #: ``im`` int16, ``lung`` and ``torso`` uint8 or None.
 MaskedImage = collections.namedtuple('MaskedImage', ('im', 'lung', 'torso'))

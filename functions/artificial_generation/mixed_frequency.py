@@ -6,11 +6,11 @@ one field has high and low spatial frequencies. Each of the Np iterations touche
 
 import numpy as np
 
-from functions.artificial_generation import dilation
-from functions.artificial_generation.bspline_field import category_field, zero_border
-from functions.artificial_generation.displacement_limits import limited_dvf
-from functions.artificial_generation.smoothing import gaussian_smooth
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from . import dilation
+from .bspline_field import category_field, zero_border
+from .displacement_limits import limited_dvf
+from .smoothing import gaussian_smooth
 
 DONE_PROBABILITY = 0.7
 #: The selection ends with this many candidates or fewer.

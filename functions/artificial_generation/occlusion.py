@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from functions.image.masks import bounding_box
-from functions.setting.errors import InputError
+from ..image.masks import bounding_box
+from ..setting.errors import InputError
 
 EROSION_MM = 4
 CLEARANCE_MM = 5

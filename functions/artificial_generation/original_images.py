@@ -10,12 +10,12 @@ import logging
 import os
 import threading
 
-from functions.artificial_generation.masked_image import MaskedImage, as_int16, publish_images, require_working_grid
-from functions.image.manifest import check_manifest
-from functions.image.masks import read_mask
-from functions.image.resample import downsample, downsample_mask, pad_to
-from functions.image.volume_io import array_view, read_image
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from ..image.manifest import check_manifest
+from ..image.masks import read_mask
+from ..image.resample import downsample, downsample_mask, pad_to
+from ..image.volume_io import array_view, read_image
+from ..setting.errors import InputError, MissingFileError, RegNetError
+from .masked_image import MaskedImage, as_int16, publish_images, require_working_grid
 
 LOGGER = logging.getLogger(__name__)
 

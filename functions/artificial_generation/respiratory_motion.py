@@ -5,9 +5,9 @@ Breathing is diaphragm descent and antero-posterior expansion, fading towards th
 
 import numpy as np
 
-from functions.artificial_generation.bspline_field import category_field
-from functions.artificial_generation.displacement_limits import background_to_zero, limited_dvf
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .bspline_field import category_field
+from .displacement_limits import background_to_zero, limited_dvf
 
 #: How steeply the profile starts to fall; it reaches zero half-way up the lungs.
 PROFILE_STEEPNESS = 1.3

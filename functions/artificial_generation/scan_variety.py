@@ -7,12 +7,12 @@ import collections
 
 import numpy as np
 
-from functions.artificial_generation import lung_density
-from functions.artificial_generation.field_of_view_cuts import WHOLE, draw_cuts
-from functions.artificial_generation.mask_errors import erring_mask
-from functions.artificial_generation.scanner_differences import draw_scanner, scanned
-from functions.image.masks import box_of_both
-from functions.image.resample import rounded
+from ..image.masks import box_of_both
+from ..image.resample import rounded
+from . import lung_density
+from .field_of_view_cuts import WHOLE, draw_cuts
+from .mask_errors import erring_mask
+from .scanner_differences import draw_scanner, scanned
 
 #: ``im``: int16 [z, y, x]; ``lung``: uint8; ``inside``: uint8, the input mask, or None; ``seen``: slices (z, y, x), the
 #: field of view.

@@ -4,8 +4,8 @@ import collections
 
 import numpy as np
 
-from functions.artificial_generation.blas import one_blas_thread
-from functions.artificial_generation.smoothing import gaussian_smooth
+from .blas import one_blas_thread
+from .smoothing import gaussian_smooth
 
 #: ``noise``: HU at stage 1; ``correlation``: its sigma along z, y, x; ``blur``: variance in mm^2 added in
 #: plane, negative where the image is sharpened; ``thickness``: of the slices, mm; ``phase``: where in a slice the image

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from functions.artificial_generation.bspline_field import category_field
-from functions.artificial_generation.displacement_limits import background_to_zero, limited_dvf
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .bspline_field import category_field
+from .displacement_limits import background_to_zero, limited_dvf
 
 
 def field(shape_zyx, spacing, rng, options, inputs):

@@ -8,12 +8,12 @@ outline stays and the motion ends there at once. The diaphragm moves, and what l
 import numpy as np
 from scipy import ndimage
 
-from functions.artificial_generation.blas import one_blas_thread
-from functions.artificial_generation.bspline_field import draw_coefficients, mesh_size, sample_field
-from functions.artificial_generation.displacement_limits import largest, limited_dvf
-from functions.artificial_generation.smoothing import gaussian_smooth
-from functions.image.dvf import jacobian_determinant
-from functions.setting.errors import InputError
+from ..image.dvf import jacobian_determinant
+from ..setting.errors import InputError
+from .blas import one_blas_thread
+from .bspline_field import draw_coefficients, mesh_size, sample_field
+from .displacement_limits import largest, limited_dvf
+from .smoothing import gaussian_smooth
 
 #: mm: voxels of the coarse grid, on which motion is smooth enough; width of the end of motion outside the lungs; how
 #: much the surface is smoothed before its direction is taken.

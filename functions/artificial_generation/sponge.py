@@ -11,7 +11,7 @@ The setting ``SpongeModel`` chooses between two models:
 
 import numpy as np
 
-from functions.setting.errors import require_known
+from ..setting.errors import require_known
 
 MODELS = ('published', 'physical')
 LOWEST, HIGHEST = 0.7, 1.3

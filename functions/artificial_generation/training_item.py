@@ -4,15 +4,15 @@ import collections
 
 import numpy as np
 
-from functions.artificial_generation import item_files
-from functions.artificial_generation.deformed_image import make_deformed, make_next, shown_box
-from functions.artificial_generation.item_specification import ItemSpecification
-from functions.artificial_generation.masked_image import array_or_none, mask_of
-from functions.artificial_generation.original_images import load_original
-from functions.artificial_generation.scan_variety import WHOLE, Scan, cut, vary_scans
-from functions.image.masks import apply_mask
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import MissingFileError, RegNetError
+from ..image.masks import apply_mask
+from ..image.volume_io import array_view, image_from_array
+from ..setting.errors import MissingFileError, RegNetError
+from . import item_files
+from .deformed_image import make_deformed, make_next, shown_box
+from .item_specification import ItemSpecification
+from .masked_image import array_or_none, mask_of
+from .original_images import load_original
+from .scan_variety import WHOLE, Scan, cut, vary_scans
 
 #: ``im``: int16 [z, y, x], moving; ``deformed_im``: int16, fixed, deformed_im(p) = im(p + dvf(p)); ``dvf``: float32
 #: [z, y, x, 3], x, y, z in mm; ``mask``: uint8, the MaskToZero mask of the fixed grid (ones without MaskToZero);

@@ -7,10 +7,10 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from functions.image.free_memory import available_memory
-from functions.image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
-from functions.image.volume_io import read_geometry
-from functions.setting.errors import RegNetError
+from ..image.free_memory import available_memory
+from ..image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
+from ..image.volume_io import read_geometry
+from ..setting.errors import RegNetError
 
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16

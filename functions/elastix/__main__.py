@@ -5,8 +5,8 @@
 import argparse
 import sys
 
-from functions.elastix.transform_files import rewrite_paths
-from functions.setting import console
+from ..setting import console
+from .transform_files import rewrite_paths
 
 
 def main(words=None):

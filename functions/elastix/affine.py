@@ -13,17 +13,17 @@ import time
 import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix import registration as by_elastix
-from functions.elastix import simpleitk_affine
-from functions.elastix.programs import find_program, is_available
-from functions.elastix.registration import AFFINE_FILE
-from functions.elastix.transform_files import read_linear_transform
-from functions.image.geometry import Geometry, require_same_grid
-from functions.image.masks import require_nonempty
-from functions.image.resample import require_scalar
-from functions.image.transforms import as_affine, matrix_and_offset, read_transform
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError, MissingFileError, unknown_name
+from ..image.geometry import Geometry, require_same_grid
+from ..image.masks import require_nonempty
+from ..image.resample import require_scalar
+from ..image.transforms import as_affine, matrix_and_offset, read_transform
+from ..image.volume_io import array_view
+from ..setting.errors import InputError, MissingFileError, unknown_name
+from . import registration as by_elastix
+from . import simpleitk_affine
+from .programs import find_program, is_available
+from .registration import AFFINE_FILE
+from .transform_files import read_linear_transform
 
 LOGGER = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import os
 import re
 
-from functions.setting.atomic import write_text
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_text, sealed, unsealed
+from ..setting.atomic import write_text
+from ..setting.errors import InputError
+from ..setting.text_files import read_text, sealed, unsealed
 
 #: Characters that elastix refuses in the values of a parameter file.
 REFUSED = ',;!@#$%&|<>?"\n'

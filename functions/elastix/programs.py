@@ -16,9 +16,9 @@ import tempfile
 
 import joblib
 
-from functions.setting.atomic import remove, sweep_stale_temporaries, temporary_path
-from functions.setting.errors import InputError, MissingFileError
-from functions.setting.processes import die_with
+from ..setting.atomic import remove, sweep_stale_temporaries, temporary_path
+from ..setting.errors import InputError, MissingFileError
+from ..setting.processes import die_with
 
 #: A run that takes longer is stuck: the slowest known registration takes less than an hour.
 DEADLINE_HOURS = 12.0

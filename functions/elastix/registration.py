@@ -4,13 +4,13 @@ import os
 
 import SimpleITK as sitk
 
-from functions.elastix.parameter_files import PARAMETER_FOLDER, read_parameters, write_parameters
-from functions.elastix.programs import run_program, working_folder
-from functions.elastix.transform_files import linear_parameters, name_in, read_linear_transform, write_linear_transform
-from functions.elastix.transformix import deformation_field
-from functions.image.geometry import require_same_grid
-from functions.image.masks import require_nonempty
-from functions.setting.errors import InputError
+from ..image.geometry import require_same_grid
+from ..image.masks import require_nonempty
+from ..setting.errors import InputError
+from .parameter_files import PARAMETER_FOLDER, read_parameters, write_parameters
+from .programs import run_program, working_folder
+from .transform_files import linear_parameters, name_in, read_linear_transform, write_linear_transform
+from .transformix import deformation_field
 
 AFFINE_FILE = os.path.join(PARAMETER_FOLDER, 'Par0011.affine.txt')
 #: Number of resolutions -> parameter file.

@@ -5,12 +5,12 @@ import logging
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry, grid_resampler
-from functions.image.threads import itk_threads
-from functions.image.transforms import affine_from_matrix
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError
-from functions.setting.seeds import random_state
+from ..image.geometry import Geometry, grid_resampler
+from ..image.threads import itk_threads
+from ..image.transforms import affine_from_matrix
+from ..image.volume_io import array_view
+from ..setting.errors import InputError
+from ..setting.seeds import random_state
 
 LOGGER = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ import re
 import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix.parameter_files import read_parameters, refused_characters, write_parameters
-from functions.image.geometry import Geometry
-from functions.image.manifest import recorded_change
-from functions.image.transforms import as_affine, compose_affine
-from functions.setting.atomic import write_text
-from functions.setting.errors import InputError, MissingFileError
-from functions.setting.text_files import read_text, sealed, unsealed
+from ..image.geometry import Geometry
+from ..image.manifest import recorded_change
+from ..image.transforms import as_affine, compose_affine
+from ..setting.atomic import write_text
+from ..setting.errors import InputError, MissingFileError
+from ..setting.text_files import read_text, sealed, unsealed
+from .parameter_files import read_parameters, refused_characters, write_parameters
 
 LOGGER = logging.getLogger(__name__)
 

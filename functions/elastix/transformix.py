@@ -2,11 +2,11 @@
 
 import os
 
-from functions.elastix.parameter_files import refused_characters, write_parameters
-from functions.elastix.programs import run_program, working_folder
-from functions.elastix.transform_files import FIELD_KEY, NO_INITIAL, grid_parameters, read_chain
-from functions.image.geometry import Geometry
-from functions.image.volume_io import read_image
+from ..image.geometry import Geometry
+from ..image.volume_io import read_image
+from .parameter_files import refused_characters, write_parameters
+from .programs import run_program, working_folder
+from .transform_files import FIELD_KEY, NO_INITIAL, grid_parameters, read_chain
 
 
 def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):

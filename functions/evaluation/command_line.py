@@ -1,6 +1,6 @@
 """The options --prepare, --evaluate and --report. Imports nothing heavy."""
 
-from functions.measure.protocols import PROTOCOLS
+from ..measure.protocols import PROTOCOLS
 
 COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
 _PREPARE = 'make a data set from its downloaded packs: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; Phantom_4D needs none'
@@ -53,9 +53,9 @@ def evaluate(setting, arguments):
 
     :raises InputError: landmarks do not fit their images, or there is nothing to evaluate.
     """
-    from functions.evaluation import evaluate_experiments as ev
-    from functions.evaluation.experiments import open_experiment
-    from functions.evaluation.references import check_names
+    from . import evaluate_experiments as ev
+    from .experiments import open_experiment
+    from .references import check_names
 
     references = check_names(arguments.references)
     experiments = [open_experiment(setting, name, not arguments.setting) for name in arguments.evaluate]

@@ -6,10 +6,10 @@ It needs records (:mod:`functions.evaluation.pair_record`) only. Pairs that some
 import numpy as np
 from scipy import stats
 
-from functions.evaluation.pair_record import pair_key, pair_name
-from functions.evaluation.text_table import format_table
-from functions.measure import tre
-from functions.setting.errors import InputError, require_known
+from ..measure import tre
+from ..setting.errors import InputError, require_known
+from .pair_record import pair_key, pair_name
+from .text_table import format_table
 
 SIGNIFICANT = 0.05
 #: column -> +1 where more is better, -1 where less is, 0 where it is not ranked; the order of a table.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from functions.evaluation.section_drawing import new_figure
-from functions.setting.atomic import publish
-from functions.setting.errors import InputError, require_known
+from ..setting.atomic import publish
+from ..setting.errors import InputError, require_known
+from .section_drawing import new_figure
 
 #: measure -> (label of the axis, function of error vectors (n, 3)).
 MEASURES = {

@@ -5,22 +5,22 @@ import logging
 import os
 import re
 
-from functions.evaluation import comparison_plots
-from functions.evaluation.comparison import Comparison, comparison_table
-from functions.evaluation.experiment_report import Picture, experiment_report, missing_and_failed
-from functions.evaluation.landmark_check import LandmarkCheck, check_landmarks
-from functions.evaluation.measured_pairs import Measured, Result, input_paths, measure_results, read_result
-from functions.evaluation.pair_record import file_name, pair_key, pair_name
-from functions.evaluation.provenance import experiment_source, result_source
-from functions.evaluation.references import run_references
-from functions.evaluation.registration_report import registration_report
-from functions.evaluation.text_table import format_table
-from functions.image.claim import claim_folder
-from functions.image.threads import in_parallel
-from functions.measure.protocols import get_protocol
-from functions.setting import setting_utils as su
-from functions.setting.atomic import write_json, write_text
-from functions.setting.errors import InputError, RegNetError
+from ..image.claim import claim_folder
+from ..image.threads import in_parallel
+from ..measure.protocols import get_protocol
+from ..setting import setting_utils as su
+from ..setting.atomic import write_json, write_text
+from ..setting.errors import InputError, RegNetError
+from . import comparison_plots
+from .comparison import Comparison, comparison_table
+from .experiment_report import Picture, experiment_report, missing_and_failed
+from .landmark_check import LandmarkCheck, check_landmarks
+from .measured_pairs import Measured, Result, input_paths, measure_results, read_result
+from .pair_record import file_name, pair_key, pair_name
+from .provenance import experiment_source, result_source
+from .references import run_references
+from .registration_report import registration_report
+from .text_table import format_table
 
 LOGGER = logging.getLogger(__name__)
 

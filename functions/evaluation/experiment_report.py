@@ -5,9 +5,9 @@ Each number is a ``data`` element with its place in ``comparison.json`` as ``dat
 
 import collections
 
-from functions.evaluation import html_page as page
-from functions.evaluation.comparison import DIGITS, ranks
-from functions.evaluation.registration_report import training_and_settings
+from . import html_page as page
+from .comparison import DIGITS, ranks
+from .registration_report import training_and_settings
 
 #: One picture: bold start of its caption, the caption, bytes of a PNG, whether it needs the whole width.
 Picture = collections.namedtuple('Picture', 'strong caption png wide')

@@ -5,15 +5,15 @@ import logging
 import os
 import re
 
-from functions.evaluation.measured_pairs import Result
-from functions.evaluation.pair_record import pair_name
-from functions.image.manifest import check_outputs, listed_files
-from functions.setting import setting_utils as su
-from functions.setting.addresses import result_address
-from functions.setting.errors import InputError, RegNetError, unknown_name
-from functions.setting.experiment_files import settings_number
-from functions.setting.schema import number, optional
-from functions.setting.text_files import read_record
+from ..image.manifest import check_outputs, listed_files
+from ..setting import setting_utils as su
+from ..setting.addresses import result_address
+from ..setting.errors import InputError, RegNetError, unknown_name
+from ..setting.experiment_files import settings_number
+from ..setting.schema import number, optional
+from ..setting.text_files import read_record
+from .measured_pairs import Result
+from .pair_record import pair_name
 
 LOGGER = logging.getLogger(__name__)
 

@@ -2,18 +2,18 @@
 
 import os
 
-from functions.evaluation.pair_record import Images, file_name, measure
-from functions.evaluation.provenance import folder_source
-from functions.evaluation.registration_report import registration_report
-from functions.image.claim import claim_folder
-from functions.image.file_check import require_apart
-from functions.image.geometry import Geometry
-from functions.image.manifest import check_outputs
-from functions.image.point_files import read_points
-from functions.image.volume_io import read_image
-from functions.setting.atomic import write_json
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_json
+from ..image.claim import claim_folder
+from ..image.file_check import require_apart
+from ..image.geometry import Geometry
+from ..image.manifest import check_outputs
+from ..image.point_files import read_points
+from ..image.volume_io import read_image
+from ..setting.atomic import write_json
+from ..setting.errors import InputError
+from ..setting.text_files import read_json
+from .pair_record import Images, file_name, measure
+from .provenance import folder_source
+from .registration_report import registration_report
 
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):

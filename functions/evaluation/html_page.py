@@ -5,7 +5,7 @@ import html
 import os
 import string
 
-from functions.setting.atomic import write_text
+from ..setting.atomic import write_text
 
 _TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 

@@ -11,16 +11,16 @@ import collections
 import numpy as np
 from scipy import ndimage
 
-from functions.evaluation.pair_landmarks import read_landmarks, source_geometry
-from functions.evaluation.text_table import format_table
-from functions.image.geometry import Geometry
-from functions.image.masks import read_mask
-from functions.image.threads import in_parallel
-from functions.image.volume_io import array_view, read_image
-from functions.measure import tre
-from functions.setting.addresses import pair_image_address
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, MissingFileError, UnknownNameError
+from ..image.geometry import Geometry
+from ..image.masks import read_mask
+from ..image.threads import in_parallel
+from ..image.volume_io import array_view, read_image
+from ..measure import tre
+from ..setting.addresses import pair_image_address
+from ..setting.data_sets import get_data_set
+from ..setting.errors import InputError, MissingFileError, UnknownNameError
+from .pair_landmarks import read_landmarks, source_geometry
+from .text_table import format_table
 
 TOLERANCE = 0.05  # mm, of the mean distance
 NEAR = 3.0  # mm: a landmark this near to the lung mask counts as inside

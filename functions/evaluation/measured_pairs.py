@@ -6,16 +6,16 @@ import os
 
 import numpy as np
 
-from functions.evaluation.pair_landmarks import find_landmarks
-from functions.evaluation.pair_record import Images, file_name, measure, pair_name, read_record
-from functions.image.manifest import array_checksum, file_state
-from functions.image.masks import read_mask
-from functions.image.threads import in_parallel
-from functions.image.transforms import as_affine, read_transform
-from functions.image.volume_io import read_image
-from functions.setting.addresses import pair_image_address
-from functions.setting.atomic import write_json
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from ..image.manifest import array_checksum, file_state
+from ..image.masks import read_mask
+from ..image.threads import in_parallel
+from ..image.transforms import as_affine, read_transform
+from ..image.volume_io import read_image
+from ..setting.addresses import pair_image_address
+from ..setting.atomic import write_json
+from ..setting.errors import InputError, MissingFileError, RegNetError
+from .pair_landmarks import find_landmarks
+from .pair_record import Images, file_name, measure, pair_name, read_record
 
 LOGGER = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ import os
 
 import numpy as np
 
-from functions.image.dvf import transform_points
-from functions.image.geometry import Geometry
-from functions.image.point_files import read_points
-from functions.image.volume_io import array_view, read_geometry
-from functions.setting import setting_utils as su
-from functions.setting.errors import InputError, MissingFileError, UnknownNameError
-from functions.setting.seeds import random_state
+from ..image.dvf import transform_points
+from ..image.geometry import Geometry
+from ..image.point_files import read_points
+from ..image.volume_io import array_view, read_geometry
+from ..setting import setting_utils as su
+from ..setting.errors import InputError, MissingFileError, UnknownNameError
+from ..setting.seeds import random_state
 
 #: Request -> format of its rows, of :data:`functions.image.point_files.FORMATS`.
 _FORMATS = {

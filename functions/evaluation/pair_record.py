@@ -5,13 +5,13 @@ import re
 
 import numpy as np
 
-from functions.image.dvf import jacobian_determinant_of
-from functions.image.resample import resample_to, warp
-from functions.image.transforms import as_affine, total_dvf
-from functions.measure import overlap, regularity, similarity, tre
-from functions.measure.protocols import get_protocol
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_json
+from ..image.dvf import jacobian_determinant_of
+from ..image.resample import resample_to, warp
+from ..image.transforms import as_affine, total_dvf
+from ..measure import overlap, regularity, similarity, tre
+from ..measure.protocols import get_protocol
+from ..setting.errors import InputError
+from ..setting.text_files import read_json
 
 AIR = -1000.0  # HU outside the moving image
 FORMAT = 1  # of the record; raised by hand when its keys change their meaning

@@ -1,9 +1,9 @@
 """The table of one registered pair: its errors beside those of simple answers that need no registration."""
 
-from functions.image.masks import read_mask
-from functions.image.volume_io import read_image
-from functions.measure import regularity, tre
-from functions.setting import setting_utils as su
+from ..image.masks import read_mask
+from ..image.volume_io import read_image
+from ..measure import regularity, tre
+from ..setting import setting_utils as su
 
 COLUMNS = ('TRE mm', 'std', 'median', 'p95', 'folding %', 'seconds')
 #: Training fields of a mean field: more do not change the mean, and reading them takes longer than registering.

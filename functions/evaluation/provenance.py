@@ -10,12 +10,12 @@ import numpy as np
 import scipy
 import SimpleITK as sitk
 
-from functions.evaluation.experiments import result_facts
-from functions.setting import setting_utils as su
-from functions.setting.experiment_files import newest_number, settings_number
-from functions.setting.schema import ANYTHING, MAPPING, list_of, optional
-from functions.setting.text_files import read_record
-from functions.setting.trained_models import find_experiment
+from ..setting import setting_utils as su
+from ..setting.experiment_files import newest_number, settings_number
+from ..setting.schema import ANYTHING, MAPPING, list_of, optional
+from ..setting.text_files import read_record
+from ..setting.trained_models import find_experiment
+from .experiments import result_facts
 
 #: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes of the
 #: PNG that its training drew).

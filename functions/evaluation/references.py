@@ -10,25 +10,25 @@ import logging
 import os
 import time
 
-from functions.elastix import registration as by_elastix
-from functions.elastix.affine import register_affine
-from functions.elastix.programs import elastix_version, is_available
-from functions.evaluation.measured_pairs import Result, attempt, stamp
-from functions.evaluation.pair_record import pair_name
-from functions.image.claim import claim_folder
-from functions.image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
-from functions.image.masks import read_mask
-from functions.image.resample import warp
-from functions.image.threads import in_parallel
-from functions.image.transforms import read_transform, write_affine
-from functions.image.volume_io import read_image, write_image
-from functions.setting import setting_utils as su
-from functions.setting.addresses import pair_image_address
-from functions.setting.atomic import write_json
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import require_known
-from functions.setting.schema import number
-from functions.setting.text_files import read_record
+from ..elastix import registration as by_elastix
+from ..elastix.affine import register_affine
+from ..elastix.programs import elastix_version, is_available
+from ..image.claim import claim_folder
+from ..image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
+from ..image.masks import read_mask
+from ..image.resample import warp
+from ..image.threads import in_parallel
+from ..image.transforms import read_transform, write_affine
+from ..image.volume_io import read_image, write_image
+from ..setting import setting_utils as su
+from ..setting.addresses import pair_image_address
+from ..setting.atomic import write_json
+from ..setting.data_sets import get_data_set
+from ..setting.errors import require_known
+from ..setting.schema import number
+from ..setting.text_files import read_record
+from .measured_pairs import Result, attempt, stamp
+from .pair_record import pair_name
 
 LOGGER = logging.getLogger(__name__)
 

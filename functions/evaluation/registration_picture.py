@@ -8,15 +8,15 @@ import functools
 
 import numpy as np
 
-from functions.evaluation.section_drawing import EDGE, SectionCells
-from functions.evaluation.sections import choose_sections
-from functions.evaluation.text_table import mean_std
-from functions.image.dvf import jacobian_determinant_of, require_dvf
-from functions.image.geometry import Geometry
-from functions.image.volume_io import array_view
-from functions.measure import regularity, tre
-from functions.setting.atomic import publish
-from functions.setting.errors import InputError
+from ..image.dvf import jacobian_determinant_of, require_dvf
+from ..image.geometry import Geometry
+from ..image.volume_io import array_view
+from ..measure import regularity, tre
+from ..setting.atomic import publish
+from ..setting.errors import InputError
+from .section_drawing import EDGE, SectionCells
+from .sections import choose_sections
+from .text_table import mean_std
 
 
 def registration_picture(path, fixed, moving, moved, dvf, lung=None, title=None, landmarks=None):

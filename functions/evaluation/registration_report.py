@@ -5,17 +5,17 @@ Each number is a ``data`` element with its place in the record as ``data-key`` a
 
 import numpy as np
 
-from functions.evaluation import html_page as page
-from functions.evaluation.pair_record import AIR, pair_name
-from functions.evaluation.section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, new_figure, png_bytes
-from functions.evaluation.sections import choose_sections
-from functions.evaluation.text_table import mean_std
-from functions.image.dvf import jacobian_determinant_of
-from functions.image.geometry import Geometry
-from functions.image.resample import warp
-from functions.image.transforms import total_dvf
-from functions.image.volume_io import array_view
-from functions.measure.tre import THRESHOLDS
+from ..image.dvf import jacobian_determinant_of
+from ..image.geometry import Geometry
+from ..image.resample import warp
+from ..image.transforms import total_dvf
+from ..image.volume_io import array_view
+from ..measure.tre import THRESHOLDS
+from . import html_page as page
+from .pair_record import AIR, pair_name
+from .section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, new_figure, png_bytes
+from .sections import choose_sections
+from .text_table import mean_std
 
 WIDTH = 11.0  # inches of every picture
 MOST_FOLDED = 2000  # marks of folded voxels that are drawn

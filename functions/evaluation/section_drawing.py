@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 from scipy import ndimage
 
-from functions.evaluation.sections import extent, in_plane, pixel_positions, points_near, sample
+from .sections import extent, in_plane, pixel_positions, points_near, sample
 
 LUNG_WINDOW = (-1350.0, 150.0)  # HU: level -600, width 1500
 DIFFERENCE_WINDOW = 400.0  # HU, symmetric

@@ -11,9 +11,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.geometry import Geometry, grid_resampler
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry, grid_resampler
+from ..image.volume_io import array_view
+from ..setting.errors import InputError
 
 #: name 'coronal', 'sagittal' or 'axial'; letters of its left, right and top; normal, horizontal, vertical: axes,
 #: 0 x, 1 y, 2 z; position: mm along the normal; lower: (horizontal, vertical) mm of the centre of pixel [0, 0];

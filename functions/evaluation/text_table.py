@@ -4,7 +4,7 @@ import csv
 import io
 import numbers
 
-from functions.setting.errors import InputError, require_known
+from ..setting.errors import InputError, require_known
 
 #: style -> mark -> what a cell becomes.
 _MARKS = {

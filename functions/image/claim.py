@@ -14,10 +14,10 @@ import threading
 import time
 import uuid
 
-from functions.setting import processes
-from functions.setting.atomic import sweep_stale_temporaries, temporary_path
-from functions.setting.errors import DiskError
-from functions.setting.processes import is_alive, start_time
+from ..setting import processes
+from ..setting.atomic import sweep_stale_temporaries, temporary_path
+from ..setting.errors import DiskError
+from ..setting.processes import is_alive, start_time
 
 try:
     import fcntl

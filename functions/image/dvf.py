@@ -8,9 +8,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 
-from functions.image.geometry import Geometry, grid_resampler
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .geometry import Geometry, grid_resampler
+from .volume_io import array_view, image_from_array
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _SHORTEST_STEP = 0.25  # of a fixed-point iteration

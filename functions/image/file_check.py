@@ -12,8 +12,8 @@ import os
 import re
 import zlib
 
-from functions.image import nifti_header
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from . import nifti_header
 
 READABLE = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd', '.nhdr', '.hdr', '.img', '.img.gz')
 

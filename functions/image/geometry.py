@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import SimpleITK as sitk
 
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
 
 
 class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 'direction'))):

@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 
-from functions.setting.code_version import REPOSITORY
-from functions.setting.errors import InputError
+from ..setting.code_version import REPOSITORY
+from ..setting.errors import InputError
 
 _MOST_NUMBERS = 1000  # of a linear transform; a displacement field has more
 _DEADLINE_S = 120
@@ -20,7 +20,7 @@ def read_transforms(path):
 
     :raises InputError: it cannot be read.
     """
-    command = [sys.executable, '-m', 'functions.image.hdf5_numbers', os.path.abspath(path)]
+    command = [sys.executable, '-m', __name__, os.path.abspath(path)]
     environment = dict(os.environ, PYTHONPATH=REPOSITORY)
     try:
         streams = {'stdin': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}

@@ -13,13 +13,13 @@ import stat
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.volume_io import array_view, read_image
-from functions.setting.atomic import write_json
-from functions.setting.checkpoint_records import describe_file
-from functions.setting.code_version import own_commit
-from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
-from functions.setting.schema import TEXT, having, list_of, optional, whole
-from functions.setting.text_files import read_json, read_record
+from ..setting.atomic import write_json
+from ..setting.checkpoint_records import describe_file
+from ..setting.code_version import own_commit
+from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.schema import TEXT, having, list_of, optional, whole
+from ..setting.text_files import read_json, read_record
+from .volume_io import array_view, read_image
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
 _SAMPLE = 2**20

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import require_same_grid
-from functions.image.volume_io import array_view, image_from_array, read_image
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .geometry import require_same_grid
+from .volume_io import array_view, image_from_array, read_image
 
 LOGGER = logging.getLogger(__name__)
 

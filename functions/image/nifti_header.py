@@ -13,8 +13,8 @@ import zlib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from functions.image.geometry import Geometry
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .geometry import Geometry
 
 LOGGER = logging.getLogger(__name__)
 

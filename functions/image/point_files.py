@@ -25,12 +25,12 @@ import re
 
 import numpy as np
 
-from functions.image.geometry import Geometry
-from functions.image.slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
-from functions.image.text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
-from functions.setting.atomic import write_text
-from functions.setting.errors import InputError, require_known
-from functions.setting.text_files import json_text, read_text, sealed, unsealed, warn_of_open_end
+from ..setting.atomic import write_text
+from ..setting.errors import InputError, require_known
+from ..setting.text_files import json_text, read_text, sealed, unsealed, warn_of_open_end
+from .geometry import Geometry
+from .slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
+from .text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
 
 LOGGER = logging.getLogger(__name__)
 

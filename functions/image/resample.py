@@ -8,10 +8,10 @@ transform. ITK truncates integers towards zero; here they are rounded to the nea
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.dvf import field_warper, require_dvf
-from functions.image.geometry import Geometry, grid_resampler
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError, require_known
+from ..setting.errors import InputError, require_known
+from .dvf import field_warper, require_dvf
+from .geometry import Geometry, grid_resampler
+from .volume_io import array_view, image_from_array
 
 INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'nearest': sitk.sitkNearestNeighbor}
 STAGES = (1, 2, 4)

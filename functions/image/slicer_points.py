@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 
-from functions.image.text_points import array_of, numbers_of
-from functions.setting.errors import InputError
-from functions.setting.text_files import parse_json
+from ..setting.errors import InputError
+from ..setting.text_files import parse_json
+from .text_points import array_of, numbers_of
 
 _FLIP = np.array([-1.0, -1.0, 1.0])
 _SYSTEMS = {'LPS': 1.0, '1': 1.0, 'RAS': _FLIP, '0': _FLIP}

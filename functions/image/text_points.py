@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
 
 
 def parse_rows(path, text, kind='point'):

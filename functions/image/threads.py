@@ -11,8 +11,8 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 from tqdm import tqdm
 
-from functions.setting.errors import RegNetError
-from functions.setting.processes import die_with
+from ..setting.errors import RegNetError
+from ..setting.processes import die_with
 
 WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
 #: Attempts at a task whose worker dies, and what to say then.

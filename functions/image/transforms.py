@@ -12,13 +12,13 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.io import loadmat
 
-from functions.image.dvf import require_dvf, resample_dvf, sample_dvf
-from functions.image.geometry import Geometry
-from functions.image.hdf5_numbers import read_transforms
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.atomic import publish
-from functions.setting.errors import InputError, MissingFileError
-from functions.setting.text_files import read_text, sealed, unsealed
+from ..setting.atomic import publish
+from ..setting.errors import InputError, MissingFileError
+from ..setting.text_files import read_text, sealed, unsealed
+from .dvf import require_dvf, resample_dvf, sample_dvf
+from .geometry import Geometry
+from .hdf5_numbers import read_transforms
+from .volume_io import array_view, image_from_array
 
 AFFINE_FILES = ('.tfm', '.txt', '.h5')
 #: Of the inversion at points: it ends when p + u(p) is nowhere further off than this, in mm.

@@ -9,11 +9,11 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image import nifti_header
-from functions.image.file_check import check_whole, nifti_files, require_readable
-from functions.image.geometry import Geometry, require_same_grid
-from functions.setting.atomic import publish
-from functions.setting.errors import InputError, MissingFileError
+from ..setting.atomic import publish
+from ..setting.errors import InputError, MissingFileError
+from . import nifti_header
+from .file_check import check_whole, nifti_files, require_readable
+from .geometry import Geometry, require_same_grid
 
 __all__ = ['Geometry', 'array_view', 'image_from_array', 'read_image', 'require_same_grid', 'write_image']
 

@@ -8,10 +8,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.geometry import Geometry
-from functions.image.volume_io import array_view
-from functions.measure.masked_values import unless_empty
-from functions.setting.seeds import random_state
+from ..image.geometry import Geometry
+from ..image.volume_io import array_view
+from ..setting.seeds import random_state
+from .masked_values import unless_empty
 
 #: Number of blocks, samples along each of their sides, and the distance between samples in mm.
 BLOCKS, SIDE, STEP = 1500, 9, 1.5

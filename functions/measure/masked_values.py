@@ -3,9 +3,9 @@
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import require_same_grid
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError
+from ..image.geometry import require_same_grid
+from ..image.volume_io import array_view
+from ..setting.errors import InputError
 
 
 def values_inside(images, mask=None, border=0):

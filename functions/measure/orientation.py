@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-from functions.image.masks import bounding_box
-from functions.image.volume_io import array_view
+from ..image.masks import bounding_box
+from ..image.volume_io import array_view
 
 _SIDE = 24  # voxels
 _CLEARLY, _ALIKE = 0.1, 0.6  # by which the correlation has to rise, and what it has to reach

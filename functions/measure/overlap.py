@@ -7,9 +7,9 @@ from the centre of every surface voxel of one mask to the nearest of the other; 
 import numpy as np
 from scipy import ndimage
 
-from functions.image.geometry import require_same_grid
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError
+from ..image.geometry import require_same_grid
+from ..image.volume_io import array_view
+from ..setting.errors import InputError
 
 
 def summary(first, second):

@@ -2,7 +2,7 @@
 
 import collections
 
-from functions.setting.errors import require_known
+from ..setting.errors import require_known
 
 #: name; text: what is done; interpolation of the DVF at landmarks, 'linear' or 'nearest'; snap: move estimated
 #: positions to voxel centres of the moving image; log_offset: added to the Jacobian determinant before its logarithm;

@@ -8,8 +8,8 @@ voxels at each side of the grid. J is that of the physical mapping, whatever the
 
 import numpy as np
 
-from functions.measure.masked_values import as_array, unless_empty, values_inside
-from functions.measure.protocols import get_protocol
+from .masked_values import as_array, unless_empty, values_inside
+from .protocols import get_protocol
 
 
 def folding(jacobian, mask=None):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from functions.image.geometry import Geometry
-from functions.image.resample import resample_to
-from functions.measure.masked_values import unless_empty, values_inside
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry
+from ..image.resample import resample_to
+from ..setting.errors import InputError
+from .masked_values import unless_empty, values_inside
 
 #: Distance in mm between the voxels compared by :func:`before_and_after`; a denser grid gives the same numbers.
 COMPARED_SPACING = 2.0

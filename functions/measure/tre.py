@@ -6,10 +6,10 @@ are those of the population (ddof 0), success rates are the percentage of landma
 
 import numpy as np
 
-from functions.image.dvf import sample_dvf
-from functions.image.geometry import Geometry
-from functions.image.volume_io import array_view
-from functions.setting.errors import InputError, require_known
+from ..image.dvf import sample_dvf
+from ..image.geometry import Geometry
+from ..image.volume_io import array_view
+from ..setting.errors import InputError, require_known
 
 THRESHOLDS = (1, 2, 3, 5)
 PERCENTILES = (5, 25, 75, 90, 95)

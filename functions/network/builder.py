@@ -2,9 +2,9 @@
 
 import collections
 
-from functions.network.layer_kinds import INPUT
-from functions.tf_utils import layers
-from functions.tf_utils.backend import tf
+from ..tf_utils import layers
+from ..tf_utils.backend import tf
+from .layer_kinds import INPUT
 
 #: Channels of a layer that a detailed summary shows at most.
 SUMMARY_CHANNELS = 16

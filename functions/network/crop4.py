@@ -1,7 +1,7 @@
 """``crop4``: the U-Net advanced of RegNet (arXiv 1908.10235, section 3.3.3), published as ``crop4_connection``."""
 
-from functions.network.layer_kinds import INPUT, NetworkTable, conv, crop, pool
-from functions.network.multi_resolution import branch_r1, branch_r2, branch_r4, head
+from .layer_kinds import INPUT, NetworkTable, conv, crop, pool
+from .multi_resolution import branch_r1, branch_r2, branch_r4, head
 
 TABLE = NetworkTable(
     radius_train=(50, 10),

@@ -1,7 +1,7 @@
 """``decimation4``: the multi-view network of RegNet (arXiv 1908.10235, section 3.3.2)."""
 
-from functions.network.layer_kinds import INPUT, NetworkTable, conv, crop, down
-from functions.network.multi_resolution import branch_r1, branch_r2, branch_r4, head
+from .layer_kinds import INPUT, NetworkTable, conv, crop, down
+from .multi_resolution import branch_r1, branch_r2, branch_r4, head
 
 TABLE = NetworkTable(
     radius_train=(52, 10),

@@ -7,8 +7,8 @@ A network is a tuple of layers in the order of building. Every layer names its i
 Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net advanced).
 """
 
-from functions.network import crop4, crop5, decimation4, matching, unet1
-from functions.network.layer_kinds import INPUT, faithful_output, needed_input, output_side
+from . import crop4, crop5, decimation4, matching, unet1
+from .layer_kinds import INPUT, faithful_output, needed_input, output_side
 
 
 class NetworkDescription:

@@ -5,7 +5,7 @@ Not in the paper; the correlation of features is that of FlowNetC (Dosovitskiy e
 setting ``normalization`` must be None.
 """
 
-from functions.network.layer_kinds import (
+from .layer_kinds import (
     INPUT,
     NetworkTable,
     apart,

@@ -1,6 +1,6 @@
 """Rows that ``crop4`` and ``decimation4`` have in common: their branches and the layers that join them."""
 
-from functions.network.layer_kinds import concat, conv, crop, up
+from .layer_kinds import concat, conv, crop, up
 
 
 def branch_r1(source):

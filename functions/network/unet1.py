@@ -1,6 +1,6 @@
 """``unet1``: the U-Net of RegNet (arXiv 1908.10235, section 3.3.1), trained on whole images at stage 4 by default."""
 
-from functions.network.layer_kinds import INPUT, NetworkTable, concat, conv, pool, up
+from .layer_kinds import INPUT, NetworkTable, concat, conv, pool, up
 
 TABLE = NetworkTable(
     radius_train=(62, 62),

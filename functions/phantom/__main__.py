@@ -6,9 +6,9 @@ They are written below the repository or ``REGNET_ROOT``.
 import argparse
 import sys
 
-from functions.phantom.phantom import make_cases
-from functions.setting import console
-from functions.setting.setting_utils import initialize_setting
+from ..setting import console
+from ..setting.setting_utils import initialize_setting
+from .phantom import make_cases
 
 
 def main(words=None):

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from functions.image.text_points import index_to_dirlab, landmark_texts, text_rows
-from functions.phantom.trees import branchings
-from functions.setting.errors import InputError
+from ..image.text_points import index_to_dirlab, landmark_texts, text_rows
+from ..setting.errors import InputError
+from .trees import branchings
 
 CHOICE = 4  # landmarks are chosen among the thickest branchings, this many times their number
 

@@ -18,8 +18,8 @@ import math
 
 import numpy as np
 
-from functions.phantom.frame import smooth_step
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .frame import smooth_step
 
 PHASES = 10
 

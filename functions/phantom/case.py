@@ -3,14 +3,14 @@
 import numpy as np
 import SimpleITK as sitk
 
-from functions.phantom.branching_landmarks import choose_landmarks
-from functions.phantom.breathing import Breathing, check_type
-from functions.phantom.frame import Frame
-from functions.phantom.patient import Patient, check_options
-from functions.phantom.rendering import pull_back, render_reference
-from functions.phantom.scanner import scan
-from functions.phantom.thorax_anatomy import Anatomy
-from functions.phantom.trees import Trees
+from .branching_landmarks import choose_landmarks
+from .breathing import Breathing, check_type
+from .frame import Frame
+from .patient import Patient, check_options
+from .rendering import pull_back, render_reference
+from .scanner import scan
+from .thorax_anatomy import Anatomy
+from .trees import Trees
 
 
 class Case:

@@ -4,9 +4,9 @@ All are drawn in a fixed order from a generator seeded by the case number. Lengt
 300 x 220 x 280 mm and scaled to the requested box, so that the same patient exists in every size.
 """
 
-from functions.setting.errors import InputError
-from functions.setting.schema import PATHOLOGIES, key_problems, whole
-from functions.setting.seeds import random_state
+from ..setting.errors import InputError
+from ..setting.schema import PATHOLOGIES, key_problems, whole
+from ..setting.seeds import random_state
 
 FULL_SIZE = (300, 220, 280)
 

@@ -10,18 +10,18 @@ import os
 
 import numpy as np
 
-from functions.image.free_memory import available_memory
-from functions.image.manifest import check_manifest, record_output, write_manifest
-from functions.image.threads import in_parallel
-from functions.image.volume_io import write_image
-from functions.phantom.branching_landmarks import phantom_texts
-from functions.phantom.breathing import PHASES, check_type, true_dvf
-from functions.phantom.case import Case
-from functions.phantom.patient import check_options
-from functions.setting.atomic import write_text
-from functions.setting.errors import InputError, RegNetError
-from functions.setting.setting_utils import address_generator
-from functions.setting.text_files import read_json
+from ..image.free_memory import available_memory
+from ..image.manifest import check_manifest, record_output, write_manifest
+from ..image.threads import in_parallel
+from ..image.volume_io import write_image
+from ..setting.atomic import write_text
+from ..setting.errors import InputError, RegNetError
+from ..setting.setting_utils import address_generator
+from ..setting.text_files import read_json
+from .branching_landmarks import phantom_texts
+from .breathing import PHASES, check_type, true_dvf
+from .case import Case
+from .patient import check_options
 
 DATA = 'Phantom_4D'
 USUAL_CASES = range(1, 21)  # made by default

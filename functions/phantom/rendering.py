@@ -6,10 +6,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from functions.phantom.breathing import displacement_grid, grid_slabs
-from functions.phantom.capsules import paint
-from functions.phantom.frame import smooth_step
-from functions.phantom.thorax_anatomy import mix, share
+from .breathing import displacement_grid, grid_slabs
+from .capsules import paint
+from .frame import smooth_step
+from .thorax_anatomy import mix, share
 
 #: float32 arrays [z, y, x]: Hounsfield units, and the fractions of each voxel that are lung and body.
 TissueVolumes = collections.namedtuple('TissueVolumes', 'hu lung body')

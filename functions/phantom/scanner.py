@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from functions.phantom.thorax_anatomy import share
+from .thorax_anatomy import share
 
 OUTSIDE = -2048  # value outside the field of view
 

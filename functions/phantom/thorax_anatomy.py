@@ -6,7 +6,7 @@ tissue in a voxel is a ramp one voxel wide across its surface, so that edges hav
 
 import numpy as np
 
-from functions.phantom.frame import smooth_max, smooth_step
+from .frame import smooth_max, smooth_step
 
 AIR, FAT, MUSCLE, LIVER, SPLEEN, FLUID = -1000.0, -98.0, 52.0, 62.0, 48.0, 12.0
 

@@ -9,11 +9,11 @@ import collections
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry
-from functions.image.volume_io import array_view, image_from_array
-from functions.preprocessing import coarse_segmentation
-from functions.preprocessing.field_of_view import LOWEST, outside_field_of_view
-from functions.preprocessing.isotropic import FULL, along_axes, is_upright, resample_soft, to_isotropic
+from ..image.geometry import Geometry
+from ..image.volume_io import array_view, image_from_array
+from . import coarse_segmentation
+from .field_of_view import LOWEST, outside_field_of_view
+from .isotropic import FULL, along_axes, is_upright, resample_soft, to_isotropic
 
 COARSE = 2.0  # mm
 

@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.masks import bounding_box
-from functions.preprocessing import morphology as mo
-from functions.setting.errors import InputError
+from ..image.masks import bounding_box
+from ..setting.errors import InputError
+from . import morphology as mo
 
 LOGGER = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import struct
 import numpy as np
 import SimpleITK as sitk
 
-from functions.setting.errors import InputError, MissingFileError
+from ..setting.errors import InputError, MissingFileError
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import os
 
 import numpy as np
 
-from functions.image.geometry import Geometry
-from functions.image.volume_io import image_from_array
-from functions.preprocessing.hounsfield import STORED_OFFSET
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry
+from ..image.volume_io import image_from_array
+from ..setting.errors import InputError
+from .hounsfield import STORED_OFFSET
 
 UNSEEN_STORED = -2000  # outside the field of view; no tissue has such a low value
 _VOXEL = np.dtype('<i2')

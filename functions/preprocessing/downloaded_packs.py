@@ -8,7 +8,7 @@ unpacked into a folder of its own name.
 import collections
 import os
 
-from functions.setting.errors import InputError, MissingFileError, join_numbers, unknown_name
+from ..setting.errors import InputError, MissingFileError, join_numbers, unknown_name
 
 #: An image or list of points of a case: type_im, path (None if it is missing) and the path expected. For points also
 #: the name of their set, whose lists correspond, and another type with the same points; both types name their files.

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.volume_io import array_view, image_from_array
+from ..image.volume_io import array_view, image_from_array
 
 LOGGER = logging.getLogger(__name__)
 

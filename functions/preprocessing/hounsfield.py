@@ -7,11 +7,11 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.resample import require_scalar
-from functions.image.volume_io import array_view, image_from_array, read_image
-from functions.preprocessing.dicom import read_series
-from functions.preprocessing.field_of_view import LOWEST, blank
-from functions.setting.errors import InputError
+from ..image.resample import require_scalar
+from ..image.volume_io import array_view, image_from_array, read_image
+from ..setting.errors import InputError
+from .dicom import read_series
+from .field_of_view import LOWEST, blank
 
 LOGGER = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from functions.image.geometry import Geometry, grid_resampler
-from functions.image.resample import require_scalar
-from functions.image.volume_io import array_view, image_from_array
+from ..image.geometry import Geometry, grid_resampler
+from ..image.resample import require_scalar
+from ..image.volume_io import array_view, image_from_array
 
 AIR = -1024.0  # HU outside an oblique image
 FULL = 200  # value of a voxel that is entirely inside a soft mask (uint8)

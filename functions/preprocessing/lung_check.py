@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 
-from functions.image.volume_io import array_view
-from functions.preprocessing import morphology as mo
-from functions.preprocessing.coarse_segmentation import right_and_left
-from functions.preprocessing.field_of_view import outside_field_of_view
+from ..image.volume_io import array_view
+from . import morphology as mo
+from .coarse_segmentation import right_and_left
+from .field_of_view import outside_field_of_view
 
 LOGGER = logging.getLogger(__name__)
 

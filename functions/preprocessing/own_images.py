@@ -7,25 +7,18 @@ import time
 
 import SimpleITK as sitk
 
-from functions.image.file_check import files_of, require_apart
-from functions.image.manifest import (
-    array_checksum,
-    check_manifest,
-    file_state,
-    record_output,
-    sampled_checksum,
-    write_manifest,
-)
-from functions.image.masks import bounding_box, read_mask, require_nonempty
-from functions.image.volume_io import array_view, write_image
-from functions.preprocessing.chest_masks import chest_masks, torso_mask
-from functions.preprocessing.hounsfield import load_ct
-from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
-from functions.preprocessing.lung_check import lung_report, warn
-from functions.setting.atomic import write_text
-from functions.setting.errors import MissingFileError
-from functions.setting.original_files import own_image_errors, own_image_path, path_and_series
-from functions.setting.setting_utils import address_generator
+from ..image.file_check import files_of, require_apart
+from ..image.manifest import array_checksum, check_manifest, file_state, record_output, sampled_checksum, write_manifest
+from ..image.masks import bounding_box, read_mask, require_nonempty
+from ..image.volume_io import array_view, write_image
+from ..setting.atomic import write_text
+from ..setting.errors import MissingFileError
+from ..setting.original_files import own_image_errors, own_image_path, path_and_series
+from ..setting.setting_utils import address_generator
+from .chest_masks import chest_masks, torso_mask
+from .hounsfield import load_ct
+from .isotropic import mask_to_isotropic, to_isotropic
+from .lung_check import lung_report, warn
 
 LOGGER = logging.getLogger(__name__)
 

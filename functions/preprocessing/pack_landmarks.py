@@ -6,10 +6,10 @@ image whose z goes upwards. SPREAD's points are in millimetres, with the two hea
 
 import numpy as np
 
-from functions.image.text_points import dirlab_to_index, header_and_rows, landmark_texts, parse_rows, text_rows
-from functions.preprocessing.dirlab_raw import grid_text
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_text
+from ..image.text_points import dirlab_to_index, header_and_rows, landmark_texts, parse_rows, text_rows
+from ..setting.errors import InputError
+from ..setting.text_files import read_text
+from .dirlab_raw import grid_text
 
 
 def read_rows(path):

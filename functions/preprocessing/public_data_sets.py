@@ -11,19 +11,19 @@ import os
 
 import numpy as np
 
-from functions.image.file_check import require_apart
-from functions.image.free_memory import available_memory
-from functions.image.geometry import Geometry
-from functions.image.resample import resample_to
-from functions.image.threads import in_parallel
-from functions.image.volume_io import array_view, image_from_array, read_image
-from functions.preprocessing import dirlab_raw, own_images, pack_landmarks
-from functions.preprocessing.downloaded_packs import find_packs
-from functions.preprocessing.isotropic import mask_to_isotropic
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, RegNetError, join_numbers
-from functions.setting.setting_utils import address_generator
-from functions.setting.text_files import read_text
+from ..image.file_check import require_apart
+from ..image.free_memory import available_memory
+from ..image.geometry import Geometry
+from ..image.resample import resample_to
+from ..image.threads import in_parallel
+from ..image.volume_io import array_view, image_from_array, read_image
+from ..setting.data_sets import get_data_set
+from ..setting.errors import InputError, RegNetError, join_numbers
+from ..setting.setting_utils import address_generator
+from ..setting.text_files import read_text
+from . import dirlab_raw, own_images, pack_landmarks
+from .downloaded_packs import find_packs
+from .isotropic import mask_to_isotropic
 
 LOGGER = logging.getLogger(__name__)
 

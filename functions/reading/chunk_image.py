@@ -1,12 +1,12 @@
 """The chunk reader: patches or whole images of one chunk of the training or validation list at a time."""
 
-from functions.reading import memory_estimate
-from functions.reading.chunk_loader import Batch, ChunkLoader
-from functions.reading.chunk_order import ChunkOrder, fingerprint, start_of
-from functions.reading.image_items import generated_item, image_size_from_header, require_files
-from functions.reading.reader_options import CLASS_MODES, read_options
-from functions.setting import setting_utils as su
-from functions.setting.errors import InputError, unknown_name
+from ..setting import setting_utils as su
+from ..setting.errors import InputError, unknown_name
+from . import memory_estimate
+from .chunk_loader import Batch, ChunkLoader
+from .chunk_order import ChunkOrder, fingerprint, start_of
+from .image_items import generated_item, image_size_from_header, require_files
+from .reader_options import CLASS_MODES, read_options
 
 __all__ = ['Batch', 'Images']
 

@@ -10,15 +10,15 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.reading import flips, index_files, patches
-from functions.reading.array_pool import ArrayPool
-from functions.reading.chunk_order import sample_state
-from functions.reading.class_balanced_sampling import draw_samples, lead_in_share, report_classes, wanted_per_class
-from functions.reading.image_items import hold_item
-from functions.reading.items_ahead import ItemsAhead
-from functions.reading.memory_estimate import BATCHES_BESIDE_QUEUE
-from functions.setting import seeds
-from functions.setting.errors import InputError
+from ..setting import seeds
+from ..setting.errors import InputError
+from . import flips, index_files, patches
+from .array_pool import ArrayPool
+from .chunk_order import sample_state
+from .class_balanced_sampling import draw_samples, lead_in_share, report_classes, wanted_per_class
+from .image_items import hold_item
+from .items_ahead import ItemsAhead
+from .memory_estimate import BATCHES_BESIDE_QUEUE
 
 Batch = namedtuple('Batch', 'images dvf weight items semi_epoch chunk position')
 Batch.__doc__ = """What one training step gets.

@@ -10,9 +10,9 @@ import logging
 
 import numpy as np
 
-from functions.reading.image_items import item_name
-from functions.setting import seeds
-from functions.setting.errors import InputError
+from ..setting import seeds
+from ..setting.errors import InputError
+from .image_items import item_name
 
 LOGGER = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 

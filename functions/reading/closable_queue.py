@@ -7,7 +7,7 @@ import collections
 import threading
 import time
 
-from functions.setting.errors import RegNetError
+from ..setting.errors import RegNetError
 
 
 class ReaderFailure(RegNetError, RuntimeError):

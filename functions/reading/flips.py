@@ -6,7 +6,7 @@ On a grid with identity direction, flipping array axis z, y or x (1, 2, 3 of a b
 
 import numpy as np
 
-from functions.setting.seeds import random_state
+from ..setting.seeds import random_state
 
 # The published training flips entry n mod 5 in semi-epoch n: nothing, one axis after the other, all of them.
 FLIPS = ((), (1,), (2,), (3,), (1, 2, 3))

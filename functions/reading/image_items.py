@@ -9,9 +9,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.reading.class_balanced_sampling import class_indices, fitting_margin
-from functions.setting import setting_utils as su
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from ..setting import setting_utils as su
+from ..setting.errors import InputError, MissingFileError, RegNetError
+from .class_balanced_sampling import class_indices, fitting_margin
 
 LOGGER = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def item_name(im_info):
 
 def generated_item(setting, im_info, write=None):
     """The item, read from its files or generated."""
-    from functions.artificial_generation.training_item import get_item  # heavy; not needed with another ``make_item``
+    from ..artificial_generation.training_item import get_item  # heavy; not needed with another ``make_item``
 
     return get_item(setting, im_info, write=write)
 
@@ -54,7 +54,7 @@ def image_size_from_header(setting, im_info):
 
     :raises MissingFileError: the original image does not exist.
     """
-    from functions.image.volume_io import read_geometry  # heavy; only for headers
+    from ..image.volume_io import read_geometry  # heavy; only for headers
 
     stage = im_info.get('stage', 1)
     where = {key: im_info[key] for key in ('data', 'type_im', 'cn')}

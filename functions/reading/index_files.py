@@ -10,10 +10,10 @@ import os
 
 import numpy as np
 
-from functions.setting import atomic
-from functions.setting import setting_utils as su
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_json
+from ..setting import atomic
+from ..setting import setting_utils as su
+from ..setting.errors import InputError
+from ..setting.text_files import read_json
 
 _FORMAT_NUMBER = 1
 

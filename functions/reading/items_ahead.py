@@ -3,8 +3,8 @@
 import itertools
 from concurrent.futures import wait
 
-from functions.image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
-from functions.setting.errors import RegNetError
+from ..image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
+from ..setting.errors import RegNetError
 
 #: Items being made or waiting to be taken, for every process.
 AHEAD = 2

@@ -2,10 +2,10 @@
 
 from collections import namedtuple
 
-from functions.image.free_memory import available_memory
-from functions.reading.items_ahead import AHEAD
-from functions.reading.patches import common_size
-from functions.setting.errors import InputError
+from ..image.free_memory import available_memory
+from ..setting.errors import InputError
+from .items_ahead import AHEAD
+from .patches import common_size
 
 __all__ = ['available_memory', 'estimate', 'require_memory']
 

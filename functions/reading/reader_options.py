@@ -2,8 +2,8 @@
 
 from collections import namedtuple
 
-from functions.setting import schema
-from functions.setting.errors import InputError, unknown_name
+from ..setting import schema
+from ..setting.errors import InputError, unknown_name
 
 TRAIN_MODES = ('Training', 'Validation')
 CLASS_MODES = ('1stEpoch', 'Thread', 'Direct')

@@ -8,11 +8,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from functions.reading import patches
-from functions.reading.chunk_loader import Chunk
-from functions.reading.image_items import hold_item, item_name
-from functions.setting import seeds
-from functions.setting.errors import InputError
+from ..setting import seeds
+from ..setting.errors import InputError
+from . import patches
+from .chunk_loader import Chunk
+from .image_items import hold_item, item_name
 
 MAXIMUM_POINTS = 300
 _PATCHES = 15

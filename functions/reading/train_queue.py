@@ -11,11 +11,11 @@ import logging
 import threading
 import traceback
 
-from functions.reading.chunk_image import Images, cut_batch
-from functions.reading.closable_queue import ClosableQueue, Closed, ReaderFailure
-from functions.reading.image_items import item_name
-from functions.reading.index_files import append_chunk
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
+from .chunk_image import Images, cut_batch
+from .closable_queue import ClosableQueue, Closed, ReaderFailure
+from .image_items import item_name
+from .index_files import append_chunk
 
 LOGGER = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Validation: all chunks of the validation list, the same batches in the same order at every pass."""
 
-from functions.reading.chunk_image import Images
-from functions.reading.synthetic_pair import read_synthetic_pair
-from functions.reading.train_queue import BatchQueue
+from .chunk_image import Images
+from .synthetic_pair import read_synthetic_pair
+from .train_queue import BatchQueue
 
 
 class ValidationSet:

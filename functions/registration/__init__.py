@@ -5,7 +5,7 @@ per stage."""
 def __getattr__(name):
     # What needs TensorFlow is loaded when it is asked for: the affine registration does without.
     if name in ('register', 'open_model'):
-        from functions.registration import network_pyramid, single_pair
+        from . import network_pyramid, single_pair
 
         return {'register': single_pair.register, 'open_model': network_pyramid.open_model}[name]
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -5,14 +5,14 @@ import os
 
 import numpy as np
 
-from functions.image.dvf import transform_points
-from functions.image.file_check import require_apart
-from functions.image.point_files import read_points, write_points
-from functions.image.resample import warp
-from functions.image.transforms import apply_inverse_to_points
-from functions.image.volume_io import WRITABLE, array_view, read_image, write_image
-from functions.registration.result_folder import INVERSE, NAMES, geometry_of_record, read_field, read_results
-from functions.setting.errors import InputError
+from ..image.dvf import transform_points
+from ..image.file_check import require_apart
+from ..image.point_files import read_points, write_points
+from ..image.resample import warp
+from ..image.transforms import apply_inverse_to_points
+from ..image.volume_io import WRITABLE, array_view, read_image, write_image
+from ..setting.errors import InputError
+from .result_folder import INVERSE, NAMES, geometry_of_record, read_field, read_results
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ the next pass goes on from what was kept.
 import collections
 import logging
 
-from functions.image.transforms import apply_to_points
-from functions.measure.local_correlation import LocalCorrelation
+from ..image.transforms import apply_to_points
+from ..measure.local_correlation import LocalCorrelation
 
 LOGGER = logging.getLogger(__name__)
 

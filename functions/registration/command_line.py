@@ -3,8 +3,8 @@
 import logging
 import os
 
-from functions.setting.errors import InputError, LeftOutError, MissingFileError, RegNetError
-from functions.setting.trained_models import DEFAULT_SET
+from ..setting.errors import InputError, LeftOutError, MissingFileError, RegNetError
+from ..setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _given(arguments, names):
 
 def _model(arguments):
     """The opened :class:`functions.registration.network_pyramid.Model`."""
-    from functions.registration.network_pyramid import open_model
+    from .network_pyramid import open_model
 
     memory = None if arguments.memory is None else arguments.memory * 1e9
     if memory is not None and not memory > 0:
@@ -117,7 +117,7 @@ def _model(arguments):
 
 
 def _register(arguments):
-    from functions.registration.pair_lists import register_into
+    from .pair_lists import register_into
 
     files = dict(_given(arguments, MASKS), fixed=arguments.register[0], moving=arguments.register[1])
     for path in files.values():  # before the networks are opened
@@ -134,8 +134,8 @@ def _register(arguments):
 
 
 def _pairs(arguments):
-    from functions.image.file_check import require_apart
-    from functions.registration.pair_lists import SUMMARY, read_pairs, register_pairs
+    from ..image.file_check import require_apart
+    from .pair_lists import SUMMARY, read_pairs, register_pairs
 
     for name in _given(arguments, MASKS + SERIES):
         raise InputError(f'--{name} is for --register; with --pairs, masks and series are columns of the CSV file.')
@@ -159,7 +159,7 @@ def _require_all(arguments, measures):
 
 
 def _apply(arguments):
-    from functions.registration import apply
+    from . import apply
 
     common = {'output': arguments.output, 'overwrite': arguments.overwrite, 'inverse': arguments.inverse}
     if arguments.points is not None:

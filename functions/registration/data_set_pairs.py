@@ -4,17 +4,17 @@ import collections
 import logging
 import os
 
-from functions.elastix.parameter_files import PARAMETER_FOLDER
-from functions.elastix.registration import AFFINE_FILE
-from functions.image.manifest import record_file
-from functions.image.transforms import write_affine
-from functions.image.volume_io import read_image, write_image
-from functions.registration.network_pyramid import Model, input_mask, network_entries
-from functions.registration.single_pair import checked_options, read_pair, register
-from functions.setting import setting_utils as su
-from functions.setting.addresses import pair_image_address, result_address
-from functions.setting.atomic import write_json
-from functions.setting.trained_models import read_model_setting
+from ..elastix.parameter_files import PARAMETER_FOLDER
+from ..elastix.registration import AFFINE_FILE
+from ..image.manifest import record_file
+from ..image.transforms import write_affine
+from ..image.volume_io import read_image, write_image
+from ..setting import setting_utils as su
+from ..setting.addresses import pair_image_address, result_address
+from ..setting.atomic import write_json
+from ..setting.trained_models import read_model_setting
+from .network_pyramid import Model, input_mask, network_entries
+from .single_pair import checked_options, read_pair, register
 
 LOGGER = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 from scipy import ndimage
 
-from functions.image.dvf import jacobian_determinant
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError
+from ..image.dvf import jacobian_determinant
+from ..image.volume_io import array_view, image_from_array
+from ..setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-from functions.image.geometry import Geometry
-from functions.image.masks import read_mask, require_nonempty
-from functions.image.resample import resample_to
-from functions.preprocessing.chest_masks import chest_masks, torso_mask
-from functions.preprocessing.hounsfield import load_ct
-from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
-from functions.preprocessing.lung_check import lung_report, warn, warn_of_difference
-from functions.setting.errors import InputError
+from ..image.geometry import Geometry
+from ..image.masks import read_mask, require_nonempty
+from ..image.resample import resample_to
+from ..preprocessing.chest_masks import chest_masks, torso_mask
+from ..preprocessing.hounsfield import load_ct
+from ..preprocessing.isotropic import mask_to_isotropic, to_isotropic
+from ..preprocessing.lung_check import lung_report, warn, warn_of_difference
+from ..setting.errors import InputError
 
 SPACING = 1.0  # mm, of the working grid
 

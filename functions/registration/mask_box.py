@@ -6,11 +6,11 @@ of the box, which fade out, so that motion neither stops at a face nor goes on f
 
 import numpy as np
 
-from functions.image.dvf import require_dvf
-from functions.image.geometry import Geometry
-from functions.image.masks import bounding_box
-from functions.image.volume_io import array_view, image_from_array
-from functions.setting.errors import InputError
+from ..image.dvf import require_dvf
+from ..image.geometry import Geometry
+from ..image.masks import bounding_box
+from ..image.volume_io import array_view, image_from_array
+from ..setting.errors import InputError
 
 #: mm over which the field fades out beyond the box, at least.
 FADE = 60.0

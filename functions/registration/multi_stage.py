@@ -6,13 +6,13 @@ import logging
 
 import numpy as np
 
-from functions.image import dvf as dvf_algebra
-from functions.image import masks, resample
-from functions.image.transforms import total_dvf
-from functions.image.volume_io import Geometry, array_view, image_from_array, require_same_grid
-from functions.registration.mask_box import box_of, continued, cut
-from functions.setting.errors import InputError
-from functions.setting.schema import PYRAMID
+from ..image import dvf as dvf_algebra
+from ..image import masks, resample
+from ..image.transforms import total_dvf
+from ..image.volume_io import Geometry, array_view, image_from_array, require_same_grid
+from ..setting.errors import InputError
+from ..setting.schema import PYRAMID
+from .mask_box import box_of, continued, cut
 
 LOGGER = logging.getLogger(__name__)
 COMPOSITIONS = ('exact', 'additive')

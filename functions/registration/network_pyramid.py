@@ -2,13 +2,13 @@
 
 import contextlib
 
-from functions.network.description import NETWORKS
-from functions.registration.multi_stage import check_stages
-from functions.registration.trained_network import TrainedNetwork
-from functions.setting.errors import InputError
-from functions.setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
-from functions.setting.text_files import require_shape
-from functions.setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
+from ..network.description import NETWORKS
+from ..setting.errors import InputError
+from ..setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
+from ..setting.text_files import require_shape
+from ..setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
+from .multi_stage import check_stages
+from .trained_network import TrainedNetwork
 
 #: What the settings of a network must say about its training; none of it is guessed.
 REQUIRED = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'DownSampling', 'data', 'deform_exp')

@@ -8,23 +8,15 @@ import os
 import re
 import time
 
-from functions.image.claim import claim_folder
-from functions.image.file_check import require_apart
-from functions.registration.command_line import MASKS, SERIES
-from functions.registration.result_folder import (
-    NAMES,
-    Draft,
-    check_results,
-    finish_move,
-    inputs_of,
-    problem_of,
-    read_results,
-)
-from functions.registration.single_pair import register
-from functions.setting.atomic import write_json
-from functions.setting.errors import InputError, RegNetError
-from functions.setting.schema import PATH
-from functions.setting.text_files import read_text, warn_of_open_end
+from ..image.claim import claim_folder
+from ..image.file_check import require_apart
+from ..setting.atomic import write_json
+from ..setting.errors import InputError, RegNetError
+from ..setting.schema import PATH
+from ..setting.text_files import read_text, warn_of_open_end
+from .command_line import MASKS, SERIES
+from .result_folder import NAMES, Draft, check_results, finish_move, inputs_of, problem_of, read_results
+from .single_pair import register
 
 LOGGER = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import functools
 
-from functions.image import resample
-from functions.image.dvf import compose, invert
-from functions.registration.multi_stage import WorkingPair, register_images, warped_inside
+from ..image import resample
+from ..image.dvf import compose, invert
+from .multi_stage import WorkingPair, register_images, warped_inside
 
 
 class PassesBefore:

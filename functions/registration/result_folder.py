@@ -27,33 +27,22 @@ import platform
 import time
 from concurrent import futures
 
-from functions.elastix.programs import elastix_version
-from functions.elastix.transform_files import write_total_transform as write_elastix_transform
-from functions.image import transforms
-from functions.image.claim import FOLDER_LOCK, claim_folder
-from functions.image.geometry import Geometry
-from functions.image.manifest import check_outputs, listed_files, record_file
-from functions.image.volume_io import read_image, write_image
-from functions.preprocessing.chest_masks import lung_mask
-from functions.preprocessing.hounsfield import LOWEST, load_ct
-from functions.preprocessing.isotropic import to_isotropic
-from functions.preprocessing.own_images import fingerprint
-from functions.setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
-from functions.setting.code_version import package_versions
-from functions.setting.errors import DiskError, InputError, MissingFileError, RegNetError
-from functions.setting.schema import (
-    ANYTHING,
-    MAPPING,
-    TEXT,
-    choice,
-    having,
-    list_of,
-    mapping_of,
-    number,
-    optional,
-    whole,
-)
-from functions.setting.text_files import read_record, read_text, sealed, unsealed
+from ..elastix.programs import elastix_version
+from ..elastix.transform_files import write_total_transform as write_elastix_transform
+from ..image import transforms
+from ..image.claim import FOLDER_LOCK, claim_folder
+from ..image.geometry import Geometry
+from ..image.manifest import check_outputs, listed_files, record_file
+from ..image.volume_io import read_image, write_image
+from ..preprocessing.chest_masks import lung_mask
+from ..preprocessing.hounsfield import LOWEST, load_ct
+from ..preprocessing.isotropic import to_isotropic
+from ..preprocessing.own_images import fingerprint
+from ..setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
+from ..setting.code_version import package_versions
+from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.schema import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
+from ..setting.text_files import read_record, read_text, sealed, unsealed
 
 FORMAT_NUMBER = 1
 RECORD = 'results.json'

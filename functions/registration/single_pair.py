@@ -10,26 +10,26 @@ from concurrent import futures
 import numpy as np
 import SimpleITK as sitk
 
-from functions.elastix.affine import register_affine, require_overlap
-from functions.elastix.registration import AFFINE_FILE
-from functions.image import dvf as dvf_algebra
-from functions.image.geometry import Geometry
-from functions.image.masks import require_nonempty
-from functions.image.resample import resample_to, warp
-from functions.image.threads import itk_threads
-from functions.image.transforms import total_dvf, total_transform
-from functions.image.volume_io import array_view, image_from_array
-from functions.measure import regularity, similarity
-from functions.measure.orientation import swapped_sides
-from functions.preprocessing.hounsfield import LOWEST
-from functions.preprocessing.morphology import within
-from functions.registration.candidates import Candidates
-from functions.registration.folding_removal import remove_folding
-from functions.registration.input_scan import SPACING, isotropic_scan, judge_lungs, mask_on, read_scan
-from functions.registration.mask_box import box_of, continued, cut
-from functions.registration.multi_stage import COMPOSITIONS, WorkingPair, register_images
-from functions.registration.network_pyramid import Model, open_model
-from functions.setting.errors import InputError, unknown_name
+from ..elastix.affine import register_affine, require_overlap
+from ..elastix.registration import AFFINE_FILE
+from ..image import dvf as dvf_algebra
+from ..image.geometry import Geometry
+from ..image.masks import require_nonempty
+from ..image.resample import resample_to, warp
+from ..image.threads import itk_threads
+from ..image.transforms import total_dvf, total_transform
+from ..image.volume_io import array_view, image_from_array
+from ..measure import regularity, similarity
+from ..measure.orientation import swapped_sides
+from ..preprocessing.hounsfield import LOWEST
+from ..preprocessing.morphology import within
+from ..setting.errors import InputError, unknown_name
+from .candidates import Candidates
+from .folding_removal import remove_folding
+from .input_scan import SPACING, isotropic_scan, judge_lungs, mask_on, read_scan
+from .mask_box import box_of, continued, cut
+from .multi_stage import COMPOSITIONS, WorkingPair, register_images
+from .network_pyramid import Model, open_model
 
 LOGGER = logging.getLogger(__name__)
 

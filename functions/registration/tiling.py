@@ -10,7 +10,7 @@ import logging
 
 import numpy as np
 
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 

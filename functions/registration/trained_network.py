@@ -5,14 +5,14 @@ import logging
 
 import numpy as np
 
-from functions.image.free_memory import available_memory
-from functions.network.builder import build
-from functions.network.description import network_description
-from functions.registration.tiling import predict_in_tiles
-from functions.setting.errors import InputError
-from functions.tf_utils.backend import tf
-from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
-from functions.tf_utils.sessions import gpu_memory, open_session, restore
+from ..image.free_memory import available_memory
+from ..network.builder import build
+from ..network.description import network_description
+from ..setting.errors import InputError
+from ..tf_utils.backend import tf
+from ..tf_utils.normalisation import millimetres_per_unit, normalisation
+from ..tf_utils.sessions import gpu_memory, open_session, restore
+from .tiling import predict_in_tiles
 
 LOGGER = logging.getLogger(__name__)
 

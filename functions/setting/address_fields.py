@@ -2,10 +2,10 @@
 
 import string
 
-from functions.setting import schema
-from functions.setting.artificial_generation_setting import deform_method_and_number, get_deform_exp
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import InputError, UnknownNameError, require_known
+from . import schema
+from .artificial_generation_setting import deform_method_and_number, get_deform_exp
+from .data_sets import get_data_set
+from .errors import InputError, UnknownNameError, require_known
 
 LOG_FOLDER, DATA_FOLDER = 'Experiments/', 'Data/'
 

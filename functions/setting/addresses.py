@@ -6,10 +6,10 @@ Requests and patterns are tables (:mod:`functions.setting.address_patterns`, rec
 
 import os
 
-from functions.setting.address_fields import AddressFields
-from functions.setting.address_patterns import BY_DSMOOTH, PATTERNS
-from functions.setting.data_sets import get_data_set
-from functions.setting.errors import unknown_name
+from .address_fields import AddressFields
+from .address_patterns import BY_DSMOOTH, PATTERNS
+from .data_sets import get_data_set
+from .errors import unknown_name
 
 
 def address_requests(data, setting=None):

@@ -8,8 +8,8 @@ Borders of B-spline grids are narrower where an image has no room for them.
 import copy
 import functools
 
-from functions.setting.errors import InputError, require_known
-from functions.setting.schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
+from .errors import InputError, require_known
+from .schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
 
 #: Category -> the prefix of the keys that hold one value for each of its deformations.
 CATEGORY_PREFIXES = {

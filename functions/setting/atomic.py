@@ -14,9 +14,9 @@ import shutil
 import time
 import uuid
 
-from functions.setting.errors import DiskError, RegNetError
-from functions.setting.processes import host, is_alive
-from functions.setting.text_files import json_text
+from .errors import DiskError, RegNetError
+from .processes import host, is_alive
+from .text_files import json_text
 
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG, errno.EIO)
 _DISK_FAILURES += (errno.EISDIR, errno.ENOTDIR, errno.EBUSY, errno.ELOOP, errno.ENAMETOOLONG)

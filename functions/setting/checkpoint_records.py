@@ -3,9 +3,9 @@
 import hashlib
 import os
 
-from functions.setting.errors import RegNetError
-from functions.setting.schema import MAPPING, choice, optional, whole
-from functions.setting.text_files import read_record
+from .errors import RegNetError
+from .schema import MAPPING, choice, optional, whole
+from .text_files import read_record
 
 RECORD_FORMAT = 1
 _STATE = {'iteration': optional(whole(0)), 'position': optional(MAPPING), 'best': optional(MAPPING)}

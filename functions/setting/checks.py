@@ -5,14 +5,14 @@ import logging
 import math
 import operator
 
-from functions.setting import artificial_generation_setting as experiments
-from functions.setting import schema
-from functions.setting.address_fields import pattern_problem
-from functions.setting.data_sets import get_data_set, own_data_set
-from functions.setting.errors import InputError, RegNetError, join_numbers
-from functions.setting.experiment_files import plain
-from functions.setting.network_checks import loaded_network_problems, passes_before_problems, registration_problems
-from functions.setting.original_files import own_image_errors, single_items
+from . import artificial_generation_setting as experiments
+from . import schema
+from .address_fields import pattern_problem
+from .data_sets import get_data_set, own_data_set
+from .errors import InputError, RegNetError, join_numbers
+from .experiment_files import plain
+from .network_checks import loaded_network_problems, passes_before_problems, registration_problems
+from .original_files import own_image_errors, single_items
 
 LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')
@@ -162,7 +162,7 @@ def _deformations(setting):
 
 
 def _network(setting):
-    from functions.network.description import NETWORKS, network_description
+    from ..network.description import NETWORKS, network_description
 
     problems = []
     name, full_image = setting.get('NetworkDesign'), setting.get('FullImage')

@@ -9,7 +9,7 @@ try:
 except ImportError:  # not on Windows
     resource = None
 
-from functions.setting.errors import RegNetError
+from .errors import RegNetError
 
 #: Address space [bytes] that TensorFlow needs with a small network.
 LEAST_ADDRESS_SPACE = 4 * 10**9

@@ -9,10 +9,10 @@ import collections
 import copy
 import os
 
-from functions.setting import schema
-from functions.setting.errors import InputError, MissingFileError, require_known
-from functions.setting.schema import ABSENT, Key, list_of, whole
-from functions.setting.text_files import read_json
+from . import schema
+from .errors import InputError, MissingFileError, require_known
+from .schema import ABSENT, Key, list_of, whole
+from .text_files import read_json
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 

@@ -7,10 +7,10 @@ import re
 
 import numpy as np
 
-from functions.setting.addresses import address_generator
-from functions.setting.atomic import temporary_path, write_json
-from functions.setting.errors import InputError
-from functions.setting.text_files import checksum_of, parse_json, read_record, read_text
+from .addresses import address_generator
+from .atomic import temporary_path, write_json
+from .errors import InputError
+from .text_files import checksum_of, parse_json, read_record, read_text
 
 #: Entry of ``about<k>.json``: checksum of the text of ``setting<k>.txt``, which keeps its published form.
 SETTINGS_CHECKSUM = 'settings_checksum'

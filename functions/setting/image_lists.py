@@ -5,9 +5,9 @@ import itertools
 
 import numpy as np
 
-from functions.setting import artificial_generation_setting as experiments
-from functions.setting import schema
-from functions.setting.errors import InputError
+from . import artificial_generation_setting as experiments
+from . import schema
+from .errors import InputError
 
 #: AGMode -> (its methods, validation dsmooth numbers among the 14 of the shipped experiments).
 _AG_MODES = {

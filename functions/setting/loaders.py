@@ -3,13 +3,13 @@
 import copy
 import os
 
-from functions.setting import schema
-from functions.setting.address_fields import DATA_FOLDER, LOG_FOLDER
-from functions.setting.artificial_generation_setting import get_deform_exp
-from functions.setting.code_version import REPOSITORY
-from functions.setting.data_sets import get_data_set, own_description, read_own_data_sets
-from functions.setting.errors import InputError, require_known
-from functions.setting.experiment_files import plain
+from . import schema
+from .address_fields import DATA_FOLDER, LOG_FOLDER
+from .artificial_generation_setting import get_deform_exp
+from .code_version import REPOSITORY
+from .data_sets import get_data_set, own_description, read_own_data_sets
+from .errors import InputError, require_known
+from .experiment_files import plain
 
 
 def _folder(path):
@@ -107,7 +107,7 @@ def load_network_setting(setting, network_name):
     :raises UnknownNameError: there is no such network. :raises InputError: the stage is not 1, 2 or 4.
     """
     # Imported here: addresses do not need the networks.
-    from functions.network.description import NETWORKS, network_description
+    from ..network.description import NETWORKS, network_description
 
     require_known('network', network_name, sorted(NETWORKS))
     schema.STAGE.require('stage', setting['stage'])

@@ -2,11 +2,11 @@
 
 import os
 
-from functions.setting import schema
-from functions.setting.addresses import address_generator
-from functions.setting.errors import RegNetError, join_numbers, nearest_hint
-from functions.setting.schema import choice
-from functions.setting.trained_models import find_experiment, saved_steps
+from . import schema
+from .addresses import address_generator
+from .errors import RegNetError, join_numbers, nearest_hint
+from .schema import choice
+from .trained_models import find_experiment, saved_steps
 
 
 def loaded_network_problems(setting):
@@ -62,7 +62,7 @@ def _entry_problems(setting, where, entry, keys, used=True):
 
 def _repeated_key_problems(where, entry, stage):
     """Problems of the keys that repeat the network's own settings."""
-    from functions.network.description import NETWORKS
+    from ..network.description import NETWORKS
 
     if not isinstance(entry, dict):
         return []

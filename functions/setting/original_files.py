@@ -4,11 +4,11 @@ import itertools
 import os
 import re
 
-from functions.setting import schema
-from functions.setting.addresses import address_generator
-from functions.setting.data_sets import data_set_names, get_data_set
-from functions.setting.errors import InputError, MissingFileError, RegNetError, join_numbers
-from functions.setting.image_lists import get_im_info_list_from_train_mode
+from . import schema
+from .addresses import address_generator
+from .data_sets import data_set_names, get_data_set
+from .errors import InputError, MissingFileError, RegNetError, join_numbers
+from .image_lists import get_im_info_list_from_train_mode
 
 
 def single_items(setting, mode, pairs=False):

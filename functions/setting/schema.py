@@ -11,7 +11,7 @@ import numbers
 import os
 import re
 
-from functions.setting.errors import InputError, nearest_hint
+from .errors import InputError, nearest_hint
 
 #: No number is larger.
 LARGEST = 2**63 - 1

@@ -2,8 +2,8 @@
 
 import collections
 
-from functions.setting import schema
-from functions.setting.image_lists import dsmoothlist_by_deform_exp, repeat_dsmooth_numbers
+from . import schema
+from .image_lists import dsmoothlist_by_deform_exp, repeat_dsmooth_numbers
 
 _FIELDS = 'deform_exp repeat repeat_other validation_repeat training validation class_balanced'
 _Rule = collections.namedtuple('_Rule', _FIELDS)

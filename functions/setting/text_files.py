@@ -11,7 +11,7 @@ import os
 import re
 import stat
 
-from functions.setting.errors import InputError, MissingFileError
+from .errors import InputError, MissingFileError
 
 LOGGER = logging.getLogger(__name__)
 

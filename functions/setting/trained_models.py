@@ -5,15 +5,15 @@ import logging
 import os
 import re
 
-from functions.setting.address_fields import KNOWN_STEPS
-from functions.setting.addresses import address_generator
-from functions.setting.checkpoint_records import SHAPE, record_problem
-from functions.setting.errors import InputError, MissingFileError, RegNetError
-from functions.setting.experiment_files import address_of_folder, read_setting, settings_number
-from functions.setting.image_lists import mode_entries
-from functions.setting.loaders import REPOSITORY, load_registration_setting
-from functions.setting.schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, whole
-from functions.setting.text_files import read_record
+from .address_fields import KNOWN_STEPS
+from .addresses import address_generator
+from .checkpoint_records import SHAPE, record_problem
+from .errors import InputError, MissingFileError, RegNetError
+from .experiment_files import address_of_folder, read_setting, settings_number
+from .image_lists import mode_entries
+from .loaders import REPOSITORY, load_registration_setting
+from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, whole
+from .text_files import read_record
 
 LOGGER = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ On a CPU, TensorFlow 1.15 unfolds the whole volume in memory for the gradients o
 convolution with the reversed kernel, and that of the kernel as a sum of two-dimensional gradients over slices.
 """
 
-from functions.tf_utils.backend import SLOW_CONV3D_GRADIENTS, tf
+from .backend import SLOW_CONV3D_GRADIENTS, tf
 
 
 def convolve(images, kernel, padding='valid', dilation=1, stride=1):

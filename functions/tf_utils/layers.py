@@ -10,8 +10,8 @@ import zlib
 
 import numpy as np
 
-from functions.tf_utils.backend import tf
-from functions.tf_utils.convolution import convolve
+from .backend import tf
+from .convolution import convolve
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3

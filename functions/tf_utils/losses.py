@@ -1,6 +1,6 @@
 """The training loss: Huber on the DVF plus bending energy (arXiv 1908.10235, equations 1 and 2)."""
 
-from functions.tf_utils.backend import tf
+from .backend import tf
 
 
 def huber(prediction, truth, weight=None, delta=1.0):

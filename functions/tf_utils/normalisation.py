@@ -3,7 +3,7 @@
 Training and registration read the same setting ``normalization`` from the model's folder.
 """
 
-from functions.tf_utils.backend import tf
+from .backend import tf
 
 
 def lung(images):

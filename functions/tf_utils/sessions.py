@@ -5,7 +5,7 @@ import logging
 import os
 import tempfile
 
-from functions.tf_utils.backend import tf
+from .backend import tf
 
 LOGGER = logging.getLogger(__name__)
 _PATTERN = set('*?[]\\') - set(os.sep)

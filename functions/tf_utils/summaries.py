@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from functions.tf_utils.backend import tf
+from .backend import tf
 
 
 class SummaryWriter:

@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from functions.setting.errors import InputError
+from ..setting.errors import InputError
 
 #: Keys of sums, one per class, that :class:`Averages` turns into mean errors.
 CLASS_ERROR, CLASS_VOXELS = 'class_error', 'class_voxels'

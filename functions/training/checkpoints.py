@@ -10,13 +10,13 @@ import glob
 import os
 import re
 
-from functions.setting import setting_utils as su
-from functions.setting.atomic import remove, write_json
-from functions.setting.checkpoint_records import RECORD_FORMAT, SHAPE, describe_file
-from functions.setting.errors import InputError
-from functions.setting.text_files import read_record
-from functions.setting.trained_models import best_step, checkpoint_path, newest_step
-from functions.tf_utils.sessions import restore
+from ..setting import setting_utils as su
+from ..setting.atomic import remove, write_json
+from ..setting.checkpoint_records import RECORD_FORMAT, SHAPE, describe_file
+from ..setting.errors import InputError
+from ..setting.text_files import read_record
+from ..setting.trained_models import best_step, checkpoint_path, newest_step
+from ..tf_utils.sessions import restore
 
 #: How many of the newest checkpoints are kept; the best one is kept as well.
 KEPT = 5

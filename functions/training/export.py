@@ -13,20 +13,20 @@ import os
 import shutil
 import sys
 
-from functions.image.claim import claim_folder
-from functions.image.file_check import require_apart
-from functions.network.builder import build
-from functions.network.description import network_description
-from functions.setting import console
-from functions.setting import setting_utils as su
-from functions.setting.atomic import disk_errors, publish, write_json
-from functions.setting.errors import InputError, MissingFileError
-from functions.setting.experiment_files import SETTINGS_CHECKSUM, settings_number
-from functions.setting.text_files import checksum_of, read_record, read_text
-from functions.tf_utils.backend import tf
-from functions.tf_utils.normalisation import normalisation
-from functions.tf_utils.sessions import open_session
-from functions.training.checkpoints import Checkpoints, restored
+from ..image.claim import claim_folder
+from ..image.file_check import require_apart
+from ..network.builder import build
+from ..network.description import network_description
+from ..setting import console
+from ..setting import setting_utils as su
+from ..setting.atomic import disk_errors, publish, write_json
+from ..setting.errors import InputError, MissingFileError
+from ..setting.experiment_files import SETTINGS_CHECKSUM, settings_number
+from ..setting.text_files import checksum_of, read_record, read_text
+from ..tf_utils.backend import tf
+from ..tf_utils.normalisation import normalisation
+from ..tf_utils.sessions import open_session
+from .checkpoints import Checkpoints, restored
 
 #: Settings that describe the machine that trained.
 _OF_THE_MACHINE = ('RootFolder', 'DataFolder', 'log_root_folder')

@@ -1,12 +1,12 @@
 """The training graph: one set of weights seen by a training pass and by a validation pass."""
 
-from functions.network.builder import build
-from functions.network.description import network_description
-from functions.tf_utils import losses
-from functions.tf_utils.backend import tf
-from functions.tf_utils.normalisation import millimetres_per_unit, normalisation
-from functions.tf_utils.sessions import loss_scaling
-from functions.training.averages import CLASS_ERROR, CLASS_VOXELS
+from ..network.builder import build
+from ..network.description import network_description
+from ..tf_utils import losses
+from ..tf_utils.backend import tf
+from ..tf_utils.normalisation import millimetres_per_unit, normalisation
+from ..tf_utils.sessions import loss_scaling
+from .averages import CLASS_ERROR, CLASS_VOXELS
 
 _BETA = '/batch_normalization/beta'
 

@@ -2,7 +2,7 @@
 
 import math
 
-from functions.setting.errors import require_known
+from ..setting.errors import require_known
 
 
 def constant(training, iteration, semi_epoch):

@@ -5,12 +5,12 @@ import os
 import platform
 import sys
 
-from functions.reading.image_items import item_name
-from functions.setting import setting_utils as su
-from functions.setting.atomic import write_json
-from functions.setting.code_version import REPOSITORY, code_version, package_versions
-from functions.setting.experiment_files import SETTINGS_CHECKSUM
-from functions.setting.text_files import checksum_of, read_text
+from ..reading.image_items import item_name
+from ..setting import setting_utils as su
+from ..setting.atomic import write_json
+from ..setting.code_version import REPOSITORY, code_version, package_versions
+from ..setting.experiment_files import SETTINGS_CHECKSUM
+from ..setting.text_files import checksum_of, read_text
 
 
 def write_run_record(setting, goes_on_from=None):

@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from functions.setting.errors import RegNetError
+from ..setting.errors import RegNetError
 
 NAMES = ('SIGINT', 'SIGTERM', 'SIGUSR1')
 

@@ -9,25 +9,25 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from functions.image.claim import claim_folder
-from functions.reading.closable_queue import Interrupted, ReaderFailure, ReaderTimeout
-from functions.reading.synthetic_pair import pair_errors
-from functions.reading.train_queue import TrainingQueue, training_memory
-from functions.reading.validation_set import ValidationSet
-from functions.setting import setting_utils as su
-from functions.setting.atomic import disk_errors
-from functions.setting.errors import InputError
-from functions.setting.schema import MAPPING, number, whole
-from functions.setting.text_files import require_shape
-from functions.setting.trained_models import checkpoint_path, resolve_step
-from functions.tf_utils.sessions import open_session
-from functions.training.averages import Averages, LossWatch, class_tags
-from functions.training.checkpoints import Checkpoints, restored
-from functions.training.graph import TrainingGraph
-from functions.training.learning_rates import learning_rate
-from functions.training.run_record import write_run_record
-from functions.training.signals import Signals, TrainingInterrupted
-from functions.training.training_log import TrainingLog
+from ..image.claim import claim_folder
+from ..reading.closable_queue import Interrupted, ReaderFailure, ReaderTimeout
+from ..reading.synthetic_pair import pair_errors
+from ..reading.train_queue import TrainingQueue, training_memory
+from ..reading.validation_set import ValidationSet
+from ..setting import setting_utils as su
+from ..setting.atomic import disk_errors
+from ..setting.errors import InputError
+from ..setting.schema import MAPPING, number, whole
+from ..setting.text_files import require_shape
+from ..setting.trained_models import checkpoint_path, resolve_step
+from ..tf_utils.sessions import open_session
+from .averages import Averages, LossWatch, class_tags
+from .checkpoints import Checkpoints, restored
+from .graph import TrainingGraph
+from .learning_rates import learning_rate
+from .run_record import write_run_record
+from .signals import Signals, TrainingInterrupted
+from .training_log import TrainingLog
 
 LOGGER = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
-from functions.setting import setting_utils as su
-from functions.setting.atomic import publish
-from functions.setting.schema import TEXT, whole
-from functions.setting.text_files import read_json_lines
-from functions.tf_utils.summaries import SummaryWriter
+from ..setting import setting_utils as su
+from ..setting.atomic import publish
+from ..setting.schema import TEXT, whole
+from ..setting.text_files import read_json_lines
+from ..tf_utils.summaries import SummaryWriter
 
 _LINE = {'iteration': whole(0), 'kind': TEXT}
 
