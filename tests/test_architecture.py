@@ -27,6 +27,8 @@ MAY_IMPORT = {
     'evaluation': {'elastix', 'measure', 'image', 'setting'},
     'cluster': {'setting'},
 }
+#: the rank of the main script: it puts the others together.
+MAY_IMPORT['commands'] = set(MAY_IMPORT)
 
 
 #: functions with more than ten parameters: the two documented ones.

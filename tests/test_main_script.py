@@ -11,6 +11,7 @@ import functions.setting.setting_utils as su
 import RunRegNet3D
 from functions.artificial_generation.batch import BatchReport
 from functions.artificial_generation.training_item import ItemAfterPasses
+from functions.commands import steps
 
 
 def settings(words=(), changes=None):
@@ -23,7 +24,7 @@ def test_block_is_a_setting_that_passes_its_own_check():
     assert (
         len({case for item in su.get_im_info_list_from_train_mode(setting, 'Training') for case in [item['cn']]}) >= 4
     )
-    unseen = {image['cn'] for pair in RunRegNet3D.testing_pairs(setting) for image in pair}
+    unseen = {image['cn'] for pair in steps.testing_pairs(setting) for image in pair}
     seen = {
         item['cn'] for mode in ('Training', 'Validation') for item in su.get_im_info_list_from_train_mode(setting, mode)
     }
@@ -53,8 +54,8 @@ def test_image_flags_take_true_and_false_as_published_job_scripts_pass_them(word
 @pytest.mark.parametrize('words, expected', [(['-g'], ['Training', 'Validation']), ([], ['Validation'])])
 def test_only_generating_makes_everything_even_on_the_fly(words, expected, monkeypatch):
     asked = []
-    monkeypatch.setattr(RunRegNet3D, 'phantom_cases', lambda setting: {})
-    monkeypatch.setattr(RunRegNet3D.su, 'require_originals', lambda setting: None)
+    monkeypatch.setattr(steps, 'phantom_cases', lambda setting: {})
+    monkeypatch.setattr(steps.su, 'require_originals', lambda setting: None)
 
     def generate(setting, modes, **options):
         asked.extend(modes)
@@ -62,7 +63,7 @@ def test_only_generating_makes_everything_even_on_the_fly(words, expected, monke
 
     monkeypatch.setattr('functions.artificial_generation.batch.generate_batch', generate)
     monkeypatch.setattr('functions.registration.data_set_pairs.check_pairs', lambda *arguments: None)
-    RunRegNet3D.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
+    steps.prepare(settings(words, {'OnTheFly': True}), RunRegNet3D.parse_arguments(words))
     assert asked == expected
 
 
@@ -194,10 +195,10 @@ def test_what_registration_will_need_is_checked_before_training(changes, text, t
 
 
 def test_an_interruption_is_one_line(monkeypatch, caplog):
-    def interrupted(arguments):
+    def interrupted(script, arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunRegNet3D, 'run', interrupted)
+    monkeypatch.setattr(steps, 'run', interrupted)
     assert RunRegNet3D.main([]) == 130
     assert 'goes on from there' in caplog.text
     with pytest.raises(KeyboardInterrupt):
@@ -207,7 +208,7 @@ def test_an_interruption_is_one_line(monkeypatch, caplog):
 def test_no_passes_run_before_a_training_unless_the_settings_name_them():
     setting = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]))
     with contextlib.ExitStack() as opened:
-        assert RunRegNet3D.item_after_passes(setting, opened) is None
+        assert steps.item_after_passes(setting, opened) is None
         setting['PassesBefore'] = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4]}
-        make_item = RunRegNet3D.item_after_passes(dict(setting, NumberOfThreads=1), opened)
+        make_item = steps.item_after_passes(dict(setting, NumberOfThreads=1), opened)
     assert isinstance(make_item, ItemAfterPasses)

@@ -8,6 +8,7 @@ import pytest
 
 import functions.setting.setting_utils as su
 import RunRegNet3D
+from functions.commands import steps
 from functions.setting.text_files import read_json
 
 SETTING = {
@@ -70,8 +71,8 @@ def test_settings_may_name_the_networks(folder, monkeypatch, capsys):
 def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(RunRegNet3D, 'prepare', lambda setting, arguments: None)
-    monkeypatch.setattr(RunRegNet3D, 'register', lambda setting, pairs: seen.append((setting, pairs)))
+    monkeypatch.setattr(steps, 'prepare', lambda setting, arguments: None)
+    monkeypatch.setattr(steps, 'register', lambda setting, pairs: seen.append((setting, pairs)))
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest']) == 0
     setting, pairs = seen[0]
     assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 4, 2, 1]

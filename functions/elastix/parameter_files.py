@@ -4,13 +4,14 @@ import os
 import re
 
 from ..setting.atomic import write_text
+from ..setting.code_version import REPOSITORY
 from ..setting.errors import InputError
 from ..setting.text_files import read_text, sealed, unsealed
 
 #: Characters that elastix refuses in the values of a parameter file.
 REFUSED = ',;!@#$%&|<>?"\n'
-#: The parameter files that come with the repository.
-PARAMETER_FOLDER = os.path.abspath(os.path.join(__file__, '..', '..', '..', 'Elastix', 'Registration', 'Parameter'))
+#: The parameter files that come with RegNet.
+PARAMETER_FOLDER = os.path.join(REPOSITORY, 'Elastix', 'Registration', 'Parameter')
 _COMMENT = re.compile(r'^((?:[^"/]|"[^"]*"|/(?!/))*)//.*')
 _WORD = re.compile(r'"[^"]*"|[^\s"]+|"')
 

@@ -13,17 +13,32 @@ _LANDMARKS = 'with --report FOLDER: files of corresponding points'
 
 def add_arguments(parser):
     """Add the options of the commands to an argparse parser."""
-    group = parser.add_argument_group('public data sets')
-    group.add_argument('--prepare', metavar='DATA', help=_PREPARE)
-    group.add_argument('--from', dest='source', metavar='FOLDER', help='where the unpacked archives lie')
-    group.add_argument('--cases', nargs='+', type=int, metavar='N', help='only these cases')
-    group = parser.add_argument_group('how good is it')
-    group.add_argument('--evaluate', nargs='+', metavar='EXPERIMENT', help=_EVALUATE)
-    group.add_argument('--references', nargs='*', metavar='NAME', help=_REFERENCES)
-    group.add_argument('--protocol', choices=list(PROTOCOLS), default='dirlab', help='conventions of the numbers')
-    group.add_argument('--capture_range', type=float, metavar='MM', help=_CAPTURE_RANGE)
-    group.add_argument('--report', nargs='*', metavar='FOLDER', help=_REPORT)
-    group.add_argument('--landmarks', nargs=2, metavar=('FIXED', 'MOVING'), help=_LANDMARKS)
+    add = parser.add_argument_group('public data sets').add_argument
+    add('--prepare', metavar='DATA', help=_PREPARE)
+    add_source_options(add)
+    add = parser.add_argument_group('how good is it').add_argument
+    add('--evaluate', nargs='+', metavar='EXPERIMENT', help=_EVALUATE)
+    add_evaluation_options(add)
+    add_page_options(add)
+
+
+def add_source_options(add):
+    """What to prepare; ``add`` is the method of a parser or of its group."""
+    add('--from', dest='source', metavar='FOLDER', help='where the unpacked archives lie')
+    add('--cases', nargs='+', type=int, metavar='N', help='only these cases')
+
+
+def add_evaluation_options(add):
+    """How to evaluate."""
+    add('--references', nargs='*', metavar='NAME', help=_REFERENCES)
+    add('--capture_range', type=float, metavar='MM', help=_CAPTURE_RANGE)
+    add('--report', nargs='*', metavar='FOLDER', help=_REPORT)
+
+
+def add_page_options(add):
+    """What is on pages, with the protocol of all numbers."""
+    add('--protocol', choices=list(PROTOCOLS), default='dirlab', help='conventions of the numbers')
+    add('--landmarks', nargs=2, metavar=('FIXED', 'MOVING'), help=_LANDMARKS)
 
 
 def check_arguments(parser, arguments):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from ..setting.code_version import REPOSITORY
+from ..setting.code_version import BESIDE
 from ..setting.errors import InputError
 
 _MOST_NUMBERS = 1000  # of a linear transform; a displacement field has more
@@ -21,7 +21,7 @@ def read_transforms(path):
     :raises InputError: it cannot be read.
     """
     command = [sys.executable, '-m', __name__, os.path.abspath(path)]
-    environment = dict(os.environ, PYTHONPATH=REPOSITORY)
+    environment = dict(os.environ, PYTHONPATH=BESIDE)
     try:
         streams = {'stdin': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
         found = subprocess.check_output(command, env=environment, timeout=_DEADLINE_S, **streams)

@@ -15,15 +15,32 @@ MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
 SERIES = ('fixed_series', 'moving_series')
 
 
+# fmt: off
 def add_arguments(parser):
     """Add the options of the three commands to an argparse parser."""
-    # fmt: off
     add = parser.add_argument_group('register your own images').add_argument
     add('--register', nargs=2, metavar=('FIXED', 'MOVING'),
         help='register two CT scans: .mha, .mhd, .nii, .nii.gz, .nrrd or folders with a DICOM series')
     add('--pairs', metavar='CSV',
         help='register a list of pairs: columns fixed, moving, and optionally name, ' + ', '.join(MASKS + SERIES))
-    add('--output', metavar='PATH', help='folder of the results; with --apply the file to write')
+    add_results_options(add)
+    add_registration_options(add)
+    add_pair_options(add)
+    add = parser.add_argument_group('apply results to something else').add_argument
+    add('--apply', metavar='RESULTS', help='folder of a finished registration')
+    add_apply_options(add)
+
+
+def add_results_options(add, required=False):
+    """Where results are written; ``add`` is the method of a parser or of its group."""
+    add('--output', metavar='PATH', required=required, help='folder of the results; with --apply the file to write')
+    add('--inverse', action='store_true',
+        help='also write the inverse field; with --apply: from the fixed to the moving image')
+    add('--overwrite', action='store_true', help='replace existing results')
+
+
+def add_registration_options(add):
+    """How to register."""
     add('--model', nargs='+', metavar='FOLDER',
         help='name of a set of networks, or experiments, one per stage; default: chest, the bundled set. Without '
              '--register and --pairs: nothing is trained, the testing pairs of the settings are registered')
@@ -31,10 +48,6 @@ def add_arguments(parser):
         help='pyramid, e.g. 4 2 1, or 4 4 2 1 for two passes of stage 4; default: as the set says, else all stages')
     add('--affine', metavar='none|elastix|sitk|FILE',
         help='affine registration before the networks; default: elastix if installed, else sitk')
-    for name in MASKS:
-        add('--' + name, metavar='FILE', help='mask; made from the HU if it is needed and not given')
-    for name in SERIES:
-        add('--' + name, metavar='UID_OR_NUMBER', help='series to read from a DICOM folder that holds several')
     add('--input_mask', default='model', choices=['model', 'Lung', 'Torso', 'none'],
         help='mask outside which the networks see nothing; default: as in their training')
     add('--composition', default='exact', choices=['exact', 'additive'],
@@ -43,19 +56,26 @@ def add_arguments(parser):
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
     add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
     add('--strict', action='store_true', help='exit code 3 where a part of the registration was left out')
-    add('--inverse', action='store_true',
-        help='also write the inverse field; with --apply: from the fixed to the moving image')
-    add('--overwrite', action='store_true', help='replace existing results')
     add('--memory', type=float, metavar='GB', help='memory for one pass through a network')
-    add = parser.add_argument_group('apply results to something else').add_argument
-    add('--apply', metavar='RESULTS', help='folder of a finished registration')
+
+
+def add_pair_options(add):
+    """What belongs to one pair: columns of the list of --pairs."""
+    for name in MASKS:
+        add('--' + name, metavar='FILE', help='mask; made from the HU if it is needed and not given')
+    for name in SERIES:
+        add('--' + name, metavar='UID_OR_NUMBER', help='series to read from a DICOM folder that holds several')
+
+
+def add_apply_options(add):
+    """What to apply results to."""
     add('--image', metavar='FILE', help='image in the space of the moving one')
     add('--labels', metavar='FILE', help='segmentation in the space of the moving image')
     add('--points', metavar='FILE',
         help='points in the fixed image (with --inverse: in the moving one): DIR-Lab, elastix, CSV, .fcsv, .mrk.json')
     add('--points_format', metavar='NAME', help='if it cannot be detected: dirlab, elastix_index, elastix_point')
     add('--interpolator', default='linear', choices=['linear', 'bspline'], help='for --image')
-    # fmt: on
+# fmt: on
 
 
 def asked(arguments):
@@ -76,12 +96,13 @@ def asked(arguments):
     return given[0] if given else None
 
 
-def run(arguments):
+def run(arguments, result):
     """Run the command of a command line (see :func:`asked`).
 
+    :param result: dictionary that gets what a program may want to know: paths, states, measures.
     :raises RegNetError: what is wrong, in one sentence; with --pairs after all pairs were tried.
     """
-    {'register': _register, 'pairs': _pairs, 'apply': _apply}[asked(arguments)](arguments)
+    {'register': _register, 'pairs': _pairs, 'apply': _apply}[asked(arguments)](arguments, result)
 
 
 def _options(arguments):
@@ -116,13 +137,13 @@ def _model(arguments):
     return open_model(arguments.model or DEFAULT_SET, arguments.stages, arguments.threads, memory)
 
 
-def _register(arguments):
-    from .pair_lists import register_into
-
+def _register(arguments, result):
     files = dict(_given(arguments, MASKS), fixed=arguments.register[0], moving=arguments.register[1])
     for path in files.values():  # before the networks are opened
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
+    from .pair_lists import register_into
+
     files.update(_given(arguments, SERIES))
     with _model(arguments) as model:
         found, record = register_into(arguments.output, files, model, **_options(arguments))
@@ -130,10 +151,12 @@ def _register(arguments):
         LOGGER.info('%s already holds these results; nothing was done (--overwrite makes them again)', arguments.output)
     else:
         LOGGER.info('Results in %s; transformix takes %s', arguments.output, record['transformix'])
+    state = 'was done' if found is None else 'done'
+    result.update(output=arguments.output, state=state, **{key: record.get(key) for key in ('measures', 'transformix')})
     _require_all(arguments, {arguments.output: record.get('measures')})
 
 
-def _pairs(arguments):
+def _pairs(arguments, result):
     from ..image.file_check import require_apart
     from .pair_lists import SUMMARY, read_pairs, register_pairs
 
@@ -143,6 +166,7 @@ def _pairs(arguments):
     require_apart([os.path.join(arguments.output, SUMMARY)], [arguments.pairs])
     with _model(arguments) as model:
         outcomes = register_pairs(pairs, arguments.output, model, **_options(arguments))
+    result.update(output=arguments.output, pairs=[outcome._asdict() for outcome in outcomes])
     failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
     if failed:
         raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {"; ".join(failed)}')
@@ -158,13 +182,16 @@ def _require_all(arguments, measures):
         raise LeftOutError(f'The results are written, but without (--strict): {", ".join(left_out)}.')
 
 
-def _apply(arguments):
+def _apply(arguments, result):
     from . import apply
 
     common = {'output': arguments.output, 'overwrite': arguments.overwrite, 'inverse': arguments.inverse}
     if arguments.points is not None:
-        apply.apply_to_points(arguments.apply, arguments.points, file_format=arguments.points_format, **common)
+        found = apply.apply_to_points(arguments.apply, arguments.points, file_format=arguments.points_format, **common)
+        result.update(output=found[0], residual_mm=found[1])
     elif arguments.labels is not None:
-        apply.apply_to_image(arguments.apply, arguments.labels, interpolator='nearest', default=0, **common)
+        path, how = arguments.labels, {'interpolator': 'nearest', 'default': 0}
+        result['output'] = apply.apply_to_image(arguments.apply, path, **how, **common)
     else:
-        apply.apply_to_image(arguments.apply, arguments.image, interpolator=arguments.interpolator, **common)
+        how = {'interpolator': arguments.interpolator}
+        result['output'] = apply.apply_to_image(arguments.apply, arguments.image, **how, **common)

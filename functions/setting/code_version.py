@@ -1,12 +1,21 @@
-"""What a record says about the code: its commit and checksum, and the packages it ran with."""
+"""Where this code and what comes with it lie, and what a record says about it: version, commit, checksum, packages."""
 
 import functools
+import glob
 import hashlib
 import os
 import subprocess
 import sys
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from .. import __version__
+
+#: The folder of all rooms: ``functions/`` of the repository, or ``regnet/`` where it is installed.
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: The folder from which the package can be imported: the repository, or where packages are installed.
+BESIDE = os.path.dirname(PACKAGE)
+INSTALLED = os.path.isdir(os.path.join(PACKAGE, 'shipped'))
+#: The repository, or what is installed of it beside the code: Experiments/, Elastix/, RunRegNet3D.py.
+REPOSITORY = os.path.join(PACKAGE, 'shipped') if INSTALLED else BESIDE
 _PACKAGES = ('numpy', 'scipy', 'SimpleITK', 'h5py', 'matplotlib', 'tqdm', 'tensorflow')
 
 
@@ -15,32 +24,34 @@ def package_versions():
     return {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
 
 
-def code_version(folder):
-    """The version of the code: {'commit', 'changed', 'checksum'}.
+def code_version(package=PACKAGE):
+    """The version of the code: {'version', 'commit', 'changed', 'checksum'}.
 
     ``commit`` is git's, None outside a repository; ``changed`` says whether tracked files differ from it;
-    ``checksum`` is of all Python files below ``functions/`` and needs no git.
+    ``checksum`` is of all Python files of the package, wherever it lies, and needs no git.
     """
-    commit = _git(folder, 'rev-parse', 'HEAD')
-    changed = None if commit is None else bool(_git(folder, 'status', '--porcelain', '--untracked-files=no'))
+    commit = _git(package, 'rev-parse', 'HEAD')
+    changed = None if commit is None else bool(_git(package, 'status', '--porcelain', '--untracked-files=no'))
     digest = hashlib.blake2b(digest_size=16)
-    for path, _, names in sorted(os.walk(os.path.join(folder, 'functions'))):
-        for name in sorted(name for name in names if name.endswith('.py')):
-            file_name = os.path.join(path, name)
-            digest.update(os.path.relpath(file_name, folder).replace(os.sep, '/').encode())
-            with open(file_name, 'rb') as stream:
-                digest.update(stream.read())
-    return {'commit': commit, 'changed': changed, 'checksum': digest.hexdigest()}
+    found = glob.glob(os.path.join(package, '**', '*.py'), recursive=True)
+    names = {os.path.relpath(path, package).replace(os.sep, '/'): path for path in found}
+    for name in sorted(name for name in names if not name.startswith('shipped/')):
+        digest.update(f'functions/{name}'.encode())
+        with open(names[name], 'rb') as stream:
+            digest.update(stream.read())
+    return {'version': __version__, 'commit': commit, 'changed': changed, 'checksum': digest.hexdigest()}
 
 
 @functools.lru_cache(maxsize=1)
 def own_commit():
     """The commit of this code when the process first asked; None without git or outside a repository."""
-    return _git(REPOSITORY, 'rev-parse', 'HEAD')
+    return _git(PACKAGE, 'rev-parse', 'HEAD')
 
 
 def _git(folder, *words):
-    """The output of git, or None without git, repository or answer."""
+    """The output of git, or None without git, repository or answer. What is installed lies in no repository of ours."""
+    if INSTALLED:
+        return None
     command = ('git', '-C', folder) + words
     try:
         return subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=30).decode().strip()

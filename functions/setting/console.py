@@ -58,14 +58,22 @@ def prepare():
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    for name in ('stdout', 'stderr'):
+    problem = _python_problem()
+    for name in () if problem else ('stdout', 'stderr'):
         stream = getattr(sys, name) or open(os.devnull, 'w')  # noqa: SIM115 - to the end
         stream.reconfigure(errors='backslashreplace')
         setattr(sys, name, Output(stream))
-    problem = _address_space_problem() or _encoding_problem()
+    problem = problem or _address_space_problem() or _encoding_problem()
     if problem:
         sys.stderr.write(f'{os.path.basename(sys.argv[0])}: {problem}\n')
         sys.exit(_REFUSED)
+
+
+def _python_problem():
+    if (3, 7) <= sys.version_info[:2] != (3, 8):
+        return None
+    usable = '3.7 (with TensorFlow 1.15) and 3.9 or newer (with current TensorFlow)'
+    return f'Python {sys.version.split()[0]} is not supported; accepted: {usable}.'
 
 
 def _address_space_problem():

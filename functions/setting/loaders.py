@@ -6,7 +6,7 @@ import os
 from . import schema
 from .address_fields import DATA_FOLDER, LOG_FOLDER
 from .artificial_generation_setting import get_deform_exp
-from .code_version import REPOSITORY
+from .code_version import INSTALLED, REPOSITORY
 from .data_sets import get_data_set, own_description, read_own_data_sets
 from .errors import InputError, require_known
 from .experiment_files import plain
@@ -20,8 +20,8 @@ def _folder(path):
 def root_address_generator(where_to_run='Auto'):
     """Root folders.
 
-    'Root' is the current folder; 'Auto' the folder of the repository, unless the environment variables ``REGNET_ROOT``
-    and ``REGNET_DATA`` are set; 'Cluster' requires both variables.
+    'Root' is the current folder; 'Auto' the folder of the repository (of the installed package: the current folder),
+    unless the environment variables ``REGNET_ROOT`` and ``REGNET_DATA`` are set; 'Cluster' requires both variables.
 
     :return: dictionary with RootFolder, log_root_folder and DataFolder; folders end in ``/``.
     :raises UnknownNameError: another ``where_to_run``. :raises InputError: 'Cluster' without its variables.
@@ -35,7 +35,7 @@ def root_address_generator(where_to_run='Auto'):
     if where_to_run == 'Root':
         root, data = './', './' + DATA_FOLDER
     else:
-        root = _folder(given['REGNET_ROOT'] or REPOSITORY)
+        root = _folder(given['REGNET_ROOT'] or ('.' if INSTALLED else REPOSITORY))
         data = _folder(given['REGNET_DATA'] or root + DATA_FOLDER)
     return {'RootFolder': root, 'log_root_folder': root + LOG_FOLDER, 'DataFolder': data}
 

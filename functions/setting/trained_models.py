@@ -8,10 +8,11 @@ import re
 from .address_fields import KNOWN_STEPS
 from .addresses import address_generator
 from .checkpoint_records import SHAPE, record_problem
+from .code_version import REPOSITORY
 from .errors import InputError, MissingFileError, RegNetError
 from .experiment_files import address_of_folder, read_setting, settings_number
 from .image_lists import mode_entries
-from .loaders import REPOSITORY, load_registration_setting
+from .loaders import load_registration_setting
 from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, whole
 from .text_files import read_record
 

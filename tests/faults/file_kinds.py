@@ -10,7 +10,7 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
-import RunRegNet3D
+from functions.commands.script_settings import read_changes
 from functions.elastix.affine import read_affine
 from functions.elastix.parameter_files import read_parameters
 from functions.elastix.registration import AFFINE_FILE
@@ -279,7 +279,7 @@ def lines_of_pairs(path):
 
 
 def seen_changes(path):
-    return content(RunRegNet3D.read_changes(path))
+    return content(read_changes(path))
 
 
 RECORD = {'format': RECORD_FORMAT, 'method': 'RegNet', 'pair': [{'name': 'a'}, {'name': 'b'}], 'protocol': 'dirlab'}

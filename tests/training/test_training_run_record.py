@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import SimpleITK
 
+import functions
 from functions.reading.image_items import item_name
 from functions.setting import setting_utils as su
 from functions.setting.code_version import code_version
@@ -47,17 +48,18 @@ def test_version_of_code_with_and_without_git(tmp_path):
     os.makedirs(folder + '/functions')
     with open(folder + '/functions/a.py', 'w') as stream:
         stream.write('A = 1\n')
-    without = code_version(folder)
+    without = code_version(folder + '/functions')
     assert (without['commit'], without['changed']) == (None, None) and len(without['checksum']) == 32
     git(folder, 'init', '-q')
     git(folder, 'add', '.')
     git(folder, 'commit', '-q', '-m', 'first')
-    assert code_version(folder) == {
+    assert code_version(folder + '/functions') == {
+        'version': functions.__version__,
         'commit': git(folder, 'rev-parse', 'HEAD'),
         'changed': False,
         'checksum': without['checksum'],
     }
     with open(folder + '/functions/a.py', 'w') as stream:
         stream.write('A = 2\n')
-    changed = code_version(folder)
+    changed = code_version(folder + '/functions')
     assert changed['changed'] is True and changed['checksum'] != without['checksum']

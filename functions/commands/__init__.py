@@ -1,0 +1,1 @@
+"""The commands: the options and steps of ``RunRegNet3D.py``, and ``regnet`` with its subcommands."""

@@ -1,0 +1,131 @@
+"""The options of ``RunRegNet3D.py``, in groups that the subcommands of ``regnet`` share."""
+
+import argparse
+import functools
+import re
+
+from .. import __version__
+from ..evaluation import command_line as evaluation_commands
+from ..registration import command_line as registration_commands
+from ..setting import schema
+from ..setting.errors import nearest_hint
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    a fault of the program, with a traceback
+  2    options, files or settings that cannot be used, in one sentence
+  3    a part of a registration was left out (--strict)
+  130, 138, 143    ended by Ctrl-C, SIGUSR1, SIGTERM; the same command goes on from there
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose help ends with the exit codes."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_CODES, **options)
+
+    def error(self, message):
+        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+    def parse_args(self, args=None, namespace=None):
+        arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            hint = nearest_hint(unknown[0], self._option_string_actions).rstrip('?').lower()
+            self.error(f'unrecognized arguments: {schema.shown(" ".join(unknown))[1:-1]}{hint and "." + hint}')
+        return arguments
+
+
+def true_or_false(text):
+    """A truth value of the command line: published job scripts pass True or False."""
+    values = {'true': True, 'yes': True, '1': True, 'false': False, 'no': False, '0': False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f'{text!r} is neither True nor False')
+    return values[text.lower()]
+
+
+def positive_number(text, most=schema.LARGEST):
+    """A whole number from 1 to ``most``."""
+    if not text.isdigit() or not 1 <= int(text[:20]) <= most:
+        raise argparse.ArgumentTypeError(f'{schema.shown(text)} is not a whole number from 1 to {most}')
+    return int(text)
+
+
+def part(text):
+    """K/N with 1 <= K <= N."""
+    match = re.match(r'(\d+)/(\d+)\Z', text)
+    if not match or not 1 <= int(match.group(1)) <= int(match.group(2)):
+        raise argparse.ArgumentTypeError(f'{text!r} is not of the form K/N with K from 1 to N')
+    return text
+
+
+_FLAG = {'nargs': '?', 'const': True, 'type': true_or_false, 'metavar': 'True|False'}
+_PROCESSES = {'type': functools.partial(positive_number, most=schema.MOST_PROCESSES), 'metavar': 'N'}
+
+
+# fmt: off
+def add_setting_options(add):
+    """Which settings."""
+    add('--where_to_run', '-w', choices=['Auto', 'Root', 'Cluster'],
+        help='folders: that of the repository (installed: the current one; or REGNET_ROOT, REGNET_DATA), '
+             'the current one, or the two variables')
+    add('--setting', metavar='FILE', help='JSON file of settings that replace those of RunRegNet3D.py')
+    add('--experiment', metavar='NAME', help='name of the experiment, the folder below Experiments/RegNet/')
+    add('--stage', type=int, metavar='{1,2,4}', help='down-sampling factor of the network')
+    add('--network', metavar='NAME', help='network design, e.g. unet1')
+
+
+def add_training_options(add):
+    """How to train."""
+    add('--max_iterations', type=positive_number, metavar='N', help='training steps')
+    add('--max_hours', type=float, metavar='H', help='time limit of the training')
+    add('--fresh', action='store_true', help='train from scratch instead of continuing from the newest checkpoint')
+    add('--never_generate_image', '-ng',
+        help='use the artificial deformations that are there; a missing one is an error', **_FLAG)
+
+
+def add_part_option(add):
+    """Which part to generate."""
+    add('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
+
+
+def add_general_options(add):
+    """For every command."""
+    add('--workers', help='processes that generate; default: as cores and memory allow', **_PROCESSES)
+    add('--threads', help='threads of TensorFlow; default: all cores', **_PROCESSES)
+    add('--verify', action='store_true',
+        help='compare checksums of finished images and results, not only where sizes or times differ')
+    add('--quiet', action='store_true', help='log warnings and errors only')
+    add('--json', action='store_true',
+        help='one line of JSON on standard output: exit_code, error and the results; all else on standard error')
+    add('--traceback', action='store_true', help='show where an input error was found')
+# fmt: on
+
+
+def parse_arguments(words=None):
+    """The command line of ``RunRegNet3D.py``; every option overrides a setting of the script."""
+    parser = Parser(
+        description='RegNet from one command: images, artificial deformations, a trained network, a registered pair '
+        'and its error in mm.\nWithout options the settings of the script are used as they are.'
+    )
+    add = parser.add_argument
+    add('--version', action='version', version=f'RegNet {__version__}')
+    add_setting_options(add)
+    add_training_options(add)
+    add('--only_generate_image', '-g', help='generate all artificial deformations and end', **_FLAG)
+    add_part_option(add)
+    add_general_options(add)
+    registration_commands.add_arguments(parser)
+    evaluation_commands.add_arguments(parser)
+    parser.set_defaults(work=None)
+    arguments = parser.parse_args(words)
+    check_arguments(parser, arguments)
+    return arguments
+
+
+def check_arguments(parser, arguments):
+    """Exit with the parser's message when options do not go together."""
+    evaluation_commands.check_arguments(parser, arguments)
+    if arguments.part and not arguments.only_generate_image:
+        parser.error('--part goes with --only_generate_image: training needs all parts')

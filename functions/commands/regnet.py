@@ -1,0 +1,130 @@
+"""The command ``regnet``. A subcommand is one function, which adds its arguments, and one entry of ``COMMANDS``.
+
+Arguments are named as the options of ``RunRegNet3D.py`` and do what these do; a function that is no option there is
+given by ``parser.set_defaults(work=function)`` and called as ``function(arguments, result)``.
+"""
+
+import argparse
+import sys
+
+from .. import __version__
+from ..evaluation import command_line as evaluation_commands
+from ..registration import command_line as registration_commands
+from . import options
+from .carry_out import carry_out
+from .script_settings import script_block
+
+
+def _register(parser):
+    """register two CT scans: displacement field, moved image, measures"""
+    for name in ('FIXED', 'MOVING'):
+        parser.add_argument('register', action='append', metavar=name, help='a scan: a file, or a DICOM folder')
+    registration_commands.add_results_options(parser.add_argument, required=True)
+    registration_commands.add_registration_options(parser.add_argument)
+    registration_commands.add_pair_options(parser.add_argument)
+
+
+def _pairs(parser):
+    """register a list of pairs"""
+    parser.add_argument('pairs', metavar='CSV', help='columns fixed, moving, and optionally name, masks and series')
+    registration_commands.add_results_options(parser.add_argument, required=True)
+    registration_commands.add_registration_options(parser.add_argument)
+
+
+def _apply(parser):
+    """apply a finished registration to another image, to labels or to points"""
+    parser.add_argument('apply', metavar='RESULTS', help='folder of a finished registration')
+    registration_commands.add_results_options(parser.add_argument)
+    registration_commands.add_apply_options(parser.add_argument)
+
+
+def _prepare(parser):
+    """make a data set from its downloaded packs, or the phantom"""
+    parser.add_argument('prepare', metavar='DATA', help='DIR-Lab_4D, DIR-Lab_COPD, SPREAD or Phantom_4D')
+    evaluation_commands.add_source_options(parser.add_argument)
+    options.add_setting_options(parser.add_argument)
+
+
+def _train(parser):
+    """train a network and register the testing pairs; without a settings file as RunRegNet3D.py does"""
+    options.add_setting_options(parser.add_argument)
+    options.add_training_options(parser.add_argument)
+
+
+def _generate(parser):
+    """make the images and artificial deformations of a training"""
+    options.add_setting_options(parser.add_argument)
+    options.add_part_option(parser.add_argument)
+    parser.set_defaults(only_generate_image=True)
+
+
+def _evaluate(parser):
+    """measure and compare the registrations of experiments and sets"""
+    parser.add_argument('evaluate', nargs='+', metavar='EXPERIMENT', help='its name; a set registers what is missing')
+    evaluation_commands.add_evaluation_options(parser.add_argument)
+    evaluation_commands.add_page_options(parser.add_argument)
+    options.add_setting_options(parser.add_argument)
+
+
+def _report(parser):
+    """HTML pages of folders that `regnet register` has written"""
+    parser.add_argument('report', nargs='+', metavar='FOLDER', help='results of a registration')
+    evaluation_commands.add_page_options(parser.add_argument)
+
+
+#: name -> function that adds the arguments; its docstring is the help.
+COMMANDS = {
+    'register': _register,
+    'pairs': _pairs,
+    'apply': _apply,
+    'prepare': _prepare,
+    'generate': _generate,
+    'train': _train,
+    'evaluate': _evaluate,
+    'report': _report,
+}
+
+
+class _PrintCompletion(argparse.Action):
+    """Print the script that completes ``regnet`` in a shell."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        try:
+            import shtab
+        except ImportError:
+            parser.exit(2, f'{parser.prog}: {option_string} needs the package shtab (pip install shtab)\n')
+        kinds = {'FILE': shtab.FILE, 'CSV': shtab.FILE, 'PATH': shtab.FILE, 'FIXED': shtab.FILE, 'MOVING': shtab.FILE}
+        kinds.update(FOLDER=shtab.DIRECTORY, RESULTS=shtab.DIRECTORY)
+        whole, commands = make_parser()
+        for command in commands.values():
+            for action in command._actions:
+                if action.metavar in kinds:
+                    action.complete = kinds[action.metavar]
+        print(shtab.complete(whole, values))
+        parser.exit()
+
+
+def make_parser():
+    """The parser of ``regnet``, and those of its subcommands by name."""
+    parser = options.Parser(prog='regnet', description='Nonrigid registration of chest CT by trained networks.')
+    parser.add_argument('--version', action='version', version=f'regnet {__version__}')
+    shells, help_ = ('bash', 'zsh', 'tcsh'), 'script of the completion by a shell, e.g. for ~/.bashrc; needs shtab'
+    parser.add_argument('--print-completion', action=_PrintCompletion, choices=shells, help=help_)
+    commands = parser.add_subparsers(metavar='COMMAND', title='commands, each with its own --help', required=True)
+    for name, add_arguments in COMMANDS.items():
+        words = add_arguments.__doc__
+        command = commands.add_parser(name, help=words, description=f'{words[0].upper()}{words[1:]}.')
+        add_arguments(command)
+        options.add_general_options(command.add_argument_group('general').add_argument)
+    return parser, commands.choices
+
+
+def main(words=None):
+    """Run a command line; returns the exit code."""
+    words = sys.argv[1:] if words is None else words
+    parser, commands = make_parser()
+    parser = commands.get(words[0] if words else None, parser)
+    given = parser.parse_args(words[1:] if parser.prog != 'regnet' else words)
+    arguments = argparse.Namespace(**{**vars(options.parse_arguments([])), **vars(given)})
+    options.check_arguments(parser, arguments)
+    return carry_out(script_block(), arguments)
