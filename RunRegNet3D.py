@@ -81,13 +81,15 @@ if __name__ != 'settings':
     from functions.commands.carry_out import carry_out
     from functions.commands.options import parse_arguments
 
+    script = {'setting': setting, 'repetitions': repetitions, 'deform_exp_changes': deform_exp_changes}
+
     def complete_setting(arguments, changes=None):
         """The settings of a run, see :func:`functions.commands.script_settings.complete_setting`."""
-        return script_settings.complete_setting(globals(), arguments, changes)
+        return script_settings.complete_setting(script, arguments, changes)
 
     def main(words=None):
         """Run the steps; returns the exit code."""
-        return carry_out(globals(), parse_arguments(words))
+        return carry_out(script, parse_arguments(words))
 
     if __name__ == '__main__':
         sys.exit(console.end(main))

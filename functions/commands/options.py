@@ -29,8 +29,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
 
-    def parse_args(self, args=None, namespace=None):
-        arguments, unknown = self.parse_known_args(args, namespace)
+    def parse_args(self, *words):
+        arguments, unknown = self.parse_known_args(*words)
         if unknown:
             hint = nearest_hint(unknown[0], self._option_string_actions).rstrip('?').lower()
             self.error(f'unrecognized arguments: {schema.shown(" ".join(unknown))[1:-1]}{hint and "." + hint}')

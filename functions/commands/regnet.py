@@ -88,7 +88,7 @@ COMMANDS = {
 class _PrintCompletion(argparse.Action):
     """Print the script that completes ``regnet`` in a shell."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser, namespace, values, option_string):
         try:
             import shtab
         except ImportError:

@@ -24,7 +24,7 @@ def package_versions():
     return {name: getattr(sys.modules[name], '__version__', None) for name in _PACKAGES if name in sys.modules}
 
 
-def code_version(package=PACKAGE):
+def code_version(package):
     """The version of the code: {'version', 'commit', 'changed', 'checksum'}.
 
     ``commit`` is git's, None outside a repository; ``changed`` says whether tracked files differ from it;

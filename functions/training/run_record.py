@@ -8,7 +8,7 @@ import sys
 from ..reading.image_items import item_name
 from ..setting import setting_utils as su
 from ..setting.atomic import write_json
-from ..setting.code_version import code_version, package_versions
+from ..setting.code_version import PACKAGE, code_version, package_versions
 from ..setting.experiment_files import SETTINGS_CHECKSUM
 from ..setting.text_files import checksum_of, read_text
 
@@ -30,7 +30,7 @@ def write_run_record(setting, goes_on_from=None):
         'python': platform.python_version(),
         'system': platform.platform(),
         'packages': package_versions(),
-        'code': code_version(),
+        'code': code_version(PACKAGE),
         'data': {mode: [item_name(item) for item in listed] for mode, listed in items.items()},
     }
     folder, name = os.path.split(address)
