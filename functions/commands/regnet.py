@@ -11,6 +11,7 @@ from .. import __version__
 from ..evaluation import command_line as evaluation_commands
 from ..registration import command_line as registration_commands
 from . import options
+from .address_list import list_addresses
 from .carry_out import carry_out
 from .script_settings import script_block
 
@@ -72,6 +73,20 @@ def _report(parser):
     evaluation_commands.add_page_options(parser.add_argument)
 
 
+def _addresses(parser):
+    """which file is where, by address_generator"""
+    number = options.positive_number
+    parser.add_argument('requests', nargs='*', metavar='REQUEST', help='such as Im or DeformedDVF; default: all')
+    parser.add_argument('--data', metavar='DATA', help='data set; default: the first of the settings')
+    parser.add_argument('--cn', type=number, default=1, metavar='N', help='case number, from 1')
+    parser.add_argument('--type_im', type=int, default=0, metavar='K', help='index of the image among the types')
+    parser.add_argument('--dsmooth', type=int, default=0, metavar='K', help='number of the deformation')
+    parser.add_argument('--pair', nargs=2, type=int, metavar='K', help='types of the fixed and moving image of a pair')
+    parser.add_argument('--step', metavar='N', help='of a checkpoint')
+    options.add_setting_options(parser.add_argument)
+    parser.set_defaults(work=list_addresses)
+
+
 #: name -> function that adds the arguments; its docstring is the help.
 COMMANDS = {
     'register': _register,
@@ -82,6 +97,7 @@ COMMANDS = {
     'train': _train,
     'evaluate': _evaluate,
     'report': _report,
+    'addresses': _addresses,
 }
 
 
