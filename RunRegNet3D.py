@@ -7,7 +7,7 @@ them, registers one it has never seen and prints the error at landmarks before a
 your own data; a settings file (``--setting``) and the command line (``--help``) override them.
 """
 
-# ---- The settings to edit. README, "Settings", explains every key; those left out here have their defaults.
+# ---- The settings to edit. docs/settings.md explains every key; those left out here have their defaults.
 setting = {}
 setting['stage'] = 4  # 4, 2 or 1: down-sampling factor of the network, and voxel size [mm] of its level
 setting['NetworkDesign'] = 'unet1'  # 'unet1', 'crop4', 'crop5', 'decimation4' or 'matching'

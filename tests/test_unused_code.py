@@ -18,6 +18,9 @@ UNUSED = """
 
 #: documented names that nothing here calls, and why they stay.
 DOCUMENTED = {
+    'docs.repository_links.card': 'a loop when mkdocs loads it',
+    'docs.repository_links.on_files': 'mkdocs calls it',
+    'docs.repository_links.on_page_markdown': 'mkdocs calls it',
     'functions.tf_utils.convolution._gradients': 'TensorFlow calls it by the name it is registered with',
     'functions.artificial_generation.batch.generate_batch(verify)': 'compares checksums on request',
     'functions.elastix.programs.run_program(hours)': 'a deadline of 12 hours, shorter in tests',
@@ -26,9 +29,9 @@ DOCUMENTED = {
     'functions.preprocessing.own_images.prepare_image(series)': 'for scripts: a folder with several DICOM series',
     'functions.preprocessing.own_images.prepare_image(torso)': 'for scripts: a mask made elsewhere',
     'functions.preprocessing.public_data_sets.prepare_data_set(margin)': 'for scripts: cut the air around the body',
-    'functions.network.layer_kinds.add': 'README: residual additions in a network of your own',
-    'functions.network.layer_kinds.conv(stride)': 'README: strided convolutions in a network of your own',
-    'functions.setting.schema.describe': 'README: prints the table of settings',
+    'functions.network.layer_kinds.add': 'docs/networks.md: residual additions in a network of your own',
+    'functions.network.layer_kinds.conv(stride)': 'docs/networks.md: strided convolutions in a network of your own',
+    'functions.setting.schema.describe': 'docs/settings.md: prints the tables of settings',
     'functions.setting.addresses.address_requests': 'lists what address_generator accepts',
     'functions.setting.artificial_generation_setting.register_deform_exp': 'own deformation experiments in a script',
     'functions.setting.data_sets.register_data_set': 'own data sets in a script',

@@ -19,7 +19,8 @@ OWN_DATA_SETS_FILE = 'data_sets.json'
 _CASES = schema.either(whole(1, 100000), list_of(whole(1), least=1))
 _PREFIX = schema.either(schema.choice(''), schema.NAME)
 # fmt: off
-_DESCRIPTION = [
+#: Keys of an entry of ``OwnDataSets``.
+DESCRIPTION = [
     Key('types', list_of(schema.NAME, least=1), ABSENT, 'names of the images of a case'),
     Key('cases', _CASES, ABSENT, 'how many cases there are, or their numbers'),
     Key('CNList', _CASES, ABSENT, 'the same'),
@@ -33,7 +34,7 @@ _DESCRIPTION = [
     Key('expected_tre', schema.MAPPING, ABSENT, 'case -> mean landmark distance before registration [mm]'),
     Key('expected_tre_pair', list_of(whole(0), length=2), ABSENT, 'its types [fixed, moving]'),
 ]
-_DESCRIPTION_KEYS = [key.name for key in _DESCRIPTION]
+_DESCRIPTION_KEYS = [key.name for key in DESCRIPTION]
 #: Fields that ``setting['data'][key]`` carries.
 _SETTING_FIELDS = ('ext', 'ImageByte', 'types', 'expPrefix', 'DefaultPixelValue', 'VoxelSize', 'AffineRegistration',
                    'UnsureLandmarkAvailable', 'CNList')
@@ -200,7 +201,7 @@ def own_data_set(key, description):
     """Make the record of a user's own data set.
 
     :param key: its name, used in ``data_exp_dict`` and as its folder in ``Data/``.
-    :param description: JSON-able dictionary of the entries in ``_DESCRIPTION``; ``types`` is required.
+    :param description: JSON-able dictionary of the entries in ``DESCRIPTION``; ``types`` is required.
     :raises InputError: something is missing or of the wrong kind. :raises UnknownNameError: a misspelt entry.
     """
     where = f'Data set {key!r}'
@@ -212,7 +213,7 @@ def own_data_set(key, description):
     for name in description:
         require_known(f'entry of data set {key!r}', name, _DESCRIPTION_KEYS)
     given = {name: value for name, value in description.items() if value is not None}
-    problems = schema.key_problems(given, _DESCRIPTION) + ([] if 'types' in given else ["'types' is missing."])
+    problems = schema.key_problems(given, DESCRIPTION) + ([] if 'types' in given else ["'types' is missing."])
     if problems:
         raise InputError(f'{where}: {" ".join(problems)}')
     types = given['types']

@@ -41,7 +41,7 @@ def require_originals(setting):
     missing = missing_originals(setting)
     if missing:
         named = ', '.join(missing[:10]) + (f' and {len(missing) - 10} more' if len(missing) > 10 else '')
-        advice = 'Make or prepare the data set first (README, "Your own images")'
+        advice = 'Make or prepare the data set first (docs/train.md, "Train on your own images")'
         raise MissingFileError(f'Original images or masks are missing ({len(missing)}): {named}. {advice}.')
 
 

@@ -19,13 +19,16 @@ LARGEST = 2**63 - 1
 ABSENT = object()
 
 
-class Kind(collections.namedtuple('Kind', 'accepts text names')):
-    """A kind of value: ``accepts(value)`` -> bool, ``text`` says what is accepted, ``names`` lists accepted words."""
+class Kind(collections.namedtuple('Kind', 'accepts text names json')):
+    """A kind of value: ``accepts(value)`` -> bool, ``text`` says what is accepted, ``names`` lists accepted words.
+
+    ``json`` is its JSON Schema, which accepts whatever ``accepts`` does, and more where JSON Schema cannot say it.
+    """
 
     __slots__ = ()
 
-    def __new__(cls, accepts, text, names=()):
-        return super().__new__(cls, accepts, text, names)
+    def __new__(cls, accepts, text, names=(), json=None):
+        return super().__new__(cls, accepts, text, names, json or {})
 
     def problem(self, name, value):
         """A sentence that says why ``value`` cannot be the setting ``name``; None when it can."""
@@ -73,7 +76,10 @@ def _number(number_type, text, least, most, above=None):
         return low_enough and high_enough and (above is None or value > above)
 
     bounds = [(' from ', least), (' above ', above), (' to ' if above is None else ' up to ', most)]
-    return Kind(accepts, text + ''.join(f'{word}{bound}' for word, bound in bounds if bound is not None))
+    json = {'minimum': least, 'exclusiveMinimum': above, 'maximum': most}
+    json = {name: bound for name, bound in json.items() if bound is not None}
+    json['type'] = 'integer' if number_type is numbers.Integral else 'number'
+    return Kind(accepts, text + ''.join(f'{word}{bound}' for word, bound in bounds if bound is not None), json=json)
 
 
 def choice(*values):
@@ -88,12 +94,13 @@ def choice(*values):
 
     text = 'one of ' + ', '.join(repr(value) for value in values)
     names = tuple(value for value in values if isinstance(value, str))
-    return Kind(lambda value: any(same(value, other) for other in values), text, names)
+    return Kind(lambda value: any(same(value, other) for other in values), text, names, {'enum': list(values)})
 
 
 def optional(kind):
     """``kind`` or None."""
-    return Kind(lambda value: value is None or kind.accepts(value), kind.text + ', or None', kind.names)
+    json = {'anyOf': [kind.json, {'type': 'null'}]}
+    return Kind(lambda value: value is None or kind.accepts(value), kind.text + ', or None', kind.names, json)
 
 
 def list_of(kind, length=None, least=0, most=None):
@@ -104,13 +111,16 @@ def list_of(kind, length=None, least=0, most=None):
     def accepts(value):
         return isinstance(value, (list, tuple)) and sizes.accepts(len(value)) and all(map(kind.accepts, value))
 
-    return Kind(accepts, f'a list of {count}items, each {kind.text}', kind.names)
+    json = {'type': 'array', 'items': kind.json, 'minItems': length or least}
+    json.update({'maxItems': length or most} if length or most else {})
+    return Kind(accepts, f'a list of {count}items, each {kind.text}', kind.names, json)
 
 
 def mapping_of(kind):
     """A dictionary whose values are all of ``kind``."""
     text = f'a dictionary of values, each {kind.text}'
-    return Kind(lambda value: isinstance(value, dict) and all(map(kind.accepts, value.values())), text)
+    json = {'type': 'object', 'additionalProperties': kind.json}
+    return Kind(lambda value: isinstance(value, dict) and all(map(kind.accepts, value.values())), text, json=json)
 
 
 def having(**kinds):
@@ -127,18 +137,22 @@ def increasing(kind, length=None, most=None, strictly=False):
         ordered = items.accepts(value) and list(value) == sorted(value)
         return ordered and not (strictly and any(a == b for a, b in zip(value, value[1:])))
 
-    return Kind(accepts, items.text + ', increasing')
+    return Kind(accepts, items.text + ', increasing', json=items.json)
 
 
 def either(*kinds):
     """Any of ``kinds``."""
     text = ', or '.join(kind.text for kind in kinds)
-    return Kind(lambda value: any(kind.accepts(value) for kind in kinds), text)
+    json = {'anyOf': [kind.json for kind in kinds]}
+    return Kind(lambda value: any(kind.accepts(value) for kind in kinds), text, json=json)
 
 
 def _is_pyramid(value):
     # A stage that follows itself is another pass of its network, on what the passes before left.
     return isinstance(value, (list, tuple)) and _ONE_PASS.accepts([stage for stage, _ in itertools.groupby(value)])
+
+
+_STRING = {'type': 'string'}
 
 
 def _path_parts(value):
@@ -160,9 +174,8 @@ def _name(most):
         single = parts is not None and len(parts) == 1 and '\\' not in value
         return single and 0 < len(parts[0]) <= most and not value.startswith('.')
 
-    return Kind(
-        accepts, f"a name of up to {most} bytes, without slashes and control characters, not beginning with '.'"
-    )
+    text = f"a name of up to {most} bytes, without slashes and control characters, not beginning with '.'"
+    return Kind(accepts, text, json=_STRING)
 
 
 AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
@@ -179,18 +192,20 @@ MOST_PROCESSES = 1024
 _BYTES = Kind(
     lambda value: isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 2**60, 'bytes above 0'
 )
-FLAG = Kind(lambda value: isinstance(value, bool), 'True or False')
-TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text')
+FLAG = Kind(lambda value: isinstance(value, bool), 'True or False', json={'type': 'boolean'})
+TEXT = Kind(lambda value: isinstance(value, str) and bool(value), 'text', json=_STRING)
 #: Names that are put together in the name of one file.
 NAME = _name(64)
 _EXPERIMENT_PART = _name(128)
 EXPERIMENT = Kind(
     lambda value: isinstance(value, str) and all(map(_EXPERIMENT_PART.accepts, value.split('/'))),
     f'a name, or Sub/Name; each {_EXPERIMENT_PART.text}',
+    json=_STRING,
 )
 PATH = Kind(
     lambda value: _path_parts(value) is not None,
     'text that can be a path (without control characters, names of up to 255 bytes)',
+    json=_STRING,
 )
 #: A piece of a name.
 PART = Kind(lambda value: value not in ('.', '..') and not re.search(r'[\x00-\x1f/\\]', value), 'text without slashes')
@@ -199,11 +214,11 @@ PATTERN = Kind(
     lambda value: PATH.accepts(value) and '..' not in re.sub(r'{.*?}', '/', value).split('/'),
     PATH.text + ", without '..'",
 )
-FOLDER = Kind(lambda value: PATH.accepts(value) and value.endswith('/'), 'a folder ending in /')
-MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary')
+FOLDER = Kind(lambda value: PATH.accepts(value) and value.endswith('/'), 'a folder ending in /', json=_STRING)
+MAPPING = Kind(lambda value: isinstance(value, dict), 'a dictionary', json={'type': 'object'})
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
-_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal() and len(value) < 19, 'digits')
+_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal() and len(value) < 19, 'digits', json=_STRING)
 STEP = either(choice('Last', 'Best', 'Auto'), whole(0), _DIGITS)._replace(
     text="'Last', 'Best', 'Auto' or a whole number"
 )
@@ -212,7 +227,11 @@ _SIDE = optional(whole(1, 1024))
 PAIR_MODE = choice('real', 'synthetic')
 _BOUNDS = increasing(number(above=0), most=250, strictly=True)
 _ONE_PASS = choice(*STAGE_LISTS)
-PYRAMID = Kind(_is_pyramid, _ONE_PASS.text + ', each stage once or several times in a row')
+PYRAMID = Kind(
+    _is_pyramid,
+    _ONE_PASS.text + ', each stage once or several times in a row',
+    json={'type': 'array', 'items': STAGE.json, 'minItems': 1},
+)
 ANYTHING = Kind(lambda value: True, 'anything')
 
 
@@ -474,16 +493,18 @@ def _defaults(keys):
 
 
 def describe():
-    """The table of all settings as Markdown text."""
-    lines = []
-    for title, keys in SECTIONS.items():
-        lines += ['### ' + title, '', '| Key | Default | Accepted | Meaning |', '|---|---|---|---|']
-        for key in keys:
-            nested = key.kind if isinstance(key.kind, list) else []
-            lines.append(_row(key.name, key, 'a dictionary' if nested else key.kind.text))
-            lines += [_row(f'{key.name}.{inner.name}', inner, inner.kind.text) for inner in nested]
-        lines.append('')
-    return '\n'.join(lines)
+    """The tables of all settings as Markdown text."""
+    return '\n'.join(line for title, keys in SECTIONS.items() for line in ['### ' + title, '', *table(keys), ''])
+
+
+def table(keys):
+    """Lines of the Markdown table of a list of :class:`Key`."""
+    lines = ['| Key | Default | Accepted | Meaning |', '|---|---|---|---|']
+    for key in keys:
+        nested = key.kind if isinstance(key.kind, list) else []
+        lines.append(_row(key.name, key, 'a dictionary' if nested else key.kind.text))
+        lines += [_row(f'{key.name}.{inner.name}', inner, inner.kind.text) for inner in nested]
+    return lines
 
 
 def _row(name, key, accepted):

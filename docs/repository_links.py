@@ -1,0 +1,43 @@
+"""A hook of mkdocs: files of the repository outside docs/ become pages too, and links lead where the pages are.
+
+Pages are written so that their links work in the repository. On the site, a link to a file of the repository that is no
+page, such as a source file, becomes plain text.
+"""
+
+import glob
+import os
+import re
+
+from mkdocs.structure.files import File
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: Path in the repository -> page of the site.
+PAGES = {name: name for name in ('CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md')}
+for card in glob.glob(os.path.join(REPOSITORY, 'Experiments', 'RegNet', '*', 'README.md')):
+    PAGES['/'.join(card.split(os.sep)[-4:])] = card.split(os.sep)[-2] + '.md'
+_LINK = re.compile(r'(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)')
+
+
+def on_files(files, config):
+    """Add the pages that lie outside docs/."""
+    for path, page in PAGES.items():
+        with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
+            files.append(File.generated(config, page, content=stream.read()))
+    return files
+
+
+def on_page_markdown(markdown, page, **_):
+    """Rewrite the links of a page."""
+    sources = {name: path for path, name in PAGES.items()}
+    folder = os.path.dirname(sources.get(page.file.src_uri, 'docs/' + page.file.src_uri))
+
+    def rewritten(link):
+        image, text, target, anchor = link.groups()
+        path = os.path.normpath(os.path.join(folder, target)).replace(os.sep, '/')
+        if path in PAGES:
+            return f'[{text}]({PAGES[path]}{anchor or ""})'
+        if path == 'README.md':
+            return f'[{text}](index.md)'
+        return f'{image}[{text}]({path[5:]}{anchor or ""})' if path.startswith('docs/') else text
+
+    return _LINK.sub(rewritten, markdown)
