@@ -8,8 +8,6 @@ import glob
 import os
 import re
 
-from mkdocs.structure.files import File
-
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Path in the repository -> page of the site.
 PAGES = {name: name for name in ('CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md')}
@@ -20,6 +18,8 @@ _LINK = re.compile(r'(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)')
 
 def on_files(files, config):
     """Add the pages that lie outside docs/."""
+    from mkdocs.structure.files import File  # the rest of docs/ does without mkdocs
+
     for path, page in PAGES.items():
         with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
             files.append(File.generated(config, page, content=stream.read()))
