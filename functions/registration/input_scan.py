@@ -6,14 +6,17 @@ import os
 import numpy as np
 import SimpleITK as sitk
 
+from ..image.dvf import IDENTITY
 from ..image.geometry import Geometry
 from ..image.masks import read_mask, require_nonempty
 from ..image.resample import resample_to
+from ..image.volume_io import image_from_array
 from ..preprocessing.chest_masks import chest_masks, torso_mask
 from ..preprocessing.hounsfield import load_ct
 from ..preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from ..preprocessing.lung_check import lung_report, warn, warn_of_difference
 from ..setting.errors import InputError
+from ..setting.schema import list_of, number
 
 SPACING = 1.0  # mm, of the working grid
 
@@ -25,12 +28,46 @@ Scan = collections.namedtuple('Scan', Raw._fields + ('image', 'masks'))
 grid, or None."""
 
 
+def image_of(source, role, spacing, origin):
+    """A NumPy array as a sitk.Image of identity direction; other sources as they are.
+
+    :param source: array [z, y, x] of numbers, x to the patient's left, y posterior, z superior; or see `read_scan`.
+    :param role: 'fixed' or 'moving'.
+    :param spacing, origin: (x, y, z) of an array, mm; None as origin: zero.
+    :raises InputError: no such array, no spacing or an impossible one, or one for an image that has its own.
+    """
+    if not isinstance(source, (np.ndarray, sitk.Image, str, os.PathLike)):
+        kinds = 'a file, a DICOM folder, a SimpleITK image or a NumPy array with its spacing'
+        raise InputError(f'The {role} image is of type {type(source).__name__}; accepted: {kinds}.')
+    if not isinstance(source, np.ndarray):
+        if spacing is not None or origin is not None:
+            raise InputError(f'spacing and origin are for NumPy arrays; the {role} image has its own.')
+        return source
+    if spacing is None:
+        where = {'fixed': '((x, y, z), ...)', 'moving': '(..., (x, y, z))'}[role]
+        raise InputError(f'The {role} image is an array, which has no voxel size; give spacing={where} in mm.')
+    spacing = list_of(number(above=0), 3).require(f'spacing of the {role} image', np.asarray(spacing).tolist())
+    origin = [0.0] * 3 if origin is None else np.asarray(origin).tolist()
+    list_of(number(), 3).require(f'origin of the {role} image', origin)
+    grid = Geometry(source.shape[::-1], tuple(map(float, spacing)), tuple(map(float, origin)), IDENTITY)
+    return _image(source, grid, f'The {role} image')
+
+
+def _image(array, grid, name):
+    """An array of numbers as an image on ``grid``."""
+    if array.ndim != 3 or array.dtype.kind not in 'biuf' or not array.size or array.shape != grid.shape:
+        shape = 'the shape of its image, ' + str(grid.shape) if array.shape != grid.shape else '[z, y, x]'
+        raise InputError(f'{name} is an array {array.shape} of {array.dtype}; real numbers in {shape} are accepted.')
+    # SimpleITK knows neither the other byte order nor other floating-point numbers.
+    return image_from_array(array, grid, {'b': np.uint8, 'f': np.float32}.get(array.dtype.kind, array.dtype.type))
+
+
 def read_scan(source, role, lung=None, torso=None, series=None):
     """Read a scan and its masks as they are.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or a sitk.Image.
     :param role: 'fixed' or 'moving'.
-    :param lung, torso: masks (file or sitk.Image) on the grid of ``source``, or None.
+    :param lung, torso: masks (file, sitk.Image or array) on the grid of ``source``, or None.
     :param series: UID or number of the series where a DICOM folder holds several.
     :return: :class:`Raw`.
     :raises MissingFileError, InputError: missing or damaged, no CT, empty masks or masks on another grid.
@@ -40,10 +77,11 @@ def read_scan(source, role, lung=None, torso=None, series=None):
     if isinstance(source, sitk.Image) and not np.isfinite(sitk.GetArrayViewFromImage(source).sum(dtype=np.float64)):
         raise InputError(f'{name} holds values that are NaN or infinite; replace them first.')
     native = load_ct(source, series)
-    given = {
-        key: None if mask is None else read_mask(mask, native, name=f'The {key.lower()} mask of the {role} image')
-        for key, mask in (('Lung', lung), ('Torso', torso))
-    }
+    given = {}
+    for key, mask in (('Lung', lung), ('Torso', torso)):
+        what = f'The {key.lower()} mask of the {role} image'
+        mask = _image(mask, Geometry.of(native), what) if isinstance(mask, np.ndarray) else mask
+        given[key] = None if mask is None else read_mask(mask, native, name=what)
     return Raw(name, native, given)
 
 

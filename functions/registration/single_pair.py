@@ -26,7 +26,7 @@ from ..preprocessing.morphology import within
 from ..setting.errors import InputError, unknown_name
 from .candidates import Candidates
 from .folding_removal import remove_folding
-from .input_scan import SPACING, isotropic_scan, judge_lungs, mask_on, read_scan
+from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on, read_scan
 from .mask_box import box_of, continued, cut
 from .multi_stage import COMPOSITIONS, WorkingPair, register_images
 from .network_pyramid import Model, open_model
@@ -46,7 +46,8 @@ _WRITTEN_ALONGSIDE = 5e8
 class Options(typing.NamedTuple):
     """Options of :func:`register`.
 
-    Masks are files or images on the grids of their images; the one the networks need is made if it is not given.
+    Masks are files, images or arrays on the grids of their images; the one the networks need is made if it is not
+    given.
     ``on_fields`` is called in another thread with (affine transform or None, nonrigid field, total field) as soon as
     they are known, to write them while the moving image is being warped.
     """
@@ -56,6 +57,8 @@ class Options(typing.NamedTuple):
     moving_lung: object = None
     moving_torso: object = None
     series: tuple = (None, None)  # of fixed and moving: UID or number where a DICOM folder holds several
+    spacing: tuple = (None, None)  # of fixed and moving where they are arrays: (x, y, z) mm
+    origin: tuple = (None, None)  # likewise; None: (0, 0, 0)
     affine: object = None  # 'elastix', 'sitk', 'none' or a transform file; None: elastix if installed, else sitk
     affine_mask: object = 'auto'  # around the lungs or in the torso, whichever is better; or 'Torso', 'Lung', None
     affine_parameters: str = AFFINE_FILE  # elastix's parameter file
@@ -130,8 +133,9 @@ def register(fixed, moving, model, stages=None, **options):
     The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought to the
     grid of the results in physical space.
 
-    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, or sitk.Image, in HU
-        (HU + 1024 is detected, with a warning); any grids.
+    :param fixed, moving: .mha, .mhd, .nii, .nii.gz or .nrrd file, folder with one DICOM series, sitk.Image, or array
+        [z, y, x] with its ``spacing`` (x to the left, y posterior, z superior), in HU (HU + 1024 is detected, with a
+        warning); any grids.
     :param model: as for :func:`functions.registration.network_pyramid.open_model`; or a dictionary stage -> opened
         network, or a :class:`functions.registration.network_pyramid.Model`, which stay open.
     :param stages: [4, 2, 1], [4, 2], [4], [2, 1], [2] or [1]; a stage may be repeated ([4, 4, 2, 1] runs the network of
@@ -172,8 +176,10 @@ def checked_options(options):
     for name, accepted in _CHOICES.items():
         if getattr(options, name) not in accepted:
             raise unknown_name(name.replace('_', ' '), getattr(options, name), accepted)
-    if not isinstance(options.series, (list, tuple)) or len(options.series) != 2:
-        raise InputError(f'series is {options.series!r}; accepted: two, of the fixed and the moving image, or None.')
+    for name in ('series', 'spacing', 'origin'):
+        value = getattr(options, name)
+        if not isinstance(value, (list, tuple)) or len(value) != 2:
+            raise InputError(f'{name} is {value!r}; accepted: two, of the fixed and the moving image, or None.')
     return options
 
 
@@ -190,6 +196,8 @@ def _opened(model, stages, options, clock):
 
 def read_pair(fixed, moving, options):
     """The scans of a pair as they are; raises :class:`InputError` unless they overlap."""
+    images = zip((fixed, moving), ('fixed', 'moving'), options.spacing, options.origin)
+    fixed, moving = [image_of(*image) for image in images]
     fixed = read_scan(fixed, 'fixed', options.fixed_lung, options.fixed_torso, options.series[0])
     moving = read_scan(moving, 'moving', options.moving_lung, options.moving_torso, options.series[1])
     require_overlap(fixed.native, moving.native)

@@ -121,6 +121,65 @@ def test_masks_are_made_where_they_are_needed_and_not_given():
     assert isotropic_scan(raw, 'Torso').masks['Lung'] is None
 
 
+def as_array(image):
+    """(array, spacing, origin) of an image."""
+    return sitk.GetArrayFromImage(image), image.GetSpacing(), image.GetOrigin()
+
+
+def test_arrays_with_spacing_and_origin_are_the_same_as_images(pair):
+    moved = [Oracle(pair[0], [4]).networks()[4] for _ in range(2)]
+    expected = run(pair, moved[0])
+    fixed, lung, moving, moving_lung = map(as_array, pair)
+    grid = {'spacing': (np.array(fixed[1]), list(moving[1])), 'origin': (fixed[2], moving[2])}
+    # Other types and orders of bytes and voxels hold the same values.
+    arrays = (fixed[0].astype('>i2'), lung[0] != 0, np.asfortranarray(moving[0], np.float64), moving_lung[0] * 1.0)
+    found = run(arrays, moved[1], **grid)
+    assert np.abs(sitk.GetArrayFromImage(found.dvf)).max() > 5
+    for name in ('dvf', 'moved'):
+        there, here = getattr(expected, name), getattr(found, name)
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(here), sitk.GetArrayFromImage(there))
+        assert here.GetSpacing() == there.GetSpacing() and here.GetOrigin() == pytest.approx(there.GetOrigin())
+    # An array beside an image; without an origin it begins at zero.
+    beside = run(arrays[:2] + pair[2:], Constant(1.0), spacing=(fixed[1], None), origin=(fixed[2], None))
+    assert beside.dvf.GetOrigin() == fixed[2]
+    first = run((arrays[0], arrays[1]) * 2, Constant(1.0), spacing=(fixed[1],) * 2).dvf
+    assert first.GetOrigin() == (0, 0, 0) and first.GetSpacing() == fixed[1]
+
+
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        ({'spacing': (None, None)}, r'fixed image is an array, .* spacing=\(\(x, y, z\), ...\) in mm'),
+        ({'spacing': ((1, 1, 1), None)}, r'moving image is an array, .* spacing=\(..., \(x, y, z\)\) in mm'),
+        ({'spacing': (1, 1, 1)}, 'spacing is .*; accepted: two'),
+        ({'spacing': ((1, 1, 0), (1, 1, 1))}, 'spacing of the fixed image is .* above 0'),
+        ({'spacing': ((1, 1, 1), (1, 1))}, 'spacing of the moving image is .* 3 items'),
+        ({'spacing': ((1, 1, 1), 1.0)}, 'spacing of the moving image is 1.0'),
+        ({'origin': ((0, 0, np.nan), None)}, 'origin of the fixed image is .*nan'),
+        ({'fixed': np.zeros((4, 5))}, r'fixed image is an array \(4, 5\) of float64; real numbers in \[z, y, x\]'),
+        ({'fixed': np.zeros((4, 5, 6, 1))}, r'fixed image is an array \(4, 5, 6, 1\)'),
+        ({'moving': np.zeros((0, 5, 6))}, r'moving image is an array \(0, 5, 6\)'),
+        ({'moving': np.zeros((4, 5, 6), complex)}, 'moving image is an array .* of complex128'),
+        ({'moving': np.full((4, 5, 6), None)}, 'moving image is an array .* of object'),
+        ({'moving': np.full((4, 5, 6), np.nan)}, 'moving image holds values that are NaN'),
+        ({'moving': [[[1.0]]]}, 'moving image is of type list; accepted: a file'),
+        ({'moving_lung': np.ones((4, 5, 6))}, 'lung mask of the moving image is an array .* shape of its image'),
+        ({'fixed_torso': np.ones((4, 5, 6), complex)}, 'torso mask of the fixed image is an array'),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(pair, change, text):
+    fixed, lung, moving, moving_lung = [as_array(image)[0] for image in pair]
+    options = {'fixed': fixed, 'moving': moving, 'fixed_lung': lung, 'moving_lung': moving_lung}
+    options.update({'spacing': ((1, 1, 1), (1, 1, 1)), 'affine': 'none'}, **change)
+    with pytest.raises(InputError, match=text):
+        register(model={4: Constant(1.0)}, **options)
+
+
+def test_a_spacing_for_what_has_its_own_is_refused(pair):
+    with pytest.raises(InputError, match='for NumPy arrays; the moving image has its own'):
+        run(pair, Constant(1.0), spacing=(None, (1, 1, 1)))
+
+
 def test_content_that_lies_otherwise_than_the_header_says_is_a_warning(pair, caplog):
     image, lung, _ = Case(1, {'Size': [96, 80, 88]}).phase(0)
     turned = [image_from_array(sitk.GetArrayFromImage(one)[:, ::-1, ::-1], one) for one in (image, lung)]
