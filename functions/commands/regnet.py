@@ -135,12 +135,17 @@ def make_parser():
     return parser, commands.choices
 
 
-def main(words=None):
-    """Run a command line; returns the exit code."""
-    words = sys.argv[1:] if words is None else words
+def parse_arguments(words):
+    """A command line as :func:`functions.commands.options.parse_arguments` returns it."""
     parser, commands = make_parser()
-    parser = commands.get(words[0] if words else None, parser)
-    given = parser.parse_args(words[1:] if parser.prog != 'regnet' else words)
+    if words and words[0] in commands:
+        parser, words = commands[words[0]], words[1:]
+    given = parser.parse_args(words)
     arguments = argparse.Namespace(**{**vars(options.parse_arguments([])), **vars(given)})
     options.check_arguments(parser, arguments)
-    return carry_out(script_block(), arguments)
+    return arguments
+
+
+def main(words=None):
+    """Run a command line; returns the exit code."""
+    return carry_out(script_block(), parse_arguments(sys.argv[1:] if words is None else words))
