@@ -107,3 +107,22 @@ def test_the_citation_is_valid():
     Citation(read('CITATION.cff')).validate()
     with pytest.raises(Exception, match='authors|required'):
         Citation(read('CITATION.cff').replace('authors:\n  - name', 'author:\n  - name')).validate()
+
+
+def test_named_tests_and_modules_exist():
+    text = '\n'.join(read(document) for document in DOCUMENTS if not document.startswith('CHANGELOG'))
+    for path, _, name in re.findall(r'`((?:tests|functions|docs)/[\w/]+\.py)(::(\w+))?`', text):
+        assert path.endswith('/NAME.py') or f'def {name}' in read(path), (path, name)
+    for dotted in set(re.findall(r'python -m ((?:functions|tests|docs)\.[\w.]+)', text)):
+        path = dotted.replace('.', '/')
+        assert any(os.path.isfile(os.path.join(REPOSITORY, path + end)) for end in ('.py', '/__main__.py')), dotted
+
+
+def test_named_options_exist():
+    shown = subprocess.run(
+        [sys.executable, 'RunRegNet3D.py', '--help'], cwd=REPOSITORY, stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
+    text = '\n'.join(read(document) for document in DOCUMENTS if document.startswith(('README', 'docs/')))
+    commands = re.findall(r'(?m)RunRegNet3D\.py( --.*)$', text)
+    options = set(re.findall(r' (--\w+)', ' '.join(commands)))
+    assert len(options) > 10 and [option for option in options if option not in shown] == []
