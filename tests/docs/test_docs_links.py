@@ -112,7 +112,7 @@ def test_the_citation_is_valid():
 def test_named_tests_and_modules_exist():
     text = '\n'.join(read(document) for document in DOCUMENTS if not document.startswith('CHANGELOG'))
     for path, _, name in re.findall(r'`((?:tests|functions|docs)/[\w/]+\.py)(::(\w+))?`', text):
-        assert path.endswith('/NAME.py') or f'def {name}' in read(path), (path, name)
+        assert path.endswith('/NAME.py') or (f'def {name}' if name else '') in read(path), (path, name)
     for dotted in set(re.findall(r'python -m ((?:functions|tests|docs)\.[\w.]+)', text)):
         path = dotted.replace('.', '/')
         assert any(os.path.isfile(os.path.join(REPOSITORY, path + end)) for end in ('.py', '/__main__.py')), dotted
@@ -126,3 +126,15 @@ def test_named_options_exist():
     commands = re.findall(r'(?m)RunRegNet3D\.py( --.*)$', text)
     options = set(re.findall(r' (--\w+)', ' '.join(commands)))
     assert len(options) > 10 and [option for option in options if option not in shown] == []
+
+
+def test_symptoms_are_words_of_messages():
+    sources = []
+    for path in glob.glob(os.path.join(REPOSITORY, 'functions', '**', '*.py'), recursive=True):
+        with open(path, encoding='utf-8') as stream:
+            # Parts of a text that continues on the next line.
+            sources.append(re.sub(r"""['"]\n\s+f?['"]""", '', stream.read()))
+    cells = re.findall(r'(?m)^\| (`[^|]*?) \|', read('docs/troubleshooting.md'))
+    words = [word for cell in cells for word in re.findall(r'`([^`]+)`', cell)]
+    assert len(words) > 30
+    assert [word for word in words if not any(word in source for source in sources)] == []
