@@ -124,6 +124,29 @@ def test_apply_to_everything(files, registered, tmp_path, caplog):
     np.testing.assert_allclose(read_points(str(tmp_path / 'r.fcsv')).points, [CENTRE], atol=0.01)
 
 
+def test_json_says_what_was_written(files, registered, tmp_path, capsys):
+    def found(line, code=0):
+        assert RunRegNet3D.main(line + ['--json']) == code
+        (printed,) = capsys.readouterr().out.splitlines()
+        return json.loads(printed)
+
+    written = json.loads((registered / 'results.json').read_text())
+    result = found(words(files, registered))
+    assert (result['output'], result['state'], result['error']) == (str(registered), 'was done', None)
+    assert result['measures'] == written['measures'] and result['transformix'] == written['transformix']
+    (tmp_path / 'p.csv').write_text('x,y,z\n{},{},{}\n'.format(*CENTRE))
+    points = ['--points', str(tmp_path / 'p.csv'), '--output', str(tmp_path / 'q.csv'), '--inverse']
+    result = found(['--apply', str(registered)] + points)
+    assert result['output'] == str(tmp_path / 'q.csv') and 0 <= result['residual_mm'] < 0.01
+    image = ['--image', str(files[0] / 'moving.nii.gz'), '--output', str(tmp_path / 'm.mha')]
+    assert found(['--apply', str(registered)] + image)['output'] == str(tmp_path / 'm.mha')
+    path = list_of_pairs(files, tmp_path / 'pairs.csv', ['bad,{0}/no_ct.mha,{0}/moving.nii.gz,,'.format(files[0])])
+    line = ['--pairs', path, '--output', str(tmp_path / 'out'), '--model', files[1], '--affine', 'none']
+    result = found(line, 2)
+    assert result['exit_code'] == 2 and '1 of 1 pairs failed' in result['error']
+    assert [(pair['name'], pair['state']) for pair in result['pairs']] == [('bad', 'failed')]
+
+
 @pytest.mark.parametrize(
     'line, text',
     [
