@@ -1,12 +1,14 @@
-"""A hook of mkdocs: files of the repository outside docs/ become pages too, and links lead where the pages are.
+"""A hook of mkdocs: more pages, and links that lead where the pages are.
 
-Pages are written so that their links work in the repository. On the site, a link to a file of the repository that is no
-page, such as a source file, becomes plain text.
+Files of the repository outside docs/ become pages too, and so do docstrings. Pages are written so that their links work
+in the repository. On the site, a link to a file of the repository that is no page, such as a source file, becomes plain
+text.
 """
 
 import glob
 import os
 import re
+import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Path in the repository -> page of the site.
@@ -17,12 +19,16 @@ _LINK = re.compile(r'(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)')
 
 
 def on_files(files, config):
-    """Add the pages that lie outside docs/."""
-    from mkdocs.structure.files import File  # the rest of docs/ does without mkdocs
+    """Add the pages that lie outside docs/, and that of docstrings."""
+    sys.path.insert(0, REPOSITORY)  # the command mkdocs does not look here
+    from mkdocs.structure.files import File
+
+    from docs import api_page
 
     for path, page in PAGES.items():
         with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
             files.append(File.generated(config, page, content=stream.read()))
+    files.append(File.generated(config, 'api.md', content=api_page.page()))
     return files
 
 

@@ -81,7 +81,7 @@ def test_pages_are_built_without_a_warning(tmp_path):
     assert done.returncode == 0 and not done.stdout, done.stdout.decode()
     built = {path.name for path in (tmp_path / 'site').iterdir()}
     pages = {name[5:-3] + '.html' for name in DOCUMENTS if name.startswith('docs/')}
-    assert pages | {'CHANGELOG.html', 'chest_matching_S4.html', 'settings.schema.json'} <= built
+    assert pages | {'CHANGELOG.html', 'chest_matching_S4.html', 'api.html', 'settings.schema.json'} <= built
     assert 'figures' not in built and not any(name.endswith('.py') for name in built)
     # A link out of docs/ leads to the page of that file.
     assert 'href="chest_matching_S4.html"' in (tmp_path / 'site' / 'register.html').read_text(encoding='utf-8')
