@@ -42,8 +42,6 @@ def on_page_markdown(markdown, page, **_):
         path = os.path.normpath(os.path.join(folder, target)).replace(os.sep, '/')
         if path in PAGES:
             return f'[{text}]({PAGES[path]}{anchor or ""})'
-        if path == 'README.md':
-            return f'[{text}](index.md)'
         return f'{image}[{text}]({path[5:]}{anchor or ""})' if path.startswith('docs/') else text
 
     return _LINK.sub(rewritten, markdown)

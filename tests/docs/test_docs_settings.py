@@ -4,6 +4,7 @@ import copy
 import glob
 import json
 import os
+import re
 
 import pytest
 
@@ -73,3 +74,15 @@ def test_every_default_is_accepted():
                 if one.default is not schema.ABSENT:
                     value = {key.name: {one.name: one.default}} if one is not key else {key.name: one.default}
                     assert problems(json.loads(json.dumps(value))) == [], one.name
+
+
+def settings_in(page):
+    with open(os.path.join(REPOSITORY, 'docs', page), encoding='utf-8') as stream:
+        blocks = re.findall(r'(?ms)^```json\n(.*?)^```', stream.read())
+    return [json.loads(block if block.startswith('{') else '{' + block + '}') for block in blocks]
+
+
+def test_the_settings_on_the_pages_are_accepted():
+    for page, key in (('train.md', 'OwnImages'), ('train.md', 'deform_exp'), ('register.md', 'DataExpDict')):
+        (found,) = [one for one in settings_in(page) if key in one]
+        assert problems(found) == [] and schema.key_problems(found) == []
