@@ -112,7 +112,7 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
 def _failure(log_path, code):
     """Why a run failed: the signal, or the errors in its log."""
     if code < 0:
-        cause = 'perhaps out of memory' if -code == signal.SIGKILL else 'it crashed'
+        cause = 'perhaps out of memory' if -code == getattr(signal, 'SIGKILL', None) else 'it crashed'
         return f'it was ended by signal {-code} ({cause}).'
     with open(log_path, encoding='utf-8', errors='replace') as stream:
         lines = [line.strip() for line in stream if line.strip()]

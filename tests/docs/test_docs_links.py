@@ -138,3 +138,16 @@ def test_symptoms_are_words_of_messages():
     words = [word for cell in cells for word in re.findall(r'`([^`]+)`', cell)]
     assert len(words) > 30
     assert [word for word in words if not any(word in source for source in sources)] == []
+
+
+def test_the_hosted_workflow_runs_what_is_there():
+    yaml = pytest.importorskip('yaml', reason='PyYAML is not installed (it comes with mkdocs)')
+    jobs = yaml.safe_load(read('.github/workflows/tests.yml'))['jobs']
+    assert 'bash .ci/run' in [step.get('run') for step in jobs['linux']['steps']]
+    assert jobs['others']['strategy']['matrix']['os'] == ['windows-latest', 'macos-latest']
+    (tests,) = [step['run'] for step in jobs['others']['steps'] if 'pytest' in step.get('run', '')]
+    folders = re.findall(r'tests/\w+', tests)
+    assert len(folders) > 3 and all(os.path.isdir(os.path.join(REPOSITORY, folder)) for folder in folders)
+    for name in ('bug', 'idea'):
+        head = read(f'.github/ISSUE_TEMPLATE/{name}.md').split('---\n')[1]
+        assert set(yaml.safe_load(head)) == {'name', 'about', 'labels'}
