@@ -165,10 +165,12 @@ def outcome(words, tmp_path, monkeypatch, caplog, text):
     return code
 
 
-def test_missing_images_are_named_before_training(tmp_path, monkeypatch, caplog):
+def test_missing_images_are_named_before_training(tmp_path, monkeypatch, caplog, capsys):
     monkeypatch.chdir(tmp_path)
-    assert RunRegNet3D.main(['--where_to_run', 'Root', '--never_generate_image']) == 2
-    assert 'case1_T00_RS1.mha' in caplog.text
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--never_generate_image', '--json']) == 2
+    result = json.loads(capsys.readouterr().out)
+    assert 'case1_T00_RS1.mha' in caplog.text and 'case1_T00_RS1.mha' in result['error']
+    assert result['experiment'] == './Experiments/RegNet/phantom_unet1_S4/'
 
 
 def test_part_without_only_generating_is_refused(capsys):
@@ -195,7 +197,7 @@ def test_what_registration_will_need_is_checked_before_training(changes, text, t
 
 
 def test_an_interruption_is_one_line(monkeypatch, caplog):
-    def interrupted(script, arguments):
+    def interrupted(script, arguments, result):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(steps, 'run', interrupted)

@@ -41,9 +41,9 @@ def _work(script, arguments, result):
     elif registration_commands.asked(arguments):
         registration_commands.run(arguments, result)
     elif arguments.report and not arguments.evaluate:
-        steps.report_folders(arguments)
+        steps.report_folders(arguments, result)
     else:
-        steps.run(script, arguments)
+        steps.run(script, arguments, result)
 
 
 def _sentence(error):

@@ -98,8 +98,8 @@ def add_general_options(add):
         help='compare checksums of finished images and results, not only where sizes or times differ')
     add('--quiet', action='store_true', help='log warnings and errors only')
     add('--json', action='store_true',
-        help='one line of JSON on standard output: exit_code, error and, of registrations, what was written and '
-             'measured; all else on standard error')
+        help='one line of JSON on standard output: exit_code, error, and what was written and measured; all else on '
+             'standard error')
     add('--traceback', action='store_true', help='show where an input error was found')
 # fmt: on
 

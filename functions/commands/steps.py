@@ -152,13 +152,16 @@ def evaluate(setting, arguments):
         print(text)
 
 
-def report_folders(arguments):
+def report_folders(arguments, result):
     """--report FOLDER: the pages of results that --register has written."""
     from ..evaluation.folder_report import folder_report
     from ..registration.result_folder import read_chests
 
+    result['pages'] = []
     for folder in arguments.report:
-        print(f'Page: {folder_report(folder, read_chests(folder), arguments.landmarks, arguments.protocol)}')
+        page = folder_report(folder, read_chests(folder), arguments.landmarks, arguments.protocol)
+        result['pages'].append(page)
+        print(f'Page: {page}')
 
 
 def register(setting, pairs):
@@ -172,8 +175,11 @@ def register(setting, pairs):
         register_and_measure(setting, pairs, model)
 
 
-def run(script, arguments):
-    """The steps, in order; finished images, deformations and trainings are not made again."""
+def run(script, arguments, result):
+    """The steps, in order; finished images, deformations and trainings are not made again.
+
+    :param result: dictionary that gets ``experiment``, the folder of the checkpoints and results.
+    """
     from ..image.claim import claim_folder
 
     changes = read_changes(arguments.setting)
@@ -183,6 +189,7 @@ def run(script, arguments):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
         setting = su.register_only(setting, arguments.model, arguments.stages)
     su.check_setting(setting)
+    result['experiment'] = su.address_generator(setting, 'log_folder')
     results = os.path.realpath(su.address_generator(setting, 'result_folder'))
     if arguments.setting and os.path.realpath(arguments.setting).startswith(results + os.sep):
         raise InputError(f'{arguments.setting} lies among the results, which are written anew; copy it elsewhere.')

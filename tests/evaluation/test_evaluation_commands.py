@@ -233,7 +233,9 @@ def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, c
     assert repr(record['tre']['mean']) in page and 'moving.nii.gz to fixed.mha' in page
     # Without landmarks the rest is measured (the page needs no second drawing); without images or record nothing is.
     monkeypatch.setattr(folder_report, 'registration_report', lambda *given, **options: None)
-    assert run(words[:2], tmp_path, monkeypatch, caplog) == 0
+    capsys.readouterr()
+    assert run(words[:2] + ['--json'], tmp_path, monkeypatch, caplog) == 0
+    assert json.loads(capsys.readouterr().out) == {'exit_code': 0, 'error': None, 'pages': ['results/report.html']}
     os.remove(str(tmp_path / 'fixed.mha'))
     assert run(words[:2], tmp_path, monkeypatch, caplog) == 2
     assert 'fixed.mha, which does not exist' in caplog.text
