@@ -83,6 +83,10 @@ def test_pages_are_built_without_a_warning(tmp_path):
     pages = {name[5:-3] + '.html' for name in DOCUMENTS if name.startswith('docs/')}
     assert pages | {'CHANGELOG.html', 'chest_matching_S4.html', 'api.html', 'settings.schema.json'} <= built
     assert 'figures' not in built and not any(name.endswith('.py') for name in built)
+    # Python-Markdown wants an empty line before a list or a table.
+    for page in (tmp_path / 'site').glob('*.html'):
+        paragraphs = re.findall('(?s)<p>(.*?)</p>', page.read_text(encoding='utf-8'))
+        assert not [text for text in paragraphs if re.search(r'\n(- |\d+\. |\|)', text)], page.name
     # A link out of docs/ leads to the page of that file.
     assert 'href="chest_matching_S4.html"' in (tmp_path / 'site' / 'register.html').read_text(encoding='utf-8')
 
