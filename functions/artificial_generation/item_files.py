@@ -6,7 +6,7 @@ import os
 
 import SimpleITK as sitk
 
-from ..image.manifest import check_manifest
+from ..image.manifest import check_manifest, write_work
 from ..image.masks import read_mask
 from ..image.volume_io import image_from_array, read_image
 from ..setting.atomic import publish, sweep_stale_temporaries
@@ -14,7 +14,7 @@ from ..setting.errors import RegNetError
 from ..setting.text_files import read_json
 from .bspline_field import coefficient_image, itk_transform
 from .dvf_histograms import write_dvf_histograms
-from .masked_image import MaskedImage, publish_images
+from .masked_image import MaskedImage
 
 LOGGER = logging.getLogger(__name__)
 
@@ -152,7 +152,8 @@ def write_item(spec, made):
 def _publish(manifest, made_from, paths, images, products):
     if 'remark' in products:
         LOGGER.info('%s: %s', manifest, products['remark'])
-    publish_images(manifest, made_from, FORMAT_NUMBER, paths, images, products.get('remark'))
+    contents = [(path, images[name]) for name, path in sorted(paths.items())]
+    write_work(manifest, made_from, FORMAT_NUMBER, contents, products.get('remark'))
 
 
 def sweep_item(spec):

@@ -3,7 +3,7 @@
 import json
 
 from ..image.manifest import voxel_checksum
-from ..setting.artificial_generation_setting import SCAN_VARIETY, deform_method_and_number, get_deform_exp
+from ..setting import artificial_generation_setting as experiments
 from ..setting.data_sets import get_data_set
 from ..setting.errors import InputError, require_known
 from ..setting.schema import whole
@@ -48,10 +48,11 @@ class ItemSpecification:
             raise InputError(f'type_im {self.type_im} does not exist in data set {self.data}; accepted: {accepted}.')
         self.use_lung, self.use_torso = [bool(setting.get(f'Use{name}Mask', True)) for name in ('Lung', 'Torso')]
         self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
-        experiment = get_deform_exp(setting, self.deform_exp)
-        self.method, self.number = deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
+        experiment = experiments.get_deform_exp(setting, self.deform_exp)
+        self.method, self.number = experiments.deform_method_and_number(experiment['DeformMethods'], self.dsmooth)
         self.options = dict(experiment, deform_number=self.number, stage=self.stage, dvf_pad=self.dvf_pad)
         self.options['SpongeModel'] = setting.get('SpongeModel') or 'published'
+        self.has_next = experiments.has_next_image(setting, self.deform_exp, self.dsmooth)
         self.mask_name = self._mask('MaskToZero', self.options['MaskToZero'])
         # A network may see less than is deformed; files do not depend on it.
         self.input_mask = self._mask('InputMask', setting.get('InputMask') or self.mask_name)
@@ -59,7 +60,7 @@ class ItemSpecification:
         if self.input_margin is not None and (self.input_mask is None or self.dvf_pad):
             raise InputError(f'The setting InputMargin needs an InputMask, and no DVFPad_S{self.stage}.')
         given = experiment['ScanVariety']
-        self.variety = dict({key.name: key.default for key in SCAN_VARIETY}, **given) if given else None
+        self.variety = dict({key.name: key.default for key in experiments.SCAN_VARIETY}, **given) if given else None
         if self.variety and not self.use_lung:
             raise InputError('ScanVariety needs the lung masks, but UseLungMask is False.')
         require_known('DownSampling', setting.get('DownSampling', 'bspline'), DOWN_SAMPLINGS)
@@ -76,11 +77,6 @@ class ItemSpecification:
         """Short name for logs and errors."""
         image = f'{self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn}'
         return f'{self.deform_exp} {image} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
-
-    @property
-    def has_next(self):
-        """Whether what is deformed is a next image, not the original."""
-        return self.dsmooth > 0 and self.options['NextIm_MaxDeform'] > 0
 
     @property
     def is_resampled(self):

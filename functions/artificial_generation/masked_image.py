@@ -1,14 +1,12 @@
 """An image with its masks, as SimpleITK images on one grid."""
 
 import collections
-import os
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..image.manifest import record_output, write_manifest
 from ..image.resample import rounded, warp
-from ..image.volume_io import array_view, image_from_array, write_image
+from ..image.volume_io import array_view, image_from_array
 from ..setting.errors import InputError
 
 #: ``im`` int16, ``lung`` and ``torso`` uint8 or None.
@@ -67,15 +65,3 @@ def _warped_masks(volumes, dvf):
     warped = warp(image_from_array(labels, volumes.im), dvf, 'nearest', 0.0)
     labels = array_view(warped)
     return result._replace(**{name: image_from_array((labels >> bit) & 1, warped) for bit, name in enumerate(masks)})
-
-
-def publish_images(manifest, made_from, format_number, paths, images, remark=None):
-    """Write images (name -> image) to ``paths`` (name -> path), then the manifest that says they are finished.
-
-    Images without a path are not written; ``remark`` is a sentence for the manifest.
-    """
-    folder, outputs = os.path.dirname(manifest), []
-    for name, path in sorted(paths.items()):
-        write_image(images[name], path)
-        outputs.append(record_output(path, images[name], folder))
-    write_manifest(manifest, made_from, format_number, outputs, remark)

@@ -10,12 +10,12 @@ import logging
 import os
 import threading
 
-from ..image.manifest import check_manifest
+from ..image.manifest import check_manifest, write_work
 from ..image.masks import read_mask
 from ..image.resample import downsample, downsample_mask, pad_to
 from ..image.volume_io import array_view, read_image
 from ..setting.errors import InputError, MissingFileError, RegNetError
-from .masked_image import MaskedImage, as_int16, publish_images, require_working_grid
+from .masked_image import MaskedImage, as_int16, require_working_grid
 
 LOGGER = logging.getLogger(__name__)
 
@@ -131,5 +131,6 @@ def _check(spec):
 
 
 def _write(spec, volumes):
-    images = dict(zip(REQUESTS, volumes))
-    publish_images(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER, _paths(spec), images)
+    paths = _paths(spec)
+    contents = [(paths[request], image) for request, image in zip(REQUESTS, volumes) if request in paths]
+    write_work(_manifest_path(spec), spec.original_made_from(), FORMAT_NUMBER, contents)

@@ -51,9 +51,7 @@ def correlation(fixed, moving, transform=None, mask=None):
     :param mask: uint8 image on the grid of ``fixed``; None: everywhere.
     :return: -1 to 1; 0 if either image is constant inside the mask.
     """
-    resampler = grid_resampler(Geometry.of(fixed))
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(float(array_view(moving).min()))
+    resampler = grid_resampler(Geometry.of(fixed), default=array_view(moving).min())
     if transform is not None:
         resampler.SetTransform(transform)
     inside = slice(None) if mask is None else array_view(mask) != 0

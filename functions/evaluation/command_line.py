@@ -64,9 +64,8 @@ def check_arguments(parser, arguments):
 
 
 def evaluate(setting, arguments):
-    """Run --evaluate: yields texts for the terminal, the check of the landmarks first.
-
-    :raises InputError: landmarks do not fit their images, or there is nothing to evaluate.
+    """Run --evaluate: yields texts for the terminal, the check of the landmarks first; InputError where they do not fit
+    their images, or there is nothing to evaluate.
     """
     from . import evaluate_experiments as ev
     from .experiments import open_experiment

@@ -151,13 +151,11 @@ class Comparison:
 
 
 def paired_wilcoxon(first, second):
-    """Two-sided p-value of Wilcoxon's signed-rank test of paired numbers.
+    """Two-sided p-value of Wilcoxon's signed-rank test of numbers (n,) that correspond; 1.0 where none differs.
 
     The ranks of zero differences are split between both signs (``zsplit``). Landmarks of a case are not independent: a
     p-value over landmarks says that the results differ on these cases, one over cases that they would on others.
 
-    :param first, second: (n,) numbers that correspond.
-    :return: float in [0, 1]; 1.0 where all differences are zero.
     :raises InputError: other shapes, no number, or numbers that are not finite.
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (first, second))
@@ -171,10 +169,8 @@ def paired_wilcoxon(first, second):
 
 
 def ranks(rows):
-    """What is marked in the table of :meth:`Comparison.rows`.
-
-    :return: (marks, daggers): (row, column) -> 'best' or 'second', and the set of (row, column) where the TRE differs
-        significantly from that of the best method, over landmarks (p <= 0.05).
+    """(marks, daggers) of :meth:`Comparison.rows`: (row, column) -> 'best' or 'second', and the set of (row, column)
+    where the TRE differs significantly from that of the best method, over landmarks (p <= 0.05).
     """
     marks = {}
     for column, sign in COLUMNS.items():

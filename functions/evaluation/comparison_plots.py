@@ -24,11 +24,10 @@ def box_plot(path, comparison, measure='TRE', per_pair=False):
     whiskers of at most 1.5 boxes, all landmarks beyond as points.
 
     :param path: .png, .pdf or .svg.
-    :param comparison: :class:`functions.evaluation.comparison.Comparison`.
     :param measure: 'TRE', or the signed error along 'x', 'y' or 'z'.
     :param per_pair: one group of boxes for each pair instead of one box of all landmarks.
     :return: the values shown, {name of the group: {method: (n,)}}.
-    :raises InputError: no landmarks; UnknownNameError: another measure.
+    :raises InputError: no landmarks. :raises UnknownNameError: another measure.
     """
     require_known('measure of a box plot', measure, MEASURES)
     label, of_vectors = MEASURES[measure]
@@ -63,7 +62,7 @@ def scatter_plot(path, comparison, method):
     """True against estimated displacement of every landmark, one panel for each axis, with the line of identity.
 
     :return: (true, estimated), (n, 3) mm each, as shown.
-    :raises InputError: no landmarks; UnknownNameError: a method that is not compared.
+    :raises InputError: no landmarks. :raises UnknownNameError: a method that is not compared.
     """
     require_known('compared method', method, comparison.methods)
     if not comparison.names:

@@ -34,27 +34,21 @@ Evaluation = collections.namedtuple('Evaluation', 'folder measured comparison mi
 
 
 def check_experiments(experiments, n_workers=None):
-    """:class:`functions.evaluation.landmark_check.LandmarkCheck` of all real pairs of experiments.
-
-    The landmarks of synthetic pairs come from their true DVFs; they cannot be misread.
-    """
+    """Check the landmarks of all real pairs; those of synthetic pairs come from their true DVFs."""
     jobs = [(one.setting, [pair for pair in new if 'dsmooth' not in pair[0]]) for one, new in _pairs_once(experiments)]
     return LandmarkCheck([row for setting, real in jobs for row in check_landmarks(setting, real, n_workers).rows])
 
 
 def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, capture_range=None, report=False):
-    """Measure experiments and classical references on the same pairs, compare them, write everything.
+    """Measure experiments and classical references on the same pairs, compare, write everything: :class:`Evaluation`.
 
     ``Results/Evaluation/<protocol>/`` of the first experiment gets ``records/`` (JSON), ``comparison`` as .json, .txt,
-    .csv, .tex and .md, ``pairs.csv``, plots, ``report.html`` and ``reports/``. Finished records and references stay.
+    .csv, .tex and .md, ``pairs.csv``, plots and, with ``report``, the pages. Finished records and references stay.
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
-    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: pairs measured at a time; None: each step chooses.
     :param capture_range: mm, see :class:`functions.evaluation.comparison.Comparison`; None: all landmarks.
-    :param report: write the pages too.
-    :return: :class:`Evaluation`.
     :raises InputError: two experiments of one name, nothing to measure, or no landmark in the capture range.
     :raises DiskError: another process evaluates into that folder, or it cannot be written.
     """

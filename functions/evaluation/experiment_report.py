@@ -21,8 +21,7 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     """Write the page, whole or not at all.
 
     :param content: what ``comparison.json`` holds.
-    :param pictures: list of :class:`Picture`.
-    :param sources: list of (title, :class:`functions.evaluation.provenance.Source`).
+    :param pictures, sources: lists of :class:`Picture` and (title, :class:`functions.evaluation.provenance.Source`).
     :param pages: (method, name of the pair) -> address, relative to this page, of the page of that registration.
     """
     rows = content['rows']

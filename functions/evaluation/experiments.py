@@ -26,14 +26,12 @@ _PLACES = ('RootFolder', 'DataFolder', 'log_root_folder', 'where_to_run')
 
 
 def open_experiment(setting, name, own_settings=True):
-    """The :class:`Experiment` of a name.
+    """The :class:`Experiment` of a name, as in ``current_experiment``, or of a set of networks such as ``chest``.
 
     :param setting: says where everything is.
-    :param name: the experiment, as in ``current_experiment``, or a set of networks such as ``chest``.
     :param own_settings: take pairs, pyramid and networks from its newest settings file, if there is one; False: from
         ``setting``.
-    :raises UnknownNameError: there is no such experiment.
-    :raises InputError: its settings name no pair to register.
+    :raises UnknownNameError: there is no such experiment. :raises InputError: its settings name no pair to register.
     """
     folder = su.address_generator(setting, 'log_folder', current_experiment=name).rstrip('/')
     if not os.path.isdir(folder):

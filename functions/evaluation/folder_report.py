@@ -17,13 +17,11 @@ from .registration_report import registration_report
 
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
-    """Measure the results in a folder; write the measures and the page beside them.
+    """Measure the results in a folder; write the measures and the page, whose path is returned, beside them.
 
     :param folder: as ``--register`` writes it: results.json, displacement.mha, moved.mha.
     :param chests: [fixed, moving], each (image in HU, lung mask); the fixed one on the grid of the results.
     :param landmarks: paths of the points of the fixed and of the moving image, or None.
-    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
-    :return: path of the page.
     :raises MissingFileError, InputError: no finished registration, or landmarks that cannot be used.
     :raises DiskError: another process works in the folder, or it cannot be written.
     """

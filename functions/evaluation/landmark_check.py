@@ -61,10 +61,7 @@ class LandmarkCheck:
 
 
 def usual_pairs(setting, data, cases=None):
-    """[fixed, moving] of the usual types of a data set, for its cases (None: all).
-
-    :raises UnknownNameError: a data set that does not exist.
-    """
+    """[fixed, moving] of the usual types of a data set, which must exist, for its cases (None: all)."""
     record = get_data_set(data, setting)
     types = record.expected_tre_pair or (0, 1)
     return [
@@ -74,10 +71,9 @@ def usual_pairs(setting, data, cases=None):
 
 
 def check_landmarks(setting, pairs, n_workers=1):
-    """Check the landmarks of every pair.
+    """Check the landmarks of every pair; one without landmarks has n None and a note.
 
     :param pairs: list of [fixed, moving], dictionaries with data, cn, type_im.
-    :return: :class:`LandmarkCheck`; a pair without landmarks has n None and a note.
     :raises UnknownNameError: a data set that does not exist.
     """
     return LandmarkCheck(in_parallel(_check, [(setting, pair) for pair in pairs], n_workers, 'Landmarks'))

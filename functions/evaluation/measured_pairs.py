@@ -29,15 +29,12 @@ Measured = collections.namedtuple('Measured', 'records failures made')
 
 
 def measure_results(setting, results, folder, protocol='dirlab', n_workers=None):
-    """Measure finished registrations.
+    """Measure finished registrations, a list of :class:`Result`: :class:`Measured`.
 
-    :param setting: the setting dictionary, for the addresses of images, masks and landmarks.
-    :param results: list of :class:`Result`.
+    :param setting: for the addresses of images, masks and landmarks.
     :param folder: of the records, one JSON file each; a record made from the same files (names, sizes, times) and
         landmarks by the same protocol is used again.
-    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
     :param n_workers: processes; None: one for every two processors.
-    :return: :class:`Measured`.
     :raises InputError: two results of one method and pair.
     """
     names = [file_name(result.method, result.pair) for result in results]

@@ -33,10 +33,9 @@ _SYNTHETIC = 300  # landmarks of a synthetic pair
 
 
 def find_landmarks(setting, pair, true_dvf=None, lung=None):
-    """The landmarks of a pair, or why there are none.
+    """The landmarks of a pair: ((fixed_points, moving_points), ''), or (None, why there are none).
 
     :param true_dvf, lung: true DVF and lung mask of a synthetic pair: its landmarks follow from them.
-    :return: ((fixed_points, moving_points), '') or (None, reason).
     :raises InputError: landmarks that cannot be used.
     """
     if true_dvf is not None:
@@ -103,9 +102,8 @@ def source_geometry(setting, im_info):
 
 
 def synthetic_landmarks(true_dvf, lung):
-    """Points inside the lung of a synthetic pair, and where its true DVF (mm) puts them.
-
-    :return: fixed_points, moving_points (n, 3) mm: at most 300 distinct voxel centres, the same at every call.
+    """At most 300 distinct voxel centres in the lung of a synthetic pair, the same at every call, and where its true
+    DVF (mm) puts them: fixed_points, moving_points (n, 3) mm.
     """
     inside = np.argwhere(array_view(lung) != 0)
     if len(inside) == 0:

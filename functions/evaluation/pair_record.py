@@ -104,7 +104,7 @@ def pair_key(pair):
 
 
 def read_record(path):
-    """Read a record. Raises MissingFileError, and InputError if it is not JSON, not a record or of another format."""
+    """Read a record; MissingFileError, or InputError if it is not JSON, not a record or of another format."""
     record = read_json(path)
     if not isinstance(record, dict) or not {'method', 'pair', 'protocol'} <= set(record):
         raise InputError(f'{path} does not hold the measures of a registration.')

@@ -39,10 +39,9 @@ def measure_pair(fixed_points, moving_points, dvf, jacobian, lung, seconds, trai
 
 
 def training_fields(setting, items):
-    """The artificial DVFs of training items with the boxes of their lungs, read one at a time.
+    """Generator of (artificial DVF, mm, box of its lungs: lower, upper corners in mm) of training items.
 
     :param items: im_info dictionaries; of more than :data:`MOST_FIELDS`, evenly spaced ones are read.
-    :return: generator of (dvf image, (lower, upper) corners in mm).
     """
     if len(items) > MOST_FIELDS:
         items = [items[k * len(items) // MOST_FIELDS] for k in range(MOST_FIELDS)]

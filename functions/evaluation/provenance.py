@@ -54,6 +54,7 @@ def result_source(source, result):
     recorded = result_facts(path) if path else {}
     facts = [('result', path), ('affine transform', result.affine if result.dvf else None)]
     facts += [(name, recorded.get(name)) for name in ('InputMask', 'masks', 'method', 'parameters', 'stages')]
+    facts += _passes(recorded)
     known = source or Source([versions()], [], [])
     texts = [('registration.json', _json(recorded))] if recorded else []
     facts = [(name, _text(value)) for name, value in facts if value]
@@ -63,13 +64,18 @@ def result_source(source, result):
 def folder_source(folder, record):
     """:class:`Source` of a folder of results of ``--register``, from the content of its ``results.json``."""
     settings = record['settings']
-    facts = [('result', os.path.abspath(folder))]
     names = ('fixed', 'moving', 'stages', 'affine', 'input_mask', 'composition', 'grid')
-    facts += [(name, _text(settings[name])) for name in names if settings.get(name)]
+    facts = [('result', os.path.abspath(folder))] + [(name, settings.get(name)) for name in names] + _passes(record)
     seconds = {name: f'{value:.1f}' for name, value in (record.get('seconds') or {}).items()}
-    named = ('registered with', record.get('versions')), ('seconds', seconds)
-    facts += [(name, _listed(values)) for name, values in named if values]
+    facts += [('registered with', _listed(record.get('versions') or {})), ('seconds', _listed(seconds))]
+    facts = [(name, _text(value)) for name, value in facts if value]
     return Source(facts + [versions()], [('results.json', _json(record))], [])
+
+
+def _passes(record):
+    """Which passes a registration used and left out, as its record says: facts."""
+    measures = record.get('measures') or {}
+    return [('passes used', measures.get('used')), ('passes left out', measures.get('left_out'))]
 
 
 def versions():

@@ -42,23 +42,18 @@ References = collections.namedtuple('References', 'results failures missing')
 
 
 def check_names(names):
-    """List of names of :data:`METHODS`: none for None, all for an empty list.
-
-    :raises UnknownNameError: another name.
-    """
+    """List of names of :data:`METHODS`, which must be known: none for None, all for an empty list."""
     for name in names or ():
         require_known('reference registration', name, METHODS)
     return [] if names is None else list(names or METHODS)
 
 
 def run_references(jobs, names, n_workers=None):
-    """Run classical registrations, several pairs at a time.
+    """Run classical registrations, several pairs at a time: :class:`References`.
 
     :param jobs: list of (setting, pair).
-    :param names: of :data:`METHODS`, None: none; those that need elastix are left out if it is not installed.
+    :param names: as for :func:`check_names`; those that need elastix are left out if it is not installed.
     :param n_workers: pairs at a time, which share the processors; None: one for every four processors.
-    :return: :class:`References`.
-    :raises UnknownNameError: another name.
     """
     names, missing = check_names(names), []
     left_out = [] if is_available() else [name for name in names if METHODS[name]]

@@ -40,8 +40,7 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
 
     :param record: its measures.
     :param images: :class:`functions.evaluation.pair_record.Images`.
-    :param dvf: displacement image, mm, or None.
-    :param affine: linear sitk.Transform that preceded the DVF, or None.
+    :param dvf, affine: displacement image, mm; linear sitk.Transform that preceded it. Each may be None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
     """
     fixed, lung, moved = images.fixed, images.fixed_mask, images.moved

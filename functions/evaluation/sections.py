@@ -41,10 +41,8 @@ def pixel_positions(section):
 
 
 def sample(image, section, default=0.0):
-    """Values of an image on a section, linearly interpolated.
-
-    :param image: scalar or vector image of any geometry.
-    :return: float32 [rows, columns] or [rows, columns, components], ``default`` outside the image.
+    """Values of an image of any geometry on a section, linearly interpolated, ``default`` outside the image: float32
+    [rows, columns] or [rows, columns, components].
     """
     origin, size = [section.position] * 3, [1] * 3
     origin[section.horizontal], origin[section.vertical] = section.lower
@@ -94,9 +92,7 @@ def in_plane(section, vectors):
 
 def _resampled(image, grid, default):
     """Float32 array of an image on a grid, linearly interpolated."""
-    resampler = grid_resampler(grid)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(float(default))
+    resampler = grid_resampler(grid, default)
     vector = image.GetNumberOfComponentsPerPixel() > 1
     resampler.SetOutputPixelType(sitk.sitkVectorFloat32 if vector else sitk.sitkFloat32)
     return sitk.GetArrayFromImage(resampler.Execute(image))

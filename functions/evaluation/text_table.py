@@ -20,16 +20,14 @@ _ESCAPES = {'markdown': str.maketrans({'|': '\\|', '\n': ' '}), 'latex': str.mak
 
 
 def format_table(rows, columns=None, style='text', digits=2, marks=None, daggers=()):
-    """Format a list of results.
+    """Rows of results as text that ends in a line break.
 
     :param rows: list of dictionaries, column title -> value; a missing or None value is shown as `-` (empty in CSV).
     :param columns: titles in the order shown; None: in the order of first appearance.
     :param style: 'text' (aligned for a terminal), 'markdown', 'latex' (a tabular with rules of booktabs) or 'csv'
         (numbers unrounded, no marks).
     :param digits: decimals of floats, an integer or a dictionary column -> integer (2 where absent).
-    :param marks: (number of the row, column) -> 'best' or 'second'.
-    :param daggers: set of (number of the row, column) to mark with a dagger.
-    :return: text ending in a line break.
+    :param marks, daggers: (number of the row, column) -> 'best' or 'second'; set of such pairs to mark with a dagger.
     :raises InputError: no row, or a column that no row has.
     """
     require_known('table style', style, _MARKS)

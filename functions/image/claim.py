@@ -15,7 +15,7 @@ import time
 import uuid
 
 from ..setting import processes
-from ..setting.atomic import sweep_stale_temporaries, temporary_path
+from ..setting.atomic import publish_new, remove, sweep_stale_temporaries, temporary_path
 from ..setting.errors import DiskError
 from ..setting.processes import is_alive, start_time
 
@@ -113,8 +113,7 @@ def _held(lock_path, deadline_s):
         done.set()
         beat.join()
         if _read(lock_path) == text:
-            with contextlib.suppress(OSError):
-                os.remove(lock_path)
+            remove(lock_path)
 
 
 def _beat(lock_path, text, done, interval):
@@ -130,38 +129,19 @@ def _acquire(lock_path, text, deadline_s):
         os.makedirs(os.path.dirname(lock_path), exist_ok=True)
         with open(temporary, 'w') as stream:
             stream.write(text)
-        if _create(temporary, lock_path, text):
+        if publish_new(temporary, lock_path):
             return True
         # The clock of the file system, not ours, tells the age of a lock on a shared disk.
         now, found = os.stat(temporary).st_mtime, _read(lock_path)
         if found is None:
-            return _create(temporary, lock_path, text)
+            return publish_new(temporary, lock_path)
         return _is_void(lock_path, found, now, deadline_s) and _take_over(temporary, lock_path, found)
     except FileNotFoundError:
         return False  # its owner has just released it; looked at again later
     except OSError as error:
         raise DiskError(f'Cannot make the lock file {lock_path}: {error.strerror or error}.') from error
     finally:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-
-
-def _create(temporary, lock_path, text):
-    """Create the lock file with its content in one exclusive step; False when it exists."""
-    try:
-        os.link(temporary, lock_path)
-        return True
-    except FileExistsError:
-        return False
-    except OSError:
-        # No hard links on this file system: exclusive creation, the content a moment later.
-        try:
-            descriptor = os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(descriptor, 'w') as stream:
-            stream.write(text)
-        return True
+        remove(temporary)
 
 
 def _take_over(temporary, lock_path, found):

@@ -144,10 +144,7 @@ def resample_dvf(dvf, geometry):
     :return: float32 field on that grid.
     """
     dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
-    resampler = grid_resampler(geometry)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(float('nan'))
-    array = sitk.GetArrayFromImage(resampler.Execute(dvf))
+    array = sitk.GetArrayFromImage(grid_resampler(geometry, default='nan').Execute(dvf))
     # ITK has no value outside the field's buffer; NaN marks those voxels, which take the value at the edge.
     _fill_outside(array, array[..., 0], geometry, lambda points, index: sample_dvf(dvf, points))
     return image_from_array(array, geometry)
@@ -165,9 +162,11 @@ def _fill_outside(array, marker, geometry, value):
 # ---- composition
 
 
-def field_warper(dvf):
+def field_warper(dvf, default=0.0, interpolator=sitk.sitkLinear):
     """A WarpImageFilter whose output grid is that of the field ``dvf``."""
     warper = sitk.WarpImageFilter()
+    warper.SetInterpolator(interpolator)
+    warper.SetEdgePaddingValue(float(default))
     warper.SetOutputSize(dvf.GetSize())
     warper.SetOutputSpacing(dvf.GetSpacing())
     warper.SetOutputOrigin(dvf.GetOrigin())
@@ -177,12 +176,8 @@ def field_warper(dvf):
 
 def _read_at_displaced(total, displacement):
     """``total(p + displacement(p))`` on the grid of ``displacement``: float32 ``[z, y, x, 3]``, edge clamped."""
-    geometry = Geometry.of(displacement)
-    moves = array_view(displacement)
-    warper = field_warper(displacement)
-    warper.SetInterpolator(sitk.sitkLinear)
-    warper.SetEdgePaddingValue(float('nan'))
-    result = sitk.GetArrayFromImage(warper.Execute(total, displacement))
+    geometry, moves = Geometry.of(displacement), array_view(displacement)
+    result = sitk.GetArrayFromImage(field_warper(displacement, default='nan').Execute(total, displacement))
     _fill_outside(result, result[..., 0], geometry, lambda points, index: sample_dvf(total, points + moves[index]))
     return result
 

@@ -92,9 +92,11 @@ def _triples(values):
     return values
 
 
-def grid_resampler(geometry):
+def grid_resampler(geometry, default=0.0, interpolator=sitk.sitkLinear):
     """A ResampleImageFilter whose output grid is ``geometry`` (identity transform)."""
     resampler = sitk.ResampleImageFilter()
+    resampler.SetInterpolator(interpolator)
+    resampler.SetDefaultPixelValue(float(default))
     resampler.SetSize([int(n) for n in geometry.size])
     resampler.SetOutputSpacing(geometry.spacing)
     resampler.SetOutputOrigin(geometry.origin)

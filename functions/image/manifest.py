@@ -13,13 +13,13 @@ import stat
 import numpy as np
 import SimpleITK as sitk
 
-from ..setting.atomic import write_json
+from ..setting.atomic import write_json, write_text
 from ..setting.checkpoint_records import describe_file
 from ..setting.code_version import own_commit
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
 from ..setting.schema import TEXT, having, list_of, optional, whole
 from ..setting.text_files import read_json, read_record
-from .volume_io import array_view, read_image
+from .volume_io import array_view, read_image, write_image
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
 _SAMPLE = 2**20
@@ -119,6 +119,19 @@ def recorded_change(path):
     if listed and intact:
         listed[0].update(record_file(path))
         write_json(record_path, record)
+
+
+def write_work(manifest, made_from, format_number, contents, remark=None):
+    """Write pairs of (path, image or text), and last the manifest (:func:`write_manifest`) that says so."""
+    folder, outputs = os.path.dirname(os.path.abspath(manifest)), []
+    for path, content in contents:
+        if isinstance(content, str):
+            write_text(path, content)
+            content = None
+        else:
+            write_image(content, path)
+        outputs.append(record_output(path, content, folder))
+    write_manifest(manifest, made_from, format_number, outputs, remark)
 
 
 def write_manifest(path, made_from, format_number, outputs, remark=None):

@@ -28,10 +28,8 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
     :raises InputError: not a scalar 3D image, not a field, or a default that the pixel type cannot hold.
     """
     dvf = require_dvf(dvf)
-    warper = field_warper(dvf)
-    warper.SetInterpolator(_interpolator(interpolator))
-    set_default = warper.SetEdgePaddingValue
-    return _in_float(image, interpolator, default, set_default, lambda source: warper.Execute(source, dvf))
+    warper = field_warper(dvf, default, _interpolator(interpolator))
+    return _in_float(image, interpolator, default, lambda source: warper.Execute(source, dvf))
 
 
 def resample_to(image, geometry, interpolator='linear', default=-2048.0, transform=None):
@@ -40,11 +38,10 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, transfo
     :param geometry: :class:`Geometry` or image that gives the grid.
     :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
-    resampler = grid_resampler(Geometry.of(geometry))
-    resampler.SetInterpolator(_interpolator(interpolator))
+    resampler = grid_resampler(Geometry.of(geometry), default, _interpolator(interpolator))
     if transform is not None:
         resampler.SetTransform(transform)
-    return _in_float(image, interpolator, default, resampler.SetDefaultPixelValue, resampler.Execute)
+    return _in_float(image, interpolator, default, resampler.Execute)
 
 
 def _interpolator(name):
@@ -59,12 +56,11 @@ def require_scalar(image, name='The image'):
     return image
 
 
-def _in_float(image, interpolator, default, set_default, execute):
+def _in_float(image, interpolator, default, execute):
     """Run an ITK interpolation in float32 and convert the result to the pixel type, rounded and clipped."""
     dtype = array_view(require_scalar(image)).dtype
     if dtype.kind in 'iu' and not np.iinfo(dtype).min <= default <= np.iinfo(dtype).max:
         raise InputError(f"The default {default} does not fit the image's pixel type {dtype}; use 0 for masks.")
-    set_default(float(default))
     if dtype.kind == 'f' or interpolator == 'nearest':
         return execute(image)
     result = execute(sitk.Cast(image, sitk.sitkFloat32))

@@ -68,7 +68,6 @@ def resample_soft(soft, geometry, carry_on=True):
     :param carry_on: whether the mask keeps the value at its edge outside its grid, instead of 0.
     """
     resampler = grid_resampler(geometry)
-    resampler.SetInterpolator(sitk.sitkLinear)
     resampler.SetUseNearestNeighborExtrapolator(carry_on)
     return resampler.Execute(soft)
 
@@ -165,9 +164,7 @@ def _oblique(image, target, spacing, low, high):
         sigma = _smoothing(image.GetSpacing()[2 - axis], spacing)
         if sigma > 0.05:
             ndimage.gaussian_filter1d(array, sigma, axis=axis, output=array, mode='nearest')
-    resampler = grid_resampler(target)
-    resampler.SetInterpolator(sitk.sitkBSpline)
-    resampler.SetDefaultPixelValue(float('nan'))
+    resampler = grid_resampler(target, default='nan', interpolator=sitk.sitkBSpline)
     result = sitk.GetArrayFromImage(resampler.Execute(image_from_array(array, image)))
     np.clip(result, low, high, out=result)
     result[np.isnan(result)] = AIR

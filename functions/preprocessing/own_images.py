@@ -8,10 +8,9 @@ import time
 import SimpleITK as sitk
 
 from ..image.file_check import files_of, require_apart
-from ..image.manifest import array_checksum, check_manifest, file_state, record_output, sampled_checksum, write_manifest
+from ..image.manifest import array_checksum, check_manifest, file_state, sampled_checksum, write_work
 from ..image.masks import bounding_box, read_mask, require_nonempty
-from ..image.volume_io import array_view, write_image
-from ..setting.atomic import write_text
+from ..image.volume_io import array_view
 from ..setting.errors import MissingFileError
 from ..setting.original_files import own_image_errors, own_image_path, path_and_series
 from ..setting.setting_utils import address_generator
@@ -129,15 +128,8 @@ def write_once(manifest, made_from, contents):
         return False
     if reason != 'no manifest':
         LOGGER.warning('%s: prepared again, because %s.', manifest, reason)
-    started, folder, outputs = time.time(), os.path.dirname(os.path.abspath(manifest)), []
-    for path, content in contents():
-        if isinstance(content, str):
-            write_text(path, content)
-            content = None
-        else:
-            write_image(content, path)
-        outputs.append(record_output(path, content, folder))
-    write_manifest(manifest, made_from, FORMAT_NUMBER, outputs)
+    started = time.time()
+    write_work(manifest, made_from, FORMAT_NUMBER, contents())
     LOGGER.info('%s: prepared in %.1f s.', manifest, time.time() - started)
     return True
 

@@ -8,6 +8,7 @@ import os
 
 from .address_fields import AddressFields
 from .address_patterns import BY_DSMOOTH, PATTERNS
+from .artificial_generation_setting import has_next_image
 from .data_sets import get_data_set
 from .errors import unknown_name
 
@@ -48,7 +49,7 @@ def address_generator(
     fields = AddressFields(setting, locals())
     if requested_address in BY_DSMOOTH:
         original = 'Original' + requested_address + ('Raw' if spacing == 'Raw' else '')
-        has_next = fields['dsmooth'] > 0 and fields.deform_value('NextIm_MaxDeform') > 0
+        has_next = has_next_image(setting, fields.deform_exp, fields['dsmooth'])
         requested_address = 'Next' + requested_address if has_next else original
     pattern = PATTERNS.get(requested_address) or fields.record.addresses.get(requested_address)
     if pattern is None:

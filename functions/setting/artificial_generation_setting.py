@@ -221,6 +221,11 @@ def deform_exp_problems(name, content):
     return problems
 
 
+def has_next_image(setting, deform_exp, dsmooth):
+    """Whether deformation ``dsmooth`` starts from a next image, not from the original."""
+    return dsmooth > 0 and get_deform_exp(setting, deform_exp)['NextIm_MaxDeform'] > 0
+
+
 def deform_method_and_number(methods, dsmooth):
     """Method of deformation ``dsmooth`` and its rank among the entries of the same method.
 

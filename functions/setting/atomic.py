@@ -105,6 +105,22 @@ def publish(path):
         raise
 
 
+def publish_new(draft, path):
+    """Give the finished file ``draft`` the name ``path``, in one exclusive step; False when that exists."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # No hard links on this file system: claim the name, then fill it in one step.
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        os.replace(draft, path)
+    return True
+
+
 @contextlib.contextmanager
 def disk_errors(path):
     """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names ``path``.

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from .addresses import address_generator
-from .atomic import temporary_path, write_json
+from .atomic import publish_new, remove, temporary_path, write_json
 from .errors import InputError
 from .text_files import checksum_of, parse_json, read_record, read_text
 
@@ -69,21 +69,9 @@ def _write_new(address, content):
     draft = temporary_path(address)
     write_json(draft, content, seal=False)
     try:
-        os.link(draft, address)
-    except FileExistsError:
-        return False
-    except OSError:
-        # A file system without links: claim the name, then fill it in one step.
-        try:
-            os.close(os.open(address, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return False
-        os.replace(draft, address)
-        return True
+        return publish_new(draft, address)
     finally:
-        if os.path.exists(draft):
-            os.remove(draft)
-    return True
+        remove(draft)
 
 
 def read_setting(setting, current_experiment=None, number=0):

@@ -4,6 +4,7 @@ and one line for bad input."""
 import json
 import logging
 import os
+import re
 
 import numpy as np
 import pytest
@@ -215,6 +216,7 @@ def results_folder(folder):
             },
             'versions': {'python': '3'},
             'seconds': {'networks': 1.0},
+            'measures': {'used': 'affine + 4 2', 'left_out': ['affine + 4 2 1']},
         },
     )
     for name, points in zip(('fixed.csv', 'moving.csv'), read_landmarks(setting, pair)):
@@ -231,6 +233,7 @@ def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, c
     assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.02)
     page = (results / 'report.html').read_text(encoding='utf-8')
     assert repr(record['tre']['mean']) in page and 'moving.nii.gz to fixed.mha' in page
+    assert re.search(r'passes used.*affine \+ 4 2<.*passes left out.*affine \+ 4 2 1<', page, re.DOTALL)
     # Without landmarks the rest is measured (the page needs no second drawing); without images or record nothing is.
     monkeypatch.setattr(folder_report, 'registration_report', lambda *given, **options: None)
     capsys.readouterr()
