@@ -32,7 +32,7 @@ from docs.figures.section_page import (
 )
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
 from functions.artificial_generation.bspline_field import category_field
-from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.categories import CategoryInputs
 from functions.artificial_generation.deformed_image import make_deformed
 from functions.artificial_generation.displacement_limits import normalise
 from functions.artificial_generation.item_specification import ItemSpecification

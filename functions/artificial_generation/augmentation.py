@@ -61,11 +61,10 @@ def check_sequence(names):
 
 
 def augment_all(clean_image, names, scene, keep=False):
-    """Apply a sequence of augmentations: list of (names so far, int16 image), the result last.
+    """Apply a sequence of augmentations such as ['Clean', 'Sponge', 'Noise'] to the warped image, int16 [z, y, x].
 
-    :param clean_image: int16 [z, y, x], the warped image.
-    :param names: e.g. ['Clean', 'Sponge', 'Noise'].
     :param keep: also return the images before the last augmentation.
+    :return: list of (names so far, int16 image), the result last.
     """
     names = check_sequence(names)
     results, image = [(names[:1], clean_image)], None

@@ -40,15 +40,14 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
 
 
 def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=None, verify=False):
-    """Make every item of a setting that is not finished.
+    """Make every item of a setting that is not finished: :class:`BatchReport`.
 
-    :param setting: the setting dictionary, with its data loaded.
     :param train_modes, stage: which lists of images; stage None: that of the setting.
     :param n_workers: processes; None: as many as cores and free memory allow; 1: in this process.
     :param part: '3/8' (or (3, 8)) makes the third of eight equal parts, for array jobs.
     :param verify: compare the checksums of finished files too, not only sizes and times.
-    :return: :class:`BatchReport`; an item that fails is listed there and does not stop the others.
-    :raises DiskError, InputError: the disk cannot be written (what was made stays); the setting cannot be used.
+    :raises DiskError, InputError: the disk cannot be written (what was made stays); the setting cannot be used. An item
+        that fails is listed in the report and does not stop the others.
     """
     start = time.time()
     specs = [ItemSpecification(setting, info) for info in take_part(list_items(setting, train_modes, stage), part)]

@@ -20,7 +20,6 @@ DOMAIN_MARGIN = 0.625
 def mesh_size(shape_zyx, spacing, grid_spacing, setting='grid spacing'):
     """Number of B-spline mesh cells along x, y, z: array of three integers, rounded half to even.
 
-    :param shape_zyx: image size in voxels, (z, y, x).
     :param spacing: voxel size in mm, (x, y, z).
     :param grid_spacing: distance of the control points in mm, one number or (x, y, z).
     :param setting: what the message calls it.
@@ -40,19 +39,23 @@ def _weight_matrix(size, mesh):
     length = size - 1 + 2 * DOMAIN_MARGIN
     position = (np.arange(size) + DOMAIN_MARGIN) * (mesh / length)
     cell = np.minimum(np.floor(position).astype(int), mesh - 1)
-    t = position - cell
-    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
-    matrix = np.zeros((size, mesh + 3), dtype=np.float32)
-    for k in range(4):
-        matrix[np.arange(size), cell + k] = weights[:, k] / 6
+    return spline_matrix(cell, position - cell, mesh + 3)
+
+
+def spline_matrix(first, t, count):
+    """Cubic B-spline weights, float32 [n, count], of the four coefficients from number ``first`` (n,) on; ``t`` (n,) is
+    the place between them, 0 to 1. Beyond the ends the last of the ``count`` coefficients counts again.
+    """
+    matrix = np.zeros((len(t), count), dtype=np.float32)
+    weights = (1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3
+    for k, weight in enumerate(weights):
+        np.add.at(matrix, (np.arange(len(t)), np.clip(first + k, 0, count - 1)), weight / 6)
     return matrix
 
 
 def sample_field(coefficients, shape_zyx):
-    """Evaluate B-spline coefficients at every voxel.
+    """Evaluate B-spline coefficients [components, gz + 3, gy + 3, gx + 3] at every voxel, in their unit (mm).
 
-    :param coefficients: [components, gz + 3, gy + 3, gx + 3], in the unit of the field (mm).
-    :param shape_zyx: size of the field in voxels.
     :return: float32 [components, z, y, x], equal to ITK's transform initialised on an image of that size.
     """
     coefficients = np.asarray(coefficients, dtype=np.float32)
@@ -111,10 +114,7 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
 
 
 def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, **limits):
-    """Coefficients of :func:`draw_coefficients`, evaluated: float32 [3, z, y, x] in mm; and the coefficients.
-
-    :raises InputError: the volume is too small for the grid (:func:`mesh_size`).
-    """
+    """Coefficients of :func:`draw_coefficients`, evaluated: float32 [3, z, y, x] in mm; and the coefficients."""
     mesh = mesh_size(shape_zyx, spacing, grid_spacing)
     coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
     return sample_field(coefficients, shape_zyx), coefficients

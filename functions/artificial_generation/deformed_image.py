@@ -14,8 +14,7 @@ from ..image.masks import bounding_box, box_of_both
 from ..image.volume_io import array_view, image_from_array
 from ..setting.errors import InputError
 from .augmentation import Scene, augment_all
-from .categories import category
-from .category_inputs import CategoryInputs
+from .categories import CategoryInputs, category
 from .displacement_limits import largest
 from .masked_image import array_or_none, mask_of, warp_masked_image
 from .residual_affine import add_affine
@@ -28,10 +27,8 @@ NEXT_SEQUENCE = ['Clean', 'Sponge', 'Noise']
 
 
 def make_deformed(spec, moving, all_of_it=True):
-    """Deform an image.
+    """Deform an original or next image ``moving``, a :class:`functions.artificial_generation.masked_image.MaskedImage`.
 
-    :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
-    :param moving: original or next image, a :class:`functions.artificial_generation.masked_image.MaskedImage`.
     :param all_of_it: False: only the part of the image that an item shows (:func:`shown_box`) is right.
     :return: :class:`Made`.
     :raises InputError: the category cannot work with this image (too small, no mask, no edges).
@@ -112,9 +109,8 @@ def _padded(array, pad, value):
 
 
 def make_next(spec, original):
-    """Next image and masks of an item with dsmooth > 0.
+    """Next image and masks of an item with dsmooth > 0, from the original at its stage and padding.
 
-    :param original: :class:`functions.artificial_generation.masked_image.MaskedImage` at the item's stage and padding.
     :return: (MaskedImage, DVF as ITK vector image in mm, by-products by name, among them ``coefficients``).
     :raises InputError: the volume is too small for the grid.
     """

@@ -43,10 +43,8 @@ def one_sided(mask, axis):
 
 
 def within(mask, block, margin, operation):
-    """Dilate inside ``block`` only, in place; voxels up to ``margin`` outside it still spread into it.
-
-    :param block: three slices with explicit start and stop inside the volume.
-    :param operation: the dilation, a function of a bool array.
+    """Dilate by ``operation`` (bool array -> bool array) inside ``block`` only, in place; voxels up to ``margin``
+    outside it still spread into it. The block is three slices with explicit ends inside the volume.
     """
     outer = tuple(slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(block, mask.shape))
     inner = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(block, outer))

@@ -37,7 +37,6 @@ def background_to_zero(field, mask, sigma_mm, maximum, spacing):
     Its width is ``sigma_mm * maximum / 7``: larger motion needs a wider transition not to fold at the mask.
 
     :param field, mask: float32 [3, z, y, x], mm; [z, y, x], zero outside.
-    :param sigma_mm: standard deviation in mm for a maximum of 7 mm.
     :param maximum, spacing: largest displacement of the category; voxel size (x, y, z); mm.
     """
     inside = mask.astype(bool)

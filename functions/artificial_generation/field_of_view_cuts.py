@@ -20,7 +20,7 @@ def draw_cuts(rng, lungs, spacing, jitter, smallest_slab):
     :param lungs: two masks [z, y, x], the second on the grid of the first.
     :param spacing: voxel size in mm, (x, y, z).
     :param jitter, smallest_slab: mm; the height that cuts at base and top leave.
-    :return: for each image slices (z, y, x), with explicit ends where it is cut; :data:`WHOLE` twice if nothing fits.
+    :return: slices (z, y, x) of each, with explicit ends where it is cut; :data:`WHOLE` twice if nothing fits.
     """
     spacing_zyx, shape = np.array(spacing, dtype=float)[::-1], lungs[0].shape
     box = bounding_box(lungs[0])

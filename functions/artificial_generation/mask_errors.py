@@ -12,13 +12,11 @@ AT_ONE_SIGMA = 0.341
 
 
 def erring_mask(mask, rng, spacing, largest, piece):
-    """A mask with errors.
+    """A mask, uint8 [z, y, x], with errors.
 
-    :param mask: uint8 [z, y, x].
     :param spacing: voxel size in mm, (x, y, z).
     :param largest: error of the boundary, mm; 0 for none.
     :param piece: probability that a ball is missing, or one too much.
-    :return: uint8 [z, y, x].
     """
     result, spacing_zyx = mask != 0, np.asarray(spacing, dtype=float)[::-1]
     has_piece, missing, radius = rng.uniform() < piece, rng.uniform() < 0.5, rng.uniform(*PIECE)

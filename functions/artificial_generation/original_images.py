@@ -54,11 +54,9 @@ def _bytes(volumes):
 
 
 def load_original(spec, write=True):
-    """Original image and masks of an item at its stage and padding.
+    """Original :class:`MaskedImage` of an item at its stage and padding.
 
-    :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`.
     :param write: keep down-sampled or padded originals on disk, at the addresses :data:`REQUESTS`.
-    :return: :class:`MaskedImage`.
     :raises MissingFileError, InputError: an original is missing or unusable (grid, empty mask, larger than ``padto``).
     """
     sources = spec.original_sources()

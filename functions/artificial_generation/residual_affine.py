@@ -7,12 +7,11 @@ ROTATION, SCALE, SHEAR = 4.0, 0.05, 0.03
 
 
 def add_affine(dvf, rng, spacing, box, displacement):
-    """Replace u by A(p + u) - p, in place, for a random affine A about the centre of a box.
+    """Replace u by A(p + u) - p, in place, for a random affine A about the centre of a box; returns ``dvf``.
 
     :param dvf: float32 [z, y, x, 3], mm.
     :param spacing: voxel size in mm, (x, y, z).
     :param box: slices (z, y, x): where A moves nothing by more than ``displacement`` mm.
-    :return: ``dvf``.
     """
     change = draw_matrix(rng) - np.eye(3)
     low, high = [np.array(ends[::-1]) * spacing for ends in zip(*[(part.start, part.stop - 1) for part in box])]

@@ -26,7 +26,6 @@ MARGIN = 8.0
 def vary_scans(spec, scans, spacing):
     """Other fields of view, densities, scanners and errors of the input masks; the true lungs are only cut.
 
-    :param spec: :class:`functions.artificial_generation.item_specification.ItemSpecification`, with ``variety``.
     :param scans: moving and fixed :class:`Scan` on one grid.
     :param spacing: voxel size in mm, (x, y, z).
     :return: two :class:`Scan`, of new arrays.

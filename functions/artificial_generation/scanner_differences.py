@@ -32,9 +32,8 @@ def draw_scanner(rng, variety):
 
 
 def scanned(image, scanner, rng, spacing, stage):
-    """The image as another scanner shows it; may work in place.
+    """The image, float32 [z, y, x] in HU, C-contiguous, as another scanner shows it; may work in place.
 
-    :param image: float32 [z, y, x], HU, C-contiguous.
     :param spacing, stage: voxel size in mm, (x, y, z), ``stage`` times that of the scan.
     """
     spacing_zyx = np.asarray(spacing, dtype=float)[::-1]
@@ -75,9 +74,8 @@ def slice_weights(n, thickness, phase):
 
 
 def noise_volume(rng, shape, sigma, correlation, spacing_zyx, stage):
-    """Gaussian noise as the low-pass filter of the pyramid leaves it, float32.
-
-    :param sigma, correlation: standard deviation at stage 1, HU; its width along z, y, x, mm.
+    """Gaussian noise as the low-pass filter of the pyramid leaves it, float32; ``sigma`` and ``correlation`` are its
+    standard deviation at stage 1, HU, and its width along z, y, x, mm.
     """
     # The cubic B-spline of the pyramid has the variance stage^2 / 3.
     wide = np.hypot(correlation, spacing_zyx / np.sqrt(3) if stage > 1 else 0)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..image.dvf import jacobian_determinant
 from ..setting.errors import InputError
 from .blas import one_blas_thread
-from .bspline_field import draw_coefficients, mesh_size, sample_field
+from .bspline_field import draw_coefficients, mesh_size, sample_field, spline_matrix
 from .displacement_limits import largest, limited_dvf
 from .smoothing import gaussian_smooth
 
@@ -32,7 +32,10 @@ LEAST_LUNG, EROSIONS = 0.2, 4
 
 def field(shape_zyx, spacing, rng, options, inputs):
     """Motion of the lungs only, float32 [z, y, x, 3], mm; the largest component is MaxDeform * Sliding_MaxDeformRatio,
-    or less where lungs would fold. The determinant of the Jacobian is positive inside the lungs.
+    or less where lungs would fold.
+
+    Inside the lungs the field is smooth and the determinant of its Jacobian positive. Only differences across the
+    pleura, in the outermost voxels of a lung and beside it, may make it negative: that is sliding, not folding.
 
     :raises InputError: no lung mask, or a volume too small for the grid.
     """
@@ -131,11 +134,7 @@ def _enlarged(components, shape_zyx, factors):
         if k == 1:
             continue
         place, t = np.divmod(np.arange(n) / k, 1)
-        weights = [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
-        size = components.shape[axis + 1]
-        matrix = np.zeros((n, size), np.float32)
-        for offset, weight in enumerate(weights, -1):
-            np.add.at(matrix, (np.arange(n), np.clip(place.astype(int) + offset, 0, size - 1)), weight / 6)
+        matrix = spline_matrix(place.astype(int) - 1, t, components.shape[axis + 1])
         with one_blas_thread():
             components = np.moveaxis(np.tensordot(matrix, components, (1, axis + 1)), 0, axis + 1)
     return np.ascontiguousarray(components)

@@ -25,12 +25,11 @@ Draft = collections.namedtuple('Draft', ('spec', 'scans', 'dvf', 'mask'))
 
 
 def get_item(setting, im_info, write=None):
-    """An item from its files if they are finished and intact; otherwise made, and written.
+    """An item from its files if they are finished and intact; otherwise made, and written: :class:`Item`.
 
-    :param setting: the setting dictionary; with ``never_generate_image`` True nothing is made.
+    :param setting: with ``never_generate_image`` True nothing is made.
     :param im_info: dictionary with data, type_im, cn, deform_exp, dsmooth and optionally stage, padto, deformed_im_ext.
     :param write: False: nothing is written (existing files are still used).
-    :return: :class:`Item`.
     :raises MissingFileError: an original image is missing, or the item is and must not be made.
     :raises InputError, DiskError: a value or file cannot be used (the message names the item); it cannot be written.
     """
@@ -79,10 +78,9 @@ class ItemAfterPasses:
 
 
 def produce(setting, im_info, verify=False):
-    """Make an item's files unless they are finished, without returning it.
+    """Make an item's files unless they are finished: (made, reason), why it had to be made, '' if it was finished.
 
     :param verify: compare the checksums of all files, even where size and time are as recorded.
-    :return: (made, reason): False and '' if it was finished; otherwise True and why it had to be made.
     """
     spec = ItemSpecification(setting, im_info)
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from functions.artificial_generation import batch, item_files, masked_image, workers
+from functions.artificial_generation import batch, item_files, workers
 from functions.artificial_generation.item_specification import ItemSpecification
 from functions.artificial_generation.training_item import get_item
 from functions.image import manifest
@@ -153,7 +153,7 @@ def test_an_item_of_another_process_is_left_alone(coarse):
 
 
 def test_full_disk_stops_with_one_error_and_keeps_what_is_made(coarse, monkeypatch):
-    write, count = masked_image.write_image, [0]
+    write, count = manifest.write_image, [0]
 
     def full_after_nine(image, path, compress=False):
         count[0] += path.startswith(coarse['RootFolder'] + 'Elastix')
@@ -161,7 +161,7 @@ def test_full_disk_stops_with_one_error_and_keeps_what_is_made(coarse, monkeypat
             raise DiskError(f'Cannot write {path}: the disk is full.')
         write(image, path, compress)
 
-    monkeypatch.setattr(masked_image, 'write_image', full_after_nine)
+    monkeypatch.setattr(manifest, 'write_image', full_after_nine)
     with pytest.raises(DiskError, match='disk is full'):
         batch.generate_batch(coarse, n_workers=1)
     assert count[0] == 10

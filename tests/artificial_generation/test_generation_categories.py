@@ -5,8 +5,7 @@ import pytest
 from scipy import ndimage
 
 from functions.artificial_generation import dilation, mixed_frequency, respiratory_motion
-from functions.artificial_generation.categories import CATEGORIES, category
-from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.categories import CATEGORIES, CategoryInputs, category
 from functions.artificial_generation.deformed_image import make_next
 from functions.artificial_generation.displacement_limits import background_to_zero, normalise
 from functions.artificial_generation.item_specification import ItemSpecification

@@ -15,8 +15,7 @@ from functions.artificial_generation import (
     respiratory_motion,
     single_frequency,
 )
-from functions.artificial_generation.categories import category
-from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.categories import CategoryInputs, category
 from functions.artificial_generation.training_item import get_item
 from functions.setting import setting_utils as su
 from functions.setting.artificial_generation_setting import deform_method_and_number, load_deform_exp_setting

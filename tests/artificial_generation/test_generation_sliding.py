@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from functions.artificial_generation import sliding
-from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.categories import CategoryInputs
 from functions.image.dvf import jacobian_determinant
 from functions.setting.artificial_generation_setting import load_deform_exp_setting
 from functions.setting.errors import InputError
@@ -80,6 +80,9 @@ def test_nothing_folds_in_the_lungs_and_nothing_moves_outside(seed, ratio, rando
     # Differences to the outside are sliding, not folding.
     inner = ndimage.binary_erosion(lung)
     assert jacobian_determinant(dvf, SPACING)[inner].min() > 0
+    # The motion of the lungs alone, carried on beyond the pleura, folds nowhere.
+    nearest = ndimage.distance_transform_edt(lung == 0, return_distances=False, return_indices=True)
+    assert jacobian_determinant(np.ascontiguousarray(dvf[tuple(nearest)]), SPACING)[lung != 0].min() > 0
     # Above the lowest slice of a lung, 4 sigma of the edge beside it.
     below = np.logical_or.accumulate(lung[::-1] != 0, axis=0)[::-1]
     outside = ~ndimage.binary_dilation(below, np.ones((3, 3, 3)), iterations=2)

@@ -82,7 +82,7 @@ def measure(size, only):
     """Print the table for this process; returns nothing."""
     from functions.artificial_generation import mixed_frequency
     from functions.artificial_generation.bspline_field import random_field
-    from functions.artificial_generation.category_inputs import CategoryInputs
+    from functions.artificial_generation.categories import CategoryInputs
     from functions.artificial_generation.training_item import get_item
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

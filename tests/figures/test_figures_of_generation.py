@@ -10,8 +10,7 @@ from PIL import Image
 from docs.figures import generation, png, section_page
 from docs.figures.section_page import Page, Panel, Section
 from functions.artificial_generation import respiratory_motion
-from functions.artificial_generation.categories import category
-from functions.artificial_generation.category_inputs import CategoryInputs
+from functions.artificial_generation.categories import CategoryInputs, category
 from functions.image.geometry import Geometry
 from functions.image.volume_io import image_from_array, write_image
 from functions.phantom.__main__ import main as phantom_main
