@@ -12,8 +12,8 @@ import SimpleITK as sitk
 from ..image.geometry import Geometry
 from ..image.volume_io import array_view, image_from_array
 from . import coarse_segmentation
-from .field_of_view import LOWEST, outside_field_of_view
-from .isotropic import FULL, along_axes, is_upright, resample_soft, to_isotropic
+from .hounsfield import LOWEST, outside_field_of_view
+from .isotropic import FULL, along_axes, is_upright, soft_mask, to_isotropic
 
 COARSE = 2.0  # mm
 
@@ -25,8 +25,8 @@ def chest_masks(image, native=None):
 
     :param image: CT in HU, any grid.
     :param native: the same CT as it was read, which shows exactly where its field of view ends; None: ``image`` is it.
-    :return: (lung, torso): uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their vessels and
-        airways filled, without trachea and main bronchi. Torso: the body without the table, hollows filled.
+    :return: :class:`ChestMasks`, uint8 images of 0 and 1 on the grid of ``image``. Lung: both lungs with their vessels
+        and airways filled, without trachea and main bronchi. Torso: the body without the table, hollows filled.
     :raises InputError: no body or no lung in it.
     """
     coarse, outside, torso = _coarse_torso(image, native)
@@ -69,26 +69,18 @@ def _within_view(native, outside):
     return image_from_array(hu.astype(np.float32), coarse), beyond
 
 
-def _soft(mask, coarse):
-    """Indicator image that linear interpolation turns into a border between the voxels."""
-    return image_from_array(mask * np.uint8(FULL), coarse)
-
-
 def _fine_torso(image, coarse, mask):
-    soft = resample_soft(_soft(mask, coarse), Geometry.of(image))
-    return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
+    return sitk.Cast(soft_mask(mask, coarse, image) >= FULL // 2, sitk.sitkUInt8)
 
 
 def _fine_lung(image, coarse, mask, outside):
     """Inside by more than about half a coarse voxel: lung; around the border: lung where the image says so."""
-    soft = array_view(resample_soft(_soft(mask, coarse), Geometry.of(image)))
-    hu = array_view(image)
+    soft, hu = array_view(soft_mask(mask, coarse, image)), array_view(image)
     result = np.empty(soft.shape, np.uint8)
     for z, plane in enumerate(soft):
         result[z] = (plane >= 0.9 * FULL) | ((plane >= 0.1 * FULL) & (hu[z] < coarse_segmentation.LUNG))
     result = image_from_array(result, image)
     if outside is not None:
-        seen = _soft(array_view(outside) == 0, outside)
-        seen = resample_soft(seen, Geometry.of(image), carry_on=is_upright(Geometry.of(outside)))
+        seen = soft_mask(array_view(outside) == 0, outside, image, carry_on=is_upright(Geometry.of(outside)))
         result = sitk.Mask(result, seen >= FULL // 2)
     return result

@@ -36,11 +36,12 @@ def torso(hu, spacing, outside=None):
         raise InputError(f'No body in the image: no voxel is above {TISSUE:g} HU. The values must be in HU.')
     tissue |= _open_lungs(hu, tissue, spacing, np.zeros_like(tissue) if outside is None else outside)
     # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
-    core = mo.largest_component(mo.deeper_than(mo.without_holes_in_slices(tissue), 6.0, spacing))
+    filled = mo.without_holes(tissue, in_slices=True)
+    core = mo.largest_component(mo.deeper_than(filled, 6.0, spacing))
     if not core.any():
         raise InputError(f'No body in the image: nothing thicker than 12 mm is above {TISSUE:g} HU.')
-    body = mo.within(core, 7.0, spacing) & mo.without_holes_in_slices(tissue)
-    return mo.without_holes_in_slices(mo.largest_component(body))
+    body = mo.within(core, 7.0, spacing) & filled
+    return mo.without_holes(mo.largest_component(body), in_slices=True)
 
 
 def _open_lungs(hu, tissue, spacing, outside):
@@ -69,13 +70,10 @@ def _open_lungs(hu, tissue, spacing, outside):
 
 
 def airway(hu, inside, spacing):
-    """Trachea and bronchi as far as their walls hold.
+    """Trachea and bronchi as far as their walls hold: a bool array, empty where no trachea is found (a scan below it).
 
-    Grown from a seed in the trachea through all that is darker than a threshold, which is raised until the
-    region bursts into the lung.
-
-    :param inside: the torso.
-    :return: bool array, empty where no trachea is found (a scan that begins below it).
+    Grown inside the torso from a seed in the trachea through all that is darker than a threshold, which is raised until
+    the region bursts into the lung.
     """
     result = np.zeros(hu.shape, bool)
     seed = _trachea_seed(hu, inside, spacing)
@@ -142,9 +140,8 @@ def _trachea_seed(hu, inside, spacing):
 
 
 def lungs(hu, inside, spacing):
-    """Both lungs, vessels and airways inside them filled, without trachea and main bronchi.
+    """Both lungs inside the torso, vessels and airways in them filled, without trachea and main bronchi.
 
-    :param inside: the torso.
     :return: uint8 labels: 1 the patient's right lung, 2 the left one.
     :raises InputError: no lung.
     """
@@ -185,10 +182,9 @@ def _lung_parts(hu, aerated, spacing):
 
 
 def right_and_left(parts, spacing):
-    """The connected parts of both lungs, largest first, shared out; the largest is cut in two where it is both lungs.
-
-    :param parts: list of bool arrays.
-    :return: (right, left): bool arrays; the left one is empty where only one lung is found, whichever it is.
+    """Bool arrays (right, left) of the connected parts (bool arrays) of both lungs, largest first, shared out; the
+    largest is cut in two where it is both lungs, and the left one is empty where only one lung is found, whichever it
+    is.
     """
     largest = parts[0]
     if len(parts) == 1 or parts[1].sum() < 0.15 * largest.sum():

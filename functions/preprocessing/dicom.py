@@ -43,7 +43,6 @@ _IN_COMMON = (
 def read_series(folder, series=None):
     """Read the DICOM series in ``folder`` (not below it), each slice rescaled to HU by its own slope and intercept.
 
-    :param folder: folder with one file per slice.
     :param series: series instance UID or series number, needed where the folder holds several.
     :return: scalar 3D sitk.Image; direction and spacing from the positions of its slices.
     :raises MissingFileError: no such folder.

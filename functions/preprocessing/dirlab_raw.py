@@ -23,10 +23,7 @@ def grid_text(grid):
 
 
 def raw_problem(path, grid):
-    """Why a file cannot be a volume of this grid: a sentence, or None.
-
-    :param grid: (size, spacing), x y z, of the record.
-    """
+    """Why a file cannot be a volume of this grid, (size, spacing), x y z: a sentence, or None."""
     expected, present = int(np.prod(grid[0])) * _VOXEL.itemsize, os.path.getsize(path)
     if present == expected:
         return None
@@ -37,7 +34,6 @@ def raw_problem(path, grid):
 def read_raw(path, grid, unseen):
     """Read a volume as int16 HU with identity direction, z upwards.
 
-    :param path: the .img file.
     :param grid: (size, spacing), x y z.
     :param unseen: value for what was not scanned (stored as -2000).
     :return: sitk.Image; voxel (0, 0, 0) of the whole volume is at (0, 0, 0) mm, even if empty slices were removed.

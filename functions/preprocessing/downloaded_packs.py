@@ -106,11 +106,10 @@ LAYOUTS = {'dirlab_4dct': dirlab_4dct, 'dirlab_copdgene': dirlab_copdgene, 'spre
 
 
 def find_packs(source, record, cases, setting):
-    """The packs of a data set in a folder, all files present.
+    """The packs of a data set in a folder, all files present: list of :class:`Pack`.
 
     :param source: folder that contains the packs, or one pack.
     :param cases: case numbers; None: those of the record that are there.
-    :return: list of :class:`Pack`.
     :raises MissingFileError: no such folder, no pack in it, or missing files, all named.
     :raises InputError: a case that the data set does not have, or a data set that is not downloaded.
     """

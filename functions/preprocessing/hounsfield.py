@@ -1,4 +1,7 @@
-"""Any CT, file or DICOM folder, as an int16 image in HU on its own grid."""
+"""Any CT, file or DICOM folder, as an int16 image in HU on its own grid, and what lies outside its field of view.
+
+Scanners and programs fill the corners of an image with one value.
+"""
 
 import logging
 import os
@@ -11,11 +14,12 @@ from ..image.resample import require_scalar
 from ..image.volume_io import array_view, image_from_array, read_image
 from ..setting.errors import InputError
 from .dicom import read_series
-from .field_of_view import LOWEST, blank
 
 LOGGER = logging.getLogger(__name__)
 
+LOWEST = -1024  # HU; scanners mark what they have not seen with -2000, -3024, …
 STORED_OFFSET = 1024
+_AIR, _METAL = -1000, 3000  # HU: a constant in the corners up to the one, or from the other, is no tissue
 
 #: What may have been added to HU: nothing, the offset of storage, the same twice, or it was taken off twice.
 _OFFSETS = (0, STORED_OFFSET, 1000, 2 * STORED_OFFSET, 2000, -STORED_OFFSET, -1000)
@@ -42,11 +46,11 @@ def load_ct(source, series=None):
 
 
 def as_hu(image, name):
-    """Find by the peaks of air and soft tissue what was added to the HU of ``image``, and return it as int16 HU.
+    """The image, called ``name`` in messages, as int16 HU: the peaks of air and soft tissue show what was added to
+    them.
 
     What is corrected or cannot be judged is logged as a warning. Values below -1024 HU become -1024 HU.
 
-    :param name: what to call the image in messages.
     :raises InputError: the values are not HU, nor HU with one of :data:`_OFFSETS` added.
     """
     array = array_view(image)
@@ -110,3 +114,36 @@ def _is_chest(counts, hu):
     """Whether a histogram has lung, and near 0 HU most of what is denser than lung (0.83 or more in 18 real scans)."""
     lung, tissue = counts[(hu > -960) & (hu < -600)].sum(), counts[np.abs(hu) < 200].sum()
     return lung > 0.01 * counts.sum() and tissue > max(0.03 * counts.sum(), 0.72 * counts[hu > -500].sum())
+
+
+def outside_field_of_view(image):
+    """Where a CT holds nothing but padding: connected with the upright edges of the image and constant.
+
+    :param image: sitk.Image in HU whose third axis is the patient's.
+    :return: uint8 image of 0 and 1 on its grid, or None where nothing is padded. Clipped air counts as padding.
+    """
+    edges = array_view(image)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    values, counts = np.unique(edges, return_counts=True)
+    outside = None
+    for value in values[counts >= 0.1 * edges.size]:
+        if _AIR < value < _METAL and value != 0:
+            continue
+        ends = [(x, y) for y in (0, image.GetHeight() - 1) for x in (0, image.GetWidth() - 1)]
+        seeds = [ends[edge] + (int(z),) for z, edge in np.argwhere(edges == value)]
+        part = sitk.ConnectedThreshold(image, seeds, float(value), float(value))
+        outside = part if outside is None else outside | part
+    return outside
+
+
+def blank(image, name):
+    """The image, called ``name`` in messages, with :data:`LOWEST` outside the field of view where that was filled with
+    0 or a huge value.
+    """
+    outside = outside_field_of_view(image)
+    array = array_view(image)
+    wrong = None if outside is None else (array_view(outside) != 0) & (array > _AIR)
+    if wrong is None or not wrong.any():
+        return image
+    share, value = 100.0 * np.count_nonzero(wrong) / wrong.size, array[wrong][0]
+    LOGGER.warning('%s: %.0f %% of it is %g HU around the field of view; taken for nothing.', name, share, value)
+    return image_from_array(np.where(wrong, array.dtype.type(LOWEST), array), image)

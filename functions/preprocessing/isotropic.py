@@ -48,28 +48,24 @@ def to_isotropic(image, spacing=1.0):
 
 
 def mask_to_isotropic(mask, spacing=1.0):
-    """A mask on the grid of :func:`to_isotropic`, interpolated linearly and thresholded at one half.
-
-    Unlike nearest neighbour, this leaves no steps between thick slices.
-
-    :return: uint8 image of 0 and 1.
+    """A mask, uint8 of 0 and 1, on the grid of :func:`to_isotropic`, interpolated linearly and thresholded at one half:
+    unlike nearest neighbour, this leaves no steps between thick slices.
     """
     mask = along_axes(mask)
     target = covering_grid(Geometry.of(mask), spacing)
-    soft = image_from_array((array_view(mask) != 0) * np.uint8(FULL), mask)
     # The grid exceeds an upright image by less than a voxel, but has empty corners around an oblique one.
-    soft = resample_soft(soft, target, carry_on=is_upright(Geometry.of(mask)))
+    soft = soft_mask(array_view(mask) != 0, mask, target, carry_on=is_upright(Geometry.of(mask)))
     return sitk.Cast(soft >= FULL // 2, sitk.sitkUInt8)
 
 
-def resample_soft(soft, geometry, carry_on=True):
-    """Linear interpolation of a soft mask (uint8, 0 to :data:`FULL`) on another grid.
+def soft_mask(inside, grid, geometry, carry_on=True):
+    """A bool array on a grid, interpolated linearly to another one: uint8 image, 0 to :data:`FULL`.
 
     :param carry_on: whether the mask keeps the value at its edge outside its grid, instead of 0.
     """
-    resampler = grid_resampler(geometry)
+    resampler = grid_resampler(Geometry.of(geometry))
     resampler.SetUseNearestNeighborExtrapolator(carry_on)
-    return resampler.Execute(soft)
+    return resampler.Execute(image_from_array(inside * np.uint8(FULL), grid))
 
 
 def is_upright(geometry):

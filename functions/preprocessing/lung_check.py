@@ -7,7 +7,7 @@ import numpy as np
 from ..image.volume_io import array_view
 from . import morphology as mo
 from .coarse_segmentation import right_and_left
-from .field_of_view import outside_field_of_view
+from .hounsfield import outside_field_of_view
 
 LOGGER = logging.getLogger(__name__)
 
@@ -27,11 +27,9 @@ def lung_report(lung, image):
     """What a lung mask holds: {'right_ml', 'left_ml', 'median_hu', 'border_percent', 'parts'}, JSON-able.
 
     ``border_percent``: how much of the surface lies at the border of the image or of its field of view; ``parts``:
-    connected ones of 20 ml or more.
+    connected ones of 20 ml or more. A lung alone counts as the right one.
 
-    A lung alone counts as the right one.
-
-    :param lung, image: mask, not empty, and CT in HU on one isotropic grid of identity direction.
+    :param lung, image: mask and CT in HU on one isotropic grid of identity direction.
     """
     step = max(1, int(round(COARSE / image.GetSpacing()[0])))
     # Slices of a SimpleITK image are copies; both must be on the same grid.

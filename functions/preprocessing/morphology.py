@@ -75,20 +75,10 @@ def largest_component(mask):
     return (labels == sizes.argmax()) & mask
 
 
-def without_holes(mask):
-    """``mask`` and what it encloses in 3D; what touches any side of the array is not enclosed."""
-    labels, sizes = components(~mask)
+def without_holes(mask, in_slices=False):
+    """``mask`` and what it encloses, in 3D or within each axial slice; what touches a side is not enclosed."""
+    labels, sizes = components(~mask, IN_PLANE if in_slices else None)
     outside = np.zeros(len(sizes), bool)
-    for axis in range(3):
-        for end in (0, -1):
-            outside[np.unique(np.take(labels, end, axis=axis))] = True
+    for axis in (1, 2) if in_slices else (0, 1, 2):
+        outside[np.unique(np.take(labels, (0, -1), axis=axis))] = True
     return mask | ~outside[labels]
-
-
-def without_holes_in_slices(mask):
-    """``mask`` and what it encloses within each axial slice."""
-    labels, sizes = components(~mask, IN_PLANE)
-    outside = np.zeros(len(sizes), bool)
-    for rim in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
-        outside[np.unique(rim)] = True
-    return mask | ~(outside[labels] | mask)

@@ -28,12 +28,11 @@ Prepared = collections.namedtuple('Prepared', ('im', 'lung', 'torso', 'made'))
 
 
 def prepare_own_images(setting):
-    """Prepare every image of ``setting['OwnImages']`` that is not prepared yet.
+    """Prepare every image of ``setting['OwnImages']`` that is not prepared yet: list of :class:`Prepared`.
 
     ``OwnImages`` maps data set -> case number -> list of paths (files or DICOM folders), one for each type of the data
     set, None where a case lacks it; {'path': folder, 'series': UID or number} where a folder holds several series.
 
-    :return: list of :class:`Prepared`.
     :raises UnknownNameError, MissingFileError, InputError: the first problem found, before anything is prepared.
     """
     errors = own_image_errors(setting)
@@ -64,15 +63,12 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
     Nothing is done if its manifest (a .json beside the image) shows that it was prepared from the same files.
 
     :param source: .mha, .mhd, .nii, .nii.gz or .nrrd file, or folder with a DICOM series.
-    :param setting: the setting dictionary.
-    :param data: key of a registered data set.
-    :param cn: case number, from 1.
-    :param type_im: index into the types of the data set.
+    :param data, cn, type_im: key of a registered data set, case number from 1, index into its types.
     :param lung, torso: mask files on the grid of ``source``; None: made from the HU.
     :param series: series instance UID or series number, if a DICOM folder contains several.
     :param margin: mm of air to keep around the torso; None: the whole field of view.
-    :return: :class:`Prepared`: the addresses OriginalIm, OriginalLung and OriginalTorso, and whether the files were
-        made now.
+    :return: :class:`Prepared`: the addresses OriginalIm, OriginalLung and OriginalTorso, and whether they were made
+        now.
     :raises MissingFileError, InputError, UnknownNameError: before anything is written.
     """
     paths = _addresses(setting, data=data, cn=cn, type_im=type_im)
@@ -118,10 +114,8 @@ def prepare(source, lung=None, torso=None, series=None, margin=None):
 
 
 def write_once(manifest, made_from, contents):
-    """Write images and texts, then their manifest, unless it shows that they were made from the same inputs.
-
-    :param contents: function that returns pairs of (path, image or text).
-    :return: whether they were made now.
+    """Write what ``contents()`` gives, pairs of (path, image or text), then their manifest, unless it shows that they
+    were made from the same inputs; returns whether they were made now.
     """
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
     if done:
@@ -140,9 +134,8 @@ def manifest_address(im):
 
 
 def fingerprint(source):
-    """What tells whether an input is still the same: path, size, time and a checksum of every file that belongs to it.
-
-    The checksum is that of the first, middle and last megabyte. Of an image in memory, all voxels and the grid count.
+    """What tells whether an input is still the same: path, size, time and a checksum of the first, middle and last
+    megabyte of every file that belongs to it; of an image in memory, all voxels and the grid.
     """
     if source is None:
         return None

@@ -13,10 +13,7 @@ from .dirlab_raw import grid_text
 
 
 def read_rows(path):
-    """Rows of three numbers of a text file, float64 (n, 3), with or without the two header lines of elastix.
-
-    :raises InputError: no rows, or other content; the line is named.
-    """
+    """Rows of three numbers of a text file, float64 (n, 3), with or without the two header lines of elastix."""
     return parse_rows(path, read_text(path))
 
 
@@ -50,12 +47,11 @@ def read_dirlab(path, grid):
 
 
 def dirlab_texts(numbers, grid, geometry):
-    """The files of one set of DIR-Lab landmarks.
+    """The files of one set of DIR-Lab landmarks: list of (request of the address, text).
 
     :param numbers: voxel numbers (n, 3) as distributed.
     :param grid: (size, spacing) of the whole volume.
     :param geometry: grid of the image, from which empty slices may have been removed.
-    :return: list of (request of the address, text).
     :raises InputError: a point in a slice that was removed.
     """
     # Voxel (0, 0, 0) of the whole volume, z upwards, is the origin.

@@ -34,19 +34,17 @@ Report = collections.namedtuple('Report', 'data cases made kept manifests')
 
 
 def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, margin=None):
-    """Convert the packs of a data set.
+    """Convert the packs of a data set: :class:`Report`.
 
     For every image: the original in int16 HU with identity direction (x to the patient's left, y posterior, z superior;
     DIR-Lab only), the isotropic image at 1 mm, and lung and torso masks on the grids of both. For every case: its
     landmarks. What was not scanned gets the DefaultPixelValue of the data set.
 
-    :param setting: the setting dictionary.
     :param data: 'DIR-Lab_4D', 'DIR-Lab_COPD', 'SPREAD', or any registered data set with one of their layouts.
     :param source_folder: folder with the unpacked archives (``Case1Pack``, ``copd1``, ...), or one of them.
     :param cases: case numbers; None: those that are there.
     :param n_workers: processes; None: as cores and memory allow (1.5 GB each).
     :param margin: mm of air to keep around the torso; None: the whole field of view.
-    :return: :class:`Report`.
     :raises MissingFileError, InputError: every problem of the packs, before anything is written.
     """
     record, source_folder = get_data_set(data, setting), os.path.expanduser(source_folder)
@@ -74,10 +72,7 @@ def _grid(record, cn):
 
 
 def _checked_points(record, pack):
-    """The points of a pack by path, after all checks of the pack.
-
-    :raises InputError: all problems, in one message.
-    """
+    """The points of a pack by path, after all checks of the pack; one InputError with all problems."""
     grid, problems, points = _grid(record, pack.cn), [], {}
     if grid is not None:
         problems += filter(None, [dirlab_raw.raw_problem(file.path, grid) for file in pack.images])

@@ -9,8 +9,7 @@ from chest import chest, dice
 from scipy import ndimage
 
 from functions.preprocessing.chest_masks import lung_mask
-from functions.preprocessing.field_of_view import outside_field_of_view
-from functions.preprocessing.hounsfield import load_ct
+from functions.preprocessing.hounsfield import load_ct, outside_field_of_view
 from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.lung_check import lung_report, problems, warn, warn_of_difference
 

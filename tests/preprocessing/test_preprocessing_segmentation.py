@@ -165,5 +165,5 @@ def test_holes_are_what_is_enclosed():
     assert morphology.without_holes(mask)[1:8, 1:8, 1:8].all()
     mask[4:, 4, 4] = False  # a channel to the outside in z: enclosed in slices only
     assert not morphology.without_holes(mask)[4, 4, 4]
-    assert morphology.without_holes_in_slices(mask)[1:8, 1:8, 1:8].all()
-    assert morphology.without_holes_in_slices(mask).sum() == 7**3
+    assert morphology.without_holes(mask, in_slices=True)[1:8, 1:8, 1:8].all()
+    assert morphology.without_holes(mask, in_slices=True).sum() == 7**3
