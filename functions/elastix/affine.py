@@ -82,10 +82,9 @@ def register_affine(
 
 
 def read_affine(path):
-    """Read a linear transform: an ITK file (.tfm, .txt, .h5) or elastix's TransformParameters.
-
-    :return: sitk.AffineTransform, fixed to moving points.
-    :raises MissingFileError, InputError: missing, damaged, or not linear.
+    """Read a linear transform: an ITK file (.tfm, .txt, .h5) or elastix's TransformParameters, as a
+    sitk.AffineTransform, fixed to moving points; MissingFileError or InputError where it is missing, damaged, or not
+    linear.
     """
     path, accepted = os.fspath(path), ', '.join(METHODS)
     if not os.path.isfile(path):

@@ -40,9 +40,8 @@ def is_available():
 
 
 def elastix_version():
-    """Version of elastix, for example ``'5.0.1'``.
-
-    :raises MissingFileError, InputError: elastix is not on the PATH, or does not run.
+    """Version of elastix, for example ``'5.0.1'``; an error where it is not on the PATH (MissingFileError) or does not
+    run.
     """
     program, output = find_program('elastix'), {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT}
     try:

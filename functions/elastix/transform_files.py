@@ -159,8 +159,7 @@ def _common_parameters(grid, default, initial):
 def linear_parameters(affine, grid, default=-2048.0, initial=NO_INITIAL):
     """Parameters of a TransformParameters file of a sitk.AffineTransform.
 
-    :param grid: image or Geometry of the fixed image.
-    :param default: value outside the moving image.
+    :param grid: image or Geometry of the fixed image; ``default`` is the value outside the moving one.
     :param initial: file of the initial transform.
     """
     return {
@@ -219,11 +218,10 @@ def name_in(folder, name):
 
 
 def rewrite_paths(folder):
-    """Update the paths in the TransformParameters files of a folder that has moved.
+    """Update the paths in the TransformParameters files of a folder that has moved; returns the files that changed.
 
     Only paths of files in the folder change; the rest of the files, including comments, stays.
 
-    :return: list of the files that changed.
     :raises MissingFileError: no such folder, no such files in it, or a file they refer to is missing.
     """
     folder = os.path.abspath(folder)

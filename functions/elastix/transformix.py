@@ -10,9 +10,8 @@ from .transform_files import FIELD_KEY, NO_INITIAL, grid_parameters, read_chain
 
 
 def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):
-    """The total displacement field of a TransformParameters file: float32 vector image, mm, fixed to moving.
-
-    :param grid: image or Geometry of the field; None: the grid in the file.
+    """The total displacement field of a TransformParameters file on ``grid`` (image or Geometry), else on that in the
+    file: float32 vector image, mm, fixed to moving.
     """
     with working_folder(log_folder) as folder:
         name = stage_chain(parameter_file, folder, grid)
@@ -21,10 +20,8 @@ def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):
 
 
 def stage_chain(parameter_file, folder, grid=None):
-    """Copy a TransformParameters file and its initial transforms into ``folder``, with names relative to it.
-
-    :param grid: image or Geometry that replaces the file's grid.
-    :return: name of the file to pass to transformix.
+    """Copy a TransformParameters file and its initial transforms into ``folder``, with names relative to it; returns
+    the name of the file to pass to transformix. ``grid``, if given, replaces that of the file.
     """
     chain = read_chain(parameter_file)
     chain[0].update(grid_parameters(Geometry.of(grid)) if grid is not None else {})

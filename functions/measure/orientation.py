@@ -18,8 +18,7 @@ def swapped_sides(fixed, moving, fixed_lung, moving_lung):
 
     The heart and the liver tell left from right, the spine front from back, apex and diaphragm top from bottom.
 
-    :param fixed, moving: images in HU of identity direction.
-    :param fixed_lung, moving_lung: masks on their grids.
+    :param fixed, moving: images in HU of identity direction, with lung masks on their grids.
     :return: (text, correlation as they are, correlation swapped); the text is '' where nothing need be swapped.
     """
     boxes = [_standardised(image, lung) for image, lung in ((fixed, fixed_lung), (moving, moving_lung))]

@@ -13,11 +13,10 @@ from ..setting.errors import InputError
 
 
 def summary(first, second):
-    """Dice coefficient and surface distances of the non-zero voxels of two images on one grid.
+    """Dice coefficient and surface distances of the non-zero voxels of two images on one grid, not both empty.
 
     :return: {'mask': {dice (0 .. 1), mean (average symmetric surface distance), rms, p95 (95 % Hausdorff distance), max
         (Hausdorff distance), in mm}}. Where one of the masks is empty, Dice is 0 and distances are None.
-    :raises InputError: grids that differ, or two empty masks.
     """
     require_same_grid(first, second, 'the first mask', 'the second mask')
     a, b = (array_view(image) != 0 for image in (first, second))

@@ -32,9 +32,6 @@ PROTOCOLS = {
 
 
 def get_protocol(name):
-    """The :class:`Protocol` of a name.
-
-    :raises UnknownNameError: there is none.
-    """
+    """The :class:`Protocol` of a name; an UnknownNameError when there is none."""
     require_known('protocol', name, PROTOCOLS)
     return PROTOCOLS[name]

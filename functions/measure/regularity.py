@@ -13,19 +13,15 @@ from .protocols import get_protocol
 
 
 def folding(jacobian, mask=None):
-    """Percentage of voxels whose Jacobian determinant is not positive.
-
-    :param jacobian, mask: images on one grid, or arrays [z, y, x] of one shape; mask None: everywhere.
-    :raises InputError: grids or shapes that differ, an empty mask, or values that are not finite.
-    """
+    """Percentage of voxels whose Jacobian determinant is not positive; parameters and errors as :func:`summary`."""
     return summary(jacobian, mask)['folding']
 
 
 def summary(jacobian, mask=None, protocol='dirlab'):
     """Dictionary of n and folded (voxels), folding (%), mean, std, std_log, min and max of J.
 
-    :param jacobian, mask: as for :func:`folding`, with the same errors.
-    :param protocol: a name of :data:`functions.measure.protocols.PROTOCOLS`.
+    :param jacobian, mask: images on one grid, or arrays [z, y, x] of one shape; mask None: everywhere.
+    :raises InputError: grids or shapes that differ, an empty mask, or values that are not finite.
     """
     protocol = get_protocol(protocol)
     (values,) = values_inside({'the Jacobian': jacobian}, mask, protocol.border)

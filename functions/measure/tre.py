@@ -68,11 +68,10 @@ def summary(errors):
 
 
 def merged_summary(errors_per_case):
-    """Several cases together, in the two ways found in papers.
+    """Several cases (lists of (n_k,) or (n_k, 3) errors) together, in the two ways found in papers.
 
-    :param errors_per_case: list of (n_k,) or (n_k, 3) errors.
-    :return: {'pooled': summary of all landmarks together, 'over_cases': {'n', 'mean', 'std'} of the cases' means}.
-    :raises InputError: no case, or errors that :func:`summary` refuses.
+    :return: {'pooled': :func:`summary` of all landmarks together, 'over_cases': {'n', 'mean', 'std'} of the cases'
+        means}.
     """
     if not len(errors_per_case):
         raise InputError('There is no case to merge.')
@@ -101,10 +100,9 @@ def mean_field(fixed_points, moving_points, fields, box):
 
     A landmark is looked up at the same relative position in the box of every other patient, usually that of the lungs.
 
-    :param fields: iterable of (displacement image in mm, its box); one at a time is held in memory.
+    :param fields: iterable of (displacement image in mm, its box), at least one; one at a time is held in memory.
     :param box: :func:`mask_box` of this patient, (lower, upper) corners (x, y, z) mm.
     :return: float64 (n, 3) mm.
-    :raises InputError: no field, or a box without volume.
     """
     fixed_points, moving_points = _corresponding(fixed_points, moving_points)
     total, count = np.zeros_like(fixed_points), 0
@@ -117,10 +115,8 @@ def mean_field(fixed_points, moving_points, fields, box):
 
 
 def mask_box(mask):
-    """Box, along the axes of physical space, of the centres of the non-zero voxels of a mask image: (lower, upper),
-    float64 (3,) mm each.
-
-    :raises InputError: the mask is empty.
+    """Box, along the axes of physical space, of the centres of the non-zero voxels of a mask image, which must not be
+    empty: (lower, upper), float64 (3,) mm each.
     """
     inside = np.argwhere(array_view(mask) != 0)
     if len(inside) == 0:

@@ -11,9 +11,8 @@ CHOICE = 4  # landmarks are chosen among the thickest branchings, this many time
 
 
 def candidates(case):
-    """Branchings of arteries and veins well inside the lungs, and inside the box in every phase, thickest first.
-
-    :return: (n, 3) float64, mm from the centre of the box, reference phase.
+    """Branchings of vessels well inside the lungs and, in every phase, the box, thickest first: float64 (n, 3), mm from
+    the centre of the box, reference phase.
     """
     trees = case.trees.arteries + case.trees.veins
     indices, radii = zip(*[branchings(tree) for tree in trees])
@@ -46,9 +45,9 @@ def farthest_first(points, count, start):
 
 
 def choose_landmarks(case):
-    """The case's landmarks in the reference phase.
+    """The case's landmarks in the reference phase, float64 (Landmarks, 3), mm from the centre of the box; the first
+    ones are used in all phases.
 
-    :return: (Landmarks, 3) float64, mm from the centre of the box; the first ones are used in all phases.
     :raises InputError: too few branchings.
     """
     count = case.options['Landmarks']
@@ -63,12 +62,10 @@ def choose_landmarks(case):
 
 
 def phantom_texts(points, size, origin):
-    """The text files of a set of landmarks of an image with 1 mm voxels and identity direction.
+    """The text files of landmarks (n, 3), world mm, of an image with 1 mm voxels and identity direction: list of
+    (request of the address, text).
 
-    :param points: (n, 3) world mm.
-    :param size: (x, y, z) of the image in voxels.
-    :param origin: (x, y, z) of its first voxel in mm.
-    :return: list of (request of the address, text).
+    :param size, origin: (x, y, z) of the image in voxels, and of its first voxel in mm.
     """
     index = np.clip(np.rint(np.asarray(points) - origin).astype(int), 0, np.asarray(size) - 1)
     exact = '# x y z in mm\n' + text_rows(points, '%.9f').replace('\t', ' ')

@@ -146,9 +146,8 @@ class Breathing:
         return px, py, pz
 
     def determinant(self, x, y, z, type_im, sliding=True):
-        """Jacobian determinant of the map reference -> phase at reference points (central differences, float64).
-
-        :param sliding: False: the inside of the chest continues smoothly across the wall.
+        """Jacobian determinant of the map reference -> phase at reference points (central differences, float64); not
+        ``sliding``: the inside of the chest continues smoothly across the wall.
         """
         points, step = np.stack(np.broadcast_arrays(x, y, z)).astype(np.float64), 1e-3
         columns = []
@@ -171,8 +170,7 @@ class Breathing:
 def grid_slabs(size, below=0):
     """Iterate over a box in slabs of four slices, small enough for the processor's cache.
 
-    :param size: (x, y, z) voxels of the box; the centre of the box is zero.
-    :param below: slices added below the box (towards the feet).
+    :param size: (x, y, z) voxels of the box, whose centre is zero; ``below``: slices added below it (towards the feet).
     :return: iterator over (slice of z, x [1, 1, nx], y [1, ny, 1], z [k, 1, 1]), float32.
     """
     x, y, z = [np.arange(side, dtype=np.float32) - np.float32(0.5 * (side - 1)) for side in size]
@@ -195,9 +193,7 @@ def displacement_grid(breathing, type_fixed, type_moving):
 
 
 def true_dvf(case, type_fixed, type_moving):
-    """The true DVF between two phases (0 to 9), accurate to 0.01 mm at every voxel centre.
-
-    :param case: :class:`functions.phantom.case.Case`.
-    :return: SimpleITK vector image on the grid of the fixed phase, float32, mm, fixed to moving.
+    """The true DVF between two phases (0 to 9) of a :class:`functions.phantom.case.Case`, accurate to 0.01 mm at every
+    voxel centre: vector image on the grid of the fixed phase, float32, mm, fixed to moving.
     """
     return case.to_image(displacement_grid(case.breathing, type_fixed, type_moving))

@@ -21,10 +21,8 @@ def _pieces(capsules):
 
 
 def paint(shape, first_index, capsules):
-    """The fraction of each voxel inside a capsule, float32 [z, y, x] of a shape; voxels are 1 mm.
-
-    :param first_index: position (x, y, z) mm of voxel [0, 0, 0].
-    :param capsules: :class:`functions.phantom.trees.Capsules`.
+    """The fraction of each voxel (1 mm) inside one of :class:`functions.phantom.trees.Capsules`, float32 [z, y, x] of a
+    shape; ``first_index`` is the position (x, y, z) mm of voxel [0, 0, 0].
     """
     volume = np.zeros(shape, dtype=np.float32)
     starts, ends, r0, r1 = _pieces(capsules)

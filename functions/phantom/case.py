@@ -52,19 +52,16 @@ class Case:
         return pull_back(self.breathing, self._reference, self._below, type_im)
 
     def phase(self, type_im):
-        """Image and masks of a phase.
-
-        :return: (image int16 in HU, lung mask uint8, torso mask uint8), SimpleITK images at 1 mm, identity direction.
-        :raises InputError: no such phase.
+        """(image int16 in HU, lung mask uint8, torso mask uint8) of a phase: SimpleITK images at 1 mm, identity
+        direction.
         """
         volumes = self.volumes(type_im)
         masks = [(volume > 0.5).astype(np.uint8) for volume in (volumes.lung, volumes.body)]
         return tuple(self.to_image(array) for array in (scan(self.patient, volumes, type_im), *masks))
 
     def landmarks(self, type_im=0):
-        """Vessel branchings inside the lungs in a phase, the farthest apart first.
+        """Vessel branchings inside the lungs in a phase, the farthest apart first: (n, 3) float64, world mm.
 
-        :return: (n, 3) float64, world mm.
         :raises InputError: fewer branchings than ``Landmarks`` asks for.
         """
         check_type(type_im)

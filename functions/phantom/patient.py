@@ -29,10 +29,8 @@ DEFAULT_OPTIONS = {
 
 
 def check_options(options=None):
-    """Check ``setting['Phantom']`` and fill in the defaults.
+    """``setting['Phantom']``, any of :data:`DEFAULT_OPTIONS`, checked and completed: a new dictionary for JSON.
 
-    :param options: dictionary with any of the keys of :data:`DEFAULT_OPTIONS`, or None.
-    :return: a new, complete dictionary that can be written as JSON.
     :raises InputError: names every unknown key and every value that is not accepted.
     """
     options = {} if options is None else options

@@ -31,10 +31,8 @@ LOGGER = logging.getLogger(__name__)
 
 
 def case_options(setting, size=None):
-    """Complete options of :class:`functions.phantom.case.Case` from ``setting['Phantom']``.
-
-    :param size: (x, y, z) in voxels (= mm); None: that of the setting.
-    :raises InputError: unusable options.
+    """Complete options of :class:`functions.phantom.case.Case` from ``setting['Phantom']``; ``size``, (x, y, z) in
+    voxels (= mm), replaces its Size. An InputError where they are unusable.
     """
     options = check_options(setting.get('Phantom'))
     return options if size is None else check_options(dict(options, Size=size))
@@ -51,8 +49,7 @@ def make_case(setting, cn, types=(0, 5), size=None):
     :param types: phases, 0 (T00, maximum inhale) to 9 (T90).
     :param size: (x, y, z) in voxels (= mm), instead of ``setting['Phantom']['Size']``.
     :return: the phases that had to be made.
-    :raises InputError: unusable case, phase, size or option.
-    :raises DiskError: a file cannot be written.
+    :raises InputError, DiskError: unusable case, phase, size or option; a file cannot be written.
     """
     types = sorted({check_type(type_im) for type_im in types})
     if not types:
@@ -134,10 +131,9 @@ def _landmark_files(case, address):
 
 
 def make_cases(setting, cn_list, types=(0, 5), n_workers=None, size=None):
-    """Make several patients, with a progress bar.
+    """Make several patients, with a progress bar: dictionary case number -> phases that had to be made.
 
     :param n_workers: processes; None: one for every two processors (each needs about 1.5 GB in full size).
-    :return: dictionary case number -> phases that had to be made.
     :raises RegNetError: see :func:`make_case`; other errors name the case.
     """
     cn_list = list(cn_list)

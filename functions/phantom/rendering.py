@@ -18,11 +18,8 @@ LATTICE_STEP = 4.0  # mm between the points where the Jacobian determinant is ev
 
 
 def enlarge(coarse, shape, step):
-    """Linear interpolation of a coarse lattice at i / step along every axis; beyond it, the value at its edge.
-
-    :param coarse: float array [z, y, x].
-    :param shape: shape of the result.
-    :return: float32 array.
+    """Linear interpolation of a coarse lattice [z, y, x] at i / step along every axis, float32 of a shape; beyond it,
+    the value at its edge.
     """
     result = np.asarray(coarse, dtype=np.float32)
     for axis, length in enumerate(shape):
@@ -44,10 +41,7 @@ def smooth_noise(shape, width, rng):
 
 
 def render_reference(anatomy, trees, below):
-    """The patient at maximum inhale without noise, with ``below`` slices below the box.
-
-    :return: :class:`TissueVolumes` of shape (nz + below, ny, nx).
-    """
+    """The patient at maximum inhale without noise, :class:`TissueVolumes` with ``below`` slices below the box."""
     p = anatomy.patient
     shape = (p.size[2] + below, p.size[1], p.size[0])
     first = [-0.5 * (side - 1) for side in p.size]
@@ -131,7 +125,7 @@ class Disease:
 def pull_back(breathing, reference, below, type_im):
     """One phase without noise: anatomy and masks through the inverse map, density from its Jacobian.
 
-    :param reference: :class:`TissueVolumes` of :func:`render_reference`.
+    :param reference: of :func:`render_reference`.
     :return: :class:`TissueVolumes` with the shape of the box.
     """
     if type_im == 0:

@@ -42,10 +42,9 @@ def _table(hu, body, patient, x, y):
 
 
 def scan(patient, volumes, type_im):
-    """The image of a phase: int16 [z, y, x], HU.
+    """The image of a phase, which seeds the noise: int16 [z, y, x], HU.
 
     :param volumes: :class:`functions.phantom.rendering.TissueVolumes` of the phase; ``hu`` is not changed.
-    :param type_im: phase, which seeds the noise.
     """
     hu = volumes.hu.copy()
     nz, ny, nx = hu.shape

@@ -15,9 +15,8 @@ _UNUSED = _references([np.empty(0)], 0)
 
 
 class ArrayPool:
-    """Provides uninitialised float32 arrays; memory is reused only when no array refers to it, so a batch may be kept.
-
-    :param most: arrays kept for reuse; further ones are ordinary memory.
+    """Provides uninitialised float32 arrays; memory of at most ``most`` of them is reused, and only when no array
+    refers to it, so a batch may be kept.
     """
 
     def __init__(self, most):

@@ -152,9 +152,8 @@ class Images:
 
 
 def position_after(reader, where, sample, ended):
-    """Position of the next sample; at the end of a chunk, of the first sample of the next chunk.
-
-    :param where: (semi_epoch, chunk, in its lead-in?).
+    """Position of the next sample; at the end of a chunk, of the first sample of the one after ``where`` = (semi_epoch,
+    chunk, in its lead-in?).
     """
     if ended:
         where, sample = reader.order.after(where), 0
@@ -163,9 +162,8 @@ def position_after(reader, where, sample, ended):
 
 
 def cut_batch(reader, chunk, sample, batch_size, complete):
-    """The :class:`Batch` that begins at ``sample`` of a ``chunk``, and the number of the next sample.
-
-    :param complete: the chunk will not grow any more.
+    """The :class:`Batch` that begins at ``sample`` of a ``chunk``, ``complete`` when it will not grow any more, and the
+    number of the next sample.
     """
     images, dvf, weight, names = chunk.cut(sample, batch_size)
     following = sample + len(names)

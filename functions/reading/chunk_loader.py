@@ -135,9 +135,9 @@ class ChunkLoader:
             self.make_item = make_item
 
     def load(self, semi_epoch, chunk, lead_in=False):
-        """Read the items of a chunk and draw its samples: :class:`Chunk`.
+        """Read the items of a chunk, or of its lead-in, whose items are kept for it, and draw the samples:
+        :class:`Chunk`.
 
-        :param lead_in: the lead-in of that chunk; its items are kept for the chunk itself.
         :raises ItemError, InputError: an item failed; no sample can be drawn.
         """
         return list(self.parts(semi_epoch, chunk, lead_in))[-1]

@@ -30,13 +30,12 @@ _NO_CLASS = 255
 
 
 def class_indices(dvf, mask, limits, margin, rule='largest_component'):
-    """Flat indices of all possible patch centres of one image, by class.
+    """Flat indices of all possible patch centres of one image, by class: :class:`ClassIndices`.
 
     :param dvf: float32 [z, y, x, 3], mm.
     :param mask: [z, y, x] on the same (deformed) grid, non-zero inside; None: everywhere.
     :param limits, rule: increasing upper limits of the bands, mm; 'largest_component' or 'all_components'.
     :param margin: centres keep this many voxels to every border.
-    :return: :class:`ClassIndices`.
     """
     shape = dvf.shape[:3]
     if mask is not None and mask.shape != shape:

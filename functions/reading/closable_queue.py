@@ -27,10 +27,8 @@ class Closed(BaseException):
 
 
 class ClosableQueue:
-    """First in, first out, at most ``capacity`` objects.
-
-    :param patience: seconds ``get`` waits without a sign of life (:meth:`alive`) before it gives up; None: until the
-        queue is closed or fails, for threads that wait for each other.
+    """First in, first out, at most ``capacity`` objects; ``get`` gives up after ``patience`` seconds without a sign of
+    life (:meth:`alive`), with None only when the queue is closed or fails, for threads that wait for each other.
     """
 
     def __init__(self, capacity, patience=None):

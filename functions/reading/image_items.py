@@ -50,10 +50,7 @@ def generated_item(setting, im_info, write=None):
 
 
 def image_size_from_header(setting, im_info):
-    """(z, y, x) voxels of an item at its stage, from the header of the original image.
-
-    :raises MissingFileError: the original image does not exist.
-    """
+    """(z, y, x) voxels of an item at its stage, from the header of the original image, which must exist."""
     from ..image.volume_io import read_geometry  # heavy; only for headers
 
     stage = im_info.get('stage', 1)
@@ -65,9 +62,8 @@ def image_size_from_header(setting, im_info):
 
 
 def require_files(setting, im_info_list):
-    """Refuse a list with items that are not on disk, for never_generate_image.
-
-    :raises MissingFileError: gives the number of missing items and names the first one with its file.
+    """Refuse a list with items that are not on disk, for never_generate_image: a MissingFileError with their number and
+    the first one.
     """
     names = ('data', 'deform_exp', 'type_im', 'cn', 'dsmooth', 'stage', 'padto', 'deformed_im_ext')
     missing = []
@@ -85,7 +81,6 @@ def hold_item(setting, im_info, make_item, options):
 
     :param make_item: ``make_item(setting, im_info, write=...)`` returns an object with im, deformed_im, dvf, mask and
         lung.
-    :param options: :class:`functions.reading.reader_options.ReaderOptions`.
     :raises ItemError: any failure, with the name of the item; the original error is its cause.
     """
     name = item_name(im_info)

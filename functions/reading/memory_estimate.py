@@ -26,12 +26,11 @@ items being generated, one batch, all batches alive, and the sum."""
 
 
 def estimate(sizes, options, n_chunks_held=2, n_batches=None):
-    """Upper bound of the memory that reading takes.
+    """Upper bound of the memory that reading takes: :class:`Estimate`.
 
     :param sizes: (z, y, x) voxels of every item of the list.
     :param n_chunks_held: 2 for a queue (one is served while the next is read), 1 for direct reading.
     :param n_batches: batches alive; default: as many as with a queue.
-    :return: :class:`Estimate`.
     """
     voxels = sorted((z * y * x for z, y, x in sizes), reverse=True)
     inside = sum(voxels[: options.images_per_chunk])
@@ -55,9 +54,8 @@ def estimate(sizes, options, n_chunks_held=2, n_batches=None):
 
 
 def require_memory(needed, available, options):
-    """Refuse an :class:`Estimate` above the ``available`` bytes.
-
-    :raises InputError: with the numbers and the settings to reduce.
+    """Refuse an :class:`Estimate` above the ``available`` bytes: an InputError with the numbers and the settings to
+    reduce.
     """
     if needed.total <= available:
         return

@@ -6,9 +6,8 @@ and weight are zero. The part that exists is copied, with the same result as sli
 
 
 def copy_box(target, source, corner, outside):
-    """Fill ``target`` with the box of ``source`` that starts at ``corner``.
+    """Fill ``target`` with the box of ``source`` ([z, y, x, ...]) of its size that starts at ``corner``.
 
-    :param target, source: [z, y, x, ...] arrays; ``target`` has the size of the box.
     :param corner: (z, y, x) index of the first voxel of the box in ``source``; may be negative.
     :param outside: value beyond the border of ``source``.
     """

@@ -26,9 +26,9 @@ index: int (points, 4): sample and z, y, x voxel in what the network predicts. t
 
 
 def read_synthetic_pair(reader):
-    """The pair of the first item of a list, with the same points every time.
+    """The pair of the first item of a list, read by :class:`functions.reading.chunk_image.Images`, with the same points
+    every time.
 
-    :param reader: :class:`functions.reading.chunk_image.Images` of the list.
     :return: :class:`SyntheticPair` with at most MAXIMUM_POINTS points inside the lung or, without one, the mask.
     :raises ItemError: the item cannot be read or generated. :raises InputError: it has no point at all.
     """

@@ -79,9 +79,8 @@ class BatchQueue:
         self._batches.interrupt()
 
     def close(self, timeout=600.0):
-        """Stop the threads and wait for them; an item being generated is finished first.
-
-        :param timeout: seconds to wait at most; a thread still busy then ends with the program.
+        """Stop the threads and wait for them at most ``timeout`` seconds; an item being generated is finished first,
+        and a thread still busy then ends with the program.
         """
         for queue in (self._batches, self._chunks, self._permits):
             queue.close()

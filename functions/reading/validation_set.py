@@ -19,9 +19,8 @@ class ValidationSet:
         self.reader.check_memory(n_chunks_held=2, n_batches=None, beside=memory_beside)
 
     def batches(self):
-        """Generator over one pass; the next batches are prepared while the current one is used.
-
-        :raises Interrupted: :meth:`interrupt` was called and no batch is ready.
+        """Generator over one pass; the next batches are prepared while the current one is used. Raises Interrupted when
+        :meth:`interrupt` was called and no batch is ready.
         """
         try:
             with BatchQueue(self.reader, one_semi_epoch=True) as self._queue:
