@@ -118,10 +118,8 @@ def jacobian_determinant_of(dvf_image):
 
 
 def sample_dvf(dvf, points):
-    """Displacement at physical points, by linear interpolation, edge clamped.
-
-    :param points: ``(n, 3)`` x, y, z, mm.
-    :return: ``(n, 3)`` mm, float64.
+    """Displacement at physical points, by linear interpolation, edge clamped: ``(n, 3)`` x, y, z, mm, float64, as the
+    points.
     """
     dvf = require_dvf(dvf)
     points = np.asarray(points, dtype=np.float64)
@@ -138,10 +136,8 @@ def transform_points(points, dvf):
 
 
 def resample_dvf(dvf, geometry):
-    """Resample a field to another grid: linear, edge clamped; the vectors (mm, physical) stay as they are.
-
-    :param geometry: :class:`Geometry` or image.
-    :return: float32 field on that grid.
+    """Resample a field to the grid of a :class:`Geometry` or image: linear, edge clamped, float32; the vectors (mm,
+    physical) stay as they are.
     """
     dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
     array = sitk.GetArrayFromImage(grid_resampler(geometry, default='nan').Execute(dvf))
@@ -185,9 +181,8 @@ def _read_at_displaced(total, displacement):
 def compose(dvf_first, dvf_total):
     """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the second one from there.
 
-    In a pyramid ``dvf_first`` is the residual u_s found at the newest stage, ``dvf_total`` the field U so far.
-
-    :return: float32 field on the grid of ``dvf_first``; U is read linearly, edge clamped.
+    In a pyramid ``dvf_first`` is the residual u_s found at the newest stage, ``dvf_total`` the field U so far, read
+    linearly, edge clamped. The result, float32, is on the grid of ``dvf_first``.
     """
     dvf_first, dvf_total = require_dvf(dvf_first), require_dvf(dvf_total)
     result = _read_at_displaced(dvf_total, dvf_first)

@@ -16,9 +16,8 @@ _DEADLINE_S = 120
 
 
 def read_transforms(path):
-    """List of (kind, parameters, fixed parameters) of the transforms in a file, a composite one first.
-
-    :raises InputError: it cannot be read.
+    """List of (kind, parameters, fixed parameters) of the transforms in a file, a composite one first; an InputError
+    when it cannot be read.
     """
     command = [sys.executable, '-m', __name__, os.path.abspath(path)]
     environment = dict(os.environ, PYTHONPATH=BESIDE)

@@ -27,17 +27,15 @@ _known_checksums = {}
 
 
 def listed_files(names=TEXT):
-    """What a record may hold of files: a list of :func:`record_file` dictionaries, or nothing.
-
-    :param names: the kind of their paths.
+    """The kind of a list of :func:`record_file` dictionaries, or nothing, in a record; ``names`` is that of their
+    paths.
     """
     return optional(list_of(having(path=names, bytes=whole(0), mtime_ns=whole(0), file_checksum=TEXT)))
 
 
 def array_checksum(image_or_array):
-    """BLAKE2b (128 bits, hexadecimal) of the voxels: type, shape and values, whatever the file format.
-
-    :param image_or_array: sitk.Image or array ``[z, y, x]`` / ``[z, y, x, c]``.
+    """BLAKE2b (128 bits, hexadecimal) of the voxels of a sitk.Image or an array: type, shape and values, whatever the
+    file format.
     """
     array = array_view(image_or_array) if isinstance(image_or_array, sitk.Image) else np.asarray(image_or_array)
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
@@ -47,11 +45,9 @@ def array_checksum(image_or_array):
 
 
 def voxel_checksum(path, fresh=False):
-    """Checksum of the content of a file: its voxels if it is an image, its bytes otherwise.
+    """Checksum of the content of a file, which must be whole: its voxels if it is an image, its bytes otherwise.
 
     Remembered by path, size and modification time within the process; ``fresh`` reads the file in any case.
-
-    :raises MissingFileError, InputError: missing or damaged.
     """
     key = (os.path.abspath(path),) + file_state(path)
     if fresh or key not in _known_checksums:
@@ -73,9 +69,8 @@ def sampled_checksum(path):
 
 
 def file_state(path):
-    """(bytes, modification time in ns) of a file; :class:`MissingFileError` when it does not exist.
-
-    :raises InputError: a folder or a pipe.
+    """(bytes, modification time in ns) of a file; MissingFileError when it does not exist, InputError for a folder or a
+    pipe.
     """
     try:
         status = os.stat(path)
@@ -87,11 +82,10 @@ def file_state(path):
 
 
 def record_output(path, image_or_array=None, folder=None):
-    """What a manifest says about an output that has just been written.
+    """What a manifest says about an output that has just been written: dictionary with path, bytes, mtime_ns, checksum.
 
     :param image_or_array: what was written, so that it need not be read again; None: read the file.
     :param folder: folder of the manifest, to which ``path`` is recorded relative; None: the folder of the file.
-    :return: dictionary with path, bytes, mtime_ns, checksum.
     """
     path = os.path.abspath(path)
     size, mtime = file_state(path)

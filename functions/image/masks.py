@@ -70,9 +70,7 @@ def box_of_both(masks, spacing, margin):
 
 def bounding_box(mask, margin=0):
     """Slices of the smallest box around the non-zero voxels of an array, widened by ``margin`` voxels (a number, or one
-    for every axis) within the array.
-
-    :raises InputError: the mask is empty.
+    for every axis) within the array; an InputError when there are none.
     """
     box = []
     for axis, wide in enumerate(np.broadcast_to(margin, mask.ndim)):

@@ -29,10 +29,7 @@ a real type, None for others; ``forms``: name -> 3x4 matrix from indices to mm, 
 
 
 def read_header(path):
-    """The :class:`Header` of a NIfTI file (.nii, .nii.gz or .hdr).
-
-    :raises InputError: no NIfTI-1 header, cut short, or without a size.
-    """
+    """The :class:`Header` of a NIfTI-1 file (.nii, .nii.gz or .hdr); an InputError when it is another, or cut short."""
     try:
         with _opened(path) as stream:
             head = stream.read(352)
@@ -87,10 +84,8 @@ def sheared(path):
 
 
 def grid_of(path, header, found):
-    """The grid to use, and a warning where the header contradicts itself by more than 0.1 mm.
-
-    :param found: :class:`Geometry` that ITK read.
-    :return: ``found`` if it is that of one of the header's forms; otherwise that of the preferred form.
+    """The grid to use: ``found``, which ITK read, if it is that of one of the header's forms, else that of the
+    preferred form; a warning where the header contradicts itself by more than 0.1 mm.
     """
     grids = {}
     for name, form in header.forms.items():

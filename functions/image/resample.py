@@ -33,9 +33,8 @@ def warp(image, dvf, interpolator='bspline', default=-2048.0):
 
 
 def resample_to(image, geometry, interpolator='linear', default=-2048.0, transform=None):
-    """Resample a scalar image to another grid in physical space. Other parameters and errors as :func:`warp`.
+    """Resample a scalar image to the grid of a :class:`Geometry` or image. Other parameters and errors as :func:`warp`.
 
-    :param geometry: :class:`Geometry` or image that gives the grid.
     :param transform: sitk transform from points of the new grid to points of the image; None: identity.
     """
     resampler = grid_resampler(Geometry.of(geometry), default, _interpolator(interpolator))
@@ -84,16 +83,13 @@ def rounded(array, dtype):
 
 
 def downsample(image, stage):
-    """Down-sample an image by ``stage``: the one rule of training and registration.
+    """Down-sample a scalar 3D image by ``stage`` (1 returns it as it is): the one rule of training and registration.
 
     Voxel i of the result is centred on voxel ``stage * i`` of the image, so the origin stays, the spacing is multiplied
-    and the size is ceil(N / stage). Before sampling, each axis is low-pass filtered with the cubic B-spline
-    ``b(offset / stage)``, ``|offset| < 2 * stage`` voxels, normalised, edges replicated: without it fine vessels alias.
-    The filter is the separable form of the published test-time kernel. Computed in float32, for kept samples only.
-
-    :param image: scalar 3D sitk.Image.
-    :param stage: 1, 2 or 4 (1 returns the image as it is).
-    :return: image of the same pixel type (rounded if integer; float64 becomes float32).
+    and the size is ceil(N / stage). Before sampling, each axis is low-pass filtered with the cubic B-spline ``b(offset
+    / stage)``, ``|offset| < 2 * stage`` voxels, normalised, edges replicated: without it fine vessels alias. The filter
+    is the separable form of the published test-time kernel. Computed in float32, for kept samples only. The pixel type
+    stays (rounded if integer; float64 becomes float32).
     """
     stage, array = _stage(stage), array_view(require_scalar(image))
     if stage == 1:
@@ -152,10 +148,8 @@ def _stage(stage):
 
 
 def pad_to(image, size_or_side, value=-2048.0):
-    """Pad to a size: floor(extra / 2) voxels before, the rest after; the physical place of every voxel stays.
-
-    :param size_or_side: size ``(x, y, z)`` or one side for all axes, in voxels.
-    :raises InputError: the image is larger.
+    """Pad to a size ``(x, y, z)`` or one side for all axes, in voxels: floor(extra / 2) voxels before, the rest after;
+    the physical place of every voxel stays. An InputError when the image is larger.
     """
     size = image.GetSize()
     wanted = (int(size_or_side),) * 3 if np.ndim(size_or_side) == 0 else tuple(int(n) for n in size_or_side)

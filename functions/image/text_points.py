@@ -6,11 +6,11 @@ from ..setting.errors import InputError
 
 
 def parse_rows(path, text, kind='point'):
-    """Rows of three numbers, with or without elastix's two header lines (``point`` or ``index``, the count).
+    """Rows of three numbers, with or without elastix's two header lines, float64 ``(n, 3)``, as written; ``#`` begins a
+    comment.
 
     :param path: for error messages.
     :param kind: 'point' or 'index', which the header, if any, must say.
-    :return: float64 ``(n, 3)``, as written. ``#`` begins a comment.
     """
     split = [line.split('#')[0].replace(',', ' ').replace(';', ' ').split() for line in text.splitlines()]
     numbered = [(k, words) for k, words in enumerate(split, 1) if words]

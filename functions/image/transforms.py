@@ -48,10 +48,7 @@ def affine_from_matrix(matrix, offset=(0.0, 0.0, 0.0), centre=(0.0, 0.0, 0.0)):
 
 
 def matrix_and_offset(affine):
-    """``(M, o)`` with ``affine(p) = M @ p + o``: float64 ``(3, 3)`` and ``(3,)``, x, y, z, mm.
-
-    :param affine: sitk.AffineTransform, or None for the identity.
-    """
+    """``(M, o)`` with ``affine(p) = M @ p + o``, None being the identity: float64 ``(3, 3)`` and ``(3,)``, mm."""
     if affine is None:
         return np.eye(3), np.zeros(3)
     matrix = np.array(affine.GetMatrix(), dtype=np.float64).reshape(3, 3)
@@ -134,11 +131,9 @@ def total_dvf(affine, dvf, geometry=None):
 
 
 def total_transform(affine, dvf):
-    """T(p) = A(p + u(p)) as a sitk.CompositeTransform, with u zero outside its grid, as always in ITK.
+    """T(p) = A(p + u(p)) as a sitk.CompositeTransform, with u zero outside its grid, as always in ITK; no affine: None.
 
     ITK holds the field in double precision, twice: 48 bytes per voxel.
-
-    :param affine: sitk.AffineTransform, or None.
     """
     composite = sitk.CompositeTransform(3)
     # The transform added last is applied first.
@@ -181,11 +176,10 @@ def apply_inverse_to_points(points, affine=None, dvf=None):
 
 
 def read_transform(path):
-    """Read a linear transform from a file of ITK (.tfm, .txt, .h5 or .mat), perhaps a composite one.
+    """Read a linear transform, perhaps a composite one, from a file of ITK (.tfm, .txt, .h5 or .mat): sitk.Transform.
 
     ITK's own reader takes numbers that are missing for anything, and the beginning of a number for the number.
 
-    :return: sitk.Transform.
     :raises MissingFileError, InputError: missing, damaged, cut short, of another kind, or not 3D.
     """
     path = os.fspath(path)
@@ -266,12 +260,11 @@ def write_affine(affine, path):
 
 
 def write_total_transform(affine, dvf, path):
-    """Write T(p) = A(p + u(p)) as an ITK composite transform, whole or not at all.
+    """Write T(p) = A(p + u(p)) as an ITK composite transform to a name in ``.h5``, whole or not at all; no affine:
+    None.
 
     The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and is written
     slice by slice: half the file size, and none of ITK's three copies in double precision.
-
-    :param affine, path: sitk.AffineTransform, or None; a name that ends in ``.h5``.
     """
     path = os.fspath(path)
     if not path.lower().endswith('.h5'):

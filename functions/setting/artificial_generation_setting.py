@@ -176,10 +176,7 @@ def register_deform_exp(name, base='3D_max20_D14', **differences):
 
 
 def load_deform_exp_setting(deform_exp):
-    """The content of the deformation experiment ``deform_exp``, a deep copy.
-
-    :raises UnknownNameError: there is no such experiment; the message lists the known ones.
-    """
+    """The content of ``deform_exp``, a deep copy; an UnknownNameError that lists the known ones when there is none."""
     require_known('deformation experiment', deform_exp, DEFORM_EXPERIMENTS)
     content = dict(_DEFAULTS, **DEFORM_EXPERIMENTS[deform_exp])
     return {key: _unshared(value) for key, value in content.items()}

@@ -22,10 +22,7 @@ def describe_file(path):
 
 
 def record_problem(record_path):
-    """None when a checkpoint is what its record says, else what is wrong with it.
-
-    :param record_path: the record; the checkpoint's files lie beside it.
-    """
+    """None when the checkpoint beside a record is what that says, else what is wrong with it."""
     try:
         files = read_record(record_path, SHAPE)['files']
     except RegNetError as error:

@@ -33,7 +33,7 @@ def find_problems(setting):
 def check_setting(setting):
     """Refuse a setting that cannot be used, and log warnings about unusual choices.
 
-    :raises InputError: lists every problem on its own line, with the nearest valid name for a misspelt one.
+    The InputError lists every problem on its own line, with the nearest valid name for a misspelt one.
     """
     problems = find_problems(setting)
     if problems:

@@ -281,9 +281,8 @@ def own_description(key):
 
 
 def read_own_data_sets(data_root):
-    """Descriptions in ``<data_root>/data_sets.json``; empty without such a file.
-
-    :raises InputError: the file is not JSON, or a description cannot be used.
+    """Descriptions in ``<data_root>/data_sets.json``; empty without such a file, an InputError when they cannot be
+    used.
     """
     path = os.path.join(data_root, OWN_DATA_SETS_FILE)
     try:

@@ -24,9 +24,9 @@ def address_of_folder(folder):
 
 
 def plain(value, where='setting'):
-    """A copy of ``value`` for JSON: NumPy numbers and arrays, tuples and ranges become numbers and lists.
+    """A copy of ``value``, named ``where`` in messages, for JSON: NumPy numbers and arrays, tuples and ranges become
+    numbers and lists.
 
-    :param where: its name in messages.
     :raises InputError: something JSON cannot hold; the message has the path to it.
     """
     if isinstance(value, dict):

@@ -41,11 +41,10 @@ def root_address_generator(where_to_run='Auto'):
 
 
 def initialize_setting(current_experiment, where_to_run=None):
-    """A setting dictionary with all defaults.
+    """A dictionary of all settings with their defaults and the data sets of ``data_sets.json``.
 
     :param current_experiment: name of the experiment, or 'Sub/Name'.
     :param where_to_run: 'Root', 'Auto' (also None) or 'Cluster', see :func:`root_address_generator`.
-    :return: dictionary of the keys of :mod:`functions.setting.schema`, with the data sets of ``data_sets.json``.
     """
     where_to_run = 'Auto' if where_to_run is None else where_to_run
     setting = schema.defaults('General', 'Training')
@@ -60,7 +59,6 @@ def initialize_setting(current_experiment, where_to_run=None):
 def load_data_setting(selected_data, setting=None):
     """The keys of a data set (types, expPrefix, ext, DefaultPixelValue, VoxelSize [mm], CNList, ...), a fresh copy.
 
-    :param selected_data: its name.
     :param setting: needed only for own data sets that another process registered.
     :raises UnknownNameError: there is no such data set; the message lists the known ones.
     """

@@ -19,11 +19,8 @@ def single_items(setting, mode, pairs=False):
 
 
 def missing_originals(setting):
-    """Original files that the items and pairs of a setting need and that do not exist, sorted.
-
-    They are the isotropic images of stage 1, from which other stages are made, and the masks in use.
-
-    :raises InputError: no data are loaded.
+    """Original files that the items and pairs of a setting, which has data, need and that do not exist, sorted: the
+    isotropic images of stage 1, from which other stages are made, and the masks in use.
     """
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
@@ -46,13 +43,12 @@ def require_originals(setting):
 
 
 def own_image_errors(setting, files=True):
-    """Everything wrong with ``setting['OwnImages']``, the files and DICOM folders of a user's data sets.
+    """List of errors, to raise or to print, of ``setting['OwnImages']``: UnknownNameError (data set), MissingFileError
+    (path), InputError (anything else).
 
     :param setting: ``OwnImages`` is data set -> case number (text, as JSON has it) -> list of paths, one for each type
         of the data set, None where the case lacks it.
     :param files: whether the paths must exist.
-    :return: list of errors to raise or to print, one for each problem: UnknownNameError (data set),
-        MissingFileError (path), InputError (anything else).
     """
     listed, errors = setting.get('OwnImages', {}), []
     if not isinstance(listed, dict):

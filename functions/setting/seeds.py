@@ -7,10 +7,8 @@ import numpy as np
 
 
 def seed_words(*identity):
-    """Four 32-bit words: the first 128 bits of the SHA-256 of ``identity`` written as canonical JSON.
-
-    :param identity: strings, integers, floats, booleans, None, and lists or dictionaries of them.
-    :return: list of four integers in [0, 2**32).
+    """The first 128 bits of the SHA-256 of ``identity`` (texts, numbers, truth values, None, lists and dictionaries of
+    them) written as canonical JSON: four integers in [0, 2**32).
     """
     text = json.dumps(identity, sort_keys=True, separators=(',', ':'), ensure_ascii=True)
     digest = hashlib.sha256(text.encode('ascii')).digest()

@@ -171,9 +171,8 @@ def _depth(value):
 
 
 def read_json_lines(path, shape=None):
-    """The dictionaries of a JSON lines file; a line that is none (cut short by a crash) is skipped with a warning.
-
-    :param shape: what each line holds, see :func:`require_shape`.
+    """The dictionaries of a JSON lines file; a line that is none of a ``shape`` (:func:`require_shape`), cut short by a
+    crash, is skipped with a warning.
     """
     lines = []
     with open(path, encoding='utf-8', errors='replace') as stream:

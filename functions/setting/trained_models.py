@@ -197,9 +197,8 @@ def get_global_step(setting, requested_global_step, current_experiment):
 
 
 def checkpoint_path(setting, step='Last', experiment=None):
-    """TensorFlow's path prefix of a checkpoint; ``step`` as for :func:`resolve_step`.
-
-    :raises MissingFileError, InputError: there is no checkpoint of that step, or it is damaged.
+    """TensorFlow's path prefix of the checkpoint of a ``step`` as for :func:`resolve_step`; an error when there is
+    none, or it is damaged.
     """
     step = resolve_step(setting, step, experiment)
     setting, experiment = find_experiment(setting, experiment)
