@@ -26,8 +26,7 @@ EDGE_MARGIN = 6
 
 def category(name):
     """The field function of a category; :class:`UnknownNameError` when there is none of that name."""
-    require_known('deformation category', name, CATEGORIES)
-    return CATEGORIES[name]
+    return CATEGORIES[require_known('deformation category', name, CATEGORIES)]
 
 
 class CategoryInputs:

@@ -89,21 +89,15 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
     """
     command = [find_program(name), *map(str, arguments), '-threads', str(int(threads or joblib.cpu_count()))]
     log_path, parent = os.path.join(folder, name + _CONSOLE), os.getpid()
-
     with open(log_path, 'wb') as log:
+        streams = {'stdin': subprocess.DEVNULL, 'stdout': log, 'stderr': subprocess.STDOUT, 'cwd': folder}
+        life = {'timeout': hours * 3600, 'preexec_fn': functools.partial(die_with, parent)}
         try:
-            streams = {'stdin': subprocess.DEVNULL, 'stdout': log, 'stderr': subprocess.STDOUT}
-            child = subprocess.Popen(command, cwd=folder, preexec_fn=functools.partial(die_with, parent), **streams)
+            code = subprocess.run(command, **streams, **life).returncode
         except OSError as error:
             raise InputError(f'{command[0]} cannot be started: {error.strerror}.') from error
-        try:
-            code = child.wait(timeout=hours * 3600)
         except subprocess.TimeoutExpired as error:
             raise InputError(f'{name} was stopped: it had not finished after {hours:g} hours.') from error
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
     if code:
         raise InputError(f'{name} failed: {_failure(log_path, code)}')
 

@@ -58,41 +58,39 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
         raise InputError(f'Every experiment is compared once; given: {", ".join(names)}.')
     folder = os.path.join(su.address_generator(experiments[0].setting, 'result_folder'), 'Evaluation', protocol)
     with claim_folder(folder):
-        return _evaluate(folder, experiments, references, protocol, n_workers, capture_range, report)
-
-
-def _evaluate(folder, experiments, references, protocol, n_workers, capture_range, report):
-    once = _pairs_once(experiments)
-    jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
-    classical = run_references(jobs, references or None, n_workers)
-    groups = []
-    for experiment, pairs in once:
-        results = [result for result in classical.results if result.pair in pairs]
-        groups.append((experiment.setting, [Result(BEFORE, pair) for pair in pairs] + results))
-    groups += [(experiment.setting, experiment.results) for experiment in experiments]
-    where = os.path.join(folder, 'records')
-    found = [measure_results(setting, results, where, protocol, n_workers) for setting, results in groups if results]
-    records, failures, made = zip(*found)
-    measured = Measured(sum(records, []), sum(failures, classical.failures), sum(made))
-    missing = [text for experiment in experiments for text in experiment.missing] + classical.missing
-    comparison = _compare(measured.records, capture_range)
-    content = {
-        'protocol': comparison.protocol,
-        'methods': comparison.methods,
-        'rows': comparison.rows(),
-        'pairs': comparison.pair_rows(),
-        'missing': missing,
-        'failures': [list(failure) for failure in measured.failures],
-    }
-    text = _write_tables(folder, comparison, content)
-    pictures = _draw(folder, comparison)
-    pages = []
-    if report:
-        sources = {experiment.name: experiment_source(experiment) for experiment in experiments}
-        links = _write_reports(folder, groups, measured.records, sources, n_workers)
-        pages = [os.path.join(folder, link) for link in ['report.html'] + list(links.values())]
-        experiment_report(pages[0], ', '.join(sources), content, pictures, list(sources.items()), links)
-    return Evaluation(folder, measured, comparison, missing, text, pages)
+        once = _pairs_once(experiments)
+        jobs = [(experiment.setting, pair) for experiment, pairs in once for pair in pairs]
+        classical = run_references(jobs, references or None, n_workers)
+        groups = []
+        for experiment, pairs in once:
+            results = [result for result in classical.results if result.pair in pairs]
+            groups.append((experiment.setting, [Result(BEFORE, pair) for pair in pairs] + results))
+        groups += [(experiment.setting, experiment.results) for experiment in experiments]
+        where = os.path.join(folder, 'records')
+        found = [
+            measure_results(setting, results, where, protocol, n_workers) for setting, results in groups if results
+        ]
+        records, failures, made = zip(*found)
+        measured = Measured(sum(records, []), sum(failures, classical.failures), sum(made))
+        missing = [text for experiment in experiments for text in experiment.missing] + classical.missing
+        comparison = _compare(measured.records, capture_range)
+        content = {
+            'protocol': comparison.protocol,
+            'methods': comparison.methods,
+            'rows': comparison.rows(),
+            'pairs': comparison.pair_rows(),
+            'missing': missing,
+            'failures': [list(failure) for failure in measured.failures],
+        }
+        text = _write_tables(folder, comparison, content)
+        pictures = _draw(folder, comparison)
+        pages = []
+        if report:
+            sources = {experiment.name: experiment_source(experiment) for experiment in experiments}
+            links = _write_reports(folder, groups, measured.records, sources, n_workers)
+            pages = [os.path.join(folder, link) for link in ['report.html'] + list(links.values())]
+            experiment_report(pages[0], ', '.join(sources), content, pictures, list(sources.items()), links)
+        return Evaluation(folder, measured, comparison, missing, text, pages)
 
 
 def _pairs_once(experiments):

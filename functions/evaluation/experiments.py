@@ -70,9 +70,8 @@ def open_experiment(setting, name, own_settings=True):
 def result_facts(path):
     """What ``registration.json`` beside a result says; {} where there is none."""
     path = os.path.join(os.path.dirname(path), 'registration.json')
-    return (
-        read_record(path, {'seconds': optional(number(0)), 'outputs': listed_files()}) if os.path.isfile(path) else {}
-    )
+    shape = {'seconds': optional(number(0)), 'outputs': listed_files()}
+    return read_record(path, shape) if os.path.isfile(path) else {}
 
 
 def _paths(setting, pair, step):

@@ -26,28 +26,24 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     :raises DiskError: another process works in the folder, or it cannot be written.
     """
     with claim_folder(folder):
-        return _folder_report(folder, chests, landmarks, protocol)
-
-
-def _folder_report(folder, chests, landmarks, protocol):
-    results = read_json(os.path.join(folder, 'results.json'))
-    used = [output for output in results.get('outputs', []) if output['path'] in ('displacement.mha', 'moved.mha')]
-    problem = check_outputs(folder, used, verify=True)[0]
-    if problem:
-        raise InputError(f'{problem}; register again.')
-    names = [os.path.basename(os.path.normpath(results['settings'][role])) for role in ('fixed', 'moving')]
-    dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
-    (fixed, fixed_lung), (moving, moving_lung) = chests
-    images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
-    points = None if landmarks is None else []
-    for role, path in zip(('fixed', 'moving'), landmarks or ()):
-        # Index formats count the voxels of the images as given.
-        grid = Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields])
-        points.append(read_points(path, grid).points)
-    record = measure('RegNet', [{'name': name} for name in names], dvf, images, points, protocol=protocol)
-    measures = os.path.join(folder, file_name(record['method'], record['pair']))
-    page = os.path.join(folder, 'report.html')
-    require_apart([measures, page], landmarks or ())
-    write_json(measures, record)
-    registration_report(page, record, images, dvf, source=folder_source(folder, results))
-    return page
+        results = read_json(os.path.join(folder, 'results.json'))
+        used = [output for output in results.get('outputs', []) if output['path'] in ('displacement.mha', 'moved.mha')]
+        problem = check_outputs(folder, used, verify=True)[0]
+        if problem:
+            raise InputError(f'{problem}; register again.')
+        names = [os.path.basename(os.path.normpath(results['settings'][role])) for role in ('fixed', 'moving')]
+        dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
+        (fixed, fixed_lung), (moving, moving_lung) = chests
+        images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
+        points = None if landmarks is None else []
+        for role, path in zip(('fixed', 'moving'), landmarks or ()):
+            # Index formats count the voxels of the images as given.
+            grid = Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields])
+            points.append(read_points(path, grid).points)
+        record = measure('RegNet', [{'name': name} for name in names], dvf, images, points, protocol=protocol)
+        measures = os.path.join(folder, file_name(record['method'], record['pair']))
+        page = os.path.join(folder, 'report.html')
+        require_apart([measures, page], landmarks or ())
+        write_json(measures, record)
+        registration_report(page, record, images, dvf, source=folder_source(folder, results))
+        return page

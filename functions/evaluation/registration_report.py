@@ -25,12 +25,8 @@ _TRE_ROWS += [('largest', 'max')] + [(f'below {mm} mm (%)', f'below_{mm}') for m
 _TRE_ROWS += [(f'mean |error| along {axis} (mm)', 'mae_' + axis) for axis in 'xyz']
 _TRE_ROWS += [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xyz'] + [('landmarks', 'n')]
 _REGULARITY_ROWS = [('folded voxels (%)', 'folding'), ('folded voxels', 'folded'), ('voxels of the mask', 'n')]
-_REGULARITY_ROWS += [
-    ('mean of J', 'mean'),
-    ('standard deviation of J', 'std'),
-    ('standard deviation of log J', 'std_log'),
-]
-_REGULARITY_ROWS += [('smallest J', 'min'), ('largest J', 'max')]
+_REGULARITY_ROWS += [('mean of J', 'mean'), ('standard deviation of J', 'std')]
+_REGULARITY_ROWS += [('standard deviation of log J', 'std_log'), ('smallest J', 'min'), ('largest J', 'max')]
 _OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('surface distance, 95 % (mm)', 'p95'))
 _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 

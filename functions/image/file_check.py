@@ -6,11 +6,11 @@ follows it.
 """
 
 import collections
-import functools
-import operator
 import os
 import re
 import zlib
+
+import numpy as np
 
 from ..setting.errors import InputError
 from . import nifti_header
@@ -112,6 +112,10 @@ def _bytes_of_type(name):
     return _BYTES[plain]
 
 
+def _number_of_voxels(sizes):
+    return int(np.prod([int(n) for n in sizes.split()], dtype=object))
+
+
 def _unreadable(path, what):
     return InputError(f'{path} is not a readable image: {what}.')
 
@@ -127,10 +131,6 @@ def _require_bytes(path, present, expected):
             f'{path} is cut short or damaged: its header implies {expected} bytes, but there are {present}. '
             'Copy or make it again.'
         )
-
-
-def _product(values):
-    return functools.reduce(operator.mul, map(int, values), 1)
 
 
 def _require_inflated(path, start, expected):
@@ -174,7 +174,7 @@ def _metaimage(path):
         return _Layout(path, data, 0, None, None)
     try:
         expected = (
-            _product(fields['DimSize'].split())
+            _number_of_voxels(fields['DimSize'])
             * int(fields.get('ElementNumberOfChannels', 1))
             * _bytes_of_type(re.sub('^MET_|_ARRAY$', '', fields['ElementType']))
         )
@@ -217,7 +217,7 @@ def _nrrd(path):
     if encoding not in ('raw', 'gzip', 'gz') or fields.get('line skip', '0') != '0':
         return _Layout(path, data, start, None, None)
     try:
-        expected = _product(fields['sizes'].split()) * _bytes_of_type(fields['type'])
+        expected = _number_of_voxels(fields['sizes']) * _bytes_of_type(fields['type'])
         skip = int(fields.get('byte skip', fields.get('byteskip', 0)))
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f'its header lacks or garbles {error}') from error

@@ -30,7 +30,7 @@ from ..setting.errors import InputError, require_known
 from ..setting.text_files import json_text, read_text, sealed, unsealed, warn_of_open_end
 from .geometry import Geometry
 from .slicer_points import markups, parse_fcsv, parse_markups, write_fcsv
-from .text_points import array_of, dirlab_to_index, index_to_dirlab, nearest, numbers_of, parse_rows
+from .text_points import array_of, dirlab_to_index, header_and_rows, index_to_dirlab, nearest, numbers_of, parse_rows
 
 LOGGER = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def read_points(path, grid=None, file_format=None):
     text = unsealed(path, read_text(path, 'a text file of points'))
     if not path.lower().endswith('.json'):
         warn_of_open_end(path, text)
-    file_format = _check_format(file_format) if file_format else _detect(path, text)
+    file_format = _known(file_format) or _detect(path, text)
     parsers, labels = {'fcsv': parse_fcsv, 'mrk.json': parse_markups, 'csv': _parse_csv}, None
     if file_format in parsers:
         points, labels = parsers[file_format](path, text)
@@ -87,11 +87,11 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
         raise InputError(f'Points must be finite numbers (n, 3), x, y, z in mm; got shape {points.shape}.')
     if labels is not None and len(labels) != len(points):
         raise InputError(f'{len(labels)} labels for {len(points)} points.')
-    file_format = _check_format(file_format) if file_format else _format_by_name(path) or 'elastix_point'
+    file_format = _known(file_format) or _format_by_name(path) or 'elastix_point'
     if file_format in _INDEX_FORMATS:
         text = _index_text(path, points, file_format, grid)
     elif file_format == 'elastix_point':
-        text = f'point\n{len(points)}\n' + ''.join(_line(p, ' ') for p in points)
+        text = header_and_rows('point', ''.join(' '.join(map(repr, point)) + '\n' for point in points.tolist()))
     elif file_format == 'mrk.json':
         text = json_text(markups(points, labels))
     else:
@@ -104,9 +104,8 @@ def write_points(path, points, grid=None, file_format=None, labels=None):
 # ---- which format
 
 
-def _check_format(name):
-    require_known('format of points', name, FORMATS)
-    return name
+def _known(file_format):
+    return file_format and require_known('format of points', file_format, FORMATS)
 
 
 def _format_by_name(path):
@@ -155,15 +154,9 @@ def _index_text(path, points, file_format, grid):
     if len(points):
         distance = np.linalg.norm(grid.index_to_world(rounded) - points, axis=1).max()
         LOGGER.info('%s: whole voxel numbers, up to %.2f mm from the points', path, distance)
-    if file_format == 'dirlab':
-        rows, header = index_to_dirlab(rounded, grid.size[2]), ''
-    else:
-        rows, header = rounded, f'index\n{len(points)}\n'
-    return header + ''.join(' '.join(str(value) for value in row) + '\n' for row in rows.tolist())
-
-
-def _line(point, separator):
-    return separator.join(repr(float(value)) for value in point) + '\n'
+    rows = index_to_dirlab(rounded, grid.size[2]) if file_format == 'dirlab' else rounded
+    text = ''.join(' '.join(map(str, row)) + '\n' for row in rows.tolist())
+    return text if file_format == 'dirlab' else header_and_rows('index', text)
 
 
 # ---- comma-separated

@@ -44,8 +44,7 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, transfo
 
 
 def _interpolator(name):
-    require_known('interpolator', name, INTERPOLATORS)
-    return INTERPOLATORS[name]
+    return INTERPOLATORS[require_known('interpolator', name, INTERPOLATORS)]
 
 
 def require_scalar(image, name='The image'):

@@ -33,5 +33,4 @@ PROTOCOLS = {
 
 def get_protocol(name):
     """The :class:`Protocol` of a name; an UnknownNameError when there is none."""
-    require_known('protocol', name, PROTOCOLS)
-    return PROTOCOLS[name]
+    return PROTOCOLS[require_known('protocol', name, PROTOCOLS)]

@@ -60,6 +60,7 @@ def unknown_name(kind, name, accepted):
 
 
 def require_known(kind, name, accepted):
-    """Raise :func:`unknown_name` unless ``name`` is one of ``accepted``."""
+    """Return ``name``; raise :func:`unknown_name` unless it is one of ``accepted``."""
     if name not in list(accepted):
         raise unknown_name(kind, name, accepted)
+    return name
