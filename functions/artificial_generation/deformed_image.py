@@ -81,9 +81,8 @@ def _field(spec, moving, geometry):
     if most > 0:
         rng, lung = spec.random('residual affine'), array_or_none(moving.lung)
         around = np.ones(geometry.shape, bool) if lung is None else _padded(lung, pad, 0)
-        field = add_affine(
-            array_view(dvf).copy(), rng, geometry.spacing, bounding_box(around), rng.uniform(least, most)
-        )
+        box, displacement = bounding_box(around), rng.uniform(least, most)
+        field = add_affine(array_view(dvf).copy(), rng, geometry.spacing, box, displacement)
         dvf = image_from_array(field, geometry)
     return dvf, inputs.products
 

@@ -82,10 +82,9 @@ def require_inside(points, geometry, points_name, image_name):
         position, voxel = (', '.join(f'{value:.1f}' for value in row[first]) for row in (points, index))
         size = ' x '.join(map(str, geometry.size))
         where = f'the first is number {first + 1} at ({position}) mm, voxel ({voxel}) of {size}'
-        what = (
-            f'{int(outside.sum())} of the {len(points)} landmarks of {points_name} lie outside the image {image_name}'
-        )
-        raise InputError(f'{what}; {where}. Check their unit, first number, axes and image.')
+        which = f'{int(outside.sum())} of the {len(points)} landmarks of {points_name}'
+        advice = 'Check their unit, first number, axes and image'
+        raise InputError(f'{which} lie outside the image {image_name}; {where}. {advice}.')
 
 
 def source_geometry(setting, im_info):

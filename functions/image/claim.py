@@ -57,9 +57,8 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
 
     def require_ours():
         if _read(lock_path) != text:
-            raise DiskError(
-                f'{folder} was removed, replaced or taken over by another process; nothing more is written.'
-            )
+            what = 'removed, replaced or taken over by another process'
+            raise DiskError(f'{folder} was {what}; nothing more is written.')
 
     try:
         with _held(lock_path, DEADLINE_S) as text:

@@ -127,10 +127,8 @@ def _require_file(path, header):
 
 def _require_bytes(path, present, expected):
     if present < expected:
-        raise InputError(
-            f'{path} is cut short or damaged: its header implies {expected} bytes, but there are {present}. '
-            'Copy or make it again.'
-        )
+        found = f'its header implies {expected} bytes, but there are {present}'
+        raise InputError(f'{path} is cut short or damaged: {found}. Copy or make it again.')
 
 
 def _require_inflated(path, start, expected):
@@ -173,11 +171,8 @@ def _metaimage(path):
     if fields.get('BinaryData', 'True').lower() != 'true':  # text carries no byte count of its own
         return _Layout(path, data, 0, None, None)
     try:
-        expected = (
-            _number_of_voxels(fields['DimSize'])
-            * int(fields.get('ElementNumberOfChannels', 1))
-            * _bytes_of_type(re.sub('^MET_|_ARRAY$', '', fields['ElementType']))
-        )
+        voxels, channels = _number_of_voxels(fields['DimSize']), int(fields.get('ElementNumberOfChannels', 1))
+        expected = voxels * channels * _bytes_of_type(re.sub('^MET_|_ARRAY$', '', fields['ElementType']))
         start = match.end() if local else max(int(fields.get('HeaderSize', 0)), 0)
         compressed = fields.get('CompressedData', 'False').lower() == 'true'
         packed = int(fields.get('CompressedDataSize', 0)) if compressed else None

@@ -44,10 +44,8 @@ def _threshold(array, name):
         LOGGER.warning('%s is soft (%g to %g): cut at one half.', name, low, high)
         return 0.5
     if not whole or low < 0 or (high >= _LABELS and len(np.unique(array)) > _LABELS):
-        raise InputError(
-            f'{name} is no mask: its values go from {low:g} to {high:g}. 0 and 1, whole labels, or a probability from '
-            '0 to 1 are accepted.'
-        )
+        accepted = '0 and 1, whole labels, or a probability from 0 to 1 are accepted'
+        raise InputError(f'{name} is no mask: its values go from {low:g} to {high:g}. {accepted}.')
     return 0
 
 

@@ -186,10 +186,8 @@ def read_transform(path):
     if not os.path.isfile(path):
         raise MissingFileError(f'The transform file {path} does not exist.')
     try:
-        reader = {'.h5': read_transforms, '.hdf5': read_transforms, '.mat': _in_matlab}.get(
-            os.path.splitext(path)[1].lower(), _in_text
-        )
-        return _built(path, reader(path))
+        readers = {'.h5': read_transforms, '.hdf5': read_transforms, '.mat': _in_matlab}
+        return _built(path, readers.get(os.path.splitext(path)[1].lower(), _in_text)(path))
     except InputError:
         raise
     except Exception as error:  # whatever a reader of other formats says of a damaged file

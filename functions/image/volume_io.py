@@ -70,9 +70,8 @@ def _open(path, whole):
     if not os.path.exists(path):
         raise MissingFileError(f'Image {path} does not exist.')
     if os.path.isdir(path):
-        raise InputError(
-            f'{path} is a folder; an image file is needed (functions.preprocessing reads a folder with a DICOM series).'
-        )
+        where = 'functions.preprocessing reads a folder with a DICOM series'
+        raise InputError(f'{path} is a folder; an image file is needed ({where}).')
     require_readable(path)
     if whole:
         check_whole(path)

@@ -71,10 +71,8 @@ def make_case(setting, cn, types=(0, 5), size=None):
     needed, free = _BYTES_PER_VOXEL * np.prod(case.patient.size, dtype=float), available_memory()
     if needed > free:
         size = 'x'.join(map(str, case.patient.size))
-        raise InputError(
-            f'A phantom of {size} voxels needs about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free: '
-            "make 'Size' of the setting Phantom smaller."
-        )
+        memory = f'about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free'
+        raise InputError(f"A phantom of {size} voxels needs {memory}: make 'Size' of the setting Phantom smaller.")
     requests = ('OriginalIm', 'OriginalLung', 'OriginalTorso')
 
     def write(image, path):

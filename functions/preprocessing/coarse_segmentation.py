@@ -106,9 +106,8 @@ def _trachea_seed(hu, inside, spacing):
     for label in np.nonzero(fits)[0]:
         z, y, x = boxes[label - 1]
         tall, wide = (y.stop - y.start) * spacing, (x.stop - x.start) * spacing
-        fits[label] = (
-            max(tall, wide) <= 40 and max(tall, wide) <= 3 * min(tall, wide) and area[label] >= 0.5 * tall * wide
-        )
+        is_round = max(tall, wide) <= 3 * min(tall, wide) and area[label] >= 0.5 * tall * wide
+        fits[label] = max(tall, wide) <= 40 and is_round
         if fits[label]:
             # The trachea lies in the mediastinum, bronchi and bullae in lung.
             around = (z.start, *(slice(max(side.start - 3, 0), side.stop + 3) for side in (y, x)))
@@ -163,10 +162,8 @@ def _lung_parts(hu, aerated, spacing):
     labels, sizes = mo.components(aerated)
     volume = sizes * spacing**3 / _ML
     if volume.max() < 20:
-        raise InputError(
-            f'No lung in the image: no connected part of the body of 20 ml or more is below {LUNG:g} '
-            'HU. The values must be in HU and the scan must show the chest.'
-        )
+        found = f'no connected part of the body of 20 ml or more is below {LUNG:g} HU'
+        raise InputError(f'No lung in the image: {found}. The values must be in HU and the scan must show the chest.')
     parts = []
     for label in np.argsort(-volume):
         if volume[label] < max(20.0, 0.01 * volume.max()):
@@ -197,10 +194,8 @@ def right_and_left(parts, spacing):
     seeds.sort(key=lambda part: ndimage.center_of_mass(part)[2])
     right, left = seeds
     for part in rest:  # lobes cut off by fluid or tumour go to the nearer lung
-        distance = [
-            np.linalg.norm(np.subtract(ndimage.center_of_mass(part), ndimage.center_of_mass(lung)))
-            for lung in (right, left)
-        ]
+        centre, *others = [np.array(ndimage.center_of_mass(one)) for one in (part, right, left)]
+        distance = [np.linalg.norm(centre - other) for other in others]
         if distance[0] < distance[1]:
             right = right | part
         else:
@@ -225,15 +220,10 @@ def _cut(mask, spacing):
         markers[labels == order[0]] = 1
         markers[labels == order[1]] = 2
         markers[~part] = 3
-        basins = sitk.GetArrayFromImage(
-            sitk.MorphologicalWatershedFromMarkers(
-                sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), False
-            )
-        )
-        result = []
-        for label in (1, 2):
-            lung = np.zeros_like(mask)
+        images = [sitk.GetImageFromArray(array) for array in (-depth, markers)]
+        basins = sitk.GetArrayFromImage(sitk.MorphologicalWatershedFromMarkers(*images, False))
+        lungs_apart = np.zeros((2,) + mask.shape, bool)
+        for label, lung in enumerate(lungs_apart, 1):
             lung[box] = (basins == label) & part
-            result.append(lung)
-        return tuple(result)
+        return lungs_apart
     return None

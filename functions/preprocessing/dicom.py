@@ -56,9 +56,8 @@ def read_series(folder, series=None):
     slices, spacing_z = _sorted(folder, slices)
     first = slices[0]
     try:
-        array = np.concatenate(
-            [sitk.GetArrayFromImage(sitk.ReadImage(s['name'], imageIO='GDCMImageIO')) for s in slices]
-        )
+        images = [sitk.ReadImage(one['name'], imageIO='GDCMImageIO') for one in slices]
+        array = np.concatenate([sitk.GetArrayViewFromImage(image) for image in images])
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise InputError(f'The DICOM series in {folder} cannot be read: {reason}') from error
@@ -92,10 +91,8 @@ def _all_series(folder):
         elif head[128:132] == b'DICM':
             lost.append(name)
     if lost:
-        raise InputError(
-            f'{len(lost)} of the DICOM files in {folder} cannot be read (damaged or not an image): {_some(lost)}. '
-            'Copy them again or move them away.'
-        )
+        which = f'{len(lost)} of the DICOM files in {folder} cannot be read (damaged or not an image): {_some(lost)}'
+        raise InputError(f'{which}. Copy them again or move them away.')
     if passed:
         LOGGER.warning('%s: passed over (%d), no slices: %s.', folder, len(passed), _some(passed))
     if not found:
@@ -138,10 +135,8 @@ def _chosen(folder, found, series):
     if len(matching) != 1:
         problem = f'{len(matching)} DICOM series' if matching else f'no series {series}'
         held = '; '.join(_description(uid, images) for uid, images in found.items())
-        raise InputError(
-            f'{folder} holds {problem}; name one by its UID or number (series=, --fixed_series, --moving_series): '
-            f'{held}.'
-        )
+        remedy = 'name one by its UID or number (series=, --fixed_series, --moving_series)'
+        raise InputError(f'{folder} holds {problem}; {remedy}: {held}.')
     images = found[matching[0]]
     for image in images:
         if image.get(_FRAMES, '1') not in ('', '1'):
@@ -182,9 +177,8 @@ def _slice(values):
         if len(position) != 3 or len(spacing) != 2 or not spacing.min() > 0 or not abs(row @ column) < 1e-3:
             raise ValueError(f'position {position}, orientation {cosines}, spacing {spacing}')
     except (KeyError, ValueError) as error:
-        raise InputError(
-            f'{name} is not a slice of a CT volume (its position, orientation, spacing or size cannot be used): {error}'
-        ) from error
+        what = 'a slice of a CT volume (its position, orientation, spacing or size cannot be used)'
+        raise InputError(f'{name} is not {what}: {error}') from error
     kind = values.get('0028|0004')
     if kind != 'MONOCHROME2' or samples != 1:
         raise InputError(f'{name} is stored as {kind} (inverted or colour); CT as MONOCHROME2 is needed.')
@@ -212,9 +206,8 @@ def _check_pixel_bytes(name, expected):
             break
     present = os.path.getsize(name) - start
     if present < expected:
-        raise InputError(
-            f'{name} is cut short: its header implies {expected} bytes of pixels, {present} are there. Copy it again.'
-        )
+        found = f'its header implies {expected} bytes of pixels, {present} are there'
+        raise InputError(f'{name} is cut short: {found}. Copy it again.')
 
 
 def _name(one):
@@ -233,10 +226,8 @@ def _sorted(folder, slices):
     for tag, name, tolerance in _IN_COMMON:
         other = next((s for s in slices if _differ(first.get(tag), s.get(tag), tolerance)), None)
         if other is not None:
-            raise InputError(
-                f'{folder}: {_name(first)} and {_name(other)} differ in {name}: {first.get(tag)} and {other.get(tag)}, '
-                'which the slices of one volume share.'
-            )
+            differ = f'{_name(first)} and {_name(other)} differ in {name}: {first.get(tag)} and {other.get(tag)}'
+            raise InputError(f'{folder}: {differ}, which the slices of one volume share.')
     normal = first['normal']
     slices = sorted(slices, key=lambda s: float(s['position'] @ normal))
     positions = np.array([s['position'] for s in slices])
@@ -245,37 +236,26 @@ def _sorted(folder, slices):
     usual, step = float(np.median(gaps)), float(places[-1] - places[0]) / (len(slices) - 1)
     doubled = np.nonzero(gaps < 0.01)[0]
     if len(doubled):
-        one, other = [_name(slices[doubled[0] + i]) for i in (0, 1)]
-        raise InputError(
-            f'{folder}: several slices at the same place, e.g. {one} and {other} (several phases in one series?); keep '
-            'one of each.'
-        )
-    uneven = [
-        f'{_name(slices[i])} and {_name(slices[i + 1])} are {gaps[i]:.3g} mm apart'
-        for i in np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]
-    ]
-    if uneven:
-        raise InputError(
-            f'{folder}: slices are missing or unevenly spaced: {_some(uneven)}; the others are {usual:.3g} mm apart.'
-        )
+        pair = ' and '.join(_name(slices[doubled[0] + i]) for i in (0, 1))
+        example = f'e.g. {pair} (several phases in one series?)'
+        raise InputError(f'{folder}: several slices at the same place, {example}; keep one of each.')
+    uneven = np.nonzero(np.abs(gaps - usual) > 0.1 * usual)[0]
+    if len(uneven):
+        pairs = [f'{_name(slices[i])} and {_name(slices[i + 1])} are {gaps[i]:.3g} mm apart' for i in uneven]
+        found = f'{_some(pairs)}; the others are {usual:.3g} mm apart'
+        raise InputError(f'{folder}: slices are missing or unevenly spaced: {found}.')
     along = np.abs(places - places[0] - np.arange(len(slices)) * step)
     if along.max() > 0.1 * usual:
-        raise InputError(
-            f'{folder}: the distance of the slices changes along the scan: {_name(slices[along.argmax()])} is '
-            f'{along.max():.3g} mm from its place among equally spaced ones.'
-        )
+        worst = f'{_name(slices[along.argmax()])} is {along.max():.3g} mm from its place among equally spaced ones'
+        raise InputError(f'{folder}: the distance of the slices changes along the scan: {worst}.')
     sideways = np.linalg.norm(np.cross(positions - positions[0], normal), axis=1)
     if sideways.max() > _OFF_LINE:
-        worst = _name(slices[sideways.argmax()])
-        raise InputError(
-            f'{folder}: {worst} is shifted sideways by {sideways.max():.3g} mm from the line of the slices through '
-            f'{_name(slices[0])} (tilted gantry, or a moved table); resample the series to an upright grid first.'
-        )
+        shift = f'{_name(slices[sideways.argmax()])} is shifted sideways by {sideways.max():.3g} mm'
+        cause = f'from the line of the slices through {_name(slices[0])} (tilted gantry, or a moved table)'
+        raise InputError(f'{folder}: {shift} {cause}; resample the series to an upright grid first.')
     # Two acquisitions that alternate show two breaths, however evenly their slices are spaced.
     runs = [str(number) for number, _ in itertools.groupby(slices, key=lambda s: s.get('0020|0012'))]
     if len(runs) > len(set(runs)):
-        raise InputError(
-            f'{folder}: the slices of acquisitions {_some(sorted(set(runs)))} alternate (several phases or breaths in '
-            'one series?); keep those of one.'
-        )
+        found = f'{_some(sorted(set(runs)))} alternate (several phases or breaths in one series?)'
+        raise InputError(f'{folder}: the slices of acquisitions {found}; keep those of one.')
     return slices, step

@@ -84,10 +84,9 @@ def spread(source, record, cn, setting):
     """SPREAD: a folder per patient, and one folder with all points; two observers agreed on those of the follow-up."""
     patients = setting.get('SPREAD_Patients') or record.patients
     if len(set(patients)) < len(patients):
-        raise InputError(
-            "SPREAD's patient codes are not public: list them, case 1 first, in setting['SPREAD_Patients']; it has "
-            f'{len(patients)}, {len(set(patients))} of them different.'
-        )
+        where = "list them, case 1 first, in setting['SPREAD_Patients']"
+        found = f'it has {len(patients)}, {len(set(patients))} of them different'
+        raise InputError(f"SPREAD's patient codes are not public: {where}; {found}.")
     patient = patients[cn - 1] if cn <= len(patients) else None
     folder = pack_folder(source, patient) if patient else None
     if folder is None:
@@ -115,9 +114,8 @@ def find_packs(source, record, cases, setting):
     """
     if record.layout is None:
         layouts = ', '.join(sorted(LAYOUTS))
-        raise InputError(
-            f'{record.key} is not a data set to be downloaded; accepted: those with the layouts {layouts}.'
-        )
+        accepted = f'those with the layouts {layouts}'
+        raise InputError(f'{record.key} is not a data set to be downloaded; accepted: {accepted}.')
     if record.layout not in LAYOUTS:
         raise unknown_name(f'layout of data set {record.key}', record.layout, sorted(LAYOUTS))
     if not os.path.isdir(source):

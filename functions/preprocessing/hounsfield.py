@@ -97,10 +97,8 @@ def _offset(array, wrapped, name, found):
     tissue, denser = _peak(counts, values, -500, _LIMIT, 10), values > -500
     share = counts[np.abs(values - tissue) < 150].sum() / max(counts[denser].sum(), 1)
     if wrapped or not array.min() < -500 or not array.max() > 0 or (share > 0.5 and abs(tissue) > 200):
-        raise InputError(
-            f'{name} has {found}, not those of a chest CT; CT in HU is needed (air near -1000, lung, soft tissue near '
-            '0), or HU with 1000 or 1024 added.'
-        )
+        needed = 'CT in HU is needed (air near -1000, lung, soft tissue near 0), or HU with 1000 or 1024 added'
+        raise InputError(f'{name} has {found}, not those of a chest CT; {needed}.')
     LOGGER.warning('%s has %s without the peaks of lung and soft tissue: taken for HU, unchecked.', name, found)
     return 0
 

@@ -43,9 +43,8 @@ def prepare_own_images(setting):
         for cn, entries in cases.items():
             for type_im, (path, series) in enumerate(map(path_and_series, entries)):
                 if path is not None:
-                    jobs.append(
-                        (own_image_path(setting, path), series, {'data': data, 'cn': int(cn), 'type_im': type_im})
-                    )
+                    where = {'data': data, 'cn': int(cn), 'type_im': type_im}
+                    jobs.append((own_image_path(setting, path), series, where))
     require_apart([path for *_, where in jobs for path in _addresses(setting, **where)], [job[0] for job in jobs])
     return [prepare_image(path, setting, series=series, margin=MARGIN, **where) for path, series, where in jobs]
 

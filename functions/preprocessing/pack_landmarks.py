@@ -38,11 +38,10 @@ def read_dirlab(path, grid):
     outside = np.flatnonzero(((rows < 1) | (rows > np.array(grid[0]))).any(axis=1))
     if len(outside):
         first = ' '.join(f'{value:g}' for value in rows[outside[0]])
-        raise InputError(
-            f'{path}: {len(outside)} of {len(rows)} landmarks lie outside the volume of {grid_text(grid)} voxels, '
-            f'counted from 1; the first is row {outside[0] + 1}, {first}. Are they counted from 0, are the columns in '
-            'another order, or is this another case?'
-        )
+        where = f'outside the volume of {grid_text(grid)} voxels, counted from 1'
+        found = f'{len(outside)} of {len(rows)} landmarks lie {where}; the first is row {outside[0] + 1}, {first}'
+        cause = 'Are they counted from 0, are the columns in another order, or is this another case?'
+        raise InputError(f'{path}: {found}. {cause}')
     return rows.astype(int)
 
 

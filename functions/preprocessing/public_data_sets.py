@@ -103,9 +103,7 @@ def _image_job(setting, record, cn, file, margin):
     if grid is None:
         return functools.partial(own_images.prepare_image, file.path, setting, margin=margin, **where)
     # Addresses are made here: a worker does not know data sets that were registered in this process.
-    requests = ['OriginalImNonIsotropic'] + [
-        f'Original{what}' for what in ('Im', 'Lung', 'Torso', 'LungRaw', 'TorsoRaw')
-    ]
+    requests = ['Original' + what for what in ('ImNonIsotropic', 'Im', 'Lung', 'Torso', 'LungRaw', 'TorsoRaw')]
     paths = {what: address_generator(setting, what, stage=1, **where) for what in requests}
     return functools.partial(_prepare_dirlab, file.path, grid, margin, record.DefaultPixelValue, paths)
 
