@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from functions.elastix.parameter_files import read_parameters, write_parameters
 from functions.elastix.programs import run_program, working_folder
-from functions.elastix.transformix import stage_chain
+from functions.elastix.transform_files import stage_chain
 from functions.image.point_files import write_points
 from functions.image.volume_io import array_view, image_from_array, read_image
 from functions.setting.errors import InputError

@@ -31,21 +31,17 @@ class ItemSpecification:
         missing = [key for key in _REQUIRED if key not in im_info]
         if missing:
             raise InputError(f'im_info lacks {", ".join(missing)}; it has {", ".join(sorted(im_info))}.')
-        for key in ('type_im', 'cn', 'dsmooth'):
-            if not whole(0).accepts(im_info[key]):
-                raise InputError(f'{key} is {im_info[key]!r}; accepted: {whole(0).text}.')
+        numbers = [int(whole(0).require(key, im_info[key])) for key in ('type_im', 'cn', 'dsmooth')]
         self.setting, self.im_info = setting, im_info
         self.data, self.deform_exp = im_info['data'], im_info['deform_exp']
-        self.type_im, self.cn, self.dsmooth = [int(im_info[key]) for key in ('type_im', 'cn', 'dsmooth')]
+        self.type_im, self.cn, self.dsmooth = numbers
         stage = im_info['stage'] if im_info.get('stage') is not None else setting.get('stage', 1)
         if stage not in (1, 2, 4):
             raise InputError(f'stage is {stage!r}; accepted: 1, 2, 4.')
         self.stage, self.padto = int(stage), im_info.get('padto')
         self.sequence = check_sequence(im_info.get('deformed_im_ext') or ['Clean'])
         self.record = get_data_set(self.data, setting)
-        if self.type_im >= len(self.record.types):
-            accepted = ', '.join(f'{number} ({name})' for number, name in enumerate(self.record.types))
-            raise InputError(f'type_im {self.type_im} does not exist in data set {self.data}; accepted: {accepted}.')
+        self.type_name = self.record.type_name(self.type_im)
         self.use_lung, self.use_torso = [bool(setting.get(f'Use{name}Mask', True)) for name in ('Lung', 'Torso')]
         self.dvf_pad = int(setting.get(f'DVFPad_S{self.stage}') or 0)
         experiment = experiments.get_deform_exp(setting, self.deform_exp)
@@ -75,7 +71,7 @@ class ItemSpecification:
     @property
     def name(self):
         """Short name for logs and errors."""
-        image = f'{self.data} {self.record.types[self.type_im]} {self.record.expPrefix}{self.cn}'
+        image = f'{self.data} {self.type_name} {self.record.expPrefix}{self.cn}'
         return f'{self.deform_exp} {image} dsmooth {self.dsmooth} ({self.method} D{self.number}) stage {self.stage}'
 
     @property

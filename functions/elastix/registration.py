@@ -1,4 +1,4 @@
-"""Registration by elastix: affine, and the B-spline registrations that serve as references."""
+"""Registration by elastix: affine, and the B-spline registrations that serve as references; fields by transformix."""
 
 import os
 
@@ -6,11 +6,11 @@ import SimpleITK as sitk
 
 from ..image.geometry import require_same_grid
 from ..image.masks import require_nonempty
+from ..image.volume_io import read_image
 from ..setting.errors import InputError
 from .parameter_files import PARAMETER_FOLDER, read_parameters, write_parameters
 from .programs import run_program, working_folder
-from .transform_files import linear_parameters, name_in, read_linear_transform, write_linear_transform
-from .transformix import deformation_field
+from .transform_files import linear_parameters, name_in, read_linear_transform, stage_chain, write_linear_transform
 
 AFFINE_FILE = os.path.join(PARAMETER_FOLDER, 'Par0011.affine.txt')
 #: Number of resolutions -> parameter file.
@@ -90,3 +90,13 @@ def _register(work, fixed, moving, parameter_file, fixed_mask, moving_mask, init
     if not os.path.exists(path):
         raise InputError(f'elastix wrote no transform; its parameter file is {parameter_file}.')
     return path
+
+
+def deformation_field(parameter_file, grid=None, threads=None, log_folder=None):
+    """The total displacement field of a TransformParameters file on ``grid`` (image or Geometry), else on that in the
+    file: float32 vector image, mm, fixed to moving.
+    """
+    with working_folder(log_folder) as folder:
+        name = stage_chain(parameter_file, folder, grid)
+        run_program('transformix', ['-def', 'all', '-tp', name, '-out', '.'], folder, threads)
+        return read_image(os.path.join(folder, 'deformationField.mha'), 'vector')

@@ -217,6 +217,25 @@ def name_in(folder, name):
     return name
 
 
+def stage_chain(parameter_file, folder, grid=None):
+    """Copy a TransformParameters file and its initial transforms into ``folder``, with names relative to it; returns
+    the name of the file to pass to transformix. ``grid``, if given, replaces that of the file.
+    """
+    chain = read_chain(parameter_file)
+    chain[0].update(grid_parameters(Geometry.of(grid)) if grid is not None else {})
+    chain[0].update({'ResultImageFormat': 'mha', 'CompressResultImage': 'false'})
+    names = [f'transform{k}.txt' for k in range(len(chain))]
+    for k, parameters in enumerate(chain):
+        parameters['InitialTransformParametersFileName'] = names[k + 1] if k + 1 < len(chain) else NO_INITIAL
+        path = parameters.get(FIELD_KEY, [''])[0]
+        if refused_characters(path):
+            extension = '.nii.gz' if path.lower().endswith('.nii.gz') else os.path.splitext(path)[1]
+            parameters[FIELD_KEY] = [f'field{k}{extension}']
+            os.symlink(path, os.path.join(folder, parameters[FIELD_KEY][0]))
+        write_parameters(os.path.join(folder, names[k]), parameters)
+    return names[0]
+
+
 def rewrite_paths(folder):
     """Update the paths in the TransformParameters files of a folder that has moved; returns the files that changed.
 

@@ -22,8 +22,8 @@ from elastix_truths import (
 )
 
 from functions.elastix import transform_files as F
-from functions.elastix import transformix as X
 from functions.elastix.parameter_files import format_parameters, read_parameters
+from functions.elastix.registration import deformation_field
 from functions.image.transforms import total_dvf, write_total_transform
 from functions.image.volume_io import array_view, write_image
 from functions.setting.errors import InputError, MissingFileError
@@ -153,7 +153,7 @@ def test_transformix_takes_points_where_simpleitk_takes_them(tmp_path):
 @needs_elastix
 @pytest.mark.parametrize('extension', ['.mha', '.nii.gz', '.nrrd'])
 def test_transformix_returns_the_total_field(tmp_path, extension):
-    found = X.deformation_field(write_both(tmp_path, an_affine(), extension), threads=1)
+    found = deformation_field(write_both(tmp_path, an_affine(), extension), threads=1)
     # At the outermost voxels rounding decides whether transformix is still inside the field.
     inner = (slice(1, -1),) * 3
     truth = array_view(total_dvf(an_affine(), a_field()))
