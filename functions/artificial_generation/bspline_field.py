@@ -54,9 +54,8 @@ def spline_matrix(first, t, count):
 
 
 def sample_field(coefficients, shape_zyx):
-    """Evaluate B-spline coefficients [components, gz + 3, gy + 3, gx + 3] at every voxel, in their unit (mm).
-
-    :return: float32 [components, z, y, x], equal to ITK's transform initialised on an image of that size.
+    """B-spline coefficients [components, gz + 3, gy + 3, gx + 3] at every voxel, in their unit (mm): float32
+    [components, z, y, x], equal to ITK's transform initialised on an image of that size.
     """
     coefficients = np.asarray(coefficients, dtype=np.float32)
     grid = coefficients.shape[1:]

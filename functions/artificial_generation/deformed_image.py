@@ -52,10 +52,8 @@ def make_deformed(spec, moving, all_of_it=True):
 
 
 def shown_box(spec, inside, spacing):
-    """The part of the grid that an item shows, slices z, y, x: the box of both input masks and InputMargin around it.
-
-    :param inside: the input masks of the moving and the fixed image, [z, y, x]; not used without InputMargin.
-    :param spacing: voxel size in mm, (x, y, z).
+    """The part of the grid that an item shows, slices z, y, x: the box of both input masks ([z, y, x], of the moving
+    and the fixed image) and InputMargin around it; all of it without InputMargin.
     """
     if spec.input_margin is None:
         return (slice(None),) * 3

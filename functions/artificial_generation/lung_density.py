@@ -34,10 +34,8 @@ def contrast_agent_table(enhancement):
 
 
 def draw_tables(rng, median, variety):
-    """Tables of the two images of a pair (moving, fixed), float32 [65536].
-
-    :param median: of the lungs of the moving image, HU; what makes the fixed one denser stays.
-    :param variety: the settings of ``ScanVariety``.
+    """Tables of the two images of a pair (moving, fixed), float32 [65536]; ``median`` is that of the lungs of the
+    moving image, HU, and what makes the fixed one denser stays.
     """
     changed = rng.uniform() < variety['Density']
     new_median, contrast = rng.uniform(*variety['LungHU']), rng.uniform(*variety['LungContrast'])

@@ -4,9 +4,8 @@ import numpy as np
 
 
 def augment(image, scene):
-    """I' = I + N(mean, sigma), mean ~ U(-a, a) truncated to whole HU; sigma and a: settings of the experiment.
-
-    Values are drawn slice by slice, only for the voxels inside.
+    """I' = I + N(mean, sigma), mean ~ U(-a, a) truncated to whole HU; sigma and a: settings of the experiment. Values
+    are drawn slice by slice, only for the voxels inside.
     """
     rng, average = scene.random('add_noise'), scene.options['Im_NoiseAverage']
     mean = int(rng.uniform(-average, average))

@@ -32,10 +32,8 @@ def _bands(size, radius):
 
 
 def gaussian_smooth(volume, sigma_zyx):
-    """Smooth one component in place and return it.
-
-    :param volume: float32 [z, y, x], C-contiguous.
-    :param sigma_zyx: standard deviation in voxels of the three axes; 0 leaves an axis alone.
+    """Smooth one component, float32 [z, y, x], C-contiguous, in place and return it; ``sigma_zyx`` is in voxels of the
+    three axes, and 0 leaves an axis alone.
     """
     n_z, n_y, n_x = volume.shape
     source, target = volume, np.empty_like(volume)

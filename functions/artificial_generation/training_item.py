@@ -78,9 +78,8 @@ class ItemAfterPasses:
 
 
 def produce(setting, im_info, verify=False):
-    """Make an item's files unless they are finished: (made, reason), why it had to be made, '' if it was finished.
-
-    :param verify: compare the checksums of all files, even where size and time are as recorded.
+    """Make an item's files unless they are finished: (made, reason), why it had to be made, '' if it was finished;
+    ``verify``: compare the checksums of all files, even where size and time are as recorded.
     """
     spec = ItemSpecification(setting, im_info)
     try:

@@ -40,16 +40,14 @@ _STRETCH = 2.5  # accepted stretch along any direction, and its inverse
 def register_affine(
     fixed, moving, method=None, fixed_mask=None, moving_mask=None, threads=None, folder=None, parameter_file=AFFINE_FILE
 ):
-    """Affine registration of two CT images on any grids.
+    """Affine registration of two CT images on any grids: :class:`AffineResult`.
 
     :param fixed, moving: scalar sitk images; values below -1024 HU count as air.
     :param method: 'elastix', 'sitk', 'none', or a file: an ITK transform (.tfm, .txt, .h5) or elastix's
         TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; logged.
     :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside them.
     :param threads: None: all cores this process may use. SimpleITK's result does not depend on it.
-    :param folder: receives elastix's parameters, transform and log; or None.
-    :param parameter_file: elastix's parameters.
-    :return: :class:`AffineResult`.
+    :param folder, parameter_file: receives elastix's parameters, transform and log, or None; elastix's parameters.
     :raises MissingFileError: no such file, or elastix is requested but not installed.
     :raises InputError: images that do not overlap, unusable masks, NaN, a failed registration, implausible transform.
     :raises UnknownNameError: an unknown method.

@@ -81,10 +81,7 @@ def refused_characters(text):
 
 
 def read_parameters(path):
-    """:func:`parse_parameters` of a file.
-
-    :raises MissingFileError, InputError: the file is missing, or not a parameter file.
-    """
+    """:func:`parse_parameters` of a file, which must be there and hold some."""
     parameters = parse_parameters(unsealed(path, read_text(path, 'an elastix parameter file')), path)
     if not parameters:
         raise InputError(f'{path} is not an elastix parameter file: it contains no parameters.')

@@ -21,16 +21,14 @@ _KINDS = (sitk.sitkInt16, sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkFloat32)
 
 
 def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None):
-    """Affine registration by elastix.
+    """Affine registration by elastix: sitk.AffineTransform, fixed to moving points, ``initial`` included.
 
-    :param fixed, moving: scalar images of any grid.
+    :param fixed, moving: scalar images of any grid, with masks on these grids, or None.
     :param parameter_file: elastix parameter file of a linear transform.
-    :param fixed_mask, moving_mask: masks on the grids of their images, or None.
     :param initial: sitk.AffineTransform to start from, or None.
     :param threads: None: all cores this process may use.
     :param folder: receives ``TransformParameters.0.txt`` (the result as one affine transform), the parameters used and
         the logs; or None.
-    :return: sitk.AffineTransform, fixed to moving points, ``initial`` included.
     :raises MissingFileError, InputError: elastix is not installed, a mask is unusable, or elastix failed.
     """
     with working_folder(folder) as work:
@@ -43,13 +41,13 @@ def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, ini
 
 
 def bspline(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None):
-    """B-spline registration by elastix: the total displacement field on the fixed grid, ``initial`` included.
+    """B-spline registration by elastix: the total displacement field on the fixed grid, ``initial`` included, a vector
+    image, float32, mm, fixed to moving.
 
     elastix applies the initial transform A first, then the B-spline: p -> B(A(p)).
 
     :param folder: receives ``TransformParameters.0.txt`` and its ``InitialTransform.txt`` (absolute paths), the
         parameters used and the logs; or None. Other parameters and errors: see :func:`affine`.
-    :return: sitk.Image, three float32 components, mm, fixed to moving.
     """
     with working_folder(folder) as work:
         path = _register(work, fixed, moving, parameter_file, fixed_mask, moving_mask, initial, threads)

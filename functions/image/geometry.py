@@ -61,9 +61,8 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return self.index_to_world(list(itertools.product(*[(0, n - 1) for n in self.size])))
 
     def matches(self, other, tolerance=0.01):
-        """True when no voxel centre is further from ``other``'s than ``tolerance``, a fraction of the smallest spacing.
-
-        Not exact, since header formats round differently (NIfTI keeps single precision).
+        """True when no voxel centre is further from ``other``'s than ``tolerance``, a fraction of the smallest spacing:
+        header formats round differently (NIfTI keeps single precision).
         """
         other = Geometry.of(other)
         if tuple(self.size) != tuple(other.size):

@@ -170,9 +170,8 @@ def check_manifest(path, made_from, format_number, verify=False):
 
 
 def require_present(manifests):
-    """Raise :class:`MissingFileError` unless these manifests and the outputs they list are there, as they were written.
-
-    Called at the end of a command: what it promised may have been removed while it ran.
+    """Raise :class:`MissingFileError` unless these manifests and the outputs they list are there, as they were written:
+    what a command promised may have been removed while it ran.
     """
     wrong = []
     for path in manifests:

@@ -58,10 +58,8 @@ def require_nonempty(mask, name):
 
 
 def box_of_both(masks, spacing, margin):
-    """Slices z, y, x of the smallest box around two masks on one grid, ``margin`` mm wider within it.
-
-    :param masks: two arrays [z, y, x], not both empty.
-    :param spacing: voxel size in mm, (x, y, z).
+    """Slices z, y, x of the smallest box around two masks [z, y, x] on one grid, not both empty, ``margin`` mm wider
+    within it; the spacing is in mm, (x, y, z).
     """
     return bounding_box((masks[0] != 0) | (masks[1] != 0), np.ceil(margin / np.array(spacing)[::-1]))
 
@@ -80,11 +78,8 @@ def bounding_box(mask, margin=0):
 
 
 def apply_mask(array, mask, value):
-    """Copy of ``array`` with ``value`` wherever ``mask`` is zero.
-
-    :param array: ``[z, y, x]`` or ``[z, y, x, c]``.
-    :param mask: array ``[z, y, x]``; every non-zero label is inside.
-    :raises InputError: shapes differ.
+    """Copy of an array ``[z, y, x]`` or ``[z, y, x, c]`` with ``value`` wherever the mask array ``[z, y, x]`` is zero;
+    an InputError when shapes differ.
     """
     array, mask = np.asarray(array), np.asarray(mask)
     if array.shape[:3] != mask.shape:

@@ -49,11 +49,10 @@ _DIRLAB_NAME = re.compile(r'_xyz(_r\d+)?\.txt$', re.IGNORECASE)
 
 
 def read_points(path, grid=None, file_format=None):
-    """Read a list of points.
+    """Read a :class:`PointList`.
 
     :param grid: image or Geometry whose voxels an index format counts; direction is honoured.
     :param file_format: one of :data:`FORMATS`; None: found from the name and the first lines.
-    :return: :class:`PointList`.
     :raises MissingFileError: no such file.
     :raises InputError: not points, no points, an ambiguous format, or voxel numbers without their image.
     """

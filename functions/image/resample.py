@@ -18,13 +18,12 @@ STAGES = (1, 2, 4)
 
 
 def warp(image, dvf, interpolator='bspline', default=-2048.0):
-    """Warp a scalar image with a displacement field in mm: ``warped(p) = image(p + dvf(p))``.
+    """Warp a scalar image of any grid with a displacement field in mm: ``warped(p) = image(p + dvf(p))``, of its pixel
+    type.
 
-    :param image: sitk.Image, one component, any grid.
     :param dvf: sitk.Image with three components, fixed to moving, mm, on the grid of the result.
     :param interpolator: ``'bspline'`` (cubic), ``'linear'`` or ``'nearest'`` (labels, masks).
     :param default: value where ``p + dvf(p)`` is outside the image.
-    :return: image of the same pixel type.
     :raises InputError: not a scalar 3D image, not a field, or a default that the pixel type cannot hold.
     """
     dvf = require_dvf(dvf)

@@ -23,10 +23,8 @@ _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_G
 
 @contextlib.contextmanager
 def itk_threads(number):
-    """Let ITK filters use ``number`` threads inside the ``with`` block (1 in workers that share a machine).
-
-    The limit is that of the process; None leaves it as it is. The former value is restored on leaving.
-    """
+    """Let ITK filters use ``number`` threads inside the ``with`` block; None leaves their number as it is."""
+    # The limit is that of the process: 1 in workers that share a machine.
     if number is None:
         yield
         return
@@ -39,10 +37,8 @@ def itk_threads(number):
 
 
 def worker_pool(n_workers, threads):
-    """A pool of processes, each with ``threads`` threads, which end with this one however it ends.
-
-    Not joblib's reusable pool: joblib.Parallel owns it and fails on finding it changed.
-    """
+    """A pool of processes, each with ``threads`` threads, which end with this one however it ends."""
+    # Not joblib's reusable pool: joblib.Parallel owns it and fails on finding it changed.
     # Freed volumes go back to the system (glibc would otherwise keep those of up to 32 MB).
     variables = dict(dict.fromkeys(_THREADS, str(threads)), MALLOC_MMAP_THRESHOLD_='1048576')
     start = {'initializer': _start_worker, 'initargs': (os.getpid(), threads)}

@@ -35,9 +35,8 @@ _SAME_BYTES = {'track_times': False}  # h5py before 3 records the time
 
 
 def affine_from_matrix(matrix, offset=(0.0, 0.0, 0.0), centre=(0.0, 0.0, 0.0)):
-    """sitk.AffineTransform of ``p -> matrix @ p + offset`` (x, y, z, mm), written about ``centre``.
-
-    The centre changes the stored translation, not the mapping (up to rounding).
+    """sitk.AffineTransform of ``p -> matrix @ p + offset`` (x, y, z, mm), written about ``centre``, which changes the
+    stored translation, not the mapping (up to rounding).
     """
     matrix, centre = np.array(matrix, dtype=np.float64).reshape(3, 3), np.array(centre, dtype=np.float64)
     affine = sitk.AffineTransform(3)
@@ -57,9 +56,8 @@ def matrix_and_offset(affine):
 
 
 def as_affine(transform):
-    """The sitk.AffineTransform equal to a linear transform of any kind (rigid, similarity, composite ...).
-
-    Affine transforms keep their parameters exactly; others are equal up to rounding.
+    """The sitk.AffineTransform equal to a linear transform of any kind (rigid, similarity, composite ...), exactly if
+    it is an affine one, else up to rounding.
 
     :raises InputError: the transform is not linear, not 3D, or holds NaN or infinite values.
     """
@@ -131,8 +129,7 @@ def total_dvf(affine, dvf, geometry=None):
 
 
 def total_transform(affine, dvf):
-    """T(p) = A(p + u(p)) as a sitk.CompositeTransform, with u zero outside its grid, as always in ITK; no affine: None.
-
+    """T(p) = A(p + u(p)) as a sitk.CompositeTransform, with u zero outside its grid, as always in ITK; A may be None.
     ITK holds the field in double precision, twice: 48 bytes per voxel.
     """
     composite = sitk.CompositeTransform(3)
@@ -144,9 +141,8 @@ def total_transform(affine, dvf):
 
 
 def apply_to_points(points, affine=None, dvf=None):
-    """Points ``(n, 3)``, x, y, z, mm, of the fixed image in the moving one: A(p + u(p)).
-
-    u is read linearly, edge clamped. Either part may be None.
+    """Points ``(n, 3)``, mm, of the fixed image in the moving one: A(p + u(p)), either None; u is read linearly,
+    clamped.
     """
     points = np.asarray(points, dtype=np.float64)
     matrix, offset = matrix_and_offset(affine)
@@ -258,8 +254,8 @@ def write_affine(affine, path):
 
 
 def write_total_transform(affine, dvf, path):
-    """Write T(p) = A(p + u(p)) as an ITK composite transform to a name in ``.h5``, whole or not at all; no affine:
-    None.
+    """Write T(p) = A(p + u(p)), A perhaps None, as an ITK composite transform to a name in ``.h5``, whole or not at
+    all.
 
     The same as ``sitk.WriteTransform(total_transform(affine, dvf), path)``, but the field stays float32 and is written
     slice by slice: half the file size, and none of ITK's three copies in double precision.

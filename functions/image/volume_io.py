@@ -22,12 +22,10 @@ _EXPECTATIONS = ('scalar', 'vector', 'any')
 
 
 def read_image(path, expect='scalar', dim=3):
-    """Read an image after making sure that the file is whole.
+    """Read an image (one of :data:`functions.image.file_check.READABLE`) after making sure that the file is whole.
 
-    :param path: image file (one of :data:`functions.image.file_check.READABLE`).
     :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or ``'any'``.
     :param dim: number of dimensions; further axes of length one are dropped. None: any.
-    :return: sitk.Image.
     :raises MissingFileError: no such file.
     :raises InputError: not an image, cut short, other dimensions or components, NaN or infinite values, shear.
     """
@@ -122,10 +120,8 @@ def _require_finite(path, image, nifti):
 def write_image(image, path, compress=False):
     """Write ``image`` whole or not at all; the folder is made when missing.
 
-    :param image: sitk.Image.
-    :param path: ends in .mha, .nii, .nii.gz or .nrrd (formats of one file).
+    :param path: ends in .mha, .nii, .nii.gz or .nrrd (formats of one file), else an InputError.
     :param compress: compress .mha and .nrrd as well (.nii.gz always is).
-    :raises InputError: other extension.
     :raises DiskError: full disk or folder that cannot be written; an earlier file is untouched.
     """
     path = os.fspath(path)
@@ -141,12 +137,10 @@ def write_image(image, path, compress=False):
 
 
 def image_from_array(array, reference, dtype=None):
-    """Image with the voxels of ``array`` and the geometry of ``reference``.
+    """Image with the voxels of an array ``[z, y, x]``, or ``[z, y, x, c]`` for c components, on the grid of an image or
+    :class:`Geometry`, whose size must fit.
 
-    :param array: ``[z, y, x]``, or ``[z, y, x, c]`` for an image with c components.
-    :param reference: sitk.Image or :class:`Geometry` of the same size.
     :param dtype: NumPy type of the voxels; None keeps the array's (bool becomes uint8, float64 float32).
-    :raises InputError: sizes differ.
     """
     array = np.asarray(array)
     geometry = Geometry.of(reference)
@@ -167,8 +161,7 @@ class _Held:
 
 
 def array_view(image):
-    """Voxels of ``image`` as a read-only array ``[z, y, x]`` or ``[z, y, x, c]`` without copying.
-
-    The array keeps the image's memory alive. Copy it before changing the image.
+    """Voxels of ``image`` as a read-only array ``[z, y, x]`` or ``[z, y, x, c]`` without copying; it keeps the image's
+    memory alive. Copy it before changing the image.
     """
     return np.asarray(_Held(image))

@@ -32,9 +32,8 @@ def check_type(type_im):
 
 
 class Breathing:
-    """The map of one patient. Coordinates: mm from the centre of the box, arrays that broadcast; dtypes are kept.
-
-    :param frame: :class:`functions.phantom.frame.Frame`.
+    """The map of one patient, of a Frame. Coordinates: mm from the centre of the box, arrays that broadcast; dtypes are
+    kept.
     """
 
     def __init__(self, frame):

@@ -14,13 +14,11 @@ from .trees import Trees
 
 
 class Case:
-    """Patient ``cn`` of the phantom.
+    """Patient ``cn``, from 1, of the phantom.
 
     The trees and the reference volume are made on first use and kept; ``release`` frees the volume.
 
-    :param cn: case number, from 1.
-    :param options: any of :data:`functions.phantom.patient.DEFAULT_OPTIONS`, or None.
-    :raises InputError: unusable options or case number.
+    :param options: any of :data:`functions.phantom.patient.DEFAULT_OPTIONS`, or None; an InputError if unusable.
     """
 
     def __init__(self, cn, options=None):

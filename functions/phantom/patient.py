@@ -51,14 +51,12 @@ def check_options(options=None):
 
 
 class Patient:
-    """The numbers of one case: lengths in mm, HU, and seeds for what is drawn later.
+    """The numbers of one case ``cn``, from 1: lengths in mm, HU, and seeds for what is drawn later.
 
     Coordinates are millimetres from the centre of the box: x to the patient's left, y posterior, z superior. All are
     Python numbers, so that arithmetic with float32 arrays stays float32.
 
-    :param cn: case number, from 1.
     :param options: complete options, from :func:`check_options`.
-    :raises InputError: the case number is not a whole number from 1.
     """
 
     def __init__(self, cn, options):

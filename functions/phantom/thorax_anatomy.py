@@ -30,10 +30,7 @@ def ellipsoid(offsets, radii):
 
 
 class Anatomy:
-    """Shapes of one patient. Points in mm from the centre of the box, arrays that broadcast.
-
-    :param frame: :class:`functions.phantom.frame.Frame`.
-    """
+    """Shapes of one patient, of a Frame. Points in mm from the centre of the box, arrays that broadcast."""
 
     def __init__(self, frame):
         self.frame, self.patient = frame, frame.patient

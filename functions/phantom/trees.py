@@ -42,13 +42,11 @@ def _split(points, direction, rng):
 
 
 def grow(start, direction, groups, rng, depth):
-    """Grow one tree.
+    """Grow a :class:`Tree`.
 
-    :param start: (3,) mm, the root.
-    :param direction: (3,) unit vector along which the tree enters.
+    :param start, direction: (3,) mm, the root; unit vector along which the tree enters.
     :param groups: list of point sets (n, 3), one per lobe; the first forks lead one branch to each.
     :param depth: function from position to signed distance to the lungs; branches are kept inside.
-    :return: :class:`Tree`.
     """
     nodes, parents = [np.asarray(start, dtype=np.float64)], [-1]
 

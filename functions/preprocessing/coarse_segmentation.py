@@ -139,10 +139,8 @@ def _trachea_seed(hu, inside, spacing):
 
 
 def lungs(hu, inside, spacing):
-    """Both lungs inside the torso, vessels and airways in them filled, without trachea and main bronchi.
-
-    :return: uint8 labels: 1 the patient's right lung, 2 the left one.
-    :raises InputError: no lung.
+    """Both lungs inside the torso, vessels and airways in them filled, without trachea and main bronchi: uint8 labels,
+    1 the patient's right lung, 2 the left one. An InputError where there is none.
     """
     tree = airway(hu, inside, spacing)
     wall = mo.within(tree, spacing, spacing)

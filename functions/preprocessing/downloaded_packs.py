@@ -48,9 +48,8 @@ def _file(folder, type_im, *alternatives, set_name=None, other=None):
 
 
 def dirlab_4dct(source, record, cn, setting):
-    """4DCT: ten phases; 75 points in T00 to T50, 300 in T00 and T50.
-
-    The names of cases 1 to 5 differ from those of the later ones; either is accepted.
+    """4DCT: ten phases; 75 points in T00 to T50, 300 in T00 and T50. The names of cases 1 to 5 differ from those of the
+    later ones; either is accepted.
     """
     folder = pack_folder(source, f'Case{cn}{"Deploy" if cn == 8 else "Pack"}')
     if folder is None:

@@ -59,9 +59,8 @@ def mask_to_isotropic(mask, spacing=1.0):
 
 
 def soft_mask(inside, grid, geometry, carry_on=True):
-    """A bool array on a grid, interpolated linearly to another one: uint8 image, 0 to :data:`FULL`.
-
-    :param carry_on: whether the mask keeps the value at its edge outside its grid, instead of 0.
+    """A bool array on a grid, interpolated linearly to another one, uint8 from 0 to :data:`FULL`; outside its grid it
+    keeps the value at its edge (``carry_on``) or is 0.
     """
     resampler = grid_resampler(Geometry.of(geometry))
     resampler.SetUseNearestNeighborExtrapolator(carry_on)
@@ -75,9 +74,8 @@ def is_upright(geometry):
 
 
 def along_axes(image):
-    """Permute and flip the axes so that the direction is closest to the identity; no value changes.
-
-    A direction that equals the identity up to rounding is set to it exactly.
+    """Permute and flip the axes so that the direction is closest to the identity; no value changes. A direction that
+    equals the identity up to rounding is set to it exactly.
     """
     direction = np.array(require_scalar(image).GetDirection()).reshape(3, 3)
     order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(direction[i, p[i]]) for i in range(3)))

@@ -18,9 +18,8 @@ def axes_of_semi_epoch(semi_epoch):
 
 
 def axes_of_batch(seed, *batch):
-    """Batch axes flipped in the batch of these whole numbers, each or not with equal chances.
-
-    Motion along z is then as often upwards as downwards, and a network returns no constant part of its own.
+    """Batch axes flipped in the batch of these whole numbers, each or not with equal chances: motion along z is then as
+    often upwards as downwards, and a network returns no constant part of its own.
     """
     drawn = random_state('flips', seed, *batch).randint(2, size=3)
     return tuple(axis for axis, is_flipped in zip((1, 2, 3), drawn) if is_flipped)

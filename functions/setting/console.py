@@ -17,11 +17,7 @@ _REFUSED = 2
 
 
 class Output:
-    """Standard output or error that cannot end the work: after a failure what is printed is dropped.
-
-    :param stream: text stream of the system.
-    :ivar failure: the OSError met, or None.
-    """
+    """Standard output or error that cannot end the work: after a ``failure`` (OSError) what is printed is dropped."""
 
     def __init__(self, stream):
         self._stream, self.failure = stream, None
@@ -49,10 +45,8 @@ class Output:
 
 
 def prepare():
-    """Make the streams of this process safe, and end it with one sentence where it cannot work.
-
-    A closed stream is opened on nothing: otherwise the next file takes its number, and libraries print into that.
-    """
+    """Make the streams of this process safe, and end it with one sentence where it cannot work."""
+    # A closed stream is opened on nothing: otherwise the next file takes its number, and libraries print into that.
     for number in range(3):
         try:
             os.fstat(number)
@@ -97,10 +91,8 @@ def _encoding_problem():
 
 
 def end(main):
-    """The exit code of a command: of ``main``, or 2 where what it printed found no room.
-
-    A reader who has seen enough, such as ``head``, is no error: the work is done.
-    """
+    """The exit code of a command: of ``main``, or 2 where what it printed found no room."""
+    # A reader who has seen enough, such as ``head``, is no error: the work is done.
     try:
         code = main()
     except SystemExit as stopped:

@@ -198,9 +198,8 @@ def register_data_set(record):
 
 
 def own_data_set(key, description):
-    """Make the record of a user's own data set.
+    """Make the record of a user's own data set, named ``key`` as in ``data_exp_dict`` and as its folder in ``Data/``.
 
-    :param key: its name, used in ``data_exp_dict`` and as its folder in ``Data/``.
     :param description: JSON-able dictionary of the entries in ``DESCRIPTION``; ``types`` is required.
     :raises InputError: something is missing or of the wrong kind. :raises UnknownNameError: a misspelt entry.
     """
@@ -252,7 +251,7 @@ _OWN_DESCRIPTIONS = {}
 
 
 def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, **description):
-    """Make a user's own images a data set that can be used as ``data`` everywhere.
+    """Make a user's own images a :class:`DataSet` that can be used as ``data`` everywhere.
 
     Its files are in ``Data/<key>/mha/case<cn>/``, or are put there when own images are prepared. Settings that use the
     data set carry its description, so that worker processes know it too.
@@ -261,7 +260,6 @@ def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, *
     :param types: names of the images of a case.
     :param setting: when given, the description is put there at once.
     :param description: further entries, as for :func:`own_data_set`.
-    :return: its :class:`DataSet`.
     """
     cases = list(cases) if isinstance(cases, (tuple, range)) else cases
     description = dict(description, types=list(types), cases=cases)

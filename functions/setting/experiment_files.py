@@ -75,9 +75,8 @@ def _write_new(address, content):
 
 
 def read_setting(setting, current_experiment=None, number=0):
-    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder, else a MissingFileError.
-
-    They are compared with the checksum in ``about<number>.json``, where there is one.
+    """Settings an experiment was run with: ``setting<number>.txt`` of its model folder, else a MissingFileError. They
+    are compared with the checksum in ``about<number>.json``, where there is one.
     """
     folder = address_generator(setting, 'ModelFolder', current_experiment=current_experiment)
     path, about = f'{folder}setting{number}.txt', f'{folder}about{number}.json'

@@ -21,10 +21,8 @@ _AG_MODES = {
 
 
 def mode_entries(setting, train_mode):
-    """Entries of ``DataExpDict`` that have keys of ``train_mode``, without the mode's name in the keys.
-
-    :return: list of dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
-    :raises InputError: unknown mode.
+    """Entries of ``DataExpDict`` that have keys of ``train_mode``, without the mode's name in the keys: list of
+    dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
     """
     schema.choice(*schema.TRAIN_MODES).require('train_mode', train_mode)
     if 'DataExpDict' not in setting:
@@ -119,9 +117,8 @@ def get_random_im_info_list(
 
 
 def repeat_dsmooth_numbers(dsmooth_list, deform_exp, repeat):
-    """``dsmooth_list`` repeated with the same categories but other random fields.
-
-    Each repetition adds n, the deformations of the experiment: [0] repeated 3 times with n = 4 is [0, 4, 8].
+    """``dsmooth_list`` repeated with the same categories but other random fields: each repetition adds n, the number of
+    deformations of the experiment. [0] repeated 3 times with n = 4 is [0, 4, 8].
     """
     n = len(experiments.load_deform_exp_setting(deform_exp)['DeformMethods'])
     return [dsmooth + turn * n for turn in range(repeat) for dsmooth in dsmooth_list]

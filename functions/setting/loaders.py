@@ -134,10 +134,8 @@ def load_registration_setting(setting, stage_list=(4, 2, 1)):
 
 
 def load_suggested_class_balanced(setting):
-    """Bounds [mm] of magnitude classes suggested for m, the largest MaxDeform of the deformation experiments.
-
-    :return: [m] up to 5 mm, [2, m] up to 7, [1.5, 4, m] up to 15, [1.5, 8, m] up to 25.
-    :raises InputError: no deformation experiment is loaded, or its m is larger.
+    """Bounds [mm] of magnitude classes suggested for m, the largest MaxDeform of the deformation experiments: [m] up to
+    5 mm, [2, m] up to 7, [1.5, 4, m] up to 15, [1.5, 8, m] up to 25; else an InputError.
     """
     names = setting.get('DeformExpList')
     if not names:

@@ -16,9 +16,8 @@ def loaded_network_problems(setting):
 
 
 def registration_problems(setting):
-    """Problems of ``network_dict``, if there is any, and of what a registration needs besides.
-
-    Every experiment must have a checkpoint, except the one being trained.
+    """Problems of ``network_dict``, if any, whose experiments but the one being trained need a checkpoint, and of
+    BaseReg.
     """
     networks = setting.get('network_dict')
     if networks is None:

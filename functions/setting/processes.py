@@ -14,10 +14,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def host():
-    """Where process numbers mean something: this machine since it started, and its namespace of numbers.
-
-    Containers and virtual machines may share a name, and a machine that starts again uses the numbers again.
-    """
+    """Where process numbers mean something: this machine since it started, and its namespace of numbers."""
+    # Containers and virtual machines may share a name, and a machine that starts again uses the numbers again.
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError), open('/proc/sys/kernel/random/boot_id', encoding='ascii') as stream:
         parts.append(stream.read().strip())
@@ -27,10 +25,7 @@ def host():
 
 
 def start_time(pid):
-    """Seconds from the start of the machine to that of the process; None when the system does not tell.
-
-    A process number is used again, number and start time are not.
-    """
+    """Seconds from the start of the machine to that of the process; None when the system does not tell."""
     try:
         # Relative to the machine's start, so that setting the clock changes nothing; asked first since psutil keeps it.
         booted = psutil.boot_time()

@@ -21,13 +21,10 @@ _FULL_IMAGE = ((40, 20, 5), (200, 50, 10))
 
 
 def suggested_stage_setting(stage, ag_mode='Resp', full_image=False):
-    """The published choices for a stage; the validation list has the validation numbers of ``ag_mode``.
+    """The published choices for stage 1, 2 or 4, of patches or, with ``full_image``, whole images: settings, of which
+    NetworkTraining and NetworkValidation have NumberOfImagesPerChunk, SamplesPerImage, BatchSize.
 
-    :param stage: 1, 2 or 4.
-    :param ag_mode: see :func:`functions.setting.image_lists.dsmoothlist_by_deform_exp`.
-    :param full_image: whole images instead of patches.
-    :return: settings; NetworkTraining and NetworkValidation have NumberOfImagesPerChunk, SamplesPerImage, BatchSize.
-    :raises InputError: another stage or AGMode.
+    :param ag_mode: see :func:`functions.setting.image_lists.dsmoothlist_by_deform_exp`, also for the validation list.
     """
     rule = _RULES[schema.STAGE.require('stage', stage)]
     training, validation = dsmoothlist_by_deform_exp(rule.deform_exp, ag_mode)

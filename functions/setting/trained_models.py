@@ -104,8 +104,7 @@ def networks_of(model, setting=None):
 def use_networks(setting, model, stages=None):
     """Register with trained networks: put ``network_dict`` and the pyramid into ``setting``.
 
-    :param model: see :func:`networks_of`.
-    :param stages: the pyramid; None: that of the set, else every stage that has a network.
+    :param model: see :func:`networks_of`; ``stages``: the pyramid, None: that of the set, else all that have a network.
     """
     found = networks_of(model, setting)
     load_registration_setting(setting, found.stages if stages is None else stages)
@@ -144,9 +143,8 @@ def saved_steps(setting, current_experiment=None, recorded=False):
 
 
 def checkpoint_problem(setting, experiment, step):
-    """What is wrong with a checkpoint; None when it is whole.
-
-    Checkpoints of the published code have no record and cannot be checked; they are recognised by their graph (.meta).
+    """What is wrong with a checkpoint; None when it is whole. Those of the published code have no record and cannot be
+    checked; they are recognised by their graph (.meta).
     """
     prefix = address_generator(setting, 'saved_model_with_step', step=str(step), current_experiment=experiment)
     record = address_generator(setting, 'saved_state_with_step', step=str(step), current_experiment=experiment)
