@@ -104,7 +104,7 @@ def test_completion_in_bash(capsys):
 
 @pytest.mark.parametrize('version', ['3, 8, 18', '3, 6, 15'])
 def test_other_pythons_are_refused_in_one_sentence(version):
-    code = f'import sys; sys.version_info = ({version}, "final", 0); from functions.commands.__main__ import run; run()'
+    code = f'import sys; sys.version_info = ({version}, "final", 0); from functions.__main__ import run; run()'
     ended = subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, stderr=subprocess.PIPE)
     said = ended.stderr.decode()
     assert ended.returncode == 2 and said.count('\n') == 1 and 'accepted: 3.7' in said
