@@ -1,4 +1,4 @@
-"""RegNet: one-shot nonrigid 3D registration of chest CT, room by room (see the README's architecture section).
+"""RegNet: one-shot nonrigid 3D registration of chest CT, room by room (docs/figures.md, architecture).
 
 Installed, this folder is the package ``regnet``.
 """
