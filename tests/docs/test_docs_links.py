@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from functions.commands.regnet import COMMANDS
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATTERNS = ('*.md', 'docs/*.md', 'Data/*.md', 'Elastix/*.md', 'Experiments/*.md', 'Experiments/RegNet/chest_*/*.md')
 DOCUMENTS = sorted(
@@ -130,6 +132,8 @@ def test_named_options_exist():
     commands = re.findall(r'(?m)RunRegNet3D\.py( --.*)$', text)
     options = set(re.findall(r' (--\w+)', ' '.join(commands)))
     assert len(options) > 10 and [option for option in options if option not in shown] == []
+    named = set(re.findall(r'`regnet ([a-z]+)', text))
+    assert len(named) > 5 and named <= set(COMMANDS)
 
 
 def test_symptoms_are_words_of_messages():
