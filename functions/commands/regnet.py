@@ -32,11 +32,23 @@ def _pairs(parser):
     registration_commands.add_registration_options(parser.add_argument)
 
 
+def _sequence(parser):
+    """register all phases of a 4D sequence to one: fields, moved images, their mean, trajectories of points"""
+    parser.add_argument(
+        'sequence', nargs='+', metavar='PATH', help='the phases in order, a folder of them, or a 4D file'
+    )
+    registration_commands.add_sequence_options(parser.add_argument, required=True)
+    registration_commands.add_points_options(parser.add_argument)
+    registration_commands.add_results_options(parser.add_argument, required=True)
+    registration_commands.add_registration_options(parser.add_argument)
+
+
 def _apply(parser):
     """apply a finished registration to another image, to labels or to points"""
     parser.add_argument('apply', metavar='RESULTS', help='folder of a finished registration')
     registration_commands.add_results_options(parser.add_argument)
     registration_commands.add_apply_options(parser.add_argument)
+    registration_commands.add_points_options(parser.add_argument)
 
 
 def _prepare(parser):
@@ -91,6 +103,7 @@ def _addresses(parser):
 COMMANDS = {
     'register': _register,
     'pairs': _pairs,
+    'sequence': _sequence,
     'apply': _apply,
     'prepare': _prepare,
     'generate': _generate,

@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 
+from tqdm import tqdm
+
 from ..evaluation import command_line as evaluation_commands
 from ..setting import setting_utils as su
 from ..setting.errors import InputError, RegNetError
@@ -88,7 +90,7 @@ def register_and_measure(setting, pairs, model):
     training = (
         su.get_im_info_list_from_train_mode(setting, 'Training') if trains and not setting.get('OnTheFly') else []
     )
-    for pair in pairs:
+    for pair in tqdm(pairs, desc='Pairs', unit='pair', disable=not logging.getLogger().isEnabledFor(logging.INFO)):
         # A network that this run has trained may be hardly trained; its results are shown all the same.
         result = register_pair(setting, pair, model, trained=not trains)
         found, folder = result.registration, result.folder

@@ -2,7 +2,7 @@
 
 from ..measure.protocols import PROTOCOLS
 
-COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'apply')
+COMMANDS = ('prepare', 'evaluate', 'register', 'pairs', 'sequence', 'apply')
 _PREPARE = 'make a data set from its downloaded packs: DIR-Lab_4D, DIR-Lab_COPD, SPREAD; Phantom_4D needs none'
 _EVALUATE = 'measure and compare the registrations of experiments; a set such as chest first registers what is missing'
 _REFERENCES = 'also register the same pairs by affine, bspline_1, bspline_3 (elastix); without a name by all of them'

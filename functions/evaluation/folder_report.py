@@ -5,7 +5,7 @@ import os
 from ..image.claim import claim_folder
 from ..image.file_check import require_apart
 from ..image.geometry import Geometry
-from ..image.manifest import check_outputs
+from ..image.manifest import check_outputs, recorded_image
 from ..image.point_files import read_points
 from ..image.volume_io import read_image
 from ..setting.atomic import write_json
@@ -19,7 +19,7 @@ from .registration_report import registration_report
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     """Measure the results in a folder; write the measures and the page, whose path is returned, beside them.
 
-    :param folder: as ``--register`` writes it: results.json, displacement.mha, moved.mha.
+    :param folder: as ``--register`` writes it.
     :param chests: [fixed, moving], each (image in HU, lung mask); the fixed one on the grid of the results.
     :param landmarks: paths of the points of the fixed and of the moving image, or None.
     :raises MissingFileError, InputError: no finished registration, or landmarks that cannot be used.
@@ -27,14 +27,15 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     """
     with claim_folder(folder):
         results = read_json(os.path.join(folder, 'results.json'))
-        used = [output for output in results.get('outputs', []) if output['path'] in ('displacement.mha', 'moved.mha')]
+        displacement, moved = [recorded_image(results, name) for name in ('displacement', 'moved')]
+        used = [output for output in results.get('outputs', []) if output['path'] in (displacement, moved)]
         problem = check_outputs(folder, used, verify=True)[0]
         if problem:
             raise InputError(f'{problem}; register again.')
         names = [os.path.basename(os.path.normpath(results['settings'][role])) for role in ('fixed', 'moving')]
-        dvf = read_image(os.path.join(folder, 'displacement.mha'), expect='vector')
+        dvf = read_image(os.path.join(folder, displacement), expect='vector')
         (fixed, fixed_lung), (moving, moving_lung) = chests
-        images = Images(fixed, moving, read_image(os.path.join(folder, 'moved.mha')), fixed_lung, moving_lung)
+        images = Images(fixed, moving, read_image(os.path.join(folder, moved)), fixed_lung, moving_lung)
         points = None if landmarks is None else []
         for role, path in zip(('fixed', 'moving'), landmarks or ()):
             # Index formats count the voxels of the images as given.

@@ -101,6 +101,12 @@ def record_file(path):
     return {'path': os.path.basename(path), 'bytes': size, 'mtime_ns': mtime, 'file_checksum': checksum}
 
 
+def recorded_image(record, name):
+    """File name of an image of a registration, whose format only the record of its results says."""
+    listed = [output['path'] for output in record.get('outputs') or []]
+    return next((path for path in listed if path.split('.')[0] == name), name + '.mha')
+
+
 @contextlib.contextmanager
 def recorded_change(path):
     """Change ``path`` on purpose in the ``with`` block: the ``results.json`` beside it follows, if it was intact."""

@@ -49,11 +49,7 @@ def read_series(folder, series=None):
     :raises InputError: no series, several of them, slices that differ, are missing, doubled, unevenly spaced, damaged
         or off the line, or several slices in one file.
     """
-    folder = os.fspath(folder)
-    if not os.path.isdir(folder):
-        raise MissingFileError(f'The DICOM folder {folder} does not exist.')
-    slices = [_slice(values) for values in _chosen(folder, _all_series(folder), series)]
-    slices, spacing_z = _sorted(folder, slices)
+    slices, spacing_z = _slices(folder, series)
     first = slices[0]
     try:
         images = [sitk.ReadImage(one['name'], imageIO='GDCMImageIO') for one in slices]
@@ -70,7 +66,19 @@ def read_series(folder, series=None):
     return image
 
 
+def series_files(folder, series=None):
+    """Paths of the slices that :func:`read_series` reads, in the order of the volume."""
+    return [one['name'] for one in _slices(folder, series)[0]]
+
+
 # ---- which files
+
+
+def _slices(folder, series):
+    folder = os.fspath(folder)
+    if not os.path.isdir(folder):
+        raise MissingFileError(f'The DICOM folder {folder} does not exist.')
+    return _sorted(folder, [_slice(values) for values in _chosen(folder, _all_series(folder), series)])
 
 
 def _all_series(folder):

@@ -12,7 +12,7 @@ from ..image.resample import warp
 from ..image.transforms import apply_inverse_to_points
 from ..image.volume_io import WRITABLE, array_view, read_image, write_image
 from ..setting.errors import InputError
-from .result_folder import INVERSE, NAMES, geometry_of_record, read_field, read_results
+from .result_folder import INVERSE, NAMES, geometry_of_record, read_result, read_results
 
 LOGGER = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def apply_to_image(results, image, output=None, interpolator='linear', default=N
     results = read_results(results)
     output = _output(results, image, output, inverse, overwrite)
     source = read_image(image)
-    field = read_field(results, INVERSE) if inverse else read_field(results)
+    field = read_result(results, INVERSE) if inverse else read_result(results)
     default = float(array_view(source).min()) if default is None else default
     moved = warp(source, field, interpolator, default)
     _require_something(moved, source, image)
@@ -62,8 +62,8 @@ def apply_to_points(results, points, output=None, inverse=False, file_format=Non
     fixed, moving = geometry_of_record(results.record['grids']['fixed']), results.moving
     here, there = (moving, fixed) if inverse else (fixed, moving)
     given = read_points(points, here, file_format)
-    _require_inside(given.points, here, points, 'moving' if inverse else 'fixed')
-    field, residual = read_field(results), 0.0
+    require_inside(given.points, here, points, 'moving' if inverse else 'fixed')
+    field, residual = read_result(results), 0.0
     if inverse:
         moved, residuals = apply_inverse_to_points(given.points, None, field)
         residual = float(residuals.max()) if len(residuals) else 0.0
@@ -91,7 +91,8 @@ def _output(results, source, output, inverse, overwrite):
     return output
 
 
-def _require_inside(points, geometry, name, role):
+def require_inside(points, geometry, name, role):
+    """Raise :class:`InputError` naming the file ``name`` unless all points lie in the fixed or moving image."""
     outside = ~geometry.contains(geometry.world_to_index(points))
     if outside.any():
         first = np.round(points[np.argmax(outside)], 2).tolist()

@@ -1,4 +1,4 @@
-"""The commands --register, --pairs and --apply. Importing it loads nothing heavy."""
+"""The commands --register, --pairs, --sequence and --apply. Importing it loads nothing heavy."""
 
 import logging
 import os
@@ -8,31 +8,44 @@ from ..setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)
 
-COMMANDS = ('register', 'pairs', 'apply')
+COMMANDS = ('register', 'pairs', 'sequence', 'apply')
 _SUBJECTS = ('image', 'labels', 'points')
 #: Options of --register that are columns of the list of --pairs too.
 MASKS = ('fixed_lung', 'fixed_torso', 'moving_lung', 'moving_torso')
 SERIES = ('fixed_series', 'moving_series')
+#: Of the images of the results.
+FORMATS = ('mha', 'nii.gz', 'nrrd')
+#: Layouts of other programs.
+EXPORTS = ('learn2reg', 'dicom')
 
 
 # fmt: off
 def add_arguments(parser):
-    """Add the options of the three commands to an argparse parser."""
+    """Add the options of the commands to an argparse parser."""
     add = parser.add_argument_group('register your own images').add_argument
     add('--register', nargs=2, metavar=('FIXED', 'MOVING'),
         help='register two CT scans: .mha, .mhd, .nii, .nii.gz, .nrrd or folders with a DICOM series')
     add('--pairs', metavar='CSV',
         help='register a list of pairs: columns fixed, moving, and optionally name, ' + ', '.join(MASKS + SERIES))
+    add('--sequence', nargs='+', metavar='PATH',
+        help='register a 4D sequence to one phase: files or DICOM folders in order, a folder of them, or one 4D file')
+    add_sequence_options(add)
     add_results_options(add)
     add_registration_options(add)
     add_pair_options(add)
     add = parser.add_argument_group('apply results to something else').add_argument
     add('--apply', metavar='RESULTS', help='folder of a finished registration')
     add_apply_options(add)
+    add_points_options(add)
+
+
+def add_sequence_options(add, required=False):
+    """How to register a sequence; ``add`` is the method of a parser or of its group."""
+    add('--to', metavar='PHASE', required=required, help='phase of the sequence: its number, from 0, or its file')
 
 
 def add_results_options(add, required=False):
-    """Where results are written; ``add`` is the method of a parser or of its group."""
+    """Where results are written."""
     add('--output', metavar='PATH', required=required, help='folder of the results; with --apply the file to write')
     add('--inverse', action='store_true',
         help='also write the inverse field; with --apply: from the fixed to the moving image')
@@ -56,6 +69,10 @@ def add_registration_options(add):
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
     add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
     add('--strict', action='store_true', help='exit code 3 where a part of the registration was left out')
+    add('--format', default='mha', choices=FORMATS,
+        help='file format of the images; NRRD opens in 3D Slicer as a transform; default: mha')
+    add('--export', nargs='+', default=(), choices=EXPORTS,
+        help="also write the field in Learn2Reg's layout, or the moved image and the field as DICOM (needs pydicom)")
     add('--memory', type=float, metavar='GB', help='memory for one pass through a network')
 
 
@@ -71,10 +88,15 @@ def add_apply_options(add):
     """What to apply results to."""
     add('--image', metavar='FILE', help='image in the space of the moving one')
     add('--labels', metavar='FILE', help='segmentation in the space of the moving image')
-    add('--points', metavar='FILE',
-        help='points in the fixed image (with --inverse: in the moving one): DIR-Lab, elastix, CSV, .fcsv, .mrk.json')
-    add('--points_format', metavar='NAME', help='if it cannot be detected: dirlab, elastix_index, elastix_point')
     add('--interpolator', default='linear', choices=['linear', 'bspline'], help='for --image')
+
+
+def add_points_options(add):
+    """Points to apply results to, or to follow through a sequence."""
+    add('--points', metavar='FILE',
+        help='points in the fixed image (with --apply and --inverse: in the moving one): DIR-Lab, elastix, CSV, .fcsv, '
+             '.mrk.json; with --sequence: their trajectories')
+    add('--points_format', metavar='NAME', help='if it cannot be detected: dirlab, elastix_index, elastix_point')
 # fmt: on
 
 
@@ -87,12 +109,14 @@ def asked(arguments):
     if len(given) > 1:
         raise InputError(f'--{" and --".join(given)} exclude each other; give one of them.')
     subjects = [name for name in _SUBJECTS if getattr(arguments, name) is not None]
-    if subjects and given != ['apply']:
+    if subjects and given != ['apply'] and (given != ['sequence'] or subjects != ['points']):
         raise InputError(f'--{subjects[0]} goes with --apply RESULTS.')
     if given == ['apply'] and len(subjects) != 1:
         raise InputError('--apply needs one of --image, --labels and --points.')
-    if given in (['register'], ['pairs']) and not arguments.output:
+    if given and given != ['apply'] and not arguments.output:
         raise InputError(f'--{given[0]} needs --output FOLDER for the results.')
+    if (given == ['sequence']) != (arguments.to is not None):
+        raise InputError('--sequence and --to PHASE go together.')
     return given[0] if given else None
 
 
@@ -100,9 +124,10 @@ def run(arguments, result):
     """Run the command of a command line (see :func:`asked`).
 
     :param result: dictionary that gets what a program may want to know: paths, states, measures.
-    :raises RegNetError: what is wrong, in one sentence; with --pairs after all pairs were tried.
+    :raises RegNetError: what is wrong, in one sentence; with --pairs and --sequence after all were tried.
     """
-    {'register': _register, 'pairs': _pairs, 'apply': _apply}[asked(arguments)](arguments, result)
+    work = {'register': _register, 'pairs': _pairs, 'sequence': _sequence, 'apply': _apply}
+    work[asked(arguments)](arguments, result)
 
 
 def _options(arguments):
@@ -119,7 +144,8 @@ def _options(arguments):
         'verify',
     )
     grid = 'isotropic' if arguments.isotropic else 'native'
-    return dict({name: getattr(arguments, name) for name in names}, grid=grid)
+    own = {'grid': grid, 'file_format': arguments.format, 'exports': arguments.export}
+    return dict({name: getattr(arguments, name) for name in names}, **own)
 
 
 def _given(arguments, names):
@@ -142,9 +168,11 @@ def _register(arguments, result):
     for path in files.values():  # before the networks are opened
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
+    from .exports import require_exportable
     from .pair_lists import register_into
 
     files.update(_given(arguments, SERIES))
+    require_exportable(arguments.export, files['fixed'], 'isotropic' if arguments.isotropic else 'native')
     with _model(arguments) as model:
         found, record = register_into(arguments.output, files, model, **_options(arguments))
     if found is None:
@@ -170,6 +198,21 @@ def _pairs(arguments, result):
     failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
     if failed:
         raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {"; ".join(failed)}')
+    _require_all(arguments, {outcome.name: outcome.measures for outcome in outcomes})
+
+
+def _sequence(arguments, result):
+    from .sequence import chosen_phase, read_phases, register_sequence
+
+    for name in _given(arguments, MASKS + SERIES):
+        raise InputError(f'--{name} is for --register.')
+    phases = read_phases(arguments.sequence, arguments.output)
+    to = chosen_phase(phases, arguments.to)
+    points = None if arguments.points is None else (arguments.points, arguments.points_format)
+    with _model(arguments) as model:
+        paths, outcomes = register_sequence(phases, to, arguments.output, model, points, **_options(arguments))
+    LOGGER.info('Results in %s: %s', arguments.output, ', '.join(os.path.basename(path) for path in paths))
+    result.update(output=arguments.output, to=to.name, phases=[one._asdict() for one in outcomes], written=paths)
     _require_all(arguments, {outcome.name: outcome.measures for outcome in outcomes})
 
 

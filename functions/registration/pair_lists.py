@@ -8,13 +8,16 @@ import os
 import re
 import time
 
+from tqdm import tqdm
+
 from ..image.claim import claim_folder
 from ..image.file_check import require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
-from .command_line import MASKS, SERIES
+from .command_line import EXPORTS, MASKS, SERIES
+from .exports import require_exportable, write_exports
 from .result_folder import NAMES, Draft, check_results, finish_move, inputs_of, problem_of, read_results
 from .single_pair import register
 
@@ -104,7 +107,8 @@ def register_pairs(pairs, output, model, **options):
     require_apart([os.path.join(output, SUMMARY)], inputs)
     outcomes = []
     with claim_folder(output):
-        for number, pair in enumerate(pairs, 1):
+        bar = tqdm(pairs, desc='Pairs', unit='pair', disable=not LOGGER.isEnabledFor(logging.INFO))
+        for number, pair in enumerate(bar, 1):
             LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
             outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
             if number == len(pairs):
@@ -115,11 +119,27 @@ def register_pairs(pairs, output, model, **options):
     return outcomes
 
 
-def register_into(folder, files, model, inverse=False, overwrite=False, verify=False, **options):
+def register_into(folder, files, model, exports=(), **options):
+    """Register one pair of files, write its results and, where asked for, their exports.
+
+    :param exports: see :func:`functions.registration.exports.write_exports`.
+    :param options: of :func:`register_and_write`.
+    :return, :raises: as :func:`register_and_write`.
+    """
+    require_exportable(exports, files['fixed'], options.get('grid', 'native'))
+    outcome = register_and_write(folder, files, model, **options)
+    if exports:
+        write_exports(folder, exports)
+    return outcome
+
+
+def register_and_write(
+    folder, files, model, file_format='mha', inverse=False, overwrite=False, verify=False, **options
+):
     """Register one pair of files and write its results.
 
     :param files: dictionary of the columns of :func:`read_pairs` but the name -> path (or series).
-    :param inverse, overwrite: see :class:`functions.registration.result_folder.Draft`.
+    :param file_format, inverse, overwrite: see :class:`functions.registration.result_folder.Draft`.
     :param verify: see :func:`functions.registration.result_folder.check_results`.
     :param options: of :func:`functions.registration.register`.
     :return: (:class:`functions.registration.single_pair.Registration`, record), or (None, record) when ``folder`` holds
@@ -130,10 +150,17 @@ def register_into(folder, files, model, inverse=False, overwrite=False, verify=F
     options['series'] = tuple(files.get(name) for name in SERIES)
     named = {key: str(value) for key, value in options.items() if key != 'threads'}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
+    if file_format != 'mha':  # results of earlier versions count as done
+        named['format'] = file_format
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
     if not overwrite and check_results(folder, made_from, verify)[0]:
         return None, read_results(folder).record
-    require_apart([os.path.join(folder, name) for name in NAMES], _inputs(files, options))
+    replaced = [os.path.join(folder, name) for name in NAMES]
+    for kind in EXPORTS:
+        replaced += [
+            os.path.join(place, name) for place, _, names in os.walk(os.path.join(folder, kind)) for name in names
+        ]
+    require_apart(replaced, _inputs(files, options))
     masks = {name: path for name, path in files.items() if name in MASKS}
     with claim_folder(folder) as require_ours:
         finish_move(folder)
@@ -143,7 +170,7 @@ def register_into(folder, files, model, inverse=False, overwrite=False, verify=F
             return None, read_results(folder).record
         if reason:
             LOGGER.warning('%s: registered again, because %s.', folder, reason.rstrip('.'))
-        with Draft(folder, overwrite or bool(reason), require_ours) as draft:
+        with Draft(folder, file_format, overwrite or bool(reason), require_ours) as draft:
             options = dict(masks, on_fields=draft.write_fields, **options)
             registration = register(files['fixed'], files['moving'], model, **options)
             return registration, draft.finish(registration, inverse, made_from)

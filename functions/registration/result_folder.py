@@ -18,6 +18,10 @@ results.json               settings, networks, versions, timings, measures, grid
 
 All of it is written into a hidden folder inside the folder of the results, which may be a mount point or a link, and
 moved to its place when it is whole. A process that is killed while it moves leaves the rest to :func:`finish_move`.
+
+Images may be .nii.gz or .nrrd instead; the record lists the names. In each format a displacement field says that it is
+one of vectors to the left, posterior and superior, as ITK, elastix, ANTs and 3D Slicer take it: NRRD by
+``kinds: vector`` and ``space``, NIfTI by intent code 1007.
 """
 
 import collections
@@ -32,7 +36,7 @@ from ..elastix.transform_files import write_total_transform as write_elastix_tra
 from ..image import transforms
 from ..image.claim import FOLDER_LOCK, claim_folder
 from ..image.geometry import Geometry
-from ..image.manifest import check_outputs, listed_files, record_file
+from ..image.manifest import check_outputs, listed_files, record_file, recorded_image
 from ..image.volume_io import read_image, write_image
 from ..preprocessing.chest_masks import lung_mask
 from ..preprocessing.hounsfield import LOWEST, load_ct
@@ -43,17 +47,22 @@ from ..setting.code_version import package_versions
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
 from ..setting.schema import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
 from ..setting.text_files import read_record, read_text, sealed, unsealed
+from .command_line import EXPORTS, FORMATS
 
 FORMAT_NUMBER = 1
 RECORD = 'results.json'
-DISPLACEMENT, NONRIGID = 'displacement.mha', 'displacement_nonrigid.mha'
-INVERSE, MOVED, LUNG = 'inverse.mha', 'moved.mha', 'fixed_lung.nii.gz'
+DISPLACEMENT, NONRIGID, MOVED, LUNG = 'displacement', 'displacement_nonrigid', 'moved', 'fixed_lung'
+JACOBIAN, INVERSE = 'jacobian', 'inverse'
+_IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, LUNG)
+#: What marks a folder among the results as one of :mod:`functions.registration.exports`.
+EXPORT_RECORD = 'export.json'
 _WHOLE = '.whole'  # finished results on their way to their places
 #: What may lie in an empty folder: our own files, and what a new disk holds.
 _IGNORED = (FOLDER_LOCK, _WHOLE, 'lost+found')
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
-#: All files of the folder, the record first: without it the rest does not count.
-NAMES = (RECORD, DISPLACEMENT, 'transform.h5', NONRIGID, 'affine.tfm', MOVED, 'jacobian.mha', INVERSE, LUNG) + _ELASTIX
+#: All files that the folder may hold, the record first: without it the rest does not count.
+NAMES = (RECORD, 'transform.h5', 'affine.tfm') + _ELASTIX
+NAMES += tuple(f'{image}.{ending}' for image in _IMAGES for ending in FORMATS)
 
 _GRID = {'size': list_of(whole(1), 3), 'spacing': list_of(number(above=0), 3)}
 _GRID.update(origin=list_of(number(), 3), direction=list_of(number(), 9))
@@ -79,13 +88,16 @@ class Draft(contextlib.AbstractContextManager):
     They are moved to their places in the end, so the folder holds all of them or none. The fields can be written before
     the rest is known, see :meth:`write_fields`.
 
+    :param file_format: one of :data:`FORMATS`, of all images; the lung mask is .nii.gz beside .mha.
     :param overwrite: replace existing results; other files in the folder stay.
     :param require_ours: called before anything is replaced; see :func:`functions.image.claim.claim_folder`.
     :raises InputError: the folder is not empty and may not be overwritten.
     """
 
-    def __init__(self, folder, overwrite=False, require_ours=lambda: None):
-        self.folder = os.path.abspath(folder)
+    def __init__(self, folder, file_format='mha', overwrite=False, require_ours=lambda: None):
+        self.folder, self._names_of = os.path.abspath(folder), {image: f'{image}.{file_format}' for image in _IMAGES}
+        if file_format == 'mha':
+            self._names_of[LUNG] = LUNG + '.nii.gz'
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise InputError(f'{folder} is a file; the results need a folder.')
         names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -103,9 +115,11 @@ class Draft(contextlib.AbstractContextManager):
         :param affine: sitk.AffineTransform, or None.
         :raises DiskError: it cannot be written.
         """
-        jobs = [(write_image, dvf, DISPLACEMENT), (transforms.write_total_transform, affine, nonrigid, 'transform.h5')]
+        jobs = [(write_image, dvf, self._names_of[DISPLACEMENT])]
+        jobs.append((transforms.write_total_transform, affine, nonrigid, 'transform.h5'))
         if affine is not None:
-            jobs += [(write_image, nonrigid, NONRIGID), (transforms.write_affine, affine, 'affine.tfm')]
+            jobs.append((write_image, nonrigid, self._names_of[NONRIGID]))
+            jobs.append((transforms.write_affine, affine, 'affine.tfm'))
         self._write(jobs)
         self._fields_written = True
 
@@ -121,15 +135,14 @@ class Draft(contextlib.AbstractContextManager):
         start, affine = time.time(), registration.linear
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
-        jobs = [(write_image, registration.moved, MOVED), (write_image, registration.jacobian, 'jacobian.mha')]
+        images = {MOVED: registration.moved, JACOBIAN: registration.jacobian}
         if registration.lungs:
-            jobs.append((write_image, registration.lung, LUNG))
+            images[LUNG] = registration.lung
         residual = {}
         if inverse:
-            field, residual['inverse_residual_mm'] = registration.inverse()
-            jobs.append((write_image, field, INVERSE))
-        self._write(jobs)
-        basis = self._path(DISPLACEMENT if affine is None else NONRIGID)
+            images[INVERSE], residual['inverse_residual_mm'] = registration.inverse()
+        self._write([(write_image, image, self._names_of[name]) for name, image in images.items()])
+        basis = self._path(self._names_of[DISPLACEMENT if affine is None else NONRIGID])
         path = write_elastix_transform(self._draft, basis, registration.dvf, affine, float(LOWEST))
         for name in _ELASTIX:
             _rename_in(self._path(name), self._draft, self.folder)
@@ -206,22 +219,24 @@ def read_chests(folder):
     return found
 
 
-def read_field(results, name=DISPLACEMENT):
-    """A displacement field of the results.
+def read_result(results, name=DISPLACEMENT):
+    """An image of the results, by default the total displacement field.
 
+    :param name: DISPLACEMENT, INVERSE or MOVED.
     :raises MissingFileError, InputError: it is not there, not what was written, or not on the grid the record says.
     """
-    path = os.path.join(results.folder, name)
+    file_name = recorded_image(results.record, name)
+    path = os.path.join(results.folder, file_name)
     if name == INVERSE and not os.path.isfile(path):
         raise MissingFileError(f'{path} is not there: register with --inverse.')
-    outputs = [output for output in results.record.get('outputs', []) if output['path'] == name]
+    outputs = [output for output in results.record.get('outputs', []) if output['path'] == file_name]
     problem = check_outputs(results.folder, outputs, verify=True)[0]
     if problem:
         raise InputError(f'{problem}, so it is not applied; register again.')
-    field = read_image(path, 'vector')
-    if not Geometry.of(field).matches(results.moving if name == INVERSE else results.fixed):
+    image = read_image(path, 'scalar' if name == MOVED else 'vector')
+    if not Geometry.of(image).matches(results.moving if name == INVERSE else results.fixed):
         raise InputError(f'{path} is not on the grid that {RECORD} names; register again.')
-    return field
+    return image
 
 
 def check_results(folder, made_from, verify=False):
@@ -299,6 +314,9 @@ def finish_move(folder):
             # The old record goes first, for without it the rest does not count; the new one comes last.
             for name in NAMES:
                 if name not in written:
+                    remove(os.path.join(folder, name))
+            for name in EXPORTS:  # of the results before
+                if os.path.isfile(os.path.join(folder, name, EXPORT_RECORD)):
                     remove(os.path.join(folder, name))
             for name in sorted(names, key=lambda name: name == RECORD):
                 os.replace(os.path.join(whole, name), os.path.join(folder, name))

@@ -22,6 +22,7 @@ TRAINING = ['--setting', 's.json', '--experiment', 'e', '--stage', '2', '--netwo
         ('register a b --output o --stages 4 2', '--register a b --output o --stages 4 2'),
         ('register a b --output o --fixed_lung l --json', '--register a b --output o --fixed_lung l --json'),
         ('pairs p.csv --output o --model chest', '--pairs p.csv --output o --model chest'),
+        ('sequence a b c --to 1 --output o --points p.csv', '--sequence a b c --to 1 --output o --points p.csv'),
         ('apply r --image i --inverse --quiet', '--apply r --image i --inverse --quiet'),
         ('prepare SPREAD --from f --cases 1 2', '--prepare SPREAD --from f --cases 1 2'),
         ('generate --part 1/2 --workers 3', '-g --part 1/2 --workers 3'),

@@ -26,7 +26,7 @@ from functions.image.volume_io import array_view, read_image, write_image
 from functions.preprocessing.dicom import read_series
 from functions.preprocessing.dirlab_raw import read_raw
 from functions.registration.pair_lists import read_pairs
-from functions.registration.result_folder import read_field, read_results
+from functions.registration.result_folder import read_result, read_results
 from functions.setting import setting_utils as su
 from functions.setting.atomic import write_json, write_text
 from functions.setting.checkpoint_records import RECORD_FORMAT as CHECKPOINT_FORMAT
@@ -185,7 +185,7 @@ def results(path):
 
 def seen_results(path):
     found = read_results(os.path.dirname(path))
-    return [content(found.record['grids']), content(found.record['settings']), array_view(read_field(found))]
+    return [content(found.record['grids']), content(found.record['settings']), array_view(read_result(found))]
 
 
 def model(folder):

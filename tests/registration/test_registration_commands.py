@@ -12,6 +12,7 @@ from model_folders import make_model
 from oracle import CENTRE, GRIDS, chest_image, grid_image
 
 import RunRegNet3D
+from functions.evaluation import folder_report
 from functions.image.geometry import Geometry
 from functions.image.point_files import read_points
 from functions.image.transforms import affine_from_matrix, write_affine
@@ -100,6 +101,22 @@ def test_overwrite_and_the_other_options_reach_the_registration(files, tmp_path,
     assert (settings['grid'], settings['diffeomorphic'], settings['input_mask']) == ('isotropic', True, None)
     assert 'inverse_residual_mm' in record['measures'] and record['measures']['diffeomorphic']['folded_after'] == 0
     assert sitk.ReadImage(str(tmp_path / 'a' / 'moved.mha')).GetSpacing() == (1.0, 1.0, 1.0)
+
+
+def test_format_reaches_the_files_and_the_report_reads_them(files, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(folder_report, 'registration_report', lambda *given, **options: None)
+    line = words(files, tmp_path / 'out', '--format', 'nrrd', '--export', 'learn2reg')
+    assert outcome(line, caplog) == (0, None) and (tmp_path / 'out' / 'moved.nrrd').exists()
+    assert (tmp_path / 'out' / 'learn2reg' / 'disp_0000_0001.nii.gz').exists()
+    code, error = outcome(words(files, tmp_path / 'dicom', '--export', 'dicom'), caplog)
+    assert code == 2 and '--export dicom' in error and not (tmp_path / 'dicom').exists()
+    assert outcome(line, caplog) == (0, None) and 'nothing was done' in caplog.text
+    code, error = outcome(words(files, tmp_path / 'out'), caplog)
+    assert code == 2 and '--overwrite' in error
+    assert outcome(['--report', str(tmp_path / 'out')], caplog) == (0, None)
+    (tmp_path / 'out' / 'moved.nrrd').write_bytes(b'other')
+    code, error = outcome(['--report', str(tmp_path / 'out')], caplog)
+    assert code == 2 and 'moved.nrrd is not what was written' in error
 
 
 def test_apply_to_everything(files, registered, tmp_path, caplog):

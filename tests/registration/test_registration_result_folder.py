@@ -1,7 +1,9 @@
 """The folder of results: whole, never over another's, and every tool gets the same out of it as we do."""
 
+import gzip
 import json
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -52,8 +54,10 @@ def written(request, pair, tmp_path_factory):
     return registration, str(folder / 'out')
 
 
-def write(registration, folder, inverse=False, overwrite=False):
-    with claim_folder(folder) as require_ours, result_folder.Draft(folder, overwrite, require_ours) as draft:
+def write(registration, folder, inverse=False, overwrite=False, file_format='mha'):
+    with claim_folder(folder) as require_ours, result_folder.Draft(
+        folder, file_format, overwrite, require_ours
+    ) as draft:
         return draft.finish(registration, inverse)
 
 
@@ -167,6 +171,91 @@ def test_the_inverse_leads_back(pair, written):
     assert np.linalg.norm(back - inside, axis=1).max() < 0.2
     with open(os.path.join(folder, 'results.json')) as stream:
         assert json.load(stream)['measures']['inverse_residual_mm'] < 0.2
+
+
+# ---- other formats
+
+
+def nrrd_header(path):
+    with open(path, 'rb') as stream:
+        return stream.read(2000).split(b'\n\n')[0].decode().splitlines()
+
+
+@pytest.mark.parametrize('ending', ['nrrd', 'nii.gz'])
+def test_other_formats_hold_the_same_and_say_that_they_are_displacement_fields(written, tmp_path, ending):
+    registration, folder = written
+    other = str(tmp_path / 'out')
+    write(registration, other, inverse=True, file_format=ending)
+    stems = {name.split('.')[0]: name for name in os.listdir(folder)}
+    assert {name.split('.')[0]: name for name in os.listdir(other)} == {
+        stem: f'{stem}.{ending}' if name.endswith(('.mha', '.nii.gz')) else name for stem, name in stems.items()
+    }
+    for stem, name in stems.items():
+        if name.endswith(('.mha', '.nii.gz')):
+            ours, theirs = read(folder, name), read(other, f'{stem}.{ending}')
+            assert Geometry.of(theirs).matches(ours, 1e-10 if 'nii' not in name + ending else 1e-4)
+            assert theirs.GetPixelID() == ours.GetPixelID()
+            np.testing.assert_array_equal(array(theirs), array(ours))
+    if ending == 'nrrd':  # what 3D Slicer opens as a transform
+        header = nrrd_header(os.path.join(other, 'displacement.nrrd'))
+        assert 'kinds: vector domain domain domain' in header and 'space: left-posterior-superior' in header
+    else:  # a vector per voxel, as ITK and ANTs read it
+        with gzip.open(os.path.join(other, 'displacement.nii.gz')) as stream:
+            header = stream.read(348)
+        assert struct.unpack('<6h', header[40:52])[0::5] == (5, 3) and struct.unpack('<h', header[68:70]) == (1007,)
+    assert result_folder.problem_of(other) == ''
+    sitk.WriteImage(registration.moving, str(tmp_path / 'moving.mha'))
+    for inverse in (False, True):
+        out = [
+            apply.apply_to_image(one, str(tmp_path / 'moving.mha'), str(tmp_path / name), inverse=inverse)
+            for one, name in ((folder, f'a{inverse}.mha'), (other, f'b{inverse}.mha'))
+        ]
+        difference = np.abs(np.subtract(*[array(sitk.ReadImage(path)).astype(int) for path in out]))
+        assert difference.max() <= (1 if ending == 'nii.gz' else 0)  # NIfTI rounds the geometry
+    flip = os.path.join(other, f'displacement.{ending}')
+    with open(flip, 'r+b') as stream:
+        stream.seek(-9, os.SEEK_END)
+        stream.write(b'XX')
+    with pytest.raises(InputError, match=f'displacement.{ending} is not what was written'):
+        apply.apply_to_image(other, str(tmp_path / 'moving.mha'), str(tmp_path / 'c.mha'))
+
+
+def test_results_in_another_format_replace_those_before(written, tmp_path):
+    registration = written[0]
+    write(registration, str(tmp_path), file_format='nrrd')
+    write(registration, str(tmp_path), overwrite=True)
+    assert (tmp_path / 'moved.mha').exists() and not [name for name in os.listdir(str(tmp_path)) if 'nrrd' in name]
+
+
+@needs_elastix
+@pytest.mark.parametrize('ending', ['nrrd', 'nii.gz'])
+def test_transformix_takes_every_format(written, tmp_path, ending):
+    registration = written[0]
+    write(registration, str(tmp_path / 'out'), file_format=ending)
+    name = 'TransformParameters.0.txt' if registration.affine.method == 'none' else 'TransformParameters.1.txt'
+    points = CENTRE + np.random.RandomState(3).uniform(-12, 12, (10, 3))
+    expected = [registration.transform.TransformPoint(point) for point in points.tolist()]
+    found = transformix_calls.transform_points(points, str(tmp_path / 'out' / name), threads=1)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize('ending', ['mha', 'nii.gz', 'nrrd', 'h5'])
+def test_ants_applies_our_transforms(written, tmp_path, ending):
+    ants = pytest.importorskip('ants')  # optional: pip install antspyx
+    registration, folder = written
+    if ending in ('nii.gz', 'nrrd'):
+        folder = str(tmp_path / 'out')
+        write(registration, folder, file_format=ending)
+    transform = os.path.join(folder, 'transform.h5' if ending == 'h5' else f'displacement.{ending}')
+    for name, image in (('fixed', registration.fixed), ('moving', registration.moving)):
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32), str(tmp_path / f'{name}.nii.gz'))
+    images = [ants.image_read(str(tmp_path / f'{name}.nii.gz')) for name in ('fixed', 'moving')]
+    theirs = ants.apply_transforms(*images, [transform], interpolator='linear', defaultvalue=-1024).numpy().T
+    ours = apply.apply_to_image(folder, str(tmp_path / 'moving.nii.gz'), str(tmp_path / 'ours.mha'), default=-1024)
+    ours = array(sitk.ReadImage(ours))
+    seen = (ours > -1024) & (theirs > -1024)
+    assert seen.mean() > 0.8 and (seen == ((ours > -1024) | (theirs > -1024))).mean() > 0.999
+    assert np.abs(ours - theirs)[seen].max() < 0.5
 
 
 # ---- applying
