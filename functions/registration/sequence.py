@@ -15,7 +15,6 @@ sequence.json      checksums of the three; written last
 import collections
 import csv
 import io
-import logging
 import os
 import re
 
@@ -39,8 +38,6 @@ from .apply import require_inside
 from .pair_lists import Pair, register_pairs
 from .result_folder import MOVED, read_result, read_results
 from .sequence_animation import write_animation
-
-LOGGER = logging.getLogger(__name__)
 
 RECORD = 'sequence.json'
 FORMAT_NUMBER = 1
