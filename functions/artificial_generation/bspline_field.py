@@ -113,7 +113,9 @@ def draw_coefficients(rng, mesh, maximum, border=(0, 0, 0), grid_sigma=0.0, uppe
 
 
 def random_field(rng, shape_zyx, spacing, grid_spacing, maximum, border=(0, 0, 0), grid_sigma=0.0, **limits):
-    """Coefficients of :func:`draw_coefficients`, evaluated: float32 [3, z, y, x] in mm; and the coefficients."""
+    """Coefficients of :func:`draw_coefficients`, evaluated, float32 [3, z, y, x] in mm, and the coefficients; an
+    InputError when the volume is too small for the grid.
+    """
     mesh = mesh_size(shape_zyx, spacing, grid_spacing)
     coefficients = draw_coefficients(rng, mesh, maximum, border, grid_sigma, **limits)
     return sample_field(coefficients, shape_zyx), coefficients

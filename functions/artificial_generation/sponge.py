@@ -18,7 +18,9 @@ LOWEST, HIGHEST = 0.7, 1.3
 
 
 def sponge_intensity(image, jacobian, k=1.0, model='published'):
-    """The formula alone, float32, for ``image`` (HU) and ``jacobian`` (determinant of p + u(p)) of the same shape."""
+    """The formula alone, float32, for ``image`` (HU) and ``jacobian`` (determinant of p + u(p)) of the same shape; an
+    UnknownNameError when there is no such model.
+    """
     require_known('SpongeModel', model, MODELS)
     volume = np.clip(jacobian, np.float32(LOWEST), np.float32(HIGHEST)).astype(np.float32)
     if model == 'published':

@@ -52,7 +52,7 @@ def run_references(jobs, names, n_workers=None):
     """Run classical registrations, several pairs at a time: :class:`References`.
 
     :param jobs: list of (setting, pair).
-    :param names: as for :func:`check_names`; those that need elastix are left out if it is not installed.
+    :param names: known ones, see :func:`check_names`; those that need elastix are left out if it is not installed.
     :param n_workers: pairs at a time, which share the processors; None: one for every four processors.
     """
     names, missing = check_names(names), []

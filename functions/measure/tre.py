@@ -68,10 +68,9 @@ def summary(errors):
 
 
 def merged_summary(errors_per_case):
-    """Several cases (lists of (n_k,) or (n_k, 3) errors) together, in the two ways found in papers.
+    """Several cases, at least one, of (n_k,) or (n_k, 3) errors together, in the two ways found in papers.
 
-    :return: {'pooled': :func:`summary` of all landmarks together, 'over_cases': {'n', 'mean', 'std'} of the cases'
-        means}.
+    :return: {'pooled': :func:`summary` of all landmarks, 'over_cases': {'n', 'mean', 'std'} of the cases' means}.
     """
     if not len(errors_per_case):
         raise InputError('There is no case to merge.')

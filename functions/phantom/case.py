@@ -51,7 +51,7 @@ class Case:
 
     def phase(self, type_im):
         """(image int16 in HU, lung mask uint8, torso mask uint8) of a phase: SimpleITK images at 1 mm, identity
-        direction.
+        direction. An InputError when there is no such phase.
         """
         volumes = self.volumes(type_im)
         masks = [(volume > 0.5).astype(np.uint8) for volume in (volumes.lung, volumes.body)]

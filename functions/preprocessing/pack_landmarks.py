@@ -13,7 +13,9 @@ from .dirlab_raw import grid_text
 
 
 def read_rows(path):
-    """Rows of three numbers of a text file, float64 (n, 3), with or without the two header lines of elastix."""
+    """Rows of three numbers of a text file, float64 (n, 3), with or without the two header lines of elastix; an
+    InputError that names the line when there is other content, or none.
+    """
     return parse_rows(path, read_text(path))
 
 
