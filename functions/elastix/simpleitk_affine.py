@@ -101,8 +101,6 @@ def _centre(mask):
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
     """Affine registration by SimpleITK: mutual information, coarse to fine, regular step gradient descent.
 
-    The metric is summed by a single thread, so that the transform is the same on every machine.
-
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
     :param initial: sitk.AffineTransform to start from; the centre is kept. None: identity.
     :return: sitk.AffineTransform, fixed to moving points.
@@ -110,8 +108,9 @@ def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):
     """
     transform = sitk.AffineTransform(3) if initial is None else sitk.AffineTransform(initial)
     try:
+        # The metric is summed by one thread, so that the transform is the same on every machine. A SimpleITK filter
+        # keeps the number of threads in force when it was created.
         with itk_threads(1):
-            # A SimpleITK filter keeps the number of threads in force when it was created.
             method = _method(fixed, fixed_mask, moving_mask)
             method.SetInitialTransform(transform, True)
             method.Execute(fixed, moving)

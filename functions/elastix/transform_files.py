@@ -83,10 +83,8 @@ def _resolve(name, named_in):
 
 
 def read_linear_transform(path):
-    """A TransformParameters file as sitk.AffineTransform, fixed to moving, initial transforms included.
-
-    Accepts AffineTransform, EulerTransform and TranslationTransform; a single affine transform keeps its matrix and
-    centre exactly.
+    """A TransformParameters file of an Affine-, Euler- or TranslationTransform as sitk.AffineTransform, fixed to
+    moving, initial transforms included; a single affine transform keeps its matrix and centre exactly.
 
     :raises MissingFileError, InputError: missing, or another kind of transform.
     """

@@ -164,10 +164,8 @@ def _compare_with_images(setting, pair, points, row, readings):
 
 
 def _gain(points, others, image, step):
-    """By how many HU other positions are brighter; 0 if that may be chance.
-
-    If they are one ``step`` away, a step the other way must be darker too: landmarks may lie in dark airways.
-    """
+    """By how many HU other positions are brighter; 0 if that may be chance."""
+    # If they are one step away, a step the other way must be darker too: landmarks may lie in dark airways.
     there = _brightness(others, image)
     gains = [there - _brightness(p, image) for p in ([points, 2 * points - others] if step else [points])]
     sure = all(gain.mean() > SURE * gain.std() / np.sqrt(len(gain)) for gain in gains)

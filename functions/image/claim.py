@@ -144,11 +144,9 @@ def _acquire(lock_path, text, deadline_s):
 
 
 def _take_over(temporary, lock_path, found):
-    """Replace the void lock whose content is ``found`` by ours; False when another process was quicker.
-
-    The kernel's lock on the void file lets one process at a time pass; later ones see that the name belongs to another
-    file. Without such locks two may pass at once and do the same work twice.
-    """
+    """Replace the void lock whose content is ``found`` by ours; False when another process was quicker."""
+    # The kernel's lock on the void file lets one process at a time pass; later ones see that the name belongs to
+    # another file. Without such locks two may pass at once and do the same work twice.
     with open(lock_path, 'r+', encoding='utf-8', errors='replace') as void:
         if fcntl is not None:
             try:

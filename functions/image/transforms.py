@@ -174,14 +174,13 @@ def apply_inverse_to_points(points, affine=None, dvf=None):
 def read_transform(path):
     """Read a linear transform, perhaps a composite one, from a file of ITK (.tfm, .txt, .h5 or .mat): sitk.Transform.
 
-    ITK's own reader takes numbers that are missing for anything, and the beginning of a number for the number.
-
     :raises MissingFileError, InputError: missing, damaged, cut short, of another kind, or not 3D.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise MissingFileError(f'The transform file {path} does not exist.')
     try:
+        # ITK's own reader takes numbers that are missing for anything, and the beginning of a number for the number.
         readers = {'.h5': read_transforms, '.hdf5': read_transforms, '.mat': _in_matlab}
         return _built(path, readers.get(os.path.splitext(path)[1].lower(), _in_text)(path))
     except InputError:

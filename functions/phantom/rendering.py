@@ -123,10 +123,8 @@ class Disease:
 
 
 def pull_back(breathing, reference, below, type_im):
-    """One phase without noise: anatomy and masks through the inverse map, density from its Jacobian.
-
-    :param reference: of :func:`render_reference`.
-    :return: :class:`TissueVolumes` with the shape of the box.
+    """One phase without noise, with the shape of the box: :class:`TissueVolumes` of anatomy and masks of the
+    ``reference`` (:func:`render_reference`) through the inverse map, density from its Jacobian.
     """
     if type_im == 0:
         return TissueVolumes(*[volume[below:] for volume in reference])
@@ -145,12 +143,10 @@ def pull_back(breathing, reference, below, type_im):
 
 
 def density_factor(breathing, type_im, lung):
-    """Density of a phase relative to the reference: 1 / det inside the lungs, 1 outside; float32 [z, y, x].
-
-    The determinant is smooth inside the chest and therefore evaluated every few mm (continued across the wall).
-
-    :param lung: fraction of lung, float32 [z, y, x] on the grid of the phase.
+    """Density of a phase relative to the reference: 1 / det inside the lungs, 1 outside; float32 [z, y, x], on the grid
+    of the phase, as ``lung``, the fraction of lung.
     """
+    # The determinant is smooth inside the chest (continued across the wall), so every few mm are enough.
     axes = [np.arange(0, n - 1 + LATTICE_STEP, LATTICE_STEP) - 0.5 * (n - 1) for n in breathing.patient.size]
     z, y, x = np.meshgrid(*axes[::-1], indexing='ij')
     inside = breathing.inverse(x, y, z, type_im, sliding=False)

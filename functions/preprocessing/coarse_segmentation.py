@@ -24,18 +24,16 @@ _ML = 1000.0  # mm³
 
 def torso(hu, spacing, outside=None):
     """The body without table, clothes and cables; lungs and all other hollows are filled, also where the image's border
-    cuts them open.
-
-    Opening by 6 mm cuts what touches the body only by folds (table top, sheets); the largest part is the body.
+    cuts them open. An InputError where nothing is as dense as tissue.
 
     :param outside: bool array, what lies outside the field of view; None: nothing.
-    :raises InputError: nothing as dense as tissue.
     """
     tissue = hu > TISSUE
     if not tissue.any():
         raise InputError(f'No body in the image: no voxel is above {TISSUE:g} HU. The values must be in HU.')
     tissue |= _open_lungs(hu, tissue, spacing, np.zeros_like(tissue) if outside is None else outside)
-    # Lungs are filled before opening, lest the thin chest wall between lung and skin be opened away.
+    # Opening by 6 mm cuts what touches the body only by folds (table top, sheets). Lungs are filled before, lest the
+    # thin chest wall between lung and skin be opened away.
     filled = mo.without_holes(tissue, in_slices=True)
     core = mo.largest_component(mo.deeper_than(filled, 6.0, spacing))
     if not core.any():
@@ -45,11 +43,9 @@ def torso(hu, spacing, outside=None):
 
 
 def _open_lungs(hu, tissue, spacing, outside):
-    """Lungs that reach the sides of the image, or what lies outside a round field of view: no slice encloses them.
-
-    What is aerated like lung, not like air, and meets thick tissue in at least three of the four directions of a slice
-    is lung. Air outside the body and the foam of a table meet it in two at most.
-    """
+    """Lungs that reach the sides of the image, or what lies outside a round field of view: no slice encloses them."""
+    # What is aerated like lung, not like air, and meets thick tissue in at least three of the four directions of a
+    # slice is lung. Air outside the body and the foam of a table meet it in two at most.
     labels, _ = mo.components(~tissue & ~outside)
     border = mo.within(outside, spacing, spacing)
     border[:, [0, -1]] = border[:, :, [0, -1]] = True

@@ -123,9 +123,8 @@ def publish_new(draft, path):
 
 @contextlib.contextmanager
 def disk_errors(path):
-    """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names ``path``.
-
-    For files that are appended to, or written by TensorFlow; others are written by :func:`publish`.
+    """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names ``path``:
+    for files that are appended to, or written by TensorFlow; others are written by :func:`publish`.
     """
     try:
         yield

@@ -126,14 +126,12 @@ def trains(setting):
 
 
 def saved_steps(setting, current_experiment=None, recorded=False):
-    """Global steps of the checkpoints of an experiment, ascending.
-
-    A record is written last, so a half-written checkpoint has none. Once there are records, only those count.
-
-    :param recorded: never count checkpoints without a record, such as those of the published code.
+    """Global steps of the checkpoints of an experiment, ascending. Once there are records, only those count;
+    ``recorded``: also before, which leaves out checkpoints of the published code.
     """
     prefix = address_generator(setting, 'saved_model', current_experiment=current_experiment)
     folder, name = os.path.split(prefix)
+    # A record is written last, so a half-written checkpoint has none.
     found = {'json': set(), 'index': set(), 'meta': set()}
     for file_name in os.listdir(folder) if os.path.isdir(folder) else []:
         match = re.match(re.escape(name) + r'-(\d+)\.(json|index|meta)$', file_name)
