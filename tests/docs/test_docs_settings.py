@@ -1,14 +1,15 @@
-"""The page of settings and the JSON Schema say what the code accepts."""
+"""The pages of settings and of functions, and the JSON Schema, say what the code does."""
 
 import copy
 import glob
 import json
 import os
 import re
+import sys
 
 import pytest
 
-from docs import settings_page
+from docs import api_page, settings_page
 from functions.setting import schema
 from functions.setting.text_files import read_json
 
@@ -86,3 +87,11 @@ def test_the_settings_on_the_pages_are_accepted():
     for page, key in (('train.md', 'OwnImages'), ('train.md', 'deform_exp'), ('register.md', 'DataExpDict')):
         (found,) = [one for one in settings_in(page) if key in one]
         assert problems(found) == [] and schema.key_problems(found) == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 9), reason='ast.unparse came with Python 3.9')
+def test_the_page_of_functions_shows_signatures_and_what_docstrings_say():
+    page = api_page.page()
+    assert len(re.findall('(?m)^### ', page)) == len(re.findall(r'(?m)^from functions\.[\w.]+ import \w+$', page)) > 20
+    assert '\nregister(fixed, moving, model, stages=None, **options)\n' in page
+    assert '- `fixed`, `moving`: ' in page and '- raises `RegNetError`: ' in page and ':param' not in page
