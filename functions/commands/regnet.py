@@ -99,6 +99,15 @@ def _addresses(parser):
     parser.set_defaults(work=list_addresses)
 
 
+def _export(parser):
+    """write networks for other programs, as ONNX or TensorFlow's SavedModel"""
+    parser.add_argument('model', nargs='+', metavar='MODEL', help='a set (chest), or experiments, one per stage')
+    parser.add_argument('output', metavar='FOLDER', help='new folder')
+    parser.add_argument('--format', default='onnx', choices=['onnx', 'savedmodel'], help='default: onnx')
+    parser.add_argument('--stages', nargs='+', type=int, metavar='N', help='the passes; default: those of the set')
+    parser.set_defaults(work=registration_commands.export)
+
+
 #: name -> function that adds the arguments; its docstring is the help.
 COMMANDS = {
     'register': _register,
@@ -111,6 +120,7 @@ COMMANDS = {
     'evaluate': _evaluate,
     'report': _report,
     'addresses': _addresses,
+    'export': _export,
 }
 
 

@@ -238,3 +238,13 @@ def _apply(arguments, result):
     else:
         how = {'interpolator': arguments.interpolator}
         result['output'] = apply.apply_to_image(arguments.apply, arguments.image, **how, **common)
+
+
+def export(arguments, result):
+    """Write networks for other programs; arguments of ``regnet export``, ``result`` as for :func:`run`."""
+    from .export_networks import export_networks
+
+    how = (arguments.format, arguments.stages, arguments.threads)
+    record = export_networks(arguments.model, arguments.output, *how)
+    LOGGER.info('Written to %s: %s', arguments.output, ', '.join(record['files']))
+    result.update(output=arguments.output, files=list(record['files']))

@@ -10,6 +10,7 @@ from ..network.builder import build
 from ..network.description import network_description
 from ..setting.errors import InputError
 from ..tf_utils.backend import tf
+from ..tf_utils.frozen_graphs import frozen
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
 from ..tf_utils.sessions import gpu_memory, open_session, restore
 from .tiling import predict_in_tiles
@@ -80,6 +81,11 @@ class TrainedNetwork(contextlib.AbstractContextManager):
                 'intensities are far from HU.'
             )
         return dvf
+
+    def frozen(self):
+        """Its graph for other programs: HU, [1, z, y, x, 2], moving and fixed, to mm; see
+        :func:`functions.tf_utils.frozen_graphs.frozen`."""
+        return frozen(self._session, self._images, self._dvf)
 
     def _free_memory(self):
         """Bytes one forward pass may use: a share of the memory of the GPU, or of the machine."""
