@@ -2,12 +2,12 @@
 
     python run_onnx.py NETWORKS FIXED MOVING FIXED_MASK MOVING_MASK DVF
 
-NETWORKS is a folder that ``regnet export chest NETWORKS`` has written. The images
-are in HU, the masks those of what ``networks.json`` names (the lungs), all four on one grid with voxels of 1 mm and
-identity direction, the moving ones as the affine registration left them. All passes of the set run, each in one piece
-in the box around the masks, and the DVF (mm, fixed to moving, without the affine) is written on that grid; beyond the
-box it keeps the values at the faces of the box. Not done here: resampling to 1 mm, masks, the affine registration,
-tiles, leaving out a pass that does not help.
+NETWORKS is a folder that ``regnet export chest NETWORKS`` has written. The images are in HU, the masks those of what
+``networks.json`` names (the lungs), all four on one grid with voxels of 1 mm and identity direction, the moving ones
+as the affine registration left them. All passes of the set run, each in one piece in the box around the masks, and the
+DVF (mm, fixed to moving, without the affine) is written on that grid; beyond the box it keeps the values at the faces
+of the box. Not done here: resampling to 1 mm, masks, the affine registration, tiles, leaving out a pass that does not
+help.
 """
 
 import json
