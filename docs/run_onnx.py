@@ -15,7 +15,6 @@ import os
 import sys
 
 import numpy as np
-import onnxruntime
 import SimpleITK as sitk
 
 
@@ -70,6 +69,8 @@ def register(folder, fixed, moving, fixed_mask, moving_mask):
         needed = [fixed.GetSize(), fixed.GetOrigin(), (1.0, 1.0, 1.0), np.eye(3).ravel()]
         if not np.allclose(np.concatenate(grid), np.concatenate(needed), atol=1e-3):
             sys.exit('All four images must be on one grid with voxels of 1 mm and identity direction.')
+    import onnxruntime
+
     with open(os.path.join(folder, 'networks.json')) as stream:
         model = json.load(stream)
     outside, total = model['outside'], None
