@@ -45,7 +45,7 @@ def by_onnx(path, images):
     return [session.run(None, {'images': pair})[0] for pair in images]
 
 
-@pytest.mark.parametrize('name', ['unet1', 'crop4', 'decimation4'])
+@pytest.mark.parametrize('name', ['unet1', 'crop4', 'decimation4', 'matching'])
 def test_onnx_predicts_the_same_at_any_valid_size(name, tmp_path):
     # Of SavedModel, checkpoint_exchange makes sure, from one TensorFlow to another.
     pytest.importorskip('tf2onnx')
@@ -121,13 +121,6 @@ def chest(tmp_path_factory):
     folder = tmp_path_factory.mktemp('onnx') / 'chest'
     export_networks('chest', str(folder))
     return folder
-
-
-def test_matching_in_onnx_predicts_the_same(chest):
-    images = seeded_images((17, 25, 33), 'matching')
-    with open_model('chest', [4]) as model:
-        expected = model.networks[4].predict(images[0, ..., 0], images[0, ..., 1])
-    agree(by_onnx(chest / 'stage4.onnx', [images])[0][0], expected)
 
 
 @pytest.fixture(scope='module')
