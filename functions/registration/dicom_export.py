@@ -65,7 +65,7 @@ def write_dicom(results, folder):
             'made that would show one patient under the name of another.'
         )
     # The same results have the same UIDs, whenever they are written.
-    seed = [output['file_checksum'] for output in results.record['outputs'] if 'file_checksum' in output]
+    seed = [output['file_checksum'] for output in results.record['outputs']]
     writer = _Writer(fixed[0], ' '.join([str(fixed[0].get('SeriesInstanceUID', ''))] + seed), folder)
     field = read_result(results)
     paths = _write_series(writer, read_result(results, MOVED), field, results.moving, moving)

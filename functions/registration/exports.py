@@ -26,11 +26,13 @@ def write_exports(folder, kinds):
     """Write the results in ``folder`` in other layouts, unless that is done.
 
     :param kinds: names of layouts, 'learn2reg' or 'dicom': also those of the folders.
-    :raises InputError: a folder of that name holds something else.
+    :raises InputError: results without checksums, or a folder of that name that holds something else.
     :raises DiskError: another process works in ``folder``, or it cannot be written.
     """
     results = read_results(folder)
-    made_from = {output['path']: output.get('file_checksum') for output in results.record['outputs']}
+    made_from = {output['path']: output['file_checksum'] for output in results.record.get('outputs') or ()}
+    if not made_from:
+        raise InputError(f'{folder} was written by an early version, which is not exported; register again.')
     for kind in kinds:
         target = os.path.join(folder, kind)
         record = os.path.join(target, EXPORT_RECORD)

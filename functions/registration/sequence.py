@@ -133,7 +133,7 @@ def register_sequence(phases, to, output, model, points=None, **options):
     if failed:
         raise RegNetError(f'{len(failed)} of {len(outcomes)} phases failed, the others are done: {"; ".join(failed)}')
     results = {one.name: read_results(os.path.join(output, one.name)) for one in phases if one != to}
-    made_from = {name: [output['file_checksum'] for output in one.record['outputs']] for name, one in results.items()}
+    made_from = {name: one.record.get('outputs') for name, one in results.items()}
     made_from['points'] = points and [fingerprint(points[0]), points[1]]
     with claim_folder(output):
         if not check_manifest(record, made_from, FORMAT_NUMBER)[0]:
