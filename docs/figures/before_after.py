@@ -5,14 +5,12 @@ python -m docs.figures.before_after RESULTS --title TITLE --note NOTE --landmark
 
 import argparse
 import functools
-import os
 
 from functions.evaluation.section_drawing import EDGE, SectionCells, png_bytes
 from functions.evaluation.sections import choose_sections
 from functions.image.point_files import read_points
-from functions.image.volume_io import read_image
 from functions.measure import tre
-from functions.registration.result_folder import DISPLACEMENT, LUNG, MOVED, read_chests
+from functions.registration.result_folder import MOVED, read_chests, read_result, read_results
 from functions.setting.atomic import publish
 
 
@@ -44,9 +42,8 @@ def main(words=None):
     parser.add_argument('--landmarks', nargs=2, required=True, metavar=('FIXED', 'MOVING'), help='points in mm')
     parser.add_argument('--output', default='docs/before_after.png', metavar='FILE')
     arguments = parser.parse_args(words)
-    (fixed, _), (moving, _) = read_chests(arguments.results)
-    moved, lung = (read_image(os.path.join(arguments.results, name)) for name in (MOVED, LUNG))
-    dvf = read_image(os.path.join(arguments.results, DISPLACEMENT), expect='vector')
+    results, ((fixed, lung), (moving, _)) = read_results(arguments.results), read_chests(arguments.results)
+    dvf, moved = read_result(results), read_result(results, MOVED)
     points = [read_points(path).points for path in arguments.landmarks]
     before, after = (tre.summary(tre.error_vectors(*points, field))['mean'] for field in (None, dvf))
     title = arguments.title.format(before=f'{before:.1f}', after=f'{after:.1f}')
