@@ -39,9 +39,9 @@ def prepare(setting, arguments):
                 first = ': '.join(report.failed[0])
                 raise RegNetError(f'{len(report.failed)} artificial deformation(s) failed; the first: {first}')
     if not setting['only_generate_image']:
-        from ..registration.data_set_pairs import check_pairs, mask_of_networks
+        from ..registration.data_set_pairs import check_pairs, settings_of_networks
 
-        check_pairs(setting, testing_pairs(setting), mask_of_networks(setting))
+        check_pairs(setting, testing_pairs(setting), settings_of_networks(setting))
 
 
 def item_after_passes(setting, opened):

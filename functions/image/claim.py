@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import stat
 import threading
 import time
 import uuid
@@ -130,6 +131,8 @@ def _acquire(lock_path, text, deadline_s):
             stream.write(text)
         if publish_new(temporary, lock_path):
             return True
+        if not stat.S_ISREG(os.stat(lock_path).st_mode):  # opening a pipe would wait for ever
+            raise OSError('something that is not a file has its name')
         # The clock of the file system, not ours, tells the age of a lock on a shared disk.
         now, found = os.stat(temporary).st_mtime, _read(lock_path)
         if found is None:
@@ -164,6 +167,8 @@ def _take_over(temporary, lock_path, found):
 
 def _read(path):
     try:
+        if not os.path.isfile(path):
+            return None
         with open(path, encoding='utf-8', errors='replace') as stream:
             return stream.read()
     except OSError:

@@ -4,6 +4,7 @@ import logging
 import os
 
 from ..setting.errors import InputError, LeftOutError, MissingFileError, RegNetError
+from ..setting.schema import PATH
 from ..setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ def asked(arguments):
         raise InputError(f'--{subjects[0]} goes with --apply RESULTS.')
     if given == ['apply'] and len(subjects) != 1:
         raise InputError('--apply needs one of --image, --labels and --points.')
+    if arguments.output and not PATH.accepts(arguments.output):  # before the networks are opened
+        raise InputError(PATH.problem('--output', arguments.output))
     if given and given != ['apply'] and not arguments.output:
         raise InputError(f'--{given[0]} needs --output FOLDER for the results.')
     if (given == ['sequence']) != (arguments.to is not None):

@@ -13,7 +13,7 @@ from ..setting import setting_utils as su
 from ..setting.addresses import pair_image_address, result_address
 from ..setting.atomic import write_json
 from ..setting.trained_models import read_model_setting
-from .network_pyramid import Model, input_mask, network_entries
+from .network_pyramid import Model, input_mask, network_entries, require_memory
 from .single_pair import checked_options, read_pair, register
 
 LOGGER = logging.getLogger(__name__)
@@ -23,24 +23,28 @@ PairResult = collections.namedtuple('PairResult', 'registration true_dvf folder'
 synthetic pair, else None; ``folder``: of the results."""
 
 
-def check_pairs(setting, pairs, mask_name):
+def check_pairs(setting, pairs, model_settings):
     """Read the images and masks of every pair once, so that bad ones are reported before hours of training.
 
     :param pairs: list of pairs, see :func:`register_pair`.
-    :param mask_name: 'Torso', 'Lung' or None: the mask the networks need.
-    :raises RegNetError: a missing or damaged image, masks on another grid, an empty mask, images that do not overlap.
+    :param model_settings: see :func:`settings_of_networks`.
+    :raises RegNetError: a missing or damaged image, masks on another grid, an empty mask, images that do not overlap,
+        or a ``MaximumMemory`` that is too low for them.
     """
+    mask_name = input_mask(model_settings)
     for pair in pairs:
         fixed, moving, masks = _inputs(setting, pair, mask_name)
-        read_pair(fixed, moving, checked_options(masks))
+        fixed, _ = read_pair(fixed, moving, checked_options(masks))
+        for each in model_settings:
+            require_memory(each, setting.get('MaximumMemory'), fixed.native, fixed.given.get(mask_name))
 
 
-def mask_of_networks(setting):
-    """Name of the mask ('Torso', 'Lung' or None) that the networks of a run need."""
+def settings_of_networks(setting):
+    """Settings of the networks that a run registers with; of the one that it trains, if it does."""
     if su.trains(setting):
-        return input_mask([setting])
+        return [setting]
     names = {entry['NetworkLoad'] for entry in network_entries(setting).values()}
-    return input_mask([read_model_setting(setting, name) for name in names])
+    return [read_model_setting(setting, name) for name in names]
 
 
 def register_pair(setting, pair, model, trained=True):

@@ -2,12 +2,15 @@
 
 import contextlib
 
-from ..network.description import NETWORKS
+from ..image.geometry import Geometry
+from ..network.description import NETWORKS, network_description
 from ..setting.errors import InputError
 from ..setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
+from .mask_box import box_of
 from .multi_stage import check_stages
+from .tiling import choose_tiles, padded_shape
 from .trained_network import TrainedNetwork
 
 #: What the settings of a network must say about its training; none of it is guessed.
@@ -125,6 +128,22 @@ def check_model_setting(setting, name, stage):
     require_shape(f'{name} (its settings)', setting, _KINDS)
     if setting['stage'] != stage:
         raise InputError(f'{name} was trained for stage {setting["stage"]} and cannot be used at stage {stage}.')
+
+
+def require_memory(model_setting, memory, fixed, mask):
+    """Raise :class:`InputError` where a network cannot even predict the part of the fixed image around its mask.
+
+    A registration predicts at least that; so a limit that is too low is known before the work.
+
+    :param memory: bytes one forward pass may use; None: no limit was given.
+    :param fixed: image at 1 mm; ``mask``: a mask on its grid, or None.
+    """
+    if memory is None:
+        return
+    description, margin = network_description(model_setting['NetworkDesign']), model_setting.get('InputMargin')
+    grid = Geometry.of(fixed) if mask is None or margin is None else box_of([mask], margin)
+    shape = [side // model_setting['stage'] for side in grid.shape]
+    choose_tiles(description, padded_shape(description, shape), memory)
 
 
 def input_mask(settings):

@@ -29,7 +29,7 @@ from .folding_removal import remove_folding
 from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on, read_scan
 from .mask_box import box_of, continued, cut
 from .multi_stage import COMPOSITIONS, WorkingPair, register_images
-from .network_pyramid import Model, open_model
+from .network_pyramid import Model, open_model, require_memory
 
 LOGGER = logging.getLogger(__name__)
 
@@ -218,6 +218,9 @@ def prepare_pair(fixed, moving, model, options, clock):
         fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)
+    for network in model.networks.values():
+        limit = getattr(network, 'memory', None)  # of networks that a user brings nothing is known
+        require_memory(network.setting, limit, fixed.image, fixed.masks.get(mask_name))
     with clock('affine'):
         candidates = Candidates(fixed, moving, options.keep_all_stages)
         affine = _affine(fixed, moving, options, candidates)

@@ -34,8 +34,7 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
     """
     if moving.shape != fixed.shape or fixed.ndim != 3:
         raise InputError(f'predict takes two volumes on one grid; it was given {moving.shape} and {fixed.shape}.')
-    offset = description.offset
-    shape = [description.smallest_valid_size(side + 2 * offset) for side in fixed.shape]
+    offset, shape = description.offset, padded_shape(description, fixed.shape)
     before = [(padded - side) // 2 for padded, side in zip(shape, fixed.shape)]
     inside = tuple(slice(b, b + side) for b, side in zip(before, fixed.shape))
     images = np.full([1] + shape + [2], default, np.float32)
@@ -53,6 +52,11 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
         dvf[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
     inside = tuple(slice(b - offset, b - offset + side) for b, side in zip(before, fixed.shape))
     return np.ascontiguousarray(dvf[inside])
+
+
+def padded_shape(description, shape):
+    """The sides that a network takes for a field of ``shape``."""
+    return [description.smallest_valid_size(side + 2 * description.offset) for side in shape]
 
 
 def axis_spans(description, size, tile):
@@ -101,8 +105,8 @@ def choose_tiles(description, shape, memory):
     smallest = [min(side for _, side in of_axis) for of_axis in cuts]
     least = description.peak_bytes(smallest) / 1e9
     raise InputError(
-        f'{description.name} needs {least:.1f} GB for its smallest tile {tuple(smallest)}, but may use '
-        f"{memory / 1e9:.1f} GB; free memory or raise the setting 'MaximumMemory' (bytes)."
+        f'{description.name} needs {least:.3g} GB for its smallest tile {tuple(smallest)}, but may use '
+        f'{memory / 1e9:.3g} GB; free memory, or raise the limit (MaximumMemory in bytes, --memory in GB).'
     )
 
 

@@ -9,6 +9,7 @@ from ..image.free_memory import available_memory
 from ..network.builder import build
 from ..network.description import network_description
 from ..setting.errors import InputError
+from ..setting.trained_models import restoring
 from ..tf_utils.backend import tf
 from ..tf_utils.frozen_graphs import frozen
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
@@ -44,7 +45,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         too_little = memory is not None and self.description.memory_problem(memory)
         if too_little:
             raise InputError(f'The memory of one pass (MaximumMemory, --memory) is too small: {too_little}')
-        self._memory = memory
+        self.memory = memory
         graph = tf.Graph()
         with graph.as_default():
             shape = [1, None, None, None, self.description.input_channels]
@@ -56,10 +57,11 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         graph.finalize()
         self._session = open_session(graph, threads, xla)
         try:
-            restore(self._session, saver, checkpoint)
-        except ValueError as error:
+            with restoring(checkpoint):
+                restore(self._session, saver, checkpoint)
+        except InputError:
             self._session.close()
-            raise InputError(f'{checkpoint} cannot be restored into {self.description.name}: {error}') from error
+            raise
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
 
     def predict(self, moving, fixed, default=-2048):
@@ -74,7 +76,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         def run(images, corner):
             return self._session.run(self._dvf, {self._images: images})[0]
 
-        dvf = predict_in_tiles(self.description, run, moving, fixed, default, self._memory or self._free_memory())
+        dvf = predict_in_tiles(self.description, run, moving, fixed, default, self.memory or self._free_memory())
         if not np.isfinite(dvf).all():
             raise InputError(
                 f'The network of stage {self.stage} returned NaN or infinite values: its weights are damaged, or the '

@@ -1,6 +1,7 @@
 """Trained networks by name: experiments, sets of them such as ``chest``, and their checkpoints; without TensorFlow."""
 
 import collections
+import contextlib
 import logging
 import os
 import re
@@ -205,8 +206,18 @@ def checkpoint_path(setting, step='Last', experiment=None):
         raise InputError(f'{prefix}: no checkpoint of step {step}. Available: {available}.')
     problem = checkpoint_problem(setting, experiment, step)
     if problem:
-        raise InputError(f'{prefix}-{step} cannot be restored: {problem.rstrip(".")}.')
+        with restoring(f'{prefix}-{step}'):
+            raise ValueError(problem)
     return f'{prefix}-{step}'
+
+
+@contextlib.contextmanager
+def restoring(prefix):
+    """Turn a ValueError inside the ``with`` block into the :class:`InputError` that names the checkpoint."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f'{prefix} cannot be restored: {str(error).rstrip(".")}.') from error
 
 
 def best_step(state):

@@ -13,21 +13,11 @@ import re
 from ..setting import setting_utils as su
 from ..setting.atomic import remove, write_json
 from ..setting.checkpoint_records import RECORD_FORMAT, SHAPE, describe_file
-from ..setting.errors import InputError
 from ..setting.text_files import read_record
 from ..setting.trained_models import best_step, checkpoint_path, newest_step
-from ..tf_utils.sessions import restore
 
 #: How many of the newest checkpoints are kept; the best one is kept as well.
 KEPT = 5
-
-
-def restored(session, saver, prefix):
-    """:func:`functions.tf_utils.sessions.restore`; an InputError where that fails."""
-    try:
-        restore(session, saver, prefix)
-    except ValueError as error:
-        raise InputError(f'{prefix} cannot be restored: {error}') from error
 
 
 class Checkpoints:

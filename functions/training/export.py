@@ -23,10 +23,11 @@ from ..setting.atomic import disk_errors, publish, write_json
 from ..setting.errors import InputError, MissingFileError
 from ..setting.experiment_files import SETTINGS_CHECKSUM, settings_number
 from ..setting.text_files import checksum_of, read_record, read_text
+from ..setting.trained_models import restoring
 from ..tf_utils.backend import tf
 from ..tf_utils.normalisation import normalisation
-from ..tf_utils.sessions import open_session
-from .checkpoints import Checkpoints, restored
+from ..tf_utils.sessions import open_session, restore
+from .checkpoints import Checkpoints
 
 #: Settings that describe the machine that trained.
 _OF_THE_MACHINE = ('RootFolder', 'DataFolder', 'log_root_folder')
@@ -110,7 +111,8 @@ def _save_weights(setting, source, target):
         build(description, images, False, normalise=normalisation(setting.get('normalization')))
         saver = tf.train.Saver(tf.global_variables())
     with open_session(graph, 1) as session:
-        restored(session, saver, source)
+        with restoring(source):
+            restore(session, saver, source)
         with disk_errors(target):
             saver.save(session, target, write_meta_graph=False, write_state=False)
 

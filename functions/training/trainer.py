@@ -19,10 +19,10 @@ from ..setting.atomic import disk_errors
 from ..setting.errors import InputError
 from ..setting.schema import MAPPING, number, whole
 from ..setting.text_files import require_shape
-from ..setting.trained_models import checkpoint_path, resolve_step
-from ..tf_utils.sessions import open_session
+from ..setting.trained_models import checkpoint_path, resolve_step, restoring
+from ..tf_utils.sessions import open_session, restore
 from .averages import Averages, LossWatch, class_tags
-from .checkpoints import Checkpoints, restored
+from .checkpoints import Checkpoints
 from .graph import TrainingGraph
 from .learning_rates import learning_rate
 from .run_record import write_run_record
@@ -86,12 +86,14 @@ def _train(setting, resume, threads, make_item, require_ours):
             session.run(graph.initialise)
             loaded = _loaded(setting)
             if loaded is not None:
-                restored(session, graph.model_saver, loaded[1])
+                with restoring(loaded[1]):
+                    restore(session, graph.model_saver, loaded[1])
                 LOGGER.info('Weights taken from %s.', loaded[1])
             # Earlier checkpoints are removed only once everything could be opened.
             checkpoints.retire()
         else:
-            restored(session, graph.saver, checkpoints.path(newest))
+            with restoring(checkpoints.path(newest)):
+                restore(session, graph.saver, checkpoints.path(newest))
         write_run_record(setting, newest)
         folder = su.address_generator(setting, 'ModelFolder')
         with disk_errors(folder), contextlib.closing(TrainingLog(setting, state, graph.graph)) as log:

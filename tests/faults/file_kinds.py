@@ -210,16 +210,14 @@ def model(folder):
 
 
 def restored(prefix):
-    from functions.setting.errors import InputError
+    from functions.setting.trained_models import restoring
     from functions.tf_utils.backend import tf
     from functions.tf_utils.sessions import restore
 
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         variable = tf.get_variable('w', SIZE[::-1], use_resource=True)
-        try:
+        with restoring(prefix):
             restore(session, tf.train.Saver(), prefix)
-        except ValueError as error:
-            raise InputError(f'{prefix}: {error}') from error
         return session.run(variable)
 
 

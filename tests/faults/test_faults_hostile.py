@@ -195,6 +195,30 @@ def test_unreadable_files_folders_and_pipes_are_refused(option, server, inputs, 
     assert os.listdir(folder) == ['a.nii.gz']
 
 
+@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo])
+def test_a_lock_that_is_no_file_is_refused(make, server, inputs, tmp_path, faults):
+    make(str(tmp_path / '.lock'))
+    with faults(ROW):
+        refused(server, register_words(inputs, tmp_path, '--overwrite'), tmp_path / '.lock')
+    assert os.listdir(str(tmp_path)) == ['.lock']
+
+
+def test_outputs_and_limits_that_cannot_be_are_refused_before_the_work(server, inputs, results, tmp_path, faults):
+    long_name = tmp_path / ('x' * 300)
+    words = register_words(inputs, long_name)
+    too_little = register_words(inputs, tmp_path / 'out', '--memory', '0.004')  # the smallest volume takes 0.0044
+    for command, named, done_before in (
+        (words, '--output', 'restored from'),
+        (['--pairs', tmp_path / 'a.csv', *words[3:]], '--output', 'restored from'),
+        ([*apply_words(results), '--output', long_name], '--output', 'Traceback'),
+        (too_little, '--memory', 'restored from'),
+    ):
+        with faults(ROW):
+            found = server.start([str(word) for word in command])
+            assert found.wait() == 2 and named in found.error() and done_before not in found.printed()
+    assert not os.listdir(str(tmp_path))
+
+
 # ---- other types
 
 

@@ -8,9 +8,11 @@ import SimpleITK as sitk
 from oracle import SETTING, chest_image, grid_image, points_of
 
 from functions.image.volume_io import write_image
+from functions.network.description import NETWORKS
 from functions.registration.data_set_pairs import check_pairs, register_pair
+from functions.registration.network_pyramid import require_memory
 from functions.setting import setting_utils as su
-from functions.setting.errors import MissingFileError
+from functions.setting.errors import InputError, MissingFileError
 from functions.setting.text_files import read_json
 
 SHIFT = np.array([6.0, -4.0, 5.0])
@@ -77,10 +79,26 @@ def test_without_an_affine_the_images_stay_where_they_are(setting):
     assert np.abs(sitk.GetArrayFromImage(result.dvf)).max() < 0.01
 
 
-def test_masks_of_the_affine_are_checked_before_training(setting):
-    check_pairs(setting, [PAIR], 'Lung')
+def test_pairs_are_checked_before_training(setting):
+    """Masks of the affine, and the memory that the networks may use."""
+    network = {'InputMask': 'Lung', 'InputMargin': 8, 'NetworkDesign': 'unet1', 'stage': 4}
+    check_pairs(setting, [PAIR], [network])
     os.remove(su.address_generator(setting, 'OriginalTorso', stage=1, **without_spacing(PAIR[1])))
     with pytest.raises(MissingFileError, match='Torso'):
-        check_pairs(setting, [PAIR], 'Lung')
+        check_pairs(setting, [PAIR], [network])
     setting['BaseReg'] = 'Identity'
-    check_pairs(setting, [PAIR], 'Lung')
+    check_pairs(setting, [PAIR], [network])
+    with pytest.raises(InputError, match='smallest tile.*MaximumMemory'):
+        check_pairs(dict(setting, MaximumMemory=1e6), [PAIR], [network])
+
+
+def test_memory_that_cannot_do_for_an_image_is_known_before_the_work():
+    """By its tiles, whose sides are those of the image or of the smallest tile, and by the mask where that counts."""
+    network, fixed = {'InputMargin': 8, 'NetworkDesign': 'unet1', 'stage': 4}, sitk.Image(400, 120, 440, sitk.sitkUInt8)
+    mask = sitk.Image(fixed)
+    mask[180:220, 40:80, 180:260] = 1
+    for inside, sides in ((None, (101, 37, 101)), (mask, (29, 21, 21))):
+        enough = NETWORKS['unet1'].peak_bytes(sides)
+        require_memory(network, enough, fixed, inside)
+        with pytest.raises(InputError, match='smallest tile.*MaximumMemory'):
+            require_memory(network, enough - 1, fixed, inside)
