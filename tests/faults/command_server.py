@@ -19,10 +19,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE_S = 240
+NOBODY = 65534
+#: Of Linux: numbers of capabilities, and of prctl.
+_READ_ALL, _SET_GROUPS, _SET_USER = 2, 6, 7
+_SET_DUMPABLE, _KEEP_CAPABILITIES, _AMBIENT, _RAISE = 4, 8, 47, 2
 _STEPS = ('replace', 'rename', 'link', 'remove', 'unlink', 'mkdir', 'rmdir', 'fsync')
 
 
@@ -53,7 +56,7 @@ class Server:
 
         :param target: 'module:function', called with the words.
         :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
-            rights it has; powerless: root does without its power over files; bytes, the largest file it may write.
+            rights it has; powerless: see :func:`_give_up_power`; bytes, the largest file it may write.
         """
         output = tempfile.NamedTemporaryFile(dir=self._outputs, delete=False)
         output.close()
@@ -77,37 +80,30 @@ class Command:
     def __init__(self, server, pid, output):
         self._server, self.pid, self._output = server, pid, output
 
-    def wait(self):
+    def wait(self, stopped=False):
         """The exit code, -9 of a killed one."""
-        for _ in range(PATIENCE_S * 50):
-            code = self._server.ask(wait=self.pid)
-            if code is not None:
-                return code
-            time.sleep(0.02)
-        os.killpg(self.pid, signal.SIGKILL)
-        raise AssertionError(f'still running after {PATIENCE_S} s:\n{self.printed()}')
+        code = self._server.ask(wait=self.pid, stopped=stopped)
+        if code is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise AssertionError(f'still running after {PATIENCE_S} s:\n{self.printed()}')
+        return code
 
     def wait_until_stopped(self):
         """Return when the command has stopped itself (``stop_at``); :meth:`go_on` continues it."""
-        for _ in range(PATIENCE_S * 50):
-            with open(f'/proc/{self.pid}/stat') as stream:
-                if stream.read().rpartition(')')[2].split()[0] == 'T':
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f'not stopped after {PATIENCE_S} s:\n{self.printed()}')
+        assert self.wait(stopped=True) == 'stopped', self.printed()
 
     def go_on(self):
         """Continue a stopped command and :meth:`wait` for its end."""
         os.kill(self.pid, signal.SIGCONT)
         return self.wait()
 
-    def error(self):
-        """The one line of the error, after the time; fails if there is a traceback or more than one."""
+    def error(self, count=1):
+        """The last line of the errors, after the time; no traceback; fails unless there are ``count`` (None: any)."""
         printed = self.printed()
         assert 'Traceback' not in printed, printed
         errors = [line for line in printed.splitlines() if re.match(r'\d\d:\d\d:\d\d ERROR ', line)]
-        assert len(errors) == 1, printed
-        return errors[0].split(' ERROR ')[1]
+        assert errors and count in (None, len(errors)), printed
+        return errors[-1].split(' ERROR ')[1]
 
     def kill(self):
         """SIGKILL to this process alone, not to its children."""
@@ -139,10 +135,9 @@ def serve(modules):
     for line in sys.stdin:
         request = json.loads(line)
         if 'wait' in request:
-            pid, status = os.waitpid(request['wait'], os.WNOHANG)
-            ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            answer = ended if pid else None
-            running.discard(pid)
+            answer = _end_of(request['wait'], os.WUNTRACED if request['stopped'] else 0)
+            if answer != 'stopped':
+                running.discard(request['wait'])
         else:
             answer = os.fork()
             if answer == 0:
@@ -156,6 +151,54 @@ def serve(modules):
         os.kill(pid, signal.SIGKILL)
 
 
+def _end_of(pid, flags):
+    """What :meth:`Command.wait` returns; None when it takes too long."""
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(PATIENCE_S)
+    try:
+        status = os.waitpid(pid, flags)[1]
+    except TimeoutError:
+        return None
+    finally:
+        signal.alarm(0)
+    if os.WIFSTOPPED(status):
+        return 'stopped'
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _too_long(*_):
+    raise TimeoutError
+
+
+def _give_up_power():
+    """Go on as another user who may read everything but write only what everybody may.
+
+    Where that is not permitted (a container), root does without its power, so that the rights of files count.
+    """
+    library, version_3 = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0)
+
+    def keep(*capabilities):
+        kept = sum(1 << number for number in capabilities)
+        return library.capset(version_3, (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)) == 0
+
+    library.prctl(_KEEP_CAPABILITIES, 1)
+    if os.geteuid() == 0 and keep(_READ_ALL, _SET_GROUPS, _SET_USER):
+        with contextlib.suppress(OSError):
+            _become(NOBODY)
+    if os.geteuid() == NOBODY:
+        library.prctl(_SET_DUMPABLE, 1)  # as every process that begins as this user: it may look at itself
+        assert keep(_READ_ALL)
+        library.prctl(_AMBIENT, _RAISE, _READ_ALL, 0, 0)  # of its workers too
+    else:
+        assert keep()
+
+
+def _become(user):
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
 def _run(request):
     """Run one command in this forked process and return its exit code."""
     os.setsid()
@@ -164,12 +207,9 @@ def _run(request):
     os.dup2(1, 2)
     os.chdir(request.get('cwd') or '/')
     if request.get('user'):
-        os.setgroups([])
-        os.setgid(request['user'])
-        os.setuid(request['user'])
+        _become(request['user'])
     if request.get('powerless'):
-        version_3, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-        assert ctypes.CDLL(None).capset(version_3, no_capabilities) == 0
+        _give_up_power()
     if request.get('bytes'):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request['bytes'], request['bytes']))

@@ -4,9 +4,12 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import types
 
 from small_inputs import register_words, tree
 
+_BLOCK = 4096  # bytes of a disk
 PATIENT = {'Size': [72, 64, 68], 'Landmarks': 30, 'LandmarksAllPhases': 10}
 
 
@@ -71,11 +74,13 @@ class Scenario:
     :param words: function folder -> the words of the command, which runs in that folder.
     :param prepare: function that makes a folder and fills it.
     :param found: what of a folder is compared with an undisturbed run.
+    :param errors: lines of the error where it cannot write; None: any number.
     :param server, faults, is_long: the fixtures.
     """
 
-    def __init__(self, fixtures, words, prepare=os.makedirs, target='RunRegNet3D:main', found=tree):
+    def __init__(self, fixtures, words, prepare=os.makedirs, target='RunRegNet3D:main', found=tree, errors=1):
         self._tmp_path, self._server, self._faults, self._is_long = fixtures
+        self._errors = errors
         self._words, self._prepare, self._target, self._found = words, prepare, target, found
         whole = self.fresh('undisturbed')
         before = files_below(whole)
@@ -84,6 +89,7 @@ class Scenario:
         self.expected, self.steps = found(whole), command.steps()
         assert not left_behind(whole)
         self._largest = max(os.path.getsize(path) for path in files_below(whole) - before)
+        self._all = sum(-(-os.path.getsize(path) // _BLOCK) * _BLOCK for path in files_below(whole))
 
     def fresh(self, name):
         folder = str(self._tmp_path / name)
@@ -111,22 +117,34 @@ class Scenario:
                 self.completes(folder, step)
 
     def refusals(self, *gone):
-        """No room for its largest file, no right to write; the folders ``gone`` removed or replaced while it runs."""
-        self._refused('full', bytes=self._largest - 1)
+        """A full disk, no right to write; the folders ``gone`` removed or replaced while it runs.
+
+        Where no disk may be mounted, there is no room for the largest file.
+        """
+        disk = self._tmp_path / 'disk'
+        disk.mkdir()
+        if mount(disk, self._all - self._largest // 2):
+            self._refused('full', bytes=self._largest - 1)
+        else:
+            try:
+                self._refused('disk/full', lambda: mount(disk, '64m', 'remount'))
+            finally:
+                unmount(disk)
         self._refused('forbidden', powerless=True)
         for name in gone:
             for replaced in (False, True):
                 self._goes(name, replaced)
 
-    def _refused(self, why, **how):
+    def _refused(self, why, mend=lambda: None, **how):
         folder = self.fresh(why)
         is_forbidden = 'powerless' in how
         with self._faults('full, read-only and forbidden places'):
             change_rights(folder, 0o500 if is_forbidden else 0o700)
             command = self.start(folder, **how)
             assert command.wait() == 2, command.printed()
-            assert folder in command.error()
+            assert folder in command.error(self._errors)
             change_rights(folder, 0o700)
+            mend()
             self.completes(folder, why)
 
     def _goes(self, name, replaced):
@@ -142,7 +160,7 @@ class Scenario:
             self.completes(folder, name)
 
     def together(self, number):
-        """Several at once: each ends well or is refused, and nothing is made twice."""
+        """Several at once: each ends well or is refused, and there is one result. Returns what they printed."""
         folder = self.fresh(f'{number} at once')
         with self._faults('several processes at one folder'):
             commands = [self.start(folder) for _ in range(number)]
@@ -151,6 +169,30 @@ class Scenario:
             for command, code in zip(commands, codes):
                 assert code == 0 or (code == 2 and 'in use by' in command.error()), command.printed()
             self.completes(folder, number)
+        return [command.printed() for command in commands]
+
+
+def main_at_once(words):
+    """RunRegNet3D with references that take no time, which tables and pages would show."""
+    import RunRegNet3D
+    from functions.evaluation import references
+
+    references.time = types.SimpleNamespace(time=lambda: 0.0)
+    return RunRegNet3D.main(words)
+
+
+def mount(folder, size, *options):
+    """Mount a small disk of ``size`` (bytes, or '64m') at a folder; returns why that is not permitted, '' if it is."""
+    words = ['mount', '-t', 'tmpfs', '-o', ','.join([f'size={size}', *options]), 'tmpfs', str(folder)]
+    try:
+        subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f'mounting a disk is not permitted here: {getattr(error, "stdout", b"") or error}'
+    return ''
+
+
+def unmount(folder):
+    subprocess.run(['umount', '-l', str(folder)], check=True)
 
 
 def files_below(folder):

@@ -18,6 +18,7 @@ import tempfile
 
 import pytest
 import SimpleITK as sitk
+from command_server import NOBODY
 from small_inputs import REPOSITORY, register_words, tree
 
 import RunRegNet3D
@@ -28,7 +29,6 @@ from tests.preprocessing.dicom_files import write_slices
 
 ROW = 'files of other kinds, encodings and types'
 FOLDERS = 'hostile folders'
-NOBODY = 65534
 MARKUP = '<img src=x onerror=alert(1)>'
 
 #: What no JSON file may hold.

@@ -5,6 +5,7 @@ Each is also run several times at once.
 
 import json
 import os
+import re
 import shutil
 import time
 
@@ -46,8 +47,12 @@ def test_pairs(fixtures, inputs):
         content['cohort/pairs.json'] = content['cohort/pairs.json'].replace('"was done"', '"done"')
         return content
 
-    words = ['--keep_all_stages']
-    Scenario(fixtures, lambda folder: pairs_words(inputs, folder, ['a', 'b'], *words), found=found).kills(3)
+    def words(folder):
+        return pairs_words(inputs, folder, ['a', 'b'], '--keep_all_stages')
+
+    scenario = Scenario(fixtures, words, found=found, errors=None)
+    scenario.kills(3)
+    scenario.refusals()
 
 
 def test_prepare(fixtures):
@@ -62,7 +67,9 @@ def test_generate(fixtures, patient):
     scenario = Scenario(fixtures, lambda folder: GENERATE, copy_of(patient, DataExpDict=ITEMS))
     scenario.kills(5)
     scenario.refusals('Elastix')
-    scenario.together(2)
+    for number in (2, 8):
+        printed = ''.join(scenario.together(number))
+        assert sum(map(int, re.findall(r'Artificial generation: (\d+) made', printed))) == 2
 
 
 def test_train(fixtures):
@@ -94,15 +101,18 @@ def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory):
     assert command.wait() == 0, command.printed()
 
     def found(folder):
-        # Pages, tables and logs hold the seconds that a registration took, records the times of files.
-        timed = ('.html', '.csv', '.txt', '.tex', '.md', '.png', '.log')
-        content = {name: name.endswith(timed) or what for name, what in tree(folder).items()}
-        for name in [name for name in content if '/records/' in name]:
-            content[name] = dict(json.loads(content[name])[0], made_from=None)
+        content = {name: name.endswith('.log') or what for name, what in tree(folder).items()}
+        for name in content:
+            if '/records/' in name:
+                content[name] = dict(json.loads(content[name])[0], made_from=None)  # times of files
         return content
 
     words = main_words('--evaluate', 'mine', '--references', 'affine', '--report', '--workers', '1')
-    Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), found=found).kills(2)
+    how = {'target': 'small_commands:main_at_once', 'found': found, 'errors': None}
+    scenario = Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), **how)
+    scenario.kills(2)
+    scenario.refusals('Experiments/RegNet/mine/Results/Evaluation')
+    scenario.together(2)
 
 
 def test_the_move_of_overwrite(tmp_path, server, inputs, undisturbed, faults, is_long):

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
 import small_training
+from small_commands import mount, unmount
 from small_inputs import register_words, tree
 
 ROW = 'other file systems, links and odd names'
@@ -13,13 +13,11 @@ FULL = 'full, read-only and forbidden places'
 GONE = 'folders removed or replaced while a command runs'
 
 
-def mount(folder, size='64m'):
+def mount_or_skip(folder, size):
     """A small disk at ``folder``."""
-    try:
-        command = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(folder)]
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f'mounting a disk is not permitted here: {getattr(error, "stdout", b"") or error}')
+    reason = mount(folder, size)
+    if reason:
+        pytest.skip(reason)
 
 
 @pytest.fixture
@@ -27,9 +25,9 @@ def disk(tmp_path):
     """A folder that is the mount point of another file system."""
     folder = tmp_path / 'disk'
     folder.mkdir()
-    mount(folder)
+    mount_or_skip(folder, '64m')
     yield folder
-    subprocess.run(['umount', '-l', str(folder)], check=True)
+    unmount(folder)
 
 
 def place(kind, disk, tmp_path):
@@ -62,7 +60,7 @@ def test_results_are_made_and_replaced_there(kind, disk, tmp_path, server, input
 def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, inputs, undisturbed, faults):
     output = tmp_path / 'small'
     output.mkdir()
-    mount(output, '2m')
+    mount_or_skip(output, '2m')
     try:
         assert server.start(register_words(inputs, output)).wait() == 0
         with faults(FULL):
@@ -70,7 +68,7 @@ def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, i
             assert command.wait() == 2
             assert str(output) in command.error() and 'space' in command.error() or 'full' in command.error()
             assert tree(output) == undisturbed
-        subprocess.run(['mount', '-o', 'remount,ro', str(output)], check=True)
+        assert not mount(output, '2m', 'remount', 'ro')
         with faults(FULL):
             command = server.start(register_words(inputs, output, '--overwrite'))
             assert command.wait() == 2 and str(output) in command.error() and 'ead-only' in command.error()
@@ -79,7 +77,7 @@ def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, i
             assert command.wait() == 0 and 'nothing was done' in command.printed()
             assert tree(output) == undisturbed
     finally:
-        subprocess.run(['umount', '-l', str(output)], check=True)
+        unmount(output)
 
 
 @pytest.mark.parametrize('name', ['a b ünïcode 肺', '[x] *?{0}', """it's "so" \\""", '-dash %s $HOME ~;&|'])
