@@ -56,7 +56,8 @@ class Server:
 
         :param target: 'module:function', called with the words.
         :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
-            rights it has; powerless: see :func:`_give_up_power`; bytes, the largest file it may write.
+            rights it has; powerless: root does without its power over files; stranger: see :func:`_become_a_stranger`;
+            bytes, the largest file it may write.
         """
         output = tempfile.NamedTemporaryFile(dir=self._outputs, delete=False)
         output.close()
@@ -170,27 +171,28 @@ def _too_long(*_):
     raise TimeoutError
 
 
-def _give_up_power():
-    """Go on as another user who may read everything but write only what everybody may.
+def _keep(*capabilities):
+    """Give up all of root's power but these capabilities; returns whether it had them."""
+    kept, version_3 = sum(1 << number for number in capabilities), (ctypes.c_uint32 * 2)(0x20080522, 0)
+    return ctypes.CDLL(None).capset(version_3, (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)) == 0
+
+
+def _become_a_stranger():
+    """Go on as another user, who may read everything (the code too) but write only what everybody may.
 
     Where that is not permitted (a container), root does without its power, so that the rights of files count.
     """
-    library, version_3 = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0)
-
-    def keep(*capabilities):
-        kept = sum(1 << number for number in capabilities)
-        return library.capset(version_3, (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)) == 0
-
+    library = ctypes.CDLL(None)
     library.prctl(_KEEP_CAPABILITIES, 1)
-    if os.geteuid() == 0 and keep(_READ_ALL, _SET_GROUPS, _SET_USER):
+    if os.geteuid() == 0 and _keep(_READ_ALL, _SET_GROUPS, _SET_USER):
         with contextlib.suppress(OSError):
             _become(NOBODY)
     if os.geteuid() == NOBODY:
         library.prctl(_SET_DUMPABLE, 1)  # as every process that begins as this user: it may look at itself
-        assert keep(_READ_ALL)
+        assert _keep(_READ_ALL)
         library.prctl(_AMBIENT, _RAISE, _READ_ALL, 0, 0)  # of its workers too
     else:
-        assert keep()
+        assert _keep()
 
 
 def _become(user):
@@ -209,7 +211,9 @@ def _run(request):
     if request.get('user'):
         _become(request['user'])
     if request.get('powerless'):
-        _give_up_power()
+        assert _keep()
+    if request.get('stranger'):
+        _become_a_stranger()
     if request.get('bytes'):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request['bytes'], request['bytes']))

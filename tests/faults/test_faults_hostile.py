@@ -294,14 +294,21 @@ GENERATION = {
 }
 
 
-def test_folders_in_place_of_files_while_images_are_generated(server, tmp_path, faults):
+def test_folders_and_unreadable_files_while_images_are_generated(server, tmp_path, faults):
+    """Refused by name; an image that can be made again is."""
     (tmp_path / 'a.json').write_text(json.dumps(GENERATION))
     words = ['--setting', 'a.json', '--where_to_run', 'Root', '-g', '--workers', '1']
     command = server.start(words, cwd=str(tmp_path))
     assert command.wait() == 0, command.printed()
-    made = [name for name in tree(tmp_path) if name.startswith(('Data', 'Elastix'))]
-    for name in random.Random(0).sample(sorted(made), 8):
+    made = tree(tmp_path)
+    for name in random.Random(0).sample(sorted(name for name in made if name.startswith(('Data', 'Elastix'))), 8):
         path = str(tmp_path / name)
+        os.chmod(path, 0)
+        with faults(ROW):
+            command = server.start(words + ['--verify'], cwd=str(tmp_path), powerless=True)
+            code = command.wait()
+            assert (code == 2 and path in command.error()) or (code == 0 and tree(tmp_path) == made), command.printed()
+        os.chmod(path, 0o600)
         os.rename(path, path + '.kept')
         os.mkdir(path)
         with faults(ROW):
@@ -425,7 +432,15 @@ def test_names_of_pairs_stay_in_the_folder(server, inputs, tmp_path, outside, fa
 FORBIDDEN = {'pickle', 'shelve', 'marshal', 'yaml', 'urllib', 'http', 'requests', 'ftplib', 'smtplib', 'xmlrpc'}
 
 
-def test_nothing_is_unpickled_evaluated_or_fetched():
+def test_no_connection_is_opened(server, inputs, undisturbed, tmp_path, faults):
+    with faults('a process whose sockets end it'):
+        command = server.start(register_words(inputs, tmp_path / 'out'), target='small_inputs:main_offline')
+        assert command.wait() == 0, command.printed()
+        assert tree(tmp_path / 'out') == undisturbed
+    assert server.start(['connect'], target='small_inputs:main_offline').wait() == 97
+
+
+def test_no_source_unpickles_evaluates_or_fetches():
     sources = glob.glob(os.path.join(REPOSITORY, 'functions', '**', '*.py'), recursive=True)
     for path in sources + [os.path.join(REPOSITORY, 'RunRegNet3D.py')]:
         with open(path, encoding='utf-8') as stream:

@@ -88,10 +88,12 @@ def fatal(folder, deaths, setting, im_info, write=None):
     return make_item(setting, im_info)
 
 
-def endless(folder, setting, im_info, write=None):
-    """Says in a file which process makes items, and never ends."""
-    open(os.path.join(folder, str(os.getpid())), 'w').close()
-    time.sleep(3600)
+def endless(pipe, setting, im_info, write=None):
+    """Says in a pipe that a process makes items, and never ends; while it lives the pipe is open."""
+    with open(pipe, 'w') as stream:
+        stream.write('x')
+        stream.flush()
+        time.sleep(3600)
 
 
 def same_batch(a, b):

@@ -3,13 +3,12 @@
 import functools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
-import psutil
 import pytest
 from reading_fakes import a_setting, failing, fatal, im_infos, make_item, same_batch
 
@@ -145,38 +144,33 @@ from functions.reading.train_queue import TrainingQueue
 from functions.training.signals import Signals
 if __name__ == '__main__':
     setting = a_setting(OnTheFly=True, NumberOfWorkers=2)
-    reading = dict(im_info_list_full=im_infos(7), make_item=functools.partial(endless, {folder!r}))
+    reading = dict(im_info_list_full=im_infos(7), make_item=functools.partial(endless, {pipe!r}))
     with Signals() as signals, TrainingQueue(setting, **reading) as queue:
         signals.tell(queue.interrupt)
         queue.get()
 """
 
 
-def eventually(condition):
-    """Whether a condition is met before the deadline."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
-def is_gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='processes end with their parent on Linux')
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM', 'SIGKILL'])
 def test_workers_end_with_the_training_in_the_middle_of_an_item(tmp_path, name):
-    here, folder, script = os.path.dirname(os.path.abspath(__file__)), tmp_path / 'workers', tmp_path / 'child.py'
-    folder.mkdir()
-    script.write_text(CHILD.format(path=[here, os.path.dirname(os.path.dirname(here))], folder=str(folder)))
+    here, pipe, script = os.path.dirname(os.path.abspath(__file__)), str(tmp_path / 'pipe'), tmp_path / 'child.py'
+    script.write_text(CHILD.format(path=[here, os.path.dirname(os.path.dirname(here))], pipe=pipe))
+    os.mkfifo(pipe)
+    said = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    def hear():
+        """The next letter; none once all workers have ended."""
+        assert select.select([said], [], [], WAIT_S)[0]
+        return os.read(said, 1)
+
     child = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, start_new_session=True)
-    assert eventually(lambda: len(os.listdir(str(folder))) == 2)
+    assert hear() + hear() == b'xx'
     # Ctrl-C reaches every process of a terminal.
     (os.killpg if name == 'SIGINT' else os.kill)(child.pid, getattr(signal, name))
     printed = child.communicate(timeout=WAIT_S)[1].decode()
-    assert eventually(lambda: all(is_gone(int(pid)) for pid in os.listdir(str(folder))))
-    assert len(os.listdir(str(folder))) == 2
+    assert hear() == b''
+    os.close(said)
     if name == 'SIGKILL':
         assert child.returncode == -signal.SIGKILL
     else:
