@@ -10,7 +10,7 @@ from ..image.threads import in_parallel
 from ..measure.protocols import get_protocol
 from ..setting import setting_utils as su
 from ..setting.atomic import write_json, write_text
-from ..setting.errors import InputError, RegNetError
+from ..setting.errors import DiskError, InputError, RegNetError
 from . import comparison_plots
 from .comparison import Comparison, comparison_table
 from .experiment_report import Picture, experiment_report, missing_and_failed
@@ -181,6 +181,8 @@ def _write_report(setting, result, record, path, source):
     try:
         images, dvf, affine = read_result(input_paths(setting, result.pair), result)
         registration_report(path, record, images, dvf, affine, source)
+    except DiskError:
+        raise
     except RegNetError as error:
         LOGGER.error('%s could not be made: %s', path, error)
         return False

@@ -17,7 +17,7 @@ import uuid
 
 from ..setting import processes
 from ..setting.atomic import publish_new, remove, sweep_stale_temporaries, temporary_path
-from ..setting.errors import DiskError
+from ..setting.errors import DiskError, InUseError
 from ..setting.processes import is_alive, start_time
 
 try:
@@ -52,7 +52,8 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
     :param lock_name: where different kinds of work share a folder: name of the lock file of this kind.
     :return: a function that raises :class:`DiskError` if the folder is no longer ours: it was removed or replaced, or
         another machine took it over because this one stood still. Call it before finished work is moved in.
-    :raises DiskError: another process works there, or the folder cannot be written.
+    :raises InUseError: another process works there.
+    :raises DiskError: the folder cannot be written.
     """
     lock_path, missing = os.path.join(os.path.abspath(folder), lock_name), _missing_folders(folder)
 
@@ -64,7 +65,7 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
     try:
         with _held(lock_path, DEADLINE_S) as text:
             if text is None:
-                raise DiskError(f'{folder} is in use by {_owner(lock_path)}; nothing was done.')
+                raise InUseError(f'{folder} is in use by {_owner(lock_path)}; nothing was done.')
             sweep_stale_temporaries(folder, below=True)
             yield require_ours
     finally:

@@ -31,6 +31,10 @@ class DiskError(RegNetError, OSError):
     """A file that could not be written; nothing that existed before was touched."""
 
 
+class InUseError(DiskError):
+    """A folder in which another process works."""
+
+
 class LeftOutError(RegNetError):
     """A registration is done, but without a part of it, and ``--strict`` was asked for."""
 

@@ -108,7 +108,7 @@ def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory):
         return content
 
     words = main_words('--evaluate', 'mine', '--references', 'affine', '--report', '--workers', '1')
-    how = {'target': 'small_commands:main_at_once', 'found': found, 'errors': None}
+    how = {'target': 'small_commands:main_at_once', 'found': found}
     scenario = Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), **how)
     scenario.kills(2)
     scenario.refusals('Experiments/RegNet/mine/Results/Evaluation')
