@@ -17,7 +17,7 @@ from ..reading.validation_set import ValidationSet
 from ..setting import setting_utils as su
 from ..setting.atomic import disk_errors
 from ..setting.errors import InputError
-from ..setting.schema import MAPPING, number, whole
+from ..setting.schema import MAPPING, number, optional, whole
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, resolve_step, restoring
 from ..tf_utils.sessions import open_session, restore
@@ -31,7 +31,8 @@ from .training_log import TrainingLog
 
 LOGGER = logging.getLogger(__name__)
 
-_STATE = {'iteration': whole(0), 'samples': whole(0), 'seconds': number(0), 'best': MAPPING, 'network': MAPPING}
+_STATE = {'iteration': whole(0), 'samples': whole(0), 'seconds': number(0), 'best': MAPPING}
+_STATE['network'] = optional(MAPPING)  # the first versions did not write it
 
 TrainingResult = collections.namedtuple('TrainingResult', 'step best_step iteration seconds validation')
 """``step``, ``best_step``: checkpoint steps; ``validation``: values of the last validation pass."""
@@ -121,7 +122,7 @@ def _start_state(setting, checkpoints, newest):
         return dict(start, iteration=iteration, samples=samples, first_semi_epoch=semi_epoch)
     state = require_shape(f'{checkpoints.prefix}-{newest}.json', checkpoints.state(newest), _STATE)
     state = dict({'first_semi_epoch': 0}, **state)
-    for key, value in state['network'].items():
+    for key, value in (state.get('network') or {}).items():
         if network.get(key) != value:
             differs = (
                 f'{checkpoints.prefix}-{newest} was trained with {key} {value!r}; the setting says {network.get(key)!r}'
