@@ -218,7 +218,7 @@ def prepare_pair(fixed, moving, model, options, clock):
         fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)
-    for network in model.networks.values():
+    for network in [model.networks[stage] for stage in model.stages]:
         limit = getattr(network, 'memory', None)  # of networks that a user brings nothing is known
         require_memory(network.setting, limit, fixed.image, fixed.masks.get(mask_name))
     with clock('affine'):
