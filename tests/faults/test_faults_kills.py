@@ -91,7 +91,7 @@ def test_export(fixtures, inputs):
     scenario.refusals()
 
 
-def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory):
+def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory, is_long):
     """References by elastix, measures, tables and a page of an experiment."""
     experiment = str(tmp_path_factory.mktemp('experiment') / 'run')
     settings = {'DataExpDict': PAIRS, 'current_experiment': 'mine'}
@@ -112,7 +112,8 @@ def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory):
     scenario = Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), **how)
     scenario.kills(2)
     scenario.refusals('Experiments/RegNet/mine/Results/Evaluation')
-    scenario.together(2)
+    if is_long:
+        scenario.together(8)
 
 
 def test_the_move_of_overwrite(tmp_path, server, inputs, undisturbed, faults, is_long):
