@@ -130,14 +130,14 @@ class Scenario:
                 self._refused('disk/full', lambda: mount(disk, '64m', 'remount'))
             finally:
                 unmount(disk)
-        self._refused('forbidden', stranger=True)
+        self._refused('forbidden', powerless=True)
         for name in gone:
             for replaced in (False, True):
                 self._goes(name, replaced)
 
     def _refused(self, why, mend=lambda: None, **how):
         folder = self.fresh(why)
-        is_forbidden = 'stranger' in how
+        is_forbidden = 'powerless' in how
         with self._faults('full, read-only and forbidden places'):
             change_rights(folder, 0o500 if is_forbidden else 0o700)
             command = self.start(folder, **how)
