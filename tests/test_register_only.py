@@ -75,5 +75,5 @@ def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp
     monkeypatch.setattr(steps, 'register', lambda setting, pairs: seen.append((setting, pairs)))
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest']) == 0
     setting, pairs = seen[0]
-    assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 4, 2, 1]
+    assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 2, 1]
     assert [image['cn'] for image in pairs[0]] == [9, 9]

@@ -154,10 +154,10 @@ class TestLoadNetwork:
 class TestNames:
     def test_the_bundled_set(self, setting):
         found = trained_models.network_set('chest')
-        assert found.stages == [4, 4, 2, 1] and sorted(found.networks) == [1, 2, 4]
+        assert found.stages == [4, 2, 1] and sorted(found.networks) == [1, 2, 4]
         assert trained_models.network_set('chests') is None and trained_models.network_set('../chest') is None
         su.use_networks(setting, 'chest')
-        assert setting['stage_list'] == [4, 4, 2, 1] and su.find_problems(setting) == []
+        assert setting['stage_list'] == [4, 2, 1] and su.find_problems(setting) == []
         assert su.use_networks(setting, ['chest'], [4, 2])['stage_list'] == [4, 2]
         entry = setting['network_dict']['stage2']
         assert su.get_global_step(setting, entry['GlobalStepLoad'], entry['NetworkLoad']) == '1100'
