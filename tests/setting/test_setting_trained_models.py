@@ -160,7 +160,7 @@ class TestNames:
         assert setting['stage_list'] == [4, 2, 1] and su.find_problems(setting) == []
         assert su.use_networks(setting, ['chest'], [4, 2])['stage_list'] == [4, 2]
         entry = setting['network_dict']['stage2']
-        assert su.get_global_step(setting, entry['GlobalStepLoad'], entry['NetworkLoad']) == '1100'
+        assert su.get_global_step(setting, entry['GlobalStepLoad'], entry['NetworkLoad']) == '1200'
         assert trained_models.read_model_setting(setting, entry['NetworkLoad'])['stage'] == 2
 
     def test_own_experiments_come_before_those_of_the_project(self, setting):
