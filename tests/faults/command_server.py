@@ -23,9 +23,6 @@ import threading
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE_S = 240
 NOBODY = 65534
-#: Of Linux: numbers of capabilities, and of prctl.
-_READ_ALL, _SET_GROUPS, _SET_USER = 2, 6, 7
-_SET_DUMPABLE, _KEEP_CAPABILITIES, _AMBIENT, _RAISE = 4, 8, 47, 2
 _STEPS = ('replace', 'rename', 'link', 'remove', 'unlink', 'mkdir', 'rmdir', 'fsync')
 
 
@@ -56,7 +53,7 @@ class Server:
 
         :param target: 'module:function', called with the words.
         :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
-            rights it has; powerless: root does without its power over files; stranger: see :func:`_become_a_stranger`;
+            rights it has; powerless: root does without its power over files;
             bytes, the largest file it may write.
         """
         output = tempfile.NamedTemporaryFile(dir=self._outputs, delete=False)
@@ -171,28 +168,10 @@ def _too_long(*_):
     raise TimeoutError
 
 
-def _keep(*capabilities):
-    """Give up all of root's power but these capabilities; returns whether it had them."""
-    kept, version_3 = sum(1 << number for number in capabilities), (ctypes.c_uint32 * 2)(0x20080522, 0)
-    return ctypes.CDLL(None).capset(version_3, (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)) == 0
-
-
-def _become_a_stranger():
-    """Go on as another user, who may read everything (the code too) but write only what everybody may.
-
-    Where that is not permitted (a container), root does without its power, so that the rights of files count.
-    """
-    library = ctypes.CDLL(None)
-    library.prctl(_KEEP_CAPABILITIES, 1)
-    if os.geteuid() == 0 and _keep(_READ_ALL, _SET_GROUPS, _SET_USER):
-        with contextlib.suppress(OSError):
-            _become(NOBODY)
-    if os.geteuid() == NOBODY:
-        library.prctl(_SET_DUMPABLE, 1)  # as every process that begins as this user: it may look at itself
-        assert _keep(_READ_ALL)
-        library.prctl(_AMBIENT, _RAISE, _READ_ALL, 0, 0)  # of its workers too
-    else:
-        assert _keep()
+def _give_up_power():
+    """Do without all of root's capabilities, so that the rights of files count; returns whether that was permitted."""
+    nothing, version_3 = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 2)(0x20080522, 0)
+    return ctypes.CDLL(None).capset(version_3, nothing) == 0
 
 
 def _become(user):
@@ -211,9 +190,7 @@ def _run(request):
     if request.get('user'):
         _become(request['user'])
     if request.get('powerless'):
-        assert _keep()
-    if request.get('stranger'):
-        _become_a_stranger()
+        assert _give_up_power()
     if request.get('bytes'):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request['bytes'], request['bytes']))
