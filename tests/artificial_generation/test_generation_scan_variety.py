@@ -222,8 +222,8 @@ def test_masks_err_by_no_more_than_their_setting(seed, largest, size):
     result = erring_mask(mask, np.random.RandomState(seed), (size,) * 3, largest, 0) != 0
     distance = [ndimage.distance_transform_edt(part, sampling=size) for part in (mask, 1 - mask)]
     wrong = result != (mask != 0)
-    # At thin and curved places a voxel more.
-    assert np.maximum(*distance)[wrong].max(initial=0) <= 1.2 * largest + size
+    # At thin and curved places half as much again, and a voxel.
+    assert np.maximum(*distance)[wrong].max(initial=0) <= 1.5 * largest + size
     if size < largest:
         assert wrong.any()
 

@@ -33,8 +33,9 @@ from tests.benchmark.suite_tables import print_report
 
 MODES = ('automatic', 'true')
 #: Of a stand-in for the networks, where there are none yet.
-_Networks = collections.namedtuple('_Networks', 'mask stages margins default')
-NO_NETWORKS = _Networks('Lung', [4], None, -2048.0)
+_Networks = collections.namedtuple('_Networks', 'mask stages margins default networks')
+_Network = collections.namedtuple('_Network', 'setting memory')
+NO_NETWORKS = _Networks('Lung', [4], None, -2048.0, {4: _Network({}, None)})
 
 
 class RecordedCandidates(single_pair.Candidates):
