@@ -39,7 +39,7 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         points = None if landmarks is None else []
         for role, path in zip(('fixed', 'moving'), landmarks or ()):
             # Index formats count the voxels of the images as given.
-            grid = Geometry(*[tuple(results['grids'][role][key]) for key in Geometry._fields])
+            grid = Geometry.of_record(results['grids'][role])
             points.append(read_points(path, grid).points)
         record = measure('RegNet', [{'name': name} for name in names], dvf, images, points, protocol=protocol)
         measures = os.path.join(folder, file_name(record['method'], record['pair']))

@@ -135,6 +135,19 @@ def transform_points(points, dvf):
     return points + sample_dvf(dvf, points)
 
 
+def led_indices(dvf, moving):
+    """Where the voxels of a field lead, slice by slice: yields, for every z, (index of its voxels (x, y, z), continuous
+    index in the moving image), each [y, x, 3].
+
+    :param dvf: displacement image, mm; ``moving``: :class:`Geometry` of the moving image.
+    """
+    fixed, vectors = Geometry.of(dvf), array_view(dvf)
+    y, x = np.mgrid[: fixed.shape[1], : fixed.shape[2]]
+    for z, plane in enumerate(vectors):
+        index = np.stack([x, y, np.full_like(x, z)], -1)
+        yield index, moving.world_to_index(fixed.index_to_world(index) + plane)
+
+
 def resample_dvf(dvf, geometry):
     """Resample a field to the grid of a :class:`Geometry` or image: linear, edge clamped, float32; the vectors (mm,
     physical) stay as they are.

@@ -56,6 +56,11 @@ def files_of(path):
     return sorted({layout.header, layout.data})
 
 
+def files_below(folder):
+    """Paths of all files in ``folder`` and below; none where there is no such folder."""
+    return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in sorted(names)]
+
+
 def require_apart(outputs, inputs):
     """Raise :class:`InputError` when a command would write over a file it reads, whatever links lead there.
 

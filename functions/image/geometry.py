@@ -28,6 +28,11 @@ class Geometry(collections.namedtuple('Geometry', ('size', 'spacing', 'origin', 
         return cls(*map(tuple, (image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())))
 
     @classmethod
+    def of_record(cls, values):
+        """The geometry that a record holds as a dictionary."""
+        return cls(*[tuple(values[name]) for name in cls._fields])
+
+    @classmethod
     def identity(cls, size, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):
         """Grid with identity direction (x to the left, y posterior, z superior)."""
         triples = [tuple(map(float, values)) for values in (spacing, origin, np.eye(3).ravel())]

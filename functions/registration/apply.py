@@ -7,12 +7,13 @@ import numpy as np
 
 from ..image.dvf import transform_points
 from ..image.file_check import require_apart
+from ..image.geometry import Geometry
 from ..image.point_files import read_points, write_points
 from ..image.resample import warp
 from ..image.transforms import apply_inverse_to_points
 from ..image.volume_io import WRITABLE, array_view, read_image, write_image
 from ..setting.errors import InputError
-from .result_folder import INVERSE, NAMES, geometry_of_record, read_result, read_results
+from .result_folder import INVERSE, NAMES, read_result, read_results
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def apply_to_points(results, points, output=None, inverse=False, file_format=Non
     """
     results = read_results(results)
     written = _output(results, points, output, inverse, overwrite)
-    fixed, moving = geometry_of_record(results.record['grids']['fixed']), results.moving
+    fixed, moving = Geometry.of_record(results.record['grids']['fixed']), results.moving
     here, there = (moving, fixed) if inverse else (fixed, moving)
     given = read_points(points, here, file_format)
     require_inside(given.points, here, points, 'moving' if inverse else 'fixed')

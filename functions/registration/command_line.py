@@ -3,7 +3,7 @@
 import logging
 import os
 
-from ..setting.errors import InputError, LeftOutError, MissingFileError, RegNetError
+from ..setting.errors import InputError, LeftOutError, MissingFileError
 from ..setting.schema import PATH
 from ..setting.trained_models import DEFAULT_SET
 
@@ -175,9 +175,10 @@ def _register(arguments, result):
     from .pair_lists import register_into
 
     files.update(_given(arguments, SERIES))
-    require_exportable(arguments.export, files['fixed'], 'isotropic' if arguments.isotropic else 'native')
+    options = _options(arguments)
+    require_exportable(options['exports'], files['fixed'], options['grid'])
     with _model(arguments) as model:
-        found, record = register_into(arguments.output, files, model, **_options(arguments))
+        found, record = register_into(arguments.output, files, model, **options)
     if found is None:
         LOGGER.info('%s already holds these results; nothing was done (--overwrite makes them again)', arguments.output)
     else:
@@ -189,7 +190,7 @@ def _register(arguments, result):
 
 def _pairs(arguments, result):
     from ..image.file_check import require_apart
-    from .pair_lists import SUMMARY, read_pairs, register_pairs
+    from .pair_lists import SUMMARY, read_pairs, register_pairs, require_done
 
     for name in _given(arguments, MASKS + SERIES):
         raise InputError(f'--{name} is for --register; with --pairs, masks and series are columns of the CSV file.')
@@ -198,9 +199,7 @@ def _pairs(arguments, result):
     with _model(arguments) as model:
         outcomes = register_pairs(pairs, arguments.output, model, **_options(arguments))
     result.update(output=arguments.output, pairs=[outcome._asdict() for outcome in outcomes])
-    failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
-    if failed:
-        raise RegNetError(f'{len(failed)} of {len(outcomes)} pairs failed, the others are done: {"; ".join(failed)}')
+    require_done(outcomes, 'pairs')
     _require_all(arguments, {outcome.name: outcome.measures for outcome in outcomes})
 
 

@@ -14,6 +14,7 @@ import uuid
 
 import numpy as np
 
+from ..image.dvf import led_indices
 from ..image.geometry import Geometry
 from ..image.volume_io import array_view
 from ..preprocessing.dicom import series_files
@@ -162,7 +163,7 @@ def _decimals(values):
 
 
 def _write_series(writer, moved, field, source_grid, sources):
-    grid, voxels, vectors = Geometry.of(moved), array_view(moved), array_view(field)
+    grid = Geometry.of(moved)
     made = writer.dataset(_CT, 'CT', 1001, 'Moving scan, registered to the fixed one')
     made.ImageType = ['DERIVED', 'SECONDARY', 'AXIAL']
     made.DerivationDescription = 'Deformed by the registration in the Deformable Spatial Registration of this study'
@@ -177,16 +178,13 @@ def _write_series(writer, moved, field, source_grid, sources):
     made.RescaleIntercept, made.RescaleSlope, made.RescaleType = 0, 1, 'HU'
     purpose = _code('121322', 'Source image for image processing operation')
     references = _references(sources, PurposeOfReferenceCodeSequence=purpose)
-    y, x = np.mgrid[: grid.shape[1], : grid.shape[2]]
     paths = []
-    for z, plane in enumerate(voxels):
+    for z, (plane, (_, led)) in enumerate(zip(array_view(moved), led_indices(field, source_grid))):
         made.InstanceNumber = z + 1
         made.ImagePositionPatient = _decimals(grid.index_to_world([0, 0, z]))
         made.PixelData = plane.astype('<i2').tobytes()
-        points = grid.index_to_world(np.stack([x, y, np.full_like(x, z)], -1)) + vectors[z]
-        reached = source_grid.world_to_index(points)[..., 2]
         # One more on either side, as the interpolator has it.
-        first, last = int(np.floor(reached.min())) - 1, int(np.ceil(reached.max())) + 1
+        first, last = int(np.floor(led[..., 2].min())) - 1, int(np.ceil(led[..., 2].max())) + 1
         made.SourceImageSequence = pydicom.Sequence(references[max(first, 0) : max(last + 1, 0)])
         if not made.SourceImageSequence:
             del made.SourceImageSequence

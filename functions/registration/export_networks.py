@@ -7,7 +7,8 @@ import importlib.util
 import json
 import os
 
-from ..setting.atomic import disk_errors, remove, sweep_stale_temporaries, temporary_path, write_json
+from ..image.file_check import files_below
+from ..setting.atomic import publish_folder, sweep_stale_temporaries, write_json
 from ..setting.checkpoint_records import describe_file
 from ..setting.errors import InputError, require_known
 from ..tf_utils.frozen_graphs import write_onnx, write_saved_model
@@ -34,16 +35,9 @@ def export_networks(model, folder, file_format='onnx', stages=None, threads=None
     folder = os.path.abspath(folder)
     if os.path.lexists(folder):
         raise InputError(f'{folder} exists; give the name of a new folder.')
-    draft = temporary_path(folder)
-    with open_model(model, stages, threads) as opened, disk_errors(folder):
-        try:
-            os.makedirs(draft)
-            sweep_stale_temporaries(os.path.dirname(folder))
-            record = _write(opened, draft, file_format)
-            os.rename(draft, folder)
-        finally:
-            remove(draft)
-    return record
+    with open_model(model, stages, threads) as opened, publish_folder(folder) as draft:
+        sweep_stale_temporaries(os.path.dirname(folder))
+        return _write(opened, draft, file_format)
 
 
 def _write(model, folder, file_format):
@@ -61,8 +55,8 @@ def _write(model, folder, file_format):
             write_saved_model(network.frozen(), path)
         else:
             write_onnx(network.frozen(), path, {'regnet': json.dumps(about, sort_keys=True)})
-    paths = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in sorted(names)]
-    record['files'] = {os.path.relpath(path, folder).replace(os.sep, '/'): describe_file(path) for path in paths}
+    paths = {os.path.relpath(path, folder).replace(os.sep, '/'): path for path in files_below(folder)}
+    record['files'] = {name: describe_file(path) for name, path in paths.items()}
     write_json(os.path.join(folder, RECORD), record)
     return record
 

@@ -4,7 +4,7 @@ import os
 
 from ..image.claim import claim_folder
 from ..image.manifest import check_manifest, record_output, write_manifest
-from ..setting.atomic import disk_errors, remove, temporary_path
+from ..setting.atomic import publish_folder, remove
 from ..setting.errors import InputError
 from .dicom_export import require_dicom, write_dicom
 from .learn2reg_export import write_learn2reg
@@ -40,14 +40,7 @@ def write_exports(folder, kinds):
             continue
         if os.path.lexists(target) and not os.path.isfile(record):
             raise InputError(f'{target} is there already, but not as an export of results; move it away.')
-        with claim_folder(folder):
-            draft = temporary_path(target)
-            try:
-                os.makedirs(draft)
-                outputs = [record_output(path, folder=draft) for path in _WRITERS[kind](results, draft)]
-                write_manifest(os.path.join(draft, EXPORT_RECORD), made_from, FORMAT_NUMBER, outputs)
-                remove(target)
-                with disk_errors(target):
-                    os.rename(draft, target)
-            finally:
-                remove(draft)
+        with claim_folder(folder), publish_folder(target) as draft:
+            outputs = [record_output(path, folder=draft) for path in _WRITERS[kind](results, draft)]
+            write_manifest(os.path.join(draft, EXPORT_RECORD), made_from, FORMAT_NUMBER, outputs)
+            remove(target)

@@ -11,8 +11,9 @@ import re
 import numpy as np
 import SimpleITK as sitk
 
+from ..image.dvf import led_indices
 from ..image.geometry import Geometry
-from ..image.volume_io import array_view, write_image
+from ..image.volume_io import write_image
 from .result_folder import read_result
 
 
@@ -23,12 +24,10 @@ def write_learn2reg(results, folder):
     :return: list of the path written.
     """
     field = read_result(results)
-    fixed, vectors = Geometry.of(field), array_view(field)
+    fixed = Geometry.of(field)
     voxels = np.empty((3,) + fixed.shape, np.float32)
-    y, x = np.mgrid[: fixed.shape[1], : fixed.shape[2]]
-    for z, plane in enumerate(vectors):
-        index = np.stack([x, y, np.full_like(x, z)], -1)
-        voxels[:, z] = np.moveaxis(results.moving.world_to_index(fixed.index_to_world(index) + plane) - index, -1, 0)
+    for z, (index, led) in enumerate(led_indices(field, results.moving)):
+        voxels[:, z] = np.moveaxis(led - index, -1, 0)
     image = sitk.GetImageFromArray(voxels, isVector=False)
     image.SetSpacing(fixed.spacing + (1.0,))
     image.SetOrigin(fixed.origin + (0.0,))

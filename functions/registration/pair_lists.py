@@ -11,7 +11,7 @@ import time
 from tqdm import tqdm
 
 from ..image.claim import FOLDER_LOCK, claim_folder
-from ..image.file_check import require_apart
+from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError
 from ..setting.schema import PATH
@@ -78,7 +78,7 @@ def _pair(path, line, cells):
         for key, value in cells.items()
         if key != 'name' and value
     }
-    name = cells.get('name') or f'{_stem(files["moving"])}_to_{_stem(files["fixed"])}'
+    name = cells.get('name') or f'{stem_of(files["moving"])}_to_{stem_of(files["fixed"])}'
     if not re.match(r'^\w[\w.+-]*$', name) or not PATH.accepts(name):
         raise InputError(f'{path}, line {line}: {name!r} cannot name a folder; use up to 255 letters, digits, _ . + -')
     if name == SUMMARY:
@@ -86,7 +86,8 @@ def _pair(path, line, cells):
     return Pair(name, files)
 
 
-def _stem(path):
+def stem_of(path):
+    """Name of a file or folder without its ending, as a part of the name of a folder of results."""
     return re.sub(r'[^\w+-]', '_', os.path.basename(os.path.normpath(path)).split('.')[0])
 
 
@@ -117,6 +118,13 @@ def register_pairs(pairs, output, model, **options):
     counts = [sum(outcome.state == state for outcome in outcomes) for state in ('done', 'was done', 'failed')]
     LOGGER.info('%d pairs registered, %d were done before, %d failed', *counts)
     return outcomes
+
+
+def require_done(outcomes, what):
+    """Raise :class:`RegNetError` where one of several :class:`Outcome` failed; ``what`` they are, such as 'pairs'."""
+    failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
+    if failed:
+        raise RegNetError(f'{len(failed)} of {len(outcomes)} {what} failed, the others are done: {"; ".join(failed)}')
 
 
 def register_into(folder, files, model, exports=(), **options):
@@ -157,12 +165,8 @@ def register_and_write(
     is_locked = os.path.lexists(os.path.join(folder, FOLDER_LOCK))
     if not overwrite and not is_locked and check_results(folder, made_from, verify)[0]:
         return None, read_results(folder).record
-    replaced = [os.path.join(folder, name) for name in NAMES]
-    for kind in EXPORTS:
-        replaced += [
-            os.path.join(place, name) for place, _, names in os.walk(os.path.join(folder, kind)) for name in names
-        ]
-    require_apart(replaced, _inputs(files, options))
+    exported = [path for kind in EXPORTS for path in files_below(os.path.join(folder, kind))]
+    require_apart([os.path.join(folder, name) for name in NAMES] + exported, _inputs(files, options))
     masks = {name: path for name, path in files.items() if name in MASKS}
     with claim_folder(folder) as require_ours:
         finish_move(folder)

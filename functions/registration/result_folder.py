@@ -193,7 +193,7 @@ def read_results(folder):
     if not os.path.isfile(path):
         raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
     record = read_record(path, SHAPE)
-    return Results(folder, record, *[geometry_of_record(record['grids'][name]) for name in ('results', 'moving')])
+    return Results(folder, record, *[Geometry.of_record(record['grids'][name]) for name in ('results', 'moving')])
 
 
 def read_chests(folder):
@@ -323,8 +323,3 @@ def finish_move(folder):
         except OSError as error:
             raise DiskError(f'Cannot replace {os.path.join(folder, name)}: {error.strerror}.') from error
     remove(whole)
-
-
-def geometry_of_record(values):
-    """The :class:`Geometry` that a record holds as a dictionary."""
-    return Geometry(*[tuple(values[key]) for key in Geometry._fields])

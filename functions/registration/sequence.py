@@ -16,7 +16,6 @@ import collections
 import csv
 import io
 import os
-import re
 
 import numpy as np
 import SimpleITK as sitk
@@ -33,9 +32,9 @@ from ..preprocessing.hounsfield import LOWEST, load_ct
 from ..preprocessing.isotropic import to_isotropic
 from ..preprocessing.own_images import fingerprint
 from ..setting.atomic import write_text
-from ..setting.errors import InputError, MissingFileError, RegNetError
+from ..setting.errors import InputError, MissingFileError
 from .apply import require_inside
-from .pair_lists import Pair, register_pairs
+from .pair_lists import Pair, register_pairs, require_done, stem_of
 from .result_folder import MOVED, read_result, read_results
 from .sequence_animation import write_animation
 
@@ -70,8 +69,7 @@ def read_phases(paths, output):
             f'{paths[0]} holds {len(found)} phases; a sequence is two or more files or DICOM folders, a folder of them '
             'or one 4D file.'
         )
-    stems = [re.sub(r'[^\w+-]', '_', os.path.basename(os.path.normpath(path)).split('.')[0]) for path in found]
-    return [Phase(f'{number:02d}_{stem}'[:200], path) for number, (stem, path) in enumerate(zip(stems, found))]
+    return [Phase(f'{number:02d}_{stem_of(path)}'[:200], path) for number, path in enumerate(found)]
 
 
 def chosen_phase(phases, to):
@@ -129,9 +127,7 @@ def register_sequence(phases, to, output, model, points=None, **options):
         require_inside(given.points, Geometry.of(fixed), points[0], 'fixed')
     pairs = [Pair(one.name, {'fixed': to.path, 'moving': one.path}) for one in phases if one != to]
     outcomes = register_pairs(pairs, output, model, **options)
-    failed = [f'{outcome.name}: {outcome.reason}' for outcome in outcomes if outcome.state == 'failed']
-    if failed:
-        raise RegNetError(f'{len(failed)} of {len(outcomes)} phases failed, the others are done: {"; ".join(failed)}')
+    require_done(outcomes, 'phases')
     results = {one.name: read_results(os.path.join(output, one.name)) for one in phases if one != to}
     made_from = {name: one.record.get('outputs') for name, one in results.items()}
     made_from['points'] = points and [fingerprint(points[0]), points[1]]

@@ -105,6 +105,22 @@ def publish(path):
         raise
 
 
+@contextlib.contextmanager
+def publish_folder(path):
+    """Yield a new temporary folder to write into; on leaving without an error it becomes the new folder ``path``.
+
+    :raises DiskError: the disk is full or the folder cannot be written.
+    """
+    draft = temporary_path(path)
+    try:
+        with disk_errors(path):
+            os.makedirs(draft)
+            yield draft
+            os.rename(draft, path)
+    finally:
+        remove(draft)
+
+
 def publish_new(draft, path):
     """Give the finished file ``draft`` the name ``path``, in one exclusive step; False when that exists."""
     try:

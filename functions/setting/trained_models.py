@@ -206,8 +206,7 @@ def checkpoint_path(setting, step='Last', experiment=None):
         raise InputError(f'{prefix}: no checkpoint of step {step}. Available: {available}.')
     problem = checkpoint_problem(setting, experiment, step)
     if problem:
-        with restoring(f'{prefix}-{step}'):
-            raise ValueError(problem)
+        raise _not_restored(f'{prefix}-{step}', problem)
     return f'{prefix}-{step}'
 
 
@@ -217,7 +216,11 @@ def restoring(prefix):
     try:
         yield
     except ValueError as error:
-        raise InputError(f'{prefix} cannot be restored: {str(error).rstrip(".")}.') from error
+        raise _not_restored(prefix, error) from error
+
+
+def _not_restored(prefix, problem):
+    return InputError(f'{prefix} cannot be restored: {str(problem).rstrip(".")}.')
 
 
 def best_step(state):

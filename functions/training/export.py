@@ -14,7 +14,7 @@ import shutil
 import sys
 
 from ..image.claim import claim_folder
-from ..image.file_check import require_apart
+from ..image.file_check import files_below, require_apart
 from ..network.builder import build
 from ..network.description import network_description
 from ..setting import console
@@ -57,7 +57,7 @@ def export(source, target, step='Last', resumable=False):
     here = su.address_generator(setting, 'ModelFolder', current_experiment=experiment)
     target_setting, target_experiment = su.address_of_folder(target)
     there = su.address_generator(target_setting, 'ModelFolder', current_experiment=target_experiment)
-    require_apart(_files_below(there), _files_below(here))
+    require_apart(files_below(there), files_below(here))
     for path in glob.glob(glob.escape(there) + 'about*.json'):
         if 'data' in read_record(path, {}):
             raise InputError(f'{target} was trained itself, and its checkpoints would be removed; give another folder.')
@@ -66,10 +66,6 @@ def export(source, target, step='Last', resumable=False):
     with claim_folder(there):
         _write(content, about, checkpoints, step, written, here, there, resumable)
     return written.path(step)
-
-
-def _files_below(folder):
-    return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
 def _write(content, about, checkpoints, step, written, here, there, resumable):
