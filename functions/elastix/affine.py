@@ -1,7 +1,7 @@
 """Affine registration of two CT images: by elastix, by SimpleITK, from a file, or none.
 
-It starts from the best of a few translations (none, image centres, mask or body centres). Images that do not overlap
-and degenerate transforms are errors.
+It starts from the best of a few transforms (none, image centres, mask or body centres, extent of the masks). Images
+that do not overlap and degenerate transforms are errors.
 """
 
 import collections
@@ -63,7 +63,7 @@ def register_affine(
     if method == 'none':
         return AffineResult(sitk.AffineTransform(3), method, before, before, time.time() - start)
     if method in METHODS:
-        initial = simpleitk_affine.initial_translation(small_fixed, small_moving, *small_masks)
+        initial = simpleitk_affine.initial_transform(small_fixed, small_moving, *small_masks)
     if method == 'elastix':
         images = [simpleitk_affine.clipped_to_air(image) for image in (fixed, moving)]
         transform = by_elastix.affine(*images, parameter_file, fixed_mask, moving_mask, initial, threads, folder)

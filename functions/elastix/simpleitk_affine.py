@@ -21,6 +21,8 @@ _SAMPLES = 30000
 _BINS = 64
 _OPTIMIZER = {'learningRate': 2.0, 'minStep': 1e-3, 'numberOfIterations': 200, 'relaxationFactor': 0.9}
 _LEAST_SIDE = 12  # voxels along every axis of a pyramid level
+_SCALE = 1.6  # largest change of size in a start
+_CLEARLY_BETTER = 0.1  # of correlations
 
 
 def _factors(image, spacing):
@@ -59,8 +61,9 @@ def correlation(fixed, moving, transform=None, mask=None):
     return 0.0 if min(part.std() for part in values) == 0 else float(np.corrcoef(*values)[0, 1])
 
 
-def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
-    """The best of a few translations: none, image centres, centres of the masks or, without masks, of the bodies.
+def initial_transform(fixed, moving, fixed_mask=None, moving_mask=None):
+    """The best of a few starts: none, the translation between the image centres or between the centres of the masks
+    (without masks, of the bodies), and that with the masks' extent, if it is better by 0.1.
 
     :param fixed, moving: images of :func:`small_image`; masks of :func:`small_mask`, or None.
     :return: sitk.AffineTransform, centred on the fixed mask, body or image.
@@ -71,16 +74,22 @@ def initial_translation(fixed, moving, fixed_mask=None, moving_mask=None):
         coarse_mask = None
     middles = [_middle(image) for image in (fixed, moving)]
     pairs = ((fixed, fixed_mask), (moving, moving_mask))
-    centres = [_centre(image > _BODY if mask is None else mask) for image, mask in pairs]
-    candidates = [np.zeros(3), middles[1] - middles[0]]
-    if centres[0] is not None and centres[1] is not None and (fixed_mask is None) == (moving_mask is None):
-        candidates.append(centres[1] - centres[0])
+    centres, extents = zip(*[_centre_and_extent(image > _BODY if mask is None else mask) for image, mask in pairs])
     centre = middles[0] if centres[0] is None else centres[0]
-    transforms = [affine_from_matrix(np.eye(3), shift, centre) for shift in candidates]
+    starts = [(np.ones(3), centre), (np.ones(3), centre + middles[1] - middles[0])]
+    if all(at is not None for at in centres) and (fixed_mask is None) == (moving_mask is None):
+        starts.append((np.ones(3), centres[1]))
+        if fixed_mask is not None and np.all(extents[0] > 0):
+            starts.append((np.clip(extents[1] / extents[0], 1 / _SCALE, _SCALE), centres[1]))
+    transforms = [affine_from_matrix(np.diag(scale), to - scale * centre, centre) for scale, to in starts]
     scores = [correlation(coarse_fixed, coarse_moving, transform, coarse_mask) for transform in transforms]
-    best = int(np.argmax(scores))
-    shift = np.round(candidates[best], 1).tolist()
-    LOGGER.info('Affine registration starts from the translation %s mm (correlation %.3f)', shift, scores[best])
+    best = int(np.argmax(scores[:3]))
+    # A registration finds small differences in size by itself.
+    if scores[-1] > scores[best] + _CLEARLY_BETTER:
+        best = len(scores) - 1
+    scale, shift = np.round(starts[best][0], 2).tolist(), np.round(starts[best][1] - centre, 1).tolist()
+    text = 'Affine registration starts from the translation %s mm and the scale %s (correlation %.3f)'
+    LOGGER.info(text, shift, scale, scores[best])
     return transforms[best]
 
 
@@ -89,13 +98,13 @@ def _middle(image):
     return geometry.index_to_world((np.array(geometry.size) - 1) / 2.0)
 
 
-def _centre(mask):
-    """Centre of mass of a mask in mm, or None if it is empty."""
+def _centre_and_extent(mask):
+    """Mean and standard deviation of the points inside a mask along x, y and z in mm; None and None if it is empty."""
     inside = array_view(mask) != 0
     if not inside.any():
-        return None
-    counts = [inside.sum(axes) for axes in ((0, 1), (0, 2), (1, 2))]
-    return Geometry.of(mask).index_to_world([np.average(np.arange(len(n)), weights=n) for n in counts])
+        return None, None
+    points = Geometry.of(mask).index_to_world(np.argwhere(inside)[:, ::-1])
+    return points.mean(axis=0), points.std(axis=0)
 
 
 def affine(fixed, moving, fixed_mask=None, moving_mask=None, initial=None):

@@ -147,8 +147,25 @@ def test_the_body_centre_is_where_it_is():
     array[3:8, 10:15, 16:21] = 1
     geometry = grid((24, 22, 20), (2.0, 1.9, 2.1), 3)
     centre = image_on(array, geometry).TransformIndexToPhysicalPoint((18, 12, 5))
-    np.testing.assert_allclose(S._centre(image_on(array, geometry)), centre, atol=1e-9)
-    assert S._centre(image_on(array * 0, geometry)) is None
+    found, extent = S._centre_and_extent(image_on(array, geometry))
+    np.testing.assert_allclose(found, centre, atol=1e-9)
+    steps = np.array([np.std(range(5))] * 3) * geometry.spacing  # along the axes of the grid, which are oblique
+    variances = (np.array(geometry.direction).reshape(3, 3) * steps) ** 2
+    np.testing.assert_allclose(extent, np.sqrt(variances.sum(axis=1)), atol=1e-9)
+    assert S._centre_and_extent(image_on(array * 0, geometry)) == (None, None)
+
+
+@pytest.mark.parametrize('scale', [(1.0, 1.0, 1.35), (0.9, 0.95, 0.7)])
+def test_a_mask_of_another_extent_gives_the_start_its_scale(texture, scale):
+    """Deep breaths lengthen lungs by more than the optimisers find by themselves."""
+    truth = affine_from_matrix(np.diag(scale), np.array(CENTRE) * (1 - np.array(scale)) + (4.0, -3.0, 12.0), CENTRE)
+    fixed, moving = pair(texture, truth)
+    masks = [S.small_mask(body_of(image)) for image in (fixed, moving)]
+    images = [S.small_image(image) for image in (fixed, moving)]
+    assert error(S.initial_transform(*images, *masks), truth) < 2 < 6 < error(sitk.AffineTransform(3), truth)
+    # Without masks, or with nearly the same extent, the start is a translation.
+    for start in (S.initial_transform(*images), S.initial_transform(images[0], images[0], masks[0], masks[0])):
+        np.testing.assert_array_equal(start.GetMatrix(), np.eye(3).ravel())
 
 
 def test_correlation_is_numpys(texture):
