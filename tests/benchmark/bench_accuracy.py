@@ -13,7 +13,7 @@ files or DICOM folders. --sanity measures identity, translations and swapped ima
     python -m tests.benchmark.bench_accuracy --suite real --folder FOLDER [--scans FOLDER] [--quick] [--pairs slab ...]
     [--model FOLDER ...] [--name NAME] [--stages 4 2 1] [--no_judge] [--masks automatic] [--before NAME]
 
-registers the 46 pairs of :mod:`tests.benchmark.known_pairs` by elastix, by the networks and by greedy and convexAdam
+registers the 52 pairs of :mod:`tests.benchmark.known_pairs` by elastix, by the networks and by greedy and convexAdam
 where they are installed, and prints tables by kind of pair and what is missing to the aims.
 """
 

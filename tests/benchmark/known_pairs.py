@@ -6,7 +6,7 @@ as between two visits; whole, cut at the base or to a slab, each image in its ow
 sharpness. And two phantom patients unlike those of the training: of cases 1 to 100, 55 and 72 have the anatomy furthest
 from that of all cases 101 to 150 (root mean square over 42 numbers of a patient, in standard deviations: 1.31 and 1.28
 from the nearest); one of them is made larger and darker (-975 HU), the other smaller and denser (-710 HU) than any
-training patient.
+training patient. Three more phantom patients are as the settings make them.
 """
 
 import collections
@@ -38,6 +38,7 @@ VALIDATION = ('LCTSC-Test-S1-104', 'QIN-LSC-0014')
 PHANTOMS = {
     55: {'Size': [340, 240, 320], 'LungHU': [-975, -975], 'Noise': [45, 45], 'Descent': [30, 30]},
     72: {'Size': [240, 180, 220], 'LungHU': [-710, -710], 'SliceThickness': [5, 5], 'Contrast': [250, 250]},
+    **{cn: None for cn in (11, 12, 13)},
 }
 #: Fewest landmarks of a pair.
 FEWEST = 20

@@ -39,7 +39,7 @@ def test_the_suite_has_its_pairs(tmp_path):
     for name in known_pairs.VALIDATION:
         (tmp_path / f'{name}.nii.gz').touch()
     pairs = suite_pairs(str(tmp_path))
-    assert len({pair.name for pair in pairs}) == 46
+    assert len({pair.name for pair in pairs}) == 52
     assert len(chosen_pairs(pairs, None, True)) == 8
     assert {pair.kind for pair in chosen_pairs(pairs, ['slab', 'breathing 25'], False)} == {'slab', 'breathing 25'}
     os.remove(str(tmp_path / f'{name}.nii.gz'))
