@@ -38,7 +38,7 @@ VALIDATION = ('LCTSC-Test-S1-104', 'QIN-LSC-0014')
 PHANTOMS = {
     55: {'Size': [340, 240, 320], 'LungHU': [-975, -975], 'Noise': [45, 45], 'Descent': [30, 30]},
     72: {'Size': [240, 180, 220], 'LungHU': [-710, -710], 'SliceThickness': [5, 5], 'Contrast': [250, 250]},
-    **{cn: None for cn in (11, 12, 13)},
+    **dict.fromkeys((11, 12, 13)),
 }
 #: Fewest landmarks of a pair.
 FEWEST = 20
