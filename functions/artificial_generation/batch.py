@@ -8,10 +8,9 @@ import collections
 import logging
 import os
 import time
-import traceback
 
 from ..image.claim import claim
-from ..setting.errors import DiskError, InputError, RegNetError
+from ..setting.errors import DiskError, InputError, account_of
 from ..setting.setting_utils import get_im_info_list_from_train_mode
 from . import item_files
 from .item_specification import ItemSpecification
@@ -141,4 +140,4 @@ def make_one(setting, im_info, verify=False):
 def _failure(error):
     if isinstance(error, DiskError):
         return 'disk', str(error)
-    return 'failed', str(error) if isinstance(error, RegNetError) else traceback.format_exc()
+    return 'failed', account_of(error)

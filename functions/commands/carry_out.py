@@ -6,7 +6,7 @@ import logging
 import sys
 
 from ..registration import command_line as registration_commands
-from ..setting.errors import RegNetError
+from ..setting.errors import RegNetError, sentence_of
 from . import steps
 
 
@@ -24,7 +24,7 @@ def carry_out(script, arguments):
         try:
             _work(script, arguments, result)
         except (RegNetError, OSError, MemoryError, KeyboardInterrupt) as error:
-            sentence = _sentence(error)
+            sentence = sentence_of(error)
             if arguments.traceback or sentence is None:
                 raise
             logging.error('%s', sentence)
@@ -44,14 +44,3 @@ def _work(script, arguments, result):
         steps.report_folders(arguments, result)
     else:
         steps.run(script, arguments, result)
-
-
-def _sentence(error):
-    """What a user needs to know of an error; None where it is a fault of the program."""
-    if isinstance(error, RegNetError):
-        return str(error)
-    if isinstance(error, OSError):
-        return None if error.filename is None else f'{error.filename}: {error.strerror}.'
-    if isinstance(error, MemoryError):
-        return f'Out of memory: {str(error).rstrip(".") or "nothing more is known"}. What was finished is kept.'
-    return 'Interrupted. What was finished is kept; the same command goes on from there.'

@@ -13,7 +13,7 @@ from ..image.transforms import as_affine, read_transform
 from ..image.volume_io import read_image
 from ..setting.addresses import pair_image_address
 from ..setting.atomic import write_json
-from ..setting.errors import DiskError, InputError, InUseError, MissingFileError, RegNetError
+from ..setting.errors import DiskError, InputError, InUseError, MissingFileError, RegNetError, sentence_of
 from .pair_landmarks import find_landmarks
 from .pair_record import Images, file_name, measure, pair_name, read_record
 
@@ -54,13 +54,13 @@ def attempt(function, *given):
     """(what a function returns, '') or (None, what went wrong); a disk that cannot be written is the end."""
     try:
         return function(*given), ''
-    except RegNetError as error:
+    except Exception as error:
         if isinstance(error, DiskError) and not isinstance(error, InUseError):
             raise
-        return None, str(error)
-    except Exception as error:
-        LOGGER.exception('%s failed.', function.__name__)
-        return None, f'{type(error).__name__}: {error}'
+        sentence = sentence_of(error)
+        if sentence is None:
+            LOGGER.exception('%s failed.', function.__name__)
+        return None, sentence or f'{type(error).__name__}: {error}'
 
 
 def _measure(setting, result, path, protocol):

@@ -11,7 +11,7 @@ from ..setting.errors import RegNetError
 
 
 class ReaderFailure(RegNetError, RuntimeError):
-    """A reading thread failed; the message holds the item, the error and its traceback."""
+    """A reading thread failed; the message holds the item and what it met."""
 
 
 class ReaderTimeout(RegNetError, TimeoutError):

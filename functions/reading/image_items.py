@@ -10,7 +10,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..setting import setting_utils as su
-from ..setting.errors import InputError, MissingFileError, RegNetError
+from ..setting.errors import InputError, MissingFileError, RegNetError, account_of
 from .class_balanced_sampling import class_indices, fitting_margin
 
 LOGGER = logging.getLogger(__name__)
@@ -27,7 +27,9 @@ everywhere. default: the data set's default pixel value. indices: possible patch
 
 
 class ItemError(RegNetError, RuntimeError):
-    """An item could not be read or generated; the message starts with its name."""
+    """An item could not be read or generated; the message starts with its name and has the traceback of a
+    fault of the program.
+    """
 
 
 def item_name(im_info):
@@ -102,7 +104,7 @@ def hold_item(setting, im_info, make_item, options):
         dvf = np.ascontiguousarray(item.dvf, dtype=np.float32)
         return HeldItem(name, pair, dvf, lung, record.get('DefaultPixelValue', FALLBACK_PIXEL_VALUE), indices)
     except Exception as error:
-        raise ItemError(f'{name}: {type(error).__name__}: {error}') from error
+        raise ItemError(f'{name}: {account_of(error)}') from error
 
 
 def _check(item, options):

@@ -9,9 +9,8 @@ and position only, never on the timing of the threads.
 
 import logging
 import threading
-import traceback
 
-from ..setting.errors import InputError
+from ..setting.errors import InputError, account_of
 from .chunk_image import Images, cut_batch
 from .closable_queue import ClosableQueue, Closed, ReaderFailure
 from .image_items import item_name
@@ -54,7 +53,7 @@ class BatchQueue:
 
         :param timeout: seconds; None: as long as items keep being finished.
         :return: :class:`functions.reading.chunk_loader.Batch`, or None after the end of the only semi-epoch.
-        :raises ReaderFailure: a thread failed; raised at once, with the item's name and the traceback.
+        :raises ReaderFailure: a thread failed; raised at once, with the item's name.
         :raises ReaderTimeout, Interrupted, InputError: nothing came in time; :meth:`interrupt` was called and no batch
             is ready; the queue has been closed.
         """
@@ -101,9 +100,8 @@ class BatchQueue:
         except (Closed, ReaderFailure):
             pass  # closed on purpose, or reported by the other thread
         except BaseException as error:  # any failure must reach the training
-            text = f'{error or type(error).__name__}\n\nTraceback of the reading thread:\n{traceback.format_exc()}'
             for queue in (self._batches, self._chunks, self._permits):
-                queue.fail(text)
+                queue.fail(account_of(error))
 
     def _load(self):
         reader = self.reader

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..image.claim import FOLDER_LOCK, claim_folder
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
-from ..setting.errors import InputError, RegNetError
+from ..setting.errors import InputError, RegNetError, sentence_of
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
 from .command_line import EXPORTS, MASKS, SERIES
@@ -195,9 +195,9 @@ def _outcome(pair, folder, model, options):
         state, measures = 'was done' if found is None else 'done', record.get('measures')
     except (RegNetError, RuntimeError, MemoryError, OSError, ValueError, ArithmeticError) as error:
         # What ITK, TensorFlow or NumPy raise for one pair must not stop the others.
-        is_ours = isinstance(error, RegNetError)
-        LOGGER.error('%s failed: %s', pair.name, error, exc_info=not is_ours)
-        state, reason = 'failed', str(error) if is_ours else f'{type(error).__name__}: {error}'
+        sentence = sentence_of(error)
+        LOGGER.error('%s failed: %s', pair.name, sentence or error, exc_info=sentence is None)
+        state, reason = 'failed', sentence or f'{type(error).__name__}: {error}'
     return Outcome(pair.name, state, round(time.time() - start, 2), reason, measures)
 
 

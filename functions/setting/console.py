@@ -9,7 +9,7 @@ try:
 except ImportError:  # not on Windows
     resource = None
 
-from .errors import RegNetError
+from .errors import sentence_of
 
 #: Address space [bytes] that TensorFlow needs with a small network.
 LEAST_ADDRESS_SPACE = 4 * 10**9
@@ -108,7 +108,10 @@ def by_one_sentence(work):
     """Run ``work()``; returns the exit code: 0, or 2 after an error, which is printed as one sentence."""
     try:
         work()
-    except RegNetError as error:
-        sys.stderr.write(f'{error}\n')
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f'{sentence}\n')
         return _REFUSED
     return 0

@@ -5,6 +5,7 @@ exception a Python programmer expects.
 """
 
 import difflib
+import traceback
 
 
 class RegNetError(Exception):
@@ -39,6 +40,24 @@ class LeftOutError(RegNetError):
     """A registration is done, but without a part of it, and ``--strict`` was asked for."""
 
     exit_code = 3
+
+
+def sentence_of(error):
+    """What a user needs to know of an exception; None where it is a fault of the program."""
+    if isinstance(error, RegNetError):
+        return str(error)
+    if isinstance(error, OSError):
+        return None if error.filename is None else f'{error.filename}: {error.strerror}.'
+    if isinstance(error, MemoryError):
+        return f'Out of memory: {str(error).rstrip(".") or "nothing more is known"}. What was finished is kept.'
+    if isinstance(error, KeyboardInterrupt):
+        return 'Interrupted. What was finished is kept; the same command goes on from there.'
+    return None
+
+
+def account_of(error):
+    """:func:`sentence_of` of the exception that is being handled; of a fault of the program name and traceback."""
+    return sentence_of(error) or f'{type(error).__name__}: {error}\n\n{traceback.format_exc()}'
 
 
 def nearest_hint(name, accepted):

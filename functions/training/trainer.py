@@ -52,7 +52,7 @@ def train(setting, resume=True, threads=None, make_item=None):
     :param make_item: function that makes an item from an im_info; None reads or generates files.
     :return: :class:`TrainingResult`.
     :raises InputError: the loss became NaN or infinite, or explodes (``LossLimit``); names the items of the batch.
-    :raises ReaderFailure: an item could not be read or generated; the message has its name and the traceback.
+    :raises ReaderFailure: an item could not be read or generated; the message has its name.
     :raises TrainingInterrupted: after a signal, once a checkpoint is written.
     :raises DiskError: another process trains this experiment, or its folder cannot be written.
     """

@@ -283,6 +283,21 @@ def check_mutated(changes):
     return True
 
 
+def test_what_a_reading_thread_or_process_refuses_is_one_sentence(phantom, tmp_path, server, faults):
+    """No mixed frequencies fit into so small a volume."""
+    changes = [(('stage',), 4), (('DataExpDict', 0, 'TrainingDSmoothList'), [9])]
+    for workers in (0, 1):
+        folder = str(tmp_path / str(workers))
+        shutil.copytree(str(phantom), folder)
+        with open(os.path.join(folder, 'own.json'), 'w') as stream:
+            json.dump(dict(_mutated(changes), NumberOfWorkers=workers), stream)
+        with faults(MUTATED):
+            command = server.start(['--setting', 'own.json', '--max_iterations', '1', '--threads', '1'], cwd=folder)
+            assert command.wait() == 2
+            error = command.error()
+            assert error.startswith('Phantom_4D/') and 'identically zero' in error
+
+
 def test_mutated_settings_are_refused_early_or_run(phantom, tmp_path, server, faults, is_long):
     """What is accepted makes its item, and a sample trains a step with it."""
     accepted, refused = [], []
