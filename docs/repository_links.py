@@ -1,11 +1,12 @@
 """A hook of mkdocs: more pages, and links that lead where the pages are.
 
-Files of the repository outside docs/ become pages too, and so do docstrings. Pages are written so that their links work
-in the repository. On the site, a link to a file of the repository that is no page, such as a source file, becomes plain
-text.
+Files of the repository outside docs/ become pages too, and so do notebooks and docstrings. Pages are written so that
+their links work in the repository. On the site, a link to a file of the repository that is no page, such as a source
+file, becomes plain text.
 """
 
 import glob
+import json
 import os
 import re
 import sys
@@ -15,6 +16,8 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = {name: name for name in ('CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md')}
 for card in glob.glob(os.path.join(REPOSITORY, 'Experiments', 'RegNet', '*', 'README.md')):
     PAGES['/'.join(card.split(os.sep)[-4:])] = card.split(os.sep)[-2] + '.md'
+NOTEBOOKS = glob.glob(os.path.join(REPOSITORY, 'docs', 'notebooks', '*.ipynb'))
+PAGES.update({f'docs/notebooks/{os.path.basename(p)}': f'notebook_{os.path.basename(p)[:-6]}.md' for p in NOTEBOOKS})
 _LINK = re.compile(r'(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)')
 
 
@@ -27,9 +30,17 @@ def on_files(files, config):
 
     for path, page in PAGES.items():
         with open(os.path.join(REPOSITORY, path), encoding='utf-8') as stream:
-            files.append(File.generated(config, page, content=stream.read()))
+            text = notebook_page(stream, path) if path.endswith('.ipynb') else stream.read()
+        files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, 'api.md', content=api_page.page()))
     return files
+
+
+def notebook_page(stream, path):
+    """The cells of a notebook as Markdown, without results, and where to find it."""
+    cells = [(cell['cell_type'], ''.join(cell['source'])) for cell in json.load(stream)['cells']]
+    texts = [f'```python\n{text}\n```' if kind == 'code' else text for kind, text in cells]
+    return '\n\n'.join([*texts, f'This page is the notebook `{path}`.'])
 
 
 def on_page_markdown(markdown, page, **_):

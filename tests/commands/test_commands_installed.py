@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 import functions
+from tests.notebook_runs import executed
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: What a build reads.
@@ -132,3 +133,10 @@ def test_it_registers_as_the_checkout_does(site, pair, tmp_path):
     # They undo the displacement.
     lung = sitk.GetArrayFromImage(sitk.ReadImage(str(pair / 'fixed_lung.nii.gz'))) > 0
     assert abs(np.median(sitk.GetArrayFromImage(fields[0])[..., 2][lung]) - 6) < 1
+
+
+def test_a_notebook_runs_in_any_folder(site, tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(site))
+    monkeypatch.setenv('TMPDIR', str(tmp_path))
+    text, _ = executed(os.path.join(REPOSITORY, 'docs', 'notebooks', 'addresses_and_settings.ipynb'), tmp_path)
+    assert f'This notebook writes to {tmp_path}' in text and '336 items' in text
