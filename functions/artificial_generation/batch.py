@@ -9,7 +9,7 @@ import logging
 import os
 import time
 
-from ..image.claim import claim
+from ..image.claim import claim, release_void
 from ..setting.errors import DiskError, InputError, account_of
 from ..setting.setting_utils import get_im_info_list_from_train_mode
 from . import item_files
@@ -122,9 +122,7 @@ def make_one(setting, im_info, verify=False):
         if item_files.check_item(spec, verify)[0]:
             # Remove what a process killed just after finishing the item left behind.
             item_files.sweep_item(spec)
-            if os.path.exists(lock):
-                with claim(lock):
-                    pass
+            release_void(lock)
             return 'skipped', ''
         with claim(lock) as ours:
             if not ours:

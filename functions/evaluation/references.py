@@ -13,7 +13,7 @@ import time
 from ..elastix import registration as by_elastix
 from ..elastix.affine import register_affine
 from ..elastix.programs import elastix_version, is_available
-from ..image.claim import claim_folder
+from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from ..image.masks import read_mask
 from ..image.resample import warp
@@ -106,7 +106,9 @@ def _reference(setting, pair, name, threads):
     outputs = {key: os.path.join(folder, file_name) for key, file_name in outputs.items()}
     facts, manifest = os.path.join(folder, 'registration.json'), os.path.join(folder, 'manifest.json')
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
-    if not done:
+    if done:
+        release_void(os.path.join(folder, FOLDER_LOCK))
+    else:
         if reason != 'no manifest':
             LOGGER.warning('%s is registered again: %s.', folder, reason)
         with claim_folder(folder):

@@ -74,6 +74,15 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
                 os.rmdir(made)
 
 
+def release_void(lock_path):
+    """Remove the lock of a process that was killed just after it had finished: finished work is used without a claim,
+    also where nothing may be written.
+    """
+    if os.path.lexists(lock_path):
+        with contextlib.suppress(DiskError), claim(lock_path):
+            pass
+
+
 def _missing_folders(folder):
     """The folders that making ``folder`` would make, the lowest first."""
     missing, folder = [], os.path.abspath(folder)

@@ -2,7 +2,7 @@
 
 import os
 
-from ..image.claim import claim_folder
+from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.manifest import check_manifest, record_output, write_manifest
 from ..setting.atomic import publish_folder, remove
 from ..setting.errors import InputError
@@ -37,6 +37,7 @@ def write_exports(folder, kinds):
         target = os.path.join(folder, kind)
         record = os.path.join(target, EXPORT_RECORD)
         if check_manifest(record, made_from, FORMAT_NUMBER)[0]:
+            release_void(os.path.join(folder, FOLDER_LOCK))
             continue
         if os.path.lexists(target) and not os.path.isfile(record):
             raise InputError(f'{target} is there already, but not as an export of results; move it away.')

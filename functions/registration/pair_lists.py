@@ -10,7 +10,7 @@ import time
 
 from tqdm import tqdm
 
-from ..image.claim import FOLDER_LOCK, claim_folder
+from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
@@ -161,9 +161,8 @@ def register_and_write(
     if file_format != 'mha':  # results of earlier versions count as done
         named['format'] = file_format
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
-    # The lock of a process that was killed at its very end is taken over and removed below.
-    is_locked = os.path.lexists(os.path.join(folder, FOLDER_LOCK))
-    if not overwrite and not is_locked and check_results(folder, made_from, verify)[0]:
+    if not overwrite and check_results(folder, made_from, verify)[0]:
+        release_void(os.path.join(folder, FOLDER_LOCK))
         return None, read_results(folder).record
     exported = [path for kind in EXPORTS for path in files_below(os.path.join(folder, kind))]
     require_apart([os.path.join(folder, name) for name in NAMES] + exported, _inputs(files, options))

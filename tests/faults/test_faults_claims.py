@@ -127,6 +127,11 @@ def test_a_dead_owner_is_replaced(tmp_path, server, inputs, undisturbed, faults)
     assert not lock.exists()
     assert server.start(register_words(inputs, output)).wait() == 0
     assert tree(output) == undisturbed  # with drafts of this host gone
+    lock.write_text(json.dumps(owner))
+    with faults(TOGETHER):
+        again = server.start(register_words(inputs, output))
+        assert again.wait() == 0 and 'nothing was done' in again.printed()
+        assert tree(output) == undisturbed and not lock.exists()
 
 
 HOLD = """

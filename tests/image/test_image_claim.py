@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from functions.image.claim import claim
+from functions.image.claim import claim, release_void
 from functions.setting.errors import DiskError
 
 ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
@@ -70,6 +70,21 @@ def test_claim_of_another_living_process_is_respected_and_that_of_a_killed_one_t
         other, got = holder(lock)
         assert got == 'False'
         end(other)
+    end(process)
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_the_lock_of_finished_work_stays_with_the_living_and_is_removed_of_the_dead(tmp_path):
+    lock = str(tmp_path / 'item.lock')
+    process, _ = holder(lock)
+    try:
+        release_void(lock)
+        assert os.path.exists(lock)
+    finally:
+        process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    release_void(lock)
+    release_void(lock)
     end(process)
     assert os.listdir(str(tmp_path)) == []
 
