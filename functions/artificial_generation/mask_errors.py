@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..image.masks import distance_to
 from .bspline_field import sample_field
 from .smoothing import gaussian_smooth
 
@@ -15,7 +16,7 @@ def erring_mask(mask, rng, spacing, largest, piece):
     """A mask, uint8 [z, y, x], with errors.
 
     :param spacing: voxel size in mm, (x, y, z).
-    :param largest: error of the boundary, mm; 0 for none.
+    :param largest: error of the boundary, mm; no other voxel is further from it. 0 for none.
     :param piece: probability that a ball is missing, or one too much.
     """
     result, spacing_zyx = mask != 0, np.asarray(spacing, dtype=float)[::-1]
@@ -25,7 +26,10 @@ def erring_mask(mask, rng, spacing, largest, piece):
         # B-spline coefficients beyond one, so that most of the range from -1 to 1 is reached.
         change = sample_field(rng.uniform(-2, 2, size=(1, *mesh + 3)), mask.shape)[0]
         threshold = np.float32(AT_ONE_SIGMA) * np.clip(change, -1, 1) + np.float32(0.5)
-        result = gaussian_smooth(result.astype(np.float32), largest / spacing_zyx) > threshold
+        smooth = gaussian_smooth(result.astype(np.float32), largest / spacing_zyx) > threshold
+        # Where it is thin or curved, the Gaussian goes further. The boundary is half a voxel before the first of them.
+        is_near = np.abs(distance_to(result, spacing) - spacing_zyx.min() / 2) <= largest
+        result = np.where(is_near, smooth, result)
     surface = np.flatnonzero(result[1:] != result[:-1])
     if has_piece and surface.size:
         centre = np.unravel_index(surface[rng.randint(surface.size)], result.shape)

@@ -77,6 +77,17 @@ def bounding_box(mask, margin=0):
     return tuple(box)
 
 
+def distance_to(mask, spacing):
+    """Distance in mm of every voxel to the nearest one of a bool ``mask``; in it minus that to its outermost voxels.
+
+    :param spacing: voxel size in mm, (x, y, z), or one number.
+    :return: float32; of an empty mask very large, of a full one very small.
+    """
+    image = sitk.GetImageFromArray(mask.view(np.uint8))
+    image.SetSpacing(np.broadcast_to(spacing, 3).astype(float).tolist())
+    return sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
+
+
 def apply_mask(array, mask, value):
     """Copy of an array ``[z, y, x]`` or ``[z, y, x, c]`` with ``value`` wherever the mask array ``[z, y, x]`` is zero;
     an InputError when shapes differ.

@@ -15,7 +15,7 @@ from ..image.manifest import check_manifest, record_output, write_manifest
 from ..image.threads import in_parallel
 from ..image.volume_io import write_image
 from ..setting.atomic import write_text
-from ..setting.errors import InputError, RegNetError
+from ..setting.errors import InputError, RegNetError, sentence_of
 from ..setting.setting_utils import address_generator
 from ..setting.text_files import read_json
 from .branching_landmarks import phantom_texts
@@ -144,7 +144,7 @@ def _make(setting, cn, types, size):
     """Make one case in a worker; unexpected errors name the case."""
     try:
         return make_case(setting, cn, types, size)
-    except RegNetError:
-        raise
     except Exception as error:
+        if sentence_of(error):
+            raise
         raise RuntimeError(f'Phantom case {cn} could not be made: {error}') from error

@@ -1,10 +1,9 @@
 """Ball-shaped morphology on binary arrays by distance transforms: its cost does not grow with the radius."""
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
-from ..image.masks import bounding_box
+from ..image.masks import bounding_box, distance_to
 
 IN_PLANE = np.zeros((3, 3, 3), bool)
 IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
@@ -15,7 +14,7 @@ def within(mask, radius, spacing):
     result = np.zeros_like(mask)
     if mask.any():
         box = bounding_box(mask, int(np.ceil(radius / spacing)) + 1)
-        result[box] = _distance_to(mask[box], spacing) <= radius + 1e-3
+        result[box] = distance_to(mask[box], spacing) <= radius + 1e-3
     return result
 
 
@@ -25,20 +24,13 @@ def deeper_than(mask, radius, spacing):
     if mask.any():
         box = bounding_box(mask, 1)
         part = mask[box]
-        result[box] = part if part.all() else _distance_to(~part, spacing) > radius + 1e-3
+        result[box] = part if part.all() else distance_to(~part, spacing) > radius + 1e-3
     return result
 
 
 def depth(mask, spacing):
     """Distance in mm of every voxel of ``mask`` to the nearest other one, 0 outside; float32."""
-    return np.maximum(_distance_to(~mask, spacing), 0)
-
-
-def _distance_to(mask, spacing):
-    """Distance in mm to the nearest voxel of a non-empty ``mask``, at most 0 in it; float32."""
-    image = sitk.GetImageFromArray(mask.view(np.uint8))
-    image.SetSpacing((spacing,) * 3)
-    return sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
+    return np.maximum(distance_to(~mask, spacing), 0)
 
 
 def opened(mask, radius, spacing):

@@ -18,7 +18,7 @@ from ..image.resample import resample_to
 from ..image.threads import in_parallel
 from ..image.volume_io import array_view, image_from_array, read_image
 from ..setting.data_sets import get_data_set
-from ..setting.errors import InputError, RegNetError, join_numbers
+from ..setting.errors import InputError, RegNetError, join_numbers, sentence_of
 from ..setting.setting_utils import address_generator
 from ..setting.text_files import read_text
 from . import dirlab_raw, own_images, pack_landmarks
@@ -115,6 +115,8 @@ def _run(path, job):
     except RegNetError as error:
         raise type(error)(f'{path}: {error}') from error
     except Exception as error:
+        if sentence_of(error):
+            raise
         raise RuntimeError(f'{path} could not be prepared: {error}') from error
 
 

@@ -216,14 +216,14 @@ def test_scanners_lie_within_their_settings():
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=seeds, largest=st.floats(1, 5), size=st.sampled_from([1.0, 2.0, 4.0]))
+@given(seed=seeds, largest=st.floats(1, 6), size=st.sampled_from([1.0, 2.0, 4.0]))
 def test_masks_err_by_no_more_than_their_setting(seed, largest, size):
     mask = ellipsoids([int(n / size) for n in (80, 60, 90)], (size,) * 3)
     result = erring_mask(mask, np.random.RandomState(seed), (size,) * 3, largest, 0) != 0
     distance = [ndimage.distance_transform_edt(part, sampling=size) for part in (mask, 1 - mask)]
     wrong = result != (mask != 0)
-    # At thin and curved places half as much again, and a voxel.
-    assert np.maximum(*distance)[wrong].max(initial=0) <= 1.5 * largest + size
+    # From centre to centre of voxels, which the boundary lies between.
+    assert np.maximum(*distance)[wrong].max(initial=0) <= largest + np.sqrt(3) * size
     if size < largest:
         assert wrong.any()
 

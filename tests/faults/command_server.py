@@ -23,6 +23,8 @@ import threading
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE_S = 240
 NOBODY = 65534
+#: How :meth:`Server.start` runs a command as one who has no right to what is root's, or was forbidden to everybody.
+ANOTHER_USER = {'user': NOBODY} if os.geteuid() == 0 else {}
 _STEPS = ('replace', 'rename', 'link', 'remove', 'unlink', 'mkdir', 'rmdir', 'fsync')
 
 

@@ -1,5 +1,9 @@
 """Faults: what is injected and which promises hold is counted, and printed when pytest ends."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 import small_commands
 import small_inputs
@@ -44,6 +48,15 @@ def undisturbed(server, inputs, tmp_path_factory):
     output = str(tmp_path_factory.mktemp('undisturbed') / 'out')
     assert server.start(small_inputs.register_words(inputs, output)).wait() == 0
     return small_inputs.tree(output)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may read, below folders that everybody may read."""
+    folder = tempfile.mkdtemp()
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope='session')

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import types
 
@@ -173,12 +174,43 @@ class Scenario:
 
 
 def main_at_once(words):
-    """RunRegNet3D with references that take no time, which tables and pages would show."""
+    """RunRegNet3D with references that take no time, which tables and pages would show, and without pictures."""
     import RunRegNet3D
-    from functions.evaluation import references
+    from functions.elastix import registration
+    from functions.evaluation import references, registration_report
 
+    read = registration.read_parameters
+    registration.read_parameters = lambda path: dict(read(path), MaximumNumberOfIterations=2)
+    registration_report.png_bytes = lambda *_: b'picture'
     references.time = types.SimpleNamespace(time=lambda: 0.0)
     return RunRegNet3D.main(words)
+
+
+def main_until_files(words):
+    """RunRegNet3D with workers that make phantoms until their first file is to get its name, and then wait for ever.
+
+    Each says so by a letter in the pipe that is the first word, which is open while it lives.
+    """
+    import RunRegNet3D
+    from functions.phantom import phantom
+
+    in_parallel = phantom.in_parallel
+    phantom.in_parallel = lambda function, jobs, *how: in_parallel(
+        _until_files, [(words[0], function, *job) for job in jobs], *how
+    )
+    return RunRegNet3D.main(words[1:])
+
+
+def _until_files(pipe, function, *job):
+    def wait(*_):
+        with open(pipe, 'w') as stream:
+            stream.write('x')
+            stream.flush()
+            while True:
+                signal.pause()
+
+    os.replace = wait
+    return function(*job)
 
 
 def mount(folder, size, *options):

@@ -14,11 +14,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 import SimpleITK as sitk
-from command_server import NOBODY
+from command_server import ANOTHER_USER
 from small_inputs import REPOSITORY, register_words, tree
 
 import RunRegNet3D
@@ -53,15 +52,6 @@ def results(server, inputs, tmp_path_factory):
     assert server.start(register_words(inputs, folder / 'out')).wait() == 0
     write_points(str(folder / 'points.mrk.json'), [[10.0, -50.0, 120.0]])
     return folder
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that everybody may read, below folders that everybody may read."""
-    folder = tempfile.mkdtemp()
-    os.chmod(folder, 0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def refused(server, words, *named, **how):
@@ -183,15 +173,14 @@ def test_unreadable_files_folders_and_pipes_are_refused(option, server, inputs, 
     os.mkdir(path)
     with faults(ROW):
         refused(server, words, path)
-    user = {'user': NOBODY} if os.geteuid() == 0 else {}
     os.chmod(path, 0)
     with faults(ROW):
-        refused(server, words, path, **user)
+        refused(server, words, path, **ANOTHER_USER)
     os.rmdir(path)
     shutil.copy(os.path.join(inputs, 'fixed.nii.gz'), path)
     os.chmod(path, 0)
     with faults(ROW):
-        refused(server, words, path, **user)
+        refused(server, words, path, **ANOTHER_USER)
     assert os.listdir(folder) == ['a.nii.gz']
 
 

@@ -6,12 +6,12 @@ Each is also run several times at once.
 import json
 import os
 import re
+import select
 import shutil
-import time
 
-import psutil
 import pytest
 import small_training
+from command_server import PATIENCE_S
 from small_commands import (
     GENERATE,
     ITEMS,
@@ -145,15 +145,21 @@ def test_workers_end_with_their_parent(tmp_path, server, faults):
     """Only the parent is killed, while its two workers are at work."""
     small_run(str(tmp_path))
     words = main_words('--prepare', 'Phantom_4D', '--cases', '1', '2', '--workers', '2')
-    command = server.start(words, cwd=str(tmp_path))
-    workers = []
-    while len([worker for worker in workers if 'LokyProcess' in ' '.join(worker.cmdline())]) < 2:
-        time.sleep(0.05)
-        workers = psutil.Process(command.pid).children(recursive=True)
+    pipe = str(tmp_path / 'pipe')
+    os.mkfifo(pipe)
+    said = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    def hear():
+        """The next letter; none once all workers have ended."""
+        assert select.select([said], [], [], PATIENCE_S)[0], command.printed()
+        return os.read(said, 1)
+
+    command = server.start([pipe, *words], target='small_commands:main_until_files', cwd=str(tmp_path))
+    assert hear() + hear() == b'xx'
     with faults('SIGKILL of the parent alone'):
         command.kill()
-        gone, alive = psutil.wait_procs(workers, timeout=30)
-        assert not alive, [worker.cmdline() for worker in alive]
+        assert hear() == b''
+        os.close(said)
         again = server.start(words, cwd=str(tmp_path))
         assert again.wait() == 0, again.printed()
         assert not left_behind(tmp_path)

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 import small_training
-from small_commands import mount, unmount
+from command_server import ANOTHER_USER
+from small_commands import change_rights, mount, pairs_words, unmount
 from small_inputs import register_words, tree
 
 ROW = 'other file systems, links and odd names'
@@ -55,6 +56,27 @@ def test_results_are_made_and_replaced_there(kind, disk, tmp_path, server, input
         assert set(tree(output)) == set(expected) | {'notes.txt', 'inverse.mha'}
         assert server.start(register_words(inputs, output, '--overwrite')).wait() == 0
         assert tree(output) == dict(expected, **{'notes.txt': 'mine'})
+
+
+@pytest.mark.parametrize('kind', ['register', 'pairs', 'train'])
+def test_a_folder_of_another_user_is_named(kind, server, inputs, open_folder, faults):
+    """Whose model and scans may be read."""
+    own = os.path.join(open_folder, 'in')
+    shutil.copytree(inputs, own)
+    change_rights(own, 0o755)
+    place = os.path.join(open_folder, 'place')
+    os.mkdir(place)
+    words = [place, 'tiny']
+    if kind != 'train':
+        words = register_words(own, place + '/out') if kind == 'register' else pairs_words(own, place, ['a'])
+    target = 'small_training:main' if kind == 'train' else 'RunRegNet3D:main'
+    before = tree(place)
+    change_rights(place, 0o555)
+    with faults(FULL):
+        command = server.start(words, target=target, **ANOTHER_USER)
+        assert command.wait() == 2, command.printed()
+        assert place in command.error() and 'ermission denied' in command.error()
+        assert tree(place) == before
 
 
 def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, inputs, undisturbed, faults):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections import namedtuple
 
 import numpy as np
@@ -93,7 +92,8 @@ def endless(pipe, setting, im_info, write=None):
     with open(pipe, 'w') as stream:
         stream.write('x')
         stream.flush()
-        time.sleep(3600)
+        while True:
+            signal.pause()
 
 
 def same_batch(a, b):
