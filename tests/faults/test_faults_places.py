@@ -58,7 +58,7 @@ def test_results_are_made_and_replaced_there(kind, disk, tmp_path, server, input
         assert tree(output) == dict(expected, **{'notes.txt': 'mine'})
 
 
-@pytest.mark.parametrize('kind', ['register', 'pairs', 'train'])
+@pytest.mark.parametrize('kind', ['register', 'pairs'])
 def test_a_folder_of_another_user_is_named(kind, server, inputs, open_folder, faults):
     """Whose model and scans may be read."""
     own = os.path.join(open_folder, 'in')
@@ -66,14 +66,11 @@ def test_a_folder_of_another_user_is_named(kind, server, inputs, open_folder, fa
     change_rights(own, 0o755)
     place = os.path.join(open_folder, 'place')
     os.mkdir(place)
-    words = [place, 'tiny']
-    if kind != 'train':
-        words = register_words(own, place + '/out') if kind == 'register' else pairs_words(own, place, ['a'])
-    target = 'small_training:main' if kind == 'train' else 'RunRegNet3D:main'
+    words = register_words(own, place + '/out') if kind == 'register' else pairs_words(own, place, ['a'])
     before = tree(place)
     change_rights(place, 0o555)
     with faults(FULL):
-        command = server.start(words, target=target, **ANOTHER_USER)
+        command = server.start(words, **ANOTHER_USER)
         assert command.wait() == 2, command.printed()
         assert place in command.error() and 'ermission denied' in command.error()
         assert tree(place) == before
