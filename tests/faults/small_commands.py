@@ -177,11 +177,13 @@ def main_at_once(words):
     """RunRegNet3D with references that take no time, which tables and pages would show, and without pictures."""
     import RunRegNet3D
     from functions.elastix import registration
-    from functions.evaluation import references, registration_report
+    from functions.evaluation import comparison_plots, references, registration_report
+    from functions.setting.atomic import write_text
 
     read = registration.read_parameters
     registration.read_parameters = lambda path: dict(read(path), MaximumNumberOfIterations=2)
     registration_report.png_bytes = lambda *_: b'picture'
+    comparison_plots._save = lambda _, path: write_text(path, 'picture')
     references.time = types.SimpleNamespace(time=lambda: 0.0)
     return RunRegNet3D.main(words)
 
