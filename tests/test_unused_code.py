@@ -53,6 +53,7 @@ class Definition:
         self.owner = owner  # the class of a method
         self.names = set()  # dotted names it refers to
         self.attributes = set()  # names after a dot whose owner is unknown
+        self.of_room = set()  # (package, name) of what is taken from modules that a table names
         self.calls = []  # (name called, number of positional arguments or None, keywords)
         self.passed = set()  # last names of what is referred to without a call
         self.optional = {}  # parameter with a default -> position in a call, or None
@@ -111,6 +112,8 @@ class Module(ast.NodeVisitor):
         if dotted:
             self._refer(dotted)
         else:
+            if getattr(getattr(node.value, 'func', None), 'attr', '') == 'import_module':
+                self.current.of_room.add((self.name.rpartition('.')[0], node.attr))
             self.current.attributes.add(node.attr)
             self.current.passed.add(node.attr)
             self.visit(node.value)
@@ -211,6 +214,9 @@ class Product:
                 used.add(definition)
                 attributes |= definition.attributes
                 waiting += [item for item in map(self.resolve, definition.names) if item]
+                for package, name in definition.of_room:
+                    modules = [module for module in self.modules if module.rpartition('.')[0] == package]
+                    waiting += [self.definitions[f'{m}.{name}'] for m in modules if f'{m}.{name}' in self.definitions]
                 waiting += [definition.owner] if definition.owner else []
             for method in self.methods:
                 name = method.name.rsplit('.', 1)[-1]

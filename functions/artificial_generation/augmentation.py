@@ -1,8 +1,11 @@
-"""The intensity augmentations by name. A new one is a module with an ``augment`` function and one entry here.
+"""The intensity augmentations by name. A new one is a module with an ``augment`` function and one line in
+``AUGMENTATION_MODULES`` of :mod:`functions.setting.schema`.
 
 ``augment(image, scene)`` takes and returns the deformed image, float32 [z, y, x] in HU, and may work in place;
 ``scene`` is a :class:`Scene`.
 """
+
+import importlib
 
 import numpy as np
 
@@ -10,11 +13,14 @@ from ..image.dvf import jacobian_determinant
 from ..image.resample import rounded
 from ..image.volume_io import array_view
 from ..setting.errors import InputError, require_known
-from . import noise, occlusion, sponge
+from ..setting.schema import AUGMENTATION_MODULES
 from .masked_image import array_or_none
 
 #: 'Clean' is the warped image as it is.
-AUGMENTATIONS = {'Clean': None, 'Sponge': sponge.augment, 'Noise': noise.augment, 'Occluded': occlusion.augment}
+AUGMENTATIONS = {
+    name: module and importlib.import_module('.' + module, __package__).augment
+    for name, module in AUGMENTATION_MODULES.items()
+}
 
 
 class Scene:

@@ -1,25 +1,21 @@
-"""The deformation categories by name. A new one is a module with a ``field`` function and one line here.
+"""The deformation categories by name. A new one is a module with a ``field`` function and one line in
+``CATEGORY_PREFIXES`` of :mod:`functions.setting.artificial_generation_setting`.
 
 ``field(shape_zyx, spacing, rng, options, inputs)`` returns the DVF, float32 [z, y, x, 3], components (x, y, z)
 in mm. ``rng`` is a ``numpy.random.RandomState``, ``options`` are the settings of the deformation experiment with
 ``deform_number``, ``stage`` and ``dvf_pad``, ``inputs`` is a :class:`CategoryInputs`.
 """
 
+import importlib
+
 import numpy as np
 import SimpleITK as sitk
 
 from ..image.masks import bounding_box
+from ..setting.artificial_generation_setting import CATEGORY_PREFIXES
 from ..setting.errors import InputError, require_known
-from . import mixed_frequency, respiratory_motion, single_frequency, sliding, translation, zero
 
-CATEGORIES = {
-    'zero': zero.field,
-    'single_frequency': single_frequency.field,
-    'mixed_frequency': mixed_frequency.field,
-    'respiratory_motion': respiratory_motion.field,
-    'translation': translation.field,
-    'sliding': sliding.field,
-}
+CATEGORIES = {name: importlib.import_module('.' + name, __package__).field for name in CATEGORY_PREFIXES}
 #: Voxels around the lungs that the Canny filter needs to find the edges inside them.
 EDGE_MARGIN = 6
 

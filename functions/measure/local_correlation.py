@@ -58,6 +58,10 @@ class LocalCorrelation:
         return float(np.mean(correlation * same.mean(axis=1)))
 
 
+#: The name under which :mod:`functions.measure.likeness` looks for it.
+Comparison = LocalCorrelation
+
+
 def _sampled(image, points, order=1):
     """(values, whether the points lie in the image) at points (..., 3) in mm."""
     geometry = Geometry.of(image)

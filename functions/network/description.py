@@ -1,13 +1,14 @@
 """The networks as data: sizes, channels, parameters, receptive field and memory follow from their tables.
 
 A network is a tuple of layers in the order of building. Every layer names its inputs by the names of earlier layers
-(``images`` is the input). To add a network, write its table in a module beside ``unet1`` and register it in
-``NETWORKS``.
+(``images`` is the input). To add a network, write its ``TABLE`` in a module beside ``unet1`` and add the name of the
+module to ``MODULES``.
 
 Source: Sokooti et al., arXiv 1908.10235, section 3.3 (U-Net, multi-view, U-Net advanced).
 """
 
-from . import crop4, crop5, decimation4, matching, unet1
+import importlib
+
 from .layer_kinds import INPUT, faithful_output, needed_input, output_side
 
 
@@ -212,14 +213,9 @@ class NetworkDescription:
         return unit, valid[0] % unit
 
 
-_TABLES = {
-    'unet1': unet1.TABLE,
-    'crop4': crop4.TABLE,
-    'crop5': crop5.TABLE,
-    'decimation4': decimation4.TABLE,
-    'matching': matching.TABLE,
-}
-NETWORKS = {name: NetworkDescription(name, table) for name, table in _TABLES.items()}
+#: Modules beside this one with the ``TABLE`` of a network, by which the network is called.
+MODULES = ['unet1', 'crop4', 'crop5', 'decimation4', 'matching']
+NETWORKS = {name: NetworkDescription(name, importlib.import_module('.' + name, __package__).TABLE) for name in MODULES}
 NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 
 

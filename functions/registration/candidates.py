@@ -1,7 +1,7 @@
 """What a registration keeps of what it finds, so that its result is never worse than what it began with.
 
 No registration, the affine transforms and every pass of a network are candidates, judged by how well the two images
-agree in them (:mod:`functions.measure.local_correlation`). What does not make the images more alike is left out, and
+agree in them (:mod:`functions.measure.likeness`). What does not make the images more alike is left out, and
 the next pass goes on from what was kept.
 """
 
@@ -9,7 +9,7 @@ import collections
 import logging
 
 from ..image.transforms import apply_to_points
-from ..measure.local_correlation import LocalCorrelation
+from ..measure.likeness import COMPARISONS, MODULES
 
 LOGGER = logging.getLogger(__name__)
 
@@ -22,17 +22,18 @@ class Candidates:
     :param fixed, moving: :class:`functions.registration.input_scan.Scan`. They are compared inside the lungs, else
         inside the torso, else everywhere.
     :param keep_all: judge, but leave nothing out.
-    :ivar likeness: dictionary candidate -> likeness (-1 .. 1) in order of appearance, such as 'none', 'affine' and
+    :param measure: a name of :data:`functions.measure.likeness.COMPARISONS`.
+    :ivar likeness: dictionary candidate -> likeness in order of appearance, such as 'none', 'affine' and
         'affine + 4 2'.
     :ivar used: the candidate that is kept.
     :ivar linear: the affine transform that is kept, or None.
     :ivar no_more_alike: the candidates that did not raise the likeness.
     """
 
-    def __init__(self, fixed, moving, keep_all=False):
+    def __init__(self, fixed, moving, keep_all=False, measure=MODULES[0]):
         in_both = [name for name in ('Lung', 'Torso') if None not in (fixed.masks[name], moving.masks[name])]
         masks = [scan.masks[in_both[0]] for scan in (fixed, moving)] if in_both else []
-        self._compared = LocalCorrelation(fixed.image, moving.image, *masks)
+        self._compared = COMPARISONS[measure](fixed.image, moving.image, *masks)
         self._keep_all, self.linear, self._stages, self._failed = keep_all, None, [], set()
         self.used, self.no_more_alike = NONE, []
         self.likeness = collections.OrderedDict([(NONE, self._compared.likeness(lambda points: points))])

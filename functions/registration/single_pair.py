@@ -19,7 +19,7 @@ from ..image.resample import resample_to, warp
 from ..image.threads import itk_threads
 from ..image.transforms import total_dvf, total_transform
 from ..image.volume_io import array_view, image_from_array
-from ..measure import regularity, similarity
+from ..measure import likeness, regularity, similarity
 from ..measure.orientation import swapped_sides
 from ..preprocessing.hounsfield import LOWEST
 from ..preprocessing.morphology import within
@@ -38,6 +38,7 @@ _CHOICES = {
     'grid': ('native', 'isotropic'),
     'composition': COMPOSITIONS,
     'affine_mask': ('auto', 'Torso', 'Lung', None),
+    'likeness': likeness.MODULES,
 }
 #: Bytes of a field up to which it is written while the moving image is being warped.
 _WRITTEN_ALONGSIDE = 5e8
@@ -69,6 +70,7 @@ class Options(typing.NamedTuple):
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
     keep_all_stages: bool = False  # also what makes the images less alike
+    likeness: str = likeness.MODULES[0]  # how alike they are
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
     threads: object = None  # of TensorFlow, ITK and elastix; None: all cores
     memory: object = None  # bytes one forward pass may use
@@ -222,7 +224,7 @@ def prepare_pair(fixed, moving, model, options, clock):
         limit = getattr(network, 'memory', None)  # of networks that a user brings nothing is known
         require_memory(network.setting, limit, fixed.image, fixed.masks.get(mask_name))
     with clock('affine'):
-        candidates = Candidates(fixed, moving, options.keep_all_stages)
+        candidates = Candidates(fixed, moving, options.keep_all_stages, options.likeness)
         affine = _affine(fixed, moving, options, candidates)
     with clock('moving image to the working grid'):
         pair = _working_pair(fixed, moving, mask_name, candidates.linear, model)
@@ -373,7 +375,10 @@ def _record_of(prepared, model, options):
     """What was asked for and used; JSON-able."""
     masks = {f'fixed {name.lower()}': mask for name, mask in prepared.fixed.given.items()}
     masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
-    used = {name: getattr(options, name) for name in ('series', 'grid', 'composition', 'diffeomorphic', 'threads')}
+    used = {
+        name: getattr(options, name)
+        for name in ('series', 'grid', 'composition', 'diffeomorphic', 'threads', 'likeness')
+    }
     return {
         **used,
         'fixed': prepared.fixed.name,

@@ -11,7 +11,8 @@ import functools
 from .errors import InputError, require_known
 from .schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
 
-#: Category -> the prefix of the keys that hold one value for each of its deformations.
+#: Category, and module of ``artificial_generation`` that makes it -> the prefix of the keys that hold one value for
+#: each of its deformations.
 CATEGORY_PREFIXES = {
     'respiratory_motion': 'RespiratoryMotion_',
     'single_frequency': 'SingleFrequency_',

@@ -178,7 +178,8 @@ def _name(most):
     return Kind(accepts, text, json=_STRING)
 
 
-AUGMENTATION_NAMES = ('Clean', 'Sponge', 'Noise', 'Occluded')
+#: Augmentation -> module of ``artificial_generation`` that makes it.
+AUGMENTATION_MODULES = {'Clean': None, 'Sponge': 'sponge', 'Noise': 'noise', 'Occluded': 'occlusion'}
 MASKS = ('Torso', 'Lung')
 STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
 AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
@@ -431,7 +432,7 @@ MODE = [
     Key('CNList', list_of(whole(1)), ABSENT, 'case numbers'),
     Key('TypeImList', list_of(whole(0)), ABSENT, 'types of the images'),
     Key('DSmoothList', list_of(whole(0, _COUNT)), ABSENT, 'deformations'),
-    Key('DeformedImExt', list_of(choice(*AUGMENTATION_NAMES), least=1), ABSENT, 'augmentations of the deformed image'),
+    Key('DeformedImExt', list_of(choice(*AUGMENTATION_MODULES), least=1), ABSENT, 'changes of the deformed image'),
     Key('PairList', list_of(list_of(whole(0), length=2)), ABSENT, 'pairs of types [fixed, moving]'),
     Key('Spacing', choice('RS1', 'Raw'), ABSENT, 'isotropic or original images'),
 ]
