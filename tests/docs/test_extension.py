@@ -1,6 +1,7 @@
 """The examples of docs/extend.md, each one new file and one line, in a copy of the package that uses all of them."""
 
 import difflib
+import glob
 import json
 import os
 import re
@@ -47,22 +48,13 @@ def chain(tmp_path_factory):
     (folder / 'run').mkdir()
     environment = dict(os.environ, PYTHONPATH=str(folder), TF_CPP_MIN_LOG_LEVEL='3')
     script = os.path.join(REPOSITORY, 'tests', 'docs', 'extension_chain.py')
-    done = subprocess.run(
-        [sys.executable, script],
-        cwd=str(folder / 'run'),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    done = subprocess.run([sys.executable, script], cwd=str(folder / 'run'), env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout.decode().splitlines()[-1]), folder / 'run'
 
 
 def test_every_example_is_on_the_page():
-    examples = os.path.join(REPOSITORY, 'examples')
-    found = [
-        os.path.join(folder, name) for folder, _, names in os.walk(examples) for name in names if name[-3:] == '.py'
-    ]
+    found = glob.glob(os.path.join(REPOSITORY, 'examples', '**', '*.py'), recursive=True)
     listed = [example for _, example, *_ in rows()]
     assert sorted(os.path.relpath(path, REPOSITORY).replace(os.sep, '/') for path in found) == sorted(listed)
     assert [what for what, *_ in rows()] == ['data set', 'category', 'augmentation', 'network', 'measure of likeness']
