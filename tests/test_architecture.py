@@ -197,6 +197,9 @@ def test_the_rules_catch_a_violation():
     assert forbidden('functions/image/resample.py', 'RunRegNet3D')
     assert forbidden('functions/network/builder.py', 'tensorflow.compat.v1')
     assert forbidden('functions/image/resample.py', 'functions.image.geometry', relative=False)
+    arguments = ("'.' + name, __package__", "'..' + name, __package__", "'.' + name, 'functions'", 'name, __package__')
+    calls = [ast.parse(f'import_module({words})').body[0].value for words in arguments]
+    assert [is_of_own_room(call) for call in calls] == [True, False, False, False]
 
 
 def printed_by(code):
