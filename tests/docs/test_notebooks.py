@@ -18,9 +18,14 @@ NOTEBOOKS = sorted(glob.glob(os.path.join(FOLDER, '*.ipynb')))
 PRINTED = {
     'addresses_and_settings': ['./Data/DIR-Lab/4DCT/mha/case1/case1_T00_RS1.mha', '336 items', 'Did you mean'],
     'artificial_deformations': ['respiratory_motion', 'The same item twice: equal.'],
+    'batch_generation': ['12 made', '24 finished before', '1 made again', 'Equal, byte by byte.'],
+    'registering_a_pair': ['Used: 4 2', 'folding 0.0'],
+    'training_from_one_scan': ['4 made', '4 steps in', 'after   error in the lung'],
 }
 #: Pictures that it has drawn.
-PICTURES = {'addresses_and_settings': 0, 'artificial_deformations': 2}
+PICTURES = {'artificial_deformations': 2, 'registering_a_pair': 1, 'training_from_one_scan': 1}
+#: What the tests change at the top of a notebook, to save time.
+CHANGES = {'training_from_one_scan': ('STEPS = 400', 'STEPS = 4')}
 
 
 def name_of(path):
@@ -33,7 +38,7 @@ def code_cells(path):
 
 
 def test_every_notebook_is_known():
-    assert {name_of(path) for path in NOTEBOOKS} == set(PRINTED) == set(PICTURES)
+    assert {name_of(path) for path in NOTEBOOKS} == set(PRINTED)
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=name_of)
@@ -42,8 +47,8 @@ def test_a_notebook_runs_in_the_checkout(path, tmp_path, monkeypatch):
     monkeypatch.delenv('REGNET_ROOT', raising=False)
     monkeypatch.delenv('MPLBACKEND', raising=False)  # pictures are shown in the notebook
     before = sorted(os.listdir(FOLDER))
-    text, pictures = executed(path, FOLDER)
-    assert pictures == PICTURES[name_of(path)]
+    text, pictures = executed(path, FOLDER, *CHANGES.get(name_of(path), ()))
+    assert pictures == PICTURES.get(name_of(path), 0)
     assert [words for words in PRINTED[name_of(path)] if words not in text] == [], text
     written = re.search(r'This notebook writes to (\S+)', text).group(1)
     assert os.path.dirname(os.path.realpath(written)) == os.path.realpath(str(tmp_path)) and os.listdir(written)
