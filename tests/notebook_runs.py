@@ -4,7 +4,7 @@ import pytest
 
 
 def executed(path, folder, replace=None, by=None):
-    """(text printed, number of pictures) of a notebook that was run in ``folder``, with one text in its code replaced."""
+    """(text printed, number of pictures) of a notebook run in ``folder``; a text of its code may be replaced."""
     nbformat = pytest.importorskip('nbformat', reason='nbformat is not installed (docs/notebooks/requirements.txt)')
     nbclient = pytest.importorskip('nbclient', reason='nbclient is not installed (docs/notebooks/requirements.txt)')
     pytest.importorskip('ipykernel', reason='ipykernel is not installed (docs/notebooks/requirements.txt)')
