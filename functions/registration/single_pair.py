@@ -70,7 +70,7 @@ class Options(typing.NamedTuple):
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
     keep_all_stages: bool = False  # also what makes the images less alike
-    likeness: str = likeness.MODULES[0]  # how alike they are
+    likeness: str = 'local_correlation'  # how alike they are: a measure of functions.measure.likeness
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
     threads: object = None  # of TensorFlow, ITK and elastix; None: all cores
     memory: object = None  # bytes one forward pass may use
