@@ -58,7 +58,8 @@ def main():
     found['made'], found['failed'] = len(report.made), report.failed
 
     info = su.get_im_info_list_from_train_mode(setting, 'Training')[1]
-    drifted, clean = get_item(setting, info), get_item(setting, dict(info, deformed_im_ext=['Clean']), write=False)
+    seen = dict(setting, InputMask=None)
+    drifted, clean = [get_item(seen, dict(info, deformed_im_ext=ext), False) for ext in (['Clean', 'Drift'], ['Clean'])]
     np.savez('item.npz', dvf=drifted.dvf, drift=drifted.deformed_im.astype(int) - clean.deformed_im, mask=drifted.mask)
 
     found['trained'] = train(setting, threads=1).iteration

@@ -29,10 +29,17 @@ def with_entry(text, entry, name):
     return text[: found.end(1)] + ',' + new_line + entry + found.group(2) + text[found.end(2) :]
 
 
-@pytest.fixture(scope='module')
-def chain(tmp_path_factory):
-    """What the chain printed, and its folder."""
-    folder = tmp_path_factory.mktemp('extended')
+def test_every_example_is_used_in_one_run(tmp_path):
+    found, folder = run_chain(tmp_path)
+    check_data_set(found, folder)
+    check_category(found, folder)
+    check_augmentation(folder)
+    check_network(found, folder)
+    check_likeness(found)
+
+
+def run_chain(folder):
+    """What the chain printed, and where it ran: a copy of the package gets the examples and a line for each."""
     shutil.copytree(
         os.path.join(REPOSITORY, 'functions'), str(folder / 'functions'), ignore=shutil.ignore_patterns('__pycache__')
     )
@@ -60,16 +67,14 @@ def test_every_example_is_on_the_page():
     assert [what for what, *_ in rows()] == ['data set', 'category', 'augmentation', 'network', 'measure of likeness']
 
 
-def test_a_data_set(chain):
-    found, folder = chain
+def check_data_set(found, folder):
     image, raw, landmarks = found['addresses']
     assert image == './Data/TwoVisits/mha/patient3/patient3_second_RS1.nii' and (folder / image).is_file()
     assert raw == './Data/TwoVisits/nifti/patient3_second.nii'
     assert landmarks == './Data/TwoVisits/landmarks/patient3_second_world_tr.txt'
 
 
-def test_a_category(chain):
-    found, folder = chain
+def check_category(found, folder):
     assert found['problems'] == [] and found['made'] == 4 and found['failed'] == []
     with np.load(str(folder / 'item.npz')) as item:
         dvf = item['dvf'].astype(float)
@@ -83,8 +88,7 @@ def test_a_category(chain):
     assert np.abs(dvf[..., 2]).max() == 0 and 2 < np.linalg.norm(dvf, axis=-1).max() <= 5
 
 
-def test_an_augmentation(chain):
-    _, folder = chain
+def check_augmentation(folder):
     with np.load(str(folder / 'item.npz')) as item:
         drift, inside = item['drift'], item['mask'] > 0
     steps = np.array([np.median(plane[here]) for plane, here in zip(drift, inside)])
@@ -93,14 +97,12 @@ def test_an_augmentation(chain):
     assert np.abs(drift[~inside]).max() == 0
 
 
-def test_a_network(chain):
-    found, folder = chain
+def check_network(found, folder):
     assert found['trained'] == 2 and found['network']['NetworkDesign'] == 'short_unet' and found['network']['step'] == 2
     assert (folder / 'Experiments' / 'RegNet' / 'extended' / 'train' / 'Model' / 'Saved').is_dir()
 
 
-def test_a_measure_of_likeness(chain):
-    found, _ = chain
+def check_likeness(found):
     assert found['judged by'] == 'mutual_information' and set(found['likeness']) == {'none', '1'}
     # The judge looks at 1 mm, where these images already are.
     assert found['likeness']['none'] == pytest.approx(found['by hand']['none'], abs=1e-6)
