@@ -18,7 +18,7 @@ NOTEBOOKS = sorted(glob.glob(os.path.join(FOLDER, '*.ipynb')))
 PRINTED = {
     'addresses_and_settings': ['./Data/DIR-Lab/4DCT/mha/case1/case1_T00_RS1.mha', '336 items', 'Did you mean'],
     'artificial_deformations': ['respiratory_motion', 'The same item twice: equal.'],
-    'batch_generation': ['12 made', '24 finished before', '1 made again', 'Equal, byte by byte.'],
+    'batch_generation': ['6 made', '12 finished before', '1 made again', 'Equal, byte by byte.'],
     'registering_a_pair': ['Used: 4 2', 'folding 0.0'],
     'training_from_one_scan': ['4 made', '4 steps in', 'after   error in the lung'],
 }
