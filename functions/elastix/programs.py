@@ -6,11 +6,9 @@ temporary folder, and all file names are relative to it.
 """
 
 import contextlib
-import functools
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 
@@ -18,7 +16,7 @@ import joblib
 
 from ..setting.atomic import remove, sweep_stale_temporaries, temporary_path
 from ..setting.errors import InputError, MissingFileError
-from ..setting.processes import die_with
+from ..setting.operating_system import dying_with_this, was_killed
 
 #: A run that takes longer is stuck: the slowest known registration takes less than an hour.
 DEADLINE_HOURS = 12.0
@@ -88,10 +86,10 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
     :raises MissingFileError, InputError: it is not on the PATH; it failed (its output is quoted) or took too long.
     """
     command = [find_program(name), *map(str, arguments), '-threads', str(int(threads or joblib.cpu_count()))]
-    log_path, parent = os.path.join(folder, name + _CONSOLE), os.getpid()
+    log_path = os.path.join(folder, name + _CONSOLE)
     with open(log_path, 'wb') as log:
         streams = {'stdin': subprocess.DEVNULL, 'stdout': log, 'stderr': subprocess.STDOUT, 'cwd': folder}
-        life = {'timeout': hours * 3600, 'preexec_fn': functools.partial(die_with, parent)}
+        life = {'timeout': hours * 3600, **dying_with_this()}
         try:
             code = subprocess.run(command, **streams, **life).returncode
         except OSError as error:
@@ -105,7 +103,7 @@ def run_program(name, arguments, folder, threads=None, hours=DEADLINE_HOURS):
 def _failure(log_path, code):
     """Why a run failed: the signal, or the errors in its log."""
     if code < 0:
-        cause = 'perhaps out of memory' if -code == getattr(signal, 'SIGKILL', None) else 'it crashed'
+        cause = 'perhaps out of memory' if was_killed(code) else 'it crashed'
         return f'it was ended by signal {-code} ({cause}).'
     with open(log_path, encoding='utf-8', errors='replace') as stream:
         lines = [line.strip() for line in stream if line.strip()]

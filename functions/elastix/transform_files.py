@@ -21,6 +21,7 @@ from ..image.manifest import recorded_change
 from ..image.transforms import as_affine, compose_affine
 from ..setting.atomic import write_text
 from ..setting.errors import InputError, MissingFileError
+from ..setting.operating_system import alias
 from ..setting.text_files import read_text, sealed, unsealed
 from .parameter_files import read_parameters, refused_characters, write_parameters
 
@@ -229,7 +230,7 @@ def stage_chain(parameter_file, folder, grid=None):
         if refused_characters(path):
             extension = '.nii.gz' if path.lower().endswith('.nii.gz') else os.path.splitext(path)[1]
             parameters[FIELD_KEY] = [f'field{k}{extension}']
-            os.symlink(path, os.path.join(folder, parameters[FIELD_KEY][0]))
+            alias(path, os.path.join(folder, parameters[FIELD_KEY][0]))
         write_parameters(os.path.join(folder, names[k]), parameters)
     return names[0]
 

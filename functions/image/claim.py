@@ -7,6 +7,7 @@ race for one item is harmless: results are deterministic and files are replaced 
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -18,12 +19,8 @@ import uuid
 from ..setting import processes
 from ..setting.atomic import publish_new, remove, sweep_stale_temporaries, temporary_path
 from ..setting.errors import DiskError, InUseError
+from ..setting.operating_system import alone_with, patiently, replace_open
 from ..setting.processes import is_alive, start_time
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 LOGGER = logging.getLogger(__name__)
 
@@ -137,7 +134,7 @@ def _acquire(lock_path, text, deadline_s):
     temporary = temporary_path(lock_path)
     try:
         os.makedirs(os.path.dirname(lock_path), exist_ok=True)
-        with open(temporary, 'w') as stream:
+        with open(temporary, 'w', encoding='utf-8') as stream:
             stream.write(text)
         if publish_new(temporary, lock_path):
             return True
@@ -160,17 +157,12 @@ def _take_over(temporary, lock_path, found):
     """Replace the void lock whose content is ``found`` by ours; False when another process was quicker."""
     # The kernel's lock on the void file lets one process at a time pass; later ones see that the name belongs to
     # another file. Without such locks two may pass at once and do the same work twice.
-    with open(lock_path, 'r+', encoding='utf-8', errors='replace') as void:
-        if fcntl is not None:
-            try:
-                fcntl.flock(void, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:
-                pass  # a file system without locks
-        if void.read() != found or not os.path.samestat(os.fstat(void.fileno()), os.stat(lock_path)):
+    with alone_with(lock_path) as void:
+        if void is None or void.read() != found:
             return False
-        os.replace(temporary, lock_path)
+        if not os.path.samestat(os.fstat(void.fileno()), os.stat(lock_path)):
+            return False
+        replace_open(void, temporary)
     LOGGER.warning('Took over %s from a process that is gone: %s', lock_path, found)
     return True
 
@@ -179,7 +171,7 @@ def _read(path):
     try:
         if not os.path.isfile(path):
             return None
-        with open(path, encoding='utf-8', errors='replace') as stream:
+        with patiently(functools.partial(open, path, encoding='utf-8', errors='replace')) as stream:
             return stream.read()
     except OSError:
         return None

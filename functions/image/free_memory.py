@@ -15,7 +15,7 @@ def available_memory():
 
 def _control_group(limit_file, usage_file):
     try:
-        with open(limit_file) as limit, open(usage_file) as usage:
+        with open(limit_file, 'rb') as limit, open(usage_file, 'rb') as usage:
             return max(0, int(limit.read()) - int(usage.read()))
     except (OSError, ValueError):
         # No such file, or the word 'max': not limited.

@@ -12,7 +12,7 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError, Termin
 from tqdm import tqdm
 
 from ..setting.errors import RegNetError
-from ..setting.processes import die_with
+from ..setting.operating_system import die_with
 
 WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
 #: Attempts at a task whose worker dies, and what to say then.

@@ -45,6 +45,7 @@ from ..preprocessing.own_images import fingerprint
 from ..setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
 from ..setting.code_version import package_versions
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.operating_system import replace
 from ..setting.schema import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
 from ..setting.text_files import read_record, read_text, sealed, unsealed
 from .command_line import EXPORTS, FORMATS
@@ -154,7 +155,7 @@ class Draft(contextlib.AbstractContextManager):
         self._names += [name for name in _ELASTIX if os.path.exists(self._path(name))]
         record['outputs'] = [record_file(self._path(name)) for name in self._names]
         write_json(self._path(RECORD), record)
-        os.rename(self._draft, os.path.join(self.folder, _WHOLE))
+        replace(self._draft, os.path.join(self.folder, _WHOLE))
         finish_move(self.folder)
         return record
 
@@ -319,7 +320,7 @@ def finish_move(folder):
                 if os.path.isfile(os.path.join(folder, name, EXPORT_RECORD)):
                     remove(os.path.join(folder, name))
             for name in sorted(names, key=lambda name: name == RECORD):
-                os.replace(os.path.join(whole, name), os.path.join(folder, name))
+                replace(os.path.join(whole, name), os.path.join(folder, name))
         except OSError as error:
             raise DiskError(f'Cannot replace {os.path.join(folder, name)}: {error.strerror}.') from error
     remove(whole)

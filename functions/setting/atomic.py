@@ -15,6 +15,7 @@ import time
 import uuid
 
 from .errors import DiskError, RegNetError
+from .operating_system import flush_to_disk, patiently, replace
 from .processes import host, is_alive
 from .text_files import json_text
 
@@ -60,9 +61,9 @@ def remove(path):
     """Remove a file or a whole folder, if it is there and the system permits."""
     with contextlib.suppress(OSError):
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+            patiently(shutil.rmtree, path)
         else:
-            os.remove(path)
+            patiently(os.remove, path)
 
 
 def sweep_stale_temporaries(folder, below=False):
@@ -93,9 +94,8 @@ def publish(path):
             _swept.add(folder)
             sweep_stale_temporaries(folder)
         yield temporary
-        with open(temporary, 'rb') as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        flush_to_disk(temporary)
+        replace(temporary, path)
     except BaseException as error:
         # Ask while the unfinished file exists: the disk may be full only until it is removed.
         reason = _disk_failure(error, temporary)
@@ -116,7 +116,7 @@ def publish_folder(path):
         with disk_errors(path):
             os.makedirs(draft)
             yield draft
-            os.rename(draft, path)
+            replace(draft, path)
     finally:
         remove(draft)
 
@@ -133,7 +133,7 @@ def publish_new(draft, path):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError:
             return False
-        os.replace(draft, path)
+        replace(draft, path)
     return True
 
 
@@ -172,10 +172,9 @@ def _disk_failure(error, temporary):
     if not isinstance(error, RuntimeError):
         return None
     try:
-        status = os.statvfs(folder)
-    except (OSError, AttributeError):
+        return 'the disk is full' if shutil.disk_usage(folder).free < 2**20 else None
+    except OSError:
         return None
-    return 'the disk is full' if status.f_bavail * status.f_frsize < 2**20 else None
 
 
 def write_text(path, text):

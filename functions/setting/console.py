@@ -1,15 +1,10 @@
 """What a command needs of its process before anything heavy is loaded: open streams, memory, readable paths."""
 
-import errno
 import os
 import sys
 
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None
-
 from .errors import sentence_of
+from .operating_system import CLOSED_PIPE, address_space
 
 #: Address space [bytes] that TensorFlow needs with a small network.
 LEAST_ADDRESS_SPACE = 4 * 10**9
@@ -71,8 +66,8 @@ def _python_problem():
 
 
 def _address_space_problem():
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else -1
-    if resource is None or limit == resource.RLIM_INFINITY or limit >= LEAST_ADDRESS_SPACE:
+    limit = address_space()
+    if limit >= LEAST_ADDRESS_SPACE:
         return None
     needed = f'at least {LEAST_ADDRESS_SPACE // 1000} kB are needed; raise it with ulimit -v, or use a control group.'
     return f'this shell limits the address space to {limit // 1000} kB (ulimit -v): {needed}'
@@ -98,7 +93,7 @@ def end(main):
     except SystemExit as stopped:
         code = stopped.code
     failure = getattr(sys.stdout, 'failure', None)
-    if failure is None or failure.errno == errno.EPIPE:
+    if failure is None or failure.errno in CLOSED_PIPE:
         return code
     sys.stderr.write(f'Not everything could be printed: {failure.strerror}. Files that were to be written are.\n')
     return code or _REFUSED

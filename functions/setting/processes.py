@@ -1,27 +1,16 @@
 """Which processes are alive, and where a process number means anything."""
 
-import contextlib
-import ctypes
-import os
-import signal
 import socket
-import sys
 
 import psutil
 
-_LIBC = ctypes.CDLL(None) if sys.platform.startswith('linux') else None
-_PR_SET_PDEATHSIG = 1
+from .operating_system import machine_marks
 
 
 def host():
     """Where process numbers mean something: this machine since it started, and its namespace of numbers."""
     # Containers and virtual machines may share a name, and a machine that starts again uses the numbers again.
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError), open('/proc/sys/kernel/random/boot_id', encoding='ascii') as stream:
-        parts.append(stream.read().strip())
-    with contextlib.suppress(OSError):
-        parts.append(os.readlink('/proc/self/ns/pid'))
-    return ' '.join(parts)
+    return ' '.join([socket.gethostname(), *machine_marks()])
 
 
 def start_time(pid):
@@ -50,11 +39,3 @@ def is_alive(pid, started=None):
     now = start_time(pid)
     # The system counts its own start in whole seconds.
     return started is None or now is None or abs(now - started) < 2.0
-
-
-def die_with(parent):
-    """On Linux: let this process be killed when its parent, the process of that number, dies; at once if it has."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

@@ -12,6 +12,7 @@ import os
 import re
 
 from .errors import InputError, nearest_hint
+from .operating_system import can_be_name
 
 #: No number is larger.
 LARGEST = 2**63 - 1
@@ -171,7 +172,7 @@ def _name(most):
 
     def accepts(value):
         parts = _path_parts(value)
-        single = parts is not None and len(parts) == 1 and '\\' not in value
+        single = parts is not None and len(parts) == 1 and '\\' not in value and can_be_name(value)
         return single and 0 < len(parts[0]) <= most and not value.startswith('.')
 
     text = f"a name of up to {most} bytes, without slashes and control characters, not beginning with '.'"

@@ -1,8 +1,10 @@
 """Sessions: threads, GPU memory and the device in use."""
 
 import contextlib
+import glob
 import logging
 import os
+import shutil
 import tempfile
 
 from .backend import tf
@@ -54,10 +56,14 @@ def _without_pattern(prefix):
     if not _PATTERN & set(prefix):
         yield prefix
         return
-    folder, name = os.path.split(prefix)
     with tempfile.TemporaryDirectory(prefix='regnet-model-') as place:
-        os.symlink(folder, os.path.join(place, 'model'))
-        yield os.path.join(place, 'model', name)
+        for path in glob.glob(glob.escape(prefix) + '.*'):
+            alias = os.path.join(place, 'model' + path[len(prefix) :])
+            try:
+                os.symlink(path, alias)
+            except OSError:  # Windows lets few users make links
+                shutil.copyfile(path, alias)
+        yield os.path.join(place, 'model')
 
 
 def gpu_memory(session):

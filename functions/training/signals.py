@@ -5,7 +5,7 @@ import threading
 
 from ..setting.errors import RegNetError
 
-NAMES = ('SIGINT', 'SIGTERM', 'SIGUSR1')
+NAMES = ('SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGBREAK')
 
 
 class TrainingInterrupted(RegNetError):
@@ -22,7 +22,9 @@ class TrainingInterrupted(RegNetError):
 
 
 class Signals:
-    """Context that records SIGINT, SIGTERM and SIGUSR1 (SLURM's warning of its time limit); the process goes on.
+    """Context that records SIGINT, SIGTERM, SIGUSR1 (SLURM's warning of its time limit) and, on Windows, SIGBREAK.
+
+    The process goes on.
 
     Outside the main thread Python allows no handlers, and nothing is recorded. A second Ctrl-C stops at once.
 

@@ -64,7 +64,7 @@ def test_claim_of_another_living_process_is_respected_and_that_of_a_killed_one_t
             assert not ours
     finally:
         process.kill()  # not waited for: a zombie holds nothing either
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT) if hasattr(os, 'waitid') else process.wait()
     with claim(lock) as ours:
         assert ours
         other, got = holder(lock)
