@@ -159,3 +159,12 @@ def test_the_hosted_workflow_runs_what_is_there():
     for name in ('bug', 'idea'):
         head = read(f'.github/ISSUE_TEMPLATE/{name}.md').split('---\n')[1]
         assert set(yaml.safe_load(head)) == {'name', 'about', 'labels'}
+
+
+def test_hosted_workflows_run_tests_that_exist():
+    text = ''.join(read(f'.github/workflows/{name}.yml') for name in ('tests', 'nightly'))
+    named = re.findall(r'tests/[\w/.]+', text)
+    assert len(named) > 10 and [path for path in named if not os.path.exists(os.path.join(REPOSITORY, path))] == []
+    # The nightly build takes the place of one line.
+    (pattern,) = re.findall(r"sed -i 's/(.*)/tf-nightly /' dependencies.txt", text)
+    assert len(re.findall(f'(?m){pattern}', read('dependencies.txt'))) == 1
