@@ -30,6 +30,11 @@ def holder(lock):
     return process, process.stdout.readline().strip()
 
 
+def wait(process):
+    """Return when a process has ended; where there are zombies it is one."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT) if hasattr(os, 'waitid') else process.wait()
+
+
 def end(process):
     process.stdin.close()
     process.wait(timeout=30)
@@ -64,7 +69,7 @@ def test_claim_of_another_living_process_is_respected_and_that_of_a_killed_one_t
             assert not ours
     finally:
         process.kill()  # not waited for: a zombie holds nothing either
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT) if hasattr(os, 'waitid') else process.wait()
+    wait(process)
     with claim(lock) as ours:
         assert ours
         other, got = holder(lock)
@@ -82,7 +87,7 @@ def test_the_lock_of_finished_work_stays_with_the_living_and_is_removed_of_the_d
         assert os.path.exists(lock)
     finally:
         process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    wait(process)
     release_void(lock)
     release_void(lock)
     end(process)
