@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 
+import setuptools
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DOCKERFILE = os.path.join('containers', 'Dockerfile')
 DEFINITION = os.path.join('containers', 'regnet.def')
@@ -84,19 +86,19 @@ class Image:
         with open(os.path.join(self.packages, 'surrounding.pth'), 'w') as stream:
             stream.write('\n'.join(surrounding))
         with open(os.path.join(self.local, 'bin', 'pip'), 'w') as stream:
-            # Without what the recipe would fetch: the packages of the tests are there already.
-            stream.write('#!/bin/sh\nexec python -m pip --disable-pip-version-check "$@" --no-deps --no-index\n')
+            # Without what the recipe would fetch: the packages of the tests are there already, old setuptools perhaps.
+            here = ' --no-index --no-build-isolation' * (int(setuptools.__version__.split('.')[0]) >= 66)
+            stream.write(f'#!/bin/sh\nexec python -m pip --disable-pip-version-check "$@" --no-deps{here}\n')
         os.chmod(stream.name, 0o755)
 
     def inside(self, path):
         return os.path.join(self.root, path.lstrip('/'))
 
     def environment(self):
-        kept = {
-            name: os.environ[name] for name in ('LANG', 'OPENBLAS_CORETYPE', 'LD_LIBRARY_PATH') if name in os.environ
-        }
+        prefixes = ('LANG', 'LD_', 'OPENBLAS_', 'PIP_', 'SSL_')
+        kept = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
         path = os.path.join(self.local, 'bin') + ':/usr/bin:/bin'
-        return dict(kept, PATH=path, PIP_NO_BUILD_ISOLATION='0', **self.variables)
+        return dict(kept, PATH=path, **self.variables)
 
     def copy(self, source, target):
         if target.endswith('/') or os.path.isdir(target) and os.path.isfile(source):
