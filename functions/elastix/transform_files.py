@@ -147,11 +147,11 @@ def _common_parameters(grid, default, initial):
         **grid_parameters(grid),
         'ResampleInterpolator': 'FinalBSplineInterpolator',
         'FinalBSplineInterpolationOrder': 3,
-        'Resampler': 'DefaultResampler',
         'DefaultPixelValue': float(default),
         'ResultImageFormat': 'mha',
         'ResultImagePixelType': 'short',
         'CompressResultImage': 'false',
+        'Resampler': 'DefaultResampler',  # required, so that a file cut after any line is noticed
     }
 
 

@@ -33,6 +33,8 @@ def damaged(content, fault, generator, number):
     """``number`` damaged copies of ``content``."""
     if fault == 'cut':
         places = [0, 1, len(content) - 1, len(content) - 2]
+        for _ in range(2):  # the last line is missing, and the one before too
+            places.append(max(0, content.rfind(b'\n', 0, places[-1])))
         places += [generator.randrange(len(content)) for _ in range(number - len(places))]
         return [content[:place] for place in places]
     copies = []
