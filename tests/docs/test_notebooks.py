@@ -25,7 +25,7 @@ PRINTED = {
 #: Pictures that it has drawn.
 PICTURES = {'artificial_deformations': 2, 'registering_a_pair': 1, 'training_from_one_scan': 1}
 #: What the tests change at the top of a notebook, to save time.
-CHANGES = {'training_from_one_scan': ('STEPS = 400', 'STEPS = 4')}
+CHANGES = {'training_from_one_scan': ('STEPS = 1500', 'STEPS = 4')}
 
 
 def name_of(path):
