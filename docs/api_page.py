@@ -61,7 +61,7 @@ def _shape(node, source):
             return '\n'.join([f'class {node.name}:', *fields])
         (called,) = [part for part in node.body if getattr(part, 'name', None) == '__init__']
         return f'{node.name}({", ".join(ast.unparse(called.args).split(", ")[1:])})'
-    return f'{node.name}({ast.unparse(node.args)})'
+    return f'{node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}'
 
 
 def _text(node):

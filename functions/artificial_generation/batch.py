@@ -8,6 +8,7 @@ import collections
 import logging
 import os
 import time
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ..image.claim import claim, release_void
 from ..setting.errors import DiskError, InputError, account_of
@@ -38,7 +39,14 @@ class BatchReport(collections.namedtuple('BatchReport', ('made', 'remade', 'skip
         return '\n'.join(lines)
 
 
-def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=None, verify=False):
+def generate_batch(
+    setting: Dict[str, Any],
+    train_modes: Sequence[str] = MODES,
+    n_workers: Optional[int] = None,
+    part: Union[str, Sequence[int], None] = None,
+    stage: Optional[int] = None,
+    verify: bool = False,
+) -> BatchReport:
     """Make every item of a setting that is not finished: :class:`BatchReport`.
 
     :param train_modes, stage: which lists of images; stage None: that of the setting.
@@ -54,11 +62,11 @@ def generate_batch(setting, train_modes=MODES, n_workers=None, part=None, stage=
     n_workers = default_workers(waiting) if n_workers is None else n_workers
     show = setting.get('verbose', True)
     originals = {spec.address('OriginalIm'): spec.im_info for spec in waiting if spec.is_resampled}
-    tasks = [(make_original, (setting, im_info)) for im_info in originals.values()]
-    for _, (status, reason) in run_tasks(tasks, n_workers, 'Down-sampling originals', show):
+    first = [(make_original, (setting, im_info)) for im_info in originals.values()]
+    for _, (status, reason) in run_tasks(first, n_workers, 'Down-sampling originals', show):
         if status == 'disk':
             raise DiskError(reason)
-    found = {'made': [], 'remade': [], 'skipped': [], 'failed': []}
+    found: Dict[str, List[Any]] = {'made': [], 'remade': [], 'skipped': [], 'failed': []}
     for description in ('Artificial generation', 'Items of other processes'):
         tasks, claimed = [(make_one, (setting, spec.im_info, verify)) for spec in waiting], []
         for number, (status, reason) in run_tasks(tasks, n_workers, description, show):

@@ -4,6 +4,8 @@ A field maps fixed to moving in physical space: ``moving_point = p + u(p)``, in 
 keeps the value at its edge ("edge clamped"): motion does not end where an image does.
 """
 
+from typing import Tuple
+
 import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
@@ -107,7 +109,7 @@ def _determinant(m, work, out):
             out[...] = first
 
 
-def jacobian_determinant_of(dvf_image):
+def jacobian_determinant_of(dvf_image: sitk.Image) -> sitk.Image:
     """:func:`jacobian_determinant` of a displacement field image, as an image on its grid (float32)."""
     dvf_image = require_dvf(dvf_image)
     determinant = jacobian_determinant(array_view(dvf_image), dvf_image.GetSpacing(), dvf_image.GetDirection())
@@ -191,7 +193,7 @@ def _read_at_displaced(total, displacement):
     return result
 
 
-def compose(dvf_first, dvf_total):
+def compose(dvf_first: sitk.Image, dvf_total: sitk.Image) -> sitk.Image:
     """``u(p) = u_s(p) + U(p + u_s(p))``: follow the first field, then the second one from there.
 
     In a pyramid ``dvf_first`` is the residual u_s found at the newest stage, ``dvf_total`` the field U so far, read
@@ -203,7 +205,7 @@ def compose(dvf_first, dvf_total):
     return image_from_array(result, dvf_first)
 
 
-def invert(dvf, iterations=20, tolerance=1e-2):
+def invert(dvf: sitk.Image, iterations: int = 20, tolerance: float = 1e-2) -> Tuple[sitk.Image, float]:
     """Inverse field v with ``v(q) = -u(q + v(q))`` by fixed-point iteration.
 
     Converges where u neither folds nor stretches more than eightfold.
@@ -213,7 +215,8 @@ def invert(dvf, iterations=20, tolerance=1e-2):
     """
     dvf = require_dvf(dvf)
     inverse, step, last = image_from_array(-array_view(dvf), dvf), 1.0, np.inf
-    for left in range(max(int(iterations), 0), -1, -1):
+    left = max(int(iterations), 0)
+    while True:
         reached = _read_at_displaced(dvf, inverse)
         residual = _largest_norm(array_view(inverse), reached)
         if residual <= tolerance or not left:
@@ -225,8 +228,7 @@ def invert(dvf, iterations=20, tolerance=1e-2):
         reached *= -step
         if step < 1:
             reached += (1 - step) * array_view(inverse)
-        inverse = image_from_array(reached, dvf)
-    return None
+        inverse, left = image_from_array(reached, dvf), left - 1
 
 
 def _largest_norm(a, b):

@@ -22,8 +22,10 @@ import io
 import logging
 import os
 import re
+from typing import Optional, Union
 
 import numpy as np
+import SimpleITK as sitk
 
 from ..setting.atomic import write_text
 from ..setting.errors import InputError, require_known
@@ -48,7 +50,9 @@ _CsvTable = collections.namedtuple('_CsvTable', 'rows labels to_lps says_mm')
 _DIRLAB_NAME = re.compile(r'_xyz(_r\d+)?\.txt$', re.IGNORECASE)
 
 
-def read_points(path, grid=None, file_format=None):
+def read_points(
+    path: str, grid: Union[sitk.Image, Geometry, None] = None, file_format: Optional[str] = None
+) -> PointList:
     """Read a :class:`PointList`.
 
     :param grid: image or Geometry whose voxels an index format counts; direction is honoured.

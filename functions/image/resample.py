@@ -17,7 +17,7 @@ INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'neares
 STAGES = (1, 2, 4)
 
 
-def warp(image, dvf, interpolator='bspline', default=-2048.0):
+def warp(image: sitk.Image, dvf: sitk.Image, interpolator: str = 'bspline', default: float = -2048.0) -> sitk.Image:
     """Warp a scalar image of any grid with a displacement field in mm: ``warped(p) = image(p + dvf(p))``, of its pixel
     type.
 

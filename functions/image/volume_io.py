@@ -5,6 +5,7 @@ Volumes are passed on as SimpleITK images; computing is done on NumPy arrays ``[
 
 import errno
 import os
+from typing import Optional
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,7 +22,7 @@ WRITABLE = ('.mha', '.nii', '.nii.gz', '.nrrd')
 _EXPECTATIONS = ('scalar', 'vector', 'any')
 
 
-def read_image(path, expect='scalar', dim=3):
+def read_image(path: str, expect: str = 'scalar', dim: Optional[int] = 3) -> sitk.Image:
     """Read an image (one of :data:`functions.image.file_check.READABLE`) after making sure that the file is whole.
 
     :param expect: ``'scalar'`` (one component), ``'vector'`` (``dim`` components; returned as float32) or ``'any'``.
@@ -117,7 +118,7 @@ def _require_finite(path, image, nifti):
         raise InputError(f'{path} holds {bad} values that are NaN or infinite; replace them before using the image.')
 
 
-def write_image(image, path, compress=False):
+def write_image(image: sitk.Image, path: str, compress: bool = False) -> None:
     """Write ``image`` whole or not at all; the folder is made when missing.
 
     :param path: ends in .mha, .nii, .nii.gz or .nrrd (formats of one file), else an InputError.

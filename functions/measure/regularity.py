@@ -6,7 +6,10 @@ voxels at each side of the grid. J is that of the physical mapping, whatever the
 (:func:`functions.image.dvf.jacobian_determinant`); ITK's own filter ignores direction and is not used.
 """
 
+from typing import Dict, Union
+
 import numpy as np
+import SimpleITK as sitk
 
 from .masked_values import as_array, unless_empty, values_inside
 from .protocols import get_protocol
@@ -17,16 +20,18 @@ def folding(jacobian, mask=None):
     return summary(jacobian, mask)['folding']
 
 
-def summary(jacobian, mask=None, protocol='dirlab'):
+def summary(
+    jacobian: Union[np.ndarray, sitk.Image], mask: Union[np.ndarray, sitk.Image, None] = None, protocol: str = 'dirlab'
+) -> Dict[str, float]:
     """Dictionary of n and folded (voxels), folding (%), mean, std, std_log, min and max of J.
 
     :param jacobian, mask: images on one grid, or arrays [z, y, x] of one shape; mask None: everywhere.
     :raises InputError: grids or shapes that differ, an empty mask, or values that are not finite.
     """
-    protocol = get_protocol(protocol)
-    (values,) = values_inside({'the Jacobian': jacobian}, mask, protocol.border)
+    border, log_offset = get_protocol(protocol).border, get_protocol(protocol).log_offset
+    (values,) = values_inside({'the Jacobian': jacobian}, mask, border)
     folded = int(np.count_nonzero(values <= 0))
-    logarithm = np.log(np.clip(values + protocol.log_offset, 1e-9, 1e9))
+    logarithm = np.log(np.clip(values + log_offset, 1e-9, 1e9))
     numbers = {'n': values.size, 'folded': folded, 'folding': 100.0 * folded / values.size}
     numbers.update({name: float(getattr(values, name)()) for name in ('mean', 'std', 'min', 'max')})
     return dict(numbers, std_log=float(logarithm.std()))

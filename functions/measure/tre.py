@@ -4,6 +4,8 @@ The error vector of landmark k is `moving_k - (fixed_k + u(fixed_k))` in mm; its
 are those of the population (ddof 0), success rates are the percentage of landmarks strictly below the threshold.
 """
 
+from typing import Any, Dict, Sequence, Union
+
 import numpy as np
 
 from ..image.dvf import sample_dvf
@@ -40,7 +42,7 @@ def error_vectors(fixed_points, moving_points, dvf=None, interpolation='linear',
     return moving_points - estimated
 
 
-def summary(errors):
+def summary(errors: Union[np.ndarray, Sequence[Any]]) -> Dict[str, float]:
     """The numbers of a TRE table.
 
     :param errors: (n, 3) error vectors or (n,) lengths, mm.

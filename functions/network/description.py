@@ -219,7 +219,7 @@ NETWORKS = {name: NetworkDescription(name, importlib.import_module('.' + name, _
 NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 
 
-def network_description(name):
+def network_description(name: str) -> NetworkDescription:
     """The description of a network by its setting name.
 
     :raises KeyError: unknown name; the message lists the known ones.

@@ -4,6 +4,7 @@ import collections
 import logging
 import os
 import time
+from typing import Any, Dict, Optional, Union
 
 import SimpleITK as sitk
 
@@ -55,7 +56,17 @@ def _addresses(setting, **where):
     return [address_generator(setting, what, stage=1, **where) for what in requests]
 
 
-def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, series=None, margin=None):
+def prepare_image(
+    source: str,
+    setting: Dict[str, Any],
+    data: str,
+    cn: int,
+    type_im: int = 0,
+    lung: Optional[str] = None,
+    torso: Optional[str] = None,
+    series: Union[str, int, None] = None,
+    margin: Optional[float] = None,
+) -> Prepared:
     """Write the isotropic image and the masks of one CT where the data set expects them.
 
     The image becomes int16 HU at 1 mm with identity direction (x to the patient's left, y posterior, z superior).
@@ -85,7 +96,7 @@ def prepare_image(source, setting, data, cn, type_im=0, lung=None, torso=None, s
         image, masks = prepare(source, lung, torso, series, margin)
         return zip(paths, (image, *masks))
 
-    return Prepared(*paths, write_once(manifest_address(paths[0]), made_from, contents))
+    return Prepared(paths[0], paths[1], paths[2], write_once(manifest_address(paths[0]), made_from, contents))
 
 
 def prepare(source, lung=None, torso=None, series=None, margin=None):

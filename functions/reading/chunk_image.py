@@ -1,5 +1,7 @@
 """The chunk reader: patches or whole images of one chunk of the training or validation list at a time."""
 
+from typing import Any, Callable, Dict, Optional, Sequence
+
 from ..setting import setting_utils as su
 from ..setting.errors import InputError, unknown_name
 from . import memory_estimate
@@ -51,10 +53,12 @@ class Images:
 
     # fmt: off
     def __init__(
-        self, setting, class_mode='Direct', train_mode='Training', number_of_images_per_chunk=None,
-        samples_per_image=None, im_info_list_full=None, stage=None, semi_epoch=0, chunk=None, full_image=None,
-        position=None, make_item=None, lead_in=False,
-    ):
+        self, setting: Dict[str, Any], class_mode: str = 'Direct', train_mode: str = 'Training',
+        number_of_images_per_chunk: Optional[int] = None, samples_per_image: Optional[int] = None,
+        im_info_list_full: Optional[Sequence[Any]] = None, stage: Optional[int] = None, semi_epoch: int = 0,
+        chunk: Optional[int] = None, full_image: Optional[bool] = None, position: Optional[Dict[str, Any]] = None,
+        make_item: Optional[Callable[..., Any]] = None, lead_in: bool = False,
+    ) -> None:
         # fmt: on
         if class_mode not in CLASS_MODES:
             raise unknown_name('class_mode', class_mode, CLASS_MODES)
@@ -71,7 +75,8 @@ class Images:
             chunk = options.start_chunk if semi_epoch == 0 else 0
         start = start_of(position, self.order, self.made_of, (semi_epoch, chunk), lead_in and options.lead_in)
         self.semi_epoch, self.chunk, self.sample, self.lead_in = start
-        self.chunks_completed, self._filled = False, None
+        self.chunks_completed = False
+        self._filled: Any = None
         if options.never_generate and make_item is None:
             require_files(setting, self.im_info_list_full)
         self._sizes = self._image_sizes(setting) if make_item is None else None
@@ -134,7 +139,7 @@ class Images:
         self.semi_epoch, self.chunk, self.lead_in = self.order.after(self._where)
         self.sample, self.chunks_completed = 0, False
 
-    def next_batch(self, batch_size=None):
+    def next_batch(self, batch_size: Optional[int] = None) -> Batch:
         """The next :class:`functions.reading.chunk_loader.Batch`; the last one of a chunk may be smaller.
 
         Reads a chunk when none is in memory or the current one is used up. ``chunks_completed`` is True after the last

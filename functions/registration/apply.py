@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -20,7 +21,15 @@ LOGGER = logging.getLogger(__name__)
 _EXTENSIONS = WRITABLE + ('.txt', '.csv', '.fcsv', '.json')
 
 
-def apply_to_image(results, image, output=None, interpolator='linear', default=None, inverse=False, overwrite=False):
+def apply_to_image(
+    results: str,
+    image: str,
+    output: Optional[str] = None,
+    interpolator: str = 'linear',
+    default: Optional[float] = None,
+    inverse: bool = False,
+    overwrite: bool = False,
+) -> str:
     """Bring an image or a segmentation of the moving scan to the fixed one, or back.
 
     :param results: folder of the results.
@@ -44,7 +53,14 @@ def apply_to_image(results, image, output=None, interpolator='linear', default=N
     return output
 
 
-def apply_to_points(results, points, output=None, inverse=False, file_format=None, overwrite=False):
+def apply_to_points(
+    results: str,
+    points: str,
+    output: Optional[str] = None,
+    inverse: bool = False,
+    file_format: Optional[str] = None,
+    overwrite: bool = False,
+) -> Tuple[str, float]:
     """Map points of the fixed image to the moving one, or back.
 
     Voxel numbers (DIR-Lab, elastix index) count voxels of the image the points lie in: read on one, written on the
@@ -58,13 +74,13 @@ def apply_to_points(results, points, output=None, inverse=False, file_format=Non
     :return: (path of what was written, largest residual in mm of the inverse; 0 without).
     :raises InputError: points outside their image.
     """
-    results = read_results(results)
-    written = _output(results, points, output, inverse, overwrite)
-    fixed, moving = Geometry.of_record(results.record['grids']['fixed']), results.moving
+    found = read_results(results)
+    written = _output(found, points, output, inverse, overwrite)
+    fixed, moving = Geometry.of_record(found.record['grids']['fixed']), found.moving
     here, there = (moving, fixed) if inverse else (fixed, moving)
     given = read_points(points, here, file_format)
     require_inside(given.points, here, points, 'moving' if inverse else 'fixed')
-    field, residual = read_result(results), 0.0
+    field, residual = read_result(found), 0.0
     if inverse:
         moved, residuals = apply_inverse_to_points(given.points, None, field)
         residual = float(residuals.max()) if len(residuals) else 0.0

@@ -1,6 +1,7 @@
 """The trained networks of a pyramid, opened once and used for any number of pairs."""
 
 import contextlib
+from typing import Mapping, Optional, Sequence, Union
 
 from ..image.geometry import Geometry
 from ..network.description import NETWORKS, network_description
@@ -64,7 +65,12 @@ class Model(contextlib.AbstractContextManager):
         self.close()
 
 
-def open_model(model, stages=None, threads=None, memory=None):
+def open_model(
+    model: Union[str, Sequence[str], Mapping[int, str]],
+    stages: Optional[Sequence[int]] = None,
+    threads: Optional[int] = None,
+    memory: Optional[float] = None,
+) -> Model:
     """Open and restore the networks of a pyramid.
 
     :param model: name of a set such as ``chest``, name or folder of an experiment (``Experiments/RegNet/mine``),

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import time
+from typing import Any, List, Sequence
 
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
 from .command_line import EXPORTS, MASKS, SERIES
 from .exports import require_exportable, write_exports
+from .network_pyramid import Model
 from .result_folder import NAMES, Draft, check_results, finish_move, inputs_of, problem_of, read_results
 from .single_pair import register
 
@@ -91,7 +93,7 @@ def stem_of(path):
     return re.sub(r'[^\w+-]', '_', os.path.basename(os.path.normpath(path)).split('.')[0])
 
 
-def register_pairs(pairs, output, model, **options):
+def register_pairs(pairs: Sequence[Pair], output: str, model: Model, **options: Any) -> List[Outcome]:
     """Register a list of pairs, each into its own folder below ``output``.
 
     Pairs that have whole results made from the same files and settings are skipped. ``pairs.json`` in ``output`` lists

@@ -6,6 +6,7 @@ import logging
 import time
 import typing
 from concurrent import futures
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import SimpleITK as sitk
@@ -114,11 +115,11 @@ class Registration:
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
     @property
-    def transform(self):
+    def transform(self) -> sitk.Transform:
         """The total transform, fixed to moving points, as a new sitk.CompositeTransform (48 bytes a voxel)."""
         return total_transform(self.affine.transform, self.nonrigid)
 
-    def inverse(self, iterations=40, tolerance=1e-2):
+    def inverse(self, iterations: int = 40, tolerance: float = 1e-2) -> Tuple[sitk.Image, float]:
         """Inverse displacement field, moving to fixed, on the moving image's grid.
 
         :return: (field, residual): the largest error in mm of the inverse of the nonrigid part, which is found by
@@ -129,7 +130,13 @@ class Registration:
         return dvf_algebra.compose(total_dvf(back, None, Geometry.of(self.moving)), inverse), residual
 
 
-def register(fixed, moving, model, stages=None, **options):
+def register(
+    fixed: Union[str, np.ndarray, sitk.Image],
+    moving: Union[str, np.ndarray, sitk.Image],
+    model: Union[str, Sequence[str], Mapping[int, Any], Model],
+    stages: Optional[Sequence[int]] = None,
+    **options: Any,
+) -> Registration:
     """Register two CT scans of a chest.
 
     The work is done at 1 mm on a grid of identity direction that covers the fixed image; the field is brought to the
@@ -146,22 +153,22 @@ def register(fixed, moving, model, stages=None, **options):
     :return: :class:`Registration`.
     :raises RegNetError: input that cannot be used, in one sentence that says what to do.
     """
-    options, clock = checked_options(options), StepClock()
-    opened, is_ours = _opened(model, stages, options, clock)
+    chosen, clock = checked_options(options), StepClock()
+    opened, is_ours = _opened(model, stages, chosen, clock)
     try:
-        with itk_threads(options.threads):
-            prepared = prepare_pair(fixed, moving, opened, options, clock)
-            work_field, stage_dvfs, correction = predict_field(prepared, opened, options, clock)
-            registration = _to_result_grid(prepared, work_field, stage_dvfs, options, clock)
-            _warp_moving(registration, prepared, options, clock)
-            _measure(registration, prepared, work_field, options, clock)
+        with itk_threads(chosen.threads):
+            prepared = prepare_pair(fixed, moving, opened, chosen, clock)
+            work_field, stage_dvfs, correction = predict_field(prepared, opened, chosen, clock)
+            registration = _to_result_grid(prepared, work_field, stage_dvfs, chosen, clock)
+            _warp_moving(registration, prepared, chosen, clock)
+            _measure(registration, prepared, work_field, chosen, clock)
     finally:
         if is_ours:
             opened.close()
     registration.measures.update(prepared.candidates.record())
     if correction is not None:
         registration.measures['diffeomorphic'] = correction
-    registration.settings = _record_of(prepared, opened, options)
+    registration.settings = _record_of(prepared, opened, chosen)
     registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
     _log(registration.measures)
     steps = ', '.join(f'{key} {clock.seconds[key]:.1f}' for key in clock.steps)

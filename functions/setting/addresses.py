@@ -5,6 +5,7 @@ Requests and patterns are tables (:mod:`functions.setting.address_patterns`, rec
 """
 
 import os
+from typing import Any, Dict, Optional, Sequence, Union
 
 from .address_fields import AddressFields
 from .address_patterns import BY_DSMOOTH, PATTERNS
@@ -20,12 +21,18 @@ def address_requests(data, setting=None):
 
 # fmt: off
 def address_generator(
-    setting, requested_address, data=None, deform_exp=None, type_im=0, cn=1, dsmooth=0, stage=None, stage_list=None,
-    current_experiment=None, root_folder=None, dvf_pad=None, base_reg=None, bspline_folder=None, step=None, padto=None,
-    spacing=None, deformed_im_ext=None, pair_info=None, im_list_info=None, ishuffled_exp=None, dvf_threshold_list=None,
-    plot_mode=None, plot_itr=None, plot_i=None, train_mode='', c=0, semi_epoch=0, chunk=0, print_mode=False,
-    deform_method=None, deform_number=None,
-):
+    setting: Dict[str, Any], requested_address: str, data: Optional[str] = None, deform_exp: Optional[str] = None,
+    type_im: int = 0, cn: int = 1, dsmooth: int = 0, stage: Optional[int] = None,
+    stage_list: Optional[Sequence[int]] = None, current_experiment: Optional[str] = None,
+    root_folder: Optional[str] = None, dvf_pad: Optional[int] = None, base_reg: Optional[str] = None,
+    bspline_folder: Optional[str] = None, step: Union[int, str, None] = None, padto: Any = None,
+    spacing: Optional[str] = None, deformed_im_ext: Union[str, Sequence[str], None] = None,
+    pair_info: Optional[Sequence[Dict[str, Any]]] = None, im_list_info: Any = None,
+    ishuffled_exp: Optional[int] = None, dvf_threshold_list: Any = None, plot_mode: Optional[str] = None,
+    plot_itr: Optional[int] = None, plot_i: Optional[int] = None, train_mode: str = '', c: int = 0,
+    semi_epoch: int = 0, chunk: int = 0, print_mode: bool = False, deform_method: Any = None,
+    deform_number: Any = None,
+) -> str:
     # fmt: on
     """Address of one file or folder, with ``/`` between its parts and at the end of a folder; nothing is made on disk.
 

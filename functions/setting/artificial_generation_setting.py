@@ -7,6 +7,7 @@ Borders of B-spline grids are narrower where an image has no room for them.
 
 import copy
 import functools
+from typing import Any
 
 from .errors import InputError, require_known
 from .schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
@@ -158,7 +159,7 @@ DEFORM_EXPERIMENTS = {
 }
 
 
-def register_deform_exp(name, base='3D_max20_D14', **differences):
+def register_deform_exp(name: str, base: str = '3D_max20_D14', **differences: Any) -> None:
     """Add an experiment of your own: ``base`` with ``differences``.
 
     Settings loaded afterwards carry its whole content, so that other processes need not register it.

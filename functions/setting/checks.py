@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 import operator
+from typing import Any, Dict, List
 
 from . import artificial_generation_setting as experiments
 from . import schema
@@ -18,7 +19,7 @@ LOGGER = logging.getLogger(__name__)
 _REQUIRED = ('RootFolder', 'log_root_folder', 'DataFolder', 'current_experiment', 'stage')
 
 
-def find_problems(setting):
+def find_problems(setting: Dict[str, Any]) -> List[str]:
     """Every problem of ``setting`` as a list of sentences; empty when it can be used."""
     problems = [f'{key} is missing; begin with initialize_setting.' for key in _REQUIRED if key not in setting]
     found = {key: schema.key_problems({key: value}) for key, value in setting.items()}
@@ -30,7 +31,7 @@ def find_problems(setting):
     return list(dict.fromkeys(problems))
 
 
-def check_setting(setting):
+def check_setting(setting: Dict[str, Any]) -> None:
     """Refuse a setting that cannot be used, and log warnings about unusual choices.
 
     The InputError lists every problem on its own line, with the nearest valid name for a misspelt one.

@@ -7,6 +7,7 @@ or ``Data/data_sets.json`` beside the images.
 import copy
 import importlib
 import os
+from typing import Any, Dict, Optional, Sequence, Union
 
 from . import schema
 from .data_set_record import DataSet, image_addresses, landmark_addresses
@@ -107,7 +108,13 @@ def _expected(where, given, n_types):
 _OWN_DESCRIPTIONS = {}
 
 
-def register_own_images(key, cases=1, types=('Fixed', 'Moving'), setting=None, **description):
+def register_own_images(
+    key: str,
+    cases: Union[int, Sequence[int]] = 1,
+    types: Sequence[str] = ('Fixed', 'Moving'),
+    setting: Optional[Dict[str, Any]] = None,
+    **description: Any,
+) -> DataSet:
     """Make a user's own images a :class:`DataSet` that can be used as ``data`` everywhere.
 
     Its files are in ``Data/<key>/mha/case<cn>/``, or are put there when own images are prepared. Settings that use the

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -74,7 +75,13 @@ def _real_pair_list(setting, train_mode):
     return pairs
 
 
-def get_im_info_list_from_train_mode(setting, train_mode, load_mode='Single', read_pair_mode=None, stage=None):
+def get_im_info_list_from_train_mode(
+    setting: Dict[str, Any],
+    train_mode: str,
+    load_mode: str = 'Single',
+    read_pair_mode: Optional[str] = None,
+    stage: Optional[int] = None,
+) -> List[Any]:
     """All items of a mode, in the order of data entries, cases, types (or pairs) and dsmooth.
 
     :param train_mode: 'Training', 'Validation' or 'Testing'.

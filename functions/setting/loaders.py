@@ -2,6 +2,7 @@
 
 import copy
 import os
+from typing import Any, Dict, Optional, Sequence
 
 from . import schema
 from .address_fields import DATA_FOLDER, LOG_FOLDER
@@ -17,7 +18,7 @@ def _folder(path):
     return path if path.endswith('/') else path + '/'
 
 
-def root_address_generator(where_to_run='Auto'):
+def root_address_generator(where_to_run: str = 'Auto') -> Dict[str, str]:
     """Root folders.
 
     'Root' is the current folder; 'Auto' the folder of the repository (of the installed package: the current folder),
@@ -40,7 +41,7 @@ def root_address_generator(where_to_run='Auto'):
     return {'RootFolder': root, 'log_root_folder': root + LOG_FOLDER, 'DataFolder': data}
 
 
-def initialize_setting(current_experiment, where_to_run=None):
+def initialize_setting(current_experiment: str, where_to_run: Optional[str] = None) -> Dict[str, Any]:
     """A dictionary of all settings with their defaults and the data sets of ``data_sets.json``.
 
     :param current_experiment: name of the experiment, or 'Sub/Name'.
@@ -65,7 +66,9 @@ def load_data_setting(selected_data, setting=None):
     return get_data_set(selected_data, setting).settings()
 
 
-def load_setting_from_data_dict(setting, data_exp_dict_list):
+def load_setting_from_data_dict(
+    setting: Dict[str, Any], data_exp_dict_list: Sequence[Dict[str, Any]]
+) -> Dict[str, Any]:
     """Put the data sets and deformation experiments of ``data_exp_dict_list`` into ``setting``.
 
     :param data_exp_dict_list: list of dictionaries: ``data``, ``deform_exp`` (may be absent for real pairs) and the
@@ -77,7 +80,7 @@ def load_setting_from_data_dict(setting, data_exp_dict_list):
         raise InputError('data_exp_dict must be a list of dictionaries, one per data set.')
     entries = plain(list(data_exp_dict_list), 'data_exp_dict')
     kept = setting.get('deform_exp') or {}
-    loaded = {'data': {}, 'deform_exp': {}, 'DataList': [], 'DeformExpList': []}
+    loaded: Dict[str, Any] = {'data': {}, 'deform_exp': {}, 'DataList': [], 'DeformExpList': []}
     for number, entry in enumerate(entries):
         if 'data' not in entry:
             raise InputError(f"Entry {number} of data_exp_dict has no 'data' (name of a data set).")

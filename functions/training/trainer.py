@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import time
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -38,7 +39,12 @@ TrainingResult = collections.namedtuple('TrainingResult', 'step best_step iterat
 """``step``, ``best_step``: checkpoint steps; ``validation``: values of the last validation pass."""
 
 
-def train(setting, resume=True, threads=None, make_item=None):
+def train(
+    setting: Dict[str, Any],
+    resume: bool = True,
+    threads: Optional[int] = None,
+    make_item: Optional[Callable[..., Any]] = None,
+) -> TrainingResult:
     """Train ``setting['NetworkDesign']`` until ``MaxIterations`` or ``MaxHours`` is reached.
 
     Every ``LogInterval`` iterations averages are logged; every ``ValidationInterval`` iterations a checkpoint
