@@ -5,12 +5,12 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import joblib
 import numpy as np
-from tqdm import tqdm
 
 from ..image.free_memory import available_memory
 from ..image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
 from ..image.volume_io import read_geometry
 from ..setting.errors import RegNetError
+from ..setting.progress import Progress
 
 #: Peak memory of a worker: libraries, voxels of the item and, when it is down-sampled, of its original.
 BASE_BYTES, ITEM_BYTES_PER_VOXEL, ORIGINAL_BYTES_PER_VOXEL = 250 * 2**20, 64, 16
@@ -52,7 +52,7 @@ def run_tasks(tasks, n_workers, description, show=True):
     start, made = time.time(), 0
     here = ((number, function(*arguments)) for number, (function, arguments) in enumerate(tasks))
     results = here if n_workers <= 1 else _in_processes(tasks, n_workers)
-    with tqdm(total=len(tasks), desc=description, unit='im', disable=not show, smoothing=0.05) as bar:
+    with Progress(total=len(tasks), desc=description, unit='im', disable=not show, smoothing=0.05) as bar:
         try:
             for number, result in results:
                 made += result[0] in ('made', 'remade')

@@ -7,6 +7,7 @@ import sys
 
 from ..registration import command_line as registration_commands
 from ..setting.errors import RegNetError, sentence_of
+from ..setting.progress import Progress
 from . import steps
 
 
@@ -17,6 +18,7 @@ def carry_out(script, arguments):
     :param arguments: all options of :func:`functions.commands.options.parse_arguments`; ``work``, where it is not
         None, is called with them and the dictionary of results instead of the steps.
     """
+    Progress.quiet = arguments.quiet
     level = logging.WARNING if arguments.quiet else logging.INFO
     logging.basicConfig(level=level, format='%(asctime)s %(levelname)s %(message)s', datefmt='%H:%M:%S')
     result = {'exit_code': 0, 'error': None}

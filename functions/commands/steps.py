@@ -4,11 +4,10 @@ import contextlib
 import logging
 import os
 
-from tqdm import tqdm
-
 from ..evaluation import command_line as evaluation_commands
 from ..setting import setting_utils as su
 from ..setting.errors import InputError, RegNetError
+from ..setting.progress import Progress
 from .script_settings import complete_setting, read_changes
 
 
@@ -90,7 +89,7 @@ def register_and_measure(setting, pairs, model):
     training = (
         su.get_im_info_list_from_train_mode(setting, 'Training') if trains and not setting.get('OnTheFly') else []
     )
-    for pair in tqdm(pairs, desc='Pairs', unit='pair', disable=not logging.getLogger().isEnabledFor(logging.INFO)):
+    for pair in Progress(pairs, desc='Pairs', unit='pair'):
         # A network that this run has trained may be hardly trained; its results are shown all the same.
         result = register_pair(setting, pair, model, trained=not trains)
         found, folder = result.registration, result.folder

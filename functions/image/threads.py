@@ -9,10 +9,10 @@ from concurrent.futures import as_completed
 import SimpleITK as sitk
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
-from tqdm import tqdm
 
 from ..setting.errors import RegNetError
 from ..setting.operating_system import die_with
+from ..setting.progress import Progress
 
 WORKER_DIED = (TerminatedWorkerError, ShutdownExecutorError)
 #: Attempts at a task whose worker dies, and what to say then.
@@ -69,7 +69,7 @@ def in_parallel(function, jobs, n_workers, title):
     processors = os.cpu_count() or 2
     n_workers = max(1, min(processors // 2 if n_workers is None else int(n_workers), len(jobs)))
     threads = max(1, processors // n_workers)
-    bar = tqdm(total=len(jobs), desc=title, leave=False)
+    bar = Progress(total=len(jobs), desc=title, leave=False)
     if n_workers == 1:
         with bar, itk_threads(threads):
             results = []

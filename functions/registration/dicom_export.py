@@ -14,6 +14,7 @@ import uuid
 
 import numpy as np
 
+from .. import __version__
 from ..image.dvf import led_indices
 from ..image.geometry import Geometry
 from ..image.volume_io import array_view
@@ -113,7 +114,7 @@ class _Writer:
         made.FrameOfReferenceUID = self.frame
         made.PositionReferenceIndicator = self.source.get('PositionReferenceIndicator', '')
         made.Manufacturer, made.ManufacturerModelName = 'RegNet', 'RegNet3D'
-        made.DeviceSerialNumber, made.SoftwareVersions = '1', own_commit() or 'unknown'
+        made.DeviceSerialNumber, made.SoftwareVersions = '1', _software()
         return made
 
     def save(self, made, name):
@@ -129,6 +130,11 @@ class _Writer:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             pydicom.dataset.FileDataset(path, made, **options).save_as(path)
         return path
+
+
+def _software():
+    """The version of this program, and its commit where that is known."""
+    return __version__ if own_commit() is None else [__version__, own_commit()]
 
 
 def _items(*contents):

@@ -9,6 +9,7 @@ from ..setting.errors import InputError
 from ..setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
+from ..tf_utils.sessions import xla_problem
 from .mask_box import box_of
 from .multi_stage import check_stages
 from .tiling import choose_tiles, padded_shape
@@ -108,6 +109,8 @@ def network_entries(setting):
 def _open(setting, entries, stages, threads, memory):
     """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
     check_stages(stages, entries)
+    if setting.get('XLA') and xla_problem():
+        raise InputError(xla_problem())
     networks, folders = {}, {}
     with contextlib.ExitStack() as opened:
         for stage in dict.fromkeys(stages):  # a repeated stage needs one network
@@ -115,7 +118,8 @@ def _open(setting, entries, stages, threads, memory):
             model_setting = read_model_setting(setting, experiment)
             check_model_setting(model_setting, experiment, stage)
             checkpoint = checkpoint_path(setting, step, experiment)
-            xla = setting.get('XLA', model_setting.get('XLA', False))
+            # A network that was trained with XLA on a GPU is used without it on a CPU.
+            xla = setting.get('XLA') or 'XLA' not in setting and model_setting.get('XLA') and not xla_problem()
             networks[stage] = opened.enter_context(TrainedNetwork(checkpoint, model_setting, threads, memory, xla))
             folders[stage] = experiment_folder(setting, experiment)
         model = Model(networks, stages, folders)

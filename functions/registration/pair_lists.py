@@ -9,12 +9,11 @@ import re
 import time
 from typing import Any, List, Sequence
 
-from tqdm import tqdm
-
 from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
+from ..setting.progress import Progress
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
 from .command_line import EXPORTS, MASKS, SERIES
@@ -103,15 +102,17 @@ def register_pairs(pairs: Sequence[Pair], output: str, model: Model, **options: 
     :param model: :class:`functions.registration.network_pyramid.Model`.
     :param options: see :func:`register_into`.
     :return: list of :class:`Outcome`.
+    :raises InputError: results would replace what is read, or cannot be exported.
     """
+    for pair in pairs:
+        require_exportable(options.get('exports', ()), pair.files['fixed'], options.get('grid', 'native'))
     inputs = [path for pair in pairs for path in _inputs(pair.files, options)]
     if options.get('overwrite'):
         require_apart([os.path.join(output, pair.name, name) for pair in pairs for name in NAMES], inputs)
     require_apart([os.path.join(output, SUMMARY)], inputs)
     outcomes = []
     with claim_folder(output):
-        bar = tqdm(pairs, desc='Pairs', unit='pair', disable=not LOGGER.isEnabledFor(logging.INFO))
-        for number, pair in enumerate(bar, 1):
+        for number, pair in enumerate(Progress(pairs, desc='Pairs', unit='pair'), 1):
             LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
             outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
             if number == len(pairs):
@@ -132,11 +133,10 @@ def require_done(outcomes, what):
 def register_into(folder, files, model, exports=(), **options):
     """Register one pair of files, write its results and, where asked for, their exports.
 
-    :param exports: see :func:`functions.registration.exports.write_exports`.
+    :param exports: see :func:`functions.registration.exports.write_exports`; ``require_exportable`` was asked before.
     :param options: of :func:`register_and_write`.
     :return, :raises: as :func:`register_and_write`.
     """
-    require_exportable(exports, files['fixed'], options.get('grid', 'native'))
     outcome = register_and_write(folder, files, model, **options)
     if exports:
         write_exports(folder, exports)

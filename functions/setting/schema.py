@@ -270,7 +270,7 @@ _GENERAL = [
     Key('verbose', FLAG, True, 'more logging'),
     Key('NumberOfThreads', optional(whole(1, MOST_PROCESSES)), None, 'threads of TensorFlow; None: all cores'),
     Key('MaximumMemory', optional(_BYTES), None, 'bytes for one forward pass; None: half of the free memory'),
-    Key('XLA', FLAG, False, 'compile the graphs with XLA; pays off on a GPU when sizes stay the same'),
+    Key('XLA', FLAG, False, 'compile graphs with XLA: faster on a GPU when sizes stay the same; refused without one'),
     Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None, 'None: HU; linear: (HU + 1000) / 4095; lung: -1 to 1'),
     Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit of the networks output; results are always in mm'),

@@ -22,7 +22,7 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
         for bit, unless an earlier session of this process had more: TensorFlow sizes the pool inside operations once.
     :param mixed_precision: float16 where it is safe and the processor has it (the setting ``MixedPrecision``); training
         needs :func:`loss_scaling` too.
-    :param xla: let XLA compile what it can (the setting ``XLA``); pays off on a GPU when sizes stay the same.
+    :param xla: let XLA compile what it can (the setting ``XLA``); see :func:`xla_problem`.
     """
     threads = threads or 0
     config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
@@ -36,6 +36,13 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
     devices = [device.name for device in session.list_devices() if device.device_type == 'GPU'] or ['CPU']
     LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
     return session
+
+
+def xla_problem():
+    """Why the setting ``XLA`` cannot be used here, in one sentence; '' where it can."""
+    if tf.config.experimental.list_physical_devices('GPU'):
+        return ''
+    return 'XLA is True, but TensorFlow sees no GPU, and on a CPU XLA makes nothing faster; set it to False.'
 
 
 def restore(session, saver, prefix):

@@ -8,7 +8,6 @@ import time
 from typing import Any, Callable, Dict, Optional
 
 import numpy as np
-from tqdm import tqdm
 
 from ..image.claim import claim_folder
 from ..reading.closable_queue import Interrupted, ReaderFailure, ReaderTimeout
@@ -18,10 +17,11 @@ from ..reading.validation_set import ValidationSet
 from ..setting import setting_utils as su
 from ..setting.atomic import disk_errors
 from ..setting.errors import InputError
+from ..setting.progress import Progress
 from ..setting.schema import MAPPING, number, optional, whole
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, resolve_step, restoring
-from ..tf_utils.sessions import open_session, restore
+from ..tf_utils.sessions import open_session, restore, xla_problem
 from .averages import Averages, LossWatch, class_tags
 from .checkpoints import Checkpoints
 from .graph import TrainingGraph
@@ -74,6 +74,8 @@ def _train(setting, resume, threads, make_item, require_ours):
     if newest is not None and state['iteration'] >= maximum and not state.get('validation_pending'):
         LOGGER.info('Training is finished: %d iterations are done, MaxIterations is %d.', state['iteration'], maximum)
         return _result(newest, state)
+    if setting.get('XLA') and xla_problem():
+        raise InputError(xla_problem())
     graph, validation = TrainingGraph(setting), None
     if su.get_im_info_list_from_train_mode(setting, 'Validation'):
         beside = training_memory(setting, make_item=make_item)
@@ -197,7 +199,7 @@ class _Loop:
             LOGGER.info('The validation of the checkpoint was interrupted; it is repeated now.')
             self._validate(signals)
         last_log = time.time()
-        with tqdm(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1.0) as bar:
+        with Progress(total=self.maximum, initial=state['iteration'], desc='training', unit='it', mininterval=1) as bar:
             while state['iteration'] < self.maximum and not self._out_of_time():
                 asked = time.time()
                 try:

@@ -12,11 +12,14 @@ import SimpleITK as sitk
 from oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image, points_of
 from scipy.ndimage import map_coordinates
 
+from functions import __version__
 from functions.image.claim import claim_folder
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.preprocessing.dicom import read_series
 from functions.registration import dicom_export, register, result_folder
 from functions.registration.exports import require_exportable, write_exports
+from functions.registration.pair_lists import Pair, register_pairs
+from functions.setting.code_version import own_commit
 from functions.setting.errors import InputError
 from tests.preprocessing.dicom_files import write_slices
 
@@ -149,6 +152,7 @@ def test_dicom_series_says_what_it_is_and_of_whom_and_nothing_else(registered, e
             assert header.get(name) == original.get(name) or (header is registration and name == 'PatientPosition')
         assert str(header.PatientName) == STUDY['PatientName'] and header.FrameOfReferenceUID == '1.2.6.0'
         assert not [name for name in PRIVATE if name in header]
+    assert header.SoftwareVersions == __version__ or list(header.SoftwareVersions) == [__version__, own_commit()]
     uids = [header.SOPInstanceUID for header in headers + [registration]]
     assert len(set(uids)) == len(uids) and all(pydicom.uid.UID(uid).is_valid for uid in uids)
     assert len({header.SeriesInstanceUID for header in headers}) == 1
@@ -208,6 +212,10 @@ def test_dicom_needs_pydicom_and_a_series_of_the_same_patient(registered, tmp_pa
     if dicom_export.pydicom is not None:
         with pytest.raises(InputError, match='fixed.mha is no DICOM series'):
             require_exportable(['dicom'], str(tmp_path / 'fixed.mha'), 'native')
+        pairs = [Pair('one', {'fixed': str(tmp_path)}), Pair('two', {'fixed': str(tmp_path / 'fixed.mha')})]
+        with pytest.raises(InputError, match='fixed.mha is no DICOM series'):
+            register_pairs(pairs, str(tmp_path / 'pairs'), None, exports=['dicom'])
+        assert not (tmp_path / 'pairs').exists()
         shutil.copytree(str(folder), str(tmp_path / 'out'), ignore=shutil.ignore_patterns('dicom'))
         record = json.loads((folder / 'results.json').read_text())
         write_scan(str(tmp_path / 'other'), found.moving, 3, with_headers=False)

@@ -11,6 +11,7 @@ import functions.setting.setting_utils as su
 from functions.network.description import NETWORKS
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json_lines
+from functions.tf_utils.sessions import xla_problem
 from functions.training.checkpoints import Checkpoints
 from tests.network.small_network import DOWN
 
@@ -54,20 +55,25 @@ def test_training_writes_what_a_person_looks_for(setting, caplog):
     assert 0 <= last['tre_before_mm'] <= 2 and last['tre_mm'] > 0
 
 
-@pytest.mark.parametrize('key', ['MixedPrecision', 'XLA'])
-def test_what_is_for_the_gpu_trains_the_same_without_one(setting, key):
+def test_xla_is_refused_without_a_gpu(setting):
+    if xla_problem():
+        with pytest.raises(InputError, match='XLA is True, but TensorFlow sees no GPU'):
+            run(dict(setting, XLA=True), 1)
+
+
+def test_mixed_precision_trains_the_same_without_a_gpu(setting):
     """To what a processor with 16 bit instructions changes; and it changes nothing else in the process."""
     run(setting, 2)
     plain = losses(setting)
     setting['current_experiment'] = 'other'
-    setting[key] = True
+    setting['MixedPrecision'] = True
     run(setting, 2)
     assert losses(setting) == pytest.approx(plain, rel=2e-2)
     # And it goes on from its checkpoint.
     run(setting, 3)
     assert sorted(losses(setting)) == [1, 2, 3]
     setting['current_experiment'] = 'afterwards'
-    setting[key] = False
+    setting['MixedPrecision'] = False
     run(setting, 2)
     assert losses(setting) == plain
 
