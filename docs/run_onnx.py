@@ -15,25 +15,17 @@ import os
 import sys
 
 import numpy as np
+import onnxruntime
 import SimpleITK as sitk
-
-
-def cut(images, masks, margin):
-    """The images in the smallest box around the masks, ``margin`` voxels wider."""
-    inside = np.nonzero(sum(sitk.GetArrayFromImage(mask) != 0 for mask in masks))[::-1]
-    box = tuple(slice(max(int(i.min()) - margin, 0), int(i.max()) + margin + 1) for i in inside)
-    return [image[box] for image in images]
 
 
 def downsample(image, factor):
     """Every ``factor``-th voxel after the low-pass filter of training, a cubic B-spline."""
-    if factor == 1:
-        return image
     array, offsets = sitk.GetArrayFromImage(image), np.arange(1 - 2 * factor, 2 * factor)
     t = np.abs(offsets) / factor
     taps = np.where(t < 1, t**3 / 2 - t**2 + 2 / 3, (2 - t) ** 3 / 6)
     taps = (taps / taps.sum()).astype(np.float32)
-    for axis, side in enumerate(array.shape):
+    for axis, side in enumerate(array.shape if factor > 1 else ()):
         kept = np.arange(0, side, factor)
         array = sum(tap * array.take(np.clip(kept + o, 0, side - 1), axis) for o, tap in zip(offsets, taps))
     small = sitk.GetImageFromArray(np.rint(array))
@@ -42,12 +34,16 @@ def downsample(image, factor):
     return small
 
 
-def resample(image, grid, interpolator, outside=None, dvf=None):
-    """``image(p + dvf(p))`` on a grid; outside the image the value ``outside``, or with None that at its edge."""
-    moves = sitk.Transform()
-    if dvf is not None:
-        moves = sitk.DisplacementFieldTransform(sitk.Cast(dvf, sitk.sitkVectorFloat64))
-    return sitk.Resample(image, grid, moves, interpolator, outside or 0.0, image.GetPixelID(), outside is None)
+def warp(image, dvf, interpolator, outside):
+    """``image(p + dvf(p))`` on the grid of the field."""
+    grid = dvf.GetSize(), dvf.GetOrigin(), dvf.GetSpacing(), dvf.GetDirection()
+    return sitk.Warp(image, dvf, interpolator, *grid, outside)
+
+
+def field_on(grid, dvf, moves=None):
+    """``dvf(p)``, or ``dvf(p + moves(p))``, on a grid; beyond its own grid a field keeps the values at the edge."""
+    moves = moves and sitk.DisplacementFieldTransform(sitk.Cast(moves, sitk.sitkVectorFloat64))
+    return sitk.Resample(dvf, grid, moves or sitk.Transform(), sitk.sitkLinear, 0.0, dvf.GetPixelID(), True)
 
 
 def predict(session, about, moving, fixed, outside):
@@ -62,36 +58,34 @@ def predict(session, about, moving, fixed, outside):
     return dvf[(0, *(slice(b - lost, b - lost + side) for b, side in zip(begin, shape)))]
 
 
-def register(folder, fixed, moving, fixed_mask, moving_mask):
-    """The DVF of two images, a vector image in mm on their grid."""
-    for image in (fixed, moving, fixed_mask, moving_mask):
-        grid = [image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()]
-        needed = [fixed.GetSize(), fixed.GetOrigin(), (1.0, 1.0, 1.0), np.eye(3).ravel()]
-        if not np.allclose(np.concatenate(grid), np.concatenate(needed), atol=1e-3):
-            sys.exit('All four images must be on one grid with voxels of 1 mm and identity direction.')
-    import onnxruntime
-
+def register(folder, *images):
+    """The DVF of the fixed and the moving image and their masks, a vector image in mm on their grid."""
+    grids = [np.r_[i.GetSize(), i.GetOrigin(), i.GetSpacing(), i.GetDirection()] for i in images]
+    grids.append(np.r_[grids[0][:6], 1, 1, 1, np.eye(3).ravel()])
+    if np.ptp(grids, axis=0).max() > 1e-3:
+        sys.exit('All four images must be on one grid with voxels of 1 mm and identity direction.')
     with open(os.path.join(folder, 'networks.json')) as stream:
         model = json.load(stream)
     outside, total = model['outside'], None
+    inside = np.nonzero(sum(sitk.GetArrayFromImage(mask) != 0 for mask in images[2:]))[::-1]
     for stage in model['passes']:
         about = model['networks'][str(stage)]
-        margin = 10**6 if about['margin_mm'] is None else about['margin_mm']
-        images = cut((fixed, moving, fixed_mask, moving_mask), (fixed_mask, moving_mask), margin)
-        masks = [mask[::stage, ::stage, ::stage] for mask in images[2:]]
-        images = [downsample(image, stage) for image in images[:2]]
+        margin = 10**6 if about['margin_mm'] is None else int(np.ceil(about['margin_mm']))
+        box = tuple(slice(max(int(i.min()) - margin, 0), int(i.max()) + margin + 1) for i in inside)
+        small = [downsample(image[box], stage) for image in images[:2]]
+        small += [mask[box][::stage, ::stage, ::stage] for mask in images[2:]]
         if total is not None:
-            total = resample(total, images[0], sitk.sitkLinear)
-            masks[1] = resample(masks[1], images[0], sitk.sitkNearestNeighbor, 0, total)
+            total = field_on(small[0], total)
             # At 1 mm the whole moving image is there to be read.
-            images[1] = resample(images[1] if stage > 1 else moving, images[0], sitk.sitkBSpline, outside, total)
-        seen = [sitk.GetArrayFromImage(image) for image in images + masks]
-        seen = [np.where(mask, np.rint(image), outside) for image, mask in zip(seen[:2], seen[2:])]
+            small[1] = warp(small[1] if stage > 1 else images[1], total, sitk.sitkBSpline, outside)
+            small[3] = warp(small[3], total, sitk.sitkNearestNeighbor, 0)
+        arrays = [sitk.GetArrayFromImage(image) for image in small]
+        fixed, moving = [np.where(mask, np.rint(seen), outside) for seen, mask in zip(arrays, arrays[2:])]
         session = onnxruntime.InferenceSession(os.path.join(folder, about['file']))
-        found = sitk.GetImageFromArray(predict(session, about, seen[1], seen[0], outside), isVector=True)
-        found.CopyInformation(images[0])
-        total = found if total is None else found + resample(total, found, sitk.sitkLinear, dvf=found)
-    return resample(total, fixed, sitk.sitkLinear)
+        found = sitk.GetImageFromArray(predict(session, about, moving, fixed, outside), isVector=True)
+        found.CopyInformation(small[0])
+        total = found if total is None else found + field_on(found, total, found)
+    return field_on(images[0], total)
 
 
 if __name__ == '__main__':

@@ -133,24 +133,45 @@ def test_matching_in_onnx_predicts_the_same(chest):
 
 @pytest.fixture(scope='module')
 def runner():
+    pytest.importorskip('onnxruntime')
     spec = importlib.util.spec_from_file_location('run_onnx', RUNNER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_runner_finds_the_field_that_register_finds(chest, runner):
+def test_the_runner_finds_the_field_that_register_finds(chest, runner, monkeypatch):
     case = Case(14, {'Size': [96, 84, 96]})
     (fixed, fixed_lung, _), (moving, moving_lung, _) = case.phase(0), case.phase(5)
-    found = runner.register(
-        str(chest), *(sitk.Cast(i, sitk.sitkFloat32) for i in (fixed, moving)), fixed_lung, moving_lung
-    )
     options = {'fixed_lung': fixed_lung, 'moving_lung': moving_lung, 'affine': 'none', 'keep_all_stages': True}
-    expected = register(fixed, moving, 'chest', **options).dvf
+    predictions = []
+    with open_model('chest') as model:
+        for network in model.networks.values():
+            record(network, predictions, monkeypatch)
+        expected = register(fixed, moving, model, **options).dvf
     inside = sitk.GetArrayFromImage(fixed_lung) != 0
-    found, expected = [sitk.GetArrayFromImage(field)[inside] for field in (found, expected)]
+    images = [sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving)] + [fixed_lung, moving_lung]
+    through_onnx = runner.register(str(chest), *images)
+    # Networks in another program round differently, which moves single voxels across the border of a warped mask.
+    monkeypatch.setattr(runner, 'predict', lambda *arguments: predictions.pop(0))
+    same_networks = runner.register(str(chest), *images)
+    by_onnx, same, expected = [
+        sitk.GetArrayFromImage(field)[inside] for field in (through_onnx, same_networks, expected)
+    ]
     assert np.median(np.linalg.norm(expected, axis=1)) > 1
-    assert np.linalg.norm(found - expected, axis=1).max() < 0.05
+    assert np.linalg.norm(same - expected, axis=1).max() < 1e-5
+    assert np.linalg.norm(by_onnx - expected, axis=1).max() < 0.05
+
+
+def record(network, predictions, monkeypatch):
+    """Keep what a network predicts."""
+    predict = network.predict
+
+    def recorded(*arguments):
+        predictions.append(predict(*arguments))
+        return predictions[-1]
+
+    monkeypatch.setattr(network, 'predict', recorded)
 
 
 def test_the_runner_imports_nothing_of_the_project():
