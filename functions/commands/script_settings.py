@@ -79,6 +79,7 @@ def complete_setting(script, arguments, changes=None):
             'only_generate_image': arguments.only_generate_image,
             'never_generate_image': arguments.never_generate_image,
             'NumberOfThreads': arguments.threads,
+            'Precision': arguments.precision,
         },
         keep_none=False,
     )

@@ -53,7 +53,9 @@ def item_after_passes(setting, opened):
     from ..registration.passes_before import PassesBefore
 
     entries = {f'stage{stage}': {'NetworkLoad': name} for stage, name in before['networks'].items()}
-    model = opened.enter_context(open_networks(dict(setting, network_dict=entries, stage_list=before['stages'])))
+    model = opened.enter_context(
+        open_networks(dict(setting, network_dict=entries, stage_list=before['stages'], Precision='float32'))
+    )
     return ItemAfterPasses(PassesBefore(model))
 
 

@@ -4,7 +4,7 @@ import logging
 import os
 
 from ..setting.errors import InputError, LeftOutError, MissingFileError
-from ..setting.schema import PATH
+from ..setting.schema import PATH, PRECISIONS
 from ..setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)
@@ -74,6 +74,9 @@ def add_registration_options(add):
         help='file format of the images; NRRD opens in 3D Slicer as a transform; default: mha')
     add('--export', nargs='+', default=(), choices=EXPORTS,
         help="also write the field in Learn2Reg's layout, or the moved image and the field as DICOM (needs pydicom)")
+    add('--precision', choices=PRECISIONS,
+        help='of the networks; auto: bfloat16, faster, where the processor has it and fields hardly change; default: '
+             'float32')
     add('--memory', type=float, metavar='GB', help='memory for one pass through a network')
 
 
@@ -163,7 +166,8 @@ def _model(arguments):
     memory = None if arguments.memory is None else arguments.memory * 1e9
     if memory is not None and not memory > 0:
         raise InputError(f'--memory {arguments.memory:g} is not possible; give GB, above 0.')
-    return open_model(arguments.model or DEFAULT_SET, arguments.stages, arguments.threads, memory)
+    model = arguments.model or DEFAULT_SET
+    return open_model(model, arguments.stages, arguments.threads, memory, arguments.precision or 'float32')
 
 
 def _register(arguments, result):

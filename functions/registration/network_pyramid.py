@@ -49,12 +49,15 @@ class Model(contextlib.AbstractContextManager):
         self.margins = None if None in margins.values() else margins
 
     def describe(self):
-        """JSON-able description: folder, step, design and intensity treatment of every stage."""
+        """JSON-able description: folder, step, design and intensity treatment of every stage, and its precision where
+        that is not float32."""
         keys, found = ('NetworkDesign', 'normalization', 'DVFUnit', 'DownSampling'), {}
         for stage in self.stages:
             network = self.networks[stage]
             found[str(stage)] = {key: network.setting[key] for key in keys}
             found[str(stage)].update(step=network.step, folder=self.folders.get(stage))
+            if getattr(network, 'precision', 'float32') != 'float32':  # results of earlier versions count as done
+                found[str(stage)]['precision'] = network.precision
         return found
 
     def close(self):
@@ -71,6 +74,7 @@ def open_model(
     stages: Optional[Sequence[int]] = None,
     threads: Optional[int] = None,
     memory: Optional[float] = None,
+    precision: str = 'float32',
 ) -> Model:
     """Open and restore the networks of a pyramid.
 
@@ -79,19 +83,20 @@ def open_model(
     :param stages: the pyramid; None: as the set says, else every stage there is a network for.
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None: half of what is free, at most 5 GB on a CPU.
+    :param precision: as for :class:`functions.registration.trained_network.TrainedNetwork`.
     :return: :class:`Model`.
     :raises MissingFileError, InputError: an experiment without settings or weights, settings that do not say how the
-        network was trained, a network of another stage.
+        network was trained, a network of another stage, bfloat16 where it is not possible.
     """
     found = networks_of(model)
     entries = {stage: {'NetworkLoad': experiment} for stage, experiment in found.networks.items()}
-    return _open({}, entries, found.stages if stages is None else stages, threads, memory)
+    return _open({}, entries, found.stages if stages is None else stages, threads, memory, precision)
 
 
 def open_networks(setting):
     """Open the networks that settings name in ``network_dict`` for their ``stage_list``, as a :class:`Model`."""
-    limits = setting.get('NumberOfThreads'), setting.get('MaximumMemory')
-    return _open(setting, network_entries(setting), setting['stage_list'], *limits)
+    compute = setting.get('NumberOfThreads'), setting.get('MaximumMemory'), setting.get('Precision', 'float32')
+    return _open(setting, network_entries(setting), setting['stage_list'], *compute)
 
 
 def network_entries(setting):
@@ -106,7 +111,7 @@ def network_entries(setting):
     return entries
 
 
-def _open(setting, entries, stages, threads, memory):
+def _open(setting, entries, stages, threads, memory, precision):
     """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
     check_stages(stages, entries)
     if setting.get('XLA') and xla_problem():
@@ -120,7 +125,8 @@ def _open(setting, entries, stages, threads, memory):
             checkpoint = checkpoint_path(setting, step, experiment)
             # A network that was trained with XLA on a GPU is used without it on a CPU.
             xla = setting.get('XLA') or 'XLA' not in setting and model_setting.get('XLA') and not xla_problem()
-            networks[stage] = opened.enter_context(TrainedNetwork(checkpoint, model_setting, threads, memory, xla))
+            network = TrainedNetwork(checkpoint, model_setting, threads, memory, xla, precision)
+            networks[stage] = opened.enter_context(network)
             folders[stage] = experiment_folder(setting, experiment)
         model = Model(networks, stages, folders)
         opened.pop_all()  # stay open with the model

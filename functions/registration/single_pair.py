@@ -25,6 +25,7 @@ from ..measure.orientation import swapped_sides
 from ..preprocessing.hounsfield import LOWEST
 from ..preprocessing.morphology import within
 from ..setting.errors import InputError, unknown_name
+from ..setting.schema import PRECISIONS
 from .candidates import Candidates
 from .folding_removal import remove_folding
 from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on, read_scan
@@ -40,6 +41,7 @@ _CHOICES = {
     'composition': COMPOSITIONS,
     'affine_mask': ('auto', 'Torso', 'Lung', None),
     'likeness': likeness.MODULES,
+    'precision': PRECISIONS,
 }
 #: Bytes of a field up to which it is written while the moving image is being warped.
 _WRITTEN_ALONGSIDE = 5e8
@@ -75,6 +77,7 @@ class Options(typing.NamedTuple):
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
     threads: object = None  # of TensorFlow, ITK and elastix; None: all cores
     memory: object = None  # bytes one forward pass may use
+    precision: str = 'float32'  # of the networks opened here; or 'bfloat16', 'auto'
     on_fields: object = None
 
 
@@ -200,7 +203,7 @@ def _opened(model, stages, options, clock):
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):
-        return open_model(model, stages, options.threads, options.memory), True
+        return open_model(model, stages, options.threads, options.memory, options.precision), True
 
 
 def read_pair(fixed, moving, options):

@@ -4,6 +4,7 @@ import contextlib
 import logging
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from ..image.free_memory import available_memory
 from ..network.builder import build
@@ -13,7 +14,7 @@ from ..setting.trained_models import restoring
 from ..tf_utils.backend import tf
 from ..tf_utils.frozen_graphs import frozen
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
-from ..tf_utils.sessions import gpu_memory, open_session, restore
+from ..tf_utils.sessions import bfloat16_problem, gpu_memory, open_session, restore
 from .tiling import predict_in_tiles
 
 LOGGER = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ MEMORY_SHARE = 0.5
 UNKNOWN_MEMORY = 4e9
 #: Limit on a CPU, where the images of a large scan need memory as well.
 MOST_MEMORY = 5e9
+#: mm by which a displacement in bfloat16 may differ for the precision 'auto'.
+TOLERANCE = 0.1
 
 
 class TrainedNetwork(contextlib.AbstractContextManager):
@@ -35,9 +38,13 @@ class TrainedNetwork(contextlib.AbstractContextManager):
     :param threads: TensorFlow threads, None for all cores.
     :param memory: bytes one forward pass may use; None: half of what is free.
     :param xla: let XLA compile the graph.
+    :param precision: 'float32', 'bfloat16', or 'auto': bfloat16 where the processor has it and the displacements of a
+        made-up pair differ by at most :data:`TOLERANCE`.
+    :ivar precision: the one in use.
+    :raises InputError: damaged weights, too little memory, or bfloat16 where it is not possible.
     """
 
-    def __init__(self, checkpoint, model_setting, threads=None, memory=None, xla=False):
+    def __init__(self, checkpoint, model_setting, threads=None, memory=None, xla=False, precision='float32'):
         self.setting = model_setting
         self.stage = int(model_setting['stage'])
         self.description = network_description(model_setting['NetworkDesign'])
@@ -45,7 +52,10 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         too_little = memory is not None and self.description.memory_problem(memory)
         if too_little:
             raise InputError(f'The memory of one pass (MaximumMemory, --memory) is too small: {too_little}')
-        self.memory = memory
+        problem = '' if precision == 'float32' else bfloat16_problem()
+        if problem and precision == 'bfloat16':
+            raise InputError(f'The precision bfloat16 (--precision, Precision) is not possible here: {problem}.')
+        self.memory, self.precision = memory, 'float32'
         graph = tf.Graph()
         with graph.as_default():
             shape = [1, None, None, None, self.description.input_channels]
@@ -55,14 +65,23 @@ class TrainedNetwork(contextlib.AbstractContextManager):
             self._dvf = build(self.description, self._images, False, normalise=normalise).dvf * unit
             saver = tf.train.Saver(tf.global_variables())
         graph.finalize()
-        self._session = open_session(graph, threads, xla)
-        try:
-            with restoring(checkpoint):
-                restore(self._session, saver, checkpoint)
-        except InputError:
-            self._session.close()
-            raise
+
+        def opened(**options):
+            session = open_session(graph, threads, xla, **options)
+            try:
+                with restoring(checkpoint):
+                    restore(session, saver, checkpoint)
+            except InputError:
+                session.close()
+                raise
+            return session
+
+        self._session = opened()
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
+        if problem:
+            LOGGER.info('Precision float32: %s.', problem)
+        elif precision != 'float32':
+            self._use_bfloat16(opened(bfloat16=True), precision == 'auto')
 
     def predict(self, moving, fixed, default=-2048):
         """The DVF of a pair on its common grid.
@@ -83,6 +102,21 @@ class TrainedNetwork(contextlib.AbstractContextManager):
                 'intensities are far from HU.'
             )
         return dvf
+
+    def _use_bfloat16(self, session, only_if_alike):
+        """Predict by a session in bfloat16 from now on; ``only_if_alike``: unless it changes displacements too much."""
+        texture = gaussian_filter(np.random.RandomState(0).normal(size=[32] * 3), 2)
+        fixed = (texture * (150 / texture.std()) - 700).astype(np.float32)
+        moving, plain = np.roll(fixed, 1, axis=2), self._session
+        expected = self.predict(moving, fixed)
+        self._session = session
+        difference = float(np.linalg.norm(self.predict(moving, fixed) - expected, axis=-1).max())
+        is_used = difference <= TOLERANCE or not only_if_alike
+        self._session, unused = (session, plain) if is_used else (plain, session)
+        unused.close()
+        self.precision = 'bfloat16' if is_used else 'float32'
+        what = 'Precision %s: displacements of a made-up pair differ by at most %.3f mm from those in float32'
+        LOGGER.info(what, self.precision, difference)
 
     def frozen(self):
         """Its graph for other programs: HU, [1, z, y, x, 2], moving and fixed, to mm; see

@@ -184,6 +184,8 @@ AUGMENTATION_MODULES = {'Clean': None, 'Sponge': 'sponge', 'Noise': 'noise', 'Oc
 MASKS = ('Torso', 'Lung')
 STAGE_LISTS = ([4, 2, 1], [4, 2], [4], [2, 1], [2], [1])
 AG_MODES = ('Resp', 'NoResp', 'SingleOnly', 'MixedOnly', 'SingleResp', 'Visualization')
+#: Of the numbers in networks that register.
+PRECISIONS = ('auto', 'float32', 'bfloat16')
 PATHOLOGIES = ('none', 'emphysema', 'nodule', 'opacity')
 TRAIN_MODES = ('Training', 'Validation', 'Testing')
 
@@ -271,6 +273,8 @@ _GENERAL = [
     Key('NumberOfThreads', optional(whole(1, MOST_PROCESSES)), None, 'threads of TensorFlow; None: all cores'),
     Key('MaximumMemory', optional(_BYTES), None, 'bytes for one forward pass; None: half of the free memory'),
     Key('XLA', FLAG, False, 'compile graphs with XLA: faster on a GPU when sizes stay the same; refused without one'),
+    Key('Precision', choice(*PRECISIONS), 'float32',
+        'of networks that register; auto: bfloat16 where the processor has it and fields hardly change'),
     Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
     Key('normalization', choice(None, 'linear', 'lung'), None, 'None: HU; linear: (HU + 1000) / 4095; lung: -1 to 1'),
     Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit of the networks output; results are always in mm'),

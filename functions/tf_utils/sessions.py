@@ -10,10 +10,12 @@ import tempfile
 from .backend import tf
 
 LOGGER = logging.getLogger(__name__)
+#: Names of the instructions.
+_BFLOAT16 = {'avx512_bf16', 'amx_bf16'}
 _PATTERN = set('*?[]\\') - set(os.sep)
 
 
-def open_session(graph, threads=None, xla=False, mixed_precision=False):
+def open_session(graph, threads=None, xla=False, mixed_precision=False, bfloat16=False):
     """A session on ``graph``; the caller closes it.
 
     GPU memory grows as needed, so that two processes can share a card.
@@ -23,6 +25,7 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
     :param mixed_precision: float16 where it is safe and the processor has it (the setting ``MixedPrecision``); training
         needs :func:`loss_scaling` too.
     :param xla: let XLA compile what it can (the setting ``XLA``); see :func:`xla_problem`.
+    :param bfloat16: convolutions in bfloat16; see :func:`bfloat16_problem`.
     """
     threads = threads or 0
     config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
@@ -32,6 +35,8 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
         config.graph_options.rewrite_options.auto_mixed_precision = 1  # RewriterConfig.ON
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
+    if bfloat16:
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1
     session = tf.Session(graph=graph, config=config)
     devices = [device.name for device in session.list_devices() if device.device_type == 'GPU'] or ['CPU']
     LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
@@ -40,9 +45,27 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False):
 
 def xla_problem():
     """Why the setting ``XLA`` cannot be used here, in one sentence; '' where it can."""
-    if tf.config.experimental.list_physical_devices('GPU'):
+    if _has_gpu():
         return ''
     return 'XLA is True, but TensorFlow sees no GPU, and on a CPU XLA makes nothing faster; set it to False.'
+
+
+def bfloat16_problem():
+    """Why networks cannot work in bfloat16 here; '' where they can."""
+    if tf.__version__.startswith('1.'):
+        return f'TensorFlow {tf.__version__} cannot'
+    if _has_gpu():
+        return 'it is for processors, and there is a GPU'
+    try:
+        with open('/proc/cpuinfo', encoding='ascii', errors='replace') as stream:
+            can = _BFLOAT16 & set(stream.read().split())
+    except OSError:
+        return 'what this processor can do is known on Linux only'
+    return '' if can else 'this processor has neither AVX512-BF16 nor AMX'
+
+
+def _has_gpu():
+    return bool(tf.config.experimental.list_physical_devices('GPU'))
 
 
 def restore(session, saver, prefix):
