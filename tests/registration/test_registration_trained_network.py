@@ -6,11 +6,14 @@ from oracle import SETTING
 
 from functions.network.builder import build
 from functions.network.description import network_description
-from functions.registration.network_pyramid import input_mask, open_networks
+from functions.registration import trained_network
+from functions.registration.network_pyramid import input_mask, open_model, open_networks
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
+from functions.setting.schema import PRECISIONS
 from functions.tf_utils.backend import tf
+from functions.tf_utils.sessions import bfloat16_problem
 from tests.network.seeded_weights import SeededNetwork
 
 UNET1 = network_description('unet1')
@@ -160,3 +163,36 @@ def test_one_network_serves_many_pairs_in_constant_memory(checkpoint):
     assert after - before < 5000
     with pytest.raises((RuntimeError, tf.errors.CancelledError), match='closed'):
         network.predict(moving, fixed)
+
+
+# ---- precision
+
+
+def test_bfloat16_is_refused_where_it_is_not_possible_and_auto_does_without(checkpoint, monkeypatch, caplog):
+    caplog.set_level('INFO')
+    monkeypatch.setattr(trained_network, 'bfloat16_problem', lambda: 'there is a reason')
+    with pytest.raises(InputError, match='bfloat16 .* is not possible here: there is a reason'):
+        TrainedNetwork(checkpoint, MODEL, precision='bfloat16')
+    with TrainedNetwork(checkpoint, MODEL, threads=1, precision='auto') as network:
+        assert network.precision == 'float32' and 'Precision float32: there is a reason' in caplog.text
+
+
+def test_auto_uses_bfloat16_where_it_changes_displacements_little(monkeypatch, caplog):
+    if bfloat16_problem():
+        pytest.skip(bfloat16_problem())
+    caplog.set_level('INFO')
+    moving, fixed = pair((17, 25, 33))
+    fields, described = [], []
+    for precision, tolerance in zip(PRECISIONS + ('auto',), (0.1, 0.1, 0, 0)):
+        monkeypatch.setattr(trained_network, 'TOLERANCE', tolerance)
+        with open_model('chest', [2], 1, precision=precision) as model:
+            fields.append([model.networks[2].predict(moving, fixed) for _ in range(2)])
+            described.append(model.describe()['2'].get('precision'))
+    assert described == ['bfloat16', None, 'bfloat16', None]
+    said = [line.split()[1] for line in caplog.messages if line.startswith('Precision')]
+    assert said == ['bfloat16:', 'bfloat16:', 'float32:']
+    (auto, again), (plain, _), (forced, _), (refused, _) = fields
+    np.testing.assert_array_equal(again, auto)
+    np.testing.assert_array_equal(forced, auto)
+    np.testing.assert_array_equal(refused, plain)
+    assert 1e-4 < np.abs(auto - plain).max() < 0.2
