@@ -46,7 +46,7 @@ def compare(paths, folder, threads, turns):
     affine = os.path.join(folder, 'affine.tfm')
     images = [read_image(paths[name]) for name in ROLES[:2]]
     write_affine(register_affine(*images, 'sitk', threads=threads).transform, affine)
-    models = {precision: open_model('chest', None, threads, precision=precision) for precision in PRECISIONS}
+    models = {precision: open_model('chest', None, threads, 3e9, precision) for precision in PRECISIONS}
     took, fields = {precision: [] for precision in PRECISIONS}, {precision: [] for precision in PRECISIONS}
     for _ in range(turns + 1):
         for precision, model in models.items():
