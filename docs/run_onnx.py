@@ -15,7 +15,6 @@ import os
 import sys
 
 import numpy as np
-import onnxruntime
 import SimpleITK as sitk
 
 
@@ -64,6 +63,8 @@ def register(folder, *images):
     grids.append(np.r_[grids[0][:6], 1, 1, 1, np.eye(3).ravel()])
     if np.ptp(grids, axis=0).max() > 1e-3:
         sys.exit('All four images must be on one grid with voxels of 1 mm and identity direction.')
+    import onnxruntime
+
     with open(os.path.join(folder, 'networks.json')) as stream:
         model = json.load(stream)
     outside, total = model['outside'], None

@@ -133,7 +133,6 @@ def test_matching_in_onnx_predicts_the_same(chest):
 
 @pytest.fixture(scope='module')
 def runner():
-    pytest.importorskip('onnxruntime')
     spec = importlib.util.spec_from_file_location('run_onnx', RUNNER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
