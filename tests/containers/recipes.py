@@ -135,7 +135,7 @@ class Image:
             elif instruction == 'ENTRYPOINT':
                 self.entry = json.loads(rest)
             else:
-                assert instruction in ('ARG', 'FROM', 'VOLUME', 'CMD'), instruction
+                assert instruction in ('ARG', 'FROM', 'CMD'), instruction
         return self
 
     def by_definition(self, python):
