@@ -11,11 +11,12 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ..image.claim import claim, release_void
-from ..setting.errors import DiskError, InputError, account_of
+from ..setting.errors import DiskError, RegNetError, account_of
+from ..setting.parts import take_part
 from ..setting.setting_utils import get_im_info_list_from_train_mode
 from . import item_files
 from .item_specification import ItemSpecification
-from .original_images import load_original
+from .original_images import load_original, sweep_original
 from .training_item import produce
 from .workers import default_workers, run_tasks
 
@@ -99,23 +100,23 @@ def list_items(setting, train_modes=MODES, stage=None):
     return list(items.values())
 
 
-def take_part(items, part):
-    """Every n-th item from the k-th for ``part`` 'k/n' or (k, n), k from 1; all for None; or :class:`InputError`."""
-    if part is None:
-        return list(items)
-    try:
-        number, count = [int(word) for word in (part.split('/') if isinstance(part, str) else part)]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"part must look like '3/8'; got {part!r}.") from error
-    if not 1 <= number <= count:
-        raise InputError(f"part '3/8' means the third of eight; got {part!r}.")
-    return list(items)[number - 1 :: count]
+def finished_items(setting, train_modes, stage):
+    """Whether each of :func:`list_items` is finished: list of booleans."""
+    finished = []
+    for im_info in list_items(setting, train_modes, stage):
+        try:
+            finished.append(item_files.check_item(ItemSpecification(setting, im_info))[0])
+        except RegNetError:  # its original is missing or damaged
+            finished.append(False)
+    return finished
 
 
 def make_original(setting, im_info):
     """Task of a worker: the down-sampled originals of an image. Returns (status, reason)."""
     try:
-        load_original(ItemSpecification(setting, im_info))
+        spec = ItemSpecification(setting, im_info)
+        load_original(spec)
+        sweep_original(spec)  # another process may have finished what a killed one began
     except Exception as error:  # the items of this image will report it
         return _failure(error)
     return 'made', ''

@@ -14,6 +14,7 @@ from ..image.manifest import check_manifest, write_work
 from ..image.masks import read_mask
 from ..image.resample import downsample, downsample_mask, pad_to
 from ..image.volume_io import array_view, read_image
+from ..setting.atomic import sweep_stale_temporaries
 from ..setting.errors import InputError, MissingFileError, RegNetError
 from .masked_image import MaskedImage, as_int16, require_working_grid
 
@@ -69,6 +70,12 @@ def load_original(spec, write=True):
     elif write and spec.is_resampled and not _check(spec)[0]:
         _write(spec, volumes)
     return volumes
+
+
+def sweep_original(spec):
+    """Remove what processes that are gone left of the down-sampled or padded original of an item."""
+    for folder in {os.path.dirname(path) for path in _paths(spec).values()}:
+        sweep_stale_temporaries(folder)
 
 
 def _stamp(path, request):

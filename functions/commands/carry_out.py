@@ -8,7 +8,7 @@ import sys
 from ..registration import command_line as registration_commands
 from ..setting.errors import RegNetError, sentence_of
 from ..setting.progress import Progress
-from . import steps
+from . import steps, submission
 
 
 def carry_out(script, arguments):
@@ -40,6 +40,8 @@ def carry_out(script, arguments):
 def _work(script, arguments, result):
     if arguments.work:
         arguments.work(arguments, result)
+    elif arguments.submit or arguments.status:
+        submission.run(script, arguments, result)
     elif registration_commands.asked(arguments):
         registration_commands.run(arguments, result)
     elif arguments.report and not arguments.evaluate:

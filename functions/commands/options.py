@@ -5,6 +5,7 @@ import functools
 import re
 
 from .. import __version__
+from ..cluster.jobs import STEPS
 from ..evaluation import command_line as evaluation_commands
 from ..registration import command_line as registration_commands
 from ..setting import schema
@@ -60,6 +61,15 @@ def part(text):
     return text
 
 
+def step_name(text):
+    """A step that can be submitted."""
+    if text not in STEPS:
+        hint = nearest_hint(text, STEPS)
+        raise argparse.ArgumentTypeError(f'{text!r} is no step; accepted: {", ".join(STEPS)}.{hint}')
+    return text
+
+
+SUBMIT = f'{", ".join(STEPS)}: submit these steps as jobs, each after the one before it, except what is finished'
 _FLAG = {'nargs': '?', 'const': True, 'type': true_or_false, 'metavar': 'True|False'}
 _PROCESSES = {'type': functools.partial(positive_number, most=schema.MOST_PROCESSES), 'metavar': 'N'}
 
@@ -81,13 +91,25 @@ def add_training_options(add):
     add('--max_iterations', type=positive_number, metavar='N', help='training steps')
     add('--max_hours', type=float, metavar='H', help='time limit of the training')
     add('--fresh', action='store_true', help='train from scratch instead of continuing from the newest checkpoint')
+    add('--only', choices=['train', 'register'], help='train and end; or register the testing pairs that are not yet')
     add('--never_generate_image', '-ng',
         help='use the artificial deformations that are there; a missing one is an error', **_FLAG)
 
 
 def add_part_option(add):
     """Which part to generate."""
-    add('--part', type=part, metavar='K/N', help='generate only the K-th of N parts (array jobs)')
+    add('--part', type=part, metavar='K/N', help='generate or register only the K-th of N parts (array jobs)')
+
+
+def add_submission_options(add):
+    """How jobs are submitted."""
+    add('--status', action='store_true', help='how far the work and its jobs are')
+    add('--array', type=positive_number, metavar='N',
+        help='divide lists of work into N parts, the tasks of an array job')
+    add('--partition', metavar='NAME', help='partition (SLURM) or queue (Grid Engine)')
+    add('--gres', metavar='NAME', help='resources of jobs that train or register, e.g. gpu:1')
+    add('--time', metavar='LIMIT', help='time limit of a job: minutes or [days-]hours:minutes:seconds')
+    add('--mem', metavar='SIZE', help='memory of a job, e.g. 8G')
 
 
 def add_general_options(add):
@@ -106,6 +128,26 @@ def add_general_options(add):
 
 def parse_arguments(words=None):
     """The command line of ``RunRegNet3D.py``; every option overrides a setting of the script."""
+    parser = make_parser()
+    arguments = parser.parse_args(words)
+    check_arguments(parser, arguments)
+    return arguments
+
+
+def words_of(values):
+    """The command line of ``RunRegNet3D.py`` that gives these values: option -> value, those of defaults left out."""
+    words = []
+    for action in make_parser()._actions:
+        value = values.get(action.dest, action.default)
+        if value is None or value == action.default:
+            continue
+        given = value if isinstance(value, (list, tuple)) else [] if action.nargs == 0 else [value]
+        words += [action.option_strings[0], *map(str, given)]
+    return words
+
+
+def make_parser():
+    """The parser of the command line of ``RunRegNet3D.py``."""
     parser = Parser(
         description='RegNet from one command: images, artificial deformations, a trained network, a registered pair '
         'and its error in mm.\nWithout options the settings of the script are used as they are.'
@@ -117,16 +159,22 @@ def parse_arguments(words=None):
     add('--only_generate_image', '-g', help='generate all artificial deformations and end', **_FLAG)
     add_part_option(add)
     add_general_options(add)
+    add = parser.add_argument_group('jobs of a cluster').add_argument
+    add('--submit', nargs='+', type=step_name, metavar='STEP', help=SUBMIT)
+    add_submission_options(add)
     registration_commands.add_arguments(parser)
     evaluation_commands.add_arguments(parser)
     parser.set_defaults(work=None)
-    arguments = parser.parse_args(words)
-    check_arguments(parser, arguments)
-    return arguments
+    return parser
 
 
 def check_arguments(parser, arguments):
     """Exit with the parser's message when options do not go together."""
     evaluation_commands.check_arguments(parser, arguments)
-    if arguments.part and not arguments.only_generate_image:
-        parser.error('--part goes with --only_generate_image: training needs all parts')
+    divided = arguments.only_generate_image or arguments.only == 'register' or arguments.pairs
+    if arguments.part and not divided:
+        parser.error('--part goes with --only_generate_image, --only register or --pairs: training needs all parts')
+    if arguments.submit is not None and bool(arguments.submit) == arguments.status:
+        parser.error(f'give either --status or what to submit: {", ".join(STEPS)}')
+    if arguments.submit and arguments.pairs and arguments.submit != ['register']:
+        parser.error('of --pairs, only register can be submitted')

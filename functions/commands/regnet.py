@@ -30,6 +30,7 @@ def _pairs(parser):
     parser.add_argument('pairs', metavar='CSV', help='columns fixed, moving, and optionally name, masks and series')
     registration_commands.add_results_options(parser.add_argument, required=True)
     registration_commands.add_registration_options(parser.add_argument)
+    options.add_part_option(parser.add_argument)
 
 
 def _sequence(parser):
@@ -69,6 +70,14 @@ def _generate(parser):
     options.add_setting_options(parser.add_argument)
     options.add_part_option(parser.add_argument)
     parser.set_defaults(only_generate_image=True)
+
+
+def _submit(parser):
+    """hand the steps of a training to SLURM or Grid Engine, or see how far they are"""
+    parser.add_argument('submit', nargs='*', type=options.step_name, metavar='STEP', help=options.SUBMIT)
+    options.add_submission_options(parser.add_argument)
+    options.add_setting_options(parser.add_argument)
+    options.add_training_options(parser.add_argument)
 
 
 def _evaluate(parser):
@@ -117,6 +126,7 @@ COMMANDS = {
     'prepare': _prepare,
     'generate': _generate,
     'train': _train,
+    'submit': _submit,
     'evaluate': _evaluate,
     'report': _report,
     'addresses': _addresses,

@@ -7,6 +7,7 @@ import os
 from ..evaluation import command_line as evaluation_commands
 from ..setting import setting_utils as su
 from ..setting.errors import InputError, RegNetError
+from ..setting.parts import take_part
 from ..setting.progress import Progress
 from .script_settings import complete_setting, read_changes
 
@@ -21,18 +22,17 @@ def prepare(setting, arguments):
     if generate:
         prepare_own_images(setting)
         for types, cases in phantom_cases(setting).items():
-            make_cases(setting, cases, types, n_workers=arguments.workers)
+            make_cases(setting, turned(cases, arguments.part), types, n_workers=arguments.workers)
     su.require_originals(setting)
     if generate:
+        part = arguments.part if setting['only_generate_image'] else None
+        modes = () if arguments.only == 'register' else ('Training', 'Validation')
         # Trainings on the fly use what is on disk too: many cores may generate for one that trains.
-        on_the_fly = setting.get('OnTheFly') and not setting['only_generate_image']
-        modes = ('Validation',) if on_the_fly else ('Training', 'Validation')
-        batches = [(modes, None)] if su.trains(setting) else []
-        # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
-        batches += [(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else []
-        for modes, stage in batches:
-            options = {'n_workers': arguments.workers, 'part': arguments.part, 'verify': arguments.verify}
-            report = generate_batch(setting, modes, stage=stage, **options)
+        if modes and setting.get('OnTheFly') and not setting['only_generate_image']:
+            modes = ('Validation',)
+        for of_batch, stage in batches(setting, modes):
+            options = {'n_workers': arguments.workers, 'part': part, 'verify': arguments.verify}
+            report = generate_batch(setting, of_batch, stage=stage, **options)
             logging.info('%s', report)
             if report.failed:
                 first = ': '.join(report.failed[0])
@@ -41,6 +41,15 @@ def prepare(setting, arguments):
         from ..registration.data_set_pairs import check_pairs, settings_of_networks
 
         check_pairs(setting, testing_pairs(setting), settings_of_networks(setting))
+
+
+def batches(setting, modes=('Training', 'Validation')):
+    """Artificial deformations of a run that needs those of some modes: list of (modes, stage or None for that of the
+    settings).
+    """
+    found = [(modes, None)] if su.trains(setting) and modes else []
+    # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
+    return found + ([(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else [])
 
 
 def item_after_passes(setting, opened):
@@ -76,6 +85,29 @@ def phantom_cases(setting):
     for cn, types in sorted(types_of.items()):
         cases_of.setdefault(tuple(sorted(types)), []).append(cn)
     return cases_of
+
+
+def turned(cases, part):
+    """The cases, from another one in every part: parts that begin together do not all make the same."""
+    first = (int(part.split('/')[0]) - 1) % len(cases) if part else 0
+    return cases[first:] + cases[:first]
+
+
+def unregistered(setting, pairs):
+    """Those of the testing pairs that have no whole results of the newest networks."""
+    from ..evaluation.experiments import open_experiment
+
+    name, last = setting['current_experiment'], f'stage{setting["stage_list"][-1]}'
+    if not pairs or not os.path.isdir(su.address_generator(setting, 'log_folder')):
+        return pairs
+    entry = setting['network_dict'][last]
+    found = open_experiment(setting, name, own_settings=False)
+    try:
+        step = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry['NetworkLoad'])
+    except RegNetError:  # nothing is trained yet
+        return pairs
+    done = [result.pair for result in found.results] if found.step == step else []
+    return [pair for pair in pairs if pair not in done]
 
 
 def register_and_measure(setting, pairs, model):
@@ -142,15 +174,12 @@ def prepare_data(setting, arguments):
 
 def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs; sets of networks register them first."""
-    from ..evaluation.experiments import open_experiment
-
     for name in arguments.evaluate:
         if su.network_set(name):
             known = su.register_only(dict(setting, current_experiment=name), name)
             prepare(known, arguments)
             os.makedirs(su.address_generator(known, 'log_folder'), exist_ok=True)
-            done = [result.pair for result in open_experiment(known, name, own_settings=False).results]
-            register(known, [pair for pair in testing_pairs(known) if pair not in done])
+            register(known, unregistered(known, testing_pairs(known)))
     for text in evaluation_commands.evaluate(setting, arguments):
         print(text)
 
@@ -167,15 +196,28 @@ def report_folders(arguments, result):
         print(f'Page: {page}')
 
 
-def register(setting, pairs):
-    """Register pairs with the networks the settings name."""
-    from ..image.claim import claim_folder
+def register(setting, pairs, part=None):
+    """Register pairs with the networks the settings name; ``part``: which part of all they are."""
+    from ..image.claim import FOLDER_LOCK, claim_folder
     from ..registration.network_pyramid import open_networks
 
     if not pairs:
         return
-    with claim_folder(su.address_generator(setting, 'result_folder')), open_networks(setting) as model:
+    lock = f'.part{part.replace("/", "of")}.lock' if part else FOLDER_LOCK
+    with claim_folder(su.address_generator(setting, 'result_folder'), lock), open_networks(setting) as model:
         register_and_measure(setting, pairs, model)
+
+
+def checked_setting(script, arguments):
+    """The settings of a command line, checked."""
+    changes = read_changes(arguments.setting)
+    setting = complete_setting(script, arguments, changes)
+    if arguments.model:
+        if not (arguments.experiment or 'current_experiment' in changes):
+            setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
+        setting = su.register_only(setting, arguments.model, arguments.stages)
+    su.check_setting(setting)
+    return setting
 
 
 def run(script, arguments, result):
@@ -185,13 +227,7 @@ def run(script, arguments, result):
     """
     from ..image.claim import claim_folder
 
-    changes = read_changes(arguments.setting)
-    setting = complete_setting(script, arguments, changes)
-    if arguments.model:
-        if not (arguments.experiment or 'current_experiment' in changes):
-            setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
-        setting = su.register_only(setting, arguments.model, arguments.stages)
-    su.check_setting(setting)
+    setting = checked_setting(script, arguments)
     result['experiment'] = su.address_generator(setting, 'log_folder')
     results = os.path.realpath(su.address_generator(setting, 'result_folder'))
     if arguments.setting and os.path.realpath(arguments.setting).startswith(results + os.sep):
@@ -200,13 +236,14 @@ def run(script, arguments, result):
         return prepare_data(setting, arguments)
     if arguments.evaluate:
         return evaluate(setting, arguments)
-    if su.trains(setting) and not setting['only_generate_image']:
+    is_trained = su.trains(setting) and arguments.only != 'register'
+    if is_trained and not setting['only_generate_image']:
         with claim_folder(su.address_generator(setting, 'ModelFolder')):
             pass  # refused now rather than after the images are made
     prepare(setting, arguments)
     if setting['only_generate_image']:
         return None
-    if su.trains(setting):
+    if is_trained:
         from ..training.trainer import train
 
         with contextlib.ExitStack() as opened:
@@ -216,7 +253,12 @@ def run(script, arguments, result):
         logging.info('Trained %d iterations in %.0f s; checkpoints in %s', trained.iteration, trained.seconds, folder)
     elif not su.saved_steps(setting):
         su.write_setting(setting)  # where --evaluate looks for the pairs; a trained experiment keeps its own settings
+    if arguments.only == 'train':
+        return None
     pairs = testing_pairs(setting)
     if not pairs:
         logging.warning('The settings name no testing pair (TestingCNList and TestingPairList): nothing is registered.')
-    return register(setting, pairs)
+    if arguments.only == 'register':
+        waiting = unregistered(setting, pairs)
+        pairs = [pair for pair in take_part(pairs, arguments.part) if pair in waiting]
+    return register(setting, pairs, arguments.part)

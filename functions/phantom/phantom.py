@@ -14,7 +14,7 @@ from ..image.free_memory import available_memory
 from ..image.manifest import check_manifest, record_output, write_manifest
 from ..image.threads import in_parallel
 from ..image.volume_io import write_image
-from ..setting.atomic import write_text
+from ..setting.atomic import sweep_stale_temporaries, write_text
 from ..setting.errors import InputError, RegNetError, sentence_of
 from ..setting.setting_utils import address_generator
 from ..setting.text_files import read_json
@@ -67,6 +67,8 @@ def make_case(setting, cn, types=(0, 5), size=None):
     present, outputs = _finished(manifest, made_from)
     missing = [type_im for type_im in types if type_im not in present]
     if not missing:
+        for folder in {os.path.dirname(path) for path in outputs}:
+            sweep_stale_temporaries(folder)  # another process may have finished what a killed one began
         return []
     needed, free = _BYTES_PER_VOXEL * np.prod(case.patient.size, dtype=float), available_memory()
     if needed > free:

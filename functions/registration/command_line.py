@@ -201,7 +201,7 @@ def _pairs(arguments, result):
     pairs = read_pairs(arguments.pairs)
     require_apart([os.path.join(arguments.output, SUMMARY)], [arguments.pairs])
     with _model(arguments) as model:
-        outcomes = register_pairs(pairs, arguments.output, model, **_options(arguments))
+        outcomes = register_pairs(pairs, arguments.output, model, arguments.part, **_options(arguments))
     result.update(output=arguments.output, pairs=[outcome._asdict() for outcome in outcomes])
     require_done(outcomes, 'pairs')
     _require_all(arguments, {outcome.name: outcome.measures for outcome in outcomes})

@@ -7,12 +7,13 @@ import logging
 import os
 import re
 import time
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
 from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
+from ..setting.parts import take_part
 from ..setting.progress import Progress
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
@@ -92,7 +93,9 @@ def stem_of(path):
     return re.sub(r'[^\w+-]', '_', os.path.basename(os.path.normpath(path)).split('.')[0])
 
 
-def register_pairs(pairs: Sequence[Pair], output: str, model: Model, **options: Any) -> List[Outcome]:
+def register_pairs(
+    pairs: Sequence[Pair], output: str, model: Model, part: Optional[str] = None, **options: Any
+) -> List[Outcome]:
     """Register a list of pairs, each into its own folder below ``output``.
 
     Pairs that have whole results made from the same files and settings are skipped. ``pairs.json`` in ``output`` lists
@@ -100,6 +103,7 @@ def register_pairs(pairs: Sequence[Pair], output: str, model: Model, **options: 
 
     :param pairs: list of :class:`Pair`.
     :param model: :class:`functions.registration.network_pyramid.Model`.
+    :param part: 'K/N' registers the K-th of N parts and lists them in ``pairs_KofN.json``.
     :param options: see :func:`register_into`.
     :return: list of :class:`Outcome`.
     :raises InputError: results would replace what is read, or cannot be exported.
@@ -109,15 +113,17 @@ def register_pairs(pairs: Sequence[Pair], output: str, model: Model, **options: 
     inputs = [path for pair in pairs for path in _inputs(pair.files, options)]
     if options.get('overwrite'):
         require_apart([os.path.join(output, pair.name, name) for pair in pairs for name in NAMES], inputs)
-    require_apart([os.path.join(output, SUMMARY)], inputs)
-    outcomes = []
-    with claim_folder(output):
+    name = '_' + part.replace('/', 'of') if part else ''
+    summary = os.path.join(output, SUMMARY.replace('.', name + '.'))
+    require_apart([summary], inputs)
+    pairs, outcomes = take_part(pairs, part), []
+    with claim_folder(output, f'.part{name}.lock' if part else FOLDER_LOCK):
         for number, pair in enumerate(Progress(pairs, desc='Pairs', unit='pair'), 1):
             LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
             outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
             if number == len(pairs):
                 outcomes = [_still(outcome, os.path.join(output, outcome.name)) for outcome in outcomes]
-            write_json(os.path.join(output, SUMMARY), [outcome._asdict() for outcome in outcomes])
+            write_json(summary, [outcome._asdict() for outcome in outcomes])
     counts = [sum(outcome.state == state for outcome in outcomes) for state in ('done', 'was done', 'failed')]
     LOGGER.info('%d pairs registered, %d were done before, %d failed', *counts)
     return outcomes

@@ -396,21 +396,23 @@ _REGISTRATION = [
 ]
 
 _CLUSTER = [
-    Key('cluster_manager', choice('SLURM', 'OGE'), ABSENT, 'scheduler'),
-    Key('cluster_NumberOfCPU', whole(1), ABSENT, 'cores of a job'),
-    Key('cluster_MemPerCPU', either(TEXT, whole(1)), ABSENT, 'memory per core (SLURM)'),
+    Key('cluster_manager', choice('SLURM', 'OGE'), ABSENT, 'scheduler; default: the one that is on the PATH'),
+    Key('cluster_NumberOfCPU', whole(1), ABSENT, 'cores of a job; default: 1'),
+    Key('cluster_time', TEXT, ABSENT, 'time limit of a job: minutes or [days-]hours:minutes:seconds'),
+    Key('cluster_MemPerCPU', either(TEXT, whole(1)), ABSENT, 'memory per core (SLURM), a number in MB'),
     Key('cluster_Partition', TEXT, ABSENT, 'partition (SLURM)'),
     Key('cluster_NodeList', optional(TEXT), ABSENT, 'nodes (SLURM)'),
     Key('cluster_venv_slurm', TEXT, ABSENT, 'virtual environment (SLURM)'),
     Key('cluster_venv', TEXT, ABSENT, 'virtual environment (Grid Engine)'),
     Key('cluster_queue', TEXT, ABSENT, 'queue (Grid Engine)'),
-    Key('cluster_memory', either(TEXT, whole(1)), ABSENT, 'memory of a job (Grid Engine)'),
+    Key('cluster_memory', either(TEXT, whole(1)), ABSENT, 'memory of a job, a number in MB'),
     Key('cluster_hostname', optional(TEXT), ABSENT, 'host (Grid Engine)'),
-    Key('cluster_Path', TEXT, ABSENT, 'folder of job files'),
-    Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job'),
-    Key('MainScript', TEXT, ABSENT, 'script a job runs'),
+    Key('cluster_Path', TEXT, ABSENT, 'folder of scripts, logs and record; default: cluster/ beside the results'),
+    Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job that trains or registers'),
+    Key('cluster_gres', TEXT, ABSENT, 'other resources of these jobs, e.g. gpu:a100:1; default: gpu:NumberOfGPU'),
+    Key('MainScript', TEXT, ABSENT, 'script a job runs; default: the one that submits it'),
     Key('force_to_only_generate_image', FLAG, ABSENT, 'pass --only_generate_image to the job'),
-    Key('force_to_never_generate_image', FLAG, ABSENT, 'pass --never_generate_image to the job'),
+    Key('force_to_never_generate_image', FLAG, ABSENT, 'training jobs get --never_generate_image'),
     Key('force_to_only_generate_image_for_registration', FLAG, ABSENT, 'the same for registration scripts'),
 ]
 _NETWORK_LOAD = [
@@ -456,7 +458,7 @@ KEYS = {key.name: key for keys in SECTIONS.values() for key in keys}
 LEGACY = (
     'ParallelSearching', 'ParallelGeneration1stEpoch', 'use_keras', 'DownSamplingByGPU', 'UseMask', 'MaskToZero',
     'WriteNoDVF', 'WriteMasksForLSTM', 'PaddingForDownSampling', 'Reg_BSpline_Parameter', 'Reg_BSpline_Mask',
-    'Reg_NumberOfThreads', *(key.name for key in _CLUSTER),
+    'Reg_NumberOfThreads', 'force_to_only_generate_image', 'force_to_only_generate_image_for_registration',
 )
 MODE_KEYS = tuple(key.name for key in MODE)
 # fmt: on
