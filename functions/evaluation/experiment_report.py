@@ -78,7 +78,7 @@ def _pairs(content, pages):
         lines.append(cells)
     return [
         page.paragraph('TRE of every pair, mean ± standard deviation in mm.'),
-        page.table(['pair', 'landmarks'] + methods, lines, range(1, 2 + len(methods))),
+        page.table(['pair', 'landmarks'] + methods, lines, range(1, 2 + len(methods)), sortable=True),
     ]
 
 

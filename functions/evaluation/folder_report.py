@@ -15,6 +15,9 @@ from .pair_record import Images, file_name, measure
 from .provenance import folder_source
 from .registration_report import registration_report
 
+#: The image of the error that is expected (mm), if the folder has one.
+_EXPECTED_ERRORS = ('expected_error.mha', 'expected_error.nii.gz', 'expected_error.nrrd')
+
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     """Measure the results in a folder; write the measures and the page, whose path is returned, beside them.
@@ -28,7 +31,8 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     with claim_folder(folder):
         results = read_json(os.path.join(folder, 'results.json'))
         displacement, moved = [recorded_image(results, name) for name in ('displacement', 'moved')]
-        used = [output for output in results.get('outputs', []) if output['path'] in (displacement, moved)]
+        expected = [name for name in _EXPECTED_ERRORS if os.path.isfile(os.path.join(folder, name))][:1]
+        used = [one for one in results.get('outputs', []) if one['path'] in [displacement, moved] + expected]
         problem = check_outputs(folder, used, verify=True)[0]
         if problem:
             raise InputError(f'{problem}; register again.')
@@ -46,5 +50,6 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         page = os.path.join(folder, 'report.html')
         require_apart([measures, page], landmarks or ())
         write_json(measures, record)
-        registration_report(page, record, images, dvf, source=folder_source(folder, results))
+        error = read_image(os.path.join(folder, expected[0]), 'scalar') if expected else None
+        registration_report(page, record, images, dvf, None, folder_source(folder, results), error)
         return page

@@ -1,20 +1,37 @@
-"""Pieces of a self-contained HTML page: no network, no other file, no script."""
+"""Pieces of a self-contained HTML page: no network, no other file, and no script but its own, which is page.js."""
 
 import base64
+import hashlib
 import html
 import os
 import string
 
 from ..setting.atomic import write_text
 
-_TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_KINDS = {b'\x89PNG': 'png', b'GIF8': 'gif', b'\xff\xd8\xff': 'jpeg'}
 
 
 def write_page(path, title, parts):
-    """Write a page, whole or not at all, from pieces of HTML made by the functions of this module."""
-    with open(_TEMPLATE, encoding='utf-8') as stream:
-        template = string.Template(stream.read())
-    write_text(path, template.substitute(title=escape(title), content='\n'.join(filter(None, parts))))
+    """Write a page, whole or not at all, from pieces of HTML made by the functions of this module.
+
+    The page tells the browser to run no script and use no style but those of this package, and to load nothing.
+    """
+    template, script, style = (_package_file('page.' + ending) for ending in ('html', 'js', 'css'))
+    allowed = {'script_hash': _checksum(script), 'style_hash': _checksum(style)}
+    content = '\n'.join(filter(None, parts))
+    whole = {'title': escape(title), 'content': content, 'script': script, 'style': style}
+    write_text(path, string.Template(template).substitute(whole, **allowed))
+
+
+def _package_file(name):
+    with open(os.path.join(_FOLDER, name), encoding='utf-8') as stream:
+        return stream.read()
+
+
+def _checksum(text):
+    """What a content security policy calls a script or style by."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def escape(text):
@@ -53,11 +70,16 @@ def items(lines, kind=''):
     return element('ul', ''.join(element('li', line, kind) for line in lines))
 
 
+def data_address(picture):
+    """Address that is a picture itself, bytes of a PNG, GIF or JPEG."""
+    kind = next(name for start, name in _KINDS.items() if picture.startswith(start))
+    return f'data:image/{kind};base64,{base64.b64encode(picture).decode("ascii")}'
+
+
 def figure(png, caption, strong=''):
     """A picture inside the page (bytes of a PNG) with its caption, which begins with ``strong`` in bold."""
-    data = base64.b64encode(png).decode('ascii')
     strong, caption, name = escape(strong), escape(caption), escape(strong or caption)
-    image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{name}" src="{data_address(png)}">'
     return element('figure', f'\n<figcaption><b>{strong}</b> {caption}</figcaption>\n{image}\n')
 
 
@@ -71,8 +93,10 @@ def number(key, value, digits=2):
     return f'<data data-key="{escape(key)}" value="{exact}">{shown}</data>'
 
 
-def table(titles, rows, numeric=(), classes=None):
-    """A table of cells of HTML; ``numeric``: columns aligned to the right; ``classes``: (row, column) -> class."""
+def table(titles, rows, numeric=(), classes=None, sortable=False):
+    """A table of cells of HTML; ``numeric``: columns aligned to the right; ``classes``: (row, column) -> class;
+    ``sortable``: by a click on the title of a column.
+    """
 
     def line(tag, cells, row=None):
         kinds = [('n ' if k in numeric else '') + (classes or {}).get((row, k), '') for k in range(len(cells))]
@@ -81,7 +105,7 @@ def table(titles, rows, numeric=(), classes=None):
 
     lines = [line('th', [escape(title) for title in titles])] + [line('td', row, k) for k, row in enumerate(rows)]
     body = '\n'.join(f'<tr>{cells}</tr>' for cells in lines)
-    return f'<div class="wide"><table>\n{body}\n</table></div>'
+    return f'<div class="wide"><table{" class=sortable" * sortable}>\n{body}\n</table></div>'
 
 
 def folded(title, inside):

@@ -15,6 +15,7 @@ from . import html_page as page
 from .pair_record import AIR, pair_name
 from .section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, new_figure, png_bytes
 from .sections import choose_sections
+from .slice_viewer import slice_viewer
 from .text_table import mean_std
 
 WIDTH = 11.0  # inches of every picture
@@ -31,13 +32,14 @@ _OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('su
 _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 
 
-def registration_report(path, record, images, dvf=None, affine=None, source=None):
+def registration_report(path, record, images, dvf=None, affine=None, source=None, expected_error=None):
     """Write the page of one registration, whole or not at all.
 
     :param record: its measures.
     :param images: :class:`functions.evaluation.pair_record.Images`.
     :param dvf, affine: displacement image, mm; linear sitk.Transform that preceded it. Each may be None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
+    :param expected_error: image of the error that is expected, mm, or None.
     """
     fixed, lung, moved = images.fixed, images.fixed_mask, images.moved
     cells = SectionCells(choose_sections(fixed, lung), fixed, lung, widest=WIDTH - 1.1, tallest=4.6)
@@ -48,13 +50,15 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         return page.figure(png_bytes(cells.figure, reduced), caption, strong)
 
     title, deformation = f'{record["method"]}: {pair_name(record["pair"])}', []
+    slices = ''
     heading = page.heading(title, f'Report of one registration. {record["protocol_text"]}', _cards(record))
     if dvf is not None or affine is not None:
         total = total_dvf(affine, dvf, fixed)
         moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
         jacobian = jacobian_determinant_of(total if dvf is None else dvf)
         deformation = [_deformation(picture, total, jacobian, folded_positions(jacobian, lung))]
-    parts = [heading, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
+        slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, expected_error)
+    parts = [heading, slices, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
     if 'landmarks' in record:
         parts.append(_landmarks(picture, record['landmarks']))
     page.write_page(path, title, parts + ([] if source is None else training_and_settings(source, 'Training')))
@@ -171,5 +175,7 @@ def _landmarks(picture, landmarks):
     digits = [1] * 3 + [2] * 5
     rows = [[str(k + 1)] + [f'{value:.{n}f}' for value, n in zip(numbers[k], digits)] for k in np.argsort(-lengths[1])]
     titles = ('landmark', 'x mm', 'y mm', 'z mm', 'before mm', 'after mm', 'error x', 'error y', 'error z')
-    table = page.folded(f'All {len(points)} landmarks, the worst first', page.table(titles, rows, range(9)))
+    table = page.folded(
+        f'All {len(points)} landmarks, the worst first', page.table(titles, rows, range(9), sortable=True)
+    )
     return page.section('Landmarks', *pictures, table)

@@ -48,7 +48,7 @@ def sample(image, section, default=0.0):
     origin[section.horizontal], origin[section.vertical] = section.lower
     size[section.horizontal], size[section.vertical] = section.size
     grid = Geometry.identity([int(n) for n in size], [section.step] * 3, origin)
-    return np.take(_resampled(_cropped(image, grid), grid, default), 0, axis=2 - section.normal)
+    return np.take(resampled(_cropped(image, grid), grid, default), 0, axis=2 - section.normal)
 
 
 def choose_sections(fixed, lung=None):
@@ -90,7 +90,7 @@ def in_plane(section, vectors):
     return np.asarray(vectors)[..., [section.horizontal, section.vertical]]
 
 
-def _resampled(image, grid, default):
+def resampled(image, grid, default):
     """Float32 array of an image on a grid, linearly interpolated."""
     resampler = grid_resampler(grid, default)
     vector = image.GetNumberOfComponentsPerPixel() > 1
@@ -130,7 +130,7 @@ def _air_in_body(image):
     lower, upper = _bounds(image)
     size = [int(n) for n in np.maximum(np.ceil((upper - lower) / _COARSE), 1)]
     coarse = Geometry.identity(size, [_COARSE] * 3, lower + _COARSE / 2)
-    array = _resampled(image, coarse, -2048.0)
+    array = resampled(image, coarse, -2048.0)
     pieces = ndimage.label(array > -300)[0]
     # Without tissue there is no piece 1.
     body = pieces == 1 + np.argmax(np.append(np.bincount(pieces.ravel())[1:], 0))

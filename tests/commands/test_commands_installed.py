@@ -79,8 +79,9 @@ def files_below(folder, *patterns):
 
 def test_everything_is_installed_and_nothing_else(site):
     package = site / 'regnet'
-    code = files_below(os.path.join(REPOSITORY, 'functions'), '**/*.py', '**/*.html')
-    assert code == {name for name in files_below(package, '**/*.py', '**/*.html') if not name.startswith('shipped')}
+    kinds = ['**/*.' + ending for ending in ('py', 'html', 'css', 'js')]
+    code = files_below(os.path.join(REPOSITORY, 'functions'), *kinds)
+    assert code == {name for name in files_below(package, *kinds) if not name.startswith('shipped')}
     shipped = files_below(package / 'shipped', '**/*')
     with open(os.path.join(REPOSITORY, 'Experiments', 'chest.json')) as stream:
         networks = json.load(stream)['networks'].values()

@@ -1,11 +1,11 @@
 """The pages: their numbers are those of the JSON, they need no other file, and show the pictures."""
 
 import base64
+import hashlib
 import html.parser
 import io
 import json
 import os
-import re
 
 import numpy as np
 import pytest
@@ -21,25 +21,28 @@ from functions.evaluation.pair_record import Images, measure
 
 
 class Reader(html.parser.HTMLParser):
-    """Numbers (data-key -> [(value, text)]), sources of pictures, links, open tags and all text of a page."""
+    """Numbers (data-key -> [(value, text)]), sources of pictures and of slices, links, open tags, scripts and all text
+    of a page.
+    """
 
     def __init__(self, text):
         html.parser.HTMLParser.__init__(self)
-        self.numbers, self.sources, self.links, self.open, self.text = {}, [], [], [], ''
+        self.numbers, self.sources, self.slices, self.links, self.open, self.text = {}, [], [], [], [], ''
+        self.scripts = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
-        if tag in ('script', 'link', 'iframe', 'object', 'video', 'audio', 'embed'):
+        if tag in ('link', 'iframe', 'object', 'video', 'audio', 'embed'):
             raise AssertionError(f'the page loads something: {tag}')
         if tag == 'data':
             self.numbers.setdefault(given['data-key'], []).append([given['value'], None])
         if tag == 'img':
-            self.sources.append(given['src'])
+            (self.slices if 'hidden' in given else [] if 'class' in given else self.sources).append(given['src'])
         if tag == 'a':
             self.links.append(given['href'])
-        if tag not in ('meta', 'img', 'br'):
+        if tag not in ('meta', 'img', 'br', 'input'):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -47,6 +50,8 @@ class Reader(html.parser.HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if self.open and self.open[-1] == 'script':
+            self.scripts.append(data)
         if self.open and self.open[-1] == 'data':
             [entry for entries in self.numbers.values() for entry in entries if entry[1] is None][0][1] = data
 
@@ -56,7 +61,11 @@ def read(path):
         text = stream.read()
     reader = Reader(text)
     assert reader.open == [] and text.startswith('<!DOCTYPE html>')
-    assert '@import' not in text and 'url(' not in text and 'http' not in re.sub(r'base64,[^"]+', '', text)
+    with open(os.path.join(os.path.dirname(html_page.__file__), 'page.js'), encoding='utf-8') as stream:
+        script = stream.read()
+    checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert reader.scripts == [script] and f"default-src 'none'; img-src data:; script-src 'sha256-{checksum}'" in text
+    assert '@import' not in text and 'url(' not in text and 'http:' not in text and 'https:' not in text
     return reader
 
 
@@ -140,7 +149,7 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
             '"NetworkDesign"',
         ):
             assert word.lower() in reader.text.lower(), word
-        assert len(reader.sources) == 11
+        assert len(reader.sources) == 11 and len(reader.slices) == 3 * 5
         for source in reader.sources:
             head, _, data = source.partition(',')
             picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
@@ -209,12 +218,12 @@ def test_evaluation_report_of_an_affine_registration_and_of_none(tmp_path):
     affine = sitk.AffineTransform([1, 0, 0, 0, 1, 0, 0, 0, 1], [0.0, 0.0, 3.0])
     images = Images(image, image, None, lung, lung)
     path = str(tmp_path / 'affine.html')
-    for transform, pictures in ((affine, 10), (None, 5)):
+    for transform, pictures, slices in ((affine, 10, 15), (None, 5, 0)):
         record = measure('affine', pair, None, images, (points, points + [0, 0, 3.0]), transform)
         registration_report.registration_report(path, record, images, None, transform)
         reader = read(path)
         compare_numbers(reader, record)
-        assert len(reader.sources) == pictures
+        assert (len(reader.sources), len(reader.slices)) == (pictures, slices)
         assert float(reader.numbers['tre.mean'][0][0]) == pytest.approx(0.0 if transform else 3.0)
 
 

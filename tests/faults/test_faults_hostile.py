@@ -4,8 +4,10 @@ Promised: one sentence and exit code 2, nothing executed, nothing written outsid
 """
 
 import ast
+import base64
 import copy
 import glob
+import hashlib
 import html.parser
 import json
 import os
@@ -365,17 +367,27 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.text = ''
+        self.text, self.script = '', None
         self.feed(text)
+        with open(os.path.join(REPOSITORY, 'functions', 'evaluation', 'page.js'), encoding='utf-8') as stream:
+            script = stream.read()
+        checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert self.script == script and f"script-src 'sha256-{checksum}';" in text
 
     def handle_starttag(self, tag, attributes):
-        assert tag not in ('script', 'link', 'iframe', 'object', 'embed', 'svg', 'base', 'form'), tag
+        if tag == 'script':
+            assert self.script is None and not attributes
+            self.script = ''
+        assert tag not in ('link', 'iframe', 'object', 'embed', 'svg', 'base', 'form'), tag
         for key, value in attributes:
             assert not key.startswith('on') and key != 'style', (tag, key)
-            assert key not in ('src', 'href') or value.startswith('data:image/png;base64,'), (tag, value)
+            assert key not in ('src', 'href') or re.match('data:image/(png|jpeg);base64,', value), (tag, value)
 
     def handle_data(self, data):
-        self.text += data
+        if self.script == '':
+            self.script = data
+        else:
+            self.text += data
 
 
 def test_names_and_tags_with_markup_and_commands_are_only_text(server, inputs, tmp_path, outside, faults):
