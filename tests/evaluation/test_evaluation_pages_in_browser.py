@@ -69,7 +69,7 @@ def pair(tmp_path_factory):
     random, shape = np.random.RandomState(0), SIZE[::-1]
 
     def volume(low, high):
-        smooth = ndimage.gaussian_filter(random.randn(*shape), 2)
+        smooth = ndimage.gaussian_filter(random.randn(*shape), 3)
         return low + (high - low) * (smooth - smooth.min()) / np.ptp(smooth)
 
     def image(array):
@@ -77,7 +77,7 @@ def pair(tmp_path_factory):
 
     fixed, moved = (volume(-1300, 100).astype(np.int16) for _ in range(2))
     # Steep enough to fold in places.
-    field = np.stack([volume(-9, 9) for _ in range(3)], axis=-1).astype(np.float32)
+    field = np.stack([volume(-7, 7) for _ in range(3)], axis=-1).astype(np.float32)
     expected = volume(0.5, 6).astype(np.float32)
     dvf = image(field)
     images = Images(image(fixed), image(moved), image(moved), image(np.ones(shape, np.uint8)), None)
@@ -127,7 +127,7 @@ def check_view(page, arrays, name, number, first='Fixed'):
         between = [float(found) for found in re.findall(r'-?[\d.]+', panel.locator('span').inner_text())]
         truth = painted(title, slices_of(arrays[title], name), between)
         found, difference = shown_slice(panel, truth)
-        assert found == number and difference < 12, (name, title, found, number, difference)
+        assert found == number and difference < 15, (name, title, found, number, difference)
     _, _, axis, k = VIEWS[name]
     assert view.locator('output').inner_text() == f'{axis} = {ORIGIN[k] + 2 * number:.1f} mm'
 
