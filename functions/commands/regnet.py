@@ -89,8 +89,8 @@ def _evaluate(parser):
 
 
 def _report(parser):
-    """HTML pages of folders that `regnet register` has written"""
-    parser.add_argument('report', nargs='+', metavar='FOLDER', help='results of a registration')
+    """HTML pages of folders that `regnet register`, `pairs` or `sequence` has written"""
+    parser.add_argument('report', nargs='+', metavar='FOLDER', help='results of one or of many registrations')
     evaluation_commands.add_page_options(parser.add_argument)
 
 

@@ -185,15 +185,28 @@ def evaluate(setting, arguments):
 
 
 def report_folders(arguments, result):
-    """--report FOLDER: the pages of results that --register has written."""
-    from ..evaluation.folder_report import folder_report
-    from ..registration.result_folder import read_chests
+    """--report FOLDER: the pages of results that --register, --pairs or --sequence has written."""
+    from ..evaluation.cohort_report import cohort_report, is_cohort
 
     result['pages'] = []
     for folder in arguments.report:
-        page = folder_report(folder, read_chests(folder), arguments.landmarks, arguments.protocol)
+        several = is_cohort(folder)
+        if several and arguments.landmarks:
+            raise InputError(f'--landmarks goes with the results of one registration; {folder} holds several.')
+        if several:
+            page = cohort_report(folder, write_page, arguments.protocol, arguments.workers)
+        else:
+            page = write_page(folder, arguments.landmarks, arguments.protocol)[0]
         result['pages'].append(page)
         print(f'Page: {page}')
+
+
+def write_page(folder, landmarks, protocol):
+    """The page of one folder, as :func:`functions.evaluation.folder_report.folder_report` returns it."""
+    from ..evaluation.folder_report import folder_report
+    from ..registration.result_folder import read_chests
+
+    return folder_report(folder, read_chests(folder), landmarks, protocol)
 
 
 def register(setting, pairs, part=None):

@@ -7,7 +7,7 @@ _PREPARE = 'make a data set from its downloaded packs: DIR-Lab_4D, DIR-Lab_COPD,
 _EVALUATE = 'measure and compare the registrations of experiments; a set such as chest first registers what is missing'
 _REFERENCES = 'also register the same pairs by affine, bspline_1, bspline_3 (elastix); without a name by all of them'
 _CAPTURE_RANGE = 'only landmarks whose error before registration is at most this along every axis'
-_REPORT = 'with --evaluate: also HTML pages of every registration; with folders written by --register: their pages'
+_REPORT = 'with --evaluate: also HTML pages of every registration; with folders of results: their pages'
 _LANDMARKS = 'with --report FOLDER: files of corresponding points'
 
 

@@ -20,11 +20,12 @@ _EXPECTED_ERRORS = ('expected_error.mha', 'expected_error.nii.gz', 'expected_err
 
 
 def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
-    """Measure the results in a folder; write the measures and the page, whose path is returned, beside them.
+    """Measure the results in a folder; write the measures and the page beside them.
 
     :param folder: as ``--register`` writes it.
     :param chests: [fixed, moving], each (image in HU, lung mask); the fixed one on the grid of the results.
     :param landmarks: paths of the points of the fixed and of the moving image, or None.
+    :return: (path of the page, measures).
     :raises MissingFileError, InputError: no finished registration, or landmarks that cannot be used.
     :raises DiskError: another process works in the folder, or it cannot be written.
     """
@@ -52,4 +53,4 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         write_json(measures, record)
         error = read_image(os.path.join(folder, expected[0]), 'scalar') if expected else None
         registration_report(page, record, images, dvf, None, folder_source(folder, results), error)
-        return page
+        return page, record

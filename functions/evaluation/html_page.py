@@ -72,7 +72,7 @@ def items(lines, kind=''):
 
 def data_address(picture):
     """Address that is a picture itself, bytes of a PNG, GIF or JPEG."""
-    kind = next(name for start, name in _KINDS.items() if picture.startswith(start))
+    kind = next((name for start, name in _KINDS.items() if picture.startswith(start)), 'png')
     return f'data:image/{kind};base64,{base64.b64encode(picture).decode("ascii")}'
 
 

@@ -82,7 +82,7 @@ def folded_positions(jacobian, lung):
     return Geometry.of(jacobian).index_to_world(index[:: max(1, len(index) // MOST_FOLDED), ::-1])
 
 
-def _number(record, *keys):
+def number_of(record, *keys):
     """A number of a record in HTML; a dash if it was not measured."""
     value = record
     for key in keys:
@@ -93,15 +93,15 @@ def _number(record, *keys):
 def _cards(record):
     cards = []
     if 'tre' in record:
-        change = ' → '.join(_number(record, when, 'mean') for when in ('tre_before', 'tre'))
+        change = ' → '.join(number_of(record, when, 'mean') for when in ('tre_before', 'tre'))
         cards.append((f'TRE (mm), {record["landmarks"]["n"]} landmarks', change))
     if 'regularity' in record:
-        cards.append(('folded voxels (%)', _number(record, 'regularity', 'folding')))
+        cards.append(('folded voxels (%)', number_of(record, 'regularity', 'folding')))
     if 'overlap' in record:
         when = 'after' if 'after' in record['overlap'] else 'before'
-        cards.append(('Dice of the lungs', _number(record, 'overlap', when, 'mask', 'dice')))
+        cards.append(('Dice of the lungs', number_of(record, 'overlap', when, 'mask', 'dice')))
     if record.get('seconds') is not None:
-        cards.append(('seconds', _number(record, 'seconds')))
+        cards.append(('seconds', number_of(record, 'seconds')))
     return cards
 
 
@@ -127,7 +127,7 @@ def _numbers(record):
 
 def _block(record, title, corner, columns, rows):
     """A titled table; ``columns``: (title, keys of its dictionary in the record); ``rows``: (title, last key)."""
-    lines = [[page.escape(name)] + [_number(record, *keys, key) for _, keys in columns] for name, key in rows]
+    lines = [[page.escape(name)] + [number_of(record, *keys, key) for _, keys in columns] for name, key in rows]
     titles = [corner] + [name for name, _ in columns]
     return f'<h3>{title}</h3>' + page.table(titles, lines, range(1, len(titles)))
 

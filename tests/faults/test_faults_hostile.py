@@ -430,6 +430,26 @@ def test_names_of_pairs_stay_in_the_folder(server, inputs, tmp_path, outside, fa
     assert set(os.listdir(str(tmp_path))) == {'a.csv', 'outside'}
 
 
+def test_records_of_pairs_are_text_on_their_page_and_stay_in_the_folder(server, tmp_path, outside, faults):
+    folder = tmp_path / ('<b>' + MARKUP)
+    folder.mkdir()
+    outcome = {'name': 'a', 'state': 'failed', 'seconds': 1.0, 'reason': MARKUP, 'measures': {'used': MARKUP}}
+    (folder / 'pairs.json').write_text(json.dumps([outcome]))
+    with faults(FOLDERS):
+        assert server.start(['--report', str(folder)]).wait() == 0
+    text = Page((folder / 'report.html').read_text(encoding='utf-8')).text
+    assert text.count(MARKUP) == 3 and folder.name in text  # title, heading, reason
+    for name in ('../outside', '..', str(outside), MARKUP, 'a"onclick="b', 7):
+        (folder / 'pairs.json').write_text(json.dumps([dict(outcome, name=name, state='done')]))
+        with faults(FOLDERS):
+            refused(server, ['--report', folder], folder / 'pairs.json')
+    record = {'outputs': [{'path': '../outside/animation.gif', 'bytes': 1, 'mtime_ns': 1, 'checksum': 'x'}]}
+    (folder / 'pairs.json').write_text(json.dumps([outcome]))
+    (folder / 'sequence.json').write_text(json.dumps(record))
+    with faults(FOLDERS):
+        refused(server, ['--report', folder], folder / 'sequence.json')
+
+
 FORBIDDEN = {'pickle', 'shelve', 'marshal', 'yaml', 'urllib', 'http', 'requests', 'ftplib', 'smtplib', 'xmlrpc'}
 
 

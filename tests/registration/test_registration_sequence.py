@@ -1,8 +1,11 @@
 """--sequence: one phase as the fixed image of all others, judged against the results of the single pairs."""
 
+import base64
 import csv
+import json
 import logging
 import os
+import re
 
 import numpy as np
 import pytest
@@ -63,6 +66,19 @@ def test_sequence_mean_trajectories_and_animation_follow_from_the_pairs(sequence
             film.seek(number)
             frames.append(np.asarray(film.convert('L')).astype(float))
     assert np.abs(frames[0] - frames[1]).mean() > 1
+
+
+def test_sequence_has_a_page_with_its_film_and_a_row_for_each_phase(sequence):
+    out = sequence[0] / 'out'
+    assert RunRegNet3D.main(['--report', str(out), '--workers', '1']) == 0
+    page = (out / 'report.html').read_text(encoding='utf-8')
+    film = base64.b64encode((out / 'animation.gif').read_bytes()).decode()
+    assert f'<img alt="As it is and registered." src="data:image/gif;base64,{film}">' in page
+    assert re.findall('<a href="([^"]*)">', page) == ['00_phase_0/report.html', '02_phase_2/report.html']
+    for name in ('00_phase_0', '02_phase_2'):
+        measures = json.loads(next((out / name).glob('RegNet_*.json')).read_text())
+        assert f'value="{measures["intensity"]["after"]["ncc"]!r}"' in page
+        assert 'class="viewer"' in (out / name / 'report.html').read_text(encoding='utf-8')
 
 
 def test_sequence_goes_on_where_it_was_and_follows_its_inputs(sequence, capsys, caplog):
