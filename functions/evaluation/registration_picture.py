@@ -1,7 +1,8 @@
 """One picture that shows whether a registration worked.
 
-Nine pairs of sections (coronal and sagittal, through the lungs, superior up): the images, their differences before and
-after, landmark errors, and the deformation as a grid, as displacements and as change of volume.
+Nine pairs of sections (coronal and sagittal, or axial where the images are flat, through the lungs, superior up): the
+images, their differences before and after, landmark errors, and the deformation as a grid, as displacements and as
+change of volume.
 """
 
 import functools
@@ -42,7 +43,9 @@ def registration_figure(fixed, moving, moved, dvf, lung=None, title=None, landma
         if image is not None and (image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1):
             raise InputError(f'The {name} image of a picture must be 3D, one value per voxel.')
     dvf = require_dvf(dvf, 'The DVF of a picture')
-    sections = choose_sections(fixed, lung)[:2]
+    coronal, sagittal, axial = choose_sections(fixed, lung)
+    # A slab of a few slices shows little but its axial section.
+    sections = [coronal, axial if 2 * np.prod(sagittal.size) < np.prod(axial.size) else sagittal]
     fixed_points = before = after = moving_points = None
     if landmarks is not None:
         fixed_points, moving_points = (np.asarray(points, dtype=np.float64) for points in landmarks)
@@ -85,6 +88,6 @@ def _numbers(before, after, dvf, jacobian, lung):
 
 def _note(sections, lung, landmarks):
     """The third line: positions and legend."""
-    note = f'coronal at y = {sections[0].position:.0f} mm, sagittal at x = {sections[1].position:.0f} mm'
+    note = ', '.join(f'{one.name} at {"xyz"[one.normal]} = {one.position:.0f} mm' for one in sections)
     note += '' if lung is None else '; blue line: lungs of the fixed image'
     return note + ('' if landmarks is None else '; dots: landmarks near the section, black lines: the remaining error')

@@ -79,7 +79,7 @@ def draw_error_curves(axes, before, after):
 class SectionCells:
     """Draws cells, row and column counted from the top left, into ``figure``, which :meth:`start` begins.
 
-    :param sections: the sections of every cell, from left to right.
+    :param sections: the sections of every cell, from left to right; flat ones stand on top of each other.
     :param fixed: fixed image, HU; ``lung``: its lung mask, outlined everywhere, or None.
     :param widest, tallest: inches that the sections of a cell may take; all are drawn to one scale.
     """
@@ -91,9 +91,7 @@ class SectionCells:
         lungs = [None if lung is None else np.minimum(sample(lung, section), 1) for section in sections]
         self.lung = [None if values is None else ndimage.gaussian_filter(values, 0.7) for values in lungs]
         sizes = np.array([np.diff(extent(section))[::2] for section in sections])
-        gaps = _GAP * (len(sections) - 1)
-        self.sizes = sizes * min((widest - gaps) / sizes[:, 0].sum(), tallest / sizes[:, 1].max())
-        self.section_width, self.section_height = self.sizes[:, 0].sum() + gaps, self.sizes[:, 1].max()
+        self.sizes, self.places, (self.section_width, self.section_height) = _arranged(sizes, widest, tallest)
 
     def start(self, rows, columns):
         """An empty figure with room for titled cells below a header."""
@@ -163,7 +161,7 @@ class SectionCells:
     def grid(self, row, column, dvf, title=''):
         """A regular grid of about 10 mm, displaced, over the fixed image; ``title`` may hold its {spacing}."""
         section = self.sections[0]
-        every = max(1, int(round(min(10.0, section.step * section.size[1] / 20) / section.step)))
+        every = max(1, int(round(min(10.0, section.step * _measure(section) / 20) / section.step)))
         cell = self._cell(row, column, title.format(spacing=every * section.step))
         for (axes, section), fixed in zip(cell, self.fixed_sections):
             self._grey(axes, section, fixed)
@@ -178,7 +176,7 @@ class SectionCells:
         for (axes, section), field, length in zip(self._cell(row, column, title), fields, lengths):
             shown = _show(axes, section, length, cmap='viridis', vmin=0, vmax=largest, interpolation='bilinear')
             across, up = pixel_positions(section)
-            every = max(1, int(round((up[-1] - up[0]) / 17 / section.step)))
+            every = max(1, int(round((_measure(section) - 1) / 17)))
             some = slice(every // 2, None, every)
             arrows = np.moveaxis(in_plane(section, field[some, some]), -1, 0)
             axes.quiver(across[some], up[some], *arrows, color='white', zorder=5, **_ARROWS)
@@ -215,10 +213,9 @@ class SectionCells:
     def _cell(self, row, column, title=''):
         """[(empty axes in mm with the outline of the lungs, section)] of a cell."""
         self._write_title(row, column, title)
-        cell, left = [], self.lefts[column]
-        for section, lung, (width, height) in zip(self.sections, self.lung, self.sizes):
-            axes = self._axes(left, self.bottoms[row] + (self.section_height - height) / 2, width, height)
-            left += width + _GAP
+        cell = []
+        for section, lung, (x, y), (width, height) in zip(self.sections, self.lung, self.places, self.sizes):
+            axes = self._axes(self.lefts[column] + x, self.bottoms[row] + y, width, height)
             edges = extent(section)
             up_range = edges[2:] if section.vertical == 2 else edges[:1:-1]
             axes.set(facecolor='black', xlim=edges[:2], ylim=up_range, xticks=[], yticks=[])
@@ -260,6 +257,37 @@ def _show(axes, section, values, letters='white', interpolation='nearest', **set
             axes.text(x, y, letter, transform=axes.transAxes, ha=ha, va=va, **style)
     place = {'origin': 'lower', 'extent': extent(section), 'aspect': 'equal'}
     return axes.imshow(values, interpolation=interpolation, **place, **settings)
+
+
+def _measure(section):
+    """Pixels that marks are spaced by: the height, or half the width where that is more."""
+    return max(section.size[1], section.size[0] / 2)
+
+
+def _arranged(sizes, widest, tallest):
+    """Sections side by side, or in one or two columns where that shows them larger.
+
+    :param sizes: (width, height) of each, mm: (n, 2).
+    :return: (their sizes in inches, their (x, y) from the lower left, (width, height) of all).
+    """
+    numbers = list(range(len(sizes)))
+    best = 0, None
+    for columns in ([[k] for k in numbers], [numbers], [numbers[:-1], numbers[-1:]]):
+        across, up = (_GAP * (count - 1) for count in (len(columns), max(map(len, columns))))
+        widths = np.array([sizes[column, 0].max() for column in columns])
+        heights = np.array([sizes[column, 1].sum() for column in columns])
+        scale = min((widest - across) / widths.sum(), (tallest - up) / heights.max())
+        if scale > best[0]:
+            best = scale, columns, scale * widths, scale * heights.max() + up, across
+    scale, columns, widths, height, across = best
+    sizes, places, left = sizes * scale, {}, 0.0
+    for column, width in zip(columns, widths):
+        bottom = (height - sizes[column, 1].sum() - _GAP * (len(column) - 1)) / 2
+        for k in reversed(column):
+            places[k] = left, bottom
+            bottom += sizes[k, 1] + _GAP
+        left += width + _GAP
+    return sizes, [places[k] for k in numbers], (widths.sum() + across, height)
 
 
 def _segments(section, points, vectors):
