@@ -303,6 +303,8 @@ def _halo(colour):
 
 def _scale_bar(axes, section):
     left, right, bottom, top = extent(section)
+    if section.vertical != 2:
+        bottom, top = top, bottom
     length = 50.0 if right - left > 120 else 10.0
     x, y = left + 0.04 * (right - left), bottom + 0.04 * (top - bottom)
     style = {'linewidth': 2.5, 'path_effects': [withStroke(linewidth=4.5, foreground='black')]}
