@@ -7,14 +7,14 @@ from ..image.claim import claim_folder
 from ..image.manifest import check_outputs
 from ..image.threads import in_parallel
 from ..setting.errors import InputError
-from ..setting.schema import MAPPING, PART, TEXT, choice, having, list_of, number, optional, whole
+from ..setting.schema import MAPPING, TEXT, choice, having, list_of, number, optional, whole
 from ..setting.text_files import read_json, read_record, require_shape
 from . import html_page as page
 from .measured_pairs import attempt
 from .registration_report import number_of
 
 _PAIRS, _SEQUENCE, _ANIMATION = 'pairs.json', 'sequence.json', 'animation.gif'
-_OUTCOME = {'name': PART, 'state': choice('done', 'was done', 'failed'), 'seconds': number(0)}
+_OUTCOME = {'name': TEXT, 'state': choice('done', 'was done', 'failed'), 'seconds': number(0)}
 _OUTCOME.update(reason=optional(TEXT), measures=optional(MAPPING))
 _COLUMNS = {
     'folded voxels (%)': ('regularity', 'folding'),
