@@ -93,5 +93,7 @@ def test_the_settings_on_the_pages_are_accepted():
 def test_the_page_of_functions_shows_signatures_and_what_docstrings_say():
     page = api_page.page()
     assert len(re.findall('(?m)^### ', page)) == len(re.findall(r'(?m)^from functions\.[\w.]+ import \w+$', page)) > 20
-    assert '\nregister(fixed, moving, model, stages=None, **options)\n' in page
+    assert re.search(
+        r'\nregister\(fixed: .+, moving: .+, model: .+, stages: .+=None, \*\*options: Any\) -> Registration\n', page
+    )
     assert '- `fixed`, `moving`: ' in page and '- raises `RegNetError`: ' in page and ':param' not in page
