@@ -180,8 +180,11 @@ def _slice(values):
     name = values['name']
     try:
         position, cosines, spacing = [_numbers(values[tag]) for tag in (_POSITION, _ORIENTATION, _SPACING)]
-        with np.errstate(invalid='ignore'):  # no direction at all: refused below
-            row, column = [part / np.linalg.norm(part) for part in cosines.reshape(2, 3)]
+        with np.errstate(over='ignore'):
+            lengths = np.linalg.norm(cosines.reshape(2, 3), axis=1, keepdims=True)
+        if not np.all(np.abs(lengths - 1) < 0.1) or not np.isfinite(position).all():
+            raise ValueError(f'position {position}, orientation {cosines}')
+        row, column = cosines.reshape(2, 3) / lengths
         rows, columns, samples, bits = [int(values['0028|' + tag]) for tag in ('0010', '0011', '0002', '0100')]
         if len(position) != 3 or len(spacing) != 2 or not spacing.min() > 0 or not abs(row @ column) < 1e-3:
             raise ValueError(f'position {position}, orientation {cosines}, spacing {spacing}')

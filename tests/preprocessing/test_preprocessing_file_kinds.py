@@ -148,6 +148,9 @@ def slices_that_differ(kinds):
     kinds.refuses(kinds.slices('spacing', one('0028|0030', '0.8\\0.71')), 's00.dcm and s09.dcm differ in PixelSpacing')
     turned = kinds.slices('turned', one('0020|0037', '0.9998\\0.02\\0\\-0.02\\0.9998\\0'))
     kinds.refuses(turned, 's09.dcm differ in ImageOrientationPatient')
+    for number, text in enumerate(('1e200\\0\\0\\0\\1\\0', '0\\0\\0\\0\\1\\0', '1\\1\\0\\0\\0\\1')):
+        lengths = kinds.slices(f'lengths{number}', lambda k, text=text: {'0020|0037': text})
+        kinds.refuses(lengths, 'orientation .* cannot be used|cannot be used.*orientation')
     folder = kinds.slices('rows')
     write_slices(os.path.join(folder, 'other'), HU[:, 1:])
     os.replace(os.path.join(folder, 'other', 's09.dcm'), os.path.join(folder, 's09.dcm'))
