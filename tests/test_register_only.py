@@ -72,7 +72,7 @@ def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     seen = []
     monkeypatch.setattr(steps, 'prepare', lambda setting, arguments: None)
-    monkeypatch.setattr(steps, 'register', lambda setting, pairs: seen.append((setting, pairs)))
+    monkeypatch.setattr(steps, 'register', lambda setting, pairs, part=None: seen.append((setting, pairs)))
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest']) == 0
     setting, pairs = seen[0]
     assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 2, 1]

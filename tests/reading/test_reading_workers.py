@@ -174,4 +174,5 @@ def test_workers_end_with_the_training_in_the_middle_of_an_item(tmp_path, name):
     if name == 'SIGKILL':
         assert child.returncode == -signal.SIGKILL
     else:
-        assert 'Interrupted' in printed.splitlines()[-1] and printed.count('Traceback') == 1, printed
+        # Joblib may warn after it of semaphores that it has swept.
+        assert '\nfunctions.reading.closable_queue.Interrupted: ' in printed and printed.count('Traceback') == 1

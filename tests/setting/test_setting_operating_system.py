@@ -25,8 +25,8 @@ NAMES = {
     'sys': 'platform',
     'signal': 'SIGKILL SIGHUP SIGUSR1 SIGUSR2 SIGALRM SIGSTOP alarm',
 }
-#: TensorFlow's room imports no other.
-ALLOWED = {('functions/tf_utils/sessions.py', 'os.symlink')}
+#: TensorFlow's room imports no other; where there is no /proc/cpuinfo it knows of no bfloat16.
+ALLOWED = {('functions/tf_utils/sessions.py', name) for name in ('os.symlink', '/proc')}
 
 
 def asked(path):
