@@ -6,6 +6,7 @@ import sys
 
 from ..cluster import jobs
 from ..cluster.scheduler import ACTIVE
+from ..image.claim import claim_folder
 from ..setting import setting_utils as su
 from ..setting.code_version import PACKAGE
 from ..setting.parts import take_part
@@ -37,8 +38,10 @@ def run(script, arguments, result):
             progress[step] = _progress(step, setting, arguments, 'train' in progress and _is_open(progress['train']))
     if arguments.submit:
         work = {step: _work(step, progress[step], setting, arguments) for step in progress}
-        for step, submitted in jobs.submit(setting, folder, work).items():
-            print(f'{step}: {len(submitted)} job(s) submitted: {", ".join(sorted(set(submitted.values())))}')
+        with claim_folder(folder):  # two at once would submit the same parts
+            submitted = jobs.submit(setting, folder, work)
+        for step, found in submitted.items():
+            print(f'{step}: {len(found)} job(s) submitted: {", ".join(sorted(set(found.values())))}')
     result['jobs'] = _report(setting, folder, progress)
 
 

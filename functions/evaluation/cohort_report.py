@@ -47,7 +47,9 @@ def cohort_report(folder, write, protocol, n_workers=None):
         jobs = [(write, os.path.join(folder, one['name']), None, protocol) for one in done]
         found = in_parallel(attempt, jobs, n_workers, 'Pages')
         made = [(one, measured[1]) for one, (measured, _) in zip(done, found) if measured]
-        problems = [(one['name'], one['reason']) for one in outcomes if one['state'] == 'failed']
+        problems = [
+            (one['name'], one.get('reason') or 'no reason is recorded') for one in outcomes if one['state'] == 'failed'
+        ]
         problems += [(one['name'], problem) for one, (_, problem) in zip(done, found) if problem]
         cards = [('pairs', len(outcomes)), ('failed', page.element('span', str(len(problems)), 'bad' * bool(problems)))]
         title = os.path.basename(os.path.abspath(folder))
@@ -79,7 +81,7 @@ def _table(made):
         name = page.escape(outcome['name'])
         numbers = [number_of(record, *keys) for keys in _COLUMNS.values()]
         seconds = page.number('seconds', float(outcome['seconds']), 1)
-        passes = page.escape((outcome['measures'] or {}).get('used') or '–')
+        passes = page.escape((outcome.get('measures') or {}).get('used') or '–')
         lines.append([f'<a href="{name}/report.html">{name}</a>'] + numbers + [seconds, passes])
     titles = ['pair'] + list(_COLUMNS) + ['seconds', 'passes used']
     return page.table(titles, lines, range(1, len(titles) - 1), sortable=True) if lines else ''
