@@ -73,9 +73,12 @@ def folder_source(folder, record):
 
 
 def _passes(record):
-    """Which passes a registration used and left out, as its record says: facts."""
+    """Which passes a registration used and left out, and how well it agrees with the way back, as its record says."""
     measures = record.get('measures') or {}
-    return [('passes used', measures.get('used')), ('passes left out', measures.get('left_out'))]
+    lengths = measures.get('inverse_consistency_mm')
+    text = lengths and 'mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(**lengths)
+    facts = [('passes used', measures.get('used')), ('passes left out', measures.get('left_out'))]
+    return facts + [('there and back again', text)]
 
 
 def versions():

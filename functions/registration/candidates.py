@@ -68,6 +68,18 @@ class Candidates:
         self._failed.clear()
         return True
 
+    def prefers(self, name, field):
+        """Whether another field instead of what is kept makes the images more alike; else nothing counts as left out.
+
+        :param name: what was done to the field, such as 'refined'; it is added to what is used.
+        :param field: as for :meth:`keeps_pass`.
+        """
+        name = f'{self.used} + {name}'
+        self.likeness[name] = self._compared.likeness(lambda points: apply_to_points(points, self.linear, field))
+        is_better = self.likeness[name] > self.likeness[self.used]
+        self.used = name if is_better else self.used
+        return is_better
+
     def record(self):
         """{'used', 'likeness', 'left_out'}, JSON-able; logged too, as a warning where the likeness did not rise."""
         found = ', '.join(f'{name} {likeness:.3f}' for name, likeness in self.likeness.items())

@@ -68,6 +68,8 @@ def add_registration_options(add):
         help='how the fields of the stages are combined; additive as in the published code')
     add('--isotropic', action='store_true', help='results at 1 mm instead of on the grid of the fixed image')
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
+    add('--both_ways', action='store_true',
+        help='register moving to fixed too: writes how far there and back again ends from where it began, in mm')
     add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
     add('--strict', action='store_true', help='exit code 3 where a part of the registration was left out')
     add('--format', default='mha', choices=FORMATS,
@@ -143,6 +145,7 @@ def _options(arguments):
         'input_mask',
         'composition',
         'diffeomorphic',
+        'both_ways',
         'keep_all_stages',
         'threads',
         'inverse',

@@ -28,6 +28,7 @@ LOGGER = logging.getLogger(__name__)
 REQUIRED = ('fixed', 'moving')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 SUMMARY = 'pairs.json'
+_NEWER = ('both_ways',)
 
 Pair = collections.namedtuple('Pair', 'name files')
 """``name``: folder of its results; ``files``: dictionary column -> path (or series), those that are given."""
@@ -164,9 +165,10 @@ def register_and_write(
     :raises DiskError: another process works in ``folder``, or it cannot be written.
     """
     options['series'] = tuple(files.get(name) for name in SERIES)
-    named = {key: str(value) for key, value in options.items() if key != 'threads'}
+    # Options that earlier versions did not have count where they are given only: their results are done.
+    named = {key: str(value) for key, value in options.items() if key != 'threads' and (value or key not in _NEWER)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
-    if file_format != 'mha':  # results of earlier versions count as done
+    if file_format != 'mha':
         named['format'] = file_format
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
     if not overwrite and check_results(folder, made_from, verify)[0]:

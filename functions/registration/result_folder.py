@@ -11,6 +11,8 @@ affine.tfm                 the affine transform, fixed to moving; only with an a
 moved.mha                  the moving image on the grid of the results, int16 HU
 jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
 fixed_lung.nii.gz          the lung mask used, of the fixed image, on the grid of the results
+inverse_consistency.mha    length of the residual of there and back in mm, on the grid of the results; with
+                           ``both_ways``
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
 results.json               settings, networks, versions, timings, measures, grids; size, time and checksum
                            of every other file; written last
@@ -53,8 +55,8 @@ from .command_line import EXPORTS, FORMATS
 FORMAT_NUMBER = 1
 RECORD = 'results.json'
 DISPLACEMENT, NONRIGID, MOVED, LUNG = 'displacement', 'displacement_nonrigid', 'moved', 'fixed_lung'
-JACOBIAN, INVERSE = 'jacobian', 'inverse'
-_IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, LUNG)
+JACOBIAN, INVERSE, CONSISTENCY = 'jacobian', 'inverse', 'inverse_consistency'
+_IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, CONSISTENCY, LUNG)
 #: What marks a folder among the results as one of :mod:`functions.registration.exports`.
 EXPORT_RECORD = 'export.json'
 _WHOLE = '.whole'  # finished results on their way to their places
@@ -139,6 +141,8 @@ class Draft(contextlib.AbstractContextManager):
         images = {MOVED: registration.moved, JACOBIAN: registration.jacobian}
         if registration.lungs:
             images[LUNG] = registration.lung
+        if registration.inverse_consistency is not None:
+            images[CONSISTENCY] = registration.inverse_consistency
         residual = {}
         if inverse:
             images[INVERSE], residual['inverse_residual_mm'] = registration.inverse()

@@ -21,11 +21,13 @@ from ..image.threads import itk_threads
 from ..image.transforms import total_dvf, total_transform
 from ..image.volume_io import array_view, image_from_array
 from ..measure import likeness, regularity, similarity
+from ..measure.masked_values import unless_empty, values_inside
 from ..measure.orientation import swapped_sides
 from ..preprocessing.hounsfield import LOWEST
 from ..preprocessing.morphology import within
 from ..setting.errors import InputError, unknown_name
 from ..setting.schema import PRECISIONS
+from .both_ways import lengths, mean_of_both, there_and_back
 from .candidates import Candidates
 from .folding_removal import remove_folding
 from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on, read_scan
@@ -72,6 +74,7 @@ class Options(typing.NamedTuple):
     composition: str = 'exact'  # or 'additive', as the published code adds fields
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
+    both_ways: bool = False  # also moving to fixed: a map of the residual, and the mean of both fields if it is better
     keep_all_stages: bool = False  # also what makes the images less alike
     likeness: str = 'local_correlation'  # how alike they are: a measure of functions.measure.likeness
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
@@ -85,6 +88,9 @@ _Prepared = collections.namedtuple('_Prepared', 'fixed moving lungs mask_name af
 """``fixed``, ``moving``: :class:`functions.registration.input_scan.Scan`; ``lungs``: what their lung masks hold;
 ``mask_name``: mask the networks need, or None; ``affine``: AffineResult; ``pair``: :class:`WorkingPair`;
 ``candidates``: :class:`functions.registration.candidates.Candidates`; its ``linear`` is the affine transform used."""
+Predicted = collections.namedtuple('Predicted', 'field stage_dvfs residual facts')
+"""``field``: nonrigid field on the working grid; ``stage_dvfs``: fields of the stages; ``residual``: length of the
+residual of there and back on the working grid, or None; ``facts``: what the measures say of them."""
 #: mm around the lungs in which an affine registration compares the images.
 _AROUND_LUNGS = 8.0
 
@@ -100,6 +106,8 @@ class Registration:
     :ivar moved: the moving image on that grid, int16; ``outside`` where there is no moving image.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
+    :ivar inverse_consistency: length of the residual u(p) + v(p + u(p)) of there and back, v the field of the way back
+        by the same networks, float32 mm, on that grid; None unless registered both ways.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
     :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
@@ -113,7 +121,7 @@ class Registration:
         self.fixed, self.moving = prepared.fixed.native, prepared.moving.native
         self.affine, self.linear = prepared.affine, prepared.candidates.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
-        self.moved = self.jacobian = self.lung = None
+        self.moved = self.jacobian = self.lung = self.inverse_consistency = None
         self.lungs = prepared.lungs
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
@@ -161,16 +169,15 @@ def register(
     try:
         with itk_threads(chosen.threads):
             prepared = prepare_pair(fixed, moving, opened, chosen, clock)
-            work_field, stage_dvfs, correction = predict_field(prepared, opened, chosen, clock)
-            registration = _to_result_grid(prepared, work_field, stage_dvfs, chosen, clock)
+            found = predict_field(prepared, opened, chosen, clock)
+            work_field = found.field
+            registration = _to_result_grid(prepared, found, chosen, clock)
             _warp_moving(registration, prepared, chosen, clock)
             _measure(registration, prepared, work_field, chosen, clock)
     finally:
         if is_ours:
             opened.close()
-    registration.measures.update(prepared.candidates.record())
-    if correction is not None:
-        registration.measures['diffeomorphic'] = correction
+    registration.measures.update(prepared.candidates.record(), **found.facts)
     registration.settings = _record_of(prepared, opened, chosen)
     registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
     _log(registration.measures)
@@ -313,20 +320,43 @@ def _bring(image, grid, affine, interpolator, default):
 
 
 def predict_field(prepared, model, options, clock):
-    """What :func:`register` does with the result of :func:`prepare_pair`.
+    """What :func:`register` does with the result of :func:`prepare_pair`; returns :class:`Predicted`."""
+    field, stage_dvfs = _predicted(prepared, model, options, clock, 'networks')
+    facts, residual = {}, None
+    if options.both_ways:
+        back = _back(prepared, model, options)
+        field_back, _ = _predicted(back, model, options, clock, 'networks, back')
+        with clock('there and back'):
+            residual = there_and_back(prepared.candidates.linear, field, back.candidates.linear, field_back)
+            box = Geometry.of(prepared.pair.fixed)
+            mean = continued(mean_of_both(cut(field, box), cut(residual, box)), field)
+            field = mean if prepared.candidates.prefers('mean of both ways', mean) else field
+            residual, facts['used_back'] = lengths(residual), back.candidates.used
+    if options.diffeomorphic:
+        with clock('folding removed'):
+            lung = mask_on(prepared.fixed, 'Lung', Geometry.of(field))
+            field, facts['diffeomorphic'] = remove_folding(field, lung)
+    return Predicted(field, stage_dvfs, residual, facts)
 
-    :return: (nonrigid field on the working grid, fields of the stages, report of removed folding or None).
-    """
-    work, correction = Geometry.of(prepared.fixed.image), None
-    with clock('networks'):
+
+def _predicted(prepared, model, options, clock, step):
+    """(nonrigid field on the working grid, fields of the stages) of the networks."""
+    with clock(step):
         predict = {stage: _timed_prediction(model, stage, clock) for stage in model.stages}
         how = (model.default, options.composition, model.margins, options.trained)
         field, stage_dvfs = register_images(prepared.pair, predict, model.stages, *how, prepared.candidates)
-    field = continued(field, work)
-    if options.diffeomorphic:
-        with clock('folding removed'):
-            field, correction = remove_folding(field, mask_on(prepared.fixed, 'Lung', work))
-    return field, stage_dvfs, correction
+        return continued(field, prepared.fixed.image), stage_dvfs
+
+
+def _back(prepared, model, options):
+    """The pair the other way round: moving to fixed, after the inverse of the affine transform."""
+    fixed, moving, affine = prepared.moving, prepared.fixed, prepared.affine
+    candidates = Candidates(fixed, moving, options.keep_all_stages, options.likeness)
+    if prepared.candidates.linear is not None:
+        affine = affine._replace(transform=sitk.AffineTransform(affine.transform.GetInverse()))
+        candidates.best_affine([affine])
+    pair = _working_pair(fixed, moving, prepared.mask_name, candidates.linear, model)
+    return _Prepared(fixed, moving, prepared.lungs, prepared.mask_name, affine, pair, candidates)
 
 
 def _timed_prediction(model, stage, clock):
@@ -337,14 +367,17 @@ def _timed_prediction(model, stage, clock):
     return predict
 
 
-def _to_result_grid(prepared, work_field, stage_dvfs, options, clock):
+def _to_result_grid(prepared, found, options, clock):
     """:class:`Registration` with its fields on the grid of the results."""
     target = Geometry.of(prepared.fixed.native if options.grid == 'native' else prepared.fixed.image)
     with clock('field to the grid of the results'):
-        is_there = target == Geometry.of(work_field)
-        nonrigid = work_field if is_there else dvf_algebra.resample_dvf(work_field, target)
+        is_there = target == Geometry.of(found.field)
+        nonrigid = found.field if is_there else dvf_algebra.resample_dvf(found.field, target)
         dvf = nonrigid if prepared.candidates.linear is None else total_dvf(prepared.candidates.linear, nonrigid)
-    return Registration(prepared, nonrigid, dvf, stage_dvfs)
+        registration = Registration(prepared, nonrigid, dvf, found.stage_dvfs)
+        if found.residual is not None:
+            registration.inverse_consistency = resample_to(found.residual, target, 'linear', 0)
+    return registration
 
 
 def _warp_moving(registration, prepared, options, clock):
@@ -374,11 +407,18 @@ def _measure(registration, prepared, work_field, options, clock):
         images = (shown, prepared.moving.native, registration.moved)
         found = {'intensity': similarity.before_and_after(*images, inside, prepared.candidates.linear, options.outside)}
         found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
+        if registration.inverse_consistency is not None:
+            found['inverse_consistency_mm'] = _mean_and_p95(registration.inverse_consistency, inside)
         found['measured_inside'] = name or 'the whole fixed image'
         if target != Geometry.of(work_field):
             jacobian = dvf_algebra.jacobian_determinant_of(work_field)
             found['folding_percent_at_1_mm'] = regularity.folding(jacobian, fixed.masks.get(name))
     registration.measures = found
+
+
+def _mean_and_p95(image, mask):
+    (values,) = values_inside({'the residual of there and back': image}, unless_empty(mask))
+    return {'mean': float(values.mean()), 'p95': float(np.percentile(values, 95))}
 
 
 def _record_of(prepared, model, options):
@@ -387,7 +427,7 @@ def _record_of(prepared, model, options):
     masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
     used = {
         name: getattr(options, name)
-        for name in ('series', 'grid', 'composition', 'diffeomorphic', 'threads', 'likeness')
+        for name in ('series', 'grid', 'composition', 'diffeomorphic', 'both_ways', 'threads', 'likeness')
     }
     return {
         **used,
@@ -408,10 +448,15 @@ def _log(measures):
     found, moved = measures['intensity'], measures['displacement_mm']
     correlations = ', '.join(f'{numbers["correlation"]:.4f} {name}' for name, numbers in found.items())
     differences = ', '.join(f'{numbers["mean_absolute_difference"]:.1f} {name}' for name, numbers in found.items())
+    both_ways = ''
+    if 'inverse_consistency_mm' in measures:
+        both_ways = '; there and back again: mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(
+            **measures['inverse_consistency_mm']
+        )
     LOGGER.info(
         f'Inside {measures["measured_inside"]}: correlation {correlations}; mean absolute difference {differences} HU; '
         f'displacement median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; '
-        f'folding {measures["folding_percent"]:.4f} %'
+        f'folding {measures["folding_percent"]:.4f} %{both_ways}'
     )
 
 

@@ -16,20 +16,22 @@ import time
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from functions.elastix.affine import read_affine
 from functions.elastix.programs import is_available
 from functions.elastix.registration import BSPLINE_FILES, bspline
 from functions.evaluation.registration_picture import registration_picture
+from functions.image.geometry import Geometry
 from functions.image.resample import resample_to, warp
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
-from functions.image.volume_io import image_from_array, write_image
+from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.registration import single_pair
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
 from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
-from tests.benchmark.suite_tables import print_report
+from tests.benchmark.suite_tables import certainty, print_report
 
 MODES = ('automatic', 'true')
 #: Of a stand-in for the networks, where there are none yet.
@@ -61,6 +63,10 @@ class RecordedCandidates(single_pair.Candidates):
         kept = super().keeps_pass(stage, field)
         self.found[self._last] = apply_to_points(self._points, self.linear, field)
         return kept
+
+    def prefers(self, name, field):
+        self.found[f'{self.used} + {name}'] = apply_to_points(self._points, self.linear, field)
+        return super().prefers(name, field)
 
 
 @contextlib.contextmanager
@@ -109,23 +115,30 @@ class Preparation:
         write_affine(prepared.affine.transform, self.affine)
         return clock.seconds
 
-    def registered(self, model, judged=True):
+    def registered(self, model, judged=True, **more):
         """(field, seconds, facts) of networks, from here on.
 
         :param judged: candidates are judged, as by default; or everything is kept.
+        :param more: further options of ``register``.
         """
-        options = single_pair.checked_options(dict(self.masks, affine=self.affine, keep_all_stages=not judged))
+        more = dict(self.masks, affine=self.affine, keep_all_stages=not judged, **more)
+        options = single_pair.checked_options(more)
         images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], single_pair.StepClock()
         with recorded(self.pair.points[0]) as made:
             prepared = single_pair.prepare_pair(*images, model, options, clock)
-            field, _, _ = single_pair.predict_field(prepared, model, options, clock)
-        (candidates,) = made
+            predicted = single_pair.predict_field(prepared, model, options, clock)
+        candidates = made[0]  # those of the way there
         facts = {'networks': clock.seconds['networks'], 'used': candidates.used, 'likeness': candidates.likeness}
         error = {name: np.linalg.norm(at - self.pair.points[1], axis=1) for name, at in candidates.found.items()}
         facts['tre'] = {name: float(lengths.mean()) for name, lengths in error.items()}
         before = sum(self.seconds[step] for step in ('reading', 'isotropic grid and masks', 'affine'))
-        seconds = before + sum(clock.seconds[step] for step in ('moving image to the working grid', 'networks'))
-        return total_dvf(candidates.linear, field), seconds, facts
+        steps = [step for step in clock.steps if step not in ('reading', 'isotropic grid and masks', 'affine')]
+        seconds = before + sum(clock.seconds[step] for step in steps)
+        if predicted.residual is not None:
+            index = Geometry.of(predicted.residual).world_to_index(self.pair.points[0])[:, ::-1].T
+            values = ndimage.map_coordinates(array_view(predicted.residual), index, order=1, mode='nearest')
+            facts['residual'] = values.tolist()
+        return total_dvf(candidates.linear, predicted.field), seconds, facts
 
 
 def by_affine(prepared):
@@ -234,6 +247,13 @@ def run_suite(arguments):
                 run = functools.partial(Preparation.registered, model=model, judged=not arguments.no_judge)
                 found = measured(files, mode, arguments.name, run, made_by)
                 row['measures'][arguments.name] = found
+                # Rows of their own: a comparison never mixes them with the single shot.
+                for more in variants(arguments):
+                    name = '_'.join([arguments.name] + sorted(more))
+                    found_more = measured(
+                        files, mode, name, functools.partial(run, **more), dict(made_by, options=more)
+                    )
+                    row['measures'][name] = found_more
                 if mode == 'automatic' and (worst is None or np.mean(found['errors']) > worst[0]):
                     worst = np.mean(found['errors']), files
             rows.append(row)
@@ -246,8 +266,15 @@ def run_suite(arguments):
             if os.path.exists(path):
                 row['measures'][arguments.before] = read_json(path)
     print_report(rows, arguments.name if model is not None else None, arguments.before)
+    if arguments.both_ways and model is not None:
+        print(certainty([row['measures'][f'{arguments.name}_both_ways'] for row in rows]))
     if worst is not None and not arguments.quick:
         picture(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
+
+
+def variants(arguments):
+    """Options of ``register`` that make a row of their own."""
+    return [{'both_ways': True}] if arguments.both_ways else []
 
 
 def measured(files, mode, name, run, made_by=None):

@@ -3,6 +3,7 @@
 import collections
 
 import numpy as np
+from scipy.stats import spearmanr
 
 #: Largest displacement (mm) from which a motion counts as large.
 LARGE = 18.0
@@ -10,6 +11,8 @@ LARGE = 18.0
 LIMITS = {'breathing 18': 0.45, 'breathing 25': 0.6, 'visits': 0.8, 'cut base': 1.2, 'slab': 1.2, 'phantom': 0.6}
 #: Against elastix with the lung mask, on the whole suite.
 FACTOR = 1.3
+#: mm; a landmark that is off by more is a failure.
+FAILURE = 3.0
 
 
 HEADER = '| pairs | method | TRE mm | median | 95 % | means of pairs | most folding % | s | kept |\n' + '|---' * 9 + '|'
@@ -70,6 +73,22 @@ def passes(rows, name):
         before, after = np.mean(values, axis=0)
         better = sum(b < a for a, b in values)
         yield f'{title}: {before:.2f} to {after:.2f} mm on {len(values)} pairs, better on {better}'
+
+
+def certainty(measures):
+    """A line: how the residual of there and back goes with the true error at landmarks.
+
+    :param measures: list of {'errors', 'residual'} of pairs registered both ways.
+    """
+    errors, residuals = [np.concatenate([found[key] for found in measures]) for key in ('errors', 'residual')]
+    wrong, suspected = errors > FAILURE, residuals > FAILURE
+    rank = spearmanr(errors, residuals)[0]
+    large = spearmanr(errors[wrong], residuals[wrong])[0] if wrong.sum() > 2 else float('nan')
+    return (
+        f'\nThere and back against the true error: rank correlation {rank:.2f}, {large:.2f} above {FAILURE:g} mm; of '
+        f'{wrong.sum()} landmarks off by more than that {(wrong & suspected).sum()} are found, '
+        f'{(wrong & ~suspected).sum()} missed, and {(suspected & ~wrong).sum()} of {len(wrong)} suspected in vain.'
+    )
 
 
 def verdicts(rows, name, other=None):
