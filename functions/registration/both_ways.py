@@ -7,7 +7,7 @@ from ..image.transforms import total_dvf
 from ..image.volume_io import array_view, image_from_array
 
 #: Of the inversion of the residual, which is small and smooth where a registration is right.
-_ITERATIONS = 5
+_ITERATIONS = 1
 
 
 def there_and_back(linear, field, linear_back, field_back):
