@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from ..image.dvf import compose, invert
+from ..image.dvf import compose, invert, resample_dvf
+from ..image.geometry import Geometry
 from ..image.transforms import total_dvf
 from ..image.volume_io import array_view, image_from_array
+from .mask_box import continued, cut
 
-#: Of the inversion of the residual, which is small and smooth where a registration is right.
+#: The residual and what it changes are smooth: they are found on a grid of voxels this many times as wide.
+_COARSER = 2
+#: Of the inversion of the residual, which is small where a registration is right.
 _ITERATIONS = 1
 
 
@@ -15,21 +19,28 @@ def there_and_back(linear, field, linear_back, field_back):
 
     :param linear, linear_back: affine transforms that follow the nonrigid fields, or None.
     :param field, field_back: nonrigid fields, mm, on grids of the fixed and of the moving image.
-    :return: vector image on the grid of ``field``, mm; zero where the two are inverse to each other.
+    :return: vector image on a coarser grid that covers that of ``field``, mm; zero where the two are inverse to each
+        other.
     """
-    return total_dvf(linear_back, compose(total_dvf(linear, field), field_back))
+    grid = Geometry.of(field)
+    size, spacing = tuple(n // _COARSER + 1 for n in grid.size), tuple(_COARSER * s for s in grid.spacing)
+    coarse = resample_dvf(field, grid._replace(size=size, spacing=spacing))
+    return total_dvf(linear_back, compose(total_dvf(linear, coarse), field_back))
 
 
-def mean_of_both(field, residual):
+def mean_of_both(field, residual, box):
     """The mean of the nonrigid field there and of the inverse of the way back, which leads from p to where the way
     there leads from s, with s + r(s) = p.
 
-    :param field, residual: as :func:`there_and_back` takes and returns them, on one grid.
+    :param field, residual: as :func:`there_and_back` takes and returns them.
+    :param box: the part of the grid of ``field`` that networks saw; beyond it the mean is continued.
     """
     other = compose(invert(residual, _ITERATIONS)[0], field)
-    return image_from_array((array_view(field) + array_view(other)) / 2, field)
+    half = image_from_array((array_view(other) - array_view(resample_dvf(field, residual))) / 2, residual)
+    mean = array_view(cut(field, box)) + array_view(resample_dvf(half, box))
+    return continued(image_from_array(mean, box), field)
 
 
 def lengths(residual):
     """Length of the vectors of an image, mm, float32."""
-    return image_from_array(np.stack([np.linalg.norm(plane, axis=-1) for plane in array_view(residual)]), residual)
+    return image_from_array(np.linalg.norm(array_view(residual), axis=-1), residual)

@@ -328,8 +328,7 @@ def predict_field(prepared, model, options, clock):
         field_back, _ = _predicted(back, model, options, clock, 'networks, back')
         with clock('there and back'):
             residual = there_and_back(prepared.candidates.linear, field, back.candidates.linear, field_back)
-            box = Geometry.of(prepared.pair.fixed)
-            mean = continued(mean_of_both(cut(field, box), cut(residual, box)), field)
+            mean = mean_of_both(field, residual, Geometry.of(prepared.pair.fixed))
             field = mean if prepared.candidates.prefers('mean of both ways', mean) else field
             residual, facts['used_back'] = lengths(residual), back.candidates.used
     if options.diffeomorphic:

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import GRIDS, SETTING, chest_image, grid_image
+from oracle import SETTING, chest_image, grid_image
 
+from functions.image.geometry import Geometry
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.image.volume_io import image_from_array, write_image
 from functions.registration import both_ways, pair_lists, register
@@ -33,7 +34,7 @@ class ThereAndBack:
 
 @pytest.fixture(scope='module')
 def scans():
-    fixed, lung = chest_image(grid_image(*GRIDS['anisotropic']))
+    fixed, lung = chest_image(grid_image((23, 24, 12), (2.0, 2.0, 4.0)))
     moving, moving_lung = sitk.Image(fixed), sitk.Image(lung)
     for image in (moving, moving_lung):
         image.SetOrigin((np.array(fixed.GetOrigin()) + TRUE).tolist())
@@ -45,25 +46,18 @@ def run(scans, there, back, **options):
     return register(scans[0], scans[1], {4: ThereAndBack(there, back)}, **options)
 
 
-def test_the_better_of_the_field_and_the_mean_is_used_and_the_residual_is_that_of_the_networks(scans):
+def test_the_mean_is_used_where_it_is_better_and_the_residual_is_that_of_the_networks(scans):
     found = run(scans, TRUE - 2.0, -TRUE - 2.0)  # the mean of both is right
     assert found.measures['used'] == '4 + mean of both ways' and found.measures['left_out'] == []
     np.testing.assert_allclose(sitk.GetArrayFromImage(found.dvf), TRUE, atol=1e-4)
     np.testing.assert_allclose(sitk.GetArrayFromImage(found.inverse_consistency), 4 * 3**0.5, atol=1e-4)
     assert found.measures['inverse_consistency_mm'] == pytest.approx({'mean': 4 * 3**0.5, 'p95': 4 * 3**0.5}, abs=1e-4)
+
+
+def test_a_field_that_is_better_than_the_mean_is_kept(scans):
     found = run(scans, TRUE, -TRUE - 2.0)
     assert found.measures['used'] == '4' and found.measures['left_out'] == [] and found.measures['used_back'] == '4'
     np.testing.assert_allclose(sitk.GetArrayFromImage(found.dvf), TRUE, atol=1e-4)
-
-
-def test_a_pair_that_agrees_both_ways_has_no_residual_and_the_way_back_begins_with_the_inverse_affine(scans, tmp_path):
-    path = str(tmp_path / 'affine.tfm')
-    write_affine(affine_from_matrix(np.diag([1.0, 1.02, 0.97]), (TRUE - 1.0, TRUE, TRUE)), path)
-    # Networks that are asked for the rest: A(p + 1) there, A^-1(q) - 1 back.
-    found = run(scans, (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), affine=path, keep_all_stages=True)
-    assert found.measures['used_back'] == 'affine + 4'
-    assert sitk.GetArrayFromImage(found.inverse_consistency).max() < 1e-3
-    assert run(scans, TRUE, -TRUE, both_ways=False).inverse_consistency is None
 
 
 def test_the_mean_lies_half_way_to_the_inverse_of_the_way_back():
@@ -74,12 +68,9 @@ def test_the_mean_lies_half_way_to_the_inverse_of_the_way_back():
     back[..., 0] = -(2.0 + bend * x)  # q -> q - 2 - 0.05 q, whose inverse is p -> (p + 2) / 0.95
     there = np.zeros_like(back)
     there[..., 0] = 3.0
-    there, back = [
-        image_from_array(field, grid_image((n, 4, 4), (1.0,) * 3, centre=(0, 0, 0))) for field in (there, back)
-    ]
-    for field in (there, back):
-        field.SetOrigin((0.0, 0.0, 0.0))
-    mean = both_ways.mean_of_both(there, both_ways.there_and_back(None, there, None, back))
+    there, back = [image_from_array(field, sitk.Image(n, 4, 4, sitk.sitkFloat32)) for field in (there, back)]
+    residual = both_ways.there_and_back(None, there, None, back)
+    mean = both_ways.mean_of_both(there, residual, Geometry.of(there))
     expected = (3.0 + (x + 2.0) / (1 - bend) - x) / 2
     np.testing.assert_allclose(sitk.GetArrayFromImage(mean)[2, 2, 5:-8, 0], expected[5:-8], atol=5e-3)
 
@@ -89,15 +80,19 @@ def test_the_map_is_written_and_results_without_it_are_not_taken_for_it(scans, t
     for name, image in files.items():
         files[name] = str(tmp_path / (name + '.mha'))
         write_image(image, files[name])
-    folder = str(tmp_path / 'out')
+    folder, affine = str(tmp_path / 'out'), str(tmp_path / 'affine.tfm')
+    write_affine(affine_from_matrix(np.diag([1.0, 1.02, 0.97]), (TRUE - 1.0, TRUE, TRUE)), affine)
 
-    def again(**options):
-        model = Model({4: ThereAndBack(TRUE, -TRUE)})
-        return pair_lists.register_and_write(folder, files, model, affine='none', **options)[0]
+    def again(there=None, back=None, **options):
+        options = dict({'affine': affine, 'keep_all_stages': True, 'file_format': 'nii.gz'}, **options)
+        return pair_lists.register_and_write(folder, files, Model({4: ThereAndBack(there, back)}), **options)[0]
 
-    assert again() is not None and again(both_ways=False) is None
-    assert again(both_ways=True, file_format='nii.gz', overwrite=True) is not None
-    assert again(both_ways=True, file_format='nii.gz') is None and 'inverse_consistency.nii.gz' in NAMES
+    plain = again((1.0, 0.0, 0.0))
+    assert plain.inverse_consistency is None and again(both_ways=False) is None
+    # The way back begins with the inverse of the affine: A(p + 1) there, A^-1(q) - 1 back agree.
+    found = again((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), both_ways=True, overwrite=True)
+    assert found.measures['used_back'] == 'affine + 4' and again(both_ways=True) is None
+    assert 'inverse_consistency.nii.gz' in NAMES
     image = sitk.ReadImage(str(tmp_path / 'out' / 'inverse_consistency.nii.gz'))
     assert image.GetSize() == scans[0].GetSize() and sitk.GetArrayFromImage(image).max() < 1e-3
     record = json.loads((tmp_path / 'out' / 'results.json').read_text())
