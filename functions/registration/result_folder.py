@@ -11,8 +11,8 @@ affine.tfm                 the affine transform, fixed to moving; only with an a
 moved.mha                  the moving image on the grid of the results, int16 HU
 jacobian.mha               determinant of the Jacobian of the physical mapping p + u(p)
 fixed_lung.nii.gz          the lung mask used, of the fixed image, on the grid of the results
-inverse_consistency.mha    length of the residual of there and back in mm, on the grid of the results; with
-                           ``both_ways``
+inverse_consistency.mha    length of the residual of there and back by the fields of the networks in mm, on the grid
+                           of the results; with ``both_ways``
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
 results.json               settings, networks, versions, timings, measures, grids; size, time and checksum
                            of every other file; written last

@@ -106,8 +106,8 @@ class Registration:
     :ivar moved: the moving image on that grid, int16; ``outside`` where there is no moving image.
     :ivar jacobian: determinant of the Jacobian of the physical mapping p + u(p), float32.
     :ivar fixed, moving: the images in HU on their own grids.
-    :ivar inverse_consistency: length of the residual u(p) + v(p + u(p)) of there and back, v the field of the way back
-        by the same networks, float32 mm, on that grid; None unless registered both ways.
+    :ivar inverse_consistency: length of the residual u(p) + v(p + u(p)) of there and back, u and v the total fields of
+        the networks, also where ``dvf`` is their mean; float32 mm, on that grid; None unless registered both ways.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
     :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
