@@ -211,13 +211,13 @@ def write_page(folder, landmarks, protocol):
 
 def register(setting, pairs, part=None):
     """Register pairs with the networks the settings name; ``part``: which part of all they are."""
-    from ..image.claim import FOLDER_LOCK, claim_folder
+    from ..image.claim import claim_folder, part_lock
     from ..registration.network_pyramid import open_networks
 
     if not pairs:
         return
-    lock = f'.part{part.replace("/", "of")}.lock' if part else FOLDER_LOCK
-    with claim_folder(su.address_generator(setting, 'result_folder'), lock), open_networks(setting) as model:
+    folder = su.address_generator(setting, 'result_folder')
+    with claim_folder(folder, part_lock(part)), open_networks(setting) as model:
         register_and_measure(setting, pairs, model)
 
 

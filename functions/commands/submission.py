@@ -16,7 +16,7 @@ from .script_settings import merge
 #: Options that say how to submit; the jobs are run with the others.
 OPTIONS = ('submit', 'status', 'array', 'partition', 'gres', 'time', 'mem')
 
-Progress = collections.namedtuple('Progress', 'done total unit lists')
+Extent = collections.namedtuple('Extent', 'done total unit lists')
 """How much of a step is finished; ``lists``: whether each item of its lists of work is."""
 
 
@@ -51,16 +51,16 @@ def _progress(step, setting, arguments, trained_anew):
 
         lists = [finished_items(setting, modes, stage) for modes, stage in steps.batches(setting)]
         images = [[False]] if su.missing_originals(setting) else []
-        return Progress(sum(map(sum, lists)), sum(map(len, lists)), 'items', lists + images)
+        return Extent(sum(map(sum, lists)), sum(map(len, lists)), 'items', lists + images)
     if step == 'train':
         from ..training.checkpoints import Checkpoints
 
         checkpoints, most = Checkpoints(setting), setting['NetworkTraining']['MaxIterations']
         newest = checkpoints.newest() if checkpoints.steps() and not arguments.fresh else None
         done = 0 if newest is None else min(checkpoints.state(newest)['iteration'], most)
-        return Progress(done, most, 'iterations', [[done == most]])
+        return Extent(done, most, 'iterations', [[done == most]])
     if step == 'evaluate':
-        return Progress(0, 1, 'evaluations', [[False]])
+        return Extent(0, 1, 'evaluations', [[False]])
     if arguments.pairs:
         from ..registration.pair_lists import read_pairs
         from ..registration.result_folder import problem_of
@@ -71,7 +71,7 @@ def _progress(step, setting, arguments, trained_anew):
         pairs = steps.testing_pairs(setting)
         waiting = pairs if trained_anew else steps.unregistered(setting, pairs)
         done = [pair not in waiting for pair in pairs]
-    return Progress(sum(done), len(done), 'pairs', [done])
+    return Extent(sum(done), len(done), 'pairs', [done])
 
 
 def _is_open(progress):

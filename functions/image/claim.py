@@ -20,6 +20,7 @@ from ..setting import processes
 from ..setting.atomic import publish_new, remove, sweep_stale_temporaries, temporary_path
 from ..setting.errors import DiskError, InUseError
 from ..setting.operating_system import alone_with, patiently, replace_open
+from ..setting.parts import part_name
 from ..setting.processes import is_alive, start_time
 
 LOGGER = logging.getLogger(__name__)
@@ -69,6 +70,11 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
         with contextlib.suppress(OSError):
             for made in missing:
                 os.rmdir(made)
+
+
+def part_lock(part):
+    """Name of the lock of a folder for one who does part 'k/n' of its work; of the whole folder for None."""
+    return f'.part{part_name(part)}.lock' if part else FOLDER_LOCK
 
 
 def release_void(lock_path):

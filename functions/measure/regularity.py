@@ -28,10 +28,10 @@ def summary(
     :param jacobian, mask: images on one grid, or arrays [z, y, x] of one shape; mask None: everywhere.
     :raises InputError: grids or shapes that differ, an empty mask, or values that are not finite.
     """
-    border, log_offset = get_protocol(protocol).border, get_protocol(protocol).log_offset
-    (values,) = values_inside({'the Jacobian': jacobian}, mask, border)
+    conventions = get_protocol(protocol)
+    (values,) = values_inside({'the Jacobian': jacobian}, mask, conventions.border)
     folded = int(np.count_nonzero(values <= 0))
-    logarithm = np.log(np.clip(values + log_offset, 1e-9, 1e9))
+    logarithm = np.log(np.clip(values + conventions.log_offset, 1e-9, 1e9))
     numbers = {'n': values.size, 'folded': folded, 'folding': 100.0 * folded / values.size}
     numbers.update({name: float(getattr(values, name)()) for name in ('mean', 'std', 'min', 'max')})
     return dict(numbers, std_log=float(logarithm.std()))

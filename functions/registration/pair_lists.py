@@ -9,11 +9,11 @@ import re
 import time
 from typing import Any, List, Optional, Sequence
 
-from ..image.claim import FOLDER_LOCK, claim_folder, release_void
+from ..image.claim import FOLDER_LOCK, claim_folder, part_lock, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
-from ..setting.parts import take_part
+from ..setting.parts import part_name, take_part
 from ..setting.progress import Progress
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
@@ -28,7 +28,8 @@ LOGGER = logging.getLogger(__name__)
 REQUIRED = ('fixed', 'moving')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 SUMMARY = 'pairs.json'
-_NEWER = ('both_ways',)
+#: Options that earlier versions did not have, with what these did: results made so count as done.
+_NEWER = {'both_ways': 'False', 'format': 'mha'}
 
 Pair = collections.namedtuple('Pair', 'name files')
 """``name``: folder of its results; ``files``: dictionary column -> path (or series), those that are given."""
@@ -114,11 +115,10 @@ def register_pairs(
     inputs = [path for pair in pairs for path in _inputs(pair.files, options)]
     if options.get('overwrite'):
         require_apart([os.path.join(output, pair.name, name) for pair in pairs for name in NAMES], inputs)
-    name = '_' + part.replace('/', 'of') if part else ''
-    summary = os.path.join(output, SUMMARY.replace('.', name + '.'))
+    summary = os.path.join(output, SUMMARY.replace('.', f'_{part_name(part)}.') if part else SUMMARY)
     require_apart([summary], inputs)
     pairs, outcomes = take_part(pairs, part), []
-    with claim_folder(output, f'.part{name}.lock' if part else FOLDER_LOCK):
+    with claim_folder(output, part_lock(part)):
         for number, pair in enumerate(Progress(pairs, desc='Pairs', unit='pair'), 1):
             LOGGER.info('Pair %d of %d: %s', number, len(pairs), pair.name)
             outcomes.append(_outcome(pair, os.path.join(output, pair.name), model, options))
@@ -165,11 +165,9 @@ def register_and_write(
     :raises DiskError: another process works in ``folder``, or it cannot be written.
     """
     options['series'] = tuple(files.get(name) for name in SERIES)
-    # Options that earlier versions did not have count where they are given only: their results are done.
-    named = {key: str(value) for key, value in options.items() if key != 'threads' and (value or key not in _NEWER)}
+    named = {key: str(value) for key, value in dict(options, format=file_format).items() if key != 'threads'}
+    named = {key: value for key, value in named.items() if value != _NEWER.get(key)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
-    if file_format != 'mha':
-        named['format'] = file_format
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
     if not overwrite and check_results(folder, made_from, verify)[0]:
         release_void(os.path.join(folder, FOLDER_LOCK))

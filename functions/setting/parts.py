@@ -3,6 +3,11 @@
 from .errors import InputError
 
 
+def part_name(part):
+    """What a part is called in the names of files: '3of8' for '3/8'."""
+    return part.replace('/', 'of')
+
+
 def take_part(items, part):
     """Every n-th item from the k-th for ``part`` 'k/n' or (k, n), k from 1; all for None; or :class:`InputError`."""
     if part is None:

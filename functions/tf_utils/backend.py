@@ -17,20 +17,21 @@ _START_NOTES = '^I0000 |^WARNING: All log messages before absl::InitializeLog'
 @contextlib.contextmanager
 def _without_start_notes():
     """Standard error of this process without :data:`_START_NOTES`; all else passes, also what a crash prints last."""
-    try:
-        kept = os.dup(2)
-        command = ['grep', '-avE', '--line-buffered', _START_NOTES]
-        sieve = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=kept)  # not in this process: it may crash
-    except OSError:  # no grep, or no standard error: nothing is held back
-        yield
-        return
-    os.dup2(sieve.stdin.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        sieve.communicate()
+    command = ['grep', '-avE', '--line-buffered', _START_NOTES]
+    with contextlib.ExitStack() as opened:
+        try:
+            kept = os.dup(2)
+            opened.callback(os.close, kept)
+            sieve = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=kept)  # not in this process: it may crash
+        except OSError:  # no grep, or no standard error: nothing is held back
+            yield
+            return
+        os.dup2(sieve.stdin.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            sieve.communicate()
 
 
 # TensorFlow's start-up notes bury the project's own log lines; having no NVIDIA device is no error.

@@ -76,14 +76,34 @@ def generated(folder):
     return {name: content for name, content in tree(folder).items() if not name.startswith('Experiments')}
 
 
+#: The work itself; parts 2 and 3 wait in the middle of their third item, once each.
+HELD = """
+import os, signal, sys
+import RunRegNet3D
+from functions.artificial_generation import batch
+
+def held(*arguments, **options):
+    calls.append(1)
+    place = {path!r} + sys.argv[sys.argv.index('--part') + 1][0]
+    if place[-1] in '23' and len(calls) == 3 and not os.path.exists(place):
+        open(place, 'w').close()
+        signal.pause()
+    return produce(*arguments, **options)
+
+calls, produce, batch.produce = [], batch.produce, held
+sys.exit(RunRegNet3D.main(sys.argv[1:]))
+"""
+
+
 def test_an_array_that_is_killed_and_requeued_makes_what_a_local_run_makes(slurm, tmp_path):
-    local, run = [Run(slurm, tmp_path / name, ITEMS) for name in ('local', 'on slurm')]
+    script = tmp_path / 'held.py'
+    script.write_text(HELD.format(path=str(tmp_path / 'held')))
+    local, run = [Run(slurm, tmp_path / name, ITEMS, MainScript=str(script)) for name in ('local', 'on slurm')]
     found = run.submit('generate', '--array', '4')
     assert found['generate']['total'] == 20 and set(found['generate']['parts'].values()) == {'waiting'}
     assert run.submit('generate', '--array', '4') and len(set(run.submitted('generate').values())) == 1
     job = run.submitted('generate')['1']
-    # Early: five small items are quickly made.
-    run.wait(lambda: os.path.isdir(os.path.join(run.folder, 'Data', 'Phantom')), 'no image is made')
+    run.wait(lambda: all((tmp_path / f'held{part}').exists() for part in '23'), 'parts 2 and 3 do not begin')
     slurm.run('scancel', '--signal=KILL', '--full', f'{job}_3')
     slurm.run('scontrol', 'requeue', f'{job}_2')
     assert local.command('--only_generate_image', '--workers', '1')['error'] is None

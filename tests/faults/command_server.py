@@ -54,9 +54,9 @@ class Server:
         """A :class:`Command` that has just begun.
 
         :param target: 'module:function', called with the words.
-        :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; user, whose
-            rights it has; powerless: root does without its power over files;
-            bytes, the largest file it may write.
+        :param how: cwd; kill_at, stop_at, the number of the step before which it kills or stops itself; stop_once, a
+            file: it stops before its first step after that is there; user, whose rights it has; powerless: root does
+            without its power over files; bytes, the largest file it may write.
         """
         output = tempfile.NamedTemporaryFile(dir=self._outputs, delete=False)
         output.close()
@@ -196,7 +196,8 @@ def _run(request):
     if request.get('bytes'):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request['bytes'], request['bytes']))
-    steps = _count_steps({request.get('kill_at'): signal.SIGKILL, request.get('stop_at'): signal.SIGSTOP})
+    signals = {request.get('kill_at'): signal.SIGKILL, request.get('stop_at'): signal.SIGSTOP}
+    steps = _count_steps(signals, request.get('stop_once'))
     module, name = request['target'].split(':')
     from functions.setting.errors import RegNetError
 
@@ -218,15 +219,19 @@ def _run(request):
     return code or 0
 
 
-def _count_steps(signals):
-    """Count what changes files from now on, in all threads; before a step in ``signals`` send that to this process."""
-    count, lock = [0], threading.Lock()
+def _count_steps(signals, stop_once=None):
+    """Count what changes files from now on, in all threads; before a step in ``signals`` send that to this process, and
+    stop it before the first one that finds the file ``stop_once``."""
+    count, lock, awaited = [0], threading.Lock(), [stop_once] if stop_once else []
 
     def step():
         with lock:
             count[0] += 1
             if count[0] in signals:
                 os.kill(os.getpid(), signals[count[0]])
+            if awaited and os.path.exists(awaited[0]):
+                awaited.pop()
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     def counted(function, changes=lambda *arguments: True):
         def call(*arguments, **named):

@@ -72,7 +72,7 @@ def test_the_second_of_two_lists_is_refused_and_nothing_is_made_twice(tmp_path, 
 @pytest.mark.parametrize('gone', ['cohort/a', 'cohort/a/moved.mha'])
 def test_a_pair_that_is_removed_while_others_are_registered_has_failed(gone, tmp_path, server, inputs, faults):
     words = pairs_words(inputs, tmp_path, ['a', 'b'], '--keep_all_stages')
-    first = server.start(words, stop_at=80)
+    first = server.start(words, stop_once=str(tmp_path / 'cohort' / 'pairs.json'))  # written after every pair
     first.wait_until_stopped()
     with faults('finished work removed while a command runs'):
         path = tmp_path / gone
