@@ -12,7 +12,8 @@ import shutil
 from ..setting.atomic import write_json, write_text
 from ..setting.code_version import BESIDE, INSTALLED
 from ..setting.errors import InUseError, MissingFileError
-from ..setting.schema import TEXT, having, mapping_of, optional, whole
+from ..setting.schema import TEXT, choice, having, mapping_of, optional, whole
+from ..setting.signals import Signals
 from ..setting.text_files import read_record
 from .scheduler import ACTIVE
 from .slurm import SLURM
@@ -22,7 +23,7 @@ MANAGERS = {'SLURM': SLURM, 'OGE': SUNGRID}
 #: In the order in which they need each other.
 STEPS = ('generate', 'train', 'register', 'evaluate')
 RECORD = 'jobs.json'
-_RECORDED = optional(having(manager=TEXT, count=whole(1), jobs=mapping_of(TEXT)))
+_RECORDED = optional(having(manager=choice(*MANAGERS), count=whole(1), jobs=mapping_of(TEXT)))
 
 Work = collections.namedtuple('Work', 'words count unfinished')
 """Of a step: ``words`` of its command, in which PART stands for the number of a part; ``count`` of its parts;
@@ -50,14 +51,15 @@ def read_jobs(folder):
     return read_record(path, dict.fromkeys(STEPS, _RECORDED)) if os.path.isfile(path) else {}
 
 
-def states_of(record, manager):
-    """(step, part) -> state of what the record lists, None where the scheduler has forgotten it."""
-    found = manager.states({job for entry in record.values() for job in entry['jobs'].values()})
-    return {
-        (step, int(part)): found.get((job, int(part)))
-        for step, entry in record.items()
-        for part, job in entry['jobs'].items()
-    }
+def states_of(record):
+    """(step, part) -> state of what the record lists, None where its scheduler has forgotten it."""
+    found = {}
+    for name, manager in MANAGERS.items():
+        entries = {step: entry['jobs'] for step, entry in record.items() if entry['manager'] == name}
+        states = manager.states({job for jobs in entries.values() for job in jobs.values()}) if entries else {}
+        for step, jobs in entries.items():
+            found.update({(step, int(part)): states.get((job, int(part))) for part, job in jobs.items()})
+    return found
 
 
 def submit(setting, folder, work):
@@ -66,33 +68,42 @@ def submit(setting, folder, work):
     :param folder: of scripts, logs and record.
     :param work: dictionary step -> :class:`Work`.
     :return: step -> {part: job} of what was submitted.
-    :raises InUseError: a step is in the queue in another number of parts.
+    :raises InUseError: a step is in the queue of another scheduler, or in another number of parts.
     """
     name, manager = find_manager(setting)
     os.makedirs(folder, exist_ok=True)
     record, submitted, after = read_jobs(folder), {}, []
-    states = states_of(record, manager)
+    states, active = states_of(record), dict.fromkeys(STEPS, {})
+    for step, entry in record.items():
+        active[step] = {int(part): job for part, job in entry['jobs'].items() if states[step, int(part)] in ACTIVE}
+        count = work[step].count if step in work else entry['count']
+        if active[step] and (entry['manager'], entry['count']) != (name, count):
+            queue = f'{step} is in the queue of {entry["manager"]} in {entry["count"]} parts'
+            listed = ', '.join(sorted(set(active[step].values())))
+            raise InUseError(f'{queue} ({listed}); wait, or cancel these jobs.')
     for step in STEPS:
-        entry = record.get(step) or {'jobs': {}}
-        active = {int(part): job for part, job in entry['jobs'].items() if states[step, int(part)] in ACTIVE}
-        before, after = after, [(job, part) for part, job in sorted(active.items())] or after
+        before, after = after, [(job, part) for part, job in sorted(active[step].items())] or after
         if step not in work:
             continue
         words, count, unfinished = work[step]
-        if active and (entry['count'], entry['manager']) != (count, name):
-            jobs = ', '.join(sorted(set(active.values())))
-            raise InUseError(f'{step} is in the queue in {entry["count"]} parts ({jobs}); wait, or cancel these jobs.')
-        parts = [part for part in unfinished if part not in active]
+        parts = [part for part in unfinished if part not in active[step]]
         if not parts:
             continue
         script = os.path.join(folder, f'{step}.sh')
         write_text(script, script_text(setting, manager, step, words, count, folder))
-        submitted[step] = manager.submit(script, parts, count, before)
-        jobs = {**active, **submitted[step]}
-        record[step] = {'manager': name, 'count': count, 'jobs': {str(part): job for part, job in jobs.items()}}
-        write_json(os.path.join(folder, RECORD), record)
+        submitted[step] = {}
+        with Signals() as signals:  # a job that is submitted is recorded too
+            for found in manager.submit(script, parts, count, before):
+                submitted[step].update(found)
+                jobs = {str(part): job for part, job in {**active[step], **submitted[step]}.items()}
+                record[step] = {'manager': name, 'count': count, 'jobs': jobs}
+                write_json(os.path.join(folder, RECORD), record)
+                if signals.received:
+                    break
+        if signals.received:
+            os.kill(os.getpid(), signals.received)
         whole_jobs = [(job, None) for job in sorted(set(submitted[step].values()))]
-        after = [(job, part) for part, job in sorted(active.items())] + whole_jobs
+        after = [(job, part) for part, job in sorted(active[step].items())] + whole_jobs
     return submitted
 
 

@@ -24,7 +24,8 @@ def ask(*words):
     :raises MissingFileError: it is not on the PATH. :raises RegNetError: it refuses, or does not answer.
     """
     try:
-        done = subprocess.run(words, capture_output=True, timeout=_PATIENCE_S)
+        # In a session of its own Ctrl-C does not reach it.
+        done = subprocess.run(words, capture_output=True, timeout=_PATIENCE_S, start_new_session=True)
     except FileNotFoundError as error:
         raise MissingFileError(f'{words[0]} is not on the PATH: jobs are submitted where the scheduler is.') from error
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -41,7 +41,7 @@ def directives(setting, log, count, has_network):
 
 
 def submit(script, parts, count, after):
-    """Submit parts of a script: dictionary part -> job.
+    """Submit parts of a script; gives a dictionary part -> job for every job.
 
     :param after: pairs (job, part or None for the whole job) that must end well before it begins.
     """
@@ -52,7 +52,7 @@ def submit(script, parts, count, after):
         jobs = [job if part is None else f'{job}_{part}' for job, part in after]
         words += ['--dependency=afterok:' + ':'.join(jobs), '--kill-on-invalid-dep=yes']
     job = scheduler.ask('sbatch', *words, script).strip().split(';')[0]
-    return dict.fromkeys(parts, job)
+    return [dict.fromkeys(parts, job)]
 
 
 def states(jobs):

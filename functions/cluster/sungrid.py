@@ -30,18 +30,16 @@ def directives(setting, log, count, has_network):
 
 
 def submit(script, parts, count, after):
-    """Submit parts of a script, a run of numbers at a time: dictionary part -> job.
+    """Submit parts of a script, a run of numbers at a time, as :func:`functions.cluster.slurm.submit`.
 
     :param after: pairs (job, part or None) that must have ended, well or not, before it begins.
     """
-    submitted = {}
     for first, last in _runs(parts) if count > 1 else [(1, 1)]:
         words = ['-terse'] + (['-t', f'{first}-{last}'] if count > 1 else [])
         if after:
             words += ['-hold_jid', ','.join(sorted({job for job, _ in after}))]
         job = scheduler.ask('qsub', *words, script).strip().split('.')[0]
-        submitted.update(dict.fromkeys(range(first, last + 1), job))
-    return submitted
+        yield dict.fromkeys(range(first, last + 1), job)
 
 
 def _runs(parts):

@@ -110,7 +110,7 @@ def _command(step, setting, arguments, count):
 def _report(setting, folder, progress):
     """Print how far every step is; returns it as a dictionary."""
     record = jobs.read_jobs(folder)
-    states = jobs.states_of(record, jobs.find_manager(setting)[1])
+    states = jobs.states_of(record)
     found = {}
     for step, (done, total, unit, lists) in progress.items():
         count = record[step]['count'] if step in record else 1

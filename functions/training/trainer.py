@@ -19,6 +19,7 @@ from ..setting.atomic import disk_errors
 from ..setting.errors import InputError
 from ..setting.progress import Progress
 from ..setting.schema import MAPPING, number, optional, whole
+from ..setting.signals import Signals, TrainingInterrupted
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, resolve_step, restoring
 from ..tf_utils.sessions import open_session, restore, xla_problem
@@ -27,7 +28,6 @@ from .checkpoints import Checkpoints
 from .graph import TrainingGraph
 from .learning_rates import learning_rate
 from .run_record import write_run_record
-from .signals import Signals, TrainingInterrupted
 from .training_log import TrainingLog
 
 LOGGER = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """Job scripts, command lines and what is wrong with them; no scheduler is needed."""
 
+import json
 import os
 import shutil
 import stat
@@ -10,7 +11,7 @@ import pytest
 import RunRegNet3D
 from functions.cluster import jobs, scheduler, slurm, sungrid
 from functions.commands import options, regnet
-from functions.setting.errors import InputError, MissingFileError, RegNetError
+from functions.setting.errors import InputError, InUseError, MissingFileError, RegNetError
 
 
 def program(folder, name, script):
@@ -36,7 +37,6 @@ def path(tmp_path, monkeypatch):
     'words, text',
     [
         ('--submit generate', 'No scheduler is on the PATH: sbatch (SLURM) or qsub (OGE) is needed'),
-        ('--status', 'No scheduler is on the PATH'),
         ('--submit generate --array 0', "'0' is not a whole number from 1"),
         ('--submit generat', "'generat' is no step; accepted: generate, train, register, evaluate. Did you mean"),
         ('--submit train --status', 'give either --status or what to submit: generate'),
@@ -118,6 +118,43 @@ def test_a_damaged_record_is_named(tmp_path):
         jobs.read_jobs(str(tmp_path))
 
 
+def test_a_scheduler_is_asked_about_its_own_jobs_only(path, tmp_path):
+    pytest.importorskip('xmltodict')
+    program(path, 'squeue', 'echo "7|N/A|RUNNING"; echo "8|N/A|FAILED"')
+    content = ''.join(f'<job_list><JB_job_number>{job}</JB_job_number><state>qw</state></job_list>' for job in (7, 8))
+    program(path, 'qstat', f'echo "<job_info><queue_info>{content}</queue_info><job_info/></job_info>"')
+    program(path, 'qsub', 'echo 9')
+    record = {
+        'generate': {'manager': 'OGE', 'count': 1, 'jobs': {'1': '8'}},
+        'train': {'manager': 'SLURM', 'count': 1, 'jobs': {'1': '7'}},
+        'evaluate': {'manager': 'SLURM', 'count': 1, 'jobs': {'1': '8'}},
+    }
+    assert jobs.states_of(record) == {('generate', 1): 'waiting', ('train', 1): 'running', ('evaluate', 1): 'failed'}
+    (tmp_path / 'jobs.json').write_text(json.dumps(record))
+    work = {'register': jobs.Work(['echo'], 1, [1])}
+    with pytest.raises(InUseError, match=r'train is in the queue of SLURM in 1 parts \(7\); wait, or cancel'):
+        jobs.submit({'cluster_manager': 'OGE'}, str(tmp_path), work)
+    assert jobs.read_jobs(str(tmp_path)) == record
+    # Of jobs that were never submitted no scheduler is asked.
+    os.remove(str(path / 'squeue'))
+    assert jobs.states_of({'generate': record['generate']}) == {('generate', 1): 'waiting'}
+
+
+@pytest.mark.parametrize(
+    'second, error', [('echo "no more jobs" >&2; exit 1', RegNetError), ('kill -INT $PPID; echo 12', KeyboardInterrupt)]
+)
+def test_what_was_submitted_is_recorded_however_the_submission_ends(path, tmp_path, second, error):
+    program(path, 'qsub', f'echo >> calls; case "$*" in *1-2*) echo 11;; *5-5*) {second};; *) echo 13;; esac')
+    work = {'generate': jobs.Work(['echo'], 8, [1, 2, 5, 7]), 'train': jobs.Work(['echo'], 1, [1])}
+    with pytest.raises(error):
+        jobs.submit({'cluster_manager': 'OGE'}, str(tmp_path), work)
+    submitted = {'1': '11', '2': '11', **({'5': '12'} if error is KeyboardInterrupt else {})}
+    expected = {'generate': {'manager': 'OGE', 'count': 8, 'jobs': submitted}}
+    assert jobs.read_jobs(str(tmp_path)) == expected
+    with open('calls') as calls:
+        assert len(calls.readlines()) == 2
+
+
 @pytest.mark.parametrize(
     'words',
     [
@@ -171,8 +208,9 @@ def test_states_of_tasks_that_are_listed_or_cannot_start(path):
 def test_parts_on_grid_engine_are_submitted_as_runs_of_numbers(path):
     program(path, 'qsub', 'echo "$@" >> words; echo "1$(wc -l < words).x"')
     os.symlink(shutil.which('wc', path='/usr/bin:/bin'), str(path / 'wc'))
-    assert sungrid.submit('a.sh', [1, 2, 5], 8, [('7', 1), ('7', 2), ('9', None)]) == {1: '11', 2: '11', 5: '12'}
-    assert sungrid.submit('a.sh', [1], 1, []) == {1: '13'}
+    jobs_of_runs = list(sungrid.submit('a.sh', [1, 2, 5], 8, [('7', 1), ('7', 2), ('9', None)]))
+    assert jobs_of_runs == [{1: '11', 2: '11'}, {5: '12'}]
+    assert list(sungrid.submit('a.sh', [1], 1, [])) == [{1: '13'}]
     with open('words') as stream:
         assert stream.read().splitlines() == [
             '-terse -t 1-2 -hold_jid 7,9 a.sh',

@@ -141,7 +141,7 @@ import functools, sys
 sys.path[:0] = {path!r}
 from reading_fakes import a_setting, endless, im_infos
 from functions.reading.train_queue import TrainingQueue
-from functions.training.signals import Signals
+from functions.setting.signals import Signals
 if __name__ == '__main__':
     setting = a_setting(OnTheFly=True, NumberOfWorkers=2)
     reading = dict(im_info_list_full=im_infos(7), make_item=functools.partial(endless, {pipe!r}))

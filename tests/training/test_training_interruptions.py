@@ -14,9 +14,9 @@ from training_fakes import log_lines, losses, make_item, run
 from functions.reading.closable_queue import ReaderFailure
 from functions.reading.validation_set import ValidationSet
 from functions.setting.errors import InputError, RegNetError
+from functions.setting.signals import Signals, TrainingInterrupted
 from functions.training import averages
 from functions.training.checkpoints import Checkpoints
-from functions.training.signals import Signals, TrainingInterrupted
 
 WAIT_S = 60
 

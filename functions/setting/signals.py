@@ -1,9 +1,9 @@
-"""Signals that end a training cleanly, and the exit codes that report them."""
+"""Signals that end a training or a submission cleanly, and the exit codes that report them."""
 
 import signal
 import threading
 
-from ..setting.errors import RegNetError
+from .errors import RegNetError
 
 NAMES = ('SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGBREAK')
 
