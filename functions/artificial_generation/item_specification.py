@@ -60,6 +60,7 @@ class ItemSpecification:
         if self.variety and not self.use_lung:
             raise InputError('ScanVariety needs the lung masks, but UseLungMask is False.')
         require_known('DownSampling', setting.get('DownSampling', 'bspline'), DOWN_SAMPLINGS)
+        self._sources = None
 
     def _mask(self, key, name):
         is_used = {'Lung': self.use_lung, 'Torso': self.use_torso, None: True}
@@ -94,8 +95,10 @@ class ItemSpecification:
 
     def original_sources(self):
         """Addresses of the original image and masks at stage 1: request -> path."""
-        requests = ['OriginalIm'] + ['OriginalLung'] * self.use_lung + ['OriginalTorso'] * self.use_torso
-        return {request: self.address(request, stage=1, padto=None) for request in requests}
+        if self._sources is None:
+            requests = ['OriginalIm'] + ['OriginalLung'] * self.use_lung + ['OriginalTorso'] * self.use_torso
+            self._sources = {request: self.address(request, stage=1, padto=None) for request in requests}
+        return self._sources
 
     def original_made_from(self):
         """What a down-sampled or padded original is made from, JSON-able."""

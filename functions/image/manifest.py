@@ -148,12 +148,13 @@ def write_manifest(path, made_from, format_number, outputs, remark=None):
     write_json(path, record)
 
 
-def check_manifest(path, made_from, format_number, verify=False):
+def check_manifest(path, made_from, format_number, verify=False, expected=()):
     """Whether the work that ``path`` records is done, from the same inputs, with its outputs present and intact.
 
     Size and modification time of each output are compared first, its checksum when either differs or on ``verify``.
     Where only times differ (a copied tree) the manifest is updated, so that the next check is quick again.
 
+    :param expected: names of files that the manifest must list.
     :return: (done, reason): reason says why not; it is '' when done, and 'no manifest' when there is none.
     """
     try:
@@ -162,6 +163,9 @@ def check_manifest(path, made_from, format_number, verify=False):
             return False, f'{path} has format {manifest["format_number"]} of its maker, now {format_number}'
         if manifest['made_from'] != json.loads(json.dumps(made_from)):
             return False, f'{path} was made from other inputs or settings'
+        lacking = set(expected) - {os.path.basename(output['path']) for output in manifest['outputs']}
+        if lacking:
+            return False, f'{path} does not list {", ".join(sorted(lacking))}'
         reason, touched = check_outputs(os.path.dirname(os.path.abspath(path)), manifest['outputs'], verify)
     except MissingFileError:
         return False, 'no manifest'

@@ -104,6 +104,8 @@ def _expected(where, given, n_types):
     return {'expected_tre': expected, 'expected_tre_pair': pair}
 
 
+#: Key -> (description, record) of own data sets that settings describe; an address asks for its record every time.
+_MADE = {}
 #: Descriptions given to :func:`register_own_images`; ``setting['OwnDataSets']`` carries them to other processes.
 _OWN_DESCRIPTIONS = {}
 
@@ -175,4 +177,8 @@ def get_data_set(data, setting=None):
     """The record of ``data``, from ``setting['OwnDataSets']`` or the registry; else an UnknownNameError."""
     require_known('data set', data, data_set_names(setting))
     own = _own(setting)
-    return own_data_set(data, own[data]) if data in own else DATA_SETS[data]
+    if data not in own:
+        return DATA_SETS[data]
+    if data not in _MADE or _MADE[data][0] != own[data]:
+        _MADE[data] = copy.deepcopy(own[data]), own_data_set(data, own[data])
+    return _MADE[data][1]

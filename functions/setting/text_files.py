@@ -138,8 +138,9 @@ def parse_json(path, text, edited=False):
     """The content of a JSON text; see :func:`read_json`."""
     try:
         content = json.loads(text, object_pairs_hook=_unique)
-        if _depth(content) > _DEEPEST:
+        if _is_too_deep(content):
             raise RecursionError
+        checksum = content.pop(_CHECKSUM, None) if isinstance(content, dict) else None
         canonical = _canonical(content)
         canonical.encode()
     except RecursionError as error:
@@ -148,11 +149,8 @@ def parse_json(path, text, edited=False):
         raise InputError(f'{path} is not valid JSON: {error}.') from error
     if '\\u0000' in canonical:
         raise InputError(f'{path} holds text with a character of zero (\\u0000), which no name can have.')
-    checksum = content.get(_CHECKSUM) if isinstance(content, dict) else None
-    if checksum is not None:
-        del content[_CHECKSUM]
-        if not edited and checksum != checksum_of(_canonical(content)):
-            raise _damaged(path, f'entry "{_CHECKSUM}"')
+    if checksum is not None and not edited and checksum != checksum_of(canonical):
+        raise _damaged(path, f'entry "{_CHECKSUM}"')
     return content
 
 
@@ -165,9 +163,14 @@ def _unique(pairs):
     return found
 
 
-def _depth(value):
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0)
+def _is_too_deep(content):
+    level = [content]
+    for _ in range(_DEEPEST):
+        nested = [value for value in level if isinstance(value, (dict, list))]
+        if not nested:
+            return False
+        level = [value for one in nested for value in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
 
 
 def read_json_lines(path, shape=None):
