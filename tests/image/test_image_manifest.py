@@ -53,6 +53,13 @@ def test_other_inputs_and_formats_are_not_done(work):
     assert not done and 'format 2' in reason
 
 
+def test_a_manifest_lists_every_expected_file(work):
+    arguments = str(work / 'manifest.json'), MADE_FROM, 2
+    assert M.check_manifest(*arguments, expected=['a.mha', 'points.txt']) == (True, '')
+    done, reason = M.check_manifest(*arguments, expected=['a.mha', 'jacobian.mha'])
+    assert not done and reason.endswith('does not list jacobian.mha')
+
+
 def test_no_manifest_or_a_broken_one_is_not_done(work):
     path = work / 'manifest.json'
     text = path.read_text()

@@ -173,3 +173,13 @@ def test_a_record_can_be_registered_as_it_is():
     record = data_sets.DATA_SETS['SPREAD']._replace(key='SPREAD2', types=['A'])
     assert su.register_data_set(record) is record
     assert su.load_data_setting('SPREAD2')['types'] == ['A']
+
+
+def test_a_changed_description_is_followed():
+    setting = {'OwnDataSets': {'MyCT': {'types': ['CT'], 'cases': 1}}}
+    assert data_sets.get_data_set('MyCT', setting) is data_sets.get_data_set('MyCT', setting)
+    setting['OwnDataSets']['MyCT']['types'].append('Late')
+    assert data_sets.get_data_set('MyCT', setting).types == ['CT', 'Late']
+    setting['OwnDataSets']['MyCT']['cases'] = -1
+    with pytest.raises(InputError, match='cases'):
+        data_sets.get_data_set('MyCT', setting)
