@@ -3,6 +3,7 @@
 from collections import namedtuple
 
 from ..setting import schema
+from ..setting.checks import missing_for_reading
 from ..setting.errors import InputError, unknown_name
 
 TRAIN_MODES = ('Training', 'Validation')
@@ -40,7 +41,7 @@ def read_options(setting, train_mode, images_per_chunk=None, samples_per_image=N
         counts = {'NumberOfImagesPerChunk': images_per_chunk, 'SamplesPerImage': samples_per_image}
         setting[section] = _overridden(setting[section], counts)
     is_full = setting.get('FullImage') is True
-    problems = _problems(setting, section, is_full)
+    problems = _problems(setting, train_mode, is_full)
     if problems:
         raise InputError(f'The reader cannot use these settings: {" ".join(problems)}')
     network, training = setting[section], setting.get('NetworkTraining', {})
@@ -85,17 +86,13 @@ def _overridden(values, changes):
     return dict(values, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _problems(setting, section, is_full):
+def _problems(setting, train_mode, is_full):
     """All problems, as sentences."""
     judged = {key: value for key, value in setting.items() if key in _USED or key not in schema.KEYS}
     problems = schema.key_problems(judged)
-    network = setting[section] if isinstance(setting[section], dict) else {}
-    needed = ['NumberOfImagesPerChunk', 'BatchSize'] + ([] if is_full else ['SamplesPerImage'])
-    problems += [f'{section}.{key} is missing.' for key in needed if key not in network]
-    if not is_full:
-        problems += [f'{key} is missing.' for key in ('R', 'Ry', 'ClassBalanced') if key not in setting]
-        if not problems and setting['R'] < setting['Ry']:
-            problems.append(f'R ({setting["R"]}) must not be smaller than Ry ({setting["Ry"]}).')
+    problems += missing_for_reading(dict(setting, FullImage=is_full), train_mode)
+    if not is_full and not problems and setting['R'] < setting['Ry']:
+        problems.append(f'R ({setting["R"]}) must not be smaller than Ry ({setting["Ry"]}).')
     if setting.get(f'DVFPad_S{setting.get("stage", 1)}'):
         problems.append(f'DVFPad_S{setting.get("stage", 1)} must be 0: the DVF lies on the grid of the image.')
     return problems

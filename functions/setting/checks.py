@@ -12,6 +12,7 @@ from .address_fields import pattern_problem
 from .data_sets import get_data_set, own_data_set
 from .errors import InputError, RegNetError, join_numbers
 from .experiment_files import plain
+from .image_lists import mode_entries
 from .network_checks import loaded_network_problems, passes_before_problems, registration_problems
 from .original_files import own_image_errors, single_items
 
@@ -28,6 +29,7 @@ def find_problems(setting: Dict[str, Any]) -> List[str]:
     checks = [_own_data_sets, _own_images, _data, _no_training_item, _deformations, _network, _patches]
     checks += [loaded_network_problems, passes_before_problems, registration_problems, _json]
     problems += itertools.chain(*found.values(), *(check(usable) for check in checks))
+    problems += _training(setting) if 'DataExpDict' in usable else []
     return list(dict.fromkeys(problems))
 
 
@@ -214,6 +216,25 @@ def _patches(setting):
         if None not in sizes and sizes[2] > sizes[0] * sizes[1]:
             problems.append(f'{name}: BatchSize {sizes[2]} exceeds the {sizes[0] * sizes[1]} samples of a chunk.')
     return problems
+
+
+def missing_for_reading(setting, mode):
+    """What is missing to read the items of a mode, 'Training' or 'Validation', as sentences."""
+    section = f'Network{mode}'
+    is_full, queue = setting.get('FullImage'), setting.get(section, {})
+    of_queue = ['NumberOfImagesPerChunk', 'BatchSize'] + ([] if is_full else ['SamplesPerImage'])
+    # A queue of the wrong kind has been reported.
+    missing = [f'{section}.{key}' for key in of_queue if isinstance(queue, dict) and key not in queue]
+    missing += [] if is_full else [key for key in ('R', 'Ry', 'ClassBalanced') if key not in setting]
+    return [f'{key} is missing.' for key in missing]
+
+
+def _training(setting):
+    """What is missing to train the network that is loaded; ``DataExpDict`` is of the right kind."""
+    given = [mode for mode in ('Training', 'Validation') if mode_entries(setting, mode)]
+    if 'Training' not in given or not setting.get('NetworkDesign') or setting.get('only_generate_image'):
+        return []
+    return list(itertools.chain(*(missing_for_reading(setting, mode) for mode in given)))
 
 
 def _json(setting):

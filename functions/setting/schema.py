@@ -212,7 +212,10 @@ PATH = Kind(
     json=_STRING,
 )
 #: A piece of a name.
-PART = Kind(lambda value: value not in ('.', '..') and not re.search(r'[\x00-\x1f/\\]', value), 'text without slashes')
+PART = Kind(
+    lambda value: isinstance(value, str) and value not in ('.', '..') and not re.search(r'[\x00-\x1f/\\]', value),
+    'text without slashes',
+)
 #: With fields of addresses in it. A folder elsewhere is named by an absolute path.
 PATTERN = Kind(
     lambda value: PATH.accepts(value) and '..' not in re.sub(r'{.*?}', '/', value).split('/'),

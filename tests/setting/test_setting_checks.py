@@ -1,12 +1,13 @@
 """The check: everything wrong is told at once, everything right passes, no long work without its files."""
 
 import copy
+import itertools
 import logging
 import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import functions.setting.setting_utils as su
@@ -18,6 +19,7 @@ from functions.setting.artificial_generation_setting import (
     load_deform_exp_setting,
 )
 from functions.setting.checks import find_warnings
+from functions.setting.data_sets import DESCRIPTION
 from functions.setting.errors import InputError, MissingFileError
 
 ENTRY = {
@@ -180,6 +182,25 @@ def test_patch_mode_checks_sides_and_batches():
     assert problems_after(lambda setting: setting.update(FullImage=False, R=18, Ry=18)) == []
 
 
+@pytest.mark.parametrize('key', ['R', 'Ry', 'ClassBalanced', 'BatchSize', 'SamplesPerImage', 'NumberOfImagesPerChunk'])
+def test_what_training_needs_is_missed_before_the_work(key):
+    def take(setting, **changes):
+        setting.update(FullImage=False, R=18, Ry=18, **changes)
+        (setting if key in setting else setting['NetworkTraining']).pop(key)
+
+    in_queue = key not in ('R', 'Ry', 'ClassBalanced')
+    assert problems_after(take) == ['NetworkTraining.' * in_queue + f'{key} is missing.']
+    assert problems_after(lambda setting: take(setting, only_generate_image=True)) == []
+    assert problems_after(lambda setting: take(setting) or setting['DataExpDict'].pop(0)) == []  # nothing to train on
+
+    def take_from_whole_images(setting):
+        take(setting)
+        setting['FullImage'] = True
+
+    of_patches = key in ('R', 'Ry', 'ClassBalanced', 'SamplesPerImage')
+    assert len(problems_after(take_from_whole_images)) == (not of_patches)
+
+
 @pytest.mark.parametrize('stage', [4.0, 3, True, '4', None, [4]])
 def test_a_stage_that_cannot_be_is_one_line_everywhere(stage):
     setting = dict(su.initialize_setting('a', 'Root'), stage=stage)
@@ -299,6 +320,63 @@ JUNK = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=3,
 )
+
+
+def kinds():
+    """Every kind of the schema by a name: those with one, those of the settings and of what settings describe."""
+    found = {name: value for name, value in vars(schema).items() if isinstance(value, schema.Kind)}
+    tables = [schema.KEYS.values(), schema.ENTRY, schema.NETWORK, schema.LOADED_NETWORK, DESCRIPTION]
+    for key in itertools.chain(*tables, DEFORM_KEYS.values()):
+        inner = key.kind if isinstance(key.kind, list) else [key]
+        found.update({f'{key.name}.{one.name}': one.kind for one in inner if isinstance(one.kind, schema.Kind)})
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(value=JUNK)
+@example(None)
+@example(10**30)
+@example(float('inf'))
+@example([None])
+@example({'x': []})
+def test_every_kind_judges_any_json_value(value):
+    for name, kind in kinds().items():
+        problem = kind.problem(name, value)
+        assert problem is None if kind.accepts(value) else problem.startswith(f'{name} '), (name, problem)
+
+
+def described():
+    """Settings with something in every dictionary that a user may fill."""
+    setting = su.load_registration_setting(valid(), [4])
+    description = {
+        'types': ['scan'],
+        'cases': 2,
+        'folder': 'a/',
+        'expPrefix': 'c',
+        'ext': '.mha',
+        'VoxelSize': [1, 1, 1],
+    }
+    description.update(addresses={'OriginalIm': 'x/{p}'}, expected_tre={'1': 3.0}, expected_tre_pair=[0, 0])
+    setting.update(
+        OwnDataSets={'Mine': description}, OwnImages={'Mine': {'1': ['a'], '2': [{'path': 'a', 'series': 3}]}}
+    )
+    network = {'NetworkLoad': 'x', 'GlobalStepLoad': 3, 'R': 'Auto', 'stage': 4}
+    setting.update(network_dict={'stage4': network}, LoadedNetwork=dict(network), PadTo={'stage4': 125})
+    return dict(setting, PassesBefore={'networks': {'4': 'x'}, 'stages': [4]}, Phantom={'Size': [70, 70, 70]})
+
+
+def places(value, place=()):
+    """The path of everything in nested dictionaries and lists."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place] * bool(place) + [path for step, one in inside for path in places(one, (*place, step))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.sampled_from(places(described())), value=JUNK)
+def test_any_value_in_any_place_gives_sentences_never_a_crash(place, value):
+    setting = described()
+    put(place[-1], value, *place[:-1])(setting)
+    assert all(isinstance(problem, str) and problem for problem in su.find_problems(setting))
 
 
 @settings(max_examples=150, deadline=None)
