@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE_S = 240
@@ -199,20 +200,19 @@ def _run(request):
     signals = {request.get('kill_at'): signal.SIGKILL, request.get('stop_at'): signal.SIGSTOP}
     steps = _count_steps(signals, request.get('stop_once'))
     module, name = request['target'].split(':')
-    from functions.setting.errors import RegNetError
+    from functions.setting.errors import sentence_of
 
     try:
         code = getattr(importlib.import_module(module), name)(request['words'])
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) or error.code is None else print(error.code) or 1
-    except RegNetError as error:  # of a function that is no command by itself
-        print(f'00:00:00 ERROR {error}')
-        code = 2
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 99
+    except BaseException as error:  # of a function that is no command by itself, as RunRegNet3D.main ends then
+        sentence, code = sentence_of(error), 2
+        if sentence is None:
+            traceback.print_exc()
+            code = 99
+        else:
+            print(f'00:00:00 ERROR {sentence}')
     print(f'\nsteps: {steps[0]}')
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,7 +10,13 @@ import small_inputs
 from command_server import Server
 from fault_count import Faults
 
-_MODULES = ('RunRegNet3D', 'functions.registration.pair_lists', 'functions.registration.network_pyramid')
+_MODULES = (
+    'RunRegNet3D',
+    'functions.registration.pair_lists',
+    'functions.registration.network_pyramid',
+    'training_fakes',
+    'small_training',
+)
 
 
 @pytest.fixture

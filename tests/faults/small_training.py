@@ -35,7 +35,8 @@ def main(words):
 
     folder, name, *options = words
     os.chdir(folder)
-    run(settings(folder, name), ITERATIONS, resume='--fresh' not in options)
+    iterations = ITERATIONS + 2 * ('--further' in options)
+    run(settings(folder, name), iterations, resume='--fresh' not in options)
 
 
 def outcome(folder, name):

@@ -76,6 +76,43 @@ def test_a_folder_of_another_user_is_named(kind, server, inputs, open_folder, fa
         assert tree(place) == before
 
 
+def test_a_training_of_another_user_is_named_and_kept(server, open_folder, faults):
+    """Begun, gone on with, begun anew; and begun anew where only the checkpoints are another's."""
+    saved = os.path.join(open_folder, 'Experiments', 'RegNet', 'tiny', 'train', 'Model', 'Saved')
+
+    def refused(path, *options):
+        before = tree(path)
+        command = server.start([open_folder, 'tiny', *options], target='small_training:main', **ANOTHER_USER)
+        with faults(FULL):
+            assert command.wait() == 2, command.printed()
+            assert path in command.error() and 'ermission denied' in command.error()
+            assert tree(path) == before
+
+    change_rights(open_folder, 0o555)
+    refused(open_folder)
+    change_rights(open_folder, 0o755)
+    assert server.start([open_folder, 'tiny'], target='small_training:main').wait() == 0
+    change_rights(open_folder, 0o555)
+    refused(open_folder, '--fresh')
+    refused(open_folder, '--further')
+    change_rights(open_folder, 0o777)
+    change_rights(saved, 0o555)
+    os.chmod(os.path.join(os.path.dirname(saved), 'log_im.txt'), 0o666)
+    refused(saved, '--fresh')
+
+
+def test_a_training_on_a_disk_that_became_read_only_is_named_and_kept(disk, server, faults):
+    assert server.start([str(disk), 'tiny'], target='small_training:main').wait() == 0
+    before = tree(disk)
+    assert not mount(disk, '64m', 'remount', 'ro')
+    for options in ([], ['--fresh'], ['--further']):
+        with faults(FULL):
+            command = server.start([str(disk), 'tiny', *options], target='small_training:main')
+            assert command.wait() == 2, command.printed()
+            assert str(disk) in command.error() and 'ead-only' in command.error()
+            assert tree(disk) == before
+
+
 def test_old_results_stay_when_there_is_no_room_for_new_ones(tmp_path, server, inputs, undisturbed, faults):
     output = tmp_path / 'small'
     output.mkdir()
