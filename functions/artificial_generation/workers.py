@@ -1,4 +1,4 @@
-"""Tasks in single-threaded processes, as many as memory allows, with progress. A dead worker costs only its task."""
+"""Tasks in single-threaded workers, as many as memory allows, with progress. A dead worker costs only its task."""
 
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -7,8 +7,8 @@ import joblib
 import numpy as np
 
 from ..image.free_memory import available_memory
-from ..image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
 from ..image.volume_io import read_geometry
+from ..image.worker_pools import ATTEMPTS, GIVEN_UP, cluster_size, result_of, worker_deaths, worker_pool
 from ..setting.errors import RegNetError
 from ..setting.progress import Progress
 
@@ -34,10 +34,10 @@ def bytes_per_worker(specs):
 
 
 def default_workers(specs):
-    """As many workers as there are cores and memory, at least one and not more than items."""
+    """As many workers as a cluster has, or as there are cores and memory, at least one and not more than items."""
     free = available_memory()
     fitting = int(0.8 * (UNKNOWN_MEMORY if free is None else free) / bytes_per_worker(specs))
-    return max(1, min(joblib.cpu_count(), fitting, len(specs)))
+    return max(1, min(cluster_size() or min(joblib.cpu_count(), fitting), len(specs)))
 
 
 def run_tasks(tasks, n_workers, description, show=True):
@@ -51,7 +51,7 @@ def run_tasks(tasks, n_workers, description, show=True):
         return
     start, made = time.time(), 0
     here = ((number, function(*arguments)) for number, (function, arguments) in enumerate(tasks))
-    results = here if n_workers <= 1 else _in_processes(tasks, n_workers)
+    results = here if n_workers <= 1 and cluster_size() is None else _in_processes(tasks, n_workers)
     with Progress(total=len(tasks), desc=description, unit='im', disable=not show, smoothing=0.05) as bar:
         try:
             for number, result in results:
@@ -67,17 +67,18 @@ def run_tasks(tasks, n_workers, description, show=True):
 def _in_processes(tasks, n_workers):
     todo, attempts, pending = list(range(len(tasks)))[::-1], [0] * len(tasks), {}
     executor, kill = worker_pool(n_workers, threads=1), True
+    most = 2 * max(n_workers, cluster_size() or 0)
     try:
         while todo or pending:
             # A few queued tasks keep the workers busy; the rest waits here, so that stopping is quick.
             # A task whose worker died runs alone, so that it alone is to blame if that happens again.
-            while todo and len(pending) < 2 * n_workers and not (attempts[todo[-1]] and pending):
+            while todo and len(pending) < most and not (attempts[todo[-1]] and pending):
                 number = todo.pop()
                 attempts[number] += 1
                 function, arguments = tasks[number]
                 try:
                     future = executor.submit(function, *arguments)
-                except WORKER_DIED:
+                except worker_deaths():
                     # The tasks lost with the worker are found below.
                     executor = _renewed(executor, n_workers)
                     future = executor.submit(function, *arguments)
@@ -88,10 +89,12 @@ def _in_processes(tasks, n_workers):
             lost = []
             for future in finished:
                 number = pending.pop(future)
-                if isinstance(future.exception(), WORKER_DIED):
+                try:
+                    result = result_of(future)
+                except worker_deaths():
                     lost.append(number)
                 else:
-                    yield number, future.result()
+                    yield number, result
             if lost:
                 lost += pending.values()
                 pending, executor = {}, _renewed(executor, n_workers)
@@ -108,12 +111,12 @@ def _in_processes(tasks, n_workers):
         raise
     finally:
         if kill:
-            end_pool(executor)
+            executor.end()
         else:
             executor.shutdown(wait=True)
 
 
 def _renewed(executor, n_workers):
     """A fresh pool in place of a broken one."""
-    end_pool(executor)
+    executor.end()
     return worker_pool(n_workers, threads=1)

@@ -115,6 +115,9 @@ def add_submission_options(add):
 def add_general_options(add):
     """For every command."""
     add('--workers', help='processes that generate; default: as cores and memory allow', **_PROCESSES)
+    add('--backend', choices=schema.BACKENDS,
+        help='workers: processes (default), threads, or those of dask.distributed')
+    add('--scheduler', metavar='ADDRESS', help='scheduler of dask.distributed, e.g. tcp://head:8786')
     add('--threads', help='threads of TensorFlow; default: all cores', **_PROCESSES)
     add('--verify', action='store_true',
         help='compare checksums of finished images and results, not only where sizes or times differ')

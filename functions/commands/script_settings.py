@@ -80,6 +80,8 @@ def complete_setting(script, arguments, changes=None):
             'never_generate_image': arguments.never_generate_image,
             'NumberOfThreads': arguments.threads,
             'Precision': arguments.precision,
+            'cluster_backend': arguments.backend,
+            'cluster_scheduler': arguments.scheduler,
         },
         keep_none=False,
     )

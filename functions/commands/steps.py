@@ -187,7 +187,9 @@ def evaluate(setting, arguments):
 def report_folders(arguments, result):
     """--report FOLDER: the pages of results that --register, --pairs or --sequence has written."""
     from ..evaluation.cohort_report import cohort_report, is_cohort
+    from ..image.worker_pools import choose_backend
 
+    choose_backend(arguments.backend, arguments.scheduler)
     result['pages'] = []
     for folder in arguments.report:
         several = is_cohort(folder)
@@ -239,8 +241,10 @@ def run(script, arguments, result):
     :param result: dictionary that gets ``experiment``, the folder of the checkpoints and results.
     """
     from ..image.claim import claim_folder
+    from ..image.worker_pools import choose_backend
 
     setting = checked_setting(script, arguments)
+    choose_backend(setting.get('cluster_backend'), setting.get('cluster_scheduler'))
     result['experiment'] = su.address_generator(setting, 'log_folder')
     results = os.path.realpath(su.address_generator(setting, 'result_folder'))
     if arguments.setting and os.path.realpath(arguments.setting).startswith(results + os.sep):

@@ -5,7 +5,7 @@ import re
 
 from ..image.claim import claim_folder
 from ..image.manifest import check_outputs
-from ..image.threads import in_parallel
+from ..image.worker_pools import in_parallel
 from ..setting.errors import InputError
 from ..setting.schema import MAPPING, TEXT, choice, having, list_of, number, optional, whole
 from ..setting.text_files import read_json, read_record, require_shape

@@ -6,7 +6,7 @@ import os
 import re
 
 from ..image.claim import claim_folder
-from ..image.threads import in_parallel
+from ..image.worker_pools import in_parallel
 from ..measure.protocols import get_protocol
 from ..setting import setting_utils as su
 from ..setting.atomic import write_json, write_text

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from ..image.geometry import Geometry
 from ..image.masks import read_mask
-from ..image.threads import in_parallel
 from ..image.volume_io import array_view, read_image
+from ..image.worker_pools import in_parallel
 from ..measure import tre
 from ..setting.addresses import pair_image_address
 from ..setting.data_sets import get_data_set

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..image.manifest import array_checksum, file_state
 from ..image.masks import read_mask
-from ..image.threads import in_parallel
 from ..image.transforms import as_affine, read_transform
 from ..image.volume_io import read_image
+from ..image.worker_pools import in_parallel
 from ..setting.addresses import pair_image_address
 from ..setting.atomic import write_json
 from ..setting.errors import DiskError, InputError, InUseError, MissingFileError, RegNetError, sentence_of

@@ -17,9 +17,9 @@ from ..image.claim import FOLDER_LOCK, claim_folder, release_void
 from ..image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
 from ..image.masks import read_mask
 from ..image.resample import warp
-from ..image.threads import in_parallel
 from ..image.transforms import read_transform, write_affine
 from ..image.volume_io import read_image, write_image
+from ..image.worker_pools import in_parallel
 from ..setting import setting_utils as su
 from ..setting.addresses import pair_image_address
 from ..setting.atomic import write_json

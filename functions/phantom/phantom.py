@@ -12,8 +12,8 @@ import numpy as np
 
 from ..image.free_memory import available_memory
 from ..image.manifest import check_manifest, record_output, write_manifest
-from ..image.threads import in_parallel
 from ..image.volume_io import write_image
+from ..image.worker_pools import in_parallel
 from ..setting.atomic import sweep_stale_temporaries, write_text
 from ..setting.errors import InputError, RegNetError, sentence_of
 from ..setting.setting_utils import address_generator

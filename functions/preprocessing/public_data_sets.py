@@ -15,8 +15,8 @@ from ..image.file_check import require_apart
 from ..image.free_memory import available_memory
 from ..image.geometry import Geometry
 from ..image.resample import resample_to
-from ..image.threads import in_parallel
 from ..image.volume_io import array_view, image_from_array, read_image
+from ..image.worker_pools import in_parallel
 from ..setting.data_sets import get_data_set
 from ..setting.errors import InputError, RegNetError, join_numbers, sentence_of
 from ..setting.setting_utils import address_generator

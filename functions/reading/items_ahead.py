@@ -3,7 +3,7 @@
 import itertools
 from concurrent.futures import wait
 
-from ..image.threads import ATTEMPTS, GIVEN_UP, WORKER_DIED, end_pool, worker_pool
+from ..image.worker_pools import ATTEMPTS, GIVEN_UP, result_of, worker_deaths, worker_pool
 from ..setting.errors import RegNetError
 
 #: Items being made or waiting to be taken, for every process.
@@ -37,8 +37,8 @@ class ItemsAhead:
                 future = self._ahead[0][1]
                 while not wait([future], LOOK_S).done:
                     self._watch()
-                made = future.result()
-            except WORKER_DIED:
+                made = result_of(future)
+            except worker_deaths():
                 self.close()
                 continue
             del self._ahead[0]
@@ -59,5 +59,5 @@ class ItemsAhead:
         for entry in self._ahead:
             entry[1] = None
         if self._pool is not None:
-            end_pool(self._pool)
+            self._pool.end()
             self._pool = None

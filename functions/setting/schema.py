@@ -193,6 +193,8 @@ TRAIN_MODES = ('Training', 'Validation', 'Testing')
 _COUNT = 2**31 - 1
 #: Threads and processes that a command may be told to use.
 MOST_PROCESSES = 1024
+#: Where parallel steps work, see :func:`functions.image.worker_pools.choose_backend`.
+BACKENDS = ('loky', 'threading', 'dask')
 _BYTES = Kind(
     lambda value: isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 2**60, 'bytes above 0'
 )
@@ -413,6 +415,8 @@ _CLUSTER = [
     Key('cluster_Path', TEXT, ABSENT, 'folder of scripts, logs and record; default: cluster/ beside the results'),
     Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job that trains or registers'),
     Key('cluster_gres', TEXT, ABSENT, 'other resources of these jobs, e.g. gpu:a100:1; default: gpu:NumberOfGPU'),
+    Key('cluster_backend', choice(*BACKENDS), ABSENT, 'where parallel steps work: --backend; default: loky'),
+    Key('cluster_scheduler', TEXT, ABSENT, 'address of the scheduler of dask.distributed: --scheduler'),
     Key('MainScript', TEXT, ABSENT, 'script a job runs; default: the one that submits it'),
     Key('force_to_only_generate_image', FLAG, ABSENT, 'pass --only_generate_image to the job'),
     Key('force_to_never_generate_image', FLAG, ABSENT, 'training jobs get --never_generate_image'),

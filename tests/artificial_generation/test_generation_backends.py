@@ -1,0 +1,178 @@
+"""The same work by threads of this process and by workers of dask.distributed, some of which are killed."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import cluster_tasks
+import pytest
+from test_generation_batch import moved, tree
+
+import RunRegNet3D
+from functions.artificial_generation import batch
+from functions.image import worker_pools
+from functions.setting.errors import InputError, MissingFileError, RegNetError
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+
+
+@pytest.fixture
+def seven(setting):
+    """Seven small items at stage 2 (8 mm)."""
+    setting.update(verbose=False, stage=2)
+    setting['DataExpDict'][0]['TrainingDSmoothList'] = [0, 4, 9, 13, 18, 27]
+    return setting
+
+
+@pytest.fixture(autouse=True)
+def usual_backend():
+    yield
+    worker_pools.choose_backend()
+
+
+class Dask:
+    """A scheduler and two workers of one thread on the loopback address."""
+
+    def __init__(self, folder):
+        variables = {'PYTHONPATH': os.pathsep.join([REPOSITORY, HERE]), 'MPLBACKEND': 'Agg'}
+        variables['DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES'] = '1'
+        self._folder, self._environment = str(folder), dict(os.environ, **variables)
+        file = ['--scheduler-file', self._path('scheduler.json')]
+        at_start = ['--host', '127.0.0.1', '--port', '0', '--no-dashboard']
+        self.scheduler = self._start('scheduler', *file, *at_start)
+        # Nannies start another worker in place of one that is killed.
+        of_worker = ['--nthreads', '1', '--host', '127.0.0.1', '--no-dashboard', '--local-directory', self._folder]
+        self._workers = [self._start('worker', *file, *of_worker) for _ in range(2)]
+        self._wait(lambda: os.path.exists(self._path('scheduler.json')))
+        with open(self._path('scheduler.json')) as stream:
+            self.address = stream.read().split('"address": "')[1].split('"')[0]
+        worker_pools.choose_backend('dask', self.address)
+        self._wait(lambda: worker_pools.cluster_size() == 2)
+
+    def _path(self, name):
+        return os.path.join(self._folder, name)
+
+    def _start(self, name, *words):
+        with open(self._path(name + '.log'), 'ab') as log:
+            command = [sys.executable, '-m', f'distributed.cli.dask_{name}', *words]
+            return subprocess.Popen(
+                command, env=self._environment, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _wait(self, happened):
+        end = time.time() + 60
+        while not happened():
+            assert time.time() < end, self.log()
+            time.sleep(0.1)
+
+    def log(self):
+        texts = []
+        for name in ('scheduler', 'worker'):
+            with open(self._path(name + '.log'), errors='replace') as stream:
+                texts.append(stream.read()[-3000:])
+        return '\n'.join(texts)
+
+    def stop(self):
+        for process in self._workers + [self.scheduler]:  # each with its own processes
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope='module')
+def dask(tmp_path_factory):
+    pytest.importorskip('distributed', reason='dask.distributed is not installed (requirements-cluster.txt)')
+    found = Dask(tmp_path_factory.mktemp('dask'))
+    yield found
+    worker_pools.choose_backend()
+    found.stop()
+
+
+def kill_holder(place):
+    """Wait until a worker is in the middle of an item, and kill it."""
+    while not os.path.exists(place):
+        time.sleep(0.05)
+    with open(place) as stream:
+        os.kill(int(stream.read()), signal.SIGKILL)
+
+
+def test_a_killed_worker_of_a_cluster_loses_nothing(seven, dask, tmp_path, monkeypatch):
+    alone, together = [moved(seven, tmp_path / name) for name in ('one', 'cluster')]
+    batch.generate_batch(alone, n_workers=1)
+    worker_pools.choose_backend('dask', dask.address)
+    monkeypatch.setattr(batch, 'make_one', cluster_tasks.make_one_held)
+    os.makedirs(together['RootFolder'])
+    place = together['RootFolder'] + cluster_tasks.HELD
+    killer = threading.Thread(target=kill_holder, args=(place,), daemon=True)
+    killer.start()
+    report = batch.generate_batch(together)
+    killer.join(60)
+    os.remove(place)
+    assert len(report.made + report.skipped) + len(report.remade) == 7 and not report.failed + report.left, dask.log()
+    expected = tree(alone['RootFolder'])
+    assert len(expected) >= 7 * 5 and tree(together['RootFolder']) == expected
+
+
+def test_threads_make_the_same_files(seven, tmp_path):
+    alone, together = [moved(seven, tmp_path / name) for name in ('one', 'threads')]
+    batch.generate_batch(alone, n_workers=1)
+    worker_pools.choose_backend('threading')
+    assert len(batch.generate_batch(together, n_workers=3).made) == 7
+    assert tree(together['RootFolder']) == tree(alone['RootFolder'])
+    ((_, process, _),) = set(worker_pools.in_parallel(cluster_tasks.where, [(1,), (1,)], 2, 'test'))
+    assert process == os.getpid()
+
+
+def test_tasks_of_a_cluster_keep_their_order_and_folder(dask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    worker_pools.choose_backend('dask', dask.address)
+    found = worker_pools.in_parallel(cluster_tasks.where, [(k,) for k in range(5)], 1, 'test')
+    assert [number for number, _, _ in found] == list(range(5))
+    assert os.getpid() not in {process for _, process, _ in found}
+    assert {folder for _, _, folder in found} == {str(tmp_path)}
+    with pytest.raises(RegNetError, match='^test: a process was killed'):
+        worker_pools.in_parallel(cluster_tasks.die, [(1,)], None, 'test')
+
+
+def test_a_scheduler_that_is_gone_is_one_sentence(dask):
+    worker_pools.choose_backend('dask', dask.address)
+    threading.Timer(0.5, dask.scheduler.kill).start()
+    with pytest.raises(RegNetError, match='^The scheduler .* is gone. What was finished is kept.$'):
+        worker_pools.in_parallel(cluster_tasks.wait_long, [(1,)], None, 'test')
+
+
+@pytest.mark.parametrize(
+    'words, text',
+    [
+        ('--scheduler tcp://h:1', '--scheduler tcp://h:1 goes with --backend dask'),
+        ('--backend threading --scheduler tcp://h:1', 'goes with --backend dask'),
+        ('--backend dask', '--scheduler ADDRESS is needed by --backend dask'),
+    ],
+)
+def test_backends_and_addresses_that_do_not_go_together(tmp_path, monkeypatch, caplog, words, text):
+    monkeypatch.chdir(tmp_path)
+    assert RunRegNet3D.main(['-w', 'Root', *words.split()]) == 2
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == 'ERROR']
+    assert text in said and os.listdir('.') == []
+    with pytest.raises(InputError, match='goes with'):
+        worker_pools.choose_backend('loky', 'tcp://h:1')
+
+
+@pytest.mark.parametrize('address', ['tcp://127.0.0.1:1', 'nonsense', 'tcp://127.0.0.1:port'])
+def test_an_address_that_cannot_be_reached(address):
+    pytest.importorskip('distributed', reason='dask.distributed is not installed (requirements-cluster.txt)')
+    with pytest.raises(RegNetError, match=f'^The scheduler {address} cannot be reached: .*[.]$'):
+        worker_pools.choose_backend('dask', address)
+
+
+def test_dask_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'distributed', None)
+    with pytest.raises(
+        MissingFileError, match=r'^--backend dask needs dask.distributed \(pip install distributed\)\.$'
+    ):
+        worker_pools.choose_backend('dask', 'tcp://127.0.0.1:1')
