@@ -150,7 +150,7 @@ class _Cluster:
     """Workers of dask.distributed, which does again the tasks of those that die."""
 
     def __init__(self, client):
-        self._executor = client.get_executor(pure=False)
+        self._client, self._executor = client, client.get_executor(pure=False)
 
     def submit(self, function, *arguments, **options):
         return self._executor.submit(_on_cluster, os.getcwd(), function, arguments, options)
@@ -160,7 +160,7 @@ class _Cluster:
 
     def end(self):
         """Forget what is not done; a task that runs goes on to its end."""
-        with contextlib.suppress(OSError):  # the scheduler is gone
+        if self._client.status == 'running':  # the scheduler is there
             self._executor.shutdown(wait=False)
 
 
