@@ -4,9 +4,13 @@ A correlation over the whole lung is ruled by the border of the lung and by its 
 Within a block of 12 mm it is ruled by vessels, fissures and the nearby border, whatever the density.
 """
 
+import functools
+from concurrent import futures
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from ..image.geometry import Geometry
 from ..image.volume_io import array_view
@@ -35,7 +39,11 @@ class LocalCorrelation:
         side = (np.arange(SIDE) - SIDE // 2) * STEP
         block = np.stack(np.meshgrid(side, side, side, indexing='ij'), axis=-1).reshape(-1, 3)
         self._points = Geometry.of(fixed).index_to_world(centres)[:, None] + block
-        self._fixed, self._in_fixed_image = _sampled(_smoothed(fixed), self._points)
+        # The points of a block, and what their smoothed values depend on, lie within the diagonal of the block.
+        reach = np.ceil(SIDE * STEP * np.sqrt(3) / np.array(fixed.GetSpacing())).astype(int)
+        low, high = np.maximum(centres.min(axis=0) - reach, 0), centres.max(axis=0) + reach + 1
+        near = fixed[tuple(slice(*map(int, ends)) for ends in zip(low, np.minimum(high, fixed.GetSize())))]
+        self._fixed, self._in_fixed_image = _sampled(_smoothed(near), self._points)
         self._moving, self._masks = _smoothed(moving), (fixed_mask, moving_mask)
         self._in_fixed_mask = None if fixed_mask is None else _sampled(fixed_mask, self._points, order=0)[0] != 0
 
@@ -45,17 +53,26 @@ class LocalCorrelation:
         :param mapping: function of points (n, 3) in the fixed image to points in the moving one, mm.
         :return: -1 .. 1; a block that is constant in one of the images counts as 0.
         """
-        points = mapping(self._points.reshape(-1, 3)).reshape(self._points.shape)
+        n_threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+        edges = [BLOCKS * number // n_threads for number in range(n_threads + 1)]
+        # Threads of the linear algebra beside these would cost more than they bring.
+        with threadpool_limits(1, 'blas'), futures.ThreadPoolExecutor(n_threads) as pool:
+            found = list(pool.map(functools.partial(self._of_blocks, mapping), map(slice, edges, edges[1:])))
+        return float(np.mean(np.concatenate(found)))
+
+    def _of_blocks(self, mapping, part):
+        """The correlation of each of some blocks, times the part of it that agrees."""
+        points = mapping(self._points[part].reshape(-1, 3)).reshape(self._points[part].shape)
         moving, in_moving_image = _sampled(self._moving, points)
-        used = self._in_fixed_image & in_moving_image
+        used = self._in_fixed_image[part] & in_moving_image
         count = np.maximum(used.sum(axis=1, keepdims=True), 1)
-        a, b = [_centred(values, used, count) for values in (self._fixed, moving)]
+        a, b = [_centred(values, used, count) for values in (self._fixed[part], moving)]
         norm = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
         correlation = (a * b).sum(axis=1) / np.maximum(norm, 1.0)
         same = used
         if self._in_fixed_mask is not None and self._masks[1] is not None:
-            same = used & ((_sampled(self._masks[1], points, order=0)[0] != 0) == self._in_fixed_mask)
-        return float(np.mean(correlation * same.mean(axis=1)))
+            same = used & ((_sampled(self._masks[1], points, order=0)[0] != 0) == self._in_fixed_mask[part])
+        return correlation * same.mean(axis=1)
 
 
 #: The name under which :mod:`functions.measure.likeness` looks for it.

@@ -116,7 +116,7 @@ def warped_inside(image, dvf, mask, default):
         moves = array_view(dvf).copy()
         moves[array_view(mask) == 0] = _AWAY
         dvf = image_from_array(moves, dvf)
-    return resample.warp(image, dvf, 'bspline', default)
+    return resample.warp_in_threads(image, dvf, default)
 
 
 def check_field(found, total, stage, trained=True):

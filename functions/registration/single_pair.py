@@ -10,13 +10,14 @@ from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import SimpleITK as sitk
+from joblib import cpu_count
 
 from ..elastix.affine import register_affine, require_overlap
 from ..elastix.registration import AFFINE_FILE
 from ..image import dvf as dvf_algebra
 from ..image.geometry import Geometry
 from ..image.masks import require_nonempty
-from ..image.resample import resample_to, warp
+from ..image.resample import resample_to, warp_in_threads
 from ..image.threads import itk_threads
 from ..image.transforms import total_dvf, total_transform
 from ..image.volume_io import array_view, image_from_array
@@ -45,8 +46,10 @@ _CHOICES = {
     'likeness': likeness.MODULES,
     'precision': PRECISIONS,
 }
-#: Bytes of a field up to which it is written while the moving image is being warped.
-_WRITTEN_ALONGSIDE = 5e8
+#: Bytes of a field up to which it is written while the moving image is being warped, and both scans are prepared at a
+#: time.
+_ALONGSIDE = 5e8
+_BYTES_OF_FIELD = 12.0  # per voxel
 
 
 class Options(typing.NamedTuple):
@@ -215,12 +218,18 @@ def _opened(model, stages, options, clock):
 
 def read_pair(fixed, moving, options):
     """The scans of a pair as they are; raises :class:`InputError` unless they overlap."""
-    images = zip((fixed, moving), ('fixed', 'moving'), options.spacing, options.origin)
-    fixed, moving = [image_of(*image) for image in images]
-    fixed = read_scan(fixed, 'fixed', options.fixed_lung, options.fixed_torso, options.series[0])
-    moving = read_scan(moving, 'moving', options.moving_lung, options.moving_torso, options.series[1])
+    roles = ('fixed', 'moving')
+    sources = [image_of(*image) for image in zip((fixed, moving), roles, options.spacing, options.origin)]
+    masks = [[getattr(options, f'{role}_{name}') for role in roles] for name in ('lung', 'torso')]
+    fixed, moving = _at_a_time(read_scan, sources, roles, *masks, options.series)
     require_overlap(fixed.native, moving.native)
     return fixed, moving
+
+
+def _at_a_time(function, *arguments, workers=2):
+    """``map`` in threads, as a list."""
+    with futures.ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, *arguments))
 
 
 def prepare_pair(fixed, moving, model, options, clock):
@@ -234,7 +243,8 @@ def prepare_pair(fixed, moving, model, options, clock):
     with clock('reading'):
         raw = read_pair(fixed, moving, options)
     with clock('isotropic grid and masks'):
-        fixed, moving = [isotropic_scan(scan, mask_name) for scan in raw]
+        is_small = all(_BYTES_OF_FIELD * scan.native.GetNumberOfPixels() <= _ALONGSIDE for scan in raw)
+        fixed, moving = _at_a_time(isotropic_scan, raw, [mask_name] * 2, workers=1 + is_small)
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)
     for network in [model.networks[stage] for stage in model.stages]:
@@ -250,14 +260,23 @@ def prepare_pair(fixed, moving, model, options, clock):
 
 def _affine(fixed, moving, options, candidates):
     """The best :class:`functions.elastix.affine.AffineResult`; its transform is the identity where none is used."""
-    keep, results, errors = (options.threads, options.affine_folder, options.affine_parameters), [], []
-    for masks in _affine_masks(fixed, moving, options):
+    pairs = _affine_masks(fixed, moving, options)
+    # Two with half the threads take half the time of one after the other; they would share the folder.
+    workers = 1 if options.affine_folder else len(pairs)
+    threads = max(1, (options.threads or cpu_count()) // workers)
+    keep = (threads, options.affine_folder, options.affine_parameters)
+
+    def attempt(masks):
         try:
-            results.append(register_affine(fixed.image, moving.image, options.affine, *masks, *keep))
+            return register_affine(fixed.image, moving.image, options.affine, *masks, *keep)
         except InputError as error:
-            errors.append(error)
+            return error
+
+    with itk_threads(1 if workers > 1 else None):  # SimpleITK's affine sets it, for the whole process
+        found = _at_a_time(attempt, pairs, workers=workers)
+    results = [result for result in found if not isinstance(result, InputError)]
     if not results:
-        raise errors[0]
+        raise found[0]
     best = results[0] if results[0].method == 'none' else candidates.best_affine(results)
     return results[0]._replace(transform=sitk.AffineTransform(3)) if best is None else best
 
@@ -390,9 +409,9 @@ def _warp_moving(registration, prepared, options, clock):
 
     # What needs one core or the disk runs beside the warp, unless the field is so large that memory would be short.
     with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
-        alongside = 12.0 * dvf.GetNumberOfPixels() <= _WRITTEN_ALONGSIDE
+        alongside = _BYTES_OF_FIELD * dvf.GetNumberOfPixels() <= _ALONGSIDE
         rest = pool.submit(fields_finished) if alongside else None
-        registration.moved = warp(prepared.moving.native, dvf, 'bspline', options.outside)
+        registration.moved = warp_in_threads(prepared.moving.native, dvf, options.outside)
         registration.jacobian = rest.result() if alongside else fields_finished()
 
 

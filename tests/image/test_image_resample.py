@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 from functions.image.geometry import Geometry
-from functions.image.resample import downsample, downsample_mask, low_pass, pad_to, resample_to, warp
+from functions.image.resample import downsample, downsample_mask, low_pass, pad_to, resample_to, warp, warp_in_threads
 from functions.image.threads import itk_threads
 from functions.setting.errors import InputError, UnknownNameError
 
@@ -45,6 +45,19 @@ def test_warp_equals_resampling_through_a_transform_edges_included(seed, interpo
     assert whole.GetPixelID() == sitk.sitkInt16
     np.testing.assert_array_equal(sitk.GetArrayFromImage(whole), np.rint(truth))
     assert Geometry.of(whole) == grid
+
+
+@pytest.mark.parametrize('threads', [1, 3])
+def test_the_warp_in_threads_equals_that_of_itk_up_to_rounding(threads):
+    image, dvf, _ = case(3)
+    truth = by_resample(image, dvf, sitk.sitkBSpline, -2048.0)
+    with itk_threads(threads):
+        found = warp_in_threads(image, dvf)
+        flat = warp_in_threads(image[:, :, 9:10], dvf)
+    assert found.GetPixelID() == sitk.sitkInt16 and Geometry.of(found) == Geometry.of(dvf)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found), truth, rtol=0, atol=0.51)
+    truth = by_resample(image[:, :, 9:10], dvf, sitk.sitkBSpline, -2048.0)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(flat), truth, rtol=0, atol=0.51)
 
 
 @pytest.mark.parametrize('interpolator', list(CODES))
