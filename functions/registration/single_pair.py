@@ -220,8 +220,8 @@ def read_pair(fixed, moving, options):
     """The scans of a pair as they are; raises :class:`InputError` unless they overlap."""
     roles = ('fixed', 'moving')
     sources = [image_of(*image) for image in zip((fixed, moving), roles, options.spacing, options.origin)]
-    masks = [[getattr(options, f'{role}_{name}') for role in roles] for name in ('lung', 'torso')]
-    fixed, moving = _at_a_time(read_scan, sources, roles, *masks, options.series)
+    lungs, torsos = (options.fixed_lung, options.moving_lung), (options.fixed_torso, options.moving_torso)
+    fixed, moving = _at_a_time(read_scan, sources, roles, lungs, torsos, options.series)
     require_overlap(fixed.native, moving.native)
     return fixed, moving
 
