@@ -1,13 +1,14 @@
 """Speed of the reader, as ratios of one run on one core, beside a naive implementation.
 
-Four figures, each with its limit: how long training waits for batches, what serving a batch costs compared with copying
-it, what finding the class indices costs compared with passes over the DVF, and how soon after the first image the first
-batch is ready. From the repository's folder:
+Five figures, each with its limit: how long training waits for batches, also when processes make the items on the fly,
+what serving a batch costs compared with copying it, what finding the class indices costs compared with passes over the
+DVF, and how soon after the first image the first batch is ready. From the repository's folder:
 
     python -m tests.benchmark.bench_reading [--size 200] [--images 16] [--steps 200]
 """
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -178,6 +179,42 @@ def waiting(infos, items, steps):
             )
 
 
+@functools.lru_cache(maxsize=1)
+def _one_item(size):
+    return make_items(1, size)[1][1]
+
+
+def _item_that_takes(seconds, size, setting, im_info, write=None):
+    """An item that takes a while to make but no processor, so that any number of processes can be measured anywhere."""
+    item = _one_item(size)
+    time.sleep(seconds)
+    return item
+
+
+def processes(infos, size, steps):
+    """Share of the time that a training with steps of 50 ms waits while processes make its items.
+
+    Making an item takes four times as long as the steps on its samples, so that four processes suffice.
+    """
+    from functions.reading.train_queue import TrainingQueue
+
+    maker, shares = functools.partial(_item_that_takes, 4 * STEP_S * SAMPLES / BATCH_SIZE, size), {}
+    for n_workers in (0, 1, 2, 8):
+        setting = make_setting(1, OnTheFly=True, NumberOfWorkers=n_workers)
+        with TrainingQueue(setting, im_info_list_full=infos, make_item=maker) as queue:
+            while queue.get().position['semi_epoch'] == 0:
+                time.sleep(STEP_S)
+            waited, start = 0.0, time.perf_counter()
+            for _ in range(steps):
+                asked = time.perf_counter()
+                queue.get()
+                waited += time.perf_counter() - asked
+                time.sleep(STEP_S)
+            shares[n_workers] = 100.0 * waited / (time.perf_counter() - start)
+        limit = 2.0 if n_workers == 8 else None
+        show(f'waiting, items made by {n_workers} processes', shares[n_workers], limit, shares[0], ' %')
+
+
 def first_batch(infos, items, seconds_per_image):
     """From the first image to the first batch, when every image takes a while to come."""
     from functions.reading.train_queue import TrainingQueue
@@ -211,6 +248,7 @@ def measure(arguments):
     class_indices(items)
     serving(infos, items)
     waiting(infos, items, arguments.steps)
+    processes(infos, arguments.size, arguments.steps)
     first_batch(infos, items, arguments.seconds_per_image)
 
 

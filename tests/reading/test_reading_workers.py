@@ -38,7 +38,7 @@ def served(setting, count, n=7, make_item=make_item, **more):
 
 
 @pytest.mark.parametrize(
-    'n_workers, n, changes', [(1, 3, {'LeadIn': True}), (2, 7, {'LeadIn': True}), (4, 7, {'FullImage': True})]
+    'n_workers, n, changes', [(1, 3, {'LeadIn': True}), (2, 7, {'LeadIn': True}), (8, 7, {'FullImage': True})]
 )
 def test_any_number_of_workers_serves_the_same(n_workers, n, changes):
     reader = Images(on_the_fly(0, **changes), im_info_list_full=im_infos(n), make_item=make_item, lead_in=True)
