@@ -139,15 +139,18 @@ def publish_new(draft, path):
 
 @contextlib.contextmanager
 def disk_errors(path):
-    """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names ``path``:
-    for files that are appended to, or written by TensorFlow; others are written by :func:`publish`.
+    """Turn what a full or missing disk raises inside the ``with`` block into a :class:`DiskError` that names the file,
+    or ``path`` where the error does not name one that lasts: for files that are appended to, or written by TensorFlow;
+    others are written by :func:`publish`.
     """
     try:
         yield
     except Exception as error:
         reason = _disk_failure(error, path)
         if reason:
-            raise _disk_error(path, reason) from error
+            named = getattr(error, 'filename', None)
+            known = isinstance(named, str) and not any(map(is_temporary, named.split(os.sep)))
+            raise _disk_error(named if known else path, reason) from error
         raise
 
 

@@ -98,14 +98,16 @@ def _train(setting, resume, threads, make_item, require_ours):
                 with restoring(loaded[1]):
                     restore(session, graph.model_saver, loaded[1])
                 LOGGER.info('Weights taken from %s.', loaded[1])
-            # Earlier checkpoints are removed only once everything could be opened.
-            checkpoints.retire()
         else:
             with restoring(checkpoints.path(newest)):
                 restore(session, graph.saver, checkpoints.path(newest))
-        write_run_record(setting, newest)
         folder = su.address_generator(setting, 'ModelFolder')
         with disk_errors(folder), contextlib.closing(TrainingLog(setting, state, graph.graph)) as log:
+            if newest is None:
+                # Earlier checkpoints are removed only once everything could be opened.
+                checkpoints.retire()
+            log.keep_until(state)
+            write_run_record(setting, newest)
             LOGGER.info('%s', graph.description)
             if newest is not None:
                 LOGGER.info('Resumed from %s at iteration %d.', checkpoints.path(newest), state['iteration'])

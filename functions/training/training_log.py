@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from ..setting import setting_utils as su
-from ..setting.atomic import publish
+from ..setting.atomic import disk_errors, publish
 from ..setting.schema import TEXT, whole
 from ..setting.text_files import read_json_lines
 from ..tf_utils.summaries import SummaryWriter
@@ -18,8 +18,7 @@ _LINE = {'iteration': whole(0), 'kind': TEXT}
 class TrainingLog:
     """The records of one experiment; while it is open, log messages also go to ``log.txt`` (``LogFile``).
 
-    :param state: of the training: 'iteration', 'samples' and 'validation_pending'. JSON lines that an interrupted run
-        wrote after it are removed.
+    :param state: of the training: 'samples' and 'validation_pending'; see :meth:`keep_until`.
     :param graph: shown in TensorBoard.
     """
 
@@ -28,26 +27,28 @@ class TrainingLog:
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, 'log.jsonl')
         self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
-        self._keep_until(state['iteration'], bool(state.get('validation_pending')))
+        # What the reader appends to is opened too: once all can be written, an earlier training may be given up.
+        open(su.address_generator(setting, 'log_im_file'), 'a').close()  # noqa: SIM115
         self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the log)
-        first = state['samples'] + 1
-        self._train = SummaryWriter(su.address_generator(setting, 'summary_train'), first, graph)
-        first -= bool(state.get('validation_pending'))
-        self._validation = SummaryWriter(su.address_generator(setting, 'summary_validation'), first)
         self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
+        first = state['samples'] + 1
+        self._train = _summary_writer(su.address_generator(setting, 'summary_train'), first, graph)
+        first -= bool(state.get('validation_pending'))
+        self._validation = _summary_writer(su.address_generator(setting, 'summary_validation'), first)
         self._handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
         self._handler.handleError = lambda record: None  # a full disk is reported by what must be written
         logging.getLogger().addHandler(self._handler)
 
-    def _keep_until(self, iteration, pending):
-        """Remove the lines after an iteration, and its validation if that is still pending."""
-        if not os.path.isfile(self.path):
-            return
+    def keep_until(self, state):
+        """Remove the JSON lines after a state, and its validation if that is still pending."""
+        iteration = state['iteration']
+        self._stream.close()
         kept = [line for line in read_json_lines(self.path, _LINE) if line['iteration'] <= iteration]
-        if pending:
+        if state.get('validation_pending'):
             kept = [line for line in kept if line['iteration'] < iteration or line['kind'] != 'validation']
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             stream.writelines(_json_line(line) for line in kept)
+        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115
 
     def train(self, iteration, step, values):
         """Write averages since the last line; ``step`` is the number of samples seen, TensorBoard's axis."""
@@ -91,6 +92,11 @@ class TrainingLog:
         draw_curve(read_json_lines(self.path, _LINE), self.curve_path)
         self._train.close()
         self._validation.close()
+
+
+def _summary_writer(folder, *how):
+    with disk_errors(folder):
+        return SummaryWriter(folder, *how)
 
 
 def _json_line(line):

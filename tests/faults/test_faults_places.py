@@ -6,7 +6,7 @@ import shutil
 import pytest
 import small_training
 from command_server import ANOTHER_USER
-from small_commands import change_rights, mount, pairs_words, unmount
+from small_commands import change_rights, files_below, mount, pairs_words, unmount
 from small_inputs import register_words, tree
 
 ROW = 'other file systems, links and odd names'
@@ -77,8 +77,7 @@ def test_a_folder_of_another_user_is_named(kind, server, inputs, open_folder, fa
 
 
 def test_a_training_of_another_user_is_named_and_kept(server, open_folder, faults):
-    """Begun, gone on with, begun anew; and begun anew where only the checkpoints are another's."""
-    saved = os.path.join(open_folder, 'Experiments', 'RegNet', 'tiny', 'train', 'Model', 'Saved')
+    """Begun, gone on with, begun anew; and begun anew where only one folder or file is another's."""
 
     def refused(path, *options):
         before = tree(path)
@@ -96,9 +95,15 @@ def test_a_training_of_another_user_is_named_and_kept(server, open_folder, fault
     refused(open_folder, '--fresh')
     refused(open_folder, '--further')
     change_rights(open_folder, 0o777)
-    change_rights(saved, 0o555)
-    os.chmod(os.path.join(os.path.dirname(saved), 'log_im.txt'), 0o666)
-    refused(saved, '--fresh')
+    for path in files_below(open_folder):
+        os.chmod(path, 0o666)
+    finished = small_training.outcome(open_folder, 'tiny')
+    for place in ('train/Model/Saved', 'train/Model/log.txt', 'validation'):
+        path = os.path.join(open_folder, 'Experiments', 'RegNet', 'tiny', place)
+        os.chmod(path, 0o555)
+        refused(path, '--fresh')
+        os.chmod(path, 0o777)
+        assert small_training.outcome(open_folder, 'tiny') == finished
 
 
 def test_a_training_on_a_disk_that_became_read_only_is_named_and_kept(disk, server, faults):
