@@ -27,9 +27,10 @@ class TrainingLog:
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, 'log.jsonl')
         self.curve_path = os.path.join(folder, 'Plots', 'training_curve.png')
-        # What the reader appends to is opened too: once all can be written, an earlier training may be given up.
-        open(su.address_generator(setting, 'log_im_file'), 'a').close()  # noqa: SIM115
-        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the log)
+        # Once all files can be written, that of the reader too, an earlier training may be given up.
+        for path in (self.path, su.address_generator(setting, 'log_im_file')):
+            open(path, 'a').close()  # noqa: SIM115
+        self._stream = None
         self._handler = logging.FileHandler(su.address_generator(setting, 'LogFile'), encoding='utf-8')
         first = state['samples'] + 1
         self._train = _summary_writer(su.address_generator(setting, 'summary_train'), first, graph)
@@ -40,15 +41,14 @@ class TrainingLog:
         logging.getLogger().addHandler(self._handler)
 
     def keep_until(self, state):
-        """Remove the JSON lines after a state, and its validation if that is still pending."""
+        """Begin to write JSON lines; those after a state are removed, and its validation if that is still pending."""
         iteration = state['iteration']
-        self._stream.close()
         kept = [line for line in read_json_lines(self.path, _LINE) if line['iteration'] <= iteration]
         if state.get('validation_pending'):
             kept = [line for line in kept if line['iteration'] < iteration or line['kind'] != 'validation']
         with publish(self.path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             stream.writelines(_json_line(line) for line in kept)
-        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115
+        self._stream = open(self.path, 'a', encoding='utf-8')  # noqa: SIM115 (closed with the log)
 
     def train(self, iteration, step, values):
         """Write averages since the last line; ``step`` is the number of samples seen, TensorBoard's axis."""
@@ -88,8 +88,9 @@ class TrainingLog:
         """Draw the curve and close all files."""
         logging.getLogger().removeHandler(self._handler)
         self._handler.close()
-        self._stream.close()
-        draw_curve(read_json_lines(self.path, _LINE), self.curve_path)
+        if self._stream is not None:
+            self._stream.close()
+            draw_curve(read_json_lines(self.path, _LINE), self.curve_path)
         self._train.close()
         self._validation.close()
 
