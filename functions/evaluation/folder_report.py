@@ -10,6 +10,7 @@ from ..image.point_files import read_points
 from ..image.volume_io import read_image
 from ..setting.atomic import write_json
 from ..setting.errors import InputError
+from ..setting.result_names import DISPLACEMENT, MOVED, RESULTS
 from ..setting.text_files import read_json
 from .pair_record import Images, file_name, measure
 from .provenance import folder_source
@@ -30,8 +31,8 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
     :raises DiskError: another process works in the folder, or it cannot be written.
     """
     with claim_folder(folder):
-        results = read_json(os.path.join(folder, 'results.json'))
-        displacement, moved = [recorded_image(results, name) for name in ('displacement', 'moved')]
+        results = read_json(os.path.join(folder, RESULTS))
+        displacement, moved = [recorded_image(results, name) for name in (DISPLACEMENT, MOVED)]
         expected = [name for name in _EXPECTED_ERRORS if os.path.isfile(os.path.join(folder, name))][:1]
         used = [one for one in results.get('outputs', []) if one['path'] in [displacement, moved] + expected]
         problem = check_outputs(folder, used, verify=True)[0]

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from ..setting import setting_utils as su
 from ..setting.experiment_files import newest_number, settings_number
+from ..setting.result_names import RESULTS
 from ..setting.schema import ANYTHING, MAPPING, list_of, optional
 from ..setting.text_files import read_record
 from ..setting.trained_models import find_experiment
@@ -69,7 +70,7 @@ def folder_source(folder, record):
     seconds = {name: f'{value:.1f}' for name, value in (record.get('seconds') or {}).items()}
     facts += [('registered with', _listed(record.get('versions') or {})), ('seconds', _listed(seconds))]
     facts = [(name, _text(value)) for name, value in facts if value]
-    return Source(facts + [versions()], [('results.json', _json(record))], [])
+    return Source(facts + [versions()], [(RESULTS, _json(record))], [])
 
 
 def _passes(record):

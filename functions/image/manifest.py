@@ -17,6 +17,7 @@ from ..setting.atomic import write_json, write_text
 from ..setting.checkpoint_records import describe_file
 from ..setting.code_version import own_commit
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.result_names import RESULTS
 from ..setting.schema import TEXT, having, list_of, optional, whole
 from ..setting.text_files import read_json, read_record
 from .volume_io import array_view, read_image, write_image
@@ -111,7 +112,7 @@ def recorded_image(record, name):
 def recorded_change(path):
     """Change ``path`` on purpose in the ``with`` block: the ``results.json`` beside it follows, if it was intact."""
     folder, name = os.path.split(os.path.abspath(path))
-    record_path = os.path.join(folder, 'results.json')
+    record_path = os.path.join(folder, RESULTS)
     record = read_record(record_path, {'outputs': listed_files()}) if os.path.isfile(record_path) else {}
     listed = [output for output in record.get('outputs', []) if output['path'] == name]
     intact = not check_outputs(folder, listed)[0]

@@ -197,12 +197,13 @@ def _register(arguments, result):
 
 def _pairs(arguments, result):
     from ..image.file_check import require_apart
-    from .pair_lists import SUMMARY, read_pairs, register_pairs, require_done
+    from ..setting.result_names import pairs_record
+    from .pair_lists import read_pairs, register_pairs, require_done
 
     for name in _given(arguments, MASKS + SERIES):
         raise InputError(f'--{name} is for --register; with --pairs, masks and series are columns of the CSV file.')
     pairs = read_pairs(arguments.pairs)
-    require_apart([os.path.join(arguments.output, SUMMARY)], [arguments.pairs])
+    require_apart([os.path.join(arguments.output, pairs_record(arguments.part))], [arguments.pairs])
     with _model(arguments) as model:
         outcomes = register_pairs(pairs, arguments.output, model, arguments.part, **_options(arguments))
     result.update(output=arguments.output, pairs=[outcome._asdict() for outcome in outcomes])

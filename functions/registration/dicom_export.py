@@ -22,7 +22,8 @@ from ..preprocessing.dicom import series_files
 from ..setting.atomic import disk_errors
 from ..setting.code_version import own_commit
 from ..setting.errors import InputError
-from .result_folder import MOVED, read_result
+from ..setting.result_names import MOVED
+from .result_folder import read_result
 
 try:
     import pydicom

@@ -13,8 +13,9 @@ from ..image.claim import FOLDER_LOCK, claim_folder, part_lock, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
-from ..setting.parts import part_name, take_part
+from ..setting.parts import take_part
 from ..setting.progress import Progress
+from ..setting.result_names import pairs_record, part_of
 from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
 from .command_line import EXPORTS, MASKS, SERIES
@@ -27,7 +28,6 @@ LOGGER = logging.getLogger(__name__)
 
 REQUIRED = ('fixed', 'moving')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
-SUMMARY = 'pairs.json'
 #: Options that earlier versions did not have, with what these did: results made so count as done.
 _NEWER = {'both_ways': 'False', 'format': 'mha'}
 
@@ -85,7 +85,7 @@ def _pair(path, line, cells):
     name = cells.get('name') or f'{stem_of(files["moving"])}_to_{stem_of(files["fixed"])}'
     if not re.match(r'^\w[\w.+-]*$', name) or not PATH.accepts(name):
         raise InputError(f'{path}, line {line}: {name!r} cannot name a folder; use up to 255 letters, digits, _ . + -')
-    if name == SUMMARY:
+    if part_of(name):
         raise InputError(f'{path}, line {line}: {name} is written beside the pairs; give another name.')
     return Pair(name, files)
 
@@ -115,7 +115,7 @@ def register_pairs(
     inputs = [path for pair in pairs for path in _inputs(pair.files, options)]
     if options.get('overwrite'):
         require_apart([os.path.join(output, pair.name, name) for pair in pairs for name in NAMES], inputs)
-    summary = os.path.join(output, SUMMARY.replace('.', f'_{part_name(part)}.') if part else SUMMARY)
+    summary = os.path.join(output, pairs_record(part))
     require_apart([summary], inputs)
     pairs, outcomes = take_part(pairs, part), []
     with claim_folder(output, part_lock(part)):

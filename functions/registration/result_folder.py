@@ -48,13 +48,13 @@ from ..setting.atomic import is_temporary, remove, temporary_path, write_json, w
 from ..setting.code_version import package_versions
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
 from ..setting.operating_system import replace
+from ..setting.result_names import DISPLACEMENT, MOVED, RESULTS
 from ..setting.schema import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
 from ..setting.text_files import read_record, read_text, sealed, unsealed
 from .command_line import EXPORTS, FORMATS
 
 FORMAT_NUMBER = 1
-RECORD = 'results.json'
-DISPLACEMENT, NONRIGID, MOVED, LUNG = 'displacement', 'displacement_nonrigid', 'moved', 'fixed_lung'
+NONRIGID, LUNG = 'displacement_nonrigid', 'fixed_lung'
 JACOBIAN, INVERSE, CONSISTENCY = 'jacobian', 'inverse', 'inverse_consistency'
 _IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, CONSISTENCY, LUNG)
 #: What marks a folder among the results as one of :mod:`functions.registration.exports`.
@@ -64,7 +64,7 @@ _WHOLE = '.whole'  # finished results on their way to their places
 _IGNORED = (FOLDER_LOCK, _WHOLE, 'lost+found')
 _ELASTIX = ('TransformParameters.0.txt', 'TransformParameters.1.txt')
 #: All files that the folder may hold, the record first: without it the rest does not count.
-NAMES = (RECORD, 'transform.h5', 'affine.tfm') + _ELASTIX
+NAMES = (RESULTS, 'transform.h5', 'affine.tfm') + _ELASTIX
 NAMES += tuple(f'{image}.{ending}' for image in _IMAGES for ending in FORMATS)
 
 _GRID = {'size': list_of(whole(1), 3), 'spacing': list_of(number(above=0), 3)}
@@ -158,7 +158,7 @@ class Draft(contextlib.AbstractContextManager):
         self._require_ours()
         self._names += [name for name in _ELASTIX if os.path.exists(self._path(name))]
         record['outputs'] = [record_file(self._path(name)) for name in self._names]
-        write_json(self._path(RECORD), record)
+        write_json(self._path(RESULTS), record)
         replace(self._draft, os.path.join(self.folder, _WHOLE))
         finish_move(self.folder)
         return record
@@ -191,12 +191,12 @@ def read_results(folder):
 
     :raises MissingFileError: no folder, or it holds no finished results.
     """
-    path = os.path.join(folder, RECORD)
+    path = os.path.join(folder, RESULTS)
     if os.path.isdir(os.path.join(folder, _WHOLE)):
         with claim_folder(folder):
             finish_move(folder)
     if not os.path.isfile(path):
-        raise MissingFileError(f'{folder} holds no finished registration ({RECORD} is missing); register first.')
+        raise MissingFileError(f'{folder} holds no finished registration ({RESULTS} is missing); register first.')
     record = read_record(path, SHAPE)
     return Results(folder, record, *[Geometry.of_record(record['grids'][name]) for name in ('results', 'moving')])
 
@@ -214,7 +214,7 @@ def read_chests(folder):
         path = results.record['settings'][role]
         if not os.path.exists(path):
             raise MissingFileError(
-                f'{os.path.join(folder, RECORD)} names the image {path}, which does not exist; run this command in '
+                f'{os.path.join(folder, RESULTS)} names the image {path}, which does not exist; run this command in '
                 'the folder the registration was run in.'
             )
         image = native = load_ct(path, one)
@@ -240,7 +240,7 @@ def read_result(results, name=DISPLACEMENT):
         raise InputError(f'{problem}, so it is not applied; register again.')
     image = read_image(path, 'scalar' if name == MOVED else 'vector')
     if not Geometry.of(image).matches(results.moving if name == INVERSE else results.fixed):
-        raise InputError(f'{path} is not on the grid that {RECORD} names; register again.')
+        raise InputError(f'{path} is not on the grid that {RESULTS} names; register again.')
     return image
 
 
@@ -259,7 +259,7 @@ def check_results(folder, made_from, verify=False):
     reason, touched = check_outputs(folder, record.get('outputs', []), verify)
     if touched and not reason:
         with contextlib.suppress(DiskError):
-            write_json(os.path.join(folder, RECORD), record)
+            write_json(os.path.join(folder, RESULTS), record)
     return not reason, reason
 
 
@@ -313,8 +313,8 @@ def finish_move(folder):
     # Not through a link, and no other files: the folder may come from elsewhere.
     is_ours = os.path.isdir(whole) and not os.path.islink(whole)
     names = [name for name in NAMES if os.path.isfile(os.path.join(whole, name))] if is_ours else []
-    if RECORD in names:
-        written = [output['path'] for output in read_record(os.path.join(whole, RECORD), SHAPE)['outputs']]
+    if RESULTS in names:
+        written = [output['path'] for output in read_record(os.path.join(whole, RESULTS), SHAPE)['outputs']]
         try:
             # The old record goes first, for without it the rest does not count; the new one comes last.
             for name in NAMES:
@@ -323,7 +323,7 @@ def finish_move(folder):
             for name in EXPORTS:  # of the results before
                 if os.path.isfile(os.path.join(folder, name, EXPORT_RECORD)):
                     remove(os.path.join(folder, name))
-            for name in sorted(names, key=lambda name: name == RECORD):
+            for name in sorted(names, key=lambda name: name == RESULTS):
                 replace(os.path.join(whole, name), os.path.join(folder, name))
         except OSError as error:
             raise DiskError(f'Cannot replace {os.path.join(folder, name)}: {error.strerror}.') from error

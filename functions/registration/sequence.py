@@ -33,12 +33,12 @@ from ..preprocessing.isotropic import to_isotropic
 from ..preprocessing.own_images import fingerprint
 from ..setting.atomic import write_text
 from ..setting.errors import InputError, MissingFileError
+from ..setting.result_names import ANIMATION, MOVED, SEQUENCE
 from .apply import require_inside
 from .pair_lists import Pair, register_pairs, require_done, stem_of
-from .result_folder import MOVED, read_result, read_results
+from .result_folder import read_result, read_results
 from .sequence_animation import write_animation
 
-RECORD = 'sequence.json'
 FORMAT_NUMBER = 1
 
 Phase = collections.namedtuple('Phase', 'name path')
@@ -91,7 +91,7 @@ def _split(path, folder):
     image = read_image(path, dim=4)
     x, y, z, count = image.GetSize()
     paths = [os.path.join(folder, f'phase_{number}.mha') for number in range(count)]
-    record, made_from = os.path.join(folder, RECORD), fingerprint(path)
+    record, made_from = os.path.join(folder, SEQUENCE), fingerprint(path)
     with claim_folder(folder):
         if not check_manifest(record, made_from, FORMAT_NUMBER)[0]:
             for number, target in enumerate(paths):
@@ -113,9 +113,9 @@ def register_sequence(phases, to, output, model, points=None, **options):
     :raises RegNetError: phases that cannot be registered, after all were tried, or points outside the image.
     """
     ending, overwrite = options.get('file_format', 'mha'), options.get('overwrite')
-    names = ['mean.' + ending, 'animation.gif'] + ['trajectories.csv'] * (points is not None)
+    names = ['mean.' + ending, ANIMATION] + ['trajectories.csv'] * (points is not None)
     paths = [os.path.join(output, name) for name in names]
-    record = os.path.join(output, RECORD)
+    record = os.path.join(output, SEQUENCE)
     require_apart(paths + [record], [phase.path for phase in phases] + [points and points[0]])
     foreign = [path for path in paths if os.path.exists(path) and not os.path.exists(record)]
     if foreign and not overwrite:

@@ -189,7 +189,7 @@ def test_a_phantom_larger_than_memory_is_refused(tmp_path, monkeypatch, faults):
 def test_a_pair_is_not_called_like_our_own_files(tmp_path, faults):
     from functions.registration.pair_lists import read_pairs
 
-    for name in ('pairs.json', 'x' * 300):
+    for name in ('pairs.json', 'pairs_2of12.json', 'x' * 300):
         (tmp_path / 'list.csv').write_text(f'name,fixed,moving\n{name},a,b\n')
         with faults(NAMES), pytest.raises(InputError, match='line 2'):
             read_pairs(tmp_path / 'list.csv')
