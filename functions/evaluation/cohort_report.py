@@ -41,7 +41,7 @@ def cohort_report(folder, write, protocol, n_workers=None):
     Pairs that were registered in parts (``--part K/N``) are read from the records of these; missing parts are named.
 
     :param write: function that writes a page: (folder, landmarks or None, protocol) -> (its path, measures).
-    :param n_workers: processes, see :func:`functions.image.threads.in_parallel`.
+    :param n_workers: processes, see :func:`functions.image.worker_pools.in_parallel`.
     :raises InputError: a damaged record. A pair whose page cannot be made is listed on the page.
     :raises DiskError: another process works in the folder, or it cannot be written.
     """
