@@ -43,8 +43,8 @@ class LocalCorrelation:
         reach = np.ceil(SIDE * STEP * np.sqrt(3) / np.array(fixed.GetSpacing())).astype(int)
         low, high = np.maximum(centres.min(axis=0) - reach, 0), centres.max(axis=0) + reach + 1
         near = fixed[tuple(slice(*map(int, ends)) for ends in zip(low, np.minimum(high, fixed.GetSize())))]
-        self._fixed, self._in_fixed_image = _sampled(_smoothed(near), self._points)
-        self._moving, self._masks = _smoothed(moving), (fixed_mask, moving_mask)
+        self._fixed, self._in_fixed_image = _sampled(smoothed(near), self._points)
+        self._moving, self._masks = smoothed(moving), (fixed_mask, moving_mask)
         self._in_fixed_mask = None if fixed_mask is None else _sampled(fixed_mask, self._points, order=0)[0] != 0
 
     def likeness(self, mapping):
@@ -93,7 +93,7 @@ def _centred(values, used, count):
     return np.where(used, values - mean, 0)
 
 
-def _smoothed(image):
+def smoothed(image):
     """float32, clipped at soft tissue, without the noise of single voxels."""
     image = sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32), sitk.sitkFloat32, -1024.0, _DENSEST)
     return sitk.DiscreteGaussian(image, 0.64)  # mm²

@@ -70,6 +70,8 @@ def add_registration_options(add):
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
     add('--both_ways', action='store_true',
         help='register moving to fixed too: writes how far there and back again ends from where it began, in mm')
+    add('--refine', type=float, metavar='SECONDS',
+        help='then fit the field to this pair in the lungs, for at most so many seconds')
     add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
     add('--strict', action='store_true', help='exit code 3 where a part of the registration was left out')
     add('--format', default='mha', choices=FORMATS,
@@ -146,6 +148,7 @@ def _options(arguments):
         'composition',
         'diffeomorphic',
         'both_ways',
+        'refine',
         'keep_all_stages',
         'threads',
         'inverse',

@@ -29,7 +29,7 @@ LOGGER = logging.getLogger(__name__)
 REQUIRED = ('fixed', 'moving')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 #: Options that earlier versions did not have, with what these did: results made so count as done.
-_NEWER = {'both_ways': 'False', 'format': 'mha'}
+_NEWER = {'both_ways': 'False', 'format': 'mha', 'refine': 'None'}
 
 Pair = collections.namedtuple('Pair', 'name files')
 """``name``: folder of its results; ``files``: dictionary column -> path (or series), those that are given."""

@@ -27,7 +27,7 @@ from ..measure.orientation import swapped_sides
 from ..preprocessing.hounsfield import LOWEST
 from ..preprocessing.morphology import within
 from ..setting.errors import InputError, unknown_name
-from ..setting.schema import PRECISIONS
+from ..setting.schema import PRECISIONS, number
 from .both_ways import lengths, mean_of_both, there_and_back
 from .candidates import Candidates
 from .folding_removal import remove_folding
@@ -35,6 +35,7 @@ from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on,
 from .mask_box import box_of, continued, cut
 from .multi_stage import COMPOSITIONS, WorkingPair, register_images
 from .network_pyramid import Model, open_model, require_memory
+from .refinement import refine
 
 LOGGER = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Options(typing.NamedTuple):
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
     both_ways: bool = False  # also moving to fixed: a map of the residual, and the mean of both fields if it is better
+    refine: object = None  # seconds in which the field is fitted to this pair (functions.registration.refinement)
     keep_all_stages: bool = False  # also what makes the images less alike
     likeness: str = 'local_correlation'  # how alike they are: a measure of functions.measure.likeness
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
@@ -202,6 +204,8 @@ def checked_options(options):
         value = getattr(options, name)
         if not isinstance(value, (list, tuple)) or len(value) != 2:
             raise InputError(f'{name} is {value!r}; accepted: two, of the fixed and the moving image, or None.')
+    if options.refine is not None:
+        number(above=0).require('refine (--refine, seconds)', options.refine)
     return options
 
 
@@ -247,6 +251,11 @@ def prepare_pair(fixed, moving, model, options, clock):
         fixed, moving = _at_a_time(isotropic_scan, raw, [mask_name] * 2, workers=1 + is_small)
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)
+    if options.refine is not None and not lungs:
+        raise InputError(
+            'Refinement (--refine) is done in the lungs and needs the lung masks of both images: give --fixed_lung and '
+            '--moving_lung.'
+        )
     for network in [model.networks[stage] for stage in model.stages]:
         limit = getattr(network, 'memory', None)  # of networks that a user brings nothing is known
         require_memory(network.setting, limit, fixed.image, fixed.masks.get(mask_name))
@@ -350,11 +359,24 @@ def predict_field(prepared, model, options, clock):
             mean = mean_of_both(field, residual, Geometry.of(prepared.pair.fixed))
             field = mean if prepared.candidates.prefers('mean of both ways', mean) else field
             residual, facts['used_back'] = lengths(residual), back.candidates.used
+    if options.refine is not None:
+        with clock('refinement'):
+            field, facts['refinement'] = _refined(prepared, field, options)
     if options.diffeomorphic:
         with clock('folding removed'):
             lung = mask_on(prepared.fixed, 'Lung', Geometry.of(field))
             field, facts['diffeomorphic'] = remove_folding(field, lung)
     return Predicted(field, stage_dvfs, residual, facts)
+
+
+def _refined(prepared, field, options):
+    """(field, facts): the refined field where it makes the images more alike, else the field as it is."""
+    pair = prepared.pair
+    box = Geometry.of(pair.fixed)
+    lungs = cut(prepared.fixed.masks['Lung'], box)
+    found, facts = refine(pair, lungs, cut(field, box), options.refine, options.threads)
+    found = continued(found, field)
+    return (found if prepared.candidates.prefers('refined', found) else field), facts
 
 
 def _predicted(prepared, model, options, clock, step):

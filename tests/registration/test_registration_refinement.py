@@ -1,0 +1,137 @@
+"""Refinement: from a field that is nearly right to the one in which the images agree, and never to a worse one."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from oracle import GRIDS, SETTING, chest_image, grid_image
+
+from functions.image.spline_weights import spline_matrix
+from functions.image.transforms import affine_from_matrix, write_affine
+from functions.image.volume_io import image_from_array
+from functions.registration import refinement, register
+from functions.setting.errors import InputError
+
+TRUE = np.array([2.0, -3.0, 4.0])  # mm, the shift of the moving image
+
+
+class Shift:
+    """A network that answers one displacement everywhere."""
+
+    step = 1
+
+    def __init__(self, value):
+        self.value, self.setting = value, dict(SETTING, stage=4)
+
+    def predict(self, moving, fixed, default):
+        return np.full(fixed.shape + (3,), self.value, np.float32)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope='module')
+def scans():
+    fixed, lung = chest_image(grid_image(*GRIDS['isotropic']))
+    moving, moving_lung = sitk.Image(fixed), sitk.Image(lung)
+    for image in (moving, moving_lung):
+        image.SetOrigin((np.array(fixed.GetOrigin()) + TRUE).tolist())
+    return fixed, moving, {'fixed_lung': lung, 'moving_lung': moving_lung}
+
+
+def run(scans, value, **options):
+    options = dict({'affine': 'none', 'refine': 300, 'threads': 1, **scans[2]}, **options)
+    return register(scans[0], scans[1], {4: Shift(value)}, **options)
+
+
+def error(found, scans):
+    lung = sitk.GetArrayFromImage(scans[2]['fixed_lung']) != 0
+    return np.linalg.norm(sitk.GetArrayFromImage(found.dvf)[lung] - TRUE, axis=1).mean()
+
+
+def test_a_field_that_is_nearly_right_becomes_right_also_after_an_affine(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr(refinement, 'BLOCKS', 40)
+    path = str(tmp_path / 'affine.tfm')
+    turned = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # x and y change places: no mix-up passes
+    centre = np.array(scans[0].TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in scans[0].GetSize()]))
+    write_affine(affine_from_matrix(turned, TRUE + centre - turned @ centre), path)
+    matrix = sitk.AffineTransform(3)
+    matrix.SetMatrix(turned.ravel().tolist())
+    matrix.SetCenter(centre.tolist())
+    matrix.SetTranslation(TRUE.tolist())
+    # The moving image is the fixed one turned, so that the affine is the whole truth and the network spoils it.
+    moving, lung = [
+        sitk.Resample(image, image.GetSize(), matrix.GetInverse(), how, *image_grid(image, TRUE), value)
+        for image, how, value in (
+            (scans[0], sitk.sitkBSpline, -1000),
+            (scans[2]['fixed_lung'], sitk.sitkNearestNeighbor, 0),
+        )
+    ]
+    masks = {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': lung}
+    inside = sitk.GetArrayFromImage(masks['fixed_lung']) != 0
+    found = register(
+        scans[0],
+        moving,
+        {4: Shift((0.9, -0.5, 0.4))},
+        affine=path,
+        refine=300,
+        threads=1,
+        keep_all_stages=True,
+        **masks,
+    )
+    left = np.linalg.norm(sitk.GetArrayFromImage(found.nonrigid)[inside], axis=1)
+    assert found.measures['used'] == 'affine + 4 + refined'
+    assert left.mean() < 0.25 * np.linalg.norm((0.9, -0.5, 0.4)) and found.measures['folding_percent'] == 0
+    facts = found.measures['refinement']
+    assert facts['stopped'] == 'no further improvement' and facts['iterations'] == facts['log'][-1][0]
+    assert facts['log'][-1][1] > facts['log'][0][1]
+
+
+def image_grid(image, shift):
+    return (np.array(image.GetOrigin()) + shift).tolist(), image.GetSpacing(), image.GetDirection()
+
+
+def test_what_makes_the_images_no_more_alike_is_not_used(scans, monkeypatch):
+    # An identical pair, and a refinement that returns something worse.
+    same = (scans[0], scans[0], {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': scans[2]['fixed_lung']})
+    found = run(same, 0.001, refine=0.001)
+    assert 'refined' not in found.measures['used'] and found.measures['refinement']['stopped'] == 'time'
+
+    def worse(pair, lungs, field, *given):
+        return image_from_array(sitk.GetArrayFromImage(field) + 2, field), {}
+
+    monkeypatch.setattr('functions.registration.single_pair.refine', worse)
+    found = run(scans, TRUE)
+    assert found.measures['used'] == '4' and error(found, scans) < 1e-3
+    assert found.measures['likeness']['4 + refined'] < found.measures['likeness']['4']
+
+
+def test_interrupted_in_the_middle_the_single_shot_is_the_result(scans, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(refinement, '_smallest_jacobian', interrupted)
+    found = run(scans, TRUE + 0.5)
+    assert found.measures['used'] == '4' and found.measures['refinement']['stopped'] == 'interrupted'
+    np.testing.assert_allclose(error(found, scans), 0.5 * 3**0.5, atol=1e-3)
+
+
+def test_what_cannot_be_refined_is_refused_in_one_sentence(scans):
+    with pytest.raises(InputError, match='--fixed_lung and --moving_lung'):
+        run(scans, 1.0, fixed_lung=None, moving_lung=None, input_mask='none')
+    for seconds in (0, -1, float('nan'), 'long'):
+        with pytest.raises(InputError, match='refine .*above 0'):
+            run(scans, 1.0, refine=seconds)
+
+
+def test_the_spline_is_that_of_itk():
+    control = np.random.RandomState(0).normal(size=(9, 10, 11, 3)).astype(np.float32)
+    found = refinement._everywhere(control, (21, 25, 29))
+    images = [sitk.GetImageFromArray(np.ascontiguousarray(control[..., i]).astype(np.float64)) for i in range(3)]
+    for image in images:
+        image.SetSpacing((4.0,) * 3)
+        image.SetOrigin((-4.0,) * 3)
+    spline = sitk.BSplineTransform(images, 3)
+    for z, y, x in ((0, 0, 0), (3, 9, 14), (11, 20, 2), (20, 24, 28)):
+        moved = np.array(spline.TransformPoint((float(x), float(y), float(z)))) - (x, y, z)
+        np.testing.assert_allclose(found[z, y, x], moved, atol=1e-5)
+    assert spline_matrix(np.array([0]), np.array([0.0]), 4) == pytest.approx(np.array([[1, 4, 1, 0]]) / 6)
