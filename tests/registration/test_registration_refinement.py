@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import GRIDS, SETTING, chest_image, grid_image
+from oracle import CENTRE, GRIDS, SETTING, chest_image, grid_image
 
 from functions.image.spline_weights import spline_matrix
 from functions.image.transforms import affine_from_matrix, write_affine
@@ -50,44 +50,24 @@ def error(found, scans):
 
 def test_a_field_that_is_nearly_right_becomes_right_also_after_an_affine(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(refinement, 'BLOCKS', 40)
-    path = str(tmp_path / 'affine.tfm')
-    turned = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # x and y change places: no mix-up passes
-    centre = np.array(scans[0].TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in scans[0].GetSize()]))
-    write_affine(affine_from_matrix(turned, TRUE + centre - turned @ centre), path)
-    matrix = sitk.AffineTransform(3)
-    matrix.SetMatrix(turned.ravel().tolist())
-    matrix.SetCenter(centre.tolist())
-    matrix.SetTranslation(TRUE.tolist())
-    # The moving image is the fixed one turned, so that the affine is the whole truth and the network spoils it.
-    moving, lung = [
-        sitk.Resample(image, image.GetSize(), matrix.GetInverse(), how, *image_grid(image, TRUE), value)
-        for image, how, value in (
-            (scans[0], sitk.sitkBSpline, -1000),
-            (scans[2]['fixed_lung'], sitk.sitkNearestNeighbor, 0),
-        )
-    ]
-    masks = {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': lung}
-    inside = sitk.GetArrayFromImage(masks['fixed_lung']) != 0
-    found = register(
-        scans[0],
-        moving,
-        {4: Shift((0.9, -0.5, 0.4))},
-        affine=path,
-        refine=300,
-        threads=1,
-        keep_all_stages=True,
-        **masks,
-    )
+    lung = scans[2]['fixed_lung']
+    # x and y change places, so that no mix-up of axes passes. The affine is the whole truth, which the network spoils.
+    turned, centre = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), CENTRE
+    affine, path = affine_from_matrix(turned, TRUE + centre - turned @ centre), str(tmp_path / 'affine.tfm')
+    write_affine(affine, path)
+    grid = (np.array(lung.GetOrigin()) + TRUE).tolist(), lung.GetSpacing(), lung.GetDirection()
+    back = lung.GetSize(), affine.GetInverse()
+    moving = sitk.Resample(scans[0], *back, sitk.sitkBSpline, *grid, -1000)
+    masks = {'fixed_lung': lung, 'moving_lung': sitk.Resample(lung, *back, sitk.sitkNearestNeighbor, *grid, 0)}
+    spoiled, options = (0.9, -0.5, 0.4), {'affine': path, 'refine': 300, 'threads': 1, 'keep_all_stages': True}
+    found = register(scans[0], moving, {4: Shift(spoiled)}, **masks, **options)
+    inside = sitk.GetArrayFromImage(lung) != 0
     left = np.linalg.norm(sitk.GetArrayFromImage(found.nonrigid)[inside], axis=1)
     assert found.measures['used'] == 'affine + 4 + refined'
-    assert left.mean() < 0.25 * np.linalg.norm((0.9, -0.5, 0.4)) and found.measures['folding_percent'] == 0
+    assert left.mean() < 0.25 * np.linalg.norm(spoiled) and found.measures['folding_percent'] == 0
     facts = found.measures['refinement']
     assert facts['stopped'] == 'no further improvement' and facts['iterations'] == facts['log'][-1][0]
     assert facts['log'][-1][1] > facts['log'][0][1]
-
-
-def image_grid(image, shift):
-    return (np.array(image.GetOrigin()) + shift).tolist(), image.GetSpacing(), image.GetDirection()
 
 
 def test_what_makes_the_images_no_more_alike_is_not_used(scans, monkeypatch):
