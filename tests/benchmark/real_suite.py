@@ -274,7 +274,8 @@ def run_suite(arguments):
 
 def variants(arguments):
     """Options of ``register`` that make a row of their own."""
-    return [{'both_ways': True}] if arguments.both_ways else []
+    wanted = {'both_ways': arguments.both_ways, 'refine': arguments.refine}
+    return [{name: value} for name, value in wanted.items() if value]
 
 
 def measured(files, mode, name, run, made_by=None):
