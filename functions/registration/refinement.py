@@ -35,7 +35,7 @@ STIFFNESS = 0.3
 #: HU; contrast below this counts little.
 NOISE = 5.0
 #: mm; steps of Adam begin with the first, are halved where the objective no longer rises by _RISE, and end at the last.
-FIRST_STEP, LAST_STEP, _RISE = 0.1, 0.01, 1e-5
+FIRST_STEP, LAST_STEP, _RISE = 0.1, 0.01, 1e-4
 #: Jacobian determinant below which a field is not kept.
 FOLDED = 0.05
 #: Iterations between two looks at the objective and at folding.
