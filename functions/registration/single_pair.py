@@ -467,7 +467,7 @@ def _record_of(prepared, model, options):
     masks.update({f'moving {name.lower()}': mask for name, mask in prepared.moving.given.items()})
     used = {
         name: getattr(options, name)
-        for name in ('series', 'grid', 'composition', 'diffeomorphic', 'both_ways', 'threads', 'likeness')
+        for name in ('series', 'grid', 'composition', 'diffeomorphic', 'both_ways', 'refine', 'threads', 'likeness')
     }
     return {
         **used,
