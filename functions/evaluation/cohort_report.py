@@ -113,10 +113,10 @@ def _table(made):
         name = page.escape(outcome['name'])
         numbers = [number_of(record, *keys) for keys in _COLUMNS.values()]
         seconds = page.number('seconds', float(outcome['seconds']), 1)
-        passes = page.escape((outcome.get('measures') or {}).get('used') or '–')
-        lines.append([f'<a href="{name}/report.html">{name}</a>'] + numbers + [seconds, passes])
-    titles = ['pair'] + list(_COLUMNS) + ['seconds', 'passes used']
-    return page.table(titles, lines, range(1, len(titles) - 1), sortable=True) if lines else ''
+        how = [page.escape((outcome.get('measures') or {}).get(key) or '–') for key in ('used', 'result')]
+        lines.append([f'<a href="{name}/report.html">{name}</a>'] + numbers + [seconds] + how)
+    titles = ['pair'] + list(_COLUMNS) + ['seconds', 'passes used', 'kind of result']
+    return page.table(titles, lines, range(1, len(titles) - 2), sortable=True) if lines else ''
 
 
 def _film(folder):

@@ -78,7 +78,11 @@ def _passes(record):
     measures = record.get('measures') or {}
     lengths = measures.get('inverse_consistency_mm')
     text = lengths and 'mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(**lengths)
-    facts = [('passes used', measures.get('used')), ('passes left out', measures.get('left_out'))]
+    facts = [
+        ('kind of result', measures.get('result')),
+        ('passes used', measures.get('used')),
+        ('passes left out', measures.get('left_out')),
+    ]
     return facts + [('there and back again', text)]
 
 

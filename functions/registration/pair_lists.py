@@ -169,6 +169,8 @@ def register_and_write(
     named = {key: value for key, value in named.items() if value != _NEWER.get(key)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
     made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
+    # What an interrupted refinement leaves: the results of the single shot, which the next one replaces.
+    unrefined = dict(made_from, settings=dict(made_from['settings'], refine='interrupted'))
     if not overwrite and check_results(folder, made_from, verify)[0]:
         release_void(os.path.join(folder, FOLDER_LOCK))
         return None, read_results(folder).record
@@ -183,8 +185,10 @@ def register_and_write(
             return None, read_results(folder).record
         if reason:
             LOGGER.warning('%s: registered again, because %s.', folder, reason.rstrip('.'))
-        with Draft(folder, file_format, overwrite or bool(reason), require_ours) as draft:
+        is_ours = bool(reason) or check_results(folder, unrefined)[0]
+        with Draft(folder, file_format, overwrite or is_ours, require_ours) as draft:
             options = dict(masks, on_fields=draft.write_fields, **options)
+            options['on_single_shot'] = lambda single_shot: draft.finish(single_shot, inverse, unrefined)
             registration = register(files['fixed'], files['moving'], model, **options)
             return registration, draft.finish(registration, inverse, made_from)
 

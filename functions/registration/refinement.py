@@ -38,8 +38,10 @@ NOISE = 5.0
 FIRST_STEP, LAST_STEP, _RISE = 0.1, 0.01, 1e-4
 #: Jacobian determinant below which a field is not kept.
 FOLDED = 0.05
-#: Iterations between two looks at the objective and at folding.
+#: Iterations between two looks at the same blocks and at folding everywhere.
 EVERY = 20
+#: Columns of what is kept of every iteration, in the blocks it drew.
+STEPS = 'iteration,objective,likeness,bending,smallest_jacobian'
 _COUNT = SIDE // CONTROL + 4  # control points along a side of a block
 _AXES = [1, 2, 3]  # of a block in an array of blocks
 
@@ -60,19 +62,30 @@ class _Graph:
             self.control = tf.Variable(self.start, validate_shape=False)
             self._moving = tf.Variable(self.image, trainable=False, validate_shape=False)
             control = tf.reshape(tf.gather(self.control, self.index), [-1, _COUNT, _COUNT, _COUNT, 3])
-            self.likeness = tf.reduce_mean(self._correlation(self._moved(control)))
+            place = self._place(control)
+            self.likeness, self.smallest = tf.reduce_mean(self._correlation(place)), self._smallest_jacobian(place)
             self.bending = _bending(control)
             self.objective = self.likeness - STIFFNESS * self.bending
             self.improve = tf.train.AdamOptimizer(self.step).minimize(-self.objective, var_list=[self.control])
             self.initialise = tf.global_variables_initializer()
 
-    def _moved(self, control):
-        """The moving image (HU) where w leads, and whether that is inside it."""
+    def _place(self, control):
+        """Where w leads: index (z, y, x) in the moving image."""
         z, y, x = tf.unstack(self.basis)
         moves = tf.einsum('xk,nijkc->nijxc', x, control)
         moves = tf.einsum('zi,niyxc->nzyxc', z, tf.einsum('yj,nijxc->niyxc', y, moves))
-        moves = tf.reshape(tf.matmul(tf.reshape(moves, [-1, 3]), self.turn), tf.shape(moves))
-        place, last = self.place + moves, tf.cast(self.size - 1, tf.float32)
+        return self.place + tf.reshape(tf.matmul(tf.reshape(moves, [-1, 3]), self.turn), tf.shape(moves))
+
+    def _smallest_jacobian(self, place):
+        """Smallest determinant of the Jacobian of the whole mapping in the lungs of the blocks."""
+        corner = place[:, :-1, :-1, :-1]
+        a, b, c = place[:, 1:, :-1, :-1], place[:, :-1, 1:, :-1], place[:, :-1, :-1, 1:]
+        jacobian = tf.reduce_sum((a - corner) * tf.linalg.cross(b - corner, c - corner), -1)
+        return tf.reduce_min(tf.where(self.weight[:, :-1, :-1, :-1] > 0, jacobian, tf.ones_like(jacobian)))
+
+    def _moved(self, place):
+        """The moving image (HU) at index (z, y, x), and whether that is inside it."""
+        last = tf.cast(self.size - 1, tf.float32)
         inside = tf.reduce_all((place >= 0) & (place <= last), -1)
         place = tf.clip_by_value(place, 0.0, last - 1e-3)
         low = tf.floor(place)
@@ -84,11 +97,12 @@ class _Graph:
             values = [a + part[..., axis] * (b - a) for a, b in zip(values[::2], values[1::2])]
         return values[0], tf.cast(inside, tf.float32)
 
-    def _correlation(self, moved):
+    def _correlation(self, place):
         """Correlation of every block, inside both images."""
-        weight = self.weight * moved[1]
+        moved, inside = self._moved(place)
+        weight = self.weight * inside
         weight /= tf.reduce_sum(weight, _AXES, keepdims=True) + 1e-3
-        a, b = [image - tf.reduce_sum(weight * image, _AXES, keepdims=True) for image in (self.fixed, moved[0])]
+        a, b = [image - tf.reduce_sum(weight * image, _AXES, keepdims=True) for image in (self.fixed, moved)]
         both, first, second = [tf.reduce_sum(weight * product, _AXES) for product in (a * b, a * a, b * b)]
         return both / tf.sqrt((first + NOISE**2) * (second + NOISE**2))
 
@@ -151,8 +165,9 @@ def refine(pair, lungs, field, seconds, threads=None):
     :param field: nonrigid field on its grid, mm, which the affine transform of ``original`` follows.
     :param seconds: wall time after which the best so far is returned.
     :param threads: of TensorFlow; None: all cores.
-    :return: (field, facts): JSON-able: seconds, iterations, why it stopped, and a log of [iteration, likeness, bending,
-        smallest Jacobian determinant at the control points in the lungs]. When interrupted, ``field`` is returned.
+    :return: (field, facts): JSON-able: seconds, iterations, why it stopped, ``steps``: a line of CSV for every
+        iteration, and ``looks``: [iteration, objective, likeness, bending, smallest Jacobian determinant at the control
+        points in the lungs] every few iterations, in the blocks that stay the same.
     :raises InputError: lungs too small for a block.
     """
     start, inside = time.time(), array_view(lungs) != 0
@@ -166,35 +181,36 @@ def refine(pair, lungs, field, seconds, threads=None):
     turn = matrix_and_offset(linear)[0].T[:, ::-1]  # of a row (x, y, z) to (z, y, x)
     same = {graph.size: moving_values.shape, graph.turn: turn}
     control = best = np.zeros((int(np.prod(blocks.control_shape)), 3), np.float32)
-    highest, step, log, iteration = -np.inf, FIRST_STEP, [], 0
+    highest, step, looks, steps, iteration = -np.inf, FIRST_STEP, [], [STEPS], 0
     coarse = array_view(field)[::CONTROL, ::CONTROL, ::CONTROL], inside[::CONTROL, ::CONTROL, ::CONTROL]
-    try:
-        with open_session(graph.graph, threads) as session:
-            session.run(graph.initialise, {graph.start: control, graph.image: moving_values.ravel()})
-            watched = {**blocks.draw(2 * BLOCKS), **same}
-            while True:
-                looked = (graph.objective, graph.likeness, graph.bending, graph.control)
-                objective, likeness, bending, control = session.run(looked, watched)
-                smallest = _smallest_jacobian(control.reshape(blocks.control_shape + (3,)), *coarse)
-                log.append([iteration] + [round(float(value), 6) for value in (likeness, bending, smallest)])
-                LOGGER.info('Refinement, iteration %d: likeness %.5f, bending %.5f, smallest J %.2f', *log[-1])
-                if objective > highest + _RISE and smallest > FOLDED:
-                    highest, best = objective, control
-                else:
-                    step /= 2
-                if step < LAST_STEP or time.time() > end:
-                    stopped = 'no further improvement' if step < LAST_STEP else 'time'
+    told = (graph.objective, graph.likeness, graph.bending)
+    with open_session(graph.graph, threads) as session:
+        session.run(graph.initialise, {graph.start: control, graph.image: moving_values.ravel()})
+        watched = {**blocks.draw(2 * BLOCKS), **same}
+        while True:
+            *found, control = session.run(told + (graph.control,), watched)
+            smallest = _smallest_jacobian(control.reshape(blocks.control_shape + (3,)), *coarse)
+            looks.append([iteration] + [round(float(value), 6) for value in found + [smallest]])
+            LOGGER.info(
+                'Refinement, iteration %d: objective %.5f, likeness %.5f, bending %.5f, smallest J %.2f', *looks[-1]
+            )
+            if found[0] > highest + _RISE and smallest > FOLDED:
+                highest, best = found[0], control
+            else:
+                step /= 2
+            if step < LAST_STEP or time.time() > end:
+                stopped = 'no further improvement' if step < LAST_STEP else 'time'
+                break
+            for _ in range(EVERY):
+                fed = {**blocks.draw(), **same, graph.step: step}
+                values = session.run(told + (graph.smallest, graph.improve), fed)[:-1]
+                iteration += 1
+                steps.append(','.join([str(iteration)] + [f'{value:.6f}' for value in values]))
+                if time.time() > end:
                     break
-                for _ in range(EVERY):
-                    session.run(graph.improve, {**blocks.draw(), **same, graph.step: step})
-                    iteration += 1
-                    if time.time() > end:
-                        break
-    except KeyboardInterrupt:
-        LOGGER.warning('The refinement was interrupted; the result is that of the single shot.')
-        best, stopped = np.zeros_like(best), 'interrupted'
     added = _everywhere(best.reshape(blocks.control_shape + (3,)), inside.shape)
-    facts = {'seconds': round(time.time() - start, 2), 'iterations': iteration, 'stopped': stopped, 'log': log}
+    facts = {'seconds': round(time.time() - start, 2), 'iterations': iteration, 'stopped': stopped}
+    facts.update(looks=looks, steps=steps)
     return image_from_array(array_view(field) + added, field), facts
 
 

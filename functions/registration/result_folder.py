@@ -127,7 +127,7 @@ class Draft(contextlib.AbstractContextManager):
         self._fields_written = True
 
     def finish(self, registration, inverse=False, made_from=None):
-        """Write what is missing and move everything to its place.
+        """Write what is missing and move everything to its place; what is finished later replaces it.
 
         :param registration: :class:`functions.registration.single_pair.Registration`.
         :param inverse: also write the inverse field.
@@ -161,6 +161,7 @@ class Draft(contextlib.AbstractContextManager):
         write_json(self._path(RESULTS), record)
         replace(self._draft, os.path.join(self.folder, _WHOLE))
         finish_move(self.folder)
+        self._draft, self._names, self._fields_written = None, [], False
         return record
 
     def _write(self, jobs):

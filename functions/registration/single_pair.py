@@ -59,7 +59,8 @@ class Options(typing.NamedTuple):
     Masks are files, images or arrays on the grids of their images; the one the networks need is made if it is not
     given.
     ``on_fields`` is called in another thread with (affine transform or None, nonrigid field, total field) as soon as
-    they are known, to write them while the moving image is being warped.
+    they are known, to write them while the moving image is being warped. ``on_single_shot`` is called with the
+    :class:`Registration` of the single shot before that is refined.
     """
 
     fixed_lung: object = None
@@ -87,6 +88,7 @@ class Options(typing.NamedTuple):
     memory: object = None  # bytes one forward pass may use
     precision: str = 'float32'  # of the networks opened here; or 'bfloat16', 'auto'
     on_fields: object = None
+    on_single_shot: object = None
 
 
 _Prepared = collections.namedtuple('_Prepared', 'fixed moving lungs mask_name affine pair candidates')
@@ -175,19 +177,31 @@ def register(
         with itk_threads(chosen.threads):
             prepared = prepare_pair(fixed, moving, opened, chosen, clock)
             found = predict_field(prepared, opened, chosen, clock)
-            work_field = found.field
-            registration = _to_result_grid(prepared, found, chosen, clock)
-            _warp_moving(registration, prepared, chosen, clock)
-            _measure(registration, prepared, work_field, chosen, clock)
+            registration = _finished(prepared, found, opened, chosen, clock)
+            if chosen.refine is not None:
+                if chosen.on_single_shot is not None:
+                    chosen.on_single_shot(registration)
+                refined = refine_field(prepared, found, chosen, clock)
+                registration = _finished(prepared, refined, opened, chosen, clock)
     finally:
         if is_ours:
             opened.close()
-    registration.measures.update(prepared.candidates.record(), **found.facts)
-    registration.settings = _record_of(prepared, opened, chosen)
-    registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
     _log(registration.measures)
     steps = ', '.join(f'{key} {clock.seconds[key]:.1f}' for key in clock.steps)
     LOGGER.info('Registered in %.1f s: %s', registration.total_seconds, steps)
+    return registration
+
+
+def _finished(prepared, found, model, options, clock):
+    """:class:`Registration` of what was found."""
+    registration = _to_result_grid(prepared, found, options, clock)
+    _warp_moving(registration, prepared, options, clock)
+    _measure(registration, prepared, found.field, options, clock)
+    registration.measures.update(prepared.candidates.record(), **found.facts)
+    if 'left_out' in found.facts.get('refinement', ()):
+        registration.measures['left_out'].append('refinement')
+    registration.settings = _record_of(prepared, model, options)
+    registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
     return registration
 
 
@@ -350,7 +364,7 @@ def _bring(image, grid, affine, interpolator, default):
 def predict_field(prepared, model, options, clock):
     """What :func:`register` does with the result of :func:`prepare_pair`; returns :class:`Predicted`."""
     field, stage_dvfs = _predicted(prepared, model, options, clock, 'networks')
-    facts, residual = {}, None
+    facts, residual = {'result': 'single shot'}, None
     if options.both_ways:
         back = _back(prepared, model, options)
         field_back, _ = _predicted(back, model, options, clock, 'networks, back')
@@ -359,24 +373,50 @@ def predict_field(prepared, model, options, clock):
             mean = mean_of_both(field, residual, Geometry.of(prepared.pair.fixed))
             field = mean if prepared.candidates.prefers('mean of both ways', mean) else field
             residual, facts['used_back'] = lengths(residual), back.candidates.used
-    if options.refine is not None:
-        with clock('refinement'):
-            field, facts['refinement'] = _refined(prepared, field, options)
-    if options.diffeomorphic:
-        with clock('folding removed'):
-            lung = mask_on(prepared.fixed, 'Lung', Geometry.of(field))
-            field, facts['diffeomorphic'] = remove_folding(field, lung)
-    return Predicted(field, stage_dvfs, residual, facts)
+    return _without_folding(prepared, Predicted(field, stage_dvfs, residual, facts), options, clock)
+
+
+def _without_folding(prepared, found, options, clock):
+    if not options.diffeomorphic:
+        return found
+    with clock('folding removed'):
+        lung = mask_on(prepared.fixed, 'Lung', Geometry.of(found.field))
+        field, facts = remove_folding(found.field, lung)
+    return found._replace(field=field, facts=dict(found.facts, diffeomorphic=facts))
+
+
+def refine_field(prepared, found, options, clock):
+    """:class:`Predicted` with its field fitted to this pair, or as it is where that is no better."""
+    with clock('refinement'):
+        refined, facts = _refined(prepared, found.field, options)
+    if refined is None:
+        LOGGER.warning('The refinement is left out: %s', facts['left_out'])
+        return found._replace(facts=dict(found.facts, refinement=facts))
+    found = found._replace(field=refined, facts=dict(found.facts, result='refined', refinement=facts))
+    return _without_folding(prepared, found, options, clock)
 
 
 def _refined(prepared, field, options):
-    """(field, facts): the refined field where it makes the images more alike, else the field as it is."""
-    pair = prepared.pair
-    box = Geometry.of(pair.fixed)
-    lungs = cut(prepared.fixed.masks['Lung'], box)
-    found, facts = refine(pair, lungs, cut(field, box), options.refine, options.threads)
-    found = continued(found, field)
-    return (found if prepared.candidates.prefers('refined', found) else field), facts
+    """(refined field, or None where it is left out; facts)."""
+    images, box = (prepared.fixed.image, prepared.moving.image), Geometry.of(prepared.pair.fixed)
+    if Geometry.of(images[0]) == Geometry.of(images[1]) and np.array_equal(*map(array_view, images)):
+        return None, {'left_out': 'the two images are the same.'}
+    lungs, start = cut(prepared.fixed.masks['Lung'], box), cut(field, box)
+    try:
+        refined, facts = refine(prepared.pair, lungs, start, options.refine, options.threads)
+    except InputError as error:
+        return None, {'left_out': str(error)}
+    before, after = [_folding(total_dvf(prepared.candidates.linear, one), lungs) for one in (start, refined)]
+    if after > before:
+        return None, dict(facts, left_out='the lung would fold.')
+    refined = continued(refined, field)
+    if not prepared.candidates.prefers('refined', refined):
+        return None, dict(facts, left_out='the images are no more alike after it.')
+    return refined, facts
+
+
+def _folding(field, mask):
+    return regularity.folding(dvf_algebra.jacobian_determinant_of(field), mask)
 
 
 def _predicted(prepared, model, options, clock, step):
@@ -516,4 +556,5 @@ class StepClock:
     def __call__(self, step):
         with self.part(step):
             yield
-        self.steps.append(step)
+        if step not in self.steps:
+            self.steps.append(step)

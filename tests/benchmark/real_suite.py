@@ -127,6 +127,8 @@ class Preparation:
         with recorded(self.pair.points[0]) as made:
             prepared = single_pair.prepare_pair(*images, model, options, clock)
             predicted = single_pair.predict_field(prepared, model, options, clock)
+            if options.refine is not None:
+                predicted = single_pair.refine_field(prepared, predicted, options, clock)
         candidates = made[0]  # those of the way there
         facts = {'networks': clock.seconds['networks'], 'used': candidates.used, 'likeness': candidates.likeness}
         error = {name: np.linalg.norm(at - self.pair.points[1], axis=1) for name, at in candidates.found.items()}

@@ -8,7 +8,9 @@ from oracle import CENTRE, GRIDS, SETTING, chest_image, grid_image
 from functions.image.spline_weights import spline_matrix
 from functions.image.transforms import affine_from_matrix, write_affine
 from functions.image.volume_io import image_from_array
-from functions.registration import refinement, register
+from functions.registration import pair_lists, refinement, register
+from functions.registration.network_pyramid import Model
+from functions.registration.result_folder import read_result, read_results
 from functions.setting.errors import InputError
 
 TRUE = np.array([2.0, -3.0, 4.0])  # mm, the shift of the moving image
@@ -66,33 +68,74 @@ def test_a_field_that_is_nearly_right_becomes_right_also_after_an_affine(scans, 
     assert found.measures['used'] == 'affine + 4 + refined'
     assert left.mean() < 0.25 * np.linalg.norm(spoiled) and found.measures['folding_percent'] == 0
     facts = found.measures['refinement']
-    assert facts['stopped'] == 'no further improvement' and facts['iterations'] == facts['log'][-1][0]
-    assert facts['log'][-1][1] > facts['log'][0][1]
+    assert facts['stopped'] == 'no further improvement' and facts['iterations'] == facts['looks'][-1][0]
+    looks, steps = np.array(facts['looks']), np.loadtxt(facts['steps'][1:], delimiter=',')
+    assert looks[-1, 1] > looks[0, 1] and looks[0, 3] == 0 and (looks[:, 4] > 0.5).all()
+    assert facts['steps'][0] == refinement.STEPS and steps[:, 0].tolist() == list(range(1, facts['iterations'] + 1))
+    np.testing.assert_allclose(steps[0, 4], 1, atol=1e-4)  # nothing is bent before the first step
+    assert found.measures['result'] == 'refined' and found.measures['left_out'] == []
 
 
-def test_what_makes_the_images_no_more_alike_is_not_used(scans, monkeypatch):
-    # An identical pair, and a refinement that returns something worse.
-    same = (scans[0], scans[0], {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': scans[2]['fixed_lung']})
-    found = run(same, 0.001, refine=0.001)
-    assert 'refined' not in found.measures['used'] and found.measures['refinement']['stopped'] == 'time'
+def moved_by(mm):
+    """A refinement that only shifts the field."""
 
-    def worse(pair, lungs, field, *given):
-        return image_from_array(sitk.GetArrayFromImage(field) + 2, field), {}
+    def refine(pair, lungs, field, *given):
+        return image_from_array(sitk.GetArrayFromImage(field) + np.float32(mm), field), {}
 
-    monkeypatch.setattr('functions.registration.single_pair.refine', worse)
+    return refine
+
+
+def test_what_is_no_better_is_left_out_in_one_sentence(scans, monkeypatch, caplog):
+    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(2))
     found = run(scans, TRUE)
     assert found.measures['used'] == '4' and error(found, scans) < 1e-3
     assert found.measures['likeness']['4 + refined'] < found.measures['likeness']['4']
+    assert found.measures['result'] == 'single shot' and found.measures['left_out'] == ['refinement']
+    assert 'no more alike' in caplog.text
+
+    def folded(pair, lungs, field, *given):
+        array = sitk.GetArrayFromImage(field)
+        return image_from_array(array - 1.5 * np.arange(array.shape[2], dtype=np.float32)[:, None], field), {}
+
+    monkeypatch.setattr('functions.registration.single_pair.refine', folded)
+    assert run(scans, TRUE).measures['refinement'] == {'left_out': 'the lung would fold.'}
+    monkeypatch.undo()
+    same = scans[0], scans[0], {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': scans[2]['fixed_lung']}
+    found = run(same, 0.001)
+    assert found.measures['refinement'] == {'left_out': 'the two images are the same.'}
+    monkeypatch.setattr(refinement, 'SIDE', 500)
+    assert 'refinement needs' in run(scans, TRUE).measures['refinement']['left_out']
 
 
-def test_interrupted_in_the_middle_the_single_shot_is_the_result(scans, monkeypatch):
+def test_interrupted_in_the_middle_the_single_shot_is_there_and_is_refined_by_the_next_run(
+    scans, monkeypatch, tmp_path
+):
+    files, folder = {}, str(tmp_path / 'results')
+    for name, image in dict(scans[2], fixed=scans[0], moving=scans[1]).items():
+        files[name] = str(tmp_path / f'{name}.mha')
+        sitk.WriteImage(image, files[name])
+
+    def once(**options):
+        model = Model({4: Shift(TRUE + 0.5)}, [4])
+        return pair_lists.register_and_write(folder, files, model, affine='none', threads=1, **options)
+
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(refinement, '_smallest_jacobian', interrupted)
-    found = run(scans, TRUE + 0.5)
-    assert found.measures['used'] == '4' and found.measures['refinement']['stopped'] == 'interrupted'
-    np.testing.assert_allclose(error(found, scans), 0.5 * 3**0.5, atol=1e-3)
+    monkeypatch.setattr('functions.registration.single_pair.refine', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        once(refine=10)
+    record = read_results(folder).record
+    assert record['measures']['result'] == 'single shot' and record['measures']['used'] == '4'
+    field = sitk.GetArrayFromImage(read_result(read_results(folder)))
+    np.testing.assert_allclose(field[20, 20, 20], TRUE + 0.5, atol=1e-4)
+    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(-0.5))
+    _, record = once(refine=10)
+    assert record['measures']['result'] == 'refined' and record['seconds']['refinement'] >= 0
+    np.testing.assert_allclose(sitk.GetArrayFromImage(read_result(read_results(folder)))[20, 20, 20], TRUE, atol=1e-4)
+    assert once(refine=10)[0] is None
+    with pytest.raises(InputError, match='--overwrite'):
+        once()
 
 
 def test_what_cannot_be_refined_is_refused_in_one_sentence(scans):
