@@ -51,7 +51,8 @@ def error(found, scans):
 
 
 def test_a_field_that_is_nearly_right_becomes_right_also_after_an_affine(scans, tmp_path, monkeypatch):
-    monkeypatch.setattr(refinement, 'BLOCKS', 40)
+    monkeypatch.setattr(refinement, 'BLOCKS', 25)
+    monkeypatch.setattr(refinement, 'EVERY', 6)
     lung = scans[2]['fixed_lung']
     # x and y change places, so that no mix-up of axes passes. The affine is the whole truth, which the network spoils.
     turned, centre = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), CENTRE
