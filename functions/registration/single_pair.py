@@ -10,7 +10,6 @@ from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import SimpleITK as sitk
-from joblib import cpu_count
 
 from ..elastix.affine import register_affine, require_overlap
 from ..elastix.registration import AFFINE_FILE
@@ -283,23 +282,16 @@ def prepare_pair(fixed, moving, model, options, clock):
 
 def _affine(fixed, moving, options, candidates):
     """The best :class:`functions.elastix.affine.AffineResult`; its transform is the identity where none is used."""
-    pairs = _affine_masks(fixed, moving, options)
-    # Two with half the threads take half the time of one after the other; they would share the folder.
-    workers = 1 if options.affine_folder else len(pairs)
-    threads = max(1, (options.threads or cpu_count()) // workers)
-    keep = (threads, options.affine_folder, options.affine_parameters)
-
-    def attempt(masks):
+    keep, results, errors = (options.threads, options.affine_folder, options.affine_parameters), [], []
+    # Not at a time: starting elastix while another thread multiplies matrices can stop that for ever (OpenBLAS ends its
+    # threads before a fork).
+    for masks in _affine_masks(fixed, moving, options):
         try:
-            return register_affine(fixed.image, moving.image, options.affine, *masks, *keep)
+            results.append(register_affine(fixed.image, moving.image, options.affine, *masks, *keep))
         except InputError as error:
-            return error
-
-    with itk_threads(1 if workers > 1 else None):  # SimpleITK's affine sets it, for the whole process
-        found = _at_a_time(attempt, pairs, workers=workers)
-    results = [result for result in found if not isinstance(result, InputError)]
+            errors.append(error)
     if not results:
-        raise found[0]
+        raise errors[0]
     best = results[0] if results[0].method == 'none' else candidates.best_affine(results)
     return results[0]._replace(transform=sitk.AffineTransform(3)) if best is None else best
 
