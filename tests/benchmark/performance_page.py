@@ -58,8 +58,8 @@ SECTIONS = collections.OrderedDict(
 )
 INTRODUCTION = """# Performance
 How long things take and how much memory they need, as the benchmarks measured it on one machine. Compare ratios, which
-belong to one run; seconds depend on the machine and on what else it does. To measure yours and write this page anew, with
-elastix on the PATH:
+belong to one run; seconds depend on the machine and on what else it does. To measure yours and write this page anew,
+with elastix on the PATH:
 
 ```
 .venv/bin/python -m tests.benchmark.performance_page --folder FOLDER
