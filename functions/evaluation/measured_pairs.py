@@ -70,7 +70,7 @@ def _measure(setting, result, path, protocol):
     lung = read_mask(paths['fixed_lung']) if 'truth' in paths else None
     landmarks, reason = find_landmarks(setting, result.pair, truth, lung)
     made_from = {
-        'files': [stamp(name) for name in list(paths.values()) + [result.dvf, result.affine, result.moved]],
+        'files': [_stamp(name) for name in list(paths.values()) + [result.dvf, result.affine, result.moved]],
         'protocol': protocol,
         'seconds': result.seconds,
         'without_landmarks': reason,
@@ -107,6 +107,6 @@ def input_paths(setting, pair):
     return {name: pair_image_address(setting, what, pair, position) for name, (what, position) in wanted.items()}
 
 
-def stamp(path):
+def _stamp(path):
     """[path, size, modification time] of a file; None for None."""
     return None if path is None else [os.path.abspath(path), *file_state(path)]

@@ -14,7 +14,7 @@ from ..elastix import registration as by_elastix
 from ..elastix.affine import register_affine
 from ..elastix.programs import elastix_version, is_available
 from ..image.claim import FOLDER_LOCK, claim_folder, release_void
-from ..image.manifest import check_manifest, record_output, voxel_checksum, write_manifest
+from ..image.manifest import check_manifest, fingerprint, record_output, voxel_checksum, write_manifest
 from ..image.masks import read_mask
 from ..image.resample import warp
 from ..image.transforms import read_transform, write_affine
@@ -27,7 +27,7 @@ from ..setting.data_sets import get_data_set
 from ..setting.errors import require_known
 from ..setting.schema import number
 from ..setting.text_files import read_record
-from .measured_pairs import Result, attempt, stamp
+from .measured_pairs import Result, attempt
 from .pair_record import pair_name
 
 LOGGER = logging.getLogger(__name__)
@@ -91,12 +91,13 @@ def _references_of(setting, pair, names, threads):
 def _reference(setting, pair, name, threads):
     """The :class:`Result` of a classical registration, made now unless it is done."""
     folder = reference_folder(setting, pair, name)
+    manifest = os.path.join(folder, 'manifest.json')
     before = None if METHODS[name] is None else _reference(setting, pair, 'affine', threads)
     mask = 'Torso' if before is None else 'Lung'
     inputs = [pair_image_address(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
     made_from = {
-        'files': [stamp(path) for path in inputs],
+        'files': [fingerprint(path, manifest)[0] for path in inputs],
         'overrides': None,  # as in manifests of earlier versions, which stay valid
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,
@@ -104,7 +105,7 @@ def _reference(setting, pair, name, threads):
     }
     outputs = {'affine': 'affine.tfm'} if before is None else {'dvf': 'deformationField.mha', 'moved': 'result.0.mha'}
     outputs = {key: os.path.join(folder, file_name) for key, file_name in outputs.items()}
-    facts, manifest = os.path.join(folder, 'registration.json'), os.path.join(folder, 'manifest.json')
+    facts = os.path.join(folder, 'registration.json')
     done, reason = check_manifest(manifest, made_from, FORMAT_NUMBER)
     if done:
         release_void(os.path.join(folder, FOLDER_LOCK))

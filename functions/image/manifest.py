@@ -20,10 +20,12 @@ from ..setting.errors import DiskError, InputError, MissingFileError, RegNetErro
 from ..setting.result_names import RESULTS
 from ..setting.schema import TEXT, having, list_of, optional, whole
 from ..setting.text_files import read_json, read_record
+from .file_check import files_of
 from .volume_io import array_view, read_image, write_image
 
 IMAGE_EXTENSIONS = ('.mha', '.mhd', '.nii', '.nii.gz', '.nrrd')
 _SAMPLE = 2**20
+_CONTENT, _EARLIER = ('path', 'bytes', 'file_checksum'), ('path', 'bytes', 'mtime_ns', 'sampled_checksum')
 _known_checksums = {}
 
 
@@ -67,6 +69,64 @@ def sampled_checksum(path):
             stream.seek(start)
             digest.update(stream.read(_SAMPLE))
     return digest.hexdigest()
+
+
+def fingerprint(source, record=None):
+    """What tells whether an input is still the same: of every file that belongs to it path, size, time, a checksum of
+    the first, middle and last megabyte, and one of all its bytes; of an image in memory, all voxels and the grid.
+
+    :param source: file, DICOM folder, sitk.Image or None.
+    :param record: path of the record of earlier work, whose checksum is believed where the rest is as it says.
+    """
+    if source is None:
+        return None
+    if isinstance(source, sitk.Image):
+        grid = source.GetSpacing() + source.GetOrigin() + source.GetDirection()
+        return {'checksum': array_checksum(source), 'grid': list(grid)}
+    path = os.path.abspath(os.fspath(source))
+    if not os.path.exists(path):
+        raise MissingFileError(f'Image {source} does not exist.')
+    names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else files_of(path)
+    known = {}
+    with contextlib.suppress(RegNetError):
+        known = {one['path']: one for one in _recorded_inputs(read_json(record) if record else None)}
+    return [_fingerprint_of_file(name, known.get(name)) for name in names if os.path.isfile(name)]
+
+
+def _recorded_inputs(value):
+    """The files of :func:`fingerprint` anywhere in a record."""
+    if isinstance(value, dict) and isinstance(value.get('path'), str) and 'sampled_checksum' in value:
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [one for item in inside for one in _recorded_inputs(item)]
+
+
+def _fingerprint_of_file(path, known):
+    size, mtime = file_state(path)
+    found = {'path': path, 'bytes': size, 'mtime_ns': mtime, 'sampled_checksum': sampled_checksum(path)}
+    if known and found == {name: known.get(name) for name in found}:
+        return known
+    key = tuple(found.values())
+    if key not in _known_checksums:
+        _known_checksums[key] = describe_file(path)['checksum']
+    return dict(found, file_checksum=_known_checksums[key])
+
+
+def with_times_of(recorded, now):
+    """A recorded description of inputs, with what ``now`` says of the files whose content is as recorded.
+
+    It equals ``now`` when nothing but times has changed. Earlier records have lists: path, size, time, and of some the
+    sampled checksum; they are believed while all of it holds.
+    """
+    if isinstance(now, dict) and 'file_checksum' in now:
+        same = [isinstance(recorded, dict) and recorded.get(name) == now[name] for name in _CONTENT]
+        earlier = [now.get(name) for name in _EARLIER]
+        return now if all(same) or recorded in (earlier, earlier[:3]) else recorded
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        return {name: with_times_of(value, now.get(name)) for name, value in recorded.items()}
+    if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        return [with_times_of(*both) for both in zip(recorded, now)]
+    return recorded
 
 
 def file_state(path):
@@ -152,8 +212,9 @@ def write_manifest(path, made_from, format_number, outputs, remark=None):
 def check_manifest(path, made_from, format_number, verify=False, expected=()):
     """Whether the work that ``path`` records is done, from the same inputs, with its outputs present and intact.
 
-    Size and modification time of each output are compared first, its checksum when either differs or on ``verify``.
-    Where only times differ (a copied tree) the manifest is updated, so that the next check is quick again.
+    Size and modification time of each output are compared first, its checksum when either differs or on ``verify``; of
+    inputs see :func:`fingerprint`. Where only times differ (a copied tree) the manifest is updated, so that the next
+    check is quick again.
 
     :param expected: names of files that the manifest must list.
     :return: (done, reason): reason says why not; it is '' when done, and 'no manifest' when there is none.
@@ -162,12 +223,15 @@ def check_manifest(path, made_from, format_number, verify=False, expected=()):
         manifest = read_json(path)
         if manifest['format_number'] != format_number:
             return False, f'{path} has format {manifest["format_number"]} of its maker, now {format_number}'
-        if manifest['made_from'] != json.loads(json.dumps(made_from)):
+        now, earlier = json.loads(json.dumps(made_from)), manifest['made_from']
+        if now != earlier and now != with_times_of(earlier, now):
             return False, f'{path} was made from other inputs or settings'
+        manifest['made_from'] = now
         lacking = set(expected) - {os.path.basename(output['path']) for output in manifest['outputs']}
         if lacking:
             return False, f'{path} does not list {", ".join(sorted(lacking))}'
         reason, touched = check_outputs(os.path.dirname(os.path.abspath(path)), manifest['outputs'], verify)
+        touched = touched or now != earlier
     except MissingFileError:
         return False, 'no manifest'
     except InputError as error:

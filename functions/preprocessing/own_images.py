@@ -8,11 +8,10 @@ from typing import Any, Dict, Optional, Union
 
 import SimpleITK as sitk
 
-from ..image.file_check import files_of, require_apart
-from ..image.manifest import array_checksum, check_manifest, file_state, sampled_checksum, write_work
+from ..image.file_check import require_apart
+from ..image.manifest import check_manifest, fingerprint, write_work
 from ..image.masks import bounding_box, read_mask, require_nonempty
 from ..image.volume_io import array_view
-from ..setting.errors import MissingFileError
 from ..setting.original_files import own_image_errors, own_image_path, path_and_series
 from ..setting.setting_utils import address_generator
 from .chest_masks import chest_masks, torso_mask
@@ -83,20 +82,21 @@ def prepare_image(
     """
     paths = _addresses(setting, data=data, cn=cn, type_im=type_im)
     require_apart(paths, [source, lung, torso])
+    manifest = manifest_address(paths[0])
     made_from = {
-        'source': fingerprint(source),
+        'source': fingerprint(source, manifest),
         'series': series,
         'spacing': SPACING,
         'margin': margin,
-        'lung': fingerprint(lung),
-        'torso': fingerprint(torso),
+        'lung': fingerprint(lung, manifest),
+        'torso': fingerprint(torso, manifest),
     }
 
     def contents():
         image, masks = prepare(source, lung, torso, series, margin)
         return zip(paths, (image, *masks))
 
-    return Prepared(paths[0], paths[1], paths[2], write_once(manifest_address(paths[0]), made_from, contents))
+    return Prepared(paths[0], paths[1], paths[2], write_once(manifest, made_from, contents))
 
 
 def prepare(source, lung=None, torso=None, series=None, margin=None):
@@ -141,19 +141,3 @@ def write_once(manifest, made_from, contents):
 def manifest_address(im):
     """Path of the manifest of a prepared image, beside it."""
     return os.path.splitext(im)[0] + '.json'
-
-
-def fingerprint(source):
-    """What tells whether an input is still the same: path, size, time and a checksum of the first, middle and last
-    megabyte of every file that belongs to it; of an image in memory, all voxels and the grid.
-    """
-    if source is None:
-        return None
-    if isinstance(source, sitk.Image):
-        grid = source.GetSpacing() + source.GetOrigin() + source.GetDirection()
-        return {'checksum': array_checksum(source), 'grid': list(grid)}
-    path = os.path.abspath(os.fspath(source))
-    if not os.path.exists(path):
-        raise MissingFileError(f'Image {source} does not exist.')
-    names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else files_of(path)
-    return [[n, *file_state(n), sampled_checksum(n)] for n in names if os.path.isfile(n)]

@@ -14,6 +14,7 @@ import numpy as np
 from ..image.file_check import require_apart
 from ..image.free_memory import available_memory
 from ..image.geometry import Geometry
+from ..image.manifest import fingerprint
 from ..image.resample import resample_to
 from ..image.volume_io import array_view, image_from_array, read_image
 from ..image.worker_pools import in_parallel
@@ -122,8 +123,10 @@ def _run(path, job):
 
 def _prepare_dirlab(path, grid, margin, unseen, paths):
     require_apart(paths.values(), [path])
+    im, lung, torso = [paths[what] for what in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
+    manifest = own_images.manifest_address(im)
     made_from = {
-        'source': own_images.fingerprint(path),
+        'source': fingerprint(path, manifest),
         'grid': grid,
         'margin': margin,
         'spacing': own_images.SPACING,
@@ -136,8 +139,7 @@ def _prepare_dirlab(path, grid, margin, unseen, paths):
         raw_masks = [resample_to(mask, Geometry.of(raw), 'nearest', 0) for mask in masks]
         return zip(paths.values(), (raw, _with_unseen(image, raw, unseen), *masks, *raw_masks))
 
-    im, lung, torso = [paths[what] for what in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
-    made = own_images.write_once(own_images.manifest_address(im), made_from, contents)
+    made = own_images.write_once(manifest, made_from, contents)
     return own_images.Prepared(im, lung, torso, made)
 
 
@@ -175,7 +177,7 @@ def _write_landmarks(setting, record, pack, points):
 
     grid = _grid(record, pack.cn)
     manifest = f'{address("OriginalLandmarkFolder", pack.points[0])}{record.expPrefix}{pack.cn}_landmarks.json'
-    made_from = {'source': [own_images.fingerprint(path) for path in points], 'grid': grid}
+    made_from = {'source': [fingerprint(path, manifest) for path in points], 'grid': grid}
     own_images.write_once(manifest, made_from, contents)
     return manifest
 

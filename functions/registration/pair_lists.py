@@ -168,7 +168,7 @@ def register_and_write(
     named = {key: str(value) for key, value in dict(options, format=file_format).items() if key != 'threads'}
     named = {key: value for key, value in named.items() if value != _NEWER.get(key)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
-    made_from = inputs_of(files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
+    made_from = inputs_of(folder, files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
     # What an interrupted refinement leaves: the results of the single shot, which the next one replaces.
     unrefined = dict(made_from, settings=dict(made_from['settings'], refine='interrupted'))
     if not overwrite and check_results(folder, made_from, verify)[0]:

@@ -38,12 +38,11 @@ from ..elastix.transform_files import write_total_transform as write_elastix_tra
 from ..image import transforms
 from ..image.claim import FOLDER_LOCK, claim_folder
 from ..image.geometry import Geometry
-from ..image.manifest import check_outputs, listed_files, record_file, recorded_image
+from ..image.manifest import check_outputs, fingerprint, listed_files, record_file, recorded_image, with_times_of
 from ..image.volume_io import read_image, write_image
 from ..preprocessing.chest_masks import lung_mask
 from ..preprocessing.hounsfield import LOWEST, load_ct
 from ..preprocessing.isotropic import to_isotropic
-from ..preprocessing.own_images import fingerprint
 from ..setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
 from ..setting.code_version import package_versions
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
@@ -255,10 +254,12 @@ def check_results(folder, made_from, verify=False):
         record = read_results(folder).record
     except RegNetError:
         return False, ''
-    if record.get('made_from') != made_from:
+    earlier = record.get('made_from')
+    if made_from != earlier and made_from != with_times_of(earlier, made_from):
         return False, ''
+    record['made_from'] = made_from
     reason, touched = check_outputs(folder, record.get('outputs', []), verify)
-    if touched and not reason:
+    if (touched or made_from != earlier) and not reason:
         with contextlib.suppress(DiskError):
             write_json(os.path.join(folder, RESULTS), record)
     return not reason, reason
@@ -272,10 +273,12 @@ def problem_of(folder):
         return str(error)
 
 
-def inputs_of(fixed, moving, masks=(), **settings):
-    """JSON-able description of what a registration is made from: fingerprints of files, and settings."""
-    images = {'fixed': fingerprint(fixed), 'moving': fingerprint(moving)}
-    return dict(images, masks=[fingerprint(mask) for mask in masks], settings=settings)
+def inputs_of(folder, fixed, moving, masks=(), **settings):
+    """JSON-able description of what a registration into ``folder`` is made from: fingerprints of files, and
+    settings.
+    """
+    fixed, moving, *masks = [fingerprint(source, os.path.join(folder, RECORD)) for source in (fixed, moving, *masks)]
+    return {'fixed': fixed, 'moving': moving, 'masks': masks, 'settings': settings}
 
 
 def _record(registration, transformix):

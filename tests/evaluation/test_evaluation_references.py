@@ -12,6 +12,7 @@ from functions.elastix.parameter_files import read_parameters, write_parameters
 from functions.elastix.programs import is_available
 from functions.evaluation import references as ref
 from functions.evaluation.measured_pairs import measure_results
+from functions.setting.addresses import pair_image_address
 from functions.setting.errors import UnknownNameError
 
 QUICK = {'MaximumNumberOfIterations': [60], 'NumberOfSpatialSamples': [2000], 'FinalGridSpacingInPhysicalUnits': [16.0]}
@@ -43,9 +44,12 @@ def test_evaluation_references_affine_is_a_file_others_read(jobs, tmp_path):
     record = measure_results(setting, [result], str(tmp_path), n_workers=1).records[0]
     assert record['tre']['mean'] < record['tre_before']['mean'] and 'regularity' not in record
     folder = ref.reference_folder(setting, pair, 'affine')
+    os.utime(pair_image_address(setting, 'Im', pair, 0), ns=(5, 5))
+    registration = times(folder)['affine.tfm']
+    assert ref.run_references(jobs, ['affine'], n_workers=1).results == made.results
     before = times(folder)
     assert ref.run_references(jobs, ['affine'], n_workers=1).results == made.results
-    assert times(folder) == before
+    assert times(folder) == before and before['affine.tfm'] == registration
     # A result that is not what was written is made again.
     with open(result.affine, 'a') as stream:
         stream.write('\n')

@@ -120,6 +120,68 @@ def test_touched_but_intact_files_are_done_and_the_manifest_is_brought_up_to_dat
     assert dict(after, checksum='') == dict(json.loads(before), checksum='')
 
 
+@pytest.fixture
+def scans(work, monkeypatch):
+    """(work made from a file of 5 MB and a folder, function that checks it and says what it read whole)."""
+    (work / 'series').mkdir()
+    paths = [work / 'scan.mha', work / 'series' / 's1.dcm', work / 'series' / 's2.dcm']
+    for path in paths:
+        path.write_bytes(bytes(5 * 2**20 if path.name == 'scan.mha' else 2**10))
+    read, describe = [], M.describe_file
+    monkeypatch.setattr(M, 'describe_file', lambda path: read.append(os.path.basename(path)) or describe(path))
+
+    def made_from():
+        M._known_checksums.clear()  # as in another process
+        del read[:]
+        record = str(work / 'manifest.json')
+        return {'fixed': M.fingerprint(str(paths[0]), record), 'series': M.fingerprint(str(work / 'series'), record)}
+
+    outputs = json.loads((work / 'manifest.json').read_text())['outputs']
+    M.write_manifest(str(work / 'manifest.json'), made_from(), 2, outputs)
+    assert read == [path.name for path in paths]
+    return paths, lambda: (check(work, made_from())[0], list(read)), outputs
+
+
+def test_inputs_that_were_only_touched_are_read_once_and_are_the_same(scans):
+    paths, checked, _ = scans
+    assert checked() == (True, [])
+    for path in paths[0], paths[2]:
+        os.utime(str(path), ns=(5, 5))
+        assert checked() == (True, [path.name])
+        assert checked() == (True, [])
+
+
+def test_inputs_that_changed_between_their_samples_are_others(scans):
+    path, checked = scans[0][0], scans[1]
+    content, sample = path.read_bytes(), M.sampled_checksum(str(path))
+    path.write_bytes(content[: 3 * 2**19] + b'x' + content[3 * 2**19 + 1 :])
+    os.utime(str(path), ns=(5, 5))
+    assert M.sampled_checksum(str(path)) == sample
+    assert checked()[0] is False
+    path.write_bytes(content)
+    assert checked()[0] is True
+    (path.parent / 'series' / 's3.dcm').write_bytes(b'x')
+    assert checked()[0] is False
+
+
+@pytest.mark.parametrize('kept', [3, 4])
+def test_earlier_records_of_inputs_are_believed_until_something_changes(work, scans, kept):
+    paths, checked, outputs = scans
+    files = M.fingerprint(str(paths[0]))
+    earlier = [[one[name] for name in ('path', 'bytes', 'mtime_ns', 'sampled_checksum')][:kept] for one in files]
+    series = M.fingerprint(str(work / 'series'))
+
+    def write_earlier():
+        M.write_manifest(str(work / 'manifest.json'), {'fixed': earlier, 'series': series}, 2, outputs)
+
+    write_earlier()
+    assert checked() == (True, ['scan.mha'])
+    assert checked() == (True, [])
+    write_earlier()
+    os.utime(str(paths[0]), ns=(5, 5))
+    assert checked()[0] is False
+
+
 def test_checksum_is_that_of_type_shape_and_values_whatever_the_format(tmp_path):
     array = np.random.RandomState(0).randint(-9, 9, (4, 5, 6)).astype(np.int16)
     image = sitk.GetImageFromArray(array)

@@ -11,11 +11,11 @@ import SimpleITK as sitk
 from dicom_files import IMAGE, write_dicom, write_slices
 from nifti_files import affine, write_nifti
 
+from functions.image.manifest import fingerprint
 from functions.image.point_files import read_points
 from functions.image.volume_io import array_view
 from functions.measure.orientation import swapped_sides
 from functions.preprocessing.hounsfield import load_ct
-from functions.preprocessing.own_images import fingerprint
 from functions.setting.errors import InputError
 
 DOCUMENT = os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'files.md')
@@ -82,7 +82,7 @@ def formats_of_one_file(kinds):
 def formats_of_two_files(kinds):
     for header, data in (('a.mhd', 'a.raw'), ('b.nhdr', 'b.raw'), ('c.hdr', 'c.img')):
         kinds.read(kinds.image(header))
-        names = [os.path.basename(entry[0]) for entry in fingerprint(kinds.path(header))]
+        names = [os.path.basename(entry['path']) for entry in fingerprint(kinds.path(header))]
         assert names == [header, data]
     path = kinds.image('d.mhd')
     os.rename(kinds.path('d.raw'), kinds.path('voxels.bin'))
@@ -388,10 +388,12 @@ def same_name_size_and_time(kinds):
         path = kinds.image(os.path.join(folder, 'scan.mha'), np.full((70, 160, 200), value, np.int16))
         os.utime(path, (10**9, 10**9))
         found.append(fingerprint(path))
-    assert found[0] != found[1] != found[2] and found == [fingerprint(entry[0][0]) for entry in found]
-    assert found[0][0][1:3] == found[1][0][1:3] and found[0][0][3] != found[1][0][3] == found[2][0][3]
+    assert found[0] != found[1] != found[2] and found == [fingerprint(entry[0]['path']) for entry in found]
+    assert all(entry[0][name] == found[0][0][name] for entry in found for name in ('bytes', 'mtime_ns'))
+    for name in ('sampled_checksum', 'file_checksum'):
+        assert found[0][0][name] != found[1][0][name] == found[2][0][name]
     for place in (0.001, 0.5, 0.999):
-        path = found[0][0][0]
+        path = found[0][0]['path']
         with open(path, 'r+b') as stream:
             stream.seek(int(place * os.path.getsize(path)))
             stream.write(b'?')

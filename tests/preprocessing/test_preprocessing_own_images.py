@@ -67,6 +67,8 @@ def test_prepared_work_is_not_done_again_unless_something_changed(setting, scan,
     monkeypatch.setattr(own_images, 'load_ct', None)  # must not be called
     result = prepare_image(source, setting, DATA, cn=1)
     assert not result.made
+    os.utime(source, ns=(5, 5))
+    assert not prepare_image(source, setting, DATA, cn=1).made
     monkeypatch.undo()
     monkeypatch.setenv('REGNET_DATA', str(tmp_path / 'Data') + '/')
     with open(result.lung, 'r+b') as stream:

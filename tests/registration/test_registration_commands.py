@@ -84,6 +84,10 @@ def test_two_files_become_results_on_the_fixed_grid(files, registered):
 
 
 def test_the_same_again_does_nothing_and_something_else_is_not_written_over_it(files, registered, caplog):
+    for name in ('fixed.nii.gz', 'moving_lung.nrrd'):
+        os.utime(str(files[0] / name), ns=(5, 5))
+    assert outcome(words(files, registered), caplog) == (0, None)
+    assert 'nothing was done' in caplog.text
     before = os.stat(str(registered / 'results.json')).st_mtime_ns
     assert outcome(words(files, registered), caplog) == (0, None)
     assert 'nothing was done' in caplog.text
