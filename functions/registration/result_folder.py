@@ -277,7 +277,7 @@ def inputs_of(folder, fixed, moving, masks=(), **settings):
     """JSON-able description of what a registration into ``folder`` is made from: fingerprints of files, and
     settings.
     """
-    fixed, moving, *masks = [fingerprint(source, os.path.join(folder, RECORD)) for source in (fixed, moving, *masks)]
+    fixed, moving, *masks = [fingerprint(source, os.path.join(folder, RESULTS)) for source in (fixed, moving, *masks)]
     return {'fixed': fixed, 'moving': moving, 'masks': masks, 'settings': settings}
 
 

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from dicom_files import IMAGE, write_dicom, write_slices
 from nifti_files import affine, write_nifti
 
-from functions.image.manifest import fingerprint
+from functions.image.manifest import fingerprint, with_times_of
 from functions.image.point_files import read_points
 from functions.image.volume_io import array_view
 from functions.measure.orientation import swapped_sides
@@ -408,6 +408,18 @@ def same_name_size_and_time(kinds):
     assert fingerprint(folder) != before
 
 
+def touched(kinds):
+    for path in (kinds.image('scan.mha'), kinds.slices('series')):
+        before = fingerprint(path)
+        os.utime(before[0]['path'], (10**9, 10**9))
+        now = fingerprint(path)
+        assert with_times_of(before, now) == now != before
+        with open(before[0]['path'], 'r+b') as stream:
+            stream.write(b'?')
+        changed = fingerprint(path)
+        assert with_times_of(before, changed) != changed
+
+
 def swapped(kinds):
     images = [sitk.GetImageFromArray(HU), sitk.GetImageFromArray(LUNGS.astype(np.uint8))]
     assert swapped_sides(images[0], images[0], images[1], images[1])[0] == ''
@@ -490,6 +502,7 @@ TESTS = {
     'HU without': without_peaks,
     'no HU': no_hu,
     'another file': same_name_size_and_time,
+    'the same file': touched,
     'content upside down': swapped,
     '`.csv`': tables_of_points,
     '`;`': semicolons,
