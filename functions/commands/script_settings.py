@@ -90,7 +90,7 @@ def complete_setting(script, arguments, changes=None):
 
 def load_data(script, result, changes):
     """Put data sets, deformation experiments and magnitude classes into the settings ``result``."""
-    experiment_changes = result.pop('deform_exp', {})
+    experiment_changes = schema.mapping_of(schema.MAPPING).require('deform_exp', result.pop('deform_exp', {}))
     try:
         if 'DataExpDict' not in changes:
             fill_in_deformations(result['DataExpDict'], result['stage'], result['AGMode'], script['repetitions'])

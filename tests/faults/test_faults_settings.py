@@ -155,6 +155,8 @@ def test_files_do_not_take_the_place_of_closed_streams(tmp_path, faults):
         {'OwnDataSets': {'Mine': {'types': ['scan'], 'cases': 10**30}}},
         {'DataExpDict': [dict(own()['DataExpDict'][0], data='Phantom_4D', TrainingDSmoothList=[10**30])]},
         {'network_dict': {'stage4': {'NetworkLoad': 'x', 'GlobalStepLoad': '9' * 5000}}},
+        {'deform_exp': None},
+        {'deform_exp': {'3D_max20_D14_K': None}},
         {'PassesBefore': {'networks': {'4': '../../x', '3': 'nul\0'}, 'stages': [4, 2]}},
     ],
 )
