@@ -3,11 +3,10 @@
     python run_onnx.py NETWORKS FIXED MOVING FIXED_MASK MOVING_MASK DVF
 
 NETWORKS is a folder that ``regnet export chest NETWORKS`` has written. The images are in HU, the masks those of what
-``networks.json`` names (the lungs), all four on one grid with voxels of 1 mm and identity direction, the moving ones
-as the affine registration left them. All passes of the set run, each in one piece in the box around the masks, and the
-DVF (mm, fixed to moving, without the affine) is written on that grid; beyond the box it keeps the values at the faces
-of the box. Not done here: resampling to 1 mm, masks, the affine registration, tiles, leaving out a pass that does not
-help.
+``networks.json`` names (the lungs), all on one grid with voxels of 1 mm and identity direction, the moving ones as the
+affine registration left them. All passes of the set run, each in one piece in the box around the masks. The DVF (mm,
+fixed to moving, without the affine) is written on that grid; beyond the box it keeps the values at the faces. Not done:
+resampling to 1 mm, masks, the affine registration, tiles, leaving out a pass that does not help.
 """
 
 import json
@@ -28,21 +27,14 @@ def downsample(image, factor):
         kept = np.arange(0, side, factor)
         array = sum(tap * array.take(np.clip(kept + o, 0, side - 1), axis) for o, tap in zip(offsets, taps))
     small = sitk.GetImageFromArray(np.rint(array))
-    small.SetOrigin(image.GetOrigin())
-    small.SetSpacing([factor * spacing for spacing in image.GetSpacing()])
+    small.CopyInformation(image[::factor, ::factor, ::factor])
     return small
 
 
-def warp(image, dvf, interpolator, outside):
-    """``image(p + dvf(p))`` on the grid of the field."""
-    grid = dvf.GetSize(), dvf.GetOrigin(), dvf.GetSpacing(), dvf.GetDirection()
-    return sitk.Warp(image, dvf, interpolator, *grid, outside)
-
-
-def field_on(grid, dvf, moves=None):
-    """``dvf(p)``, or ``dvf(p + moves(p))``, on a grid; beyond its own grid a field keeps the values at the edge."""
-    moves = moves and sitk.DisplacementFieldTransform(sitk.Cast(moves, sitk.sitkVectorFloat64))
-    return sitk.Resample(dvf, grid, moves or sitk.Transform(), sitk.sitkLinear, 0.0, dvf.GetPixelID(), True)
+def pull(image, grid, moves=None, interpolator=sitk.sitkLinear, outside=None):
+    """``image(p)``, or ``image(p + moves(p))``, on a grid; beyond its own it is ``outside``, or as at its edge."""
+    moves = sitk.DisplacementFieldTransform(sitk.Cast(moves, sitk.sitkVectorFloat64)) if moves else sitk.Transform()
+    return sitk.Resample(image, grid, moves, interpolator, outside or 0, image.GetPixelID(), outside is None)
 
 
 def predict(session, about, moving, fixed, outside):
@@ -51,9 +43,9 @@ def predict(session, about, moving, fixed, outside):
     sides = [max(side + 2 * lost, about['least_side']) for side in shape]
     sides = [side + (about['side_offset'] - side) % about['side_unit'] for side in sides]
     begin = [(whole - side) // 2 for whole, side in zip(sides, shape)]
-    images = np.full([1, *sides, 2], outside, np.float32)
-    images[(0, *(slice(b, b + side) for b, side in zip(begin, shape)))] = np.stack([moving, fixed], -1)
-    (dvf,) = session.run(None, {'images': images})
+    widths = [(b, whole - side - b) for b, whole, side in zip(begin, sides, shape)]
+    images = [np.pad(array, widths, constant_values=outside) for array in (moving, fixed)]
+    (dvf,) = session.run(None, {'images': np.stack(images, -1)[None].astype(np.float32)})
     return dvf[(0, *(slice(b - lost, b - lost + side) for b, side in zip(begin, shape)))]
 
 
@@ -76,17 +68,17 @@ def register(folder, *images):
         small = [downsample(image[box], stage) for image in images[:2]]
         small += [mask[box][::stage, ::stage, ::stage] for mask in images[2:]]
         if total is not None:
-            total = field_on(small[0], total)
+            total = pull(total, small[0])
             # At 1 mm the whole moving image is there to be read.
-            small[1] = warp(small[1] if stage > 1 else images[1], total, sitk.sitkBSpline, outside)
-            small[3] = warp(small[3], total, sitk.sitkNearestNeighbor, 0)
+            small[1] = pull(small[1] if stage > 1 else images[1], total, total, sitk.sitkBSpline, outside)
+            small[3] = pull(small[3], total, total, sitk.sitkNearestNeighbor, 0)
         arrays = [sitk.GetArrayFromImage(image) for image in small]
         fixed, moving = [np.where(mask, np.rint(seen), outside) for seen, mask in zip(arrays, arrays[2:])]
         session = onnxruntime.InferenceSession(os.path.join(folder, about['file']))
         found = sitk.GetImageFromArray(predict(session, about, moving, fixed, outside), isVector=True)
         found.CopyInformation(small[0])
-        total = found if total is None else found + field_on(found, total, found)
-    return field_on(images[0], total)
+        total = found if total is None else found + pull(total, found, found)
+    return pull(total, images[0])
 
 
 if __name__ == '__main__':
