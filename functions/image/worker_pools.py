@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from urllib.parse import urlsplit
 
 import SimpleITK as sitk
 from joblib.externals.loky import ProcessPoolExecutor
@@ -57,8 +56,8 @@ def _connect(address):
     for name in ('client', 'utils'):  # a scheduler that is gone is told in one sentence
         logging.getLogger(f'distributed.{name}').setLevel(logging.CRITICAL)
     try:
-        place = urlsplit(address if '://' in address else 'tcp://' + address)
-        socket.create_connection((place.hostname, place.port), _CONNECT_S).close()
+        host, _, port = address.rpartition('://')[2].rpartition(':')
+        socket.create_connection((host.strip('[]'), port), _CONNECT_S).close()
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except Exception as error:
         raise RegNetError(f'The scheduler {address} cannot be reached: {error}.') from error
