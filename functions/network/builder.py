@@ -13,7 +13,7 @@ Built = collections.namedtuple('Built', 'dvf tensors')
 """``dvf``: [n, z, y, x, 3]; ``tensors``: dictionary layer name -> output tensor."""
 
 
-def build(description, images, bn_training, detailed_summary=False, normalise=None, noise_key=None):
+def build(description, images, bn_training, detailed_summary=False, normalise=None, noise_key=None, devices=(None,)):
     """Build the graph of ``description`` in the current variable scope.
 
     :param description: a :class:`functions.network.description.NetworkDescription`.
@@ -22,14 +22,31 @@ def build(description, images, bn_training, detailed_summary=False, normalise=No
     :param detailed_summary: also add summaries with slice images of the feature maps, see ``tf.summary.merge_all``.
     :param normalise: function HU -> network units, applied after the noise; None leaves HU.
     :param noise_key: int32 tensor [2], (seed, step) of the noise; None: (0, 0).
-    :return: :class:`Built`.
+    :param devices: names of devices that get equal parts of the batch; None where TensorFlow chooses.
+    :return: :class:`Built`, of several devices with the tensors of the first.
     :raises ValueError: a known side that the geometry does not allow.
     """
     if bn_training is not False:
         with tf.variable_scope('AdditiveNoise'):
             key = tf.constant([0, 0]) if noise_key is None else noise_key
             images = layers.additive_noise(images, bn_training, key)
-    tensors = {INPUT: images if normalise is None else normalise(images)}
+    if normalise is not None:
+        images = normalise(images)
+    towers = []
+    for device, part in zip(devices, tf.split(images, len(devices)) if len(devices) > 1 else [images]):
+        # The variables are those of the first device.
+        shared = tf.variable_scope(tf.get_variable_scope(), reuse=True if towers else None, auxiliary_name_scope=False)
+        with tf.device(device), shared:
+            towers.append(_tensors(description, part, bn_training))
+    if detailed_summary:
+        _summarise(description, towers[0])
+    fields = [tensors[description.layers[-1].name] for tensors in towers]
+    return Built(fields[0] if len(fields) == 1 else tf.concat(fields, 0), towers[0])
+
+
+def _tensors(description, images, bn_training):
+    """Dictionary layer name -> output tensor."""
+    tensors = {INPUT: images}
     for layer in description.layers:
         scope, _, name = layer.name.rpartition('/')
         inputs = [tensors[source] for source in layer.inputs]
@@ -37,9 +54,7 @@ def build(description, images, bn_training, detailed_summary=False, normalise=No
         with tf.variable_scope(scope):
             tensors[layer.name] = _BUILDERS[layer.kind](layer, name, inputs, bn_training)
         tensors[layer.name].set_shape(_static_shape(description, layer, images, tensors[layer.name]))
-    if detailed_summary:
-        _summarise(description, tensors)
-    return Built(tensors[description.layers[-1].name], tensors)
+    return tensors
 
 
 def _conv(layer, name, inputs, bn_training):

@@ -204,6 +204,9 @@ def _patches(setting):
     problems = []
     if 'R' in setting and 'Ry' in setting and setting['R'] < setting['Ry']:
         problems.append(f'R ({setting["R"]}) must be at least Ry ({setting["Ry"]}).')
+    batch, gpus = setting.get('NetworkTraining', {}).get('BatchSize'), max(1, setting.get('NumberOfGPU', 0))
+    if batch is not None and batch % gpus:
+        problems.append(f'NetworkTraining: BatchSize {batch} must be a multiple of NumberOfGPU, {gpus}.')
     if setting.get('FullImage'):
         return problems
     side = 2 * setting.get('R', 0) + 1

@@ -413,7 +413,7 @@ _CLUSTER = [
     Key('cluster_memory', either(TEXT, whole(1)), ABSENT, 'memory of a job, a number in MB'),
     Key('cluster_hostname', optional(TEXT), ABSENT, 'host (Grid Engine)'),
     Key('cluster_Path', TEXT, ABSENT, 'folder of scripts, logs and record; default: cluster/ beside the results'),
-    Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job that trains or registers'),
+    Key('NumberOfGPU', whole(0), ABSENT, 'GPUs of a job that trains or registers; a training divides its batches'),
     Key('cluster_gres', TEXT, ABSENT, 'other resources of these jobs, e.g. gpu:a100:1; default: gpu:NumberOfGPU'),
     Key('cluster_backend', choice(*BACKENDS), ABSENT, 'where parallel steps work: --backend; default: loky'),
     Key('cluster_scheduler', TEXT, ABSENT, 'address of the scheduler of dask.distributed: --scheduler'),

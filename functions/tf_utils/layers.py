@@ -80,6 +80,7 @@ def conv3d(images, filters, side, scope, padding='valid', dilation=1, stride=1, 
 def _normalised_convolution(convolution, kernel, bias, training):
     """``convolution(kernel)`` with bias and batch normalisation."""
     filters = int(bias.shape[0])
+    moves_statistics = not tf.get_variable_scope().reuse  # of several devices, the first
     with tf.variable_scope('batch_normalization'):
         gamma = _variable('gamma', [filters], tf.ones_initializer())
         beta = _variable('beta', [filters], tf.zeros_initializer())
@@ -89,6 +90,8 @@ def _normalised_convolution(convolution, kernel, bias, training):
     def train():
         raw = convolution(kernel)
         output, mean, variance = batch_norm_train(raw, gamma, beta)
+        if not moves_statistics:
+            return output
         with tf.name_scope('statistics'):
             moved = 1.0 - tf.constant(BATCH_NORM_MOMENTUM, tf.float32)
             mean_update = moving_mean.assign_sub((moving_mean.read_value() - mean - bias) * moved)

@@ -45,7 +45,7 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False, bfloat16
 
 def xla_problem():
     """Why the setting ``XLA`` cannot be used here, in one sentence; '' where it can."""
-    if _has_gpu():
+    if gpu_names():
         return ''
     return 'XLA is True, but TensorFlow sees no GPU, and on a CPU XLA makes nothing faster; set it to False.'
 
@@ -54,7 +54,7 @@ def bfloat16_problem():
     """Why networks cannot work in bfloat16 here; '' where they can."""
     if tf.__version__.startswith('1.'):
         return f'TensorFlow {tf.__version__} cannot'
-    if _has_gpu():
+    if gpu_names():
         return 'it is for processors, and there is a GPU'
     try:
         with open('/proc/cpuinfo', encoding='ascii', errors='replace') as stream:
@@ -64,8 +64,9 @@ def bfloat16_problem():
     return '' if can else 'this processor has neither AVX512-BF16 nor AMX'
 
 
-def _has_gpu():
-    return bool(tf.config.experimental.list_physical_devices('GPU'))
+def gpu_names():
+    """Names of the GPUs that TensorFlow sees, for ``tf.device``."""
+    return [f'/gpu:{number}' for number in range(len(tf.config.experimental.list_physical_devices('GPU')))]
 
 
 def restore(session, saver, prefix):

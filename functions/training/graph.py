@@ -1,11 +1,14 @@
 """The training graph: one set of weights seen by a training pass and by a validation pass."""
 
+import numpy as np
+
 from ..network.builder import build
 from ..network.description import network_description
+from ..setting.errors import InputError
 from ..tf_utils import losses
 from ..tf_utils.backend import tf
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
-from ..tf_utils.sessions import loss_scaling
+from ..tf_utils.sessions import gpu_names, loss_scaling
 from .averages import CLASS_ERROR, CLASS_VOXELS
 
 _BETA = '/batch_normalization/beta'
@@ -15,11 +18,12 @@ class TrainingGraph:
     """Placeholders, training step and validation pass of a network.
 
     :param setting: uses ``NetworkDesign``, ``stage``, ``normalization``, ``DVFUnit``, ``ClassBalanced``,
-        ``DetailedNetworkSummary``, ``MixedPrecision`` and ``NetworkTraining``.
+        ``DetailedNetworkSummary``, ``MixedPrecision``, ``NumberOfGPU`` and ``NetworkTraining``.
     :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
     :ivar fetch_validation: loss parts and errors, without any update.
     :ivar fetch_pictures: the predicted DVF in mm and, with ``DetailedNetworkSummary``, the summary of the feature maps.
     :ivar fetch_inspection: norms of the gradients of the loss parts; empty unless ``inspecting_regularization_weight``.
+    :raises InputError: there are fewer GPUs than ``NumberOfGPU``, two or more.
     """
 
     def __init__(self, setting):
@@ -28,6 +32,7 @@ class TrainingGraph:
         normalise = normalisation(setting.get('normalization'))
         self.unit = millimetres_per_unit(setting.get('DVFUnit', 'mm'), setting['stage'])
         seed = int(training.get('Seed', 0))
+        self._devices = devices = _training_devices(setting.get('NumberOfGPU', 0))
         self.graph = tf.Graph()
         with self.graph.as_default():
             tf.set_random_seed(seed)
@@ -43,7 +48,8 @@ class TrainingGraph:
             # With a Python bool only one branch is built.
             freezes = training.get('FreezeStatistics') is not None
             self._batch_statistics = tf.placeholder(tf.bool, [], name='batch_statistics') if freezes else True
-            trained = build(description, self.images, self._batch_statistics, normalise=normalise, noise_key=noise_key)
+            options = {'normalise': normalise, 'noise_key': noise_key, 'devices': devices}
+            trained = build(description, self.images, self._batch_statistics, **options)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.name_scope('validation'):
                 detailed = bool(setting.get('DetailedNetworkSummary'))
                 validated = build(description, self.images, False, detailed, normalise)
@@ -60,7 +66,9 @@ class TrainingGraph:
             mixed = setting.get('MixedPrecision', False)
             if mixed:
                 optimiser = loss_scaling(optimiser)
-            gradients = optimiser.compute_gradients(train_terms['loss'], _learned(tf.trainable_variables()))
+            # The loss is one, of the whole batch; its gradients are computed where the outputs were.
+            apart = {'colocate_gradients_with_ops': len(devices) > 1}
+            gradients = optimiser.compute_gradients(train_terms['loss'], _learned(tf.trainable_variables()), **apart)
             if not mixed:
                 # Loss scaling expects infinite gradients now and then; without it they are an error.
                 train_terms['gradient_norm'] = tf.global_norm([gradient for gradient, _ in gradients])
@@ -105,11 +113,25 @@ class TrainingGraph:
 
         :param frozen: normalise with the stored statistics (setting ``FreezeStatistics``).
         """
-        feed = {self.images: batch.images, self.dvf: batch.dvf, self.weight: batch.weight}
+        arrays, missing = [batch.images, batch.dvf, batch.weight], -len(batch.images) % len(self._devices)
+        if missing:  # from the last batch of a chunk, for equal parts: samples that have no weight
+            widths, modes = [(0, missing)] + [(0, 0)] * 4, ('edge', 'edge', 'constant')
+            arrays = [np.pad(array, widths, mode) for array, mode in zip(arrays, modes)]
+        feed = dict(zip([self.images, self.dvf, self.weight], arrays))
         feed[self.learning_rate] = learning_rate
         if self._batch_statistics is not True:
             feed[self._batch_statistics] = not frozen
         return feed
+
+
+def _training_devices(number):
+    """Names of as many GPUs, or None alone, where TensorFlow chooses, for less than two."""
+    names = gpu_names()
+    if number < 2:
+        return [None]
+    if number > len(names):
+        raise InputError(f'NumberOfGPU is {number}, but TensorFlow sees {len(names)} here.')
+    return names[:number]
 
 
 def _learned(variables):
