@@ -26,7 +26,7 @@ def find_problems(setting: Dict[str, Any]) -> List[str]:
     found = {key: schema.key_problems({key: value}) for key, value in setting.items()}
     # The other checks see only values of the right kind.
     usable = {key: setting[key] for key in setting if not found[key]}
-    checks = [_own_data_sets, _own_images, _data, _no_training_item, _deformations, _network, _patches]
+    checks = [_own_data_sets, _own_images, _data, _no_training_item, _deformations, _network, _patches, _devices]
     checks += [loaded_network_problems, passes_before_problems, registration_problems, _json]
     problems += itertools.chain(*found.values(), *(check(usable) for check in checks))
     problems += _training(setting) if 'DataExpDict' in usable else []
@@ -204,9 +204,6 @@ def _patches(setting):
     problems = []
     if 'R' in setting and 'Ry' in setting and setting['R'] < setting['Ry']:
         problems.append(f'R ({setting["R"]}) must be at least Ry ({setting["Ry"]}).')
-    batch, gpus = setting.get('NetworkTraining', {}).get('BatchSize'), max(1, setting.get('NumberOfGPU', 0))
-    if batch is not None and batch % gpus:
-        problems.append(f'NetworkTraining: BatchSize {batch} must be a multiple of NumberOfGPU, {gpus}.')
     if setting.get('FullImage'):
         return problems
     side = 2 * setting.get('R', 0) + 1
@@ -219,6 +216,13 @@ def _patches(setting):
         if None not in sizes and sizes[2] > sizes[0] * sizes[1]:
             problems.append(f'{name}: BatchSize {sizes[2]} exceeds the {sizes[0] * sizes[1]} samples of a chunk.')
     return problems
+
+
+def _devices(setting):
+    batch, gpus = setting.get('NetworkTraining', {}).get('BatchSize', 0), max(1, setting.get('NumberOfGPU', 0))
+    if batch % gpus == 0 or 'DataExpDict' not in setting or not mode_entries(setting, 'Training'):
+        return []
+    return [f'NetworkTraining: BatchSize {batch} must be a multiple of NumberOfGPU, {gpus}.']
 
 
 def missing_for_reading(setting, mode):

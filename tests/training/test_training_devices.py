@@ -100,3 +100,8 @@ def test_devices_and_batches_that_cannot_be(setting):
     assert find_problems(setting) == []
     setting['NetworkTraining']['BatchSize'] = 3
     assert find_problems(setting) == ['NetworkTraining: BatchSize 3 must be a multiple of NumberOfGPU, 2.']
+    # A job that only registers has its GPUs too.
+    for entry in setting['DataExpDict']:
+        for key in [key for key in entry if key.startswith('Training')]:
+            del entry[key]
+    assert find_problems(setting) == []
