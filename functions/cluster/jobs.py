@@ -12,6 +12,7 @@ import shutil
 from ..setting.atomic import write_json, write_text
 from ..setting.code_version import BESIDE, INSTALLED
 from ..setting.errors import InUseError, MissingFileError
+from ..setting.operating_system import receive
 from ..setting.schema import TEXT, choice, having, mapping_of, optional, whole
 from ..setting.signals import Signals
 from ..setting.text_files import read_record
@@ -101,7 +102,7 @@ def submit(setting, folder, work):
                 if signals.received:
                     break
         if signals.received:
-            os.kill(os.getpid(), signals.received)
+            receive(signals.received)
         whole_jobs = [(job, None) for job in sorted(set(submitted[step].values()))]
         after = [(job, part) for part, job in sorted(active[step].items())] + whole_jobs
     return submitted

@@ -61,6 +61,14 @@ def was_killed(code):
     return -code == getattr(signal, 'SIGKILL', None)
 
 
+def receive(number):
+    """Let this process receive a signal that was held back."""
+    if hasattr(signal, 'raise_signal'):  # not in Python 3.7
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)
+
+
 def address_space():
     """Bytes to which ``ulimit -v`` limits this process; infinite where there is no such limit."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else -1
