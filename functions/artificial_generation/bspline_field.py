@@ -9,10 +9,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..image.blas import one_blas_thread
 from ..image.geometry import Geometry
 from ..image.spline_weights import spline_matrix
 from ..setting.errors import InputError
-from .blas import one_blas_thread
 
 #: The spline domain of ITK's initializer reaches this many voxels beyond the outermost voxel centres.
 DOMAIN_MARGIN = 0.625

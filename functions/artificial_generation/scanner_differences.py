@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from .blas import one_blas_thread
+from ..image.blas import one_blas_thread
 from .smoothing import gaussian_smooth
 
 #: ``noise``: HU at stage 1; ``correlation``: its sigma along z, y, x; ``blur``: variance in mm^2 added in

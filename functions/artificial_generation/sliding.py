@@ -8,10 +8,10 @@ outline stays and the motion ends there at once. The diaphragm moves, and what l
 import numpy as np
 from scipy import ndimage
 
+from ..image.blas import one_blas_thread
 from ..image.dvf import jacobian_determinant
 from ..image.spline_weights import spline_matrix
 from ..setting.errors import InputError
-from .blas import one_blas_thread
 from .bspline_field import draw_coefficients, mesh_size, sample_field
 from .displacement_limits import largest, limited_dvf
 from .smoothing import gaussian_smooth

@@ -6,7 +6,7 @@ convolution. The result is that of ``scipy.ndimage.gaussian_filter(mode='nearest
 
 import numpy as np
 
-from .blas import one_blas_thread
+from ..image.blas import one_blas_thread
 
 TRUNCATE = 4.0
 

@@ -14,7 +14,7 @@ from ..elastix import registration as by_elastix
 from ..elastix.affine import register_affine
 from ..elastix.programs import elastix_version, is_available
 from ..image.claim import FOLDER_LOCK, claim_folder, release_void
-from ..image.manifest import check_manifest, fingerprint, record_output, voxel_checksum, write_manifest
+from ..image.manifest import check_manifest, fingerprint, record_output, recorded_inputs, voxel_checksum, write_manifest
 from ..image.masks import read_mask
 from ..image.resample import warp
 from ..image.transforms import read_transform, write_affine
@@ -96,8 +96,9 @@ def _reference(setting, pair, name, threads):
     mask = 'Torso' if before is None else 'Lung'
     inputs = [pair_image_address(setting, what, pair, k) for what in ('Im', mask) for k in (0, 1)]
     parameter_file = by_elastix.AFFINE_FILE if before is None else by_elastix.BSPLINE_FILES[METHODS[name]]
+    known = recorded_inputs(manifest)
     made_from = {
-        'files': [fingerprint(path, manifest)[0] for path in inputs],
+        'files': [fingerprint(path, known)[0] for path in inputs],
         'overrides': None,  # as in manifests of earlier versions, which stay valid
         'parameters': voxel_checksum(parameter_file),
         'elastix': elastix_version() if is_available() else None,

@@ -71,12 +71,12 @@ def sampled_checksum(path):
     return digest.hexdigest()
 
 
-def fingerprint(source, record=None):
+def fingerprint(source, known=None):
     """What tells whether an input is still the same: of every file that belongs to it path, size, time, a checksum of
     the first, middle and last megabyte, and one of all its bytes; of an image in memory, all voxels and the grid.
 
     :param source: file, DICOM folder, sitk.Image or None.
-    :param record: path of the record of earlier work, whose checksum is believed where the rest is as it says.
+    :param known: :func:`recorded_inputs` of earlier work, whose checksums are believed where the rest is as they say.
     """
     if source is None:
         return None
@@ -87,18 +87,25 @@ def fingerprint(source, record=None):
     if not os.path.exists(path):
         raise MissingFileError(f'Image {source} does not exist.')
     names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else files_of(path)
-    known = {}
+    return [_fingerprint_of_file(name, (known or {}).get(name)) for name in names if os.path.isfile(name)]
+
+
+def recorded_inputs(record):
+    """Path -> what the record of earlier work says of this input; empty where there is no such record.
+
+    :param record: its path.
+    """
     with contextlib.suppress(RegNetError):
-        known = {one['path']: one for one in _recorded_inputs(read_json(record) if record else None)}
-    return [_fingerprint_of_file(name, known.get(name)) for name in names if os.path.isfile(name)]
+        return {one['path']: one for one in _files_in(read_json(record))}
+    return {}
 
 
-def _recorded_inputs(value):
+def _files_in(value):
     """The files of :func:`fingerprint` anywhere in a record."""
     if isinstance(value, dict) and isinstance(value.get('path'), str) and 'sampled_checksum' in value:
         return [value]
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [one for item in inside for one in _recorded_inputs(item)]
+    return [one for item in inside for one in _files_in(item)]
 
 
 def _fingerprint_of_file(path, known):

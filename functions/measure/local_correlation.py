@@ -10,8 +10,8 @@ from concurrent import futures
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
-from threadpoolctl import threadpool_limits
 
+from ..image.blas import one_blas_thread
 from ..image.geometry import Geometry
 from ..image.volume_io import array_view
 from ..setting.seeds import random_state
@@ -56,7 +56,7 @@ class LocalCorrelation:
         n_threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
         edges = [BLOCKS * number // n_threads for number in range(n_threads + 1)]
         # Threads of the linear algebra beside these would cost more than they bring.
-        with threadpool_limits(1, 'blas'), futures.ThreadPoolExecutor(n_threads) as pool:
+        with one_blas_thread(), futures.ThreadPoolExecutor(n_threads) as pool:
             found = list(pool.map(functools.partial(self._of_blocks, mapping), map(slice, edges, edges[1:])))
         return float(np.mean(np.concatenate(found)))
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Union
 import SimpleITK as sitk
 
 from ..image.file_check import require_apart
-from ..image.manifest import check_manifest, fingerprint, write_work
+from ..image.manifest import check_manifest, fingerprint, recorded_inputs, write_work
 from ..image.masks import bounding_box, read_mask, require_nonempty
 from ..image.volume_io import array_view
 from ..setting.original_files import own_image_errors, own_image_path, path_and_series
@@ -83,13 +83,14 @@ def prepare_image(
     paths = _addresses(setting, data=data, cn=cn, type_im=type_im)
     require_apart(paths, [source, lung, torso])
     manifest = manifest_address(paths[0])
+    known = recorded_inputs(manifest)
     made_from = {
-        'source': fingerprint(source, manifest),
+        'source': fingerprint(source, known),
         'series': series,
         'spacing': SPACING,
         'margin': margin,
-        'lung': fingerprint(lung, manifest),
-        'torso': fingerprint(torso, manifest),
+        'lung': fingerprint(lung, known),
+        'torso': fingerprint(torso, known),
     }
 
     def contents():

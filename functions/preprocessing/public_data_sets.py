@@ -14,7 +14,7 @@ import numpy as np
 from ..image.file_check import require_apart
 from ..image.free_memory import available_memory
 from ..image.geometry import Geometry
-from ..image.manifest import fingerprint
+from ..image.manifest import fingerprint, recorded_inputs
 from ..image.resample import resample_to
 from ..image.volume_io import array_view, image_from_array, read_image
 from ..image.worker_pools import in_parallel
@@ -126,7 +126,7 @@ def _prepare_dirlab(path, grid, margin, unseen, paths):
     im, lung, torso = [paths[what] for what in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
     manifest = own_images.manifest_address(im)
     made_from = {
-        'source': fingerprint(path, manifest),
+        'source': fingerprint(path, recorded_inputs(manifest)),
         'grid': grid,
         'margin': margin,
         'spacing': own_images.SPACING,
@@ -177,7 +177,8 @@ def _write_landmarks(setting, record, pack, points):
 
     grid = _grid(record, pack.cn)
     manifest = f'{address("OriginalLandmarkFolder", pack.points[0])}{record.expPrefix}{pack.cn}_landmarks.json'
-    made_from = {'source': [fingerprint(path, manifest) for path in points], 'grid': grid}
+    known = recorded_inputs(manifest)
+    made_from = {'source': [fingerprint(path, known) for path in points], 'grid': grid}
     own_images.write_once(manifest, made_from, contents)
     return manifest
 

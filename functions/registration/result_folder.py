@@ -38,7 +38,15 @@ from ..elastix.transform_files import write_total_transform as write_elastix_tra
 from ..image import transforms
 from ..image.claim import FOLDER_LOCK, claim_folder
 from ..image.geometry import Geometry
-from ..image.manifest import check_outputs, fingerprint, listed_files, record_file, recorded_image, with_times_of
+from ..image.manifest import (
+    check_outputs,
+    fingerprint,
+    listed_files,
+    record_file,
+    recorded_image,
+    recorded_inputs,
+    with_times_of,
+)
 from ..image.volume_io import read_image, write_image
 from ..preprocessing.chest_masks import lung_mask
 from ..preprocessing.hounsfield import LOWEST, load_ct
@@ -277,7 +285,8 @@ def inputs_of(folder, fixed, moving, masks=(), **settings):
     """JSON-able description of what a registration into ``folder`` is made from: fingerprints of files, and
     settings.
     """
-    fixed, moving, *masks = [fingerprint(source, os.path.join(folder, RESULTS)) for source in (fixed, moving, *masks)]
+    known = recorded_inputs(os.path.join(folder, RESULTS))
+    fixed, moving, *masks = [fingerprint(source, known) for source in (fixed, moving, *masks)]
     return {'fixed': fixed, 'moving': moving, 'masks': masks, 'settings': settings}
 
 

@@ -24,7 +24,7 @@ from ..image.claim import claim_folder
 from ..image.dvf import transform_points
 from ..image.file_check import READABLE, require_apart
 from ..image.geometry import Geometry
-from ..image.manifest import check_manifest, fingerprint, record_output, write_manifest
+from ..image.manifest import check_manifest, fingerprint, record_output, recorded_inputs, write_manifest
 from ..image.point_files import read_points
 from ..image.resample import resample_to
 from ..image.volume_io import array_view, image_from_array, read_image, write_image
@@ -91,7 +91,7 @@ def _split(path, folder):
     x, y, z, count = image.GetSize()
     paths = [os.path.join(folder, f'phase_{number}.mha') for number in range(count)]
     record = os.path.join(folder, SEQUENCE)
-    made_from = fingerprint(path, record)
+    made_from = fingerprint(path, recorded_inputs(record))
     with claim_folder(folder):
         if not check_manifest(record, made_from, FORMAT_NUMBER)[0]:
             for number, target in enumerate(paths):
@@ -130,7 +130,7 @@ def register_sequence(phases, to, output, model, points=None, **options):
     require_done(outcomes, 'phases')
     results = {one.name: read_results(os.path.join(output, one.name)) for one in phases if one != to}
     made_from = {name: one.record.get('outputs') for name, one in results.items()}
-    made_from['points'] = points and [fingerprint(points[0], record), points[1]]
+    made_from['points'] = points and [fingerprint(points[0], recorded_inputs(record)), points[1]]
     with claim_folder(output):
         if not check_manifest(record, made_from, FORMAT_NUMBER)[0]:
             _write_mean_and_animation(phases, to, fixed, results, *paths[:2])

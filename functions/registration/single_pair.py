@@ -176,12 +176,11 @@ def register(
         with itk_threads(chosen.threads):
             prepared = prepare_pair(fixed, moving, opened, chosen, clock)
             found = predict_field(prepared, opened, chosen, clock)
-            registration = _finished(prepared, found, opened, chosen, clock)
             if chosen.refine is not None:
                 if chosen.on_single_shot is not None:
-                    chosen.on_single_shot(registration)
-                refined = refine_field(prepared, found, chosen, clock)
-                registration = _finished(prepared, refined, opened, chosen, clock)
+                    chosen.on_single_shot(_finished(prepared, found, opened, chosen, clock))
+                found = refine_field(prepared, found, chosen, clock)
+            registration = _finished(prepared, found, opened, chosen, clock)
     finally:
         if is_ours:
             opened.close()

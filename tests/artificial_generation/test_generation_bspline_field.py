@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from functions.artificial_generation import bspline_field
-from functions.artificial_generation.blas import one_blas_thread
 from functions.artificial_generation.bspline_field import coefficient_image, itk_transform
 from functions.artificial_generation.smoothing import gaussian_smooth
+from functions.image.blas import one_blas_thread
 from functions.image.geometry import Geometry
 from functions.setting.errors import InputError
 

@@ -1,4 +1,4 @@
-"""One BLAS thread for artificial generation, as the last bits of a matrix product depend on their number."""
+"""One BLAS thread: the last bits of a product depend on their number, and beside other threads more only cost time."""
 
 import contextlib
 import functools
