@@ -93,12 +93,18 @@ def dask(tmp_path_factory):
     found.stop()
 
 
-def kill_holder(place):
-    """Wait until a worker is in the middle of an item, and kill it."""
-    while not os.path.exists(place):
-        time.sleep(0.05)
-    with open(place) as stream:
-        os.kill(int(stream.read()), signal.SIGKILL)
+def once_held(place, act):
+    """``act`` on the number of the process that is in the middle of a task, once there is one; returns the thread."""
+
+    def watch():
+        while not os.path.exists(place):
+            time.sleep(0.05)
+        with open(place) as stream:
+            act(int(stream.read()))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
 
 
 def test_a_killed_worker_of_a_cluster_loses_nothing(four, dask, tmp_path, monkeypatch):
@@ -108,8 +114,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(four, dask, tmp_path, monkey
     monkeypatch.setattr(batch, 'make_one', cluster_tasks.make_one_held)
     os.makedirs(together['RootFolder'])
     place = together['RootFolder'] + cluster_tasks.HELD
-    killer = threading.Thread(target=kill_holder, args=(place,), daemon=True)
-    killer.start()
+    killer = once_held(place, lambda process: os.kill(process, signal.SIGKILL))
     report = batch.generate_batch(together)
     killer.join(60)
     os.remove(place)
@@ -139,11 +144,12 @@ def test_tasks_of_a_cluster_keep_their_order_and_folder(dask, tmp_path, monkeypa
         worker_pools.in_parallel(cluster_tasks.die, [(1,)], None, 'test')
 
 
-def test_a_scheduler_that_is_gone_is_one_sentence(dask):
+def test_a_scheduler_that_is_gone_is_one_sentence(dask, tmp_path):
     worker_pools.choose_backend('dask', dask.address)
-    threading.Timer(0.5, dask.scheduler.kill).start()
+    place = str(tmp_path / cluster_tasks.HELD)
+    once_held(place, lambda process: dask.scheduler.kill())
     with pytest.raises(RegNetError, match='^The scheduler .* is gone. What was finished is kept.$'):
-        worker_pools.in_parallel(cluster_tasks.wait_long, [(1,)], None, 'test')
+        worker_pools.in_parallel(cluster_tasks.hold, [(place,)], None, 'test')
 
 
 @pytest.mark.parametrize(
