@@ -1,12 +1,13 @@
 """Measures of many registered pairs: in parallel and resumable; a pair that fails is listed, the others go on."""
 
 import collections
+import contextlib
 import logging
 import os
 
 import numpy as np
 
-from ..image.manifest import array_checksum, file_state
+from ..image.manifest import array_checksum, fingerprint, recorded_inputs, with_times_of
 from ..image.masks import read_mask
 from ..image.transforms import as_affine, read_transform
 from ..image.volume_io import read_image
@@ -32,8 +33,8 @@ def measure_results(setting, results, folder, protocol='dirlab', n_workers=None)
     """Measure finished registrations, a list of :class:`Result`: :class:`Measured`.
 
     :param setting: for the addresses of images, masks and landmarks.
-    :param folder: of the records, one JSON file each; a record made from the same files (names, sizes, times) and
-        landmarks by the same protocol is used again.
+    :param folder: of the records, one JSON file each; a record made from the same files and landmarks by the same
+        protocol is used again; of files see :func:`functions.image.manifest.fingerprint`.
     :param n_workers: processes; None: one for every two processors.
     :raises InputError: two results of one method and pair.
     """
@@ -69,8 +70,9 @@ def _measure(setting, result, path, protocol):
     truth = read_image(paths['truth'], expect='vector') if 'truth' in paths else None
     lung = read_mask(paths['fixed_lung']) if 'truth' in paths else None
     landmarks, reason = find_landmarks(setting, result.pair, truth, lung)
+    files, known = list(paths.values()) + [result.dvf, result.affine, result.moved], recorded_inputs(path)
     made_from = {
-        'files': [_stamp(name) for name in list(paths.values()) + [result.dvf, result.affine, result.moved]],
+        'files': [one for name in files for one in fingerprint(name, known) or [None]],
         'protocol': protocol,
         'seconds': result.seconds,
         'without_landmarks': reason,
@@ -78,7 +80,12 @@ def _measure(setting, result, path, protocol):
     }
     try:
         record = read_record(path)
-        if record.get('made_from') == made_from:
+        earlier = record.get('made_from')
+        if with_times_of(earlier, made_from) == made_from:
+            if earlier != made_from:
+                record['made_from'] = made_from
+                with contextlib.suppress(DiskError):  # a read-only tree is compared by its checksums each time
+                    write_json(path, record)
             return record, False
     except RegNetError as error:
         if not isinstance(error, MissingFileError):
@@ -105,8 +112,3 @@ def input_paths(setting, pair):
     if 'dsmooth' in pair[0]:
         wanted['truth'] = ('DVF', 0)
     return {name: pair_image_address(setting, what, pair, position) for name, (what, position) in wanted.items()}
-
-
-def _stamp(path):
-    """[path, size, modification time] of a file; None for None."""
-    return None if path is None else [os.path.abspath(path), *file_state(path)]

@@ -85,7 +85,7 @@ def fingerprint(source, known=None):
         return {'checksum': array_checksum(source), 'grid': list(grid)}
     path = os.path.abspath(os.fspath(source))
     if not os.path.exists(path):
-        raise MissingFileError(f'Image {source} does not exist.')
+        raise MissingFileError(f'{source} does not exist.')
     names = sorted(os.path.join(path, n) for n in os.listdir(path)) if os.path.isdir(path) else files_of(path)
     return [_fingerprint_of_file(name, (known or {}).get(name)) for name in names if os.path.isfile(name)]
 

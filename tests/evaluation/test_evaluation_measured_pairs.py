@@ -1,6 +1,8 @@
 """Many pairs: correct numbers, resumed, and failures listed."""
 
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -73,12 +75,48 @@ def test_evaluation_measured_pairs_are_resumed(made, tmp_path):
     again = measure_results(setting, tasks, str(tmp_path), n_workers=1)
     assert (first.made, again.made) == (1, 1) and again.records[0] == first.records[0]
     assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 2
-    # another result under the same name, and a record that is damaged
-    os.utime(tasks[0].dvf, (1, 1))
-    assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
+    # a record that is damaged
     name = sorted(os.listdir(str(tmp_path)))[1]
     (tmp_path / name).write_text('{"method"')
     assert measure_results(setting, tasks, str(tmp_path), 'learn2reg', n_workers=1).made == 1
+
+
+def test_evaluation_measured_pairs_measure_again_what_changed_but_not_what_was_touched(made, tmp_path):
+    setting, tasks = made
+    dvf, records = str(tmp_path / 'half.mha'), str(tmp_path / 'records')
+    shutil.copyfile(tasks[1].dvf, dvf)
+    results = [Result('half', pair_of(1), dvf)]
+    first = measure_results(setting, results, records, n_workers=1)
+    image = mp.input_paths(setting, pair_of(1))['fixed']
+    before = os.stat(image)
+    try:
+        for path in (dvf, image):
+            os.utime(path, (1, 1))
+        touched = measure_results(setting, results, records, n_workers=1)
+    finally:
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (first.made, touched.made) == (1, 0) and touched.records[0]['tre'] == first.records[0]['tre']
+    # as many bytes, at the same time, but a voxel in the middle of the lung moves otherwise
+    with open(dvf, 'r+b') as stream:
+        stream.seek(os.path.getsize(dvf) // 2)
+        stream.write(b'\x00' * 4)
+    os.utime(dvf, (1, 1))
+    assert measure_results(setting, results, records, n_workers=1).made == 1
+
+
+def test_evaluation_measured_pairs_believe_records_of_sizes_and_times(made, tmp_path):
+    """As earlier versions wrote them: they hold while all of that is the same."""
+    setting, tasks = made
+    (record,) = measure_results(setting, tasks[1:2], str(tmp_path), n_workers=1).records
+    record['made_from']['files'] = [
+        one and [one['path'], one['bytes'], one['mtime_ns']] for one in record['made_from']['files']
+    ]
+    (path,) = tmp_path.iterdir()
+    path.write_text(json.dumps(record))
+    assert measure_results(setting, tasks[1:2], str(tmp_path), n_workers=1).made == 0
+    record['made_from']['files'][0][2] += 1
+    path.write_text(json.dumps(record))
+    assert measure_results(setting, tasks[1:2], str(tmp_path), n_workers=1).made == 1
 
 
 def test_evaluation_measured_pairs_lists_failures_and_goes_on(made, tmp_path):
