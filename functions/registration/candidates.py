@@ -74,11 +74,29 @@ class Candidates:
         :param name: what was done to the field, such as 'refined'; it is added to what is used.
         :param field: as for :meth:`keeps_pass`.
         """
-        name = f'{self.used} + {name}'
-        self.likeness[name] = self._compared.likeness(lambda points: apply_to_points(points, self.linear, field))
+        name = self._judged(name, field)
         is_better = self.likeness[name] > self.likeness[self.used]
         self.used = name if is_better else self.used
         return is_better
+
+    def accepts(self, name, field):
+        """Whether what is kept is still better than its affine transform alone once its field is changed, as it has to
+        be; if not, only the affine transform is kept.
+
+        :param name, field: as for :meth:`prefers`.
+        """
+        base, self.used = NONE if self.linear is None else AFFINE, self._judged(name, field)
+        if self.likeness[self.used] > self.likeness[base]:
+            return True
+        self.no_more_alike.append(self.used)
+        self.used = self.used if self._keep_all else base
+        return self._keep_all
+
+    def _judged(self, name, field):
+        """Full name of a candidate whose likeness is known from now on."""
+        name = f'{self.used} + {name}'
+        self.likeness[name] = self._compared.likeness(lambda points: apply_to_points(points, self.linear, field))
+        return name
 
     def record(self):
         """{'used', 'likeness', 'left_out'}, JSON-able; logged too, as a warning where the likeness did not rise."""

@@ -31,6 +31,7 @@ import contextlib
 import os
 import platform
 import time
+import weakref
 from concurrent import futures
 
 from ..elastix.programs import elastix_version
@@ -118,6 +119,7 @@ class Draft(contextlib.AbstractContextManager):
             if os.path.isdir(os.path.join(folder, name)):
                 raise InputError(f'{os.path.join(folder, name)} is a folder; a file of that name is to be written.')
         self._draft, self._names, self._fields_written, self._require_ours = None, [], False, require_ours
+        self._finished = self._record = None
 
     def write_fields(self, affine, nonrigid, dvf):
         """Write what follows from the fields alone.
@@ -136,13 +138,20 @@ class Draft(contextlib.AbstractContextManager):
     def finish(self, registration, inverse=False, made_from=None):
         """Write what is missing and move everything to its place; what is finished later replaces it.
 
-        :param registration: :class:`functions.registration.single_pair.Registration`.
+        :param registration: :class:`functions.registration.single_pair.Registration`; of the one that was finished
+            last only the record is written again.
         :param inverse: also write the inverse field.
         :param made_from: JSON-able description of the inputs, for :func:`check_results`.
         :return: the record that results.json holds.
         :raises DiskError: it cannot be written.
         """
         start, affine = time.time(), registration.linear
+        if self._finished is not None and self._finished() is registration:
+            self._require_ours()
+            seconds = dict(registration.seconds, writing=self._record['seconds']['writing'])
+            self._record.update(measures=registration.measures, seconds=seconds, made_from=made_from)
+            write_json(os.path.join(self.folder, RESULTS), self._record)
+            return self._record
         if not self._fields_written:
             self.write_fields(affine, registration.nonrigid, registration.dvf)
         images = {MOVED: registration.moved, JACOBIAN: registration.jacobian}
@@ -169,6 +178,7 @@ class Draft(contextlib.AbstractContextManager):
         replace(self._draft, os.path.join(self.folder, _WHOLE))
         finish_move(self.folder)
         self._draft, self._names, self._fields_written = None, [], False
+        self._finished, self._record = weakref.ref(registration), record  # not kept in memory
         return record
 
     def _write(self, jobs):

@@ -176,11 +176,17 @@ def register(
         with itk_threads(chosen.threads):
             prepared = prepare_pair(fixed, moving, opened, chosen, clock)
             found = predict_field(prepared, opened, chosen, clock)
+            registration = None
             if chosen.refine is not None:
                 if chosen.on_single_shot is not None:
-                    chosen.on_single_shot(_finished(prepared, found, opened, chosen, clock))
+                    registration = _finished(prepared, found, chosen, clock)
+                    _complete(registration, prepared, found, opened, chosen, clock)
+                    chosen.on_single_shot(registration)
                 found = refine_field(prepared, found, chosen, clock)
-            registration = _finished(prepared, found, opened, chosen, clock)
+            if registration is None or found.facts['result'] == 'refined':
+                registration = None  # gives its memory back
+                registration = _finished(prepared, found, chosen, clock)
+            _complete(registration, prepared, found, opened, chosen, clock)
     finally:
         if is_ours:
             opened.close()
@@ -190,17 +196,21 @@ def register(
     return registration
 
 
-def _finished(prepared, found, model, options, clock):
-    """:class:`Registration` of what was found."""
+def _finished(prepared, found, options, clock):
+    """:class:`Registration` of what was found, but for its record."""
     registration = _to_result_grid(prepared, found, options, clock)
     _warp_moving(registration, prepared, options, clock)
     _measure(registration, prepared, found.field, options, clock)
+    return registration
+
+
+def _complete(registration, prepared, found, model, options, clock):
+    """Add to a :class:`Registration` what its record says of how it was made."""
     registration.measures.update(prepared.candidates.record(), **found.facts)
     if 'left_out' in found.facts.get('refinement', ()):
         registration.measures['left_out'].append('refinement')
     registration.settings = _record_of(prepared, model, options)
     registration.seconds, registration.total_seconds = clock.seconds, sum(clock.seconds[key] for key in clock.steps)
-    return registration
 
 
 def checked_options(options):
@@ -364,46 +374,52 @@ def predict_field(prepared, model, options, clock):
             mean = mean_of_both(field, residual, Geometry.of(prepared.pair.fixed))
             field = mean if prepared.candidates.prefers('mean of both ways', mean) else field
             residual, facts['used_back'] = lengths(residual), back.candidates.used
-    return _without_folding(prepared, Predicted(field, stage_dvfs, residual, facts), options, clock)
+    if options.diffeomorphic:
+        with clock('folding removed'):
+            field, facts['diffeomorphic'] = _without_folding(prepared, field)
+            changed = facts['diffeomorphic']['rounds'] > 0
+            if changed and not prepared.candidates.accepts('folding removed', field):
+                field, stage_dvfs = image_from_array(np.zeros_like(array_view(field)), field), {}
+    return Predicted(field, stage_dvfs, residual, facts)
 
 
-def _without_folding(prepared, found, options, clock):
-    if not options.diffeomorphic:
-        return found
-    with clock('folding removed'):
-        lung = mask_on(prepared.fixed, 'Lung', Geometry.of(found.field))
-        field, facts = remove_folding(found.field, lung)
-    return found._replace(field=field, facts=dict(found.facts, diffeomorphic=facts))
+def _without_folding(prepared, field):
+    """(field, facts) of :func:`functions.registration.folding_removal.remove_folding`."""
+    return remove_folding(field, mask_on(prepared.fixed, 'Lung', Geometry.of(field)))
 
 
 def refine_field(prepared, found, options, clock):
     """:class:`Predicted` with its field fitted to this pair, or as it is where that is no better."""
     with clock('refinement'):
         refined, facts = _refined(prepared, found.field, options)
-    if refined is None:
-        LOGGER.warning('The refinement is left out: %s', facts['left_out'])
-        return found._replace(facts=dict(found.facts, refinement=facts))
-    found = found._replace(field=refined, facts=dict(found.facts, result='refined', refinement=facts))
-    return _without_folding(prepared, found, options, clock)
+    if 'left_out' in facts['refinement']:
+        LOGGER.warning('The refinement is left out: %s', facts['refinement']['left_out'])
+    return found._replace(field=refined, facts=dict(found.facts, **facts))
 
 
 def _refined(prepared, field, options):
-    """(refined field, or None where it is left out; facts)."""
+    """(the field, refined unless that is left out; facts)."""
     images, box = (prepared.fixed.image, prepared.moving.image), Geometry.of(prepared.pair.fixed)
+
+    def left_out(why, **facts):
+        return field, {'refinement': dict(facts, left_out=why)}
+
     if Geometry.of(images[0]) == Geometry.of(images[1]) and np.array_equal(*map(array_view, images)):
-        return None, {'left_out': 'the two images are the same.'}
-    lungs, start = cut(prepared.fixed.masks['Lung'], box), cut(field, box)
+        return left_out('the two images are the same.')
+    lungs, start, found = cut(prepared.fixed.masks['Lung'], box), cut(field, box), {'result': 'refined'}
     try:
         refined, facts = refine(prepared.pair, lungs, start, options.refine, options.threads)
+        refined = continued(refined, field)
+        if options.diffeomorphic:
+            refined, found['diffeomorphic'] = _without_folding(prepared, refined)
     except InputError as error:
-        return None, {'left_out': str(error)}
-    before, after = [_folding(total_dvf(prepared.candidates.linear, one), lungs) for one in (start, refined)]
+        return left_out(str(error))
+    before, after = [_folding(total_dvf(prepared.candidates.linear, cut(one, box)), lungs) for one in (field, refined)]
     if after > before:
-        return None, dict(facts, left_out='the lung would fold.')
-    refined = continued(refined, field)
+        return left_out('the lung would fold.', **facts)
     if not prepared.candidates.prefers('refined', refined):
-        return None, dict(facts, left_out='the images are no more alike after it.')
-    return refined, facts
+        return left_out('the images are no more alike after it.', **facts)
+    return refined, dict(found, refinement=facts)
 
 
 def _folding(field, mask):

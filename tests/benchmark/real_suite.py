@@ -64,9 +64,10 @@ class RecordedCandidates(single_pair.Candidates):
         self.found[self._last] = apply_to_points(self._points, self.linear, field)
         return kept
 
-    def prefers(self, name, field):
-        self.found[f'{self.used} + {name}'] = apply_to_points(self._points, self.linear, field)
-        return super().prefers(name, field)
+    def _judged(self, name, field):
+        name = super()._judged(name, field)
+        self.found[name] = apply_to_points(self._points, self.linear, field)
+        return name
 
 
 @contextlib.contextmanager

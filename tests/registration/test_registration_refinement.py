@@ -1,5 +1,8 @@
 """Refinement: from a field that is nearly right to the one in which the images agree, and never to a worse one."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -7,7 +10,7 @@ from oracle import CENTRE, GRIDS, SETTING, chest_image, grid_image
 
 from functions.image.spline_weights import spline_matrix
 from functions.image.transforms import affine_from_matrix, write_affine
-from functions.image.volume_io import image_from_array
+from functions.image.volume_io import image_from_array, write_image
 from functions.registration import pair_lists, refinement, register
 from functions.registration.network_pyramid import Model
 from functions.registration.result_folder import read_result, read_results
@@ -108,17 +111,89 @@ def test_what_is_no_better_is_left_out_in_one_sentence(scans, monkeypatch, caplo
     assert 'refinement needs' in run(scans, TRUE).measures['refinement']['left_out']
 
 
-def test_interrupted_in_the_middle_the_single_shot_is_there_and_is_refined_by_the_next_run(
-    scans, monkeypatch, tmp_path
-):
-    files, folder = {}, str(tmp_path / 'results')
+def test_the_field_is_judged_as_it_is_written_without_folding(scans, monkeypatch):
+    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(0.5))
+    moves = []
+
+    def removed(field, mask):
+        moved = image_from_array(sitk.GetArrayFromImage(field) + np.float32(moves.pop(0)), field)
+        return moved, {'rounds': 1}
+
+    monkeypatch.setattr('functions.registration.single_pair.remove_folding', removed)
+    moves[:] = [0.3, 3]  # what is removed brings the refined field away from the truth that it had found
+    found = run(scans, TRUE - 1.0, diffeomorphic=True)
+    assert found.measures['used'] == '4 + folding removed' and found.measures['left_out'] == ['refinement']
+    assert error(found, scans) == pytest.approx(0.7 * 3**0.5, abs=1e-3)
+    moves[:] = [0.3, 0.1]
+    found = run(scans, TRUE - 1.0, diffeomorphic=True)
+    assert found.measures['result'] == 'refined' and error(found, scans) == pytest.approx(0.1 * 3**0.5, abs=1e-3)
+    written = run(scans, TRUE - 0.1, refine=None).measures['likeness']['4']
+    assert found.measures['likeness'][found.measures['used']] == pytest.approx(written, abs=1e-6)
+    moves[:] = [-20, 0]
+    found = run(scans, TRUE, diffeomorphic=True)
+    assert found.measures['used'] == 'none' and found.measures['left_out'] == ['4 + folding removed', 'refinement']
+    assert not sitk.GetArrayViewFromImage(found.dvf).any() and found.stage_dvfs == {}
+    moves[:] = [-20]
+    found = run(scans, TRUE, diffeomorphic=True, keep_all_stages=True, refine=None)
+    assert found.measures['used'] == '4 + folding removed' and found.measures['left_out'] == []
+
+    def folds_on(field, mask):
+        if moves:
+            raise InputError('The field still folds.')
+        moves.append(1)
+        return field, {'rounds': 0}
+
+    moves[:] = []
+    monkeypatch.setattr('functions.registration.single_pair.remove_folding', folds_on)
+    found = run(scans, TRUE, diffeomorphic=True)
+    assert found.measures['refinement'] == {'left_out': 'The field still folds.'} and error(found, scans) < 1e-3
+
+
+@pytest.fixture
+def once(scans, tmp_path):
+    """A function that registers these scans, as files, into a folder by a network that is 0.5 mm wrong."""
+    files = {}
     for name, image in dict(scans[2], fixed=scans[0], moving=scans[1]).items():
         files[name] = str(tmp_path / f'{name}.mha')
         sitk.WriteImage(image, files[name])
 
     def once(**options):
         model = Model({4: Shift(TRUE + 0.5)}, [4])
+        folder = str(tmp_path / 'results')
         return pair_lists.register_and_write(folder, files, model, affine='none', threads=1, **options)
+
+    return once
+
+
+def test_where_the_refinement_is_left_out_only_the_record_is_written_again(once, monkeypatch, tmp_path):
+    written = []
+
+    def counted(image, path):
+        written.append(os.path.basename(path))
+        write_image(image, path)
+
+    monkeypatch.setattr('functions.registration.result_folder.write_image', counted)
+    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(2))
+    found, record = once(refine=10)
+    assert sorted(written) == ['displacement.mha', 'fixed_lung.nii.gz', 'jacobian.mha', 'moved.mha']
+    folder = str(tmp_path / 'results')
+    assert read_results(folder).record == json.loads(json.dumps(record))
+    assert record['measures']['left_out'] == ['refinement'] and 'no more alike' in str(record['measures']['refinement'])
+    assert {'refinement', 'writing'} <= set(record['seconds']) and found.total_seconds >= record['seconds'][
+        'refinement'
+    ]
+    np.testing.assert_allclose(
+        sitk.GetArrayFromImage(read_result(read_results(folder)))[9, 9, 9], TRUE + 0.5, atol=1e-4
+    )
+    assert once(refine=10, verify=True)[0] is None
+    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(-0.5))
+    written.clear()
+    once(refine=10, overwrite=True)
+    assert len(written) == 8
+
+
+def test_interrupted_in_the_middle_the_single_shot_is_there_and_is_refined_by_the_next_run(once, monkeypatch, tmp_path):
+    folder = str(tmp_path / 'results')
 
     def interrupted(*given):
         raise KeyboardInterrupt
