@@ -75,12 +75,13 @@ def _from_images(images, dvf, affine, protocol):
     registered = dvf is not None or affine is not None
     total = total_dvf(affine, dvf, fixed) if registered else None
     start = resample_to(images.moving, fixed, 'linear', AIR)
-    found = {'intensity': {'before': similarity.summary(fixed, start, mask)}}
+    seen = similarity.seen_part(mask, images.moving, fixed, dvf=total)
+    found = {'intensity': {'before': similarity.summary(fixed, start, seen)}}
     if dvf is not None:
         found['regularity'] = regularity.summary(jacobian_determinant_of(dvf), mask, protocol)
     if registered:
         moved = warp(images.moving, total, 'linear', AIR) if images.moved is None else images.moved
-        found['intensity']['after'] = similarity.summary(fixed, moved, mask)
+        found['intensity']['after'] = similarity.summary(fixed, moved, seen)
     if images.moving_mask is not None:
         found['overlap'] = {'before': overlap.summary(mask, resample_to(images.moving_mask, fixed, 'nearest', 0))}
         if registered:

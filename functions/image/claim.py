@@ -18,7 +18,7 @@ import uuid
 
 from ..setting import processes
 from ..setting.atomic import publish_new, remove, sweep_stale_temporaries, temporary_path
-from ..setting.errors import DiskError, InUseError
+from ..setting.errors import DiskError, InputError, InUseError
 from ..setting.operating_system import alone_with, patiently, replace_open
 from ..setting.parts import part_name
 from ..setting.processes import is_alive, start_time
@@ -50,9 +50,12 @@ def claim_folder(folder, lock_name=FOLDER_LOCK):
     :param lock_name: where different kinds of work share a folder: name of the lock file of this kind.
     :return: a function that raises :class:`DiskError` if the folder is no longer ours: it was removed or replaced, or
         another machine took it over because this one stood still. Call it before finished work is moved in.
+    :raises InputError: it is a file.
     :raises InUseError: another process works there.
     :raises DiskError: the folder cannot be written.
     """
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f'{folder} is a file; a folder is needed.')
     lock_path, missing = os.path.join(os.path.abspath(folder), lock_name), _missing_folders(folder)
 
     def require_ours():

@@ -69,8 +69,7 @@ def _open(path, whole):
     if not os.path.exists(path):
         raise MissingFileError(f'Image {path} does not exist.')
     if os.path.isdir(path):
-        where = 'functions.preprocessing reads a folder with a DICOM series'
-        raise InputError(f'{path} is a folder; an image file is needed ({where}).')
+        raise InputError(f'{path} is a folder; an image file is needed.')
     require_readable(path)
     if whole:
         check_whole(path)

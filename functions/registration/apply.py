@@ -13,6 +13,7 @@ from ..image.point_files import read_points, write_points
 from ..image.resample import warp
 from ..image.transforms import apply_inverse_to_points
 from ..image.volume_io import WRITABLE, array_view, read_image, write_image
+from ..preprocessing.hounsfield import load_ct
 from ..setting.errors import InputError
 from .result_folder import INVERSE, NAMES, read_result, read_results
 
@@ -33,7 +34,8 @@ def apply_to_image(
     """Bring an image or a segmentation of the moving scan to the fixed one, or back.
 
     :param results: folder of the results.
-    :param image: file in the space of the moving image (with ``inverse`` of the fixed one), on any grid.
+    :param image: file in the space of the moving image (with ``inverse`` of the fixed one), on any grid; or a folder
+        with one DICOM series of CT.
     :param output: file to write; None: ``<name>_moved`` (with ``inverse`` ``<name>_back``) beside the results.
     :param interpolator: 'linear', 'bspline', or 'nearest' for a segmentation.
     :param default: value where there is no image; None: its smallest value.
@@ -43,7 +45,8 @@ def apply_to_image(
     """
     results = read_results(results)
     output = _output(results, image, output, inverse, overwrite)
-    source = read_image(image)
+    # Numbers of labels are no HU.
+    source = load_ct(image) if os.path.isdir(image) and interpolator != 'nearest' else read_image(image)
     field = read_result(results, INVERSE) if inverse else read_result(results)
     default = float(array_view(source).min()) if default is None else default
     moved = warp(source, field, interpolator, default)

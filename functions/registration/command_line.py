@@ -94,7 +94,7 @@ def add_pair_options(add):
 
 def add_apply_options(add):
     """What to apply results to."""
-    add('--image', metavar='FILE', help='image in the space of the moving one')
+    add('--image', metavar='FILE', help='image in the space of the moving one, or folder with a DICOM series of CT')
     add('--labels', metavar='FILE', help='segmentation in the space of the moving image')
     add('--interpolator', default='linear', choices=['linear', 'bspline'], help='for --image')
 
@@ -177,10 +177,14 @@ def _model(arguments):
 
 
 def _register(arguments, result):
+    from ..image.file_check import require_readable
+
     files = dict(_given(arguments, MASKS), fixed=arguments.register[0], moving=arguments.register[1])
     for path in files.values():  # before the networks are opened
         if not os.path.exists(path):
             raise MissingFileError(f'{path} does not exist.')
+        if not os.path.isdir(path):
+            require_readable(path)
     from .exports import require_exportable
     from .pair_lists import register_into
 

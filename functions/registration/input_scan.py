@@ -115,8 +115,9 @@ def judge_lungs(fixed, moving):
     reports = {}
     for role, scan in (('fixed', fixed), ('moving', moving)):
         reports[role] = lung_report(scan.masks['Lung'], scan.image)
-        mask = 'Check' if scan.given['Lung'] is not None else 'If it misses lung, give'
-        warn(reports[role], scan.name, f'{mask} --{role}_lung FILE.')
+        is_given = scan.given['Lung'] is not None
+        advice = 'Check the mask that was given.' if is_given else f'If it misses lung, give --{role}_lung FILE.'
+        warn(reports[role], scan.name, advice)
     advice = 'If fluid, consolidation or air is the cause, give --fixed_lung and --moving_lung.'
     warn_of_difference(reports['fixed'], reports['moving'], advice)
     return reports

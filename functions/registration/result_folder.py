@@ -109,8 +109,6 @@ class Draft(contextlib.AbstractContextManager):
         self.folder, self._names_of = os.path.abspath(folder), {image: f'{image}.{file_format}' for image in _IMAGES}
         if file_format == 'mha':
             self._names_of[LUNG] = LUNG + '.nii.gz'
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise InputError(f'{folder} is a file; the results need a folder.')
         names = os.listdir(folder) if os.path.isdir(folder) else []
         names = [name for name in names if name not in _IGNORED and not is_temporary(name)]
         if names and not overwrite:

@@ -492,7 +492,8 @@ def _measure(registration, prepared, work_field, options, clock):
         inside = registration.lung = None if name is None else mask_on(fixed, name, target)
         shown = fixed.native if options.grid == 'native' else fixed.image
         images = (shown, prepared.moving.native, registration.moved)
-        found = {'intensity': similarity.before_and_after(*images, inside, prepared.candidates.linear, options.outside)}
+        how = (prepared.candidates.linear, registration.dvf, options.outside)
+        found = {'intensity': similarity.before_and_after(*images, inside, *how)}
         found.update(regularity.field_summary(registration.jacobian, registration.dvf, inside))
         if registration.inverse_consistency is not None:
             found['inverse_consistency_mm'] = _mean_and_p95(registration.inverse_consistency, inside)

@@ -14,6 +14,9 @@ from ..setting.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 
+#: A warning says so where overlaps let each voxel be computed more often than this.
+_MANY = 4
+
 Span = collections.namedtuple('Span', 'start stop keep_start keep_stop')
 """A tile along one axis: input voxels start..stop of the padded volume; of its DVF, which begins at ``start``,
 keep_start..keep_stop are kept, counted in the DVF of the whole volume."""
@@ -44,6 +47,13 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
     peak = description.peak_bytes([s.stop - s.start for s in tiles[0]]) / 1e9
     sides = 'x'.join(map(str, shape))
     LOGGER.info('%s: %s voxels in %d tile(s) of about %.2f GB', description.name, sides, len(tiles), peak)
+    times = sum(np.prod([float(s.stop - s.start) for s in spans]) for spans in tiles) / np.prod(shape)
+    if times > _MANY:
+        LOGGER.warning(
+            'Memory is so short (%.2f GB for a pass) that every voxel is computed %.0f times. With more of it (end '
+            'other programs, or MaximumMemory in bytes, --memory in GB) that takes less time.',
+            *(memory / 1e9, times),
+        )
     dvf = np.empty([description.output_size(side) for side in shape] + [3], np.float32)
     for spans in tiles:
         window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)

@@ -1,6 +1,7 @@
 """Sessions: threads, GPU memory and the device in use."""
 
 import contextlib
+import functools
 import glob
 import logging
 import os
@@ -10,6 +11,7 @@ import tempfile
 from .backend import tf
 
 LOGGER = logging.getLogger(__name__)
+_say_once = functools.lru_cache(None)(LOGGER.info)
 #: Names of the instructions.
 _BFLOAT16 = {'avx512_bf16', 'amx_bf16'}
 _PATTERN = set('*?[]\\') - set(os.sep)
@@ -39,7 +41,7 @@ def open_session(graph, threads=None, xla=False, mixed_precision=False, bfloat16
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1
     session = tf.Session(graph=graph, config=config)
     devices = [device.name for device in session.list_devices() if device.device_type == 'GPU'] or ['CPU']
-    LOGGER.info('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
+    _say_once('TensorFlow %s on %s, %s threads', tf.__version__, ', '.join(devices), threads or 'all')
     return session
 
 

@@ -145,6 +145,10 @@ def test_evaluation_pair_record_after_an_affine_equal_itks_resampling(images):
     )
     moved = sitk.Resample(sitk.Cast(moving, sitk.sitkFloat32), mask, composite, sitk.sitkLinear, -1000)
     inside = sitk.GetArrayFromImage(mask) > 0
+    for transform in (composite, sitk.Transform()):  # where there is a moving image, before as after
+        inside &= (
+            sitk.GetArrayFromImage(sitk.Resample(moving * 0 + 1, mask, transform, sitk.sitkNearestNeighbor, 0)) > 0
+        )
     a, b = (sitk.GetArrayFromImage(image)[inside].astype(float) for image in (fixed, moved))
     assert record['intensity']['after']['ncc'] == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-3)
     warped = sitk.Resample(moving_mask, mask, composite, sitk.sitkNearestNeighbor, 0)

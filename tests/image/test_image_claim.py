@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from functions.image.claim import claim, release_void
-from functions.setting.errors import DiskError
+from functions.image.claim import claim, claim_folder, release_void
+from functions.setting.errors import DiskError, InputError
 
 ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
 HOLD = """
@@ -166,6 +166,14 @@ def test_of_many_threads_at_a_dead_lock_one_wins(tmp_path):
             thread.join(timeout=30)
         assert sorted(winners) == [False] * 7 + [True]
         assert not lock.exists()
+
+
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
+    (tmp_path / 'scan.nii').write_text('a scan')
+    wanted = 'scan.nii is a file; a folder is needed'
+    with pytest.raises(InputError, match=wanted), claim_folder(str(tmp_path / 'scan.nii')):
+        pass
+    assert (tmp_path / 'scan.nii').read_text() == 'a scan'
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):

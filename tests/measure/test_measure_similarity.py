@@ -70,7 +70,7 @@ def test_measure_similarity_before_and_after():
     mask = np.zeros(array.shape, np.uint8)
     mask[2:8, 2:8, 2:8] = 1
     shift = sitk.TranslationTransform(3, (2.0, 0.0, 0.0))
-    found = similarity.before_and_after(fixed, moving, moved, image_of(mask, **upright), shift, -1024)
+    found = similarity.before_and_after(fixed, moving, moved, image_of(mask, **upright), shift, None, -1024)
     assert sorted(found) == ['affine', 'after', 'before']
     few = (slice(2, 8, 2),) * 3
     still, before = array[few].ravel().astype(float), np.roll(array, 2, axis=2)[few].ravel().astype(float)
@@ -78,9 +78,33 @@ def test_measure_similarity_before_and_after():
     assert found['before']['mean_absolute_difference'] == pytest.approx(np.abs(still - before).mean())
     assert found['affine'] == pytest.approx({'correlation': 1, 'mean_absolute_difference': 0})
     assert found['after'] == pytest.approx({'correlation': 1, 'mean_absolute_difference': 10})
-    unaligned = similarity.before_and_after(fixed, moved, moving, None, None, -1024)
+    unaligned = similarity.before_and_after(fixed, moved, moving, None, None, None, -1024)
     assert 'affine' not in unaligned
-    empty = similarity.before_and_after(fixed, moved, moving, image_of(mask * 0, **upright), None, -1024)
+    empty = similarity.before_and_after(fixed, moved, moving, image_of(mask * 0, **upright), None, None, -1024)
     assert empty == unaligned
-    flat = similarity.before_and_after(fixed, moving, fixed * 0, None, None, -1024)
+    flat = similarity.before_and_after(fixed, moving, fixed * 0, None, None, None, -1024)
     assert flat['after']['correlation'] == 0
+
+
+def test_measure_similarity_counts_only_where_there_is_a_moving_image():
+    """A scan cut off at the base, and a shift by two voxels that brings its upper half in place."""
+    array = (np.random.RandomState(5).randn(12, 10, 8) * 300 - 500).astype(np.int16)
+    fixed = image_of(array, spacing=(2, 2, 2), origin=(0, 0, 0), direction=IDENTITY)
+    moving = image_of(array[6:], spacing=(2, 2, 2), origin=(0, 0, 8), direction=IDENTITY)
+    field = np.zeros(array.shape + (3,), np.float32)
+    field[..., 2] = -4
+    dvf = sitk.GetImageFromArray(field, isVector=True)
+    dvf.CopyInformation(fixed)
+    moved = image_of(
+        np.where(np.arange(12)[:, None, None] < 6, -1024, array).astype(np.int16),
+        spacing=(2, 2, 2),
+        origin=(0, 0, 0),
+        direction=IDENTITY,
+    )
+    found = similarity.before_and_after(fixed, moving, moved, None, None, dvf, -1024)
+    assert found['after'] == pytest.approx({'correlation': 1, 'mean_absolute_difference': 0})
+    # before, slice k of the fixed image lies on slice k + 2 of the whole one; both are there for k = 6 to 9
+    still, before = array[6:10].astype(float), array[8:12].astype(float)
+    assert found['before']['mean_absolute_difference'] == pytest.approx(np.abs(still - before).mean())
+    away = image_of(array, spacing=(2, 2, 2), origin=(900, 0, 0), direction=IDENTITY)
+    assert similarity.before_and_after(fixed, away, moved, None, None, dvf, -1024)['before']['correlation'] == 0

@@ -14,6 +14,12 @@ from functions.preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from functions.preprocessing.lung_check import lung_report, problems, warn, warn_of_difference
 
 
+def test_the_test_patient_of_the_main_command_is_no_reason_to_warn():
+    exhale = {'right_ml': 320, 'left_ml': 290, 'median_hu': -820, 'border_percent': 0.0, 'parts': 2}
+    assert problems(exhale) == []
+    assert 'l in all instead of' in problems(dict(exhale, right_ml=250, left_ml=220))[0]
+
+
 @pytest.fixture(scope='module')
 def made():
     """(hu int16, right lung, left lung, torso) as arrays, 3 mm."""
@@ -169,6 +175,10 @@ def test_images_that_are_no_likely_pair(made, caplog):
             caplog.clear()
             warn_of_difference(whole, other, 'Look.')
             assert 'differ much' in caplog.text and f'{other["left_ml"] / 1000:.2f} l' in caplog.text
+    # What the border of an image cuts off is no fluid.
+    caplog.clear()
+    warn_of_difference(whole, dict(whole, right_ml=100, left_ml=100, border_percent=36.0), 'Look.')
+    assert not caplog.records
     # One lung in both images is a pair; the comparison must not divide by what is not there.
     caplog.clear()
     warn_of_difference(dict(whole, left_ml=0), dict(whole, left_ml=0), 'Look.')

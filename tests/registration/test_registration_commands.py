@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -389,6 +390,22 @@ def test_series_of_a_dicom_folder_are_chosen_by_options_and_columns(files, tmp_p
     assert RunRegNet3D.main(line) == 0
     found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / 'results' / 'displacement.mha')))
     assert json.loads((tmp_path / 'results' / 'results.json').read_text())['settings']['series'] == ['4', '1.2.3.3']
+    # What was registered as DICOM is moved as DICOM.
+    shutil.copytree(folder, str(tmp_path / 'one'), ignore=shutil.ignore_patterns('4_*'))
+    moved = [
+        [
+            '--apply',
+            str(tmp_path / 'results'),
+            '--image',
+            str(tmp_path / name),
+            '--output',
+            str(tmp_path / (name[0] + '.mha')),
+        ]
+        for name in ('one', 'moving.nii.gz')
+    ]
+    assert [RunRegNet3D.main(words) for words in moved] == [0, 0]
+    moved = [sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / (name + '.mha')))) for name in 'om']
+    np.testing.assert_array_equal(*moved)
     assert [s.GetSize() for s, _ in read_chests(str(tmp_path / 'results'))] == [(66, 60, 62)] * 2
     rows = ['a,dicom,dicom,4,3', 'b,fixed.nii.gz,moving.nii.gz,,']
     path = list_of_pairs(None, tmp_path / 'pairs.csv', rows, 'name,fixed,moving,fixed_series,moving_series')

@@ -365,9 +365,6 @@ def test_a_record_of_something_else_is_refused(tmp_path):
     (tmp_path / 'results.json').write_text('{"format": 99}')
     with pytest.raises(InputError, match='no such record: format is 99'):
         result_folder.read_results(str(tmp_path))
-    (tmp_path / 'file').write_text('')
-    with pytest.raises(InputError, match='is a file'):
-        result_folder.Draft(str(tmp_path / 'file'))
 
 
 def test_results_at_1_mm_still_count_voxels_of_the_fixed_image(pair, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.network.description import network_description
-from functions.registration.tiling import axis_spans, choose_tiles
+from functions.registration.tiling import axis_spans, choose_tiles, padded_shape, predict_in_tiles
 from functions.setting.errors import InputError
 from tests.network.seeded_weights import SeededNetwork
 
@@ -46,6 +46,21 @@ def test_tile_of_which_too_little_is_faithful_is_refused(name, tile):
 def test_too_little_memory_is_refused_with_the_numbers():
     with pytest.raises(InputError, match='MaximumMemory'):
         choose_tiles(UNET1, (205, 205, 205), 1e6)
+
+
+def test_so_little_memory_that_almost_all_is_overlap_is_said(caplog):
+    few, description = np.zeros((150, 150, 150), np.float32), UNET1
+    least = description.peak_bytes([description.smallest_tile()] * 3)
+
+    def answer(images, corner):
+        return np.zeros([side - 2 * description.offset for side in images.shape[1:4]] + [3], np.float32)
+
+    shape = padded_shape(description, few.shape)
+    with caplog.at_level('WARNING'):
+        predict_in_tiles(description, answer, few, few, -1000, description.peak_bytes(shape))
+        assert caplog.text == ''
+        predict_in_tiles(description, answer, few, few, -1000, 1.01 * least)
+    assert 'every voxel is computed' in caplog.text and '--memory' in caplog.text
 
 
 def test_tiles_respect_the_memory():
