@@ -28,7 +28,6 @@ DOCUMENTED = {
     'functions.preprocessing.own_images.prepare_image(lung)': 'for scripts: a mask made elsewhere',
     'functions.preprocessing.own_images.prepare_image(series)': 'for scripts: a folder with several DICOM series',
     'functions.preprocessing.own_images.prepare_image(torso)': 'for scripts: a mask made elsewhere',
-    'functions.preprocessing.public_data_sets.prepare_data_set(margin)': 'for scripts: cut the air around the body',
     'functions.network.layer_kinds.add': 'docs/networks.md: residual additions in a network of your own',
     'functions.network.layer_kinds.conv(stride)': 'docs/networks.md: strided convolutions in a network of your own',
     'functions.setting.schema.describe': 'docs/settings.md: prints the tables of settings',

@@ -35,7 +35,8 @@ def run(script, arguments, result):
     progress = {}
     for step in jobs.STEPS:
         if step in (arguments.submit or jobs.STEPS):
-            progress[step] = _progress(step, setting, arguments, 'train' in progress and _is_open(progress['train']))
+            trains = 'train' in progress and not all(map(all, progress['train'].lists))
+            progress[step] = _progress(step, setting, arguments, trains)
     if arguments.submit:
         work = {step: _work(step, progress[step], setting, arguments) for step in progress}
         with claim_folder(folder):  # two at once would submit the same parts
@@ -72,10 +73,6 @@ def _progress(step, setting, arguments, trained_anew):
         waiting = pairs if trained_anew else steps.unregistered(setting, pairs)
         done = [pair not in waiting for pair in pairs]
     return Extent(sum(done), len(done), 'pairs', [done])
-
-
-def _is_open(progress):
-    return not all(map(all, progress.lists))
 
 
 def _work(step, progress, setting, arguments):

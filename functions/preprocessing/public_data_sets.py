@@ -34,7 +34,7 @@ _MEMORY = 3 * 2**29  # bytes for an image of 512 x 512 x 136 voxels (measured: 1
 Report = collections.namedtuple('Report', 'data cases made kept manifests')
 
 
-def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, margin=None):
+def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None):
     """Convert the packs of a data set: :class:`Report`.
 
     For every image: the original in int16 HU with identity direction (x to the patient's left, y posterior, z superior;
@@ -45,13 +45,12 @@ def prepare_data_set(setting, data, source_folder, cases=None, n_workers=None, m
     :param source_folder: folder with the unpacked archives (``Case1Pack``, ``copd1``, ...), or one of them.
     :param cases: case numbers; None: those that are there.
     :param n_workers: processes; None: as cores and memory allow (1.5 GB each).
-    :param margin: mm of air to keep around the torso; None: the whole field of view.
     :raises MissingFileError, InputError: every problem of the packs, before anything is written.
     """
     record, source_folder = get_data_set(data, setting), os.path.expanduser(source_folder)
     packs = find_packs(source_folder, record, cases, setting)
     points = {pack.cn: _checked_points(record, pack) for pack in packs}
-    jobs = [(file.path, _image_job(setting, record, pack.cn, file, margin)) for pack in packs for file in pack.images]
+    jobs = [(file.path, _image_job(setting, record, pack.cn, file)) for pack in packs for file in pack.images]
     LOGGER.info('%s: found case %s in %s.', data, join_numbers(pack.cn for pack in packs), source_folder)
     if n_workers is None:
         n_workers = min((os.cpu_count() or 2) // 2, available_memory() // _MEMORY)
@@ -98,15 +97,15 @@ def _checked_points(record, pack):
     return points
 
 
-def _image_job(setting, record, cn, file, margin):
+def _image_job(setting, record, cn, file):
     """A function without arguments that prepares one image and returns a :class:`own_images.Prepared`."""
     grid, where = _grid(record, cn), {'data': record.key, 'cn': cn, 'type_im': file.type_im}
     if grid is None:
-        return functools.partial(own_images.prepare_image, file.path, setting, margin=margin, **where)
+        return functools.partial(own_images.prepare_image, file.path, setting, **where)
     # Addresses are made here: a worker does not know data sets that were registered in this process.
     requests = ['Original' + what for what in ('ImNonIsotropic', 'Im', 'Lung', 'Torso', 'LungRaw', 'TorsoRaw')]
     paths = {what: address_generator(setting, what, stage=1, **where) for what in requests}
-    return functools.partial(_prepare_dirlab, file.path, grid, margin, record.DefaultPixelValue, paths)
+    return functools.partial(_prepare_dirlab, file.path, grid, record.DefaultPixelValue, paths)
 
 
 def _run(path, job):
@@ -121,21 +120,21 @@ def _run(path, job):
         raise RuntimeError(f'{path} could not be prepared: {error}') from error
 
 
-def _prepare_dirlab(path, grid, margin, unseen, paths):
+def _prepare_dirlab(path, grid, unseen, paths):
     require_apart(paths.values(), [path])
     im, lung, torso = [paths[what] for what in ('OriginalIm', 'OriginalLung', 'OriginalTorso')]
     manifest = own_images.manifest_address(im)
     made_from = {
         'source': fingerprint(path, recorded_inputs(manifest)),
         'grid': grid,
-        'margin': margin,
+        'margin': None,  # of earlier manifests
         'spacing': own_images.SPACING,
         'unseen': unseen,
     }
 
     def contents():
         raw = dirlab_raw.read_raw(path, grid, unseen)
-        image, masks = own_images.prepare(raw, margin=margin)
+        image, masks = own_images.prepare(raw)
         raw_masks = [resample_to(mask, Geometry.of(raw), 'nearest', 0) for mask in masks]
         return zip(paths.values(), (raw, _with_unseen(image, raw, unseen), *masks, *raw_masks))
 
