@@ -22,8 +22,7 @@ LOGGER = logging.getLogger(__name__)
 
 #: One finished registration: name of the method, pair, and paths of its results, each or None: dvf (without dvf and
 #: affine: before registration), affine (transform file), moved image; seconds it took.
-Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds')
-Result.__new__.__defaults__ = (None, None, None, None)
+Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds', defaults=[None] * 4)
 #: records: list in the order of the results; failures: list of (method, name of the pair, error); made: how many had to
 #: be measured now.
 Measured = collections.namedtuple('Measured', 'records failures made')

@@ -21,8 +21,7 @@ LARGEST = 100.0
 #: mm; points outside any image, so that nothing is interpolated.
 _AWAY = 1e6
 
-WorkingPair = collections.namedtuple('WorkingPair', 'fixed moving masks original')
-WorkingPair.__new__.__defaults__ = (None, None)
+WorkingPair = collections.namedtuple('WorkingPair', 'fixed moving masks original', defaults=(None, None))
 """Images (SimpleITK, HU) on one grid with identity direction. ``masks``: (fixed, moving) masks outside which the
 networks see the default value, or None. ``original``: (image, affine) that ``moving`` was resampled from,
 image(affine(p)), affine None for none; at stage 1 the moving image is then interpolated once instead of twice."""
