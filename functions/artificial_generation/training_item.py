@@ -60,8 +60,8 @@ def draft_item(setting, im_info, write=None):
 class ItemAfterPasses:
     """:func:`get_item` in two steps: a draft that any process can make, and passes that need the networks of this one.
 
-    :param passes: function (fixed, moving, masks, dvf, stage) -> (moving, its mask, dvf), ITK images, that replaces the
-        moving image and the field by what passes before leave; it needs an input mask.
+    :param passes: function (fixed, moving, masks, dvf, stage, name) -> (moving, its mask, dvf), ITK images, that
+        replaces the moving image and the field by what passes before leave; it needs an input mask.
     """
 
     draft = staticmethod(draft_item)
@@ -131,7 +131,7 @@ def _finished(draft, passes=None):
     pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(dvf.GetSpacing())
     if passes is not None:
         volumes = [image_from_array(array, dvf) for array in (deformed_im, im, deformed_inside, inside)]
-        left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage)
+        left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage, spec.name)
         im, inside, dvf = [array_view(volume) for volume in left[:2]] + [left[2]]
     if spec.input_mask is not None:
         im, deformed_im = apply_mask(im, inside, default), apply_mask(deformed_im, deformed_inside, default)

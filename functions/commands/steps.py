@@ -58,6 +58,7 @@ def item_after_passes(setting, opened):
     if not before.get('networks'):
         return None
     from ..artificial_generation.training_item import ItemAfterPasses
+    from ..network.description import network_description
     from ..registration.network_pyramid import open_networks
     from ..registration.passes_before import PassesBefore
 
@@ -65,7 +66,8 @@ def item_after_passes(setting, opened):
     model = opened.enter_context(
         open_networks(dict(setting, network_dict=entries, stage_list=before['stages'], Precision='float32'))
     )
-    return ItemAfterPasses(PassesBefore(model))
+    errors = network_description(setting['NetworkDesign']).predicts == 'error'
+    return ItemAfterPasses(PassesBefore(model, before.get('Fewer', 0.0), errors))
 
 
 def testing_pairs(setting):

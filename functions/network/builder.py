@@ -10,7 +10,8 @@ from .layer_kinds import INPUT
 SUMMARY_CHANNELS = 16
 
 Built = collections.namedtuple('Built', 'dvf tensors')
-"""``dvf``: [n, z, y, x, 3]; ``tensors``: dictionary layer name -> output tensor."""
+"""``dvf``: [n, z, y, x, 3], what the last layer gives (2 channels where the network predicts errors); ``tensors``:
+dictionary layer name -> output tensor."""
 
 
 def build(description, images, bn_training, detailed_summary=False, normalise=None, noise_key=None, devices=(None,)):

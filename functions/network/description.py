@@ -16,6 +16,7 @@ class NetworkDescription:
     """A network's table and what follows from it.
 
     :param table: :class:`functions.network.layer_kinds.NetworkTable`.
+    :ivar predicts: 'dvf' or 'error', see :class:`functions.network.layer_kinds.NetworkTable`.
     :ivar size_unit: valid sides are ``size_unit`` k + ``size_offset``, from ``smallest_valid_size(1)`` on.
     :ivar offset: voxels by which the DVF is smaller than the input at each end of each axis.
     """
@@ -24,7 +25,7 @@ class NetworkDescription:
 
     def __init__(self, name, table):
         self.name = name
-        self.layers, self.radius_train, self.full_image = table
+        self.layers, self.radius_train, self.full_image, self.predicts = table
         self.size_unit, self.size_offset = self._size_rule()
         side = 2 * self.radius_train[0] + 1
         # Position of output voxel 0 in the input along one axis; as many voxels are lost at the other end.
@@ -91,6 +92,11 @@ class NetworkDescription:
             # Two images apart have half the channels each; put together, all of them.
             channels[layer.name] = layer.filters or made * images[layer.inputs[0]] // images[layer.name]
         return channels
+
+    @property
+    def output_channels(self):
+        """3 of a DVF, 2 of a distribution of the error."""
+        return self.channels()[self.layers[-1].name]
 
     def images(self):
         """Samples of every layer's output for one of the input: 2 where both images are apart, else 1."""
@@ -214,7 +220,7 @@ class NetworkDescription:
 
 
 #: Modules beside this one with the ``TABLE`` of a network, by which the network is called.
-MODULES = ['unet1', 'crop4', 'crop5', 'decimation4', 'matching']
+MODULES = ['unet1', 'crop4', 'crop5', 'decimation4', 'matching', 'error_map']
 NETWORKS = {name: NetworkDescription(name, importlib.import_module('.' + name, __package__).TABLE) for name in MODULES}
 NETWORKS['crop4_connection'] = NETWORKS['crop4']  # the name in the published code
 

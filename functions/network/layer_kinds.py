@@ -9,9 +9,13 @@ Layer = collections.namedtuple('Layer', _FIELDS, defaults=(None, 1, 1, 'valid', 
 """One row of a network's table. ``name``: ``scope/layer``; ``kind``: the function below that made the row; ``margin``:
 voxels that 'crop' removes, or zeros that 'up' adds, at each end of each axis."""
 
-NetworkTable = collections.namedtuple('NetworkTable', 'layers radius_train full_image', defaults=(False,))
+NetworkTable = collections.namedtuple(
+    'NetworkTable', 'layers radius_train full_image predicts', defaults=(False, 'dvf')
+)
 """A network. ``layers``: tuple of :class:`Layer` in the order of building, the last gives the DVF; ``radius_train``: R
-and Ry, radii in voxels of the training patch and of its DVF; ``full_image``: trained on whole images."""
+and Ry, radii in voxels of the training patch and of its DVF; ``full_image``: trained on whole images; ``predicts``:
+'dvf', or 'error' where the last layer gives the distribution of the length of what is left to be registered instead
+(see :mod:`functions.tf_utils.log_normal`)."""
 
 
 def conv(name, source, filters, kernel=3, padding='valid', dilation=1, stride=1, activation='relu', normalise=True):

@@ -178,6 +178,9 @@ def _network(setting):
             problems.append(f'normalization is {normalisation!r}; {name} reads HU, so that only None is accepted.')
         too_little = description.memory_problem(setting.get('MaximumMemory') or math.inf)
         problems += [f'MaximumMemory: {too_little}'] if too_little else []
+        inspects = setting.get('NetworkTraining', {}).get('inspecting_regularization_weight')
+        if description.predicts == 'error' and inspects:
+            problems.append(f'inspecting_regularization_weight must be False: {name} has no bending energy.')
         unit = setting.get('SizeUnit', description.size_unit)
         if unit % description.size_unit:
             problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')

@@ -5,7 +5,7 @@ import numpy as np
 from ..network.builder import build
 from ..network.description import network_description
 from ..setting.errors import InputError
-from ..tf_utils import losses
+from ..tf_utils import log_normal, losses
 from ..tf_utils.backend import tf
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
 from ..tf_utils.sessions import gpu_names, loss_scaling
@@ -21,7 +21,8 @@ class TrainingGraph:
         ``DetailedNetworkSummary``, ``MixedPrecision``, ``NumberOfGPU`` and ``NetworkTraining``.
     :ivar fetch_train: operations of one step (loss parts, errors, norm of the gradient, and the update).
     :ivar fetch_validation: loss parts and errors, without any update.
-    :ivar fetch_pictures: the predicted DVF in mm and, with ``DetailedNetworkSummary``, the summary of the feature maps.
+    :ivar prediction: the predicted DVF in mm, or the expected error in mm, [..., 1].
+    :ivar fetch_pictures: the prediction and, with ``DetailedNetworkSummary``, the summary of the feature maps.
     :ivar fetch_inspection: norms of the gradients of the loss parts; empty unless ``inspecting_regularization_weight``.
     :raises InputError: there are fewer GPUs than ``NumberOfGPU``, two or more.
     """
@@ -30,6 +31,7 @@ class TrainingGraph:
         training = setting['NetworkTraining']
         self.description = description = network_description(setting['NetworkDesign'])
         normalise = normalisation(setting.get('normalization'))
+        self._of_errors = description.predicts == 'error'
         self.unit = millimetres_per_unit(setting.get('DVFUnit', 'mm'), setting['stage'])
         seed = int(training.get('Seed', 0))
         self._devices = devices = _training_devices(setting.get('NumberOfGPU', 0))
@@ -59,7 +61,7 @@ class TrainingGraph:
                 train_terms = self._loss(trained.dvf, setting)
             with tf.name_scope('validation_loss'):
                 validation_terms = self._loss(validated.dvf, setting)
-            self.prediction = validated.dvf * self.unit
+            self.prediction = log_normal.expected(validated.dvf) if self._of_errors else validated.dvf * self.unit
             self.fetch_pictures = dict(feature_maps, prediction=self.prediction)
 
             optimiser = tf.train.AdamOptimizer(self.learning_rate)
@@ -83,30 +85,46 @@ class TrainingGraph:
             self.fetch_validation = dict(validation_terms)
         self.graph.finalize()
 
+    def truth(self, dvf):
+        """What :attr:`prediction` should be where the DVF [..., 3] is that of the training: itself, or its length."""
+        return np.linalg.norm(dvf, axis=-1, keepdims=True) if self._of_errors else dvf
+
     def _loss(self, raw, setting):
-        """Huber + regularisation x bending energy in units of the network's output, ignoring padding; and the error in
-        mm: its weighted mean, and its sum and the number of voxels per class of displacement.
+        """The loss and its parts, ignoring padding; and the error in mm: its weighted mean, and its sum and the number
+        of voxels per class of displacement.
         """
-        training = setting['NetworkTraining']
-        truth = self.dvf / self.unit
-        valid = tf.cast(self.weight > 0.0, tf.float32)
-        huber = losses.huber(raw, truth, self.weight)
-        # The setting is in the order x, y, z; array axes are z, y, x.
-        bending = losses.bending_energy(raw, training.get('VoxelSize', (1.0, 1.0, 1.0))[::-1], valid)
-        error = tf.norm(raw - truth, axis=-1, keepdims=True) * self.unit
-        terms = {
-            'loss': huber + float(training.get('reg_weight', 0.1)) * bending,
-            'huber': huber,
-            'bending_energy': bending,
-            'error_mm': tf.reduce_sum(error * self.weight) / tf.maximum(tf.reduce_sum(self.weight), 1.0),
-        }
+        terms, error = (self._error_loss if self._of_errors else self._field_loss)(raw, setting['NetworkTraining'])
+        terms['error_mm'] = tf.reduce_sum(error * self.weight) / tf.maximum(tf.reduce_sum(self.weight), 1.0)
         limits = setting.get('ClassBalanced')
         if limits:
-            largest = tf.reduce_max(tf.abs(self.dvf), axis=-1, keepdims=True)
+            valid, largest = self._valid(), tf.reduce_max(tf.abs(self.dvf), axis=-1, keepdims=True)
             inside = [valid * tf.cast(part, tf.float32) for part in _in_classes(largest, limits)]
             terms[CLASS_ERROR] = tf.stack([tf.reduce_sum(error * part) for part in inside])
             terms[CLASS_VOXELS] = tf.stack([tf.reduce_sum(part) for part in inside])
         return terms
+
+    def _valid(self):
+        return tf.cast(self.weight > 0.0, tf.float32)
+
+    def _field_loss(self, raw, training):
+        """(Huber + regularisation x bending energy in units of the network's output, length of its error in mm)."""
+        truth = self.dvf / self.unit
+        huber = losses.huber(raw, truth, self.weight)
+        # The setting is in the order x, y, z; array axes are z, y, x.
+        bending = losses.bending_energy(raw, training.get('VoxelSize', (1.0, 1.0, 1.0))[::-1], self._valid())
+        terms = {
+            'loss': huber + float(training.get('reg_weight', 0.1)) * bending,
+            'huber': huber,
+            'bending_energy': bending,
+        }
+        return terms, tf.norm(raw - truth, axis=-1, keepdims=True) * self.unit
+
+    def _error_loss(self, raw, training):
+        """(negative log-likelihood of the lengths, how far the expected ones are off in mm)."""
+        del training
+        length = tf.norm(self.dvf, axis=-1, keepdims=True)
+        terms = {'loss': log_normal.likelihood_loss(raw, length, self.weight)}
+        return terms, tf.abs(log_normal.expected(raw) - length)
 
     def feed(self, batch, learning_rate=0.0, frozen=False):
         """Feed dictionary of a :class:`functions.reading` batch.

@@ -306,7 +306,8 @@ class _Loop:
                     fetches['terms'] = self.graph.fetch_validation
                     values = self.session.run(fetches, self.graph.feed(batch))
                     if number == 0:
-                        self.log.images(batch, step, **values['pictures'])
+                        truth = self.graph.truth(batch.dvf)
+                        self.log.images(batch.images, truth, step, **values['pictures'])
                     averages.add(values['terms'], batch.images.shape[0])
                     if signals.received is not None:
                         self._end_by(signals)
@@ -314,7 +315,8 @@ class _Loop:
             self._end_by(signals)
         self._pair = self._pair or self._validation_set.synthetic_pair()
         prediction = self.session.run(self.graph.prediction, {self.graph.images: self._pair.images})
-        means = dict(averages.means(), **pair_errors(self._pair, prediction))
+        pair = self._pair._replace(truth=self.graph.truth(self._pair.truth))
+        means = dict(averages.means(), **pair_errors(pair, prediction))
         self.log.validation(state['iteration'], step, means)
         losses = f'loss {means["loss"]:.4f}, error {means["error_mm"]:.3f} mm'
         tre = f'TRE of {self._pair.name} {means["tre_mm"]:.3f} mm, before {means["tre_before_mm"]:.3f} mm'

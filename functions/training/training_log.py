@@ -65,20 +65,21 @@ class TrainingLog:
         self._stream.write(_json_line(line))
         self._stream.flush()
 
-    def images(self, batch, step, prediction, feature_maps=None):
-        """Write middle slices of the middle sample: both images, true and predicted DVF and their difference (mm).
+    def images(self, images, truth, step, prediction, feature_maps=None):
+        """Write middle slices of the middle sample: both images, what is true and predicted, and the difference (mm).
 
+        :param images: [n, z, y, x, 2]. :param truth, prediction: [n, z, y, x, 3], DVFs, or [n, z, y, x, 1], lengths.
         :param feature_maps: the summary of ``DetailedNetworkSummary``, or None.
         """
-        sample = batch.images.shape[0] // 2
-        images = batch.images[sample]
+        sample = len(images) // 2
+        images = images[sample]
         middle = images.shape[0] // 2
         self._validation.image('Fixed_Images', images[middle, ..., 1], -1000.0, 400.0, step)
         self._validation.image('Moving_Images', images[middle, ..., 0], -1000.0, 400.0, step)
-        truth, predicted = batch.dvf[sample], prediction[sample]
+        truth, predicted = truth[sample], prediction[sample]
         middle = truth.shape[0] // 2
         limit = max(1.0, float(np.abs(truth[middle]).max()))
-        for component, letter in enumerate('XYZ'):
+        for component, letter in enumerate('XYZ' if truth.shape[-1] == 3 else ['Error']):
             for tag, field in (('GroundTruth_', truth), ('RegNet_', predicted), ('Difference_', predicted - truth)):
                 self._validation.image(tag + letter, field[middle, ..., component], -limit, limit, step)
         if feature_maps is not None:

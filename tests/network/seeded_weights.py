@@ -13,7 +13,7 @@ from functions.tf_utils.layers import trilinear_kernel
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'golden')
 #: Sides (z, y, x) of the golden images: the smallest valid ones, another for every axis.
 SIDES = {'unet1': (21, 29, 37), 'crop5': (29, 21, 21), 'crop4': (81, 85, 93), 'decimation4': (93, 85, 89)}
-SIDES['matching'] = (17, 33, 25)
+SIDES['matching'] = SIDES['error_map'] = (17, 33, 25)
 
 
 def seeded_weight(name, shape):

@@ -1,4 +1,4 @@
-"""Two networks as a user may add them, small enough to be trained in tests."""
+"""Three networks as a user may add them, small enough to be trained in tests."""
 
 from functions.network.description import NetworkDescription
 from functions.network.layer_kinds import INPUT, NetworkTable, add, concat, conv, crop, down, pool, up
@@ -38,6 +38,19 @@ DOWN = NetworkDescription(
             crop('R1/crop', INPUT, 3),
             concat('Up/concat', 'Up/whole', 'R1/crop'),
             conv('DVF/DVF_RegNet', 'Up/concat', 3, activation=None, normalise=False),
+        ),
+    ),
+)
+
+#: Predicts how long the displacements are instead of the displacements.
+LENGTHS = NetworkDescription(
+    'lengths',
+    NetworkTable(
+        radius_train=(10, 10),
+        predicts='error',
+        layers=(
+            conv('R1/first', INPUT, 6, padding='same'),
+            conv('Error/log_normal', 'R1/first', 2, kernel=1, activation=None, normalise=False),
         ),
     ),
 )

@@ -13,7 +13,7 @@ from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_pa
 from tests.network.small_network import DOWN, SMALL
 
 PUBLISHED_NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
-NAMES = PUBLISHED_NAMES + ['matching']
+NAMES = PUBLISHED_NAMES + ['matching', 'error_map']
 #: (trainable, all) variables; (training side, its DVF); sides of every row at that side, as published.
 # fmt: off
 UNET1 = ((232749, 233314), (125, 125),
@@ -73,7 +73,14 @@ def test_parameter_counts_and_sizes_are_the_published_ones(name):
 
 @pytest.mark.parametrize(
     'name, unit, offset, smallest',
-    [('unet1', 8, 5, 21), ('crop5', 8, 5, 21), ('crop4', 4, 1, 81), ('decimation4', 4, 1, 85), ('matching', 8, 1, 1)],
+    [
+        ('unet1', 8, 5, 21),
+        ('crop5', 8, 5, 21),
+        ('crop4', 4, 1, 81),
+        ('decimation4', 4, 1, 85),
+        ('matching', 8, 1, 1),
+        ('error_map', 8, 1, 1),
+    ],
 )
 def test_valid_sides(name, unit, offset, smallest):
     description = network_description(name)
@@ -95,7 +102,9 @@ def test_variables_and_static_shapes_are_those_of_the_table(name):
         dvf = dvf_of(name, tf.placeholder(tf.float32, [None] + list(SIDES[name]) + [2]), tf.placeholder(tf.bool, []))
         count = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
         total = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
-    assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [3]
+    assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [
+        description.output_channels
+    ]
     assert (count, total) == description.number_of_parameters()
 
 

@@ -70,9 +70,9 @@ def phantom(tmp_path):
     return setting
 
 
-def twice(fixed, moving, masks, dvf, stage):
+def twice(fixed, moving, masks, dvf, stage, name):
     """Stands for passes of networks."""
-    del fixed, stage
+    del fixed, stage, name
     return moving - 7, masks[1], dvf + dvf
 
 

@@ -46,7 +46,7 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
 
     model = types.SimpleNamespace(networks={4: Network()}, stages=[4], default=DEFAULT, margins=None)
     moving, moving_mask, left = PassesBefore(model)(
-        warp(image, truth), image, [warp(mask, truth, 'nearest', 0), mask], truth, stage
+        warp(image, truth), image, [warp(mask, truth, 'nearest', 0), mask], truth, stage, 'a name'
     )
     assert seen == [(tuple(-(-n * stage // 4) for n in shape),) * 2 + (DEFAULT,)]
     grid = sitk.Image([int(n) for n in seen[0][0][::-1]], sitk.sitkInt16)
@@ -61,3 +61,36 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
     well_inside = (array_view(moving_mask) != 0) & (array_view(resample_to(mask, image, 'nearest', 0)) != 0)
     assert well_inside.any() and np.abs(found[well_inside].astype(int) - expected[well_inside]).mean() < 2
     assert (found[array_view(moving_mask) == 0] == DEFAULT).all()
+
+
+def passes_of(displacement, **how):
+    """Passes of a network of stage 4 and one of stage 2, which move everything by so many mm each along x."""
+
+    def predict(moving, fixed, default):
+        return np.broadcast_to(np.float32([displacement, 0, 0]), fixed.shape + (3,)).copy()
+
+    network = types.SimpleNamespace(predict=predict)
+    model = types.SimpleNamespace(networks={4: network, 2: network}, stages=[4, 2], default=DEFAULT, margins=None)
+    return PassesBefore(model, **how)
+
+
+def test_the_error_is_what_the_field_of_the_passes_lacks_at_the_same_point():
+    image = sitk.GetImageFromArray(np.zeros((24, 24, 24), np.int16))
+    mask, truth = sitk.Cast(image + 1, sitk.sitkUInt8), wave(image, 4.0, 0.4)
+    left = passes_of(1.5, errors=True)(image, image, [mask, mask], truth, 1, 'a name')[2]
+    np.testing.assert_allclose(array_view(left), array_view(truth) - np.float32([3, 0, 0]), atol=1e-4)
+
+
+def test_some_images_go_through_fewer_passes_the_same_every_time():
+    image = sitk.GetImageFromArray(np.zeros((16, 16, 16), np.int16))
+    mask, truth = sitk.Cast(image + 1, sitk.sitkUInt8), wave(image, 0.0, 0.0)
+
+    def moved(fewer, name):
+        left = passes_of(1.5, fewer=fewer, errors=True)(image, image, [mask, mask], truth, 1, name)[2]
+        return round(float(-array_view(left)[8, 8, 8, 0]), 3)
+
+    names = [f'image {number}' for number in range(12)]
+    assert {moved(0.0, name) for name in names} == {3.0}
+    assert {moved(1.0, name) for name in names} == {0.0, 1.5}
+    some = [moved(0.5, name) for name in names]
+    assert set(some) == {0.0, 1.5, 3.0} and some == [moved(0.5, name) for name in names]

@@ -13,7 +13,7 @@ from functions.setting.errors import InputError
 from functions.setting.text_files import read_json_lines
 from functions.tf_utils.sessions import xla_problem
 from functions.training.checkpoints import Checkpoints
-from tests.network.small_network import DOWN
+from tests.network.small_network import DOWN, LENGTHS
 
 SCALARS = {'loss', 'huber', 'bending_energy', 'error_mm', 'error_mm_0-2'}
 IMAGES = {'Fixed_Images', 'Moving_Images'} | {
@@ -243,3 +243,16 @@ class Batch:
     images = random.normal(-500, 300, (2, 21, 21, 21, 2)).astype(np.float32)
     dvf = random.normal(0, 1, (2, 21, 21, 21, 3)).astype(np.float32)
     weight = np.ones((2, 21, 21, 21, 1), np.float32)
+
+
+def test_a_network_of_errors_learns_how_long_displacements_are(setting, monkeypatch):
+    monkeypatch.setitem(NETWORKS, 'lengths', LENGTHS)
+    su.load_network_setting(setting, 'lengths')
+    setting['NetworkTraining'].update(LearningRate_Base=0.03, ValidationInterval=60)
+    run(setting, 60)
+    first, last = log_lines(setting, 'train')[0], log_lines(setting, 'validation')[-1]
+    assert last['loss'] < first['loss'] - 0.5 and 'huber' not in last
+    # The synthetic pair is judged by lengths: what is expected is nearer to them than zero is.
+    assert last['tre_mm'] < last['tre_before_mm'] and last['tre_before_mm'] > 0
+    _, images = tensorboard(setting, 'summary_validation')
+    assert images == {'Fixed_Images', 'Moving_Images', 'GroundTruth_Error', 'RegNet_Error', 'Difference_Error'}
