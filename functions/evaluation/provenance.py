@@ -76,14 +76,14 @@ def folder_source(folder, record):
 def _passes(record):
     """Which passes a registration used and left out, and how well it agrees with the way back, as its record says."""
     measures = record.get('measures') or {}
-    lengths = measures.get('inverse_consistency_mm')
-    text = lengths and 'mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(**lengths)
+    found = [measures.get(name) for name in ('expected_error_mm', 'inverse_consistency_mm')]
+    expected, residual = [lengths and 'mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(**lengths) for lengths in found]
     facts = [
         ('kind of result', measures.get('result')),
         ('passes used', measures.get('used')),
         ('passes left out', measures.get('left_out')),
     ]
-    return facts + [('there and back again', text)]
+    return facts + [('expected error', expected), ('there and back again', residual)]
 
 
 def versions():

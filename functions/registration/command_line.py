@@ -70,6 +70,7 @@ def add_registration_options(add):
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
     add('--both_ways', action='store_true',
         help='register moving to fixed too: writes how far there and back again ends from where it began, in mm')
+    add('--no_error_map', action='store_true', help='do not predict how far the result is off')
     add('--refine', type=float, metavar='SECONDS',
         help='then fit the field to this pair in the lungs, for at most so many seconds')
     add('--keep_all_stages', action='store_true', help='use every stage, also one that makes the images less alike')
@@ -157,6 +158,7 @@ def _options(arguments):
     )
     grid = 'isotropic' if arguments.isotropic else 'native'
     own = {'grid': grid, 'file_format': arguments.format, 'exports': arguments.export}
+    own['error_map'] = not arguments.no_error_map
     return dict({name: getattr(arguments, name) for name in names}, **own)
 
 

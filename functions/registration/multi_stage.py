@@ -76,25 +76,15 @@ def register_images(
     for stage in stages:
         if candidates is not None and not candidates.needs_pass(stage):
             continue
-        box = Geometry.of(pair.fixed)
-        if margins is not None and pair.masks is not None:
-            box = box_of(pair.masks, margins[stage])
-        factor = stage // voxel
-        fixed, moving = [resample.downsample(cut(image, box), factor) for image in (pair.fixed, pair.moving)]
-        masks_here = [resample.downsample_mask(cut(mask, box), factor) for mask in pair.masks or ()]
-        fixed_mask, moving_mask = masks_here or (None, None)
-        if total is not None:
-            total = dvf_algebra.resample_dvf(total, Geometry.of(moving))
-            moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
-            source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
-            moving = warped_inside(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
-        found = predict[stage](_masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default))
+        box = _box(pair, stage, margins)
+        (moving, fixed), grid, total = seen_by_pass(pair, stage, total, default, margins, voxel)
+        found = predict[stage](moving, fixed)
         found = np.asarray(found, np.float32)
-        after = field = image_from_array(found, moving)
+        after = field = image_from_array(found, grid)
         if total is not None and composition == 'exact':
             after = dvf_algebra.compose(field, total)
         elif total is not None:
-            after = image_from_array(found + array_view(total), moving)
+            after = image_from_array(found + array_view(total), grid)
         check_field(found, array_view(after), stage, trained)
         if candidates is None or candidates.keeps_pass(stage, after):
             total = stage_dvfs[stage] = after
@@ -102,6 +92,32 @@ def register_images(
         total = image_from_array(np.zeros(box.shape + (3,), np.float32), box)
     dvf = total if Geometry.of(total) == box else dvf_algebra.resample_dvf(total, box)
     return continued(dvf, pair.fixed), stage_dvfs
+
+
+def _box(pair, stage, margins):
+    """The part of the grid of a pair that the network of a stage sees."""
+    whole = margins is None or pair.masks is None
+    return Geometry.of(pair.fixed) if whole else box_of(pair.masks, margins[stage])
+
+
+def seen_by_pass(pair, stage, total, default, margins=None, voxel=1):
+    """What a network sees at a stage, after a field so far.
+
+    :param pair, stage, default, margins, voxel: see :func:`register_images`.
+    :param total: field so far on any grid, or None.
+    :return: ((moving, fixed) arrays in HU, their :class:`Geometry`, ``total`` on it).
+    """
+    box, factor = _box(pair, stage, margins), stage // voxel
+    fixed, moving = [resample.downsample(cut(image, box), factor) for image in (pair.fixed, pair.moving)]
+    masks_here = [resample.downsample_mask(cut(mask, box), factor) for mask in pair.masks or ()]
+    fixed_mask, moving_mask = masks_here or (None, None)
+    grid = Geometry.of(moving)
+    if total is not None:
+        total = dvf_algebra.resample_dvf(total, grid)
+        moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
+        source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
+        moving = warped_inside(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
+    return (_masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default)), grid, total
 
 
 def _masked(image, mask, default):

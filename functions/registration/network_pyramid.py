@@ -29,6 +29,7 @@ class Model(contextlib.AbstractContextManager):
 
     :param networks: dictionary stage -> network with ``predict(moving, fixed, default)``, ``setting`` and ``step``.
     :param stages: the passes; None: all stages there are, from coarse to fine.
+    :param error_map: opened network that predicts the error of their results, or None.
     :ivar mask: 'Lung', 'Torso' or None: outside it the networks saw the default value in training.
     :ivar default: that value.
     :ivar margins: dictionary stage -> mm around the masks that its network was trained with (``InputMargin``); None
@@ -37,7 +38,7 @@ class Model(contextlib.AbstractContextManager):
     :raises InputError: stages without a network, or networks whose trainings do not go together.
     """
 
-    def __init__(self, networks, stages=None, folders=None):
+    def __init__(self, networks, stages=None, folders=None, error_map=None):
         self.networks, self.folders = dict(networks), dict(folders or {})
         self.stages = sorted(self.networks, reverse=True) if stages is None else list(stages)
         check_stages(self.stages, self.networks)
@@ -47,6 +48,9 @@ class Model(contextlib.AbstractContextManager):
         self.mask, self.default = input_mask(settings.values()), _default_value(settings.values())
         margins = {stage: setting.get('InputMargin') for stage, setting in settings.items()}
         self.margins = None if None in margins.values() else margins
+        self.error_map = error_map
+        if error_map is not None and input_mask([error_map.setting]) != self.mask:
+            raise InputError('The network of the error map was trained with another mask than the others.')
 
     def describe(self):
         """JSON-able description: folder, step, design and intensity treatment of every stage, and its precision where
@@ -60,9 +64,14 @@ class Model(contextlib.AbstractContextManager):
                 found[str(stage)]['precision'] = network.precision
         return found
 
+    def describe_error_map(self):
+        """JSON-able description of the network that predicts errors, or None."""
+        network = self.error_map
+        return network and {'NetworkDesign': network.description.name, 'stage': network.stage, 'step': network.step}
+
     def close(self):
         """Release the sessions."""
-        for network in self.networks.values():
+        for network in list(self.networks.values()) + [self.error_map][: self.error_map is not None]:
             network.close()
 
     def __exit__(self, *exception):
@@ -90,7 +99,8 @@ def open_model(
     """
     found = networks_of(model)
     entries = {stage: {'NetworkLoad': experiment} for stage, experiment in found.networks.items()}
-    return _open({}, entries, found.stages if stages is None else stages, threads, memory, precision)
+    stages = found.stages if stages is None else stages
+    return _open({}, entries, stages, threads, memory, precision, found.error_map)
 
 
 def open_networks(setting):
@@ -111,30 +121,37 @@ def network_entries(setting):
     return entries
 
 
-def _open(setting, entries, stages, threads, memory, precision):
+def _open(setting, entries, stages, threads, memory, precision, error_map=None):
     """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
     check_stages(stages, entries)
     if setting.get('XLA') and xla_problem():
         raise InputError(xla_problem())
     networks, folders = {}, {}
+
+    def open_network(experiment, step, stage, predicts='dvf'):
+        model_setting = read_model_setting(setting, experiment)
+        check_model_setting(model_setting, experiment, stage, predicts)
+        checkpoint = checkpoint_path(setting, step, experiment)
+        # A network that was trained with XLA on a GPU is used without it on a CPU.
+        xla = setting.get('XLA') or 'XLA' not in setting and model_setting.get('XLA') and not xla_problem()
+        used = precision if predicts == 'dvf' else 'float32'
+        return opened.enter_context(TrainedNetwork(checkpoint, model_setting, threads, memory, xla, used))
+
     with contextlib.ExitStack() as opened:
         for stage in dict.fromkeys(stages):  # a repeated stage needs one network
             experiment, step = entries[stage]['NetworkLoad'], entries[stage].get('GlobalStepLoad', 'Last')
-            model_setting = read_model_setting(setting, experiment)
-            check_model_setting(model_setting, experiment, stage)
-            checkpoint = checkpoint_path(setting, step, experiment)
-            # A network that was trained with XLA on a GPU is used without it on a CPU.
-            xla = setting.get('XLA') or 'XLA' not in setting and model_setting.get('XLA') and not xla_problem()
-            network = TrainedNetwork(checkpoint, model_setting, threads, memory, xla, precision)
-            networks[stage] = opened.enter_context(network)
+            networks[stage] = open_network(experiment, step, stage)
             folders[stage] = experiment_folder(setting, experiment)
-        model = Model(networks, stages, folders)
+        errors = None if error_map is None else open_network(error_map, 'Last', None, 'error')
+        model = Model(networks, stages, folders, errors)
         opened.pop_all()  # stay open with the model
         return model
 
 
-def check_model_setting(setting, name, stage):
-    """Raise :class:`InputError` unless a network's settings say what registration must know, for this stage."""
+def check_model_setting(setting, name, stage, predicts='dvf'):
+    """Raise :class:`InputError` unless a network's settings say what registration must know, for this stage (None: for
+    any) and for this purpose.
+    """
     missing = ', '.join(repr(key) for key in REQUIRED if key not in setting)
     if missing:
         raise InputError(
@@ -142,7 +159,12 @@ def check_model_setting(setting, name, stage):
             'missing lines to the newest setting<k>.txt of its train/Model folder.'
         )
     require_shape(f'{name} (its settings)', setting, _KINDS)
-    if setting['stage'] != stage:
+    if network_description(setting['NetworkDesign']).predicts != predicts:
+        kinds = {'dvf': 'fields', 'error': 'errors'}
+        raise InputError(
+            f'{name} ({setting["NetworkDesign"]}) does not predict {kinds[predicts]}; name another network.'
+        )
+    if stage is not None and setting['stage'] != stage:
         raise InputError(f'{name} was trained for stage {setting["stage"]} and cannot be used at stage {stage}.')
 
 

@@ -168,6 +168,8 @@ def register_and_write(
     named = {key: str(value) for key, value in dict(options, format=file_format).items() if key != 'threads'}
     named = {key: value for key, value in named.items() if value != _NEWER.get(key)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
+    wants_errors = named.pop('error_map', 'True') == 'True' and model.error_map is not None
+    named.update({'error_map': model.describe_error_map()} if wants_errors else {})
     made_from = inputs_of(folder, files['fixed'], files['moving'], [files.get(name) for name in MASKS], **named)
     # What an interrupted refinement leaves: the results of the single shot, which the next one replaces.
     unrefined = dict(made_from, settings=dict(made_from['settings'], refine='interrupted'))

@@ -13,6 +13,8 @@ jacobian.mha               determinant of the Jacobian of the physical mapping p
 fixed_lung.nii.gz          the lung mask used, of the fixed image, on the grid of the results
 inverse_consistency.mha    length of the residual of there and back by the fields of the networks in mm, on the grid
                            of the results; with ``both_ways``
+expected_error.mha         how far the displacement is expected to be off, mm, on the grid of the results, as the set's
+                           network of errors predicts it
 inverse.mha                displacement field of the way back, on the grid of the moving image; on request
 results.json               settings, networks, versions, timings, measures, grids; size, time and checksum
                            of every other file; written last
@@ -63,8 +65,8 @@ from .command_line import EXPORTS, FORMATS
 
 FORMAT_NUMBER = 1
 NONRIGID, LUNG = 'displacement_nonrigid', 'fixed_lung'
-JACOBIAN, INVERSE, CONSISTENCY = 'jacobian', 'inverse', 'inverse_consistency'
-_IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, CONSISTENCY, LUNG)
+JACOBIAN, INVERSE, CONSISTENCY, ERROR = 'jacobian', 'inverse', 'inverse_consistency', 'expected_error'
+_IMAGES = (DISPLACEMENT, NONRIGID, MOVED, JACOBIAN, INVERSE, CONSISTENCY, ERROR, LUNG)
 #: What marks a folder among the results as one of :mod:`functions.registration.exports`.
 EXPORT_RECORD = 'export.json'
 _WHOLE = '.whole'  # finished results on their way to their places
@@ -155,8 +157,8 @@ class Draft(contextlib.AbstractContextManager):
         images = {MOVED: registration.moved, JACOBIAN: registration.jacobian}
         if registration.lungs:
             images[LUNG] = registration.lung
-        if registration.inverse_consistency is not None:
-            images[CONSISTENCY] = registration.inverse_consistency
+        maps = {CONSISTENCY: registration.inverse_consistency, ERROR: registration.expected_error}
+        images.update({name: image for name, image in maps.items() if image is not None})
         residual = {}
         if inverse:
             images[INVERSE], residual['inverse_residual_mm'] = registration.inverse()

@@ -29,6 +29,7 @@ from ..setting.errors import InputError, unknown_name
 from ..setting.schema import PRECISIONS, number
 from .both_ways import lengths, mean_of_both, there_and_back
 from .candidates import Candidates
+from .expected_error import DOUBTFUL, predict_error
 from .folding_removal import remove_folding
 from .input_scan import SPACING, image_of, isotropic_scan, judge_lungs, mask_on, read_scan
 from .mask_box import box_of, continued, cut
@@ -80,6 +81,7 @@ class Options(typing.NamedTuple):
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
     both_ways: bool = False  # also moving to fixed: a map of the residual, and the mean of both fields if it is better
     refine: object = None  # seconds in which the field is fitted to this pair (functions.registration.refinement)
+    error_map: bool = True  # predict the error of the result, where the networks come with one that does
     keep_all_stages: bool = False  # also what makes the images less alike
     likeness: str = 'local_correlation'  # how alike they are: a measure of functions.measure.likeness
     trained: bool = True  # False: an implausible field is used with a warning instead of refused
@@ -114,6 +116,9 @@ class Registration:
     :ivar fixed, moving: the images in HU on their own grids.
     :ivar inverse_consistency: length of the residual u(p) + v(p + u(p)) of there and back, u and v the total fields of
         the networks, also where ``dvf`` is their mean; float32 mm, on that grid; None unless registered both ways.
+    :ivar expected_error: how far ``dvf`` is expected to be off, as a network predicts it (see
+        :mod:`functions.registration.expected_error`); float32 mm, on that grid, 0 where the networks see nothing; None
+        without such a network.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
     :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
@@ -127,7 +132,7 @@ class Registration:
         self.fixed, self.moving = prepared.fixed.native, prepared.moving.native
         self.affine, self.linear = prepared.affine, prepared.candidates.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
-        self.moved = self.jacobian = self.lung = self.inverse_consistency = None
+        self.moved = self.jacobian = self.lung = self.inverse_consistency = self.expected_error = None
         self.lungs = prepared.lungs
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
@@ -179,13 +184,13 @@ def register(
             registration = None
             if chosen.refine is not None:
                 if chosen.on_single_shot is not None:
-                    registration = _finished(prepared, found, chosen, clock)
+                    registration = _finished(prepared, found, opened, chosen, clock)
                     _complete(registration, prepared, found, opened, chosen, clock)
                     chosen.on_single_shot(registration)
                 found = refine_field(prepared, found, chosen, clock)
             if registration is None or found.facts['result'] == 'refined':
                 registration = None  # gives its memory back
-                registration = _finished(prepared, found, chosen, clock)
+                registration = _finished(prepared, found, opened, chosen, clock)
             _complete(registration, prepared, found, opened, chosen, clock)
     finally:
         if is_ours:
@@ -196,11 +201,13 @@ def register(
     return registration
 
 
-def _finished(prepared, found, options, clock):
+def _finished(prepared, found, model, options, clock):
     """:class:`Registration` of what was found, but for its record."""
     registration = _to_result_grid(prepared, found, options, clock)
+    errors = _expected_error(registration, prepared, found.field, model, options, clock)
     _warp_moving(registration, prepared, options, clock)
     _measure(registration, prepared, found.field, options, clock)
+    registration.measures.update(errors)
     return registration
 
 
@@ -235,7 +242,7 @@ def _opened(model, stages, options, clock):
     """(Model, whether it has to be closed here)."""
     if isinstance(model, Model):
         is_same = stages is None or list(stages) == model.stages
-        return (model if is_same else Model(model.networks, stages, model.folders)), False
+        return (model if is_same else Model(model.networks, stages, model.folders, model.error_map)), False
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):
@@ -467,6 +474,24 @@ def _to_result_grid(prepared, found, options, clock):
     return registration
 
 
+def _expected_error(registration, prepared, field, model, options, clock):
+    """Add the expected error; returns what the measures say of it."""
+    network = model.error_map if options.error_map else None
+    if network is None:
+        return {}
+    with clock('expected error'):
+        margin = network.setting.get('InputMargin')
+        found = predict_error(network, prepared.pair, field, model.default, margin)
+        registration.expected_error = resample_to(found.expected, registration.dvf, 'linear', 0)
+        mask = None
+        if prepared.pair.masks is not None:
+            mask = array_view(resample_to(prepared.pair.masks[0], found.expected, 'nearest', 0)) != 0
+        summary = found.summary(mask)
+    if summary['mean'] > DOUBTFUL:
+        LOGGER.warning('The result is doubtful: it is expected to be off by %.1f mm on average.', summary['mean'])
+    return {'expected_error_mm': summary}
+
+
 def _warp_moving(registration, prepared, options, clock):
     """Add the moved image and the Jacobian determinant, while the fields are being written."""
     dvf = registration.dvf
@@ -523,6 +548,7 @@ def _record_of(prepared, model, options):
         'moving': prepared.moving.name,
         'stages': list(model.stages),
         'networks': model.describe(),
+        'error_map': model.describe_error_map() if options.error_map else None,
         'affine': prepared.affine.method,
         'input_mask': prepared.mask_name,
         'input_mask_of_training': model.mask,
@@ -536,15 +562,14 @@ def _log(measures):
     found, moved = measures['intensity'], measures['displacement_mm']
     correlations = ', '.join(f'{numbers["correlation"]:.4f} {name}' for name, numbers in found.items())
     differences = ', '.join(f'{numbers["mean_absolute_difference"]:.1f} {name}' for name, numbers in found.items())
-    both_ways = ''
-    if 'inverse_consistency_mm' in measures:
-        both_ways = '; there and back again: mean {mean:.2f} mm, 95 % {p95:.2f} mm'.format(
-            **measures['inverse_consistency_mm']
-        )
+    more = ''
+    for name, key in (('there and back again', 'inverse_consistency_mm'), ('expected error', 'expected_error_mm')):
+        if key in measures:
+            more += f'; {name}: mean {measures[key]["mean"]:.2f} mm, 95 % {measures[key]["p95"]:.2f} mm'
     LOGGER.info(
         f'Inside {measures["measured_inside"]}: correlation {correlations}; mean absolute difference {differences} HU; '
         f'displacement median {moved["median"]:.2f} mm, at most {moved["max"]:.2f} mm; '
-        f'folding {measures["folding_percent"]:.4f} %{both_ways}'
+        f'folding {measures["folding_percent"]:.4f} %{more}'
     )
 
 

@@ -11,6 +11,7 @@ from ..network.builder import build
 from ..network.description import network_description
 from ..setting.errors import InputError
 from ..setting.trained_models import restoring
+from ..tf_utils import log_normal
 from ..tf_utils.backend import tf
 from ..tf_utils.frozen_graphs import frozen
 from ..tf_utils.normalisation import millimetres_per_unit, normalisation
@@ -62,7 +63,9 @@ class TrainedNetwork(contextlib.AbstractContextManager):
             self._images = tf.placeholder(tf.float32, shape, name='Images')
             normalise = normalisation(model_setting.get('normalization'))
             unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
-            self._dvf = build(self.description, self._images, False, normalise=normalise).dvf * unit
+            output = build(self.description, self._images, False, normalise=normalise).dvf
+            is_field = self.description.predicts == 'dvf'
+            self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)
             saver = tf.train.Saver(tf.global_variables())
         graph.finalize()
 
@@ -88,7 +91,8 @@ class TrainedNetwork(contextlib.AbstractContextManager):
 
         :param moving, fixed: [z, y, x] in HU on the stage's grid.
         :param default: value for the padding to a valid size.
-        :return: [z, y, x, 3] float32, mm.
+        :return: [z, y, x, 3] float32, mm; of a network that predicts errors [z, y, x, 2], see
+            :func:`functions.tf_utils.log_normal.parameters`.
         :raises InputError: shapes differ, or the network returns NaN or infinite values.
         """
 

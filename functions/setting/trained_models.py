@@ -14,7 +14,7 @@ from .errors import InputError, MissingFileError, RegNetError
 from .experiment_files import address_of_folder, read_setting, settings_number
 from .image_lists import mode_entries
 from .loaders import load_registration_setting
-from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, whole
+from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, optional, whole
 from .text_files import read_record
 
 LOGGER = logging.getLogger(__name__)
@@ -24,8 +24,10 @@ SHIPPED = os.path.join(REPOSITORY, 'Experiments')
 #: The set used when no model is named.
 DEFAULT_SET = 'chest'
 
-NetworkSet = collections.namedtuple('NetworkSet', 'networks stages')
-"""``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for."""
+NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map')
+NetworkSet.__new__.__defaults__ = (None,)
+"""``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for;
+``error_map``: experiment of a network that predicts the error of their results, or None."""
 
 
 def network_set(name):
@@ -33,11 +35,12 @@ def network_set(name):
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID})
+    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID, 'error_map': optional(TEXT)})
     if not content['networks'] or set(content['networks']) - {'1', '2', '4'}:
         raise InputError(f'{path}: networks must name an experiment for some of the stages 1, 2 and 4, and no others.')
     networks = {int(stage): os.path.join(SHIPPED, folder) for stage, folder in content['networks'].items()}
-    return NetworkSet(networks, content['stages'])
+    error_map = content.get('error_map')
+    return NetworkSet(networks, content['stages'], error_map and os.path.join(SHIPPED, error_map))
 
 
 def find_experiment(setting, name):

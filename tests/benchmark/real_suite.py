@@ -27,17 +27,19 @@ from functions.image.resample import resample_to, warp
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
 from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.registration import single_pair
+from functions.registration.candidates import AFFINE, NONE
+from functions.registration.expected_error import predict_error
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
 from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
-from tests.benchmark.suite_tables import certainty, print_report
+from tests.benchmark.suite_tables import certainty, error_map_table, print_report
 
 MODES = ('automatic', 'true')
 #: Of a stand-in for the networks, where there are none yet.
-_Networks = collections.namedtuple('_Networks', 'mask stages margins default networks')
+_Networks = collections.namedtuple('_Networks', 'mask stages margins default networks error_map')
 _Network = collections.namedtuple('_Network', 'setting memory')
-NO_NETWORKS = _Networks('Lung', [4], None, -2048.0, {4: _Network({}, None)})
+NO_NETWORKS = _Networks('Lung', [4], None, -2048.0, {4: _Network({}, None)}, None)
 
 
 class RecordedCandidates(single_pair.Candidates):
@@ -138,10 +140,25 @@ class Preparation:
         steps = [step for step in clock.steps if step not in ('reading', 'isotropic grid and masks', 'affine')]
         seconds = before + sum(clock.seconds[step] for step in steps)
         if predicted.residual is not None:
-            index = Geometry.of(predicted.residual).world_to_index(self.pair.points[0])[:, ::-1].T
-            values = ndimage.map_coordinates(array_view(predicted.residual), index, order=1, mode='nearest')
-            facts['residual'] = values.tolist()
+            facts['residual'] = at_points(predicted.residual, self.pair.points[0])
+        if model.error_map is not None:
+            facts['error_map'] = self._expected(model, prepared, predicted.field)
+            # Where much is left, too.
+            unmoved = error[NONE if candidates.linear is None else AFFINE].tolist()
+            facts['affine_alone'] = {'errors': unmoved, 'error_map': self._expected(model, prepared, None)}
         return total_dvf(candidates.linear, predicted.field), seconds, facts
+
+    def _expected(self, model, prepared, field):
+        """The error map of a nonrigid field at the landmarks: dictionary name -> list."""
+        margin = model.error_map.setting.get('InputMargin')
+        found = predict_error(model.error_map, prepared.pair, field, model.default, margin)
+        return {name: at_points(one, self.pair.points[0]) for name, one in found._asdict().items()}
+
+
+def at_points(image, points):
+    """Values of an image at points (n, 3) mm, linear in between."""
+    index = Geometry.of(image).world_to_index(points)[:, ::-1].T
+    return ndimage.map_coordinates(array_view(image), index, order=1, mode='nearest').tolist()
 
 
 def by_affine(prepared):
@@ -237,6 +254,8 @@ def run_suite(arguments):
         model = open_model(arguments.model, arguments.stages)
         networks = {stage: [os.path.basename(n['folder']), n['step']] for stage, n in model.describe().items()}
         made_by = {'networks': networks, 'stages': list(model.stages), 'judged': not arguments.no_judge}
+        if model.error_map is not None:
+            made_by['error_map'] = model.describe_error_map()
     rows, worst = [], None
     for mode in modes:
         for pair in pairs:
@@ -271,6 +290,10 @@ def run_suite(arguments):
     print_report(rows, arguments.name if model is not None else None, arguments.before)
     if arguments.both_ways and model is not None:
         print(certainty([row['measures'][f'{arguments.name}_both_ways'] for row in rows]))
+    for name in sorted({name for row in rows for name, found in row['measures'].items() if 'error_map' in found}):
+        found = [row['measures'][name] for row in rows]
+        print(error_map_table(name, found))
+        print(error_map_table('the affine alone', [each['affine_alone'] for each in found]))
     if worst is not None and not arguments.quick:
         picture(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
 

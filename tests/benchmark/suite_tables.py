@@ -5,6 +5,8 @@ import collections
 import numpy as np
 from scipy.stats import spearmanr
 
+from functions.registration.expected_error import BOUNDS, DOUBTFUL, ErrorMap, share_within
+
 #: Largest displacement (mm) from which a motion counts as large.
 LARGE = 18.0
 #: Kind of pair -> highest mean TRE (mm) that is aimed at.
@@ -89,6 +91,29 @@ def certainty(measures):
         f'{wrong.sum()} landmarks off by more than that {(wrong & suspected).sum()} are found, '
         f'{(wrong & ~suspected).sum()} missed, and {(suspected & ~wrong).sum()} of {len(wrong)} suspected in vain.'
     )
+
+
+def error_map_table(name, measures):
+    """Lines: how the error map goes with the true error at landmarks.
+
+    :param name: of the measures.
+    :param measures: list of {'errors', 'error_map'} of pairs.
+    """
+    errors = np.concatenate([found['errors'] for found in measures])
+    maps = {key: np.concatenate([found['error_map'][key] for found in measures]) for key in ErrorMap._fields}
+    lines = [f'\nError map of {name}, {len(errors)} landmarks of {len(measures)} pairs:']
+    mean, rank = np.abs(maps['expected'] - errors).mean(), spearmanr(errors, maps['expected'])[0]
+    lines.append(f'mean absolute error of the prediction {mean:.2f} mm (limit 1), rank correlation {rank:.2f} (0.6)')
+    for bound in BOUNDS:
+        said, true = share_within(maps['mean'], maps['deviation'], bound).mean(), (errors <= bound).mean()
+        lines.append(f'within {bound} mm: {100 * said:.1f} % are said to be, {100 * true:.1f} % are (limit: 5 points)')
+    means = [[np.mean(values) for values in (found['errors'], found['error_map']['expected'])] for found in measures]
+    wrong = [expected > DOUBTFUL for true, expected in means if true > DOUBTFUL]
+    vain = sum(expected > DOUBTFUL for true, expected in means if true <= DOUBTFUL)
+    lines.append(
+        f'of {len(wrong)} pairs off by more than {DOUBTFUL:g} mm on average {sum(wrong)} are flagged; {vain} in vain'
+    )
+    return '\n'.join(lines)
 
 
 def verdicts(rows, name, other=None):

@@ -86,8 +86,8 @@ def test_both_recipes_install_the_same_and_leave_nothing_else(images):
     found = files_of(docker)
     assert found == files_of(apptainer) and len(found) > 150
     with open(os.path.join(REPOSITORY, 'Experiments', 'chest.json')) as stream:
-        networks = json.load(stream)['networks'].values()
-    for network in networks:
+        content = json.load(stream)
+    for network in [content['error_map'], *content['networks'].values()]:
         assert [name for name in found if f'shipped/Experiments/{network}/' in name and name.endswith('.index')]
     assert os.listdir(docker.inside('/opt/regnet')) == os.listdir(apptainer.inside('/opt/regnet')) == []
     assert apptainer.run(['--version'], docker.root, USER).startswith('regnet ')

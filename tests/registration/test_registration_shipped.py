@@ -16,10 +16,11 @@ from functions.setting.trained_models import DEFAULT_SET, SHIPPED, network_set
 
 
 def test_every_network_of_the_set_is_whole_small_and_has_its_card_and_recipe():
-    folders, stages = network_set(DEFAULT_SET)
+    folders, stages, error_map = network_set(DEFAULT_SET)
     with open_model(DEFAULT_SET, threads=1) as model:
         assert model.stages == stages and set(stages) == set(folders) and model.mask == 'Lung'
-    for stage, folder in folders.items():
+        assert model.error_map.description.predicts == 'error'
+    for stage, folder in [*folders.items(), (model.error_map.stage, error_map)]:
         files = glob.glob(os.path.join(folder, 'train', 'Model', 'Saved', '*'))
         assert sum(os.path.getsize(path) for path in files) < 2e6
         assert os.path.isfile(os.path.join(folder, 'README.md'))
@@ -48,6 +49,17 @@ def test_it_registers_a_patient_it_has_not_seen(patient):
     assert after < 0.5 * before
     assert folding(found.jacobian, fixed_lung) < 0.05
     assert '4' in found.measures['used'] and '1' in found.measures['used']
+
+
+def test_it_expects_a_larger_error_where_there_is_one(patient):
+    fixed, moving, fixed_lung, moving_lung, here, there = patient
+    options = {'fixed_lung': fixed_lung, 'moving_lung': moving_lung, 'affine': 'none', 'keep_all_stages': True}
+    expected, true = [], []
+    for stages in ([4], [4, 2, 1]):
+        found = register(fixed, moving, DEFAULT_SET, stages, **options)
+        expected.append(found.measures['expected_error_mm']['mean'])
+        true.append(np.linalg.norm(error_vectors(here, there, found.dvf), axis=1).mean())
+    assert true[0] > true[1] and expected[0] > expected[1]
 
 
 def test_the_same_image_twice_hardly_moves(patient):

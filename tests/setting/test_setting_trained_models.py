@@ -175,7 +175,7 @@ class TestNames:
             su.write_setting({'stage': stage}, f'./Experiments/RegNet/{name}/train/Model/setting0.txt')
         networks = {4: './Experiments/RegNet/four', 2: 'two'}
         for model in (list(networks.values()), networks):
-            assert trained_models.networks_of(model, setting) == (networks, [4, 2])
+            assert trained_models.networks_of(model, setting) == (networks, [4, 2], None)
         assert su.use_networks(setting, 'four')['network_dict']['stage4']['NetworkLoad'] == 'four'
         with pytest.raises(InputError, match='four and again are both for stage 4'):
             trained_models.networks_of(['four', 'again'], setting)

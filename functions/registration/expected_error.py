@@ -1,0 +1,57 @@
+"""How far a registration is off, voxel by voxel, as a network predicts it from the images that it aligns.
+
+The network sees what a next pass would see, and was trained where the true error is known (``PassesBefore``). It is
+told neither the field nor how that was found, so any field of the pair can be judged.
+"""
+
+import collections
+
+import numpy as np
+from scipy.special import ndtr
+
+from ..image.volume_io import array_view, image_from_array
+from ..tf_utils.log_normal import SMALLEST
+from .multi_stage import seen_by_pass
+
+#: mm; the record says which share of the lungs is within each.
+BOUNDS = (1, 2, 3, 5)
+#: mm; where the expected error is larger on average, the registration is doubtful.
+DOUBTFUL = 3.0
+
+
+class ErrorMap(collections.namedtuple('ErrorMap', 'expected mean deviation')):
+    """The distribution of the error at every voxel: its mean in mm, and mean and standard deviation of the logarithm of
+    (error in mm + SMALLEST); float32 images on one grid.
+    """
+
+    def summary(self, mask=None):
+        """Mean and 95 % of the expected error, and the share of voxels whose error is within some bounds; JSON-able.
+
+        :param mask: boolean array [z, y, x] on the grid of the map, not empty; None: everywhere.
+        """
+        inside = Ellipsis if mask is None else mask
+        expected, mean, deviation = [array_view(image)[inside].ravel() for image in self]
+        within = {str(mm): round(float(share_within(mean, deviation, mm).mean()), 4) for mm in BOUNDS}
+        return {'mean': float(expected.mean()), 'p95': float(np.percentile(expected, 95)), 'within_mm': within}
+
+
+def share_within(mean, deviation, bound):
+    """Probability that an error is at most ``bound`` mm; arrays as in :class:`ErrorMap`."""
+    return ndtr((np.log(bound + SMALLEST) - mean) / deviation)
+
+
+def predict_error(network, pair, field, default, margin=None):
+    """:class:`ErrorMap` of a nonrigid field.
+
+    :param network: :class:`functions.registration.trained_network.TrainedNetwork` that predicts errors.
+    :param pair: :class:`functions.registration.multi_stage.WorkingPair`.
+    :param field: mm, fixed to the moving image of the pair; None: none.
+    :param default: HU outside the masks.
+    :param margin: mm around the masks that the network was trained with; None: whole images.
+    :return: on the part of the grid of the pair that the network sees, with voxels of its stage.
+    """
+    margins = None if margin is None else {network.stage: margin}
+    images, grid, _ = seen_by_pass(pair, network.stage, field, default, margins)
+    mean, deviation = np.moveaxis(network.predict(*images, default), -1, 0)
+    expected = np.maximum(np.exp(mean + np.square(deviation) / 2) - SMALLEST, 0)
+    return ErrorMap(*[image_from_array(np.ascontiguousarray(a, np.float32), grid) for a in (expected, mean, deviation)])
