@@ -117,8 +117,8 @@ class Registration:
     :ivar inverse_consistency: length of the residual u(p) + v(p + u(p)) of there and back, u and v the total fields of
         the networks, also where ``dvf`` is their mean; float32 mm, on that grid; None unless registered both ways.
     :ivar expected_error: how far ``dvf`` is expected to be off, as a network predicts it (see
-        :mod:`functions.registration.expected_error`); float32 mm, on that grid, 0 where the networks see nothing; None
-        without such a network.
+        :mod:`functions.registration.expected_error`); float32 mm, on that grid, 0 outside the mask of the networks;
+        None without such a network.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
     :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
@@ -482,11 +482,11 @@ def _expected_error(registration, prepared, field, model, options, clock):
     with clock('expected error'):
         margin = network.setting.get('InputMargin')
         found = predict_error(network, prepared.pair, field, model.default, margin)
-        registration.expected_error = resample_to(found.expected, registration.dvf, 'linear', 0)
-        mask = None
-        if prepared.pair.masks is not None:
-            mask = array_view(resample_to(prepared.pair.masks[0], found.expected, 'nearest', 0)) != 0
-        summary = found.summary(mask)
+        expected, inside = resample_to(found.expected, registration.dvf, 'linear', 0), None
+        if prepared.mask_name is not None:  # beyond it the network sees nothing
+            expected = sitk.Mask(expected, mask_on(prepared.fixed, prepared.mask_name, Geometry.of(expected)))
+            inside = array_view(resample_to(prepared.pair.masks[0], found.expected, 'nearest', 0)) != 0
+        registration.expected_error, summary = expected, found.summary(inside)
     if summary['mean'] > DOUBTFUL:
         LOGGER.warning('The result is doubtful: it is expected to be off by %.1f mm on average.', summary['mean'])
     return {'expected_error_mm': summary}

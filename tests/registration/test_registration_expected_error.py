@@ -84,6 +84,7 @@ def test_the_network_sees_the_images_as_the_field_aligns_them(scans):
     expected = stats.lognorm(DEVIATION, loc=-SMALLEST, scale=np.exp(MEAN)).mean()
     lung = array_view(found.lung) != 0
     assert array_view(found.expected_error)[lung] == pytest.approx(expected, rel=1e-4)
+    assert not array_view(found.expected_error)[~lung].any() and (~lung).any()
     assert found.measures['expected_error_mm']['mean'] == pytest.approx(expected, rel=1e-4)
 
 
