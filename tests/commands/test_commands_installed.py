@@ -85,7 +85,8 @@ def test_everything_is_installed_and_nothing_else(site):
     assert code == {name for name in files_below(package, *kinds) if not name.startswith('shipped')}
     shipped = files_below(package / 'shipped', '**/*')
     with open(os.path.join(REPOSITORY, 'Experiments', 'chest.json')) as stream:
-        networks = json.load(stream)['networks'].values()
+        content = json.load(stream)
+    networks = [content['error_map'], *content['networks'].values()]
     expected = {'RunRegNet3D.py', 'Experiments/chest.json'}
     for folder in ['Elastix/Registration/Parameter'] + ['Experiments/' + name for name in networks]:
         expected |= {os.path.join(folder, name) for name in files_below(os.path.join(REPOSITORY, folder), '**/*')}
