@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from ..image.volume_io import array_view, image_from_array
 from ..tf_utils.log_normal import SMALLEST
-from .multi_stage import seen_by_pass
+from .multi_stage import box_seen, seen_by_pass
 
 #: mm; the record says which share of the lungs is within each.
 BOUNDS = (1, 2, 3, 5)
@@ -40,18 +40,17 @@ def share_within(mean, deviation, bound):
     return ndtr((np.log(bound + SMALLEST) - mean) / deviation)
 
 
-def predict_error(network, pair, field, default, margin=None):
+def predict_error(network, pair, field, default):
     """:class:`ErrorMap` of a nonrigid field.
 
     :param network: :class:`functions.registration.trained_network.TrainedNetwork` that predicts errors.
     :param pair: :class:`functions.registration.multi_stage.WorkingPair`.
     :param field: mm, fixed to the moving image of the pair; None: none.
     :param default: HU outside the masks.
-    :param margin: mm around the masks that the network was trained with; None: whole images.
     :return: on the part of the grid of the pair that the network sees, with voxels of its stage.
     """
-    margins = None if margin is None else {network.stage: margin}
-    images, grid, _ = seen_by_pass(pair, network.stage, field, default, margins)
+    box = box_seen(pair, network.setting.get('InputMargin'))
+    images, grid, _ = seen_by_pass(pair, box, network.stage, field, default)
     mean, deviation = np.moveaxis(network.predict(*images, default), -1, 0)
     expected = np.maximum(np.exp(mean + np.square(deviation) / 2) - SMALLEST, 0)
     return ErrorMap(*[image_from_array(np.ascontiguousarray(a, np.float32), grid) for a in (expected, mean, deviation)])

@@ -76,8 +76,8 @@ def register_images(
     for stage in stages:
         if candidates is not None and not candidates.needs_pass(stage):
             continue
-        box = _box(pair, stage, margins)
-        (moving, fixed), grid, total = seen_by_pass(pair, stage, total, default, margins, voxel)
+        box = box_seen(pair, None if margins is None else margins[stage])
+        (moving, fixed), grid, total = seen_by_pass(pair, box, stage, total, default, voxel)
         found = predict[stage](moving, fixed)
         found = np.asarray(found, np.float32)
         after = field = image_from_array(found, grid)
@@ -94,20 +94,21 @@ def register_images(
     return continued(dvf, pair.fixed), stage_dvfs
 
 
-def _box(pair, stage, margins):
-    """The part of the grid of a pair that the network of a stage sees."""
-    whole = margins is None or pair.masks is None
-    return Geometry.of(pair.fixed) if whole else box_of(pair.masks, margins[stage])
+def box_seen(pair, margin):
+    """The part of the grid of a pair that a network sees, with ``margin`` mm around the masks; None: all of it."""
+    whole = margin is None or pair.masks is None
+    return Geometry.of(pair.fixed) if whole else box_of(pair.masks, margin)
 
 
-def seen_by_pass(pair, stage, total, default, margins=None, voxel=1):
+def seen_by_pass(pair, box, stage, total, default, voxel=1):
     """What a network sees at a stage, after a field so far.
 
-    :param pair, stage, default, margins, voxel: see :func:`register_images`.
+    :param pair, stage, default, voxel: see :func:`register_images`.
+    :param box: see :func:`box_seen`.
     :param total: field so far on any grid, or None.
     :return: ((moving, fixed) arrays in HU, their :class:`Geometry`, ``total`` on it).
     """
-    box, factor = _box(pair, stage, margins), stage // voxel
+    factor = stage // voxel
     fixed, moving = [resample.downsample(cut(image, box), factor) for image in (pair.fixed, pair.moving)]
     masks_here = [resample.downsample_mask(cut(mask, box), factor) for mask in pair.masks or ()]
     fixed_mask, moving_mask = masks_here or (None, None)

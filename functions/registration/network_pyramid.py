@@ -71,8 +71,9 @@ class Model(contextlib.AbstractContextManager):
 
     def close(self):
         """Release the sessions."""
-        for network in list(self.networks.values()) + [self.error_map][: self.error_map is not None]:
-            network.close()
+        for network in [*self.networks.values(), self.error_map]:
+            if network is not None:
+                network.close()
 
     def __exit__(self, *exception):
         self.close()

@@ -480,8 +480,7 @@ def _expected_error(registration, prepared, field, model, options, clock):
     if network is None:
         return {}
     with clock('expected error'):
-        margin = network.setting.get('InputMargin')
-        found = predict_error(network, prepared.pair, field, model.default, margin)
+        found = predict_error(network, prepared.pair, field, model.default)
         expected, inside = resample_to(found.expected, registration.dvf, 'linear', 0), None
         if prepared.mask_name is not None:  # beyond it the network sees nothing
             expected = sitk.Mask(expected, mask_on(prepared.fixed, prepared.mask_name, Geometry.of(expected)))

@@ -24,8 +24,7 @@ SHIPPED = os.path.join(REPOSITORY, 'Experiments')
 #: The set used when no model is named.
 DEFAULT_SET = 'chest'
 
-NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map')
-NetworkSet.__new__.__defaults__ = (None,)
+NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map', defaults=(None,))
 """``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for;
 ``error_map``: experiment of a network that predicts the error of their results, or None."""
 

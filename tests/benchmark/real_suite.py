@@ -150,8 +150,7 @@ class Preparation:
 
     def _expected(self, model, prepared, field):
         """The error map of a nonrigid field at the landmarks: dictionary name -> list."""
-        margin = model.error_map.setting.get('InputMargin')
-        found = predict_error(model.error_map, prepared.pair, field, model.default, margin)
+        found = predict_error(model.error_map, prepared.pair, field, model.default)
         return {name: at_points(one, self.pair.points[0]) for name, one in found._asdict().items()}
 
 

@@ -72,6 +72,15 @@ def chest_image(grid, seed=0):
     return like(hu.astype(np.int16), grid), like((distance < 19).astype(np.uint8), grid)
 
 
+def shifted_chest(grid, shift):
+    """(fixed, moving, lungs as options of ``register``): :func:`chest_image`, and the same moved by ``shift`` mm."""
+    fixed, lung = chest_image(grid)
+    moving, moving_lung = sitk.Image(fixed), sitk.Image(lung)
+    for image in (moving, moving_lung):
+        image.SetOrigin((np.array(fixed.GetOrigin()) + shift).tolist())
+    return fixed, moving, {'fixed_lung': lung, 'moving_lung': moving_lung}
+
+
 def motion(points):
     """Smooth analytic displacement (mm): wavelengths from 80 mm, up to 14 mm, different in every axis."""
     x, y, z = np.moveaxis(np.asarray(points) - CENTRE, -1, 0)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import SETTING, chest_image, grid_image
+from oracle import SETTING, grid_image, shifted_chest
 
 from functions.image.geometry import Geometry
 from functions.image.transforms import affine_from_matrix, write_affine
@@ -34,11 +34,7 @@ class ThereAndBack:
 
 @pytest.fixture(scope='module')
 def scans():
-    fixed, lung = chest_image(grid_image((23, 24, 12), (2.0, 2.0, 4.0)))
-    moving, moving_lung = sitk.Image(fixed), sitk.Image(lung)
-    for image in (moving, moving_lung):
-        image.SetOrigin((np.array(fixed.GetOrigin()) + TRUE).tolist())
-    return fixed, moving, {'fixed_lung': lung, 'moving_lung': moving_lung}
+    return shifted_chest(grid_image((23, 24, 12), (2.0, 2.0, 4.0)), TRUE)
 
 
 def run(scans, there, back, **options):

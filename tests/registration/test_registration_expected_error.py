@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import SETTING, chest_image, grid_image
+from oracle import SETTING, grid_image, shifted_chest
 from scipy import stats
 
 from functions.image.volume_io import array_view, image_from_array, write_image
@@ -54,11 +54,7 @@ class Errors:
 
 @pytest.fixture(scope='module')
 def scans():
-    fixed, lung = chest_image(grid_image((40, 40, 36), (2.0, 2.0, 2.0)))
-    moving, moving_lung = sitk.Image(fixed), sitk.Image(lung)
-    for image in (moving, moving_lung):
-        image.SetOrigin((np.array(fixed.GetOrigin()) + (SHIFT, 0, 0)).tolist())
-    return fixed, moving, {'fixed_lung': lung, 'moving_lung': moving_lung}
+    return shifted_chest(grid_image((40, 40, 36), (2.0, 2.0, 2.0)), (SHIFT, 0, 0))
 
 
 def test_shares_and_means_are_those_of_the_distributions():
