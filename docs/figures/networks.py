@@ -146,11 +146,12 @@ def _write(page, box, name, numbers):
     short = short_name(name)
     if len(short) > _NAME:
         short = short.replace('_', '\n_', 1)
+    small = min(1.0, _NAME / max(map(len, short.split('\n'))))
     page.text(
         box.x,
         box.y + 0.165,
         short,
-        0.93 * size,
+        0.93 * size * small,
         linespacing=1.1,
         gid=name,
         va='center' if '\n' in short else 'center_baseline',
@@ -170,10 +171,9 @@ def _write_scopes(page, description, placed, boxes):
         before = [column for lane, column in scopes if lane == place.lane and column < place.column]
         if before and scopes[place.lane, max(before)] == scope:
             continue
-        # Away from the side where its arrow enters; to the left where the next box is another scope's.
-        below = any(
-            placed[source].column == place.column and placed[source].lane < place.lane for source in layer.inputs
-        )
+        # Away from the side where an arrow enters or leaves; to the left where the next box is another scope's.
+        others = set(layer.inputs).union(other.name for other in description.layers if layer.name in other.inputs)
+        below = any(placed[other].column == place.column and placed[other].lane < place.lane for other in others)
         left = len(scope) > _SHORT and scopes.get((place.lane, place.column + 1), scope) != scope
         page.text(
             box.x + (1 if left else -1) * box.width / 2,
@@ -193,9 +193,11 @@ def _title(description):
 
 def _notes(description, side):
     trainable, every = description.number_of_parameters()
+    answer = {'dvf': 'DVF {} \u00d7 3', 'error': 'two values of the distribution of the error {}'}[description.predicts]
+    answer = answer.format(cube(description.output_size(side)))
     words = (
         f'{trainable:,} trainable parameters ({every:,} values with batch-norm statistics and fixed kernels). Input '
-        f'{cube(side)} \u00d7 2 channels (moving, fixed), DVF {cube(description.output_size(side))} \u00d7 3; valid '
+        f'{cube(side)} \u00d7 2 channels (moving, fixed), {answer}; valid '
         f'sides are {description.size_unit}k + {description.size_offset}, at least '
         f'{description.smallest_valid_size(1)}, each '
         'axis its own. In a box: layer, channels and size of its output; beside the boxes, in italics, the '

@@ -17,7 +17,7 @@ from ..image import dvf as dvf_algebra
 from ..image.geometry import Geometry
 from ..image.masks import require_nonempty
 from ..image.resample import resample_to, warp_in_threads
-from ..image.threads import itk_threads
+from ..image.threads import in_threads, itk_threads
 from ..image.transforms import total_dvf, total_transform
 from ..image.volume_io import array_view, image_from_array
 from ..measure import likeness, regularity, similarity
@@ -59,8 +59,8 @@ class Options(typing.NamedTuple):
     Masks are files, images or arrays on the grids of their images; the one the networks need is made if it is not
     given.
     ``on_fields`` is called in another thread with (affine transform or None, nonrigid field, total field) as soon as
-    they are known, to write them while the moving image is being warped. ``on_single_shot`` is called with the
-    :class:`Registration` of the single shot before that is refined.
+    they are known, to write them while the moving image is being warped; the fields are copies. ``on_single_shot`` is
+    called with the :class:`Registration` of the single shot before that is refined.
     """
 
     fixed_lung: object = None
@@ -254,15 +254,9 @@ def read_pair(fixed, moving, options):
     roles = ('fixed', 'moving')
     sources = [image_of(*image) for image in zip((fixed, moving), roles, options.spacing, options.origin)]
     lungs, torsos = (options.fixed_lung, options.moving_lung), (options.fixed_torso, options.moving_torso)
-    fixed, moving = _at_a_time(read_scan, sources, roles, lungs, torsos, options.series)
+    fixed, moving = in_threads(read_scan, sources, roles, lungs, torsos, options.series)
     require_overlap(fixed.native, moving.native)
     return fixed, moving
-
-
-def _at_a_time(function, *arguments, workers=2):
-    """``map`` in threads, as a list."""
-    with futures.ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, *arguments))
 
 
 def prepare_pair(fixed, moving, model, options, clock):
@@ -277,7 +271,7 @@ def prepare_pair(fixed, moving, model, options, clock):
         raw = read_pair(fixed, moving, options)
     with clock('isotropic grid and masks'):
         is_small = all(_BYTES_OF_FIELD * scan.native.GetNumberOfPixels() <= _ALONGSIDE for scan in raw)
-        fixed, moving = _at_a_time(isotropic_scan, raw, [mask_name] * 2, workers=1 + is_small)
+        fixed, moving = in_threads(isotropic_scan, raw, [mask_name] * 2, workers=1 + is_small)
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)
     if options.refine is not None and not lungs:
@@ -493,12 +487,14 @@ def _expected_error(registration, prepared, field, model, options, clock):
 
 def _warp_moving(registration, prepared, options, clock):
     """Add the moved image and the Jacobian determinant, while the fields are being written."""
-    dvf = registration.dvf
+    dvf, nonrigid = registration.dvf, registration.nonrigid
+    vectors = array_view(dvf)  # taken before the threads begin, see functions.image.threads
 
     def fields_finished():
         if options.on_fields is not None:
-            options.on_fields(prepared.candidates.linear, registration.nonrigid, dvf)
-        return dvf_algebra.jacobian_determinant_of(dvf)
+            options.on_fields(prepared.candidates.linear, *map(sitk.Image, (nonrigid, dvf)))
+        determinant = dvf_algebra.jacobian_determinant(vectors, dvf.GetSpacing(), dvf.GetDirection())
+        return image_from_array(determinant, dvf)
 
     # What needs one core or the disk runs beside the warp, unless the field is so large that memory would be short.
     with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:

@@ -127,6 +127,13 @@ def test_every_layer_stands_once_with_its_published_channels_and_side(pages, nam
 
 
 @pytest.mark.parametrize('name', DRAWN)
+def test_words_lie_in_their_boxes_and_the_note_says_what_the_network_predicts(pages, name):
+    layers_shown(pages[name])
+    note = ' '.join(text for text, _ in texts(pages[name]))
+    assert ('DVF' in note.split('valid sides')[0]) == (network_description(name).predicts == 'dvf')
+
+
+@pytest.mark.parametrize('name', DRAWN)
 def test_every_input_is_an_arrow_from_border_to_border_in_its_colour(pages, name):
     description, found, drawn = network_description(name), boxes(pages[name]), lines(pages[name])
     expected = {f'{source} > {layer.name}': layer for layer in description.layers for source in layer.inputs}

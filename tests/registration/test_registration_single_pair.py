@@ -269,6 +269,24 @@ def test_seconds_of_repeated_passes_add_up(pair, monkeypatch):
     assert register(fixed, moving, {4: network}, [4, 4], **options).seconds['network of stage 4'] == 1.0
 
 
+def test_no_image_is_in_the_hands_of_two_threads(pair, monkeypatch):
+    """SimpleITK moves an image's memory where a thread asks for its array and another one filters it."""
+    fixed, lung, _, _ = pair
+    seen, handed = [], []
+
+    def remembering(source, role, mask, *rest):
+        seen.extend([source, mask])
+        return read_scan(source, role, mask, *rest)
+
+    monkeypatch.setattr('functions.registration.single_pair.read_scan', remembering)
+    result = run((fixed, lung, fixed, lung), Constant(1.0), on_fields=lambda *fields: handed.extend(fields))
+    assert len({id(image) for image in seen + [fixed, lung]}) == 6
+    fields = [result.nonrigid, result.dvf] + handed[1:]
+    assert handed[0] is None and not {id(one) for one in fields[:2]} & {id(one) for one in fields[2:]}
+    for mine, theirs in zip(fields[:2], fields[2:]):
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(theirs), sitk.GetArrayFromImage(mine))
+
+
 @pytest.mark.parametrize(
     'options, text',
     [
