@@ -41,7 +41,8 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         names = [os.path.basename(os.path.normpath(results['settings'][role])) for role in ('fixed', 'moving')]
         dvf = read_image(os.path.join(folder, displacement), expect='vector')
         (fixed, fixed_lung), (moving, moving_lung) = chests
-        images = Images(fixed, moving, read_image(os.path.join(folder, moved)), fixed_lung, moving_lung)
+        error = read_image(os.path.join(folder, expected[0]), 'scalar') if expected else None
+        images = Images(fixed, moving, read_image(os.path.join(folder, moved)), fixed_lung, moving_lung, error)
         points = None if landmarks is None else []
         for role, path in zip(('fixed', 'moving'), landmarks or ()):
             # Index formats count the voxels of the images as given.
@@ -52,6 +53,5 @@ def folder_report(folder, chests, landmarks=None, protocol='dirlab'):
         page = os.path.join(folder, 'report.html')
         require_apart([measures, page], landmarks or ())
         write_json(measures, record)
-        error = read_image(os.path.join(folder, expected[0]), 'scalar') if expected else None
-        registration_report(page, record, images, dvf, None, folder_source(folder, results), error)
+        registration_report(page, record, images, dvf, None, folder_source(folder, results))
         return page, record

@@ -9,10 +9,10 @@
 import collections
 
 import numpy as np
-from scipy import ndimage
 
 from ..image.geometry import Geometry
 from ..image.masks import read_mask
+from ..image.resample import values_at
 from ..image.volume_io import array_view, read_image
 from ..image.worker_pools import in_parallel
 from ..measure import tre
@@ -189,6 +189,4 @@ def _percent_inside(points, lungs):
 
 def _brightness(points, image):
     """HU at points, linearly interpolated, clipped to the range from air to soft tissue."""
-    index = Geometry.of(image).world_to_index(points)
-    values = ndimage.map_coordinates(array_view(image), index.T[::-1], np.float32, order=1, mode='nearest')
-    return np.clip(values, -1000, 100)
+    return np.clip(values_at(image, points)[0], -1000, 100)

@@ -9,6 +9,7 @@ from ..image.dvf import jacobian_determinant_of
 from ..image.resample import resample_to, warp
 from ..image.transforms import as_affine, total_dvf
 from ..measure import overlap, regularity, similarity, tre
+from ..measure.error_prediction import agreement, predicted_at
 from ..measure.protocols import get_protocol
 from ..setting.errors import InputError
 from ..setting.text_files import read_json
@@ -17,8 +18,9 @@ AIR = -1000.0  # HU outside the moving image
 FORMAT = 1  # of the record; raised by hand when its keys change their meaning
 
 #: Images of a pair: fixed and moving in HU; moved: the registered moving image on the grid of the fixed one (None: it
-#: is warped here); fixed_mask, moving_mask: lungs on the grids of their images, or None.
-Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask')
+#: is warped here); fixed_mask, moving_mask: lungs on the grids of their images, or None; expected_error: in mm on any
+#: grid, 0 where nothing is said, alone or with the probabilities to be within each of THRESHOLDS, or None.
+Images = collections.namedtuple('Images', 'fixed moving moved fixed_mask moving_mask expected_error', defaults=(None,))
 
 
 def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, protocol='dirlab', seconds=None):
@@ -33,7 +35,9 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
     :param seconds: wall time of the registration.
     :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be measured:
         landmarks (n, fixed positions, true and estimated displacement, error, error_base: before the DVF), tre_before,
-        tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before and after).
+        tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before and after); where an error was
+        expected also expected_error (:func:`pooled_agreement`) and, in landmarks, what is expected at each: expected_mm
+        and, if known, expected_within (bound in mm -> probabilities), None where nothing is said.
     :raises InputError: inputs that do not fit each other, empty masks.
     """
     convention = get_protocol(protocol)
@@ -51,6 +55,9 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
             raise InputError(f'Protocol {protocol} needs the moving image, to whose voxels positions are moved.')
         snap_to = images.moving if convention.snap else None
         record.update(_landmarks(landmarks, dvf, affine, convention.interpolation, snap_to))
+        if images is not None and images.expected_error is not None:
+            record['landmarks'].update(_expected(images.expected_error, record['landmarks']['fixed']))
+            record['expected_error'] = pooled_agreement([record['landmarks']])
     if images is not None and images.fixed_mask is not None:
         record.update(_from_images(images, dvf, affine, convention.name))
     return record
@@ -68,6 +75,29 @@ def _landmarks(landmarks, dvf, affine, interpolation, snap_to):
         'tre_base': tre.summary(base),
         'tre': tre.summary(error),
     }
+
+
+def _expected(image, points):
+    columns = predicted_at(image, np.array(points)).T
+    mm, *within = [[None if np.isnan(value) else round(value, 4) for value in column] for column in columns.tolist()]
+    shares = {str(bound): column for bound, column in zip(tre.THRESHOLDS, within)}
+    return dict({'expected_mm': mm}, **{'expected_within': shares} if shares else {})
+
+
+def pooled_agreement(landmarks, kept=None):
+    """:func:`functions.measure.error_prediction.agreement` at all landmarks where an error was expected.
+
+    :param landmarks: the 'landmarks' of records with ``expected_mm``, at least one.
+    :param kept: boolean (n,) for each of these: which landmarks count; None: all.
+    """
+    errors = np.concatenate([np.linalg.norm(one['error'], axis=1) for one in landmarks])
+    expected = np.concatenate([np.array(one['expected_mm'], np.float64) for one in landmarks])
+    used = np.isfinite(expected) if kept is None else np.isfinite(expected) & np.concatenate(kept)
+    within = None
+    if all('expected_within' in one for one in landmarks):
+        tables = [np.array([one['expected_within'][str(mm)] for mm in tre.THRESHOLDS], float) for one in landmarks]
+        within = np.concatenate(tables, axis=1).T[used]
+    return agreement(errors[used], expected[used], within)
 
 
 def _from_images(images, dvf, affine, protocol):

@@ -13,7 +13,7 @@ from ..image.volume_io import array_view
 from ..measure.tre import THRESHOLDS
 from . import html_page as page
 from .pair_record import AIR, pair_name
-from .section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, new_figure, png_bytes
+from .section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, expected_errors, new_figure, png_bytes
 from .sections import choose_sections
 from .slice_viewer import slice_viewer
 from .text_table import mean_std
@@ -28,18 +28,22 @@ _TRE_ROWS += [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xy
 _REGULARITY_ROWS = [('folded voxels (%)', 'folding'), ('folded voxels', 'folded'), ('voxels of the mask', 'n')]
 _REGULARITY_ROWS += [('mean of J', 'mean'), ('standard deviation of J', 'std')]
 _REGULARITY_ROWS += [('standard deviation of log J', 'std_log'), ('smallest J', 'min'), ('largest J', 'max')]
+_EXPECTED_ROWS = [('true, mean (mm)', 'mean_true'), ('expected, mean (mm)', 'mean_expected')]
+_EXPECTED_ROWS += [('mean absolute difference (mm)', 'mean_absolute_difference')]
+_EXPECTED_ROWS += [('rank correlation', 'rank_correlation')]
+_EXPECTED_ROWS += [(f'{e} within {mm} mm (%)', f'{e}_within_{mm}') for mm in THRESHOLDS for e in ('true', 'expected')]
+_EXPECTED_ROWS += [('landmarks where an error is expected', 'n')]
 _OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('surface distance, 95 % (mm)', 'p95'))
 _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 
 
-def registration_report(path, record, images, dvf=None, affine=None, source=None, expected_error=None):
+def registration_report(path, record, images, dvf=None, affine=None, source=None):
     """Write the page of one registration, whole or not at all.
 
     :param record: its measures.
     :param images: :class:`functions.evaluation.pair_record.Images`.
     :param dvf, affine: displacement image, mm; linear sitk.Transform that preceded it. Each may be None.
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
-    :param expected_error: image of the error that is expected, mm, or None.
     """
     fixed, lung, moved = images.fixed, images.fixed_mask, images.moved
     cells = SectionCells(choose_sections(fixed, lung), fixed, lung, widest=WIDTH - 1.1, tallest=4.6)
@@ -57,7 +61,7 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
         jacobian = jacobian_determinant_of(total if dvf is None else dvf)
         deformation = [_deformation(picture, total, jacobian, folded_positions(jacobian, lung))]
-        slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, expected_error)
+        slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, images.expected_error)
     parts = [heading, slices, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
     if 'landmarks' in record:
         parts.append(_landmarks(picture, record['landmarks']))
@@ -121,6 +125,9 @@ def _numbers(record):
     if 'regularity' in record:
         title, corner = 'Regularity of the DVF inside the lungs', 'J: Jacobian determinant'
         blocks.append(_block(record, title, corner, [('', ('regularity',))], _REGULARITY_ROWS))
+    if 'expected_error' in record:
+        rows = [row for row in _EXPECTED_ROWS if row[1] in record['expected_error']]
+        blocks.append(_block(record, 'Expected error', 'at the landmarks', [('', ('expected_error',))], rows))
     columns = [page.element('div', tables) for tables in (''.join(blocks[:1]), ''.join(blocks[1:]))]
     return page.section('Numbers', page.element('div', ''.join(columns), 'side'))
 
@@ -160,6 +167,10 @@ def _deformation(picture, dvf, jacobian, folded):
     )
 
 
+def _decimals(value, digits):
+    return '–' if np.isnan(value) else f'{value:.{digits}f}'
+
+
 def _landmarks(picture, landmarks):
     points, before, after = (np.array(landmarks[name]) for name in ('fixed', 'true', 'error'))
     lengths = [np.linalg.norm(vectors, axis=1) for vectors in (before, after)]
@@ -171,11 +182,15 @@ def _landmarks(picture, landmarks):
     curve = new_figure(6.4, 3.6)
     draw_error_curves(curve.add_axes([0.1, 0.15, 0.87, 0.81]), before, after)
     pictures.append(page.figure(png_bytes(curve), '', 'Percentage of landmarks below every error.'))
-    numbers = np.column_stack([points, lengths[0], lengths[1], after])
-    digits = [1] * 3 + [2] * 5
-    rows = [[str(k + 1)] + [f'{value:.{n}f}' for value, n in zip(numbers[k], digits)] for k in np.argsort(-lengths[1])]
-    titles = ('landmark', 'x mm', 'y mm', 'z mm', 'before mm', 'after mm', 'error x', 'error y', 'error z')
-    table = page.folded(
-        f'All {len(points)} landmarks, the worst first', page.table(titles, rows, range(9), sortable=True)
-    )
+    columns = [*points.T, *lengths, *after.T]
+    titles = ['landmark', 'x mm', 'y mm', 'z mm', 'before mm', 'after mm', 'error x', 'error y', 'error z']
+    if 'expected_mm' in landmarks:
+        expected = np.array(landmarks['expected_mm'], np.float64)
+        pictures.append(page.figure(png_bytes(expected_errors(lengths[1], expected)), '', 'Expected and true error.'))
+        columns.append(expected)
+        titles.append('expected mm')
+    numbers, digits = np.column_stack(columns), [1] * 3 + [2] * 6
+    rows = [[str(k + 1)] + [_decimals(*cell) for cell in zip(numbers[k], digits)] for k in np.argsort(-lengths[1])]
+    table = page.table(titles, rows, range(len(titles)), sortable=True)
+    table = page.folded(f'All {len(points)} landmarks, the worst first', table)
     return page.section('Landmarks', *pictures, table)

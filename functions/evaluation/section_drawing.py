@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from PIL import Image
 from scipy import ndimage
 
@@ -17,6 +18,7 @@ DIFFERENCE_WINDOW = 400.0  # HU, symmetric
 PADDING = -1500.0  # HU: anything below was never scanned
 LANDMARK_SLAB = 5.0  # mm: landmarks this near to a section are drawn in it
 SQUARE = 20.0  # mm: side of the squares of a checkerboard
+SMALLEST_ERROR = 0.05  # mm: errors below this are drawn alike
 DPI = 100
 EDGE, HEADER = 0.25, 1.0  # inches, as all that follows
 
@@ -74,6 +76,31 @@ def draw_error_curves(axes, before, after):
     axes.legend(loc='lower right', fontsize=9.5, framealpha=0.95)
     axes.spines['top'].set_visible(False)
     axes.spines['right'].set_visible(False)
+
+
+def expected_errors(errors, expected):
+    """Square figure: expected against true error of points, (n,) mm, with the line of identity, on logarithmic axes
+    that put errors below 0.05 mm at that; NaN are left out.
+    """
+    figure = new_figure(4.6, 4.6)
+    axes = figure.add_axes([0.15, 0.12, 0.82, 0.84])
+    used = np.isfinite(expected)
+    both = [np.maximum(values[used], SMALLEST_ERROR) for values in (errors, expected)]
+    limits = 0.8 * SMALLEST_ERROR, 1.25 * max(1.0, *(float(values.max(initial=0)) for values in both))
+    axes.plot(limits, limits, color='0.5', linewidth=1)
+    axes.plot(*both, '.', color=_AFTER, markersize=5, alpha=0.5, markeredgewidth=0)
+    ticks = [mm for mm in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if mm <= limits[1]]
+    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        scale('log')
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter(FuncFormatter(lambda mm, _: f'{mm:g}'))
+        axis.set_minor_locator(NullLocator())
+    axes.set(xlim=limits, ylim=limits, aspect='equal')
+    axes.set(xlabel='true error (mm)', ylabel='expected error (mm)')
+    axes.tick_params(labelsize=9)
+    axes.grid(True, color='0.88')
+    axes.set_axisbelow(True)
+    return figure
 
 
 class SectionCells:

@@ -46,7 +46,7 @@ def slice_viewer(sections, fixed, moved, dvf, jacobian, expected_error=None):
     :param sections: [coronal, sagittal, axial]: the box that is shown, and the slices that are shown first.
     :param fixed, moved: HU.
     :param dvf, jacobian: images of the displacement (mm) and of its Jacobian determinant.
-    :param expected_error: image of the error that is expected, mm, or None.
+    :param expected_error: as in :class:`functions.evaluation.pair_record.Images`.
     """
     coronal, sagittal, axial = sections
     lower = np.array([*axial.lower, coronal.lower[1]])

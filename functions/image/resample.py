@@ -77,6 +77,18 @@ def resample_to(image, geometry, interpolator='linear', default=-2048.0, transfo
     return _in_float(image, interpolator, default, resampler.Execute)
 
 
+def values_at(image, points, order=1):
+    """(values, whether the points lie in the image) of a scalar image at points (..., 3) in mm: float32 and bool (...).
+
+    :param order: 1: linear interpolation, 0: the nearest voxel; outside the image the value at its edge.
+    """
+    geometry = Geometry.of(image)
+    index = geometry.world_to_index(points)
+    places = np.moveaxis(index, -1, 0)[::-1]
+    values = ndimage.map_coordinates(array_view(image), places, np.float32, order=order, mode='nearest')
+    return values, geometry.contains(index)
+
+
 def _interpolator(name):
     return INTERPOLATORS[require_known('interpolator', name, INTERPOLATORS)]
 

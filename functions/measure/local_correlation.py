@@ -9,10 +9,10 @@ from concurrent import futures
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..image.blas import one_blas_thread
 from ..image.geometry import Geometry
+from ..image.resample import values_at
 from ..image.volume_io import array_view
 from ..setting.seeds import random_state
 from .masked_values import unless_empty
@@ -43,9 +43,9 @@ class LocalCorrelation:
         reach = np.ceil(SIDE * STEP * np.sqrt(3) / np.array(fixed.GetSpacing())).astype(int)
         low, high = np.maximum(centres.min(axis=0) - reach, 0), centres.max(axis=0) + reach + 1
         near = fixed[tuple(slice(*map(int, ends)) for ends in zip(low, np.minimum(high, fixed.GetSize())))]
-        self._fixed, self._in_fixed_image = _sampled(smoothed(near), self._points)
+        self._fixed, self._in_fixed_image = values_at(smoothed(near), self._points)
         self._moving, self._masks = smoothed(moving), (fixed_mask, moving_mask)
-        self._in_fixed_mask = None if fixed_mask is None else _sampled(fixed_mask, self._points, order=0)[0] != 0
+        self._in_fixed_mask = None if fixed_mask is None else values_at(fixed_mask, self._points, order=0)[0] != 0
 
     def likeness(self, mapping):
         """Mean correlation of the blocks, each times the part of it on which both images and both masks agree.
@@ -63,7 +63,7 @@ class LocalCorrelation:
     def _of_blocks(self, mapping, part):
         """The correlation of each of some blocks, times the part of it that agrees."""
         points = mapping(self._points[part].reshape(-1, 3)).reshape(self._points[part].shape)
-        moving, in_moving_image = _sampled(self._moving, points)
+        moving, in_moving_image = values_at(self._moving, points)
         used = self._in_fixed_image[part] & in_moving_image
         count = np.maximum(used.sum(axis=1, keepdims=True), 1)
         a, b = [_centred(values, used, count) for values in (self._fixed[part], moving)]
@@ -71,21 +71,12 @@ class LocalCorrelation:
         correlation = (a * b).sum(axis=1) / np.maximum(norm, 1.0)
         same = used
         if self._in_fixed_mask is not None and self._masks[1] is not None:
-            same = used & ((_sampled(self._masks[1], points, order=0)[0] != 0) == self._in_fixed_mask[part])
+            same = used & ((values_at(self._masks[1], points, order=0)[0] != 0) == self._in_fixed_mask[part])
         return correlation * same.mean(axis=1)
 
 
 #: The name under which :mod:`functions.measure.likeness` looks for it.
 Comparison = LocalCorrelation
-
-
-def _sampled(image, points, order=1):
-    """(values, whether the points lie in the image) at points (..., 3) in mm."""
-    geometry = Geometry.of(image)
-    index = geometry.world_to_index(points)
-    places = np.moveaxis(index, -1, 0)[::-1]
-    values = ndimage.map_coordinates(array_view(image), places, np.float32, order, mode='nearest')
-    return values, geometry.contains(index)
 
 
 def _centred(values, used, count):

@@ -16,16 +16,14 @@ import time
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from functions.elastix.affine import read_affine
 from functions.elastix.programs import is_available
 from functions.elastix.registration import BSPLINE_FILES, bspline
 from functions.evaluation.registration_picture import registration_picture
-from functions.image.geometry import Geometry
-from functions.image.resample import resample_to, warp
+from functions.image.resample import resample_to, values_at, warp
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
-from functions.image.volume_io import array_view, image_from_array, write_image
+from functions.image.volume_io import image_from_array, write_image
 from functions.registration import single_pair
 from functions.registration.candidates import AFFINE, NONE
 from functions.registration.expected_error import predict_error
@@ -140,7 +138,7 @@ class Preparation:
         steps = [step for step in clock.steps if step not in ('reading', 'isotropic grid and masks', 'affine')]
         seconds = before + sum(clock.seconds[step] for step in steps)
         if predicted.residual is not None:
-            facts['residual'] = at_points(predicted.residual, self.pair.points[0])
+            facts['residual'] = values_at(predicted.residual, self.pair.points[0])[0].tolist()
         if model.error_map is not None:
             facts['error_map'] = self._expected(model, prepared, predicted.field)
             # Where much is left, too.
@@ -151,13 +149,7 @@ class Preparation:
     def _expected(self, model, prepared, field):
         """The error map of a nonrigid field at the landmarks: dictionary name -> list."""
         found = predict_error(model.error_map, prepared.pair, field, model.default)
-        return {name: at_points(one, self.pair.points[0]) for name, one in found._asdict().items()}
-
-
-def at_points(image, points):
-    """Values of an image at points (n, 3) mm, linear in between."""
-    index = Geometry.of(image).world_to_index(points)[:, ::-1].T
-    return ndimage.map_coordinates(array_view(image), index, order=1, mode='nearest').tolist()
+        return {name: values_at(one, self.pair.points[0])[0].tolist() for name, one in found._asdict().items()}
 
 
 def by_affine(prepared):

@@ -204,6 +204,10 @@ def results_folder(folder):
     results.mkdir()
     sitk.WriteImage(dvf, str(results / 'displacement.mha'))
     sitk.WriteImage(warp(images[1], dvf), str(results / 'moved.mha'))
+    # Half of the truth is left; twice that is expected, but nothing in the lower half of the image.
+    expected = np.linalg.norm(array_view(truth), axis=-1)
+    expected[: len(expected) // 2] = 0
+    sitk.WriteImage(image_from_array(expected.astype(np.float32), truth), str(results / 'expected_error.mha'))
     for name, image in zip(('fixed.mha', 'moving.nii.gz'), images):
         sitk.WriteImage(image, str(folder / name))
     write_json(
@@ -224,6 +228,19 @@ def results_folder(folder):
     return results
 
 
+def check_expected_errors(record, path):
+    """Twice the true error is expected in the upper half of the image, and nothing in the lower one."""
+    landmarks, found, image = record['landmarks'], record['expected_error'], sitk.ReadImage(str(path))
+    errors = np.linalg.norm(landmarks['error'], axis=1)
+    half = image.GetSize()[2] // 2 - 0.5
+    upper = [image.TransformPhysicalPointToContinuousIndex(point)[2] >= half for point in landmarks['fixed']]
+    assert [value is not None for value in landmarks['expected_mm']] == upper and 5 < sum(upper) < len(upper)
+    expected = np.array(landmarks['expected_mm'], float)[upper]
+    np.testing.assert_allclose(expected, 2 * errors[upper], rtol=0.05, atol=0.1)
+    assert found['n'] == sum(upper) and found['rank_correlation'] > 0.99
+    assert found['mean_absolute_difference'] == pytest.approx(errors[upper].mean(), rel=0.05)
+
+
 def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, caplog, capsys):
     results = results_folder(tmp_path)
     words = ['--report', 'results', '--landmarks', 'fixed.csv', 'moving.csv']
@@ -231,7 +248,9 @@ def test_evaluation_commands_report_of_registered_files(tmp_path, monkeypatch, c
     assert 'Page: ' in capsys.readouterr().out
     record = json.loads((results / 'RegNet_moving.nii.gz_to_fixed.mha.json').read_text())
     assert record['tre']['mean'] == pytest.approx(record['tre_before']['mean'] / 2, rel=0.02)
+    check_expected_errors(record, results / 'expected_error.mha')
     page = (results / 'report.html').read_text(encoding='utf-8')
+    assert repr(record['expected_error']['mean_absolute_difference']) in page and 'Expected and true error' in page
     assert repr(record['tre']['mean']) in page and 'moving.nii.gz to fixed.mha' in page
     assert re.search(r'passes used.*affine \+ 4 2<.*passes left out.*affine \+ 4 2 1<', page, re.DOTALL)
     # Without landmarks the rest is measured (the page needs no second drawing); without images or record nothing is.
