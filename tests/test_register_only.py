@@ -44,7 +44,8 @@ def test_the_bundled_set_registers_a_data_set_and_is_evaluated(folder, monkeypat
     shown = capsys.readouterr().out
     assert 'target registration error at 40 landmarks' in shown and 'RegNet' in shown
     assert {'DVF_S0.mha', 'registration.json', 'registration.png', 'setting.json'} <= set(os.listdir(str(results)))
-    assert read_json(str(results / 'registration.json'))['stages'] == [4, 2]
+    record = read_json(str(results / 'registration.json'))
+    assert record['stages'] == [4, 2] and record['error_map']['NetworkDesign'] == 'error_map'
     assert not (folder / 'Elastix').exists()  # no artificial deformations
     # --evaluate registers what the set has not registered yet, here with its own passes, and goes on from there.
     for _ in range(2):
@@ -53,6 +54,11 @@ def test_the_bundled_set_registers_a_data_set_and_is_evaluated(folder, monkeypat
             assert run(folder, monkeypatch, ['--evaluate', 'chest', '--workers', '1']) == 0
         shown = capsys.readouterr().out
         assert 'before registration' in shown and 'chest' in shown
+    (path,) = (folder / 'Experiments' / 'RegNet' / 'chest').glob('**/comparison.json')
+    (errors,) = [
+        row['chest'] for row in read_json(str(path))['expected_errors'] if row['expected error'].startswith('l')
+    ]
+    assert 30 < errors <= 40  # landmarks in its lungs
     assert 'restored from' not in caplog.text
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import stats
 
 from ..measure import tre
+from ..measure.error_prediction import ROWS, agreement
 from ..setting.errors import InputError, require_known
-from .pair_record import pair_key, pair_name
+from .pair_record import pair_key, pair_name, pooled_errors
 from .text_table import format_table
 
 SIGNIFICANT = 0.05
@@ -148,6 +149,26 @@ class Comparison:
             for row, one in zip(rows, lengths[name]):
                 row.update({name: float(one.mean()), name + ' std': float(one.std())})
         return rows
+
+    def expected_errors(self, method):
+        """True and expected errors at the landmarks of all pairs of a method together, as of
+        :func:`functions.evaluation.pair_record.pooled_errors`; None where it expects none.
+        """
+        landmarks = {key: self._table[method][key]['landmarks'] for key in self._marked}
+        found = [key for key, one in landmarks.items() if 'expected_mm' in one]
+        return pooled_errors([landmarks[key] for key in found], [self._kept[key] for key in found]) if found else None
+
+    def expected_rows(self):
+        """How well the methods that expect errors do so: one dictionary per measure of
+        :func:`functions.measure.error_prediction.agreement`, its title and method -> value; [] where none does.
+        """
+        pooled = {name: self.expected_errors(name) for name in self.methods}
+        found = {name: agreement(*errors) for name, errors in pooled.items() if errors}
+        rows = [
+            dict({'expected error': title}, **{name: one.get(key) for name, one in found.items()})
+            for title, key in ROWS
+        ]
+        return [row for row in rows if any(value is not None for value in list(row.values())[1:])]
 
 
 def paired_wilcoxon(first, second):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..setting.atomic import publish
 from ..setting.errors import InputError, require_known
-from .section_drawing import new_figure
+from .section_drawing import expected_errors, new_figure
 
 #: measure -> (label of the axis, function of error vectors (n, 3)).
 MEASURES = {
@@ -81,6 +81,11 @@ def scatter_plot(path, comparison, method):
     figure.suptitle(f'{method}: {len(true)} landmarks')
     _save(figure, path)
     return true, estimated
+
+
+def expected_plot(path, comparison, method):
+    """Expected against true error of the landmarks of a method that expects errors."""
+    _save(expected_errors(*comparison.expected_errors(method)[:2]), path)
 
 
 def _save(figure, path):

@@ -43,7 +43,8 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
     """Measure experiments and classical references on the same pairs, compare, write everything: :class:`Evaluation`.
 
     ``Results/Evaluation/<protocol>/`` of the first experiment gets ``records/`` (JSON), ``comparison`` as .json, .txt,
-    .csv, .tex and .md, ``pairs.csv``, plots and, with ``report``, the pages. Finished records and references stay.
+    .csv, .tex and .md, ``pairs.csv``, ``expected_errors.csv`` where some are, plots and, with ``report``, the pages.
+    Finished records and references stay.
 
     :param experiments: list of :class:`functions.evaluation.experiments.Experiment`.
     :param references: names of :data:`functions.evaluation.references.METHODS`; None: none.
@@ -79,6 +80,7 @@ def evaluate(experiments, references=None, protocol='dirlab', n_workers=None, ca
             'methods': comparison.methods,
             'rows': comparison.rows(),
             'pairs': comparison.pair_rows(),
+            'expected_errors': comparison.expected_rows(),
             'missing': missing,
             'failures': [list(failure) for failure in measured.failures],
         }
@@ -124,9 +126,10 @@ def _write_tables(folder, comparison, content):
         write_text(os.path.join(folder, 'comparison.' + ending), comparison_table(rows, style))
     write_json(os.path.join(folder, 'comparison.json'), content)
     parts = [comparison.protocol + '\n', comparison_table(rows)]
-    if content['pairs']:
-        write_text(os.path.join(folder, 'pairs.csv'), format_table(content['pairs'], style='csv'))
-        parts.append(format_table(content['pairs']))
+    for name in ('pairs', 'expected_errors'):
+        if content[name]:
+            write_text(os.path.join(folder, name + '.csv'), format_table(content[name], style='csv'))
+            parts.append(format_table(content[name]))
     incomplete = [text for text in comparison.missing if text not in content['missing']]
     left_out = missing_and_failed(content) + [f'Left out of the comparison: {text}' for text in incomplete]
     if left_out:
@@ -155,8 +158,12 @@ def _draw(folder, comparison):
             add(f'boxes_{measure}_pairs', what + ' of every pair.', '', comparison_plots.box_plot, measure, True)
     for method in comparison.methods:
         if method != BEFORE:
-            name = 'scatter_' + re.sub(r'[^A-Za-z0-9_.-]+', '_', method)
-            add(name, 'True and estimated displacement.', method, comparison_plots.scatter_plot, method)
+            name = re.sub(r'[^A-Za-z0-9_.-]+', '_', method)
+            title = 'True and estimated displacement.'
+            add('scatter_' + name, title, method, comparison_plots.scatter_plot, method)
+            if comparison.expected_errors(method):
+                title = 'Expected and true error.'
+                add('expected_' + name, title, method, comparison_plots.expected_plot, method)
     return pictures
 
 

@@ -36,6 +36,7 @@ def experiment_report(path, title, content, pictures=(), sources=(), pages=None)
     parts = [
         page.heading(title, 'Report of an experiment. ' + content['protocol'], cards),
         page.section('Methods', _methods(rows), page.paragraph(_LEGEND)),
+        page.section('Expected errors', _expected(content['expected_errors'])),
         page.section('Missing and failed', page.items(map(page.escape, missing_and_failed(content)), 'bad')),
         page.section('Figures', page.element('div', '\n'.join(narrow), 'pair'), *wide),
         page.section('Pairs', *_pairs(content, pages or {})),
@@ -62,6 +63,16 @@ def _methods(rows):
             classes[len(lines), k + 1] = marks.get((k, column), '')
         lines.append(cells)
     return page.table([''] + [row['method'] for row in rows], lines, range(1, 1 + len(rows)), classes)
+
+
+def _expected(rows):
+    """One column per method that expects errors, one row per measure; '' where there are none."""
+    methods = list(rows[0])[1:] if rows else []
+    lines = []
+    for k, row in enumerate(rows):
+        numbers = [page.number(f'expected_errors.{k}.{name}', row[name]) for name in methods]
+        lines.append([page.escape(row['expected error'])] + numbers)
+    return page.table([''] + methods, lines, range(1, 1 + len(methods))) if rows else ''
 
 
 def _pairs(content, pages):

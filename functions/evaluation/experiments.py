@@ -53,7 +53,7 @@ def open_experiment(setting, name, own_settings=True):
     step = _step(known, name, pairs)
     results, missing = [], []
     for pair in pairs:
-        dvf, moved = (None, None) if step is None else _paths(known, pair, step)
+        dvf, moved, errors = [None] * 3 if step is None else _paths(known, pair, step)
         if dvf is None or not os.path.isfile(dvf):
             missing.append(f'{name} has no result for {pair_name(pair)}')
             continue
@@ -63,7 +63,10 @@ def open_experiment(setting, name, own_settings=True):
             missing.append(f'{name} has no whole result for {pair_name(pair)}: {problem}')
             continue
         moved = moved if os.path.isfile(moved) else None
-        results.append(Result(name, pair, dvf, None, moved, facts.get('seconds')))
+        # Another registration may have left one.
+        written = [output['path'] for output in facts.get('outputs') or []]
+        errors = errors if os.path.basename(errors) in written else None
+        results.append(Result(name, pair, dvf, None, moved, facts.get('seconds'), errors))
     return Experiment(name, known, pairs, step, results, missing)
 
 
@@ -75,7 +78,7 @@ def result_facts(path):
 
 
 def _paths(setting, pair, step):
-    return [result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm')]
+    return [result_address(setting, request, pair, step) for request in ('dvf_s0', 'MovedIm', 'error_map')]
 
 
 def _step(setting, name, pairs):

@@ -21,8 +21,8 @@ from .pair_record import Images, file_name, measure, pair_name, read_record
 LOGGER = logging.getLogger(__name__)
 
 #: One finished registration: name of the method, pair, and paths of its results, each or None: dvf (without dvf and
-#: affine: before registration), affine (transform file), moved image; seconds it took.
-Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds', defaults=[None] * 4)
+#: affine: before registration), affine (transform file), moved image, error_map; seconds it took.
+Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds error_map', defaults=[None] * 5)
 #: records: list in the order of the results; failures: list of (method, name of the pair, error); made: how many had to
 #: be measured now.
 Measured = collections.namedtuple('Measured', 'records failures made')
@@ -70,6 +70,7 @@ def _measure(setting, result, path, protocol):
     lung = read_mask(paths['fixed_lung']) if 'truth' in paths else None
     landmarks, reason = find_landmarks(setting, result.pair, truth, lung)
     files, known = list(paths.values()) + [result.dvf, result.affine, result.moved], recorded_inputs(path)
+    files += [result.error_map] * (result.error_map is not None)  # records of results without one stay
     made_from = {
         'files': [one for name in files for one in fingerprint(name, known) or [None]],
         'protocol': protocol,
@@ -100,7 +101,8 @@ def read_result(paths, result):
     """(:class:`Images`, DVF or None, affine transform or None) of a result, from its :func:`input_paths`."""
     fixed, moving = (read_image(paths[name]) for name in ('fixed', 'moving'))
     lungs = read_mask(paths['fixed_lung'], like=fixed), read_mask(paths['moving_lung'], like=moving)
-    images = Images(fixed, moving, None if result.moved is None else read_image(result.moved), *lungs)
+    moved = None if result.moved is None else read_image(result.moved)
+    images = Images(fixed, moving, moved, *lungs, result.error_map and read_image(result.error_map, expect='any'))
     dvf = None if result.dvf is None else read_image(result.dvf, expect='vector')
     return images, dvf, None if result.affine is None else as_affine(read_transform(result.affine))
 

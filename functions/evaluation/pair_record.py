@@ -35,9 +35,9 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
     :param seconds: wall time of the registration.
     :return: dictionary: format, method, pair, protocol, protocol_text, seconds, and each where it could be measured:
         landmarks (n, fixed positions, true and estimated displacement, error, error_base: before the DVF), tre_before,
-        tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before and after); where an error was
-        expected also expected_error (:func:`pooled_agreement`) and, in landmarks, what is expected at each: expected_mm
-        and, if known, expected_within (bound in mm -> probabilities), None where nothing is said.
+        tre_base, tre, regularity (of the DVF alone), overlap and intensity (each before and after). Where errors are
+        expected also expected_error (:func:`functions.measure.error_prediction.agreement`) and, in landmarks, lists
+        with None where nothing is said: expected_mm and, if known, expected_within (bound in mm -> probabilities).
     :raises InputError: inputs that do not fit each other, empty masks.
     """
     convention = get_protocol(protocol)
@@ -57,7 +57,7 @@ def measure(method, pair, dvf=None, images=None, landmarks=None, affine=None, pr
         record.update(_landmarks(landmarks, dvf, affine, convention.interpolation, snap_to))
         if images is not None and images.expected_error is not None:
             record['landmarks'].update(_expected(images.expected_error, record['landmarks']['fixed']))
-            record['expected_error'] = pooled_agreement([record['landmarks']])
+            record['expected_error'] = agreement(*pooled_errors([record['landmarks']]))
     if images is not None and images.fixed_mask is not None:
         record.update(_from_images(images, dvf, affine, convention.name))
     return record
@@ -84,11 +84,12 @@ def _expected(image, points):
     return dict({'expected_mm': mm}, **{'expected_within': shares} if shares else {})
 
 
-def pooled_agreement(landmarks, kept=None):
-    """:func:`functions.measure.error_prediction.agreement` at all landmarks where an error was expected.
+def pooled_errors(landmarks, kept=None):
+    """True and expected errors of all landmarks where an error was expected.
 
     :param landmarks: the 'landmarks' of records with ``expected_mm``, at least one.
     :param kept: boolean (n,) for each of these: which landmarks count; None: all.
+    :return: arguments of :func:`functions.measure.error_prediction.agreement`.
     """
     errors = np.concatenate([np.linalg.norm(one['error'], axis=1) for one in landmarks])
     expected = np.concatenate([np.array(one['expected_mm'], np.float64) for one in landmarks])
@@ -97,7 +98,7 @@ def pooled_agreement(landmarks, kept=None):
     if all('expected_within' in one for one in landmarks):
         tables = [np.array([one['expected_within'][str(mm)] for mm in tre.THRESHOLDS], float) for one in landmarks]
         within = np.concatenate(tables, axis=1).T[used]
-    return agreement(errors[used], expected[used], within)
+    return errors[used], expected[used], within
 
 
 def _from_images(images, dvf, affine, protocol):

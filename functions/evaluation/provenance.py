@@ -35,6 +35,10 @@ def experiment_source(experiment):
         networks.append(entry.get('NetworkLoad') or experiment.name)
         design = entry.get('NetworkDesign', 'design as trained')
         facts.append((f'network of stage {stage}', f'{networks[-1]}, {design}'))
+    errors = setting.get('network_dict', {}).get('error_map')
+    if errors:
+        networks.append(errors['NetworkLoad'])
+        facts.append(('network of errors', errors['NetworkLoad']))
     for network in dict.fromkeys(networks):
         place, name = find_experiment(setting, network)
         folder = su.address_generator(place, 'ModelFolder', current_experiment=name)

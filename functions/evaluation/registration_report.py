@@ -10,6 +10,7 @@ from ..image.geometry import Geometry
 from ..image.resample import warp
 from ..image.transforms import total_dvf
 from ..image.volume_io import array_view
+from ..measure import error_prediction
 from ..measure.tre import THRESHOLDS
 from . import html_page as page
 from .pair_record import AIR, pair_name
@@ -28,11 +29,6 @@ _TRE_ROWS += [(f'mean error along {axis} (mm)', 'error_' + axis) for axis in 'xy
 _REGULARITY_ROWS = [('folded voxels (%)', 'folding'), ('folded voxels', 'folded'), ('voxels of the mask', 'n')]
 _REGULARITY_ROWS += [('mean of J', 'mean'), ('standard deviation of J', 'std')]
 _REGULARITY_ROWS += [('standard deviation of log J', 'std_log'), ('smallest J', 'min'), ('largest J', 'max')]
-_EXPECTED_ROWS = [('true, mean (mm)', 'mean_true'), ('expected, mean (mm)', 'mean_expected')]
-_EXPECTED_ROWS += [('mean absolute difference (mm)', 'mean_absolute_difference')]
-_EXPECTED_ROWS += [('rank correlation', 'rank_correlation')]
-_EXPECTED_ROWS += [(f'{e} within {mm} mm (%)', f'{e}_within_{mm}') for mm in THRESHOLDS for e in ('true', 'expected')]
-_EXPECTED_ROWS += [('landmarks where an error is expected', 'n')]
 _OVERLAP_ROWS = (('Dice', 'dice'), ('surface distance, mean (mm)', 'mean'), ('surface distance, 95 % (mm)', 'p95'))
 _INTENSITY_ROWS = (('normalised cross-correlation', 'ncc'), ('mean squared difference (HU²)', 'mse'))
 
@@ -126,7 +122,7 @@ def _numbers(record):
         title, corner = 'Regularity of the DVF inside the lungs', 'J: Jacobian determinant'
         blocks.append(_block(record, title, corner, [('', ('regularity',))], _REGULARITY_ROWS))
     if 'expected_error' in record:
-        rows = [row for row in _EXPECTED_ROWS if row[1] in record['expected_error']]
+        rows = [row for row in error_prediction.ROWS if row[1] in record['expected_error']]
         blocks.append(_block(record, 'Expected error', 'at the landmarks', [('', ('expected_error',))], rows))
     columns = [page.element('div', tables) for tables in (''.join(blocks[:1]), ''.join(blocks[1:]))]
     return page.section('Numbers', page.element('div', ''.join(columns), 'side'))

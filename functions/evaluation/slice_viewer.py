@@ -81,7 +81,8 @@ def _values(grid, fixed, moved, dvf, jacobian, expected_error):
     determinant = resampled(jacobian, grid, 1.0)
     found.append(np.where(determinant > 0, determinant, np.nan))
     if expected_error is not None:
-        found.append(resampled(expected_error, grid, np.nan))
+        values = resampled(expected_error, grid, np.nan)
+        found.append(values if values.ndim == 3 else values[..., 0])
     return dict(zip(_QUANTITIES, found))
 
 

@@ -7,6 +7,12 @@ from scipy.stats import spearmanr
 from ..image.resample import values_at
 from .tre import THRESHOLDS
 
+#: Titles of what :func:`agreement` finds, and its keys, in the order of a table.
+ROWS = [('true, mean (mm)', 'mean_true'), ('expected, mean (mm)', 'mean_expected')]
+ROWS += [('mean absolute difference (mm)', 'mean_absolute_difference'), ('rank correlation', 'rank_correlation')]
+ROWS += [(f'{name} within {mm} mm (%)', f'{name}_within_{mm}') for mm in THRESHOLDS for name in ('true', 'expected')]
+ROWS += [('landmarks where an error is expected', 'n')]
+
 
 def predicted_at(image, points):
     """What a map of expected errors says at points (n, 3) mm: float64 (n, components), NaN where it says nothing.

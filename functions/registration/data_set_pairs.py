@@ -52,7 +52,9 @@ def register_pair(setting, pair, model, trained=True):
 
     Written: total DVF (``dvf_s0``), moved image (``MovedIm`` of stage 0), Jacobian determinant (``dvf_s0_jac``), with
     ``WriteAfterEachStage`` the DVF after every stage but the last (``dvf_s_up``, without the affine),
-    ``registration.json`` and the settings. A synthetic pair has a folder of its own, named by its dsmooth.
+    ``registration.json`` and the settings; with a network of errors also ``error_map``
+    (:meth:`functions.registration.expected_error.ErrorMap.layers` in the lungs). A synthetic pair has a folder of its
+    own, named by its dsmooth.
 
     :param pair: [fixed, moving] im_info dictionaries (data, cn, type_im); two equal ones with a ``dsmooth`` are a
         synthetic pair: the artificially deformed image is the fixed one and the true DVF is known.
@@ -82,11 +84,14 @@ def register_pair(setting, pair, model, trained=True):
     written = [(found.dvf, out('dvf_s0')), (found.moved, out('MovedIm')), (found.jacobian, out('dvf_s0_jac'))]
     if setting.get('WriteAfterEachStage'):
         written += [(found.stage_dvfs[stage], out('dvf_s_up', stage)) for stage in dict.fromkeys(stages[:-1])]
+    if found.error_map is not None:
+        written.append((found.error_map.layers(found.lung), out('error_map')))
     for image, path in written:
         write_image(image, path)
     record = {'pair': list(pair), 'stages': list(stages), 'BaseReg': 'Affine' if is_affine else 'Identity'}
     record.update(seconds=found.total_seconds, seconds_of_steps=found.seconds, measures=found.measures)
     record.update(networks=found.settings['networks'], InputMask=found.settings['input_mask'])
+    record['error_map'] = found.settings['error_map']
     record['outputs'] = [record_file(path) for _, path in written]
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), record)

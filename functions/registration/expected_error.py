@@ -9,12 +9,12 @@ import collections
 import numpy as np
 from scipy.special import ndtr
 
+from ..image.resample import resample_to
 from ..image.volume_io import array_view, image_from_array
+from ..measure.tre import THRESHOLDS
 from ..tf_utils.log_normal import SMALLEST
 from .multi_stage import box_seen, seen_by_pass
 
-#: mm; the record says which share of the lungs is within each.
-BOUNDS = (1, 2, 3, 5)
 #: mm; where the expected error is larger on average, the registration is doubtful.
 DOUBTFUL = 3.0
 
@@ -31,8 +31,18 @@ class ErrorMap(collections.namedtuple('ErrorMap', 'expected mean deviation')):
         """
         inside = Ellipsis if mask is None else mask
         expected, mean, deviation = [array_view(image)[inside].ravel() for image in self]
-        within = {str(mm): round(float(share_within(mean, deviation, mm).mean()), 4) for mm in BOUNDS}
+        within = {str(mm): round(float(share_within(mean, deviation, mm).mean()), 4) for mm in THRESHOLDS}
         return {'mean': float(expected.mean()), 'p95': float(np.percentile(expected, 95)), 'within_mm': within}
+
+    def layers(self, mask=None):
+        """One image with the expected error in mm and the probabilities that the error is at most each of THRESHOLDS;
+        0 outside ``mask``, an image on any grid (None: nowhere).
+        """
+        expected, mean, deviation = map(array_view, self)
+        layers = np.stack([expected, *[share_within(mean, deviation, mm) for mm in THRESHOLDS]], -1)
+        if mask is not None:
+            layers[array_view(resample_to(mask, self.expected, 'nearest', 0)) == 0] = 0
+        return image_from_array(layers.astype(np.float32), self.expected)
 
 
 def share_within(mean, deviation, bound):

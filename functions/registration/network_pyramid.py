@@ -8,7 +8,7 @@ from ..network.description import NETWORKS, network_description
 from ..setting.errors import InputError
 from ..setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
 from ..setting.text_files import require_shape
-from ..setting.trained_models import checkpoint_path, experiment_folder, networks_of, read_model_setting
+from ..setting.trained_models import ERROR_MAP, checkpoint_path, experiment_folder, networks_of, read_model_setting
 from ..tf_utils.sessions import xla_problem
 from .mask_box import box_of
 from .multi_stage import check_stages
@@ -101,13 +101,17 @@ def open_model(
     found = networks_of(model)
     entries = {stage: {'NetworkLoad': experiment} for stage, experiment in found.networks.items()}
     stages = found.stages if stages is None else stages
-    return _open({}, entries, stages, threads, memory, precision, found.error_map)
+    errors = found.error_map and {'NetworkLoad': found.error_map}
+    return _open({}, entries, stages, threads, memory, precision, errors)
 
 
 def open_networks(setting):
-    """Open the networks that settings name in ``network_dict`` for their ``stage_list``, as a :class:`Model`."""
+    """Open the networks that settings name in ``network_dict`` for their ``stage_list``, and the one of errors, as a
+    :class:`Model`.
+    """
     compute = setting.get('NumberOfThreads'), setting.get('MaximumMemory'), setting.get('Precision', 'float32')
-    return _open(setting, network_entries(setting), setting['stage_list'], *compute)
+    entries = network_entries(setting)
+    return _open(setting, entries, setting['stage_list'], *compute, setting['network_dict'].get(ERROR_MAP))
 
 
 def network_entries(setting):
@@ -123,13 +127,16 @@ def network_entries(setting):
 
 
 def _open(setting, entries, stages, threads, memory, precision, error_map=None):
-    """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}."""
+    """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}, and such an entry
+    of the network of errors, or None.
+    """
     check_stages(stages, entries)
     if setting.get('XLA') and xla_problem():
         raise InputError(xla_problem())
     networks, folders = {}, {}
 
-    def open_network(experiment, step, stage, predicts='dvf'):
+    def open_network(entry, stage, predicts='dvf'):
+        experiment, step = entry['NetworkLoad'], entry.get('GlobalStepLoad', 'Last')
         model_setting = read_model_setting(setting, experiment)
         check_model_setting(model_setting, experiment, stage, predicts)
         checkpoint = checkpoint_path(setting, step, experiment)
@@ -140,10 +147,9 @@ def _open(setting, entries, stages, threads, memory, precision, error_map=None):
 
     with contextlib.ExitStack() as opened:
         for stage in dict.fromkeys(stages):  # a repeated stage needs one network
-            experiment, step = entries[stage]['NetworkLoad'], entries[stage].get('GlobalStepLoad', 'Last')
-            networks[stage] = open_network(experiment, step, stage)
-            folders[stage] = experiment_folder(setting, experiment)
-        errors = None if error_map is None else open_network(error_map, 'Last', None, 'error')
+            networks[stage] = open_network(entries[stage], stage)
+            folders[stage] = experiment_folder(setting, entries[stage]['NetworkLoad'])
+        errors = None if error_map is None else open_network(error_map, None, 'error')
         model = Model(networks, stages, folders, errors)
         opened.pop_all()  # stay open with the model
         return model

@@ -119,6 +119,7 @@ class Registration:
     :ivar expected_error: how far ``dvf`` is expected to be off, as a network predicts it (see
         :mod:`functions.registration.expected_error`); float32 mm, on that grid, 0 outside the mask of the networks;
         None without such a network.
+    :ivar error_map: :class:`functions.registration.expected_error.ErrorMap` that this is the mean of, or None.
     :ivar lung: mask of the fixed image on the grid of the results in which measures are taken; None: everywhere.
     :ivar lungs: dictionary 'fixed', 'moving' -> what their lung masks hold; empty without them; JSON-able.
     :ivar measures: dictionary: what is used (:meth:`functions.registration.candidates.Candidates.record`), similarity
@@ -132,7 +133,8 @@ class Registration:
         self.fixed, self.moving = prepared.fixed.native, prepared.moving.native
         self.affine, self.linear = prepared.affine, prepared.candidates.linear
         self.nonrigid, self.dvf, self.stage_dvfs = nonrigid, dvf, stage_dvfs
-        self.moved = self.jacobian = self.lung = self.inverse_consistency = self.expected_error = None
+        self.moved = self.jacobian = self.lung = self.inverse_consistency = None
+        self.expected_error = self.error_map = None
         self.lungs = prepared.lungs
         self.measures, self.settings, self.seconds, self.total_seconds = {}, {}, {}, 0.0
 
@@ -479,7 +481,7 @@ def _expected_error(registration, prepared, field, model, options, clock):
         if prepared.mask_name is not None:  # beyond it the network sees nothing
             expected = sitk.Mask(expected, mask_on(prepared.fixed, prepared.mask_name, Geometry.of(expected)))
             inside = array_view(resample_to(prepared.pair.masks[0], found.expected, 'nearest', 0)) != 0
-        registration.expected_error, summary = expected, found.summary(inside)
+        registration.expected_error, registration.error_map, summary = expected, found, found.summary(inside)
     if summary['mean'] > DOUBTFUL:
         LOGGER.warning('The result is doubtful: it is expected to be off by %.1f mm on average.', summary['mean'])
     return {'expected_error_mm': summary}

@@ -92,6 +92,7 @@ PATTERNS = {
     'dvf_s0_jac': _FULL_REG + 'DVF_S0_Jac{ext}',
     'dvf_s0_jac_hist_plot': _FULL_REG + 'DVF_S0_Jac_Hist.png',
     'dvf_s_up': _FULL_REG + 'DVF_S{stage}_up{ext}',
+    'error_map': _FULL_REG + 'ErrorMap{ext}',
     'MovedIm': _FULL_REG + 'MovedImage_S{stage}{ext}',
     'MovedLung': _FULL_REG + 'MovedLung_S{stage}{ext}',
     'MovedTorso': _FULL_REG + 'MovedTorso_S{stage}{ext}',

@@ -6,7 +6,7 @@ from . import schema
 from .addresses import address_generator
 from .errors import RegNetError, join_numbers, nearest_hint
 from .schema import choice
-from .trained_models import find_experiment, saved_steps
+from .trained_models import ERROR_MAP, find_experiment, saved_steps
 
 
 def loaded_network_problems(setting):
@@ -24,7 +24,8 @@ def registration_problems(setting):
         return []
     base, known = setting.get('BaseReg', 'Identity'), choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
-    return problems + _pyramid_problems(setting, 'network_dict', networks, setting.get('stage_list', []), 'stage')
+    stages = setting.get('stage_list', [])
+    return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', {ERROR_MAP: None})
 
 
 def passes_before_problems(setting):
@@ -35,17 +36,18 @@ def passes_before_problems(setting):
     return _pyramid_problems(setting, 'PassesBefore.networks', networks, stages)
 
 
-def _pyramid_problems(setting, name, networks, stages, prefix=''):
-    keys = {f'{prefix}{stage}': stage for stage in (1, 2, 4)}
+def _pyramid_problems(setting, name, networks, stages, prefix='', more=None):
+    """``more``: further keys of ``networks``, which are used whatever the stages -> None."""
+    keys = dict({f'{prefix}{stage}': stage for stage in (1, 2, 4)}, **more or {})
     missing = [f'{prefix}{stage}' for stage in dict.fromkeys(stages) if f'{prefix}{stage}' not in networks]
     problems = [f'{name} has no {key!r}, which the pyramid {stages} needs.' for key in missing]
     for key, entry in networks.items():
         where, stage = f'{name}.{key}', keys.get(key)
-        if stage is None:
+        if key not in keys:
             problems.append(f'{where} is not a setting; accepted: {", ".join(keys)}.{nearest_hint(key, keys)}')
             continue
         # Stages that this registration leaves out need no checkpoint.
-        problems += _entry_problems(setting, where, entry, schema.NETWORK, stage in stages)
+        problems += _entry_problems(setting, where, entry, schema.NETWORK, stage is None or stage in stages)
         problems += _repeated_key_problems(where, entry, stage)
     return problems
 
@@ -66,7 +68,7 @@ def _repeated_key_problems(where, entry, stage):
     if not isinstance(entry, dict):
         return []
     problems = []
-    if schema.STAGE.accepts(entry.get('stage')) and entry['stage'] != stage:
+    if stage and schema.STAGE.accepts(entry.get('stage')) and entry['stage'] != stage:
         problems.append(f'{where}.stage is {entry["stage"]}; accepted: {stage}.')
     design = entry.get('NetworkDesign')
     if schema.TEXT.accepts(design) and design not in NETWORKS:

@@ -24,6 +24,9 @@ SHIPPED = os.path.join(REPOSITORY, 'Experiments')
 #: The set used when no model is named.
 DEFAULT_SET = 'chest'
 
+#: Key of the network of errors in ``network_dict`` and in the file of a set.
+ERROR_MAP = 'error_map'
+
 NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map', defaults=(None,))
 """``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for;
 ``error_map``: experiment of a network that predicts the error of their results, or None."""
@@ -34,11 +37,11 @@ def network_set(name):
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID, 'error_map': optional(TEXT)})
+    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID, ERROR_MAP: optional(TEXT)})
     if not content['networks'] or set(content['networks']) - {'1', '2', '4'}:
         raise InputError(f'{path}: networks must name an experiment for some of the stages 1, 2 and 4, and no others.')
     networks = {int(stage): os.path.join(SHIPPED, folder) for stage, folder in content['networks'].items()}
-    error_map = content.get('error_map')
+    error_map = content.get(ERROR_MAP)
     return NetworkSet(networks, content['stages'], error_map and os.path.join(SHIPPED, error_map))
 
 
@@ -105,7 +108,8 @@ def networks_of(model, setting=None):
 
 
 def use_networks(setting, model, stages=None):
-    """Register with trained networks: put ``network_dict`` and the pyramid into ``setting``.
+    """Register with trained networks: put ``network_dict``, with the network of errors of a set, and the pyramid into
+    ``setting``.
 
     :param model: see :func:`networks_of`; ``stages``: the pyramid, None: that of the set, else all that have a network.
     """
@@ -113,6 +117,8 @@ def use_networks(setting, model, stages=None):
     load_registration_setting(setting, found.stages if stages is None else stages)
     loads = {stage: {'NetworkLoad': name, 'GlobalStepLoad': 'Last'} for stage, name in found.networks.items()}
     setting['network_dict'] = {f'stage{stage}': dict(load, stage=stage) for stage, load in loads.items()}
+    if found.error_map:
+        setting['network_dict'][ERROR_MAP] = {'NetworkLoad': found.error_map, 'GlobalStepLoad': 'Last'}
     return setting
 
 

@@ -5,7 +5,9 @@ import collections
 import numpy as np
 from scipy.stats import spearmanr
 
-from functions.registration.expected_error import BOUNDS, DOUBTFUL, ErrorMap, share_within
+from functions.measure.error_prediction import agreement
+from functions.measure.tre import THRESHOLDS
+from functions.registration.expected_error import DOUBTFUL, ErrorMap, share_within
 
 #: Largest displacement (mm) from which a motion counts as large.
 LARGE = 18.0
@@ -102,11 +104,13 @@ def error_map_table(name, measures):
     errors = np.concatenate([found['errors'] for found in measures])
     maps = {key: np.concatenate([found['error_map'][key] for found in measures]) for key in ErrorMap._fields}
     lines = [f'\nError map of {name}, {len(errors)} landmarks of {len(measures)} pairs:']
-    mean, rank = np.abs(maps['expected'] - errors).mean(), spearmanr(errors, maps['expected'])[0]
+    within = np.stack([share_within(maps['mean'], maps['deviation'], mm) for mm in THRESHOLDS], axis=1)
+    found = agreement(errors, maps['expected'], within)
+    mean, rank = found['mean_absolute_difference'], found['rank_correlation']
     lines.append(f'mean absolute error of the prediction {mean:.2f} mm (limit 1), rank correlation {rank:.2f} (0.6)')
-    for bound in BOUNDS:
-        said, true = share_within(maps['mean'], maps['deviation'], bound).mean(), (errors <= bound).mean()
-        lines.append(f'within {bound} mm: {100 * said:.1f} % are said to be, {100 * true:.1f} % are (limit: 5 points)')
+    for mm in THRESHOLDS:
+        said, true = found[f'expected_within_{mm}'], found[f'true_within_{mm}']
+        lines.append(f'within {mm} mm: {said:.1f} % are said to be, {true:.1f} % are (limit: 5 points)')
     means = [[np.mean(values) for values in (found['errors'], found['error_map']['expected'])] for found in measures]
     wrong = [expected > DOUBTFUL for true, expected in means if true > DOUBTFUL]
     vain = sum(expected > DOUBTFUL for true, expected in means if true <= DOUBTFUL)

@@ -15,7 +15,7 @@ from tests.benchmark import known_pairs
 from tests.benchmark.known_pairs import PairFiles, RandomMotion, looks, seen_in_both, suite_pairs, write_pair
 from tests.benchmark.real_breathing import moved_scan
 from tests.benchmark.real_suite import Preparation, chosen_pairs
-from tests.benchmark.suite_tables import groups, passes, verdicts
+from tests.benchmark.suite_tables import error_map_table, groups, passes, verdicts
 
 SHAPE = (120, 70, 80)
 
@@ -161,3 +161,16 @@ def test_a_pass_is_compared_with_what_was_kept_before_it():
     found = list(passes([row('slab', 4.0, 1.0)], 'net'))
     assert found[1] == 'stage 4, pass 1: 2.00 to 3.00 mm on 1 pairs, better on 0'
     assert found[2] == 'stage 2, pass 1: 2.00 to 1.00 mm on 1 pairs, better on 1'
+
+
+def test_the_table_of_an_error_map_counts_landmarks_of_all_pairs():
+    """Errors of 1 and 3.95 mm, and distributions whose medians they are: half of the first is within 1 mm."""
+    pairs = []
+    for error in (1.0, 3.95):
+        log = np.log(np.array([error, error]) + 0.05).tolist()
+        one = {'expected': [error + 0.5, error + 1.5], 'mean': log, 'deviation': [0.1, 0.1]}
+        pairs.append({'errors': [error, error], 'error_map': one})
+    text = error_map_table('mine', pairs)
+    assert 'mine, 4 landmarks of 2 pairs' in text and 'prediction 1.00 mm' in text and 'correlation 0.89' in text
+    assert 'within 1 mm: 25.0 % are said to be, 50.0 % are' in text and 'within 5 mm: 99.5 % are said' in text
+    assert 'of 1 pairs off by more than 3 mm on average 1 are flagged; 0 in vain' in text

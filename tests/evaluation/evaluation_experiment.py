@@ -2,16 +2,19 @@
 
 import os
 
+import numpy as np
 import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 import functions.setting.setting_utils as su
 from functions.image.dvf import jacobian_determinant_of
+from functions.image.manifest import record_file
 from functions.image.resample import warp
-from functions.image.volume_io import array_view, image_from_array
+from functions.image.volume_io import array_view, image_from_array, write_image
 from functions.phantom.phantom import make_case
 from functions.setting.addresses import result_address
 from functions.setting.atomic import write_json
+from functions.setting.text_files import read_json
 
 DATA = 'Phantom_4D'
 STEP = '40'
@@ -81,6 +84,23 @@ def register(setting, share, step=STEP):
             os.path.join(os.path.dirname(path), 'registration.json'),
             {'pair': pair, 'stages': [4], 'seconds': 1.5, 'InputMask': 'Lung'},
         )
+
+
+def expect(setting, factors, step=STEP):
+    """Add a map to results of half of the truth that says, case by case, so many times the true error in the upper half
+    of the image, and nothing in the lower one; return the paths."""
+    paths = []
+    for pair, factor in zip(pairs_of(setting), factors):
+        address = su.address_generator(setting, 'TrueDVF', data=DATA, cn=pair[0]['cn'], pair_info=pair, stage=1)
+        truth = sitk.ReadImage(address)
+        errors = factor * np.linalg.norm(array_view(truth), axis=-1) / 2
+        layers = np.stack([errors] + [np.full(errors.shape, share) for share in (0.1, 0.3, 0.5, 0.9)], -1)
+        layers[: len(layers) // 2] = 0
+        paths.append(result_address(setting, 'error_map', pair, step))
+        write_image(image_from_array(layers.astype(np.float32), truth), paths[-1])
+        record = os.path.join(os.path.dirname(paths[-1]), 'registration.json')
+        write_json(record, dict(read_json(record), outputs=[record_file(paths[-1])]))
+    return paths
 
 
 def train(setting):

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_experiment import STEP, make_cases, pairs_of, register, setting_in, train
+from evaluation_experiment import STEP, expect, make_cases, pairs_of, register, setting_in, train
 
 import functions.setting.setting_utils as su
 from functions.evaluation import evaluate_experiments as ev
@@ -167,6 +167,44 @@ def test_evaluation_experiments_compared_in_every_style(folder, monkeypatch):
         ev.evaluate(experiments[:1] * 2)
     with pytest.raises(UnknownNameError, match='dirlab'):
         ev.evaluate(experiments, protocol='dirlb')
+
+
+def test_evaluation_experiments_expected_errors_of_all_pairs_together(folder, no_figures):
+    setting = experiment_of(folder, 'expecting')
+    plain = open_experiment(setting, 'expecting')
+    before = ev.evaluate([plain], n_workers=1)
+    assert before.comparison.expected_rows() == [] and plain.results[0].error_map is None
+    paths = expect(setting, (1.5, 0.5))
+    experiment = open_experiment(setting, 'expecting')
+    assert [result.error_map for result in experiment.results] == paths
+    # What others, and results without a map, were measured to be is not measured again.
+    found = ev.evaluate([experiment], n_workers=1)
+    assert found.measured.made == 2
+    errors, expected = [], []
+    for record, factor in zip(found.comparison.records('expecting'), (1.5, 0.5)):
+        landmarks = record['landmarks']
+        used = [value is not None for value in landmarks['expected_mm']]
+        errors.append(np.linalg.norm(landmarks['error'], axis=1)[used])
+        expected.append(np.array(landmarks['expected_mm'], float)[used])
+        np.testing.assert_allclose(expected[-1], factor * errors[-1], rtol=0.05, atol=0.1)
+        assert 5 < sum(used) < len(used)
+    errors, expected = np.concatenate(errors), np.concatenate(expected)
+    table = {row['expected error']: row['expecting'] for row in found.comparison.expected_rows()}
+    assert table['landmarks where an error is expected'] == len(errors)
+    assert table['mean absolute difference (mm)'] == pytest.approx(np.abs(errors - expected).mean())
+    order = [np.argsort(np.argsort(values)) for values in (errors, expected)]
+    assert table['rank correlation'] == pytest.approx(np.corrcoef(*order)[0, 1])
+    for mm, said in ((1, 10.0), (2, 30.0), (3, 50.0), (5, 90.0)):
+        assert table[f'expected within {mm} mm (%)'] == pytest.approx(said)
+        assert table[f'true within {mm} mm (%)'] == pytest.approx(100 * np.mean(errors <= mm))
+    with open(os.path.join(found.folder, 'expected_errors.csv')) as stream:
+        assert {row['expected error']: float(row['expecting']) for row in csv.DictReader(stream)} == table
+    assert 'rank correlation' in found.text
+    # Fewer landmarks, of both alike; a map that is not that of the results is not theirs.
+    near = ev.evaluate([experiment], n_workers=1, capture_range=6.0).comparison
+    assert near.expected_rows()[-1]['expecting'] < len(errors)
+    register(setting, 0.5)
+    assert os.path.isfile(paths[0]) and open_experiment(setting, 'expecting').results[0].error_map is None
 
 
 def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder, no_figures):

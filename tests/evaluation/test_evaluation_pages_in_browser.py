@@ -208,6 +208,7 @@ def test_evaluation_pages_sort_tables_by_number_or_name(open_page, tmp_path):
         'methods': ['RegNet'],
         'rows': [{'method': 'RegNet', 'pairs': 4, 'TRE mm': 1.0}],
         'pairs': [{'pair': name, 'n': n, 'RegNet': tre, 'RegNet std': 1.0} for name, n, tre in values],
+        'expected_errors': [],
         'missing': [],
         'failures': [],
     }

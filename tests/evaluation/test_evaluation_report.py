@@ -10,7 +10,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_experiment import make_cases, pairs_of, register, setting_in, train
+from evaluation_experiment import expect, make_cases, pairs_of, register, setting_in, train
 from oblique_images import IDENTITY, affine_dvf, image_of, positions
 from PIL import Image
 
@@ -104,6 +104,8 @@ def evaluated(tmp_path_factory):
             make_cases(setting)
         train(setting)
         register(setting, share)
+        if name == 'half':
+            expect(setting, (1.5, 0.5))
         if name != 'half':
             os.remove(open_experiment(setting, name).results[1].dvf)
         experiments.append(open_experiment(setting, name))
@@ -149,11 +151,13 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
             '"NetworkDesign"',
         ):
             assert word.lower() in reader.text.lower(), word
-        assert len(reader.sources) == 11 and len(reader.slices) == 3 * 5
+        expects = record['method'] == 'half'
+        assert len(reader.sources) == 11 + expects and len(reader.slices) == 3 * (5 + expects)
+        assert ('expected_error.expected_within_3' in reader.numbers) == expects == ('expected mm' in reader.text)
         for source in reader.sources:
             head, _, data = source.partition(',')
             picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
-            assert head == 'data:image/png;base64' and picture.shape[1] > 600 and picture.std() > 5
+            assert head == 'data:image/png;base64' and picture.shape[1] > 450 and picture.std() > 5
         worst = max(np.linalg.norm(record['landmarks']['error'], axis=1))
         assert f'{worst:.2f}' in reader.text
 
@@ -164,7 +168,8 @@ def test_evaluation_report_of_an_experiment_shows_the_comparison(evaluated):
         content = json.load(stream)
     reader = read(os.path.join(found.folder, 'report.html'))
     compare_numbers(reader, content)
-    keys = {f'rows.{k}.TRE mm' for k in range(3)} | {'pairs.0.half', 'pairs.0.Sub/<most> std'}
+    keys = {f'rows.{k}.TRE mm' for k in range(3)} | {'pairs.0.half', 'pairs.0.Sub/<most> std', 'expected_errors.3.half'}
+    assert 'Expected and true error.' in reader.text and 'expected_half.png' in os.listdir(found.folder)
     assert keys <= set(reader.numbers)
     assert 'Sub/<most> has no result for Phantom_4D case 2 0-5' in content['missing']
     assert content['missing'][0] in reader.text and 'Training of half' in reader.text

@@ -22,6 +22,9 @@ SETTING = {
     'deform_exp': {'3D_max20_D14_K': {'MaskToZero': 'Torso'}},
 }
 
+#: Of the logarithm of the error that :class:`Errors` answers.
+MEAN, DEVIATION = 0.4, 0.5
+
 
 def rotation(degrees=(12.0, -8.0, 15.0)):
     """Direction cosines, 3x3."""
@@ -182,6 +185,23 @@ class OracleNetwork:
 
     def predict(self, moving, fixed, default):
         return self.oracle.predict(self.stage, moving, fixed, default)
+
+    def close(self):
+        pass
+
+
+class Errors:
+    """A network of errors that answers one distribution, and remembers how unlike the images are that it is shown."""
+
+    step, stage, description = 7, 2, network_description('error_map')
+
+    def __init__(self):
+        self.setting, self.unlike = dict(SETTING, stage=2, NetworkDesign='error_map'), []
+
+    def predict(self, moving, fixed, default):
+        inside = (moving != default) & (fixed != default)
+        self.unlike.append(np.abs(moving - fixed)[inside].mean())
+        return np.broadcast_to(np.float32([MEAN, DEVIATION]), fixed.shape + (2,)).copy()
 
     def close(self):
         pass

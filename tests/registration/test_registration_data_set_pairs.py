@@ -5,15 +5,17 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import SETTING, chest_image, grid_image, points_of
+from oracle import DEVIATION, MEAN, SETTING, Errors, chest_image, grid_image, points_of
+from scipy import stats
 
 from functions.image.volume_io import write_image
 from functions.network.description import NETWORKS
 from functions.registration.data_set_pairs import check_pairs, register_pair
-from functions.registration.network_pyramid import require_memory
+from functions.registration.network_pyramid import Model, require_memory
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
 from functions.setting.text_files import read_json
+from functions.tf_utils.log_normal import SMALLEST
 
 SHIFT = np.array([6.0, -4.0, 5.0])
 PAIR = [{'data': 'Phantom_4D', 'cn': 1, 'type_im': type_im, 'spacing': 'RS1'} for type_im in (0, 5)]
@@ -77,6 +79,27 @@ def test_without_an_affine_the_images_stay_where_they_are(setting):
     result = register_pair(setting, PAIR, {4: Still()}).registration
     assert result.linear is None
     assert np.abs(sitk.GetArrayFromImage(result.dvf)).max() < 0.01
+
+
+def test_the_expected_error_is_written_with_its_probabilities(setting):
+    """They are those of the distribution in the lungs of the fixed image, and 0 elsewhere; the record names them."""
+    setting['BaseReg'] = 'Identity'
+    written = register_pair(setting, PAIR, Model({4: Still()}, error_map=Errors()))
+    image = sitk.ReadImage(os.path.join(written.folder, 'ErrorMap.mha'))
+    layers, one = sitk.GetArrayFromImage(image), stats.lognorm(DEVIATION, loc=-SMALLEST, scale=np.exp(MEAN))
+    lung = sitk.Resample(written.registration.lung, image, sitk.Transform(), sitk.sitkNearestNeighbor)
+    inside = sitk.GetArrayFromImage(lung) != 0
+    assert image.GetSpacing() == (2.0, 2.0, 2.0) and inside.any() and not layers[~inside].any()
+    truth = [one.mean()] + [one.cdf(mm) for mm in (1, 2, 3, 5)]
+    np.testing.assert_allclose(layers[inside], np.broadcast_to(truth, (inside.sum(), 5)), rtol=1e-4)
+    record = read_json(os.path.join(written.folder, 'registration.json'))
+    assert 'ErrorMap.mha' in [output['path'] for output in record['outputs']]
+    assert record['error_map']['step'] == 7 and record['measures']['expected_error_mm']['mean'] == pytest.approx(
+        truth[0]
+    )
+    # Without the network nothing is said.
+    record = read_json(os.path.join(register_pair(setting, PAIR, {4: Still()}).folder, 'registration.json'))
+    assert 'ErrorMap.mha' not in [output['path'] for output in record['outputs']] and record['error_map'] is None
 
 
 def test_pairs_are_checked_before_training(setting):

@@ -5,19 +5,18 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from oracle import SETTING, grid_image, shifted_chest
+from oracle import DEVIATION, MEAN, SETTING, Errors, grid_image, shifted_chest
 from scipy import stats
 
 from functions.image.volume_io import array_view, image_from_array, write_image
-from functions.network.description import network_description
+from functions.measure.tre import THRESHOLDS
 from functions.registration import pair_lists, register
-from functions.registration.expected_error import BOUNDS, ErrorMap
+from functions.registration.expected_error import ErrorMap
 from functions.registration.network_pyramid import Model, check_model_setting
 from functions.setting.errors import InputError
 from functions.tf_utils.log_normal import SMALLEST
 
 SHIFT = 4.0  # mm, of the moving image along x
-MEAN, DEVIATION = 0.4, 0.5
 
 
 class Shift:
@@ -30,23 +29,6 @@ class Shift:
 
     def predict(self, moving, fixed, default):
         return np.broadcast_to(np.float32([self.displacement, 0, 0]), fixed.shape + (3,)).copy()
-
-    def close(self):
-        pass
-
-
-class Errors:
-    """A network of errors that answers one distribution, and remembers how unlike the images are that it is shown."""
-
-    step, stage, description = 7, 2, network_description('error_map')
-
-    def __init__(self):
-        self.setting, self.unlike = dict(SETTING, stage=2, NetworkDesign='error_map'), []
-
-    def predict(self, moving, fixed, default):
-        inside = (moving != default) & (fixed != default)
-        self.unlike.append(np.abs(moving - fixed)[inside].mean())
-        return np.broadcast_to(np.float32([MEAN, DEVIATION]), fixed.shape + (2,)).copy()
 
     def close(self):
         pass
@@ -66,7 +48,7 @@ def test_shares_and_means_are_those_of_the_distributions():
     found = ErrorMap(*images).summary(inside)
     assert found['mean'] == pytest.approx(one.mean()[inside].mean(), rel=1e-4)
     assert found['p95'] == pytest.approx(np.percentile(one.mean()[inside], 95), rel=1e-4)
-    for bound in BOUNDS:
+    for bound in THRESHOLDS:
         assert found['within_mm'][str(bound)] == pytest.approx(one.cdf(bound)[inside].mean(), abs=1e-4)
 
 
@@ -108,7 +90,7 @@ def test_the_map_comes_with_the_results_unless_it_is_not_wanted(scans, tmp_path,
 
 
 def test_a_large_expected_error_is_a_warning(scans, caplog, monkeypatch):
-    monkeypatch.setattr('test_registration_expected_error.MEAN', 2.0)
+    monkeypatch.setattr('oracle.MEAN', 2.0)
     register(scans[0], scans[1], Model({4: Shift(SHIFT)}, error_map=Errors()), affine='none', **scans[2])
     assert 'is expected to be off by 8.3 mm on average' in caplog.text
 

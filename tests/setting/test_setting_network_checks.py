@@ -100,8 +100,23 @@ def test_every_stage_needs_its_network(setting):
     problems = su.find_problems(setting)
     assert problems == [
         "network_dict has no 'stage2', which the pyramid [4, 2] needs.",
-        "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4. Did you mean 'stage2'?",
+        "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4, error_map. Did you mean 'stage2'?",
     ]
+
+
+@pytest.mark.parametrize(
+    'entry, text',
+    [
+        ({'NetworkLoad': 'Trained'}, None),
+        ({'NetworkLoad': 'Trained', 'stage': 2}, None),
+        ({'NetworkLoad': 'Nobody'}, 'network_dict.error_map.NetworkLoad: Nobody has no checkpoint in '),
+        ({'GlobalStepLoad': 3}, 'network_dict.error_map.NetworkLoad is missing'),
+        ('Trained', "network_dict.error_map is 'Trained'; accepted: a dictionary with 'NetworkLoad'"),
+    ],
+)
+def test_the_network_of_errors_needs_its_checkpoint(setting, entry, text):
+    setting['network_dict']['error_map'] = entry
+    assert su.find_problems(setting) == [] if text is None else text in the_problem(setting)
 
 
 def test_a_stage_that_is_not_registered_needs_no_checkpoint(setting):

@@ -162,6 +162,9 @@ class TestNames:
         entry = setting['network_dict']['stage2']
         assert su.get_global_step(setting, entry['GlobalStepLoad'], entry['NetworkLoad']) == '1200'
         assert trained_models.read_model_setting(setting, entry['NetworkLoad'])['stage'] == 2
+        errors = setting['network_dict']['error_map']['NetworkLoad']
+        assert trained_models.read_model_setting(setting, errors)['NetworkDesign'] == 'error_map'
+        assert 'error_map' not in su.use_networks(setting, {4: 'chest_unet1_S4'})['network_dict']
 
     def test_own_experiments_come_before_those_of_the_project(self, setting):
         name = 'chest_unet1_S4'
