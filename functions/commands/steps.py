@@ -178,7 +178,7 @@ def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs; sets of networks register them first."""
     for name in arguments.evaluate:
         if su.network_set(name):
-            known = su.register_only(dict(setting, current_experiment=name), name)
+            known = su.register_only(dict(setting, current_experiment=name), name, None, not arguments.no_error_map)
             prepare(known, arguments)
             os.makedirs(su.address_generator(known, 'log_folder'), exist_ok=True)
             register(known, unregistered(known, testing_pairs(known)))
@@ -232,7 +232,7 @@ def checked_setting(script, arguments):
     if arguments.model:
         if not (arguments.experiment or 'current_experiment' in changes):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
-        setting = su.register_only(setting, arguments.model, arguments.stages)
+        setting = su.register_only(setting, arguments.model, arguments.stages, not arguments.no_error_map)
     su.check_setting(setting)
     return setting
 

@@ -107,26 +107,26 @@ def networks_of(model, setting=None):
     return NetworkSet(networks, sorted(networks, reverse=True))
 
 
-def use_networks(setting, model, stages=None):
-    """Register with trained networks: put ``network_dict``, with the network of errors of a set, and the pyramid into
-    ``setting``.
+def use_networks(setting, model, stages=None, error_map=True):
+    """Register with trained networks: put ``network_dict`` and the pyramid into ``setting``.
 
     :param model: see :func:`networks_of`; ``stages``: the pyramid, None: that of the set, else all that have a network.
+    :param error_map: with the network of errors of a set, if it has one.
     """
     found = networks_of(model, setting)
     load_registration_setting(setting, found.stages if stages is None else stages)
     loads = {stage: {'NetworkLoad': name, 'GlobalStepLoad': 'Last'} for stage, name in found.networks.items()}
     setting['network_dict'] = {f'stage{stage}': dict(load, stage=stage) for stage, load in loads.items()}
-    if found.error_map:
+    if error_map and found.error_map:
         setting['network_dict'][ERROR_MAP] = {'NetworkLoad': found.error_map, 'GlobalStepLoad': 'Last'}
     return setting
 
 
-def register_only(setting, model, stages=None):
+def register_only(setting, model, stages=None, error_map=True):
     """A copy of ``setting`` that trains nothing and registers its testing pairs; arguments as :func:`use_networks`."""
     dropped, listed = ('Training', 'Validation'), setting.get('DataExpDict', [])
     entries = [{key: entry[key] for key in entry if not key.startswith(dropped)} for entry in listed]
-    return use_networks(dict(setting, DataExpDict=entries), model, stages)
+    return use_networks(dict(setting, DataExpDict=entries), model, stages, error_map)
 
 
 def trains(setting):
