@@ -47,7 +47,8 @@ def register_affine(
         TransformParameters, fixed to moving. None: elastix if it is on the PATH, else SimpleITK; logged.
     :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside them.
     :param threads: None: all cores this process may use. SimpleITK's result does not depend on it.
-    :param folder, parameter_file: receives elastix's parameters, transform and log, or None; elastix's parameters.
+    :param folder: receives elastix's parameters, transform and log; or None.
+    :param parameter_file: elastix's parameters for images of 2 mm, which every method sees.
     :raises MissingFileError: no such file, or elastix is requested but not installed.
     :raises InputError: images that do not overlap, unusable masks, NaN, a failed registration, implausible transform.
     :raises UnknownNameError: an unknown method.
@@ -65,8 +66,8 @@ def register_affine(
     if method in METHODS:
         initial = simpleitk_affine.initial_transform(small_fixed, small_moving, *small_masks)
     if method == 'elastix':
-        images = [simpleitk_affine.clipped_to_air(image) for image in (fixed, moving)]
-        transform = by_elastix.affine(*images, parameter_file, fixed_mask, moving_mask, initial, threads, folder)
+        how = (*small_masks, initial, threads, folder, fixed)
+        transform = by_elastix.affine(small_fixed, small_moving, parameter_file, *how)
     elif method == 'sitk':
         transform = simpleitk_affine.affine(small_fixed, small_moving, *small_masks, initial=initial)
     else:

@@ -20,7 +20,9 @@ _INITIAL, _RESULT = 'InitialTransform.txt', 'TransformParameters.0.txt'
 _KINDS = (sitk.sitkInt16, sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkFloat32)
 
 
-def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None):
+def affine(
+    fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, initial=None, threads=None, folder=None, grid=None
+):
     """Affine registration by elastix: sitk.AffineTransform, fixed to moving points, ``initial`` included.
 
     :param fixed, moving: scalar images of any grid, with masks on these grids, or None.
@@ -29,6 +31,7 @@ def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, ini
     :param threads: None: all cores this process may use.
     :param folder: receives ``TransformParameters.0.txt`` (the result as one affine transform), the parameters used and
         the logs; or None.
+    :param grid: image or Geometry whose grid that file names for resampling; None: that of ``fixed``.
     :raises MissingFileError, InputError: elastix is not installed, a mask is unusable, or elastix failed.
     """
     with working_folder(folder) as work:
@@ -36,7 +39,7 @@ def affine(fixed, moving, parameter_file, fixed_mask=None, moving_mask=None, ini
         result = read_linear_transform(path)
         if folder is not None:
             _keep(work, folder, ['parameters.txt'])
-            write_linear_transform(os.path.join(folder, _RESULT), result, fixed)
+            write_linear_transform(os.path.join(folder, _RESULT), result, fixed if grid is None else grid)
     return result
 
 

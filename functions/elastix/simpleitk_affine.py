@@ -30,14 +30,10 @@ def _factors(image, spacing):
     return [min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE)) for s, n in axes]
 
 
-def clipped_to_air(image):
-    """``image`` with values below -1024 HU (outside the field of view) set to -1024, in the same pixel type."""
-    return image if array_view(image).dtype.kind == 'u' else sitk.Maximum(image, _AIR)
-
-
 def small_image(image, spacing=_SMALL):
     """Means over blocks of about ``spacing`` mm, float32, nothing below air."""
-    return sitk.BinShrink(sitk.Cast(clipped_to_air(image), sitk.sitkFloat32), _factors(image, spacing))
+    values = sitk.Maximum(sitk.Cast(image, sitk.sitkFloat32), _AIR)
+    return sitk.BinShrink(values, _factors(image, spacing))
 
 
 def small_mask(mask, spacing=_SMALL):

@@ -4,6 +4,7 @@ import collections
 
 from ..tf_utils import layers
 from ..tf_utils.backend import tf
+from ..tf_utils.correlation import correlation
 from .layer_kinds import INPUT
 
 #: Channels of a layer that a detailed summary shows at most.
@@ -86,7 +87,7 @@ _BUILDERS = {
     'contrast': _named(lambda layer, inputs: layers.local_contrast(inputs[0], layer.kernel)),
     'apart': _named(lambda layer, inputs: layers.apart(inputs[0])),
     'together': _named(lambda layer, inputs: layers.together(inputs[0])),
-    'correlation': _named(lambda layer, inputs: layers.correlation(inputs[0], layer.kernel // 2)),
+    'correlation': _named(lambda layer, inputs: correlation(inputs[0], layer.kernel // 2)),
     'smooth': _named(lambda layer, inputs: layers.smooth3d(inputs[0], layer.kernel // 2)),
     'softmax': _named(lambda layer, inputs: tf.nn.softmax(inputs[0])),
 }

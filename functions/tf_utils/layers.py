@@ -5,7 +5,6 @@ Tensors are ``NDHWC`` float32. Variable names are those ``tf.layers`` gave insid
 ``training`` is a Python bool, which builds one branch, or a boolean tensor, which builds both.
 """
 
-import itertools
 import zlib
 
 import numpy as np
@@ -167,26 +166,16 @@ def local_contrast(images, side):
 
 def apart(images):
     """[n, z, y, x, 2 c], channels moving, fixed, moving ... -> [2 n, z, y, x, c]: all moving images, then the fixed."""
-    return tf.concat([images[..., 0::2], images[..., 1::2]], 0)
+    n, z, y, x = tf.unstack(tf.shape(images)[:4])
+    channels = int(images.shape[-1]) // 2
+    # Strided slices, and their gradients, run on one core.
+    pairs = tf.transpose(tf.reshape(images, [-1, channels, 2]), [2, 0, 1])
+    return tf.reshape(pairs, tf.stack([2 * n, z, y, x, channels]))
 
 
 def together(images):
     """[2 n, z, y, x, c] -> [n, z, y, x, 2 c]: the channels of the first half of the samples, then of the second."""
     return tf.concat(tf.split(images, 2), -1)
-
-
-def correlation(images, radius):
-    """Scalar products of the fixed image's features and the moving image's at displacements of up to ``radius`` voxels.
-
-    :param images: [2 n, z, y, x, c], see :func:`apart`.
-    :return: [n, z, y, x, (2 radius + 1) ** 3], divided by the root of c; z slowest; zeros outside the moving image.
-    """
-    moving, fixed = tf.split(images, 2)
-    fixed *= float(int(images.shape[-1])) ** -0.5
-    moving = tf.pad(moving, [[0, 0]] + [[radius, radius]] * 3 + [[0, 0]])
-    size = tf.shape(fixed)
-    shifts = itertools.product(range(2 * radius + 1), repeat=3)
-    return tf.stack([tf.reduce_sum(fixed * tf.slice(moving, (0,) + shift + (0,), size), -1) for shift in shifts], -1)
 
 
 def downsampling_kernel(factor):

@@ -72,7 +72,7 @@ def test_missing_and_foreign_files(tmp_path):
 
 @pytest.mark.parametrize(
     'path, resolutions, iterations, samples',
-    [(R.AFFINE_FILE, 4, 300, 3000), (R.BSPLINE_FILES[3], 3, 500, 2000), (R.BSPLINE_FILES[1], 1, 500, 2000)],
+    [(R.AFFINE_FILE, 3, 300, 3000), (R.BSPLINE_FILES[3], 3, 500, 2000), (R.BSPLINE_FILES[1], 1, 500, 2000)],
 )
 def test_the_files_of_the_repository(path, resolutions, iterations, samples):
     parameters = P.read_parameters(path)
