@@ -159,8 +159,9 @@ def test_one_network_serves_many_pairs_in_constant_memory(checkpoint):
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert len(graph.get_operations()) == operations and network._session.graph is graph
     np.testing.assert_array_equal(first, last)
-    # kB; a pair's tensors are 20 MB, so that one left behind by every pair would show.
-    assert after - before < 5000
+    # kB; a pair's tensors are 20 MB: a tenth of them left behind by every pair would show, an allocator that holds a
+    # little more would not.
+    assert after - before < 50000
     with pytest.raises((RuntimeError, tf.errors.CancelledError), match='closed'):
         network.predict(moving, fixed)
 
