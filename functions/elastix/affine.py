@@ -48,7 +48,8 @@ def register_affine(
     :param fixed_mask, moving_mask: masks on the grids of their images, or None; the metric is computed inside them.
     :param threads: None: all cores this process may use. SimpleITK's result does not depend on it.
     :param folder: receives elastix's parameters, transform and log; or None.
-    :param parameter_file: elastix's parameters for images of 2 mm, which every method sees.
+    :param parameter_file: elastix's parameters, for images of about 2 mm, as every method sees them; axes of few voxels
+        stay finer there.
     :raises MissingFileError: no such file, or elastix is requested but not installed.
     :raises InputError: images that do not overlap, unusable masks, NaN, a failed registration, implausible transform.
     :raises UnknownNameError: an unknown method.
@@ -66,8 +67,12 @@ def register_affine(
     if method in METHODS:
         initial = simpleitk_affine.initial_transform(small_fixed, small_moving, *small_masks)
     if method == 'elastix':
-        how = (*small_masks, initial, threads, folder, fixed)
-        transform = by_elastix.affine(small_fixed, small_moving, parameter_file, *how)
+        exact = {'least_side': simpleitk_affine.EXACT_SIDE}
+        images = [simpleitk_affine.small_image(image, **exact) for image in (fixed, moving)]
+        masks = [
+            None if mask is None else simpleitk_affine.small_mask(mask, **exact) for mask in (fixed_mask, moving_mask)
+        ]
+        transform = by_elastix.affine(*images, parameter_file, *masks, initial, threads, folder, fixed)
     elif method == 'sitk':
         transform = simpleitk_affine.affine(small_fixed, small_moving, *small_masks, initial=initial)
     else:

@@ -21,25 +21,29 @@ _SAMPLES = 30000
 _BINS = 64
 _OPTIMIZER = {'learningRate': 2.0, 'minStep': 1e-3, 'numberOfIterations': 200, 'relaxationFactor': 0.9}
 _LEAST_SIDE = 12  # voxels along every axis of a pyramid level
+#: Voxels along every axis, if there are as many, of what elastix registers: from fewer a transform is less exact.
+EXACT_SIDE = 96
 _SCALE = 1.6  # largest change of size in a start
 _CLEARLY_BETTER = 0.1  # of correlations
 
 
-def _factors(image, spacing):
+def _factors(image, spacing, least_side):
     axes = zip(image.GetSpacing(), image.GetSize())
-    return [min(max(1, int(spacing / s + 0.5)), max(1, n // _LEAST_SIDE)) for s, n in axes]
+    return [min(max(1, int(spacing / s + 0.5)), max(1, n // least_side)) for s, n in axes]
 
 
-def small_image(image, spacing=_SMALL):
-    """Means over blocks of about ``spacing`` mm, float32, nothing below air."""
+def small_image(image, spacing=_SMALL, least_side=_LEAST_SIDE):
+    """Means over blocks of about ``spacing`` mm, float32, nothing below air; blocks are shorter along axes that would
+    have fewer than ``least_side`` of them.
+    """
     values = sitk.Maximum(sitk.Cast(image, sitk.sitkFloat32), _AIR)
-    return sitk.BinShrink(values, _factors(image, spacing))
+    return sitk.BinShrink(values, _factors(image, spacing, least_side))
 
 
-def small_mask(mask, spacing=_SMALL):
+def small_mask(mask, spacing=_SMALL, least_side=_LEAST_SIDE):
     """uint8 mask of the blocks of :func:`small_image` that are at least half inside ``mask``."""
     inside = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkFloat32)
-    return sitk.GreaterEqual(sitk.BinShrink(inside, _factors(mask, spacing)), 0.5)
+    return sitk.GreaterEqual(sitk.BinShrink(inside, _factors(mask, spacing, least_side)), 0.5)
 
 
 def correlation(fixed, moving, transform=None, mask=None):

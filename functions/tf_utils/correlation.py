@@ -21,7 +21,8 @@ def correlation(images, radius):
     window = block + 2 * radius
     moving, fixed = tf.split(images, 2)
     n, z, y, x, _ = tf.unstack(tf.shape(fixed))
-    rows, columns = -(-y // block), -(-x // block)
+    # Not -(-y // block): ONNX rounds quotients towards zero.
+    rows, columns = (y + block - 1) // block, (x + block - 1) // block
     filling = [rows * block - y, columns * block - x]
     around = [[0, 0], [0, 0], [0, filling[0]], [0, filling[1]], [0, 0]]
     fixed = tf.reshape(tf.pad(fixed, around), tf.stack([n, z, rows, block, columns, block, channels]))
