@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,14 @@ def usual_backend():
     worker_pools.choose_backend()
 
 
+def text_of(path):
+    """What a file holds so far; '' while it is not there."""
+    if not os.path.exists(path):
+        return ''
+    with open(path, errors='replace') as stream:
+        return stream.read()
+
+
 class Dask:
     """A scheduler and two workers of one thread on the loopback address."""
 
@@ -47,15 +56,20 @@ class Dask:
         self.scheduler = self._start('scheduler', *file, *at_start)
         # Nannies start another worker in place of one that is killed.
         of_worker = ['--nthreads', '1', '--host', '127.0.0.1', '--no-dashboard', '--local-directory', self._folder]
-        self._workers = [self._start('worker', *file, *of_worker) for _ in range(2)]
-        self._wait(lambda: os.path.exists(self._path('scheduler.json')))
-        with open(self._path('scheduler.json')) as stream:
-            self.address = stream.read().split('"address": "')[1].split('"')[0]
+        self._workers = []
+        self._wait(self._has_address)
+        # Not before: a worker reads the file as soon as it is there, whole or not.
+        self._workers += [self._start('worker', *file, *of_worker) for _ in range(2)]
         worker_pools.choose_backend('dask', self.address)
         self._wait(lambda: worker_pools.cluster_size() == 2)
 
     def _path(self, name):
         return os.path.join(self._folder, name)
+
+    def _has_address(self):
+        found = re.search('"address": "([^"]+)"', text_of(self._path('scheduler.json')))
+        self.address = found and found.group(1)
+        return found is not None
 
     def _start(self, name, *words):
         with open(self._path(name + '.log'), 'ab') as log:
@@ -71,11 +85,7 @@ class Dask:
             time.sleep(0.1)
 
     def log(self):
-        texts = []
-        for name in ('scheduler', 'worker'):
-            with open(self._path(name + '.log'), errors='replace') as stream:
-                texts.append(stream.read()[-3000:])
-        return '\n'.join(texts)
+        return '\n'.join(text_of(self._path(name + '.log'))[-3000:] for name in ('scheduler', 'worker'))
 
     def stop(self):
         for process in self._workers + [self.scheduler]:  # each with its own processes
@@ -97,10 +107,9 @@ def once_held(place, act):
     """``act`` on the number of the process that is in the middle of a task, once there is one; returns the thread."""
 
     def watch():
-        while not os.path.exists(place):
+        while not text_of(place):
             time.sleep(0.05)
-        with open(place) as stream:
-            act(int(stream.read()))
+        act(int(text_of(place)))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
