@@ -59,19 +59,15 @@ def register_affine(
     for name, image, mask in (('fixed', fixed, fixed_mask), ('moving', moving, moving_mask)):
         _check_image(name, image, mask)
     require_overlap(fixed, moving)
-    small_fixed, small_moving = simpleitk_affine.small_image(fixed), simpleitk_affine.small_image(moving)
-    small_masks = [None if mask is None else simpleitk_affine.small_mask(mask) for mask in (fixed_mask, moving_mask)]
+    pair = (fixed, moving), (fixed_mask, moving_mask)
+    (small_fixed, small_moving), small_masks = _small(*pair)
     before = simpleitk_affine.correlation(small_fixed, small_moving, None, small_masks[0])
     if method == 'none':
         return AffineResult(sitk.AffineTransform(3), method, before, before, time.time() - start)
     if method in METHODS:
         initial = simpleitk_affine.initial_transform(small_fixed, small_moving, *small_masks)
     if method == 'elastix':
-        exact = {'least_side': simpleitk_affine.EXACT_SIDE}
-        images = [simpleitk_affine.small_image(image, **exact) for image in (fixed, moving)]
-        masks = [
-            None if mask is None else simpleitk_affine.small_mask(mask, **exact) for mask in (fixed_mask, moving_mask)
-        ]
+        images, masks = _small(*pair, least_side=simpleitk_affine.EXACT_SIDE)
         transform = by_elastix.affine(*images, parameter_file, *masks, initial, threads, folder, fixed)
     elif method == 'sitk':
         transform = simpleitk_affine.affine(small_fixed, small_moving, *small_masks, initial=initial)
@@ -83,6 +79,12 @@ def register_affine(
     result = AffineResult(transform, method, before, after, time.time() - start)
     LOGGER.info('Affine registration (%s): correlation %.4f before, %.4f after, %.1f s', *result[1:])
     return result
+
+
+def _small(images, masks, **options):
+    """(images, masks or None) as :func:`simpleitk_affine.small_image` and ``small_mask`` make them."""
+    small_masks = [None if mask is None else simpleitk_affine.small_mask(mask, **options) for mask in masks]
+    return [simpleitk_affine.small_image(image, **options) for image in images], small_masks
 
 
 def read_affine(path):

@@ -15,7 +15,7 @@ from ..setting.experiment_files import newest_number, settings_number
 from ..setting.result_names import RESULTS
 from ..setting.schema import ANYTHING, MAPPING, list_of, optional
 from ..setting.text_files import read_record
-from ..setting.trained_models import find_experiment
+from ..setting.trained_models import ERROR_MAP, find_experiment
 from .experiments import result_facts
 
 #: facts: list of (name, text); texts: list of (title, text), shown on demand; curves: list of (network, bytes of the
@@ -35,7 +35,7 @@ def experiment_source(experiment):
         networks.append(entry.get('NetworkLoad') or experiment.name)
         design = entry.get('NetworkDesign', 'design as trained')
         facts.append((f'network of stage {stage}', f'{networks[-1]}, {design}'))
-    errors = setting.get('network_dict', {}).get('error_map')
+    errors = setting.get('network_dict', {}).get(ERROR_MAP)
     if errors:
         networks.append(errors['NetworkLoad'])
         facts.append(('network of errors', errors['NetworkLoad']))

@@ -56,10 +56,9 @@ class Dask:
         self.scheduler = self._start('scheduler', *file, *at_start)
         # Nannies start another worker in place of one that is killed.
         of_worker = ['--nthreads', '1', '--host', '127.0.0.1', '--no-dashboard', '--local-directory', self._folder]
-        self._workers = []
         self._wait(self._has_address)
         # Not before: a worker reads the file as soon as it is there, whole or not.
-        self._workers += [self._start('worker', *file, *of_worker) for _ in range(2)]
+        self._workers = [self._start('worker', *file, *of_worker) for _ in range(2)]
         worker_pools.choose_backend('dask', self.address)
         self._wait(lambda: worker_pools.cluster_size() == 2)
 
