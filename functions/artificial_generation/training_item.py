@@ -1,10 +1,12 @@
 """One training image: the entry point for readers. It is the same from files or memory (see the package)."""
 
 import collections
+import functools
 
 import numpy as np
 
 from ..image.masks import apply_mask
+from ..image.resample import downsample_mask
 from ..image.volume_io import array_view, image_from_array
 from ..setting.errors import MissingFileError, RegNetError
 from . import item_files
@@ -60,21 +62,25 @@ def draft_item(setting, im_info, write=None):
 class ItemAfterPasses:
     """:func:`get_item` in two steps: a draft that any process can make, and passes that need the networks of this one.
 
-    :param passes: function (fixed, moving, masks, dvf, stage, name) -> (moving, its mask, dvf), ITK images, that
-        replaces the moving image and the field by what passes before leave; it needs an input mask.
+    :param passes: function (fixed, moving, masks, dvf, voxel, name) -> (fixed, moving, masks, dvf), ITK images, that
+        replaces all of them by what passes before leave, on a grid no finer; it needs an input mask.
+    :param voxel: stage at which the images are made; None: that of the settings.
     """
 
-    draft = staticmethod(draft_item)
-
-    def __init__(self, passes):
+    def __init__(self, passes, voxel=None):
         self._passes = passes
+        self.draft = draft_item if voxel is None else functools.partial(_draft_at, voxel)
 
     def finish(self, draft):
         """The item of a :class:`Draft`."""
         return _finished(draft, self._passes)
 
     def __call__(self, setting, im_info, write):
-        return self.finish(draft_item(setting, im_info, write))
+        return self.finish(self.draft(setting, im_info, write))
+
+
+def _draft_at(voxel, setting, im_info, write=None):
+    return draft_item(setting, dict(im_info, stage=voxel), write)
 
 
 def produce(setting, im_info, verify=False):
@@ -128,11 +134,14 @@ def _draft(spec, moving, deformed, dvf):
 
 def _finished(draft, passes=None):
     spec, ((im, _, inside, _), (deformed_im, lung, deformed_inside, _)), dvf, mask = draft
-    pad, default, spacing = spec.dvf_pad, spec.record.DefaultPixelValue, tuple(dvf.GetSpacing())
+    pad, default = spec.dvf_pad, spec.record.DefaultPixelValue
     if passes is not None:
         volumes = [image_from_array(array, dvf) for array in (deformed_im, im, deformed_inside, inside)]
-        left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage, spec.name)
-        im, inside, dvf = [array_view(volume) for volume in left[:2]] + [left[2]]
+        *images, seen, left = passes(volumes[0], volumes[1], volumes[2:], dvf, spec.stage, spec.name)
+        deformed_im, im, deformed_inside, inside = [array_view(volume) for volume in (*images, *seen)]
+        mask, lung = [_on_grid_of(left, array, dvf) for array in (mask, lung)]
+        dvf = left
+    spacing = tuple(dvf.GetSpacing())
     if spec.input_mask is not None:
         im, deformed_im = apply_mask(im, inside, default), apply_mask(deformed_im, deformed_inside, default)
     lung = np.zeros(mask.shape, np.uint8) if lung is None else lung
@@ -141,3 +150,11 @@ def _finished(draft, passes=None):
     box = shown_box(spec, (inside, deformed_inside), spacing)
     im, deformed_im, dvf, mask, lung = [array[box] for array in (im, deformed_im, array_view(dvf), mask, lung)]
     return Item(im, deformed_im, dvf, mask, lung, spacing, spec.im_info)
+
+
+def _on_grid_of(coarse, array, fine):
+    """A mask on the grid of ``fine`` on that of ``coarse``, both ITK images; None stays None."""
+    if array is None:
+        return None
+    factor = round(coarse.GetSpacing()[0] / fine.GetSpacing()[0])
+    return array_view(downsample_mask(image_from_array(array, fine), factor))

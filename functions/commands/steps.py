@@ -47,7 +47,8 @@ def batches(setting, modes=('Training', 'Validation')):
     """Artificial deformations of a run that needs those of some modes: list of (modes, stage or None for that of the
     settings).
     """
-    found = [(modes, None)] if su.trains(setting) and modes else []
+    voxel = setting.get('PassesBefore', {}).get('voxel')
+    found = [(modes, voxel)] if su.trains(setting) and modes else []
     # Synthetic pairs are registered at 1 mm, so that is where their deformations are made.
     return found + ([(('Testing',), 1)] if setting['read_pair_mode'] == 'synthetic' else [])
 
@@ -67,7 +68,8 @@ def item_after_passes(setting, opened):
         open_networks(dict(setting, network_dict=entries, stage_list=before['stages'], Precision='float32'))
     )
     errors = network_description(setting['NetworkDesign']).predicts == 'error'
-    return ItemAfterPasses(PassesBefore(model, before.get('Fewer', 0.0), errors))
+    passes = PassesBefore(model, setting['stage'], before.get('Fewer', 0.0), errors)
+    return ItemAfterPasses(passes, before.get('voxel'))
 
 
 def testing_pairs(setting):

@@ -33,6 +33,11 @@ def passes_before_problems(setting):
     before = setting.get('PassesBefore') or {}
     networks = {stage: {'NetworkLoad': name} for stage, name in before.get('networks', {}).items()}
     stages = before.get('stages', []) if networks else []
+    stage, voxel = setting.get('stage'), before.get('voxel')
+    voxel = stage if voxel is None else voxel
+    if networks and all(map(schema.STAGE.accepts, (stage, voxel))) and voxel > min([stage, *stages]):
+        text = f'PassesBefore.voxel is {voxel}; accepted: no more than the stage ({stage}) and any of {stages}.'
+        return [text]
     return _pyramid_problems(setting, 'PassesBefore.networks', networks, stages)
 
 

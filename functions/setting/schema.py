@@ -377,6 +377,7 @@ _TRAINING = [
     Key('PassesBefore', [
         Key('networks', MAPPING, {}, 'stage -> trained experiment'),
         Key('stages', PYRAMID, [4], 'their passes, as in a set'),
+        Key('voxel', optional(STAGE), None, 'voxel size [mm] of the images they run on, where finer than the stage'),
         Key('Fewer', number(0, 1), 0, 'share of the images that go through fewer of them, or none'),
     ], ABSENT, 'passes of trained networks before this one: it is trained on what they leave'),
 ]

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from functions.image.dvf import sample_dvf
-from functions.image.resample import resample_to, warp
+from functions.image.resample import downsample, resample_to, warp
 from functions.image.volume_io import array_view, image_from_array
 from functions.registration.passes_before import PassesBefore
 
@@ -45,8 +45,9 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
             return array_view(wave(grid, 2.5, -0.3))
 
     model = types.SimpleNamespace(networks={4: Network()}, stages=[4], default=DEFAULT, margins=None)
-    moving, moving_mask, left = PassesBefore(model)(
-        warp(image, truth), image, [warp(mask, truth, 'nearest', 0), mask], truth, stage, 'a name'
+    masks = [warp(mask, truth, 'nearest', 0), mask]
+    _, moving, (_, moving_mask), left = PassesBefore(model, stage)(
+        warp(image, truth), image, masks, truth, stage, 'a name'
     )
     assert seen == [(tuple(-(-n * stage // 4) for n in shape),) * 2 + (DEFAULT,)]
     grid = sitk.Image([int(n) for n in seen[0][0][::-1]], sitk.sitkInt16)
@@ -63,7 +64,7 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
     assert (found[array_view(moving_mask) == 0] == DEFAULT).all()
 
 
-def passes_of(displacement, **how):
+def passes_of(displacement, stage=1, **how):
     """Passes of a network of stage 4 and one of stage 2, which move everything by so many mm each along x."""
 
     def predict(moving, fixed, default):
@@ -71,14 +72,40 @@ def passes_of(displacement, **how):
 
     network = types.SimpleNamespace(predict=predict)
     model = types.SimpleNamespace(networks={4: network, 2: network}, stages=[4, 2], default=DEFAULT, margins=None)
-    return PassesBefore(model, **how)
+    return PassesBefore(model, stage, **how)
 
 
 def test_the_error_is_what_the_field_of_the_passes_lacks_at_the_same_point():
     image = sitk.GetImageFromArray(np.zeros((24, 24, 24), np.int16))
     mask, truth = sitk.Cast(image + 1, sitk.sitkUInt8), wave(image, 4.0, 0.4)
-    left = passes_of(1.5, errors=True)(image, image, [mask, mask], truth, 1, 'a name')[2]
+    left = passes_of(1.5, errors=True)(image, image, [mask, mask], truth, 1, 'a name')[-1]
     np.testing.assert_allclose(array_view(left), array_view(truth) - np.float32([3, 0, 0]), atol=1e-4)
+
+
+@pytest.mark.parametrize('fewer', [0.0, 1.0])
+def test_passes_on_finer_images_leave_what_the_coarser_network_sees(fewer):
+    random = np.random.RandomState(4)
+    image = sitk.GetImageFromArray(random.uniform(-900, 0, (25, 28, 30)).astype(np.float32))
+    image = sitk.Cast(sitk.SmoothingRecursiveGaussian(image, 3.0), sitk.sitkInt16)
+    mask, truth = sitk.Cast(image > -2000, sitk.sitkUInt8), wave(image, 3.0, 0.4)
+    passes, masks = passes_of(1.5, stage=2, fewer=fewer, errors=True), [mask, mask]
+    fixed, moved, (fixed_mask, moved_mask), left = passes(image, image, masks, truth, 1, 'image 3')
+    moves = 3.0 if fewer == 0 else -array_view(left)[0, 0, 0, 0] + array_view(truth)[0, 0, 0, 0]
+    assert round(float(moves), 4) in ((3.0,) if fewer == 0 else (0.0, 1.5))
+    for found in (fixed, moved, fixed_mask, moved_mask, left):
+        assert found.GetSpacing() == (2.0,) * 3 and found.GetSize() == (15, 14, 13)
+    expected = array_view(truth)[::2, ::2, ::2] - np.float32([moves, 0, 0])
+    np.testing.assert_allclose(array_view(left), expected, atol=1e-4)
+    np.testing.assert_array_equal(array_view(fixed), array_view(downsample(image, 2)))
+    field = np.zeros((13, 14, 15, 3), np.float32) + np.float32([moves, 0, 0])
+    field = image_from_array(field, fixed)
+    inside = array_view(moved_mask) != 0
+    assert inside.any()
+    np.testing.assert_array_equal(inside, array_view(warp(fixed_mask, field, 'nearest', 0)) != 0)
+    difference = array_view(moved).astype(int) - array_view(
+        warp(fixed, field, 'linear' if moves == 0 else 'bspline', DEFAULT)
+    )
+    assert np.abs(difference[inside]).max() <= 1
 
 
 def test_some_images_go_through_fewer_passes_the_same_every_time():
@@ -86,7 +113,7 @@ def test_some_images_go_through_fewer_passes_the_same_every_time():
     mask, truth = sitk.Cast(image + 1, sitk.sitkUInt8), wave(image, 0.0, 0.0)
 
     def moved(fewer, name):
-        left = passes_of(1.5, fewer=fewer, errors=True)(image, image, [mask, mask], truth, 1, name)[2]
+        left = passes_of(1.5, fewer=fewer, errors=True)(image, image, [mask, mask], truth, 1, name)[-1]
         return round(float(-array_view(left)[8, 8, 8, 0]), 3)
 
     names = [f'image {number}' for number in range(12)]
