@@ -127,9 +127,12 @@ def _write_tables(folder, comparison, content):
     write_json(os.path.join(folder, 'comparison.json'), content)
     parts = [comparison.protocol + '\n', comparison_table(rows)]
     for name in ('pairs', 'expected_errors'):
+        path = os.path.join(folder, name + '.csv')
         if content[name]:
-            write_text(os.path.join(folder, name + '.csv'), format_table(content[name], style='csv'))
+            write_text(path, format_table(content[name], style='csv'))
             parts.append(format_table(content[name]))
+        elif os.path.exists(path):
+            os.remove(path)  # of an evaluation before
     incomplete = [text for text in comparison.missing if text not in content['missing']]
     left_out = missing_and_failed(content) + [f'Left out of the comparison: {text}' for text in incomplete]
     if left_out:

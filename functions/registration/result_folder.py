@@ -50,6 +50,7 @@ from ..image.manifest import (
     recorded_inputs,
     with_times_of,
 )
+from ..image.threads import in_threads
 from ..image.volume_io import read_image, write_image
 from ..preprocessing.chest_masks import lung_mask
 from ..preprocessing.hounsfield import LOWEST, load_ct
@@ -173,7 +174,7 @@ class Draft(contextlib.AbstractContextManager):
         record['made_from'] = made_from
         self._require_ours()
         self._names += [name for name in _ELASTIX if os.path.exists(self._path(name))]
-        record['outputs'] = [record_file(self._path(name)) for name in self._names]
+        record['outputs'] = in_threads(record_file, [self._path(name) for name in self._names])
         write_json(self._path(RESULTS), record)
         replace(self._draft, os.path.join(self.folder, _WHOLE))
         finish_move(self.folder)

@@ -204,7 +204,10 @@ def test_evaluation_experiments_expected_errors_of_all_pairs_together(folder, no
     near = ev.evaluate([experiment], n_workers=1, capture_range=6.0).comparison
     assert near.expected_rows()[-1]['expecting'] < len(errors)
     register(setting, 0.5)
-    assert os.path.isfile(paths[0]) and open_experiment(setting, 'expecting').results[0].error_map is None
+    plain = open_experiment(setting, 'expecting')
+    assert os.path.isfile(paths[0]) and plain.results[0].error_map is None
+    again = ev.evaluate([plain], n_workers=1)
+    assert again.folder == found.folder and not os.path.exists(os.path.join(found.folder, 'expected_errors.csv'))
 
 
 def test_evaluation_experiments_missing_and_failing_pairs_are_listed(folder, no_figures):
