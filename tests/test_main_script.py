@@ -12,6 +12,7 @@ import RunRegNet3D
 from functions.artificial_generation.batch import BatchReport
 from functions.artificial_generation.training_item import ItemAfterPasses
 from functions.commands import steps
+from functions.setting.errors import MissingFileError
 
 
 def settings(words=(), changes=None):
@@ -214,3 +215,15 @@ def test_no_passes_run_before_a_training_unless_the_settings_name_them():
         setting['PassesBefore'] = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4]}
         make_item = steps.item_after_passes(dict(setting, NumberOfThreads=1), opened)
     assert isinstance(make_item, ItemAfterPasses)
+
+
+def test_items_of_passes_on_finer_images_are_made_there():
+    before = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4], 'voxel': 2}
+    setting = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]), {'stage': 4, 'PassesBefore': before})
+    assert steps.batches(setting, ('Validation',))[0] == (('Validation',), 2)
+    with contextlib.ExitStack() as opened:
+        make_item = steps.item_after_passes(dict(setting, NumberOfThreads=1, never_generate_image=True), opened)
+    [im_info, *_] = su.get_im_info_list_from_train_mode(setting, 'Training')
+    assert im_info['stage'] == 4
+    with pytest.raises(MissingFileError, match=r'stage 2\b'):
+        make_item.draft(dict(setting, never_generate_image=True), im_info)

@@ -94,6 +94,20 @@ def test_an_entry_without_an_experiment(setting):
     assert 'network_dict.stage4.NetworkLoad is missing' in the_problem(setting)
 
 
+@pytest.mark.parametrize(
+    'stages, voxel, accepted', [([4, 2], None, True), ([4, 2, 1], 1, True), ([4, 2, 1], None, False), ([4], 4, False)]
+)
+def test_passes_before_run_on_images_no_coarser_than_any_of_them(setting, stages, voxel, accepted):
+    networks = dict.fromkeys(map(str, stages), 'Trained')
+    setting.update(stage=2, PassesBefore={'networks': networks, 'stages': stages, 'voxel': voxel})
+    del setting['network_dict']['stage4']
+    setting['stage_list'] = [2]
+    if accepted:
+        assert su.find_problems(setting) == []
+    else:
+        assert f'PassesBefore.voxel is {voxel or 2}; accepted: no more than the stage (2)' in the_problem(setting)
+
+
 def test_every_stage_needs_its_network(setting):
     networks = setting['network_dict']
     networks['stage 2'] = networks.pop('stage2')
