@@ -60,7 +60,9 @@ class _Graph:
             self.step = tf.placeholder(tf.float32, [])
             self.start, self.image = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None])
             self.control = tf.Variable(self.start, validate_shape=False)
-            self._moving = tf.Variable(self.image, trainable=False, validate_shape=False)
+            # Every value with the next one along x, which is always wanted too: half as many places to look up.
+            pairs = tf.stack([self.image, tf.concat([self.image[1:], self.image[-1:]], 0)], -1)
+            self._moving = tf.Variable(pairs, trainable=False, validate_shape=False)
             control = tf.reshape(tf.gather(self.control, self.index), [-1, _COUNT, _COUNT, _COUNT, 3])
             place = self._place(control)
             self.likeness, self.smallest = tf.reduce_mean(self._correlation(place)), self._smallest_jacobian(place)
@@ -87,14 +89,16 @@ class _Graph:
         """The moving image (HU) at index (z, y, x), and whether that is inside it."""
         last = tf.cast(self.size - 1, tf.float32)
         inside = tf.reduce_all((place >= 0) & (place <= last), -1)
-        place = tf.clip_by_value(place, 0.0, last - 1e-3)
+        # What is outside has no weight, so its gradient need not be that of the clipping.
+        place += tf.stop_gradient(tf.clip_by_value(place, 0.0, last - 1e-3) - place)
         low = tf.floor(place)
         part, (z, y, x) = place - low, tf.unstack(tf.cast(low, tf.int32), axis=-1)
         _, rows, columns = tf.unstack(self.size)
-        corners = itertools.product((0, 1), repeat=3)
-        values = [tf.gather(self._moving, ((z + k) * rows + y + j) * columns + x + i) for k, j, i in corners]
-        for axis in (2, 1, 0):
-            values = [a + part[..., axis] * (b - a) for a, b in zip(values[::2], values[1::2])]
+        corners = itertools.product((0, 1), repeat=2)
+        pairs = [tf.gather(self._moving, ((z + k) * rows + y + j) * columns + x) for k, j in corners]
+        values = [value for pair in pairs for value in tf.unstack(pair, 2, axis=-1)]
+        for share in tf.unstack(part, axis=-1)[::-1]:
+            values = [a + share * (b - a) for a, b in zip(values[::2], values[1::2])]
         return values[0], tf.cast(inside, tf.float32)
 
     def _correlation(self, place):
@@ -123,7 +127,8 @@ def _bending(control):
 def _shifted(control, steps):
     """The inner control points of blocks, each replaced by the one some ``steps`` (axis -> -1 or 1) further."""
     starts = [1 + steps.get(axis, 0) for axis in range(3)]
-    return control[(slice(None),) + tuple(slice(start, start + _COUNT - 2) for start in starts)]
+    # Not control[...]: the gradients of strided slices would take a fifth of the time.
+    return tf.slice(control, [0, *starts, 0], [-1] + [_COUNT - 2] * 3 + [-1])
 
 
 _graph = functools.lru_cache(None)(_Graph)
