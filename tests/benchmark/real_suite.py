@@ -30,6 +30,7 @@ from functions.registration.expected_error import predict_error
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
+from tests.benchmark import convexadam_process
 from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
 from tests.benchmark.suite_tables import certainty, error_map_table, print_report
 
@@ -183,12 +184,7 @@ def by_convexadam(prepared):
     """convexAdam (package convexAdam, MIND features), on the affinely moved image."""
 
     def run(fixed, moved, lung):
-        import torch
-        from convexAdam.convex_adam_MIND import convex_adam_pt
-
-        moves = convex_adam_pt(fixed, moved, dtype=torch.float32, device=torch.device('cpu'))
-        # Voxels along z, y, x.
-        moves = np.asarray(moves, np.float32)[..., ::-1]
+        moves = convexadam_process.moves(fixed, moved)[..., ::-1]
         return image_from_array(moves * np.array(fixed.GetSpacing(), np.float32), fixed)
 
     return _after_affine(prepared, run)
