@@ -21,16 +21,18 @@ from functions.elastix.affine import read_affine
 from functions.elastix.programs import is_available
 from functions.elastix.registration import BSPLINE_FILES, bspline
 from functions.evaluation.registration_picture import registration_picture
-from functions.image.resample import resample_to, values_at, warp
+from functions.image.resample import resample_to, values_at
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
 from functions.image.volume_io import image_from_array, write_image
-from functions.registration import single_pair
+from functions.measure.tre import error_vectors
+from functions.registration import register, single_pair
 from functions.registration.candidates import AFFINE, NONE
 from functions.registration.expected_error import predict_error
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
 from tests.benchmark import convexadam_process
+from tests.benchmark.error_map_picture import error_map_picture
 from tests.benchmark.known_pairs import MASKS, QUICK, PairFiles, suite_pairs
 from tests.benchmark.suite_tables import certainty, error_map_table, print_report
 
@@ -282,7 +284,7 @@ def run_suite(arguments):
         print(error_map_table(name, found))
         print(error_map_table('the affine alone', [each['affine_alone'] for each in found]))
     if worst is not None and not arguments.quick:
-        picture(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
+        pictures(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
 
 
 def variants(arguments):
@@ -310,11 +312,17 @@ def report_pair(row):
     print(f'{row["name"]}, {row["mode"]} masks: {means}' + ''.join(f' ({name})' for name in used), flush=True)
 
 
-def picture(files, model, judged, path):
-    """Draw the registration of a pair with automatic masks."""
-    field, _, facts = Preparation(files, 'automatic').registered(model, judged)
-    fixed, moving = [files.image(name) for name in ('fixed', 'moving')]
-    title = f'{os.path.basename(files.folder)}: {facts["used"]}'
-    moved = warp(moving, field, 'bspline', -1024)
-    registration_picture(path, fixed, moving, moved, field, files.image('fixed_lung'), title, files.points)
+def pictures(files, model, judged, path):
+    """Draw the registration of a pair with automatic masks, and the error that is expected of it."""
+    given = Preparation(files, 'automatic')
+    images = [files.path(role + '.mha') for role in ('fixed', 'moving')]
+    found = register(*images, model, affine=given.affine, keep_all_stages=not judged, **given.masks)
+    title = f'{os.path.basename(files.folder)}: {found.measures["used"]}'
+    fixed, moving, lung = [files.image(name) for name in ('fixed', 'moving', 'fixed_lung')]
+    registration_picture(path, fixed, moving, found.moved, found.dvf, lung, title, files.points)
     print(f'The worst pair: {path}')
+    if found.expected_error is not None:
+        path = path.replace('worst_', 'worst_expected_')
+        errors = np.linalg.norm(error_vectors(*files.points, found.dvf), axis=1)
+        error_map_picture(path, fixed, lung, found.expected_error, files.points[0], errors, title)
+        print(f'What was expected of it: {path}')
