@@ -9,7 +9,7 @@ from ..image.claim import claim_folder
 from ..image.worker_pools import in_parallel
 from ..measure.protocols import get_protocol
 from ..setting import setting_utils as su
-from ..setting.atomic import write_json, write_text
+from ..setting.atomic import remove, write_json, write_text
 from ..setting.errors import DiskError, InputError, RegNetError
 from . import comparison_plots
 from .comparison import Comparison, comparison_table
@@ -131,8 +131,8 @@ def _write_tables(folder, comparison, content):
         if content[name]:
             write_text(path, format_table(content[name], style='csv'))
             parts.append(format_table(content[name]))
-        elif os.path.exists(path):
-            os.remove(path)  # of an evaluation before
+        else:
+            remove(path)  # of an evaluation before
     incomplete = [text for text in comparison.missing if text not in content['missing']]
     left_out = missing_and_failed(content) + [f'Left out of the comparison: {text}' for text in incomplete]
     if left_out:

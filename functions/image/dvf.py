@@ -152,9 +152,11 @@ def led_indices(dvf, moving):
 
 def resample_dvf(dvf, geometry):
     """Resample a field to the grid of a :class:`Geometry` or image: linear, edge clamped, float32; the vectors (mm,
-    physical) stay as they are.
+    physical) stay as they are. On its own grid a float32 field is returned itself.
     """
     dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
+    if Geometry.of(dvf) == geometry:
+        return dvf
     array = sitk.GetArrayFromImage(grid_resampler(geometry, default='nan').Execute(dvf))
     # ITK has no value outside the field's buffer; NaN marks those voxels, which take the value at the edge.
     _fill_outside(array, array[..., 0], geometry, lambda points, index: sample_dvf(dvf, points))

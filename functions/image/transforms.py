@@ -107,8 +107,7 @@ def total_dvf(affine, dvf, geometry=None):
         raise InputError('A grid is needed for the displacement field of an affine transform.')
     geometry, field = Geometry.of(dvf if geometry is None else geometry), None
     if dvf is not None:
-        dvf = require_dvf(dvf)
-        field = array_view(dvf if geometry == Geometry.of(dvf) else resample_dvf(dvf, geometry))
+        field = array_view(resample_dvf(dvf, geometry))
     matrix, offset = matrix_and_offset(affine)
     # (M - I) p + o is a sum of one term per axis of the grid.
     steps = (matrix - np.eye(3)) @ geometry.matrix

@@ -90,8 +90,7 @@ def register_images(
             total = stage_dvfs[stage] = after
     if total is None:
         total = image_from_array(np.zeros(box.shape + (3,), np.float32), box)
-    dvf = total if Geometry.of(total) == box else dvf_algebra.resample_dvf(total, box)
-    return continued(dvf, pair.fixed), stage_dvfs
+    return continued(dvf_algebra.resample_dvf(total, box), pair.fixed), stage_dvfs
 
 
 def box_seen(pair, margin):

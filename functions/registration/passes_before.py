@@ -45,10 +45,10 @@ class PassesBefore:
         fixed, moving = [resample.downsample(image, factor) for image in (fixed, moving)]
         fixed_mask, moving_mask = [resample.downsample_mask(mask, factor) for mask in masks]
         grid = Geometry.of(fixed)
-        dvf = _on_grid(dvf, grid)
+        dvf = resample_dvf(dvf, grid)
         if found is None:
             return fixed, moving, (fixed_mask, moving_mask), dvf
-        found = _on_grid(found, grid)
+        found = resample_dvf(found, grid)
         inside = resample.warp(moving_mask, found, 'nearest', 0)
         warped = warped_inside(moving, found, inside, model.default)
         if self._errors:
@@ -61,7 +61,3 @@ class PassesBefore:
         """How many of the passes run on an image."""
         every, random = len(self._model.stages), random_state('PassesBefore', name)
         return random.randint(every) if random.uniform() < self._fewer else every
-
-
-def _on_grid(dvf, grid):
-    return dvf if Geometry.of(dvf) == grid else resample_dvf(dvf, grid)

@@ -461,8 +461,7 @@ def _to_result_grid(prepared, found, options, clock):
     """:class:`Registration` with its fields on the grid of the results."""
     target = Geometry.of(prepared.fixed.native if options.grid == 'native' else prepared.fixed.image)
     with clock('field to the grid of the results'):
-        is_there = target == Geometry.of(found.field)
-        nonrigid = found.field if is_there else dvf_algebra.resample_dvf(found.field, target)
+        nonrigid = dvf_algebra.resample_dvf(found.field, target)
         dvf = nonrigid if prepared.candidates.linear is None else total_dvf(prepared.candidates.linear, nonrigid)
         registration = Registration(prepared, nonrigid, dvf, found.stage_dvfs)
         if found.residual is not None:

@@ -284,7 +284,7 @@ def run_suite(arguments):
         print(error_map_table(name, found))
         print(error_map_table('the affine alone', [each['affine_alone'] for each in found]))
     if worst is not None and not arguments.quick:
-        pictures(worst[1], model, not arguments.no_judge, os.path.join(arguments.folder, f'worst_{arguments.name}.png'))
+        pictures(worst[1], model, not arguments.no_judge, arguments.folder, arguments.name)
 
 
 def variants(arguments):
@@ -312,17 +312,18 @@ def report_pair(row):
     print(f'{row["name"]}, {row["mode"]} masks: {means}' + ''.join(f' ({name})' for name in used), flush=True)
 
 
-def pictures(files, model, judged, path):
+def pictures(files, model, judged, folder, name):
     """Draw the registration of a pair with automatic masks, and the error that is expected of it."""
     given = Preparation(files, 'automatic')
     images = [files.path(role + '.mha') for role in ('fixed', 'moving')]
     found = register(*images, model, affine=given.affine, keep_all_stages=not judged, **given.masks)
     title = f'{os.path.basename(files.folder)}: {found.measures["used"]}'
     fixed, moving, lung = [files.image(name) for name in ('fixed', 'moving', 'fixed_lung')]
+    path = os.path.join(folder, f'worst_{name}.png')
     registration_picture(path, fixed, moving, found.moved, found.dvf, lung, title, files.points)
     print(f'The worst pair: {path}')
     if found.expected_error is not None:
-        path = path.replace('worst_', 'worst_expected_')
+        path = os.path.join(folder, f'worst_expected_{name}.png')
         errors = np.linalg.norm(error_vectors(*files.points, found.dvf), axis=1)
         error_map_picture(path, fixed, lung, found.expected_error, files.points[0], errors, title)
         print(f'What was expected of it: {path}')
