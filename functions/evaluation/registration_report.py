@@ -14,7 +14,15 @@ from ..measure import error_prediction
 from ..measure.tre import THRESHOLDS
 from . import html_page as page
 from .pair_record import AIR, pair_name
-from .section_drawing import LUNG_WINDOW, SectionCells, draw_error_curves, expected_errors, new_figure, png_bytes
+from .section_drawing import (
+    LANDMARK_SLAB,
+    LUNG_WINDOW,
+    SectionCells,
+    draw_error_curves,
+    expected_errors,
+    new_figure,
+    png_bytes,
+)
 from .sections import choose_sections
 from .slice_viewer import slice_viewer
 from .text_table import mean_std
@@ -60,7 +68,7 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, images.expected_error)
     parts = [heading, slices, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
     if 'landmarks' in record:
-        parts.append(_landmarks(picture, record['landmarks']))
+        parts.append(_landmarks(picture, record['landmarks'], images.expected_error))
     page.write_page(path, title, parts + ([] if source is None else training_and_settings(source, 'Training')))
 
 
@@ -167,7 +175,7 @@ def _decimals(value, digits):
     return '–' if np.isnan(value) else f'{value:.{digits}f}'
 
 
-def _landmarks(picture, landmarks):
+def _landmarks(picture, landmarks, expected_error):
     points, before, after = (np.array(landmarks[name]) for name in ('fixed', 'true', 'error'))
     lengths = [np.linalg.norm(vectors, axis=1) for vectors in (before, after)]
     largest = max(1.0, float(np.percentile(lengths[0], 98)))
@@ -182,6 +190,9 @@ def _landmarks(picture, landmarks):
     titles = ['landmark', 'x mm', 'y mm', 'z mm', 'before mm', 'after mm', 'error x', 'error y', 'error z']
     if 'expected_mm' in landmarks:
         expected = np.array(landmarks['expected_mm'], np.float64)
+        caption = f'over the fixed image; dots: the true errors of landmarks within {LANDMARK_SLAB:g} mm of the section'
+        shown = expected_error, points, lengths[1]
+        pictures.append(picture('Expected error.', caption, SectionCells.expected_error, *shown))
         pictures.append(page.figure(png_bytes(expected_errors(lengths[1], expected)), '', 'Expected and true error.'))
         columns.append(expected)
         titles.append('expected mm')

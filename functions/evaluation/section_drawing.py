@@ -237,6 +237,22 @@ class SectionCells:
             shown = axes.scatter(*lines[:, 0].T, c=lengths, s=6, **style)
         self._bar(row, column, shown, 'landmark error (mm)', extend='max')
 
+    def expected_error(self, row, column, expected, points, errors, title=''):
+        """A map of the expected error in mm, 0 where it says nothing, over the fixed image; dots of the same colours:
+        true errors (n,) mm of the landmarks (n, 3) near the sections. Of several components the first is the error.
+        """
+        largest = float(np.clip(np.percentile(errors, 98), 1.0, 10.0))
+        style = {'cmap': 'plasma', 'vmin': 0, 'vmax': largest}
+        for (axes, section), fixed in zip(self._cell(row, column, title), self.fixed_sections):
+            self._grey(axes, section, fixed)
+            said = sample(expected, section, default=0.0)
+            said = said if said.ndim == 2 else said[..., 0]
+            shown = _show(axes, section, np.where(said > 0, said, np.nan), None, 'bilinear', alpha=0.75, **style)
+            near = points_near(section, points, LANDMARK_SLAB)
+            dots = in_plane(section, points[near])
+            axes.scatter(*dots.T, c=errors[near], s=42, edgecolors='white', linewidths=1, zorder=5, **style)
+        self._bar(row, column, shown, 'error (mm)', extend='max')
+
     def _cell(self, row, column, title=''):
         """[(empty axes in mm with the outline of the lungs, section)] of a cell."""
         self._write_title(row, column, title)

@@ -2,11 +2,10 @@
 
 import functools
 
-from ..image import resample
 from ..image.dvf import compose, invert, resample_dvf
 from ..image.volume_io import Geometry, array_view, image_from_array
 from ..setting.seeds import random_state
-from .multi_stage import WorkingPair, register_images, warped_inside
+from .multi_stage import WorkingPair, at_stage, register_images
 
 
 class PassesBefore:
@@ -38,24 +37,17 @@ class PassesBefore:
         :raises InputError: an empty mask, or an implausible field.
         """
         model, stages, found = self._model, self._model.stages[: self._number(name)], None
+        pair, grid = WorkingPair(fixed, moving, masks), Geometry.of(fixed)
         if stages:
             how = {'default': model.default, 'margins': model.margins, 'voxel': voxel}
-            found, _ = register_images(WorkingPair(fixed, moving, masks), self._predict, stages, **how)
-        factor = self._stage // voxel
-        fixed, moving = [resample.downsample(image, factor) for image in (fixed, moving)]
-        fixed_mask, moving_mask = [resample.downsample_mask(mask, factor) for mask in masks]
-        grid = Geometry.of(fixed)
-        dvf = resample_dvf(dvf, grid)
-        if found is None:
-            return fixed, moving, (fixed_mask, moving_mask), dvf
-        found = resample_dvf(found, grid)
-        inside = resample.warp(moving_mask, found, 'nearest', 0)
-        warped = warped_inside(moving, found, inside, model.default)
-        if self._errors:
-            left = image_from_array(array_view(dvf) - array_view(found), dvf)
-        else:
-            left = compose(dvf, invert(found)[0])
-        return fixed, warped, (fixed_mask, inside), left
+            found, _ = register_images(pair, self._predict, stages, **how)
+        moving, fixed, masks, found = at_stage(pair, grid, self._stage, found, model.default, voxel)
+        dvf = resample_dvf(dvf, Geometry.of(fixed))
+        if found is not None and self._errors:
+            dvf = image_from_array(array_view(dvf) - array_view(found), dvf)
+        elif found is not None:
+            dvf = compose(dvf, invert(found)[0])
+        return fixed, moving, masks[::-1], dvf
 
     def _number(self, name):
         """How many of the passes run on an image."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from functions.evaluation.section_drawing import LANDMARK_SLAB, LUNG_WINDOW, PADDING, new_figure
-from functions.evaluation.sections import choose_sections, extent, in_plane, points_near, sample
+from functions.evaluation.section_drawing import EDGE, LANDMARK_SLAB, SectionCells
+from functions.evaluation.sections import choose_sections
 from functions.setting.atomic import publish
 
 
@@ -16,31 +16,10 @@ def error_map_picture(path, fixed, lung, expected, points, errors, title):
     """
     worst = points[np.argmax(errors)]
     sections = [one._replace(position=float(worst[one.normal])) for one in choose_sections(fixed, lung)[:2]]
-    sizes = np.array([np.diff(extent(section))[::2] for section in sections])
-    scale, left, top = min(4.5 / sizes[:, 1].max(), 12 / sizes[:, 0].sum()), 0.2, 0.75
-    tall = sizes[:, 1].max() * scale
-    width, height = sizes[:, 0].sum() * scale + 1.5, tall + top + 0.2
-    figure = new_figure(width, height)
-    largest = float(np.clip(np.percentile(errors, 98), 1.0, 10.0))
-    style = {'cmap': 'plasma', 'vmin': 0, 'vmax': largest}
-    for section, (across, up) in zip(sections, sizes * scale):
-        axes = figure.add_axes([left / width, 0.2 / height, across / width, up / height])
-        edges = extent(section)
-        axes.set(xticks=[], yticks=[], xlim=edges[:2], ylim=edges[2:])
-        place = {'origin': 'lower', 'extent': edges, 'aspect': 'equal', 'interpolation': 'bilinear'}
-        grey = sample(fixed, section, default=2 * PADDING)
-        axes.imshow(grey, cmap='gray', vmin=LUNG_WINDOW[0], vmax=LUNG_WINDOW[1], **place)
-        said = sample(expected, section, default=0.0)
-        axes.imshow(np.where((said > 0) & (sample(lung, section) > 0), said, np.nan), alpha=0.75, **style, **place)
-        near = points_near(section, points, LANDMARK_SLAB)
-        dots = in_plane(section, points[near])
-        shown = axes.scatter(*dots.T, c=errors[near], s=42, edgecolors='white', linewidths=1, zorder=5, **style)
-        left += across + 0.1
-    bar = figure.colorbar(
-        shown, cax=figure.add_axes([(left + 0.05) / width, 0.3 / height, 0.15 / width, (tall - 0.2) / height])
-    )
-    bar.set_label('error (mm)')
-    text = f'{title}\nexpected error (colour) and true error (dots: landmarks within {LANDMARK_SLAB:g} mm)'
-    figure.text(0.2 / width, 1 - 0.1 / height, text, va='top', fontsize=11)
+    cells = SectionCells(sections, fixed, lung, widest=11, tallest=4.5)
+    cells.start(1, 1)
+    text = f'expected error (colour) and true error (dots: landmarks within {LANDMARK_SLAB:g} mm)'
+    cells.expected_error(0, 0, expected, points, errors, text)
+    cells.figure.text(EDGE / cells.width, 1 - 0.5 / cells.height, title, va='center', fontsize=16, fontweight='bold')
     with publish(path) as temporary:
-        figure.savefig(temporary, format='png', dpi=figure.dpi)
+        cells.figure.savefig(temporary, format='png', dpi=cells.figure.dpi)

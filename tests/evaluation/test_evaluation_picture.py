@@ -9,6 +9,7 @@ from oblique_images import IDENTITY, affine_dvf, image_of, positions, rotation
 
 from functions.evaluation import registration_picture, section_drawing
 from functions.evaluation import sections as se
+from functions.image.volume_io import image_from_array
 from functions.setting.errors import InputError
 
 GRIDS = {
@@ -51,7 +52,7 @@ def lungs_at(points):
 def test_evaluation_picture_sections_go_through_the_lungs(name, monkeypatch):
     monkeypatch.setattr(se, 'MARGIN', 6.0)
     image, lung = thorax(name)
-    coronal, sagittal, _ = se.choose_sections(image, lung)
+    coronal, sagittal, _ = se.se.choose_sections(image, lung)
     assert coronal.position == pytest.approx(6, abs=4) and sagittal.position == pytest.approx(-16, abs=5)
     assert coronal.lower[1] == sagittal.lower[1] and coronal.size[1] == sagittal.size[1]
     # Framed around the lungs, which reach from -15 to 25 mm in z and from -26 to 21 mm in x.
@@ -69,7 +70,7 @@ def test_evaluation_picture_pixels_show_their_physical_position(name, monkeypatc
     on any grid."""
     monkeypatch.setattr(se, 'MARGIN', 100.0)
     image, lung = thorax(name)
-    for plane in se.choose_sections(image, lung):
+    for plane in se.se.choose_sections(image, lung):
         shown = se.sample(image, plane, default=-5000.0)
         across, up = se.pixel_positions(plane)
         assert up[0] < up[-1] and across[0] < across[-1]
@@ -83,7 +84,7 @@ def test_evaluation_picture_pixels_show_their_physical_position(name, monkeypatc
         assert wrong < 0.03
         for turned in (truth[::-1], truth[:, ::-1]):
             assert np.mean((dark != turned)[inside]) > max(0.05, 3 * wrong)
-    letters = [tuple(plane.letters) for plane in se.choose_sections(image, lung)]
+    letters = [tuple(plane.letters) for plane in se.se.choose_sections(image, lung)]
     assert letters == [('R', 'L', 'S'), ('A', 'P', 'S'), ('R', 'L', 'A')]
 
 
@@ -114,7 +115,7 @@ def test_evaluation_picture_fields_keep_their_physical_components(name, monkeypa
     )
     still = sitk.Image(dvf.GetSize(), sitk.sitkVectorFloat32, 3)
     still.CopyInformation(dvf)
-    coronal, sagittal, _ = se.choose_sections(image, lung)
+    coronal, sagittal, _ = se.se.choose_sections(image, lung)
     for plane, expected in ((coronal, (1, 7)), (sagittal, (2, 7))):
         np.testing.assert_allclose(
             se.in_plane(plane, se.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
@@ -132,7 +133,7 @@ def test_evaluation_picture_differences_skip_what_was_not_scanned(monkeypatch):
     array[:, :, :10] = -2048
     cut = sitk.GetImageFromArray(array)
     cut.CopyInformation(image)
-    coronal = se.choose_sections(image, lung)[0]
+    coronal = se.se.choose_sections(image, lung)[0]
     shown = section_drawing.differences(cut, image, coronal)
     assert np.isnan(shown[:, :10]).all()
     np.testing.assert_allclose(shown[:, 10:], 100, atol=1e-3)
@@ -213,6 +214,29 @@ def test_evaluation_picture_marks_folding():
     assert 'folding 100.00 %' in ' '.join(text.get_text() for text in figure.texts)
     marks = [axes.images[1].get_array() for axes in figure.axes if len(axes.images) == 2]
     assert len(marks) == 2 and all(np.isfinite(np.asarray(mark.filled(np.nan))).all() for mark in marks)
+
+
+@pytest.mark.parametrize('components', [1, 2])
+def test_evaluation_picture_expected_errors_are_on_the_scale_of_the_true_ones(components):
+    image, lung = thorax('anisotropic')
+    expected = positions(lung)[..., 2] * (sitk.GetArrayFromImage(lung) > 0) / 100.0
+    layers = [image_from_array((1 - 2 * k) * expected.astype(np.float32), lung) for k in range(components)]
+    points = positions(lung)[sitk.GetArrayFromImage(lung) > 0][::7]
+    errors = np.linspace(0.0, 4.0, len(points))
+    cells = section_drawing.SectionCells(se.choose_sections(image, lung), image, lung, 8, 4)
+    cells.start(1, 1)
+    cells.expected_error(0, 0, layers[0] if components == 1 else sitk.Compose(layers), points, errors)
+    drawn = 0
+    for section, axes in zip(cells.sections, cells.figure.axes):
+        shown = np.ma.filled(axes.images[-1].get_array(), np.nan)
+        np.testing.assert_array_equal(np.isfinite(shown), se.sample(layers[0], section) > 0)
+        np.testing.assert_allclose(np.nan_to_num(shown), np.maximum(se.sample(layers[0], section), 0), atol=1e-6)
+        near = np.abs(points[:, section.normal] - section.position) <= section_drawing.LANDMARK_SLAB
+        dots = [each for each in axes.collections if each.get_array() is not None and len(each.get_offsets())][-1]
+        np.testing.assert_array_equal(dots.get_array(), errors[near])
+        assert dots.get_clim() == axes.images[-1].get_clim() and dots.get_cmap().name == axes.images[-1].get_cmap().name
+        drawn += near.sum()
+    assert drawn > 10
 
 
 def test_evaluation_picture_refuses():

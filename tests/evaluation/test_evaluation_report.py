@@ -152,7 +152,7 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
         ):
             assert word.lower() in reader.text.lower(), word
         expects = record['method'] == 'half'
-        assert len(reader.sources) == 11 + expects and len(reader.slices) == 3 * (5 + expects)
+        assert len(reader.sources) == 11 + 2 * expects and len(reader.slices) == 3 * (5 + expects)
         assert ('expected_error.expected_within_3' in reader.numbers) == expects == ('expected mm' in reader.text)
         narrow = []
         for source in reader.sources:
