@@ -14,7 +14,7 @@ What scripts and notebooks use, with the words of the code. Installed as a packa
 """
 _SECTIONS = {
     'Registration': """
-        functions.registration.single_pair.register functions.registration.single_pair.Options
+        functions.registration.single_pair.register functions.registration.pair_options.Options
         functions.registration.single_pair.Registration functions.registration.network_pyramid.open_model
         functions.registration.pair_lists.register_pairs functions.registration.apply.apply_to_image
         functions.registration.apply.apply_to_points""",

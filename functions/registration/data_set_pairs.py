@@ -14,7 +14,9 @@ from ..setting.addresses import pair_image_address, result_address
 from ..setting.atomic import write_json
 from ..setting.trained_models import read_model_setting
 from .network_pyramid import Model, input_mask, network_entries, require_memory
-from .single_pair import checked_options, read_pair, register
+from .pair_options import checked_options
+from .pair_preparation import read_pair
+from .single_pair import register
 
 LOGGER = logging.getLogger(__name__)
 

@@ -25,9 +25,11 @@ from functions.image.resample import resample_to, values_at
 from functions.image.transforms import apply_to_points, total_dvf, write_affine
 from functions.image.volume_io import image_from_array, write_image
 from functions.measure.tre import error_vectors
-from functions.registration import register, single_pair
+from functions.registration import field_prediction, pair_preparation, register
 from functions.registration.candidates import AFFINE, NONE
 from functions.registration.expected_error import predict_error
+from functions.registration.pair_options import checked_options
+from functions.registration.step_clock import StepClock
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError
 from functions.setting.text_files import read_json
@@ -43,7 +45,7 @@ _Network = collections.namedtuple('_Network', 'setting memory')
 NO_NETWORKS = _Networks('Lung', [4], None, -2048.0, {4: _Network({}, None)}, None)
 
 
-class RecordedCandidates(single_pair.Candidates):
+class RecordedCandidates(pair_preparation.Candidates):
     """Candidates that remember where each of them puts the landmarks ``points`` (n, 3).
 
     :ivar found: dictionary candidate -> points (n, 3) mm.
@@ -76,17 +78,17 @@ class RecordedCandidates(single_pair.Candidates):
 @contextlib.contextmanager
 def recorded(points):
     """Registrations of this block use :class:`RecordedCandidates` with these landmarks; yields the list of them."""
-    original, made = single_pair.Candidates, []
+    original, made = pair_preparation.Candidates, []
 
     def record(*arguments):
         made.append(RecordedCandidates(points, *arguments))
         return made[-1]
 
-    single_pair.Candidates = record
+    pair_preparation.Candidates = record
     try:
         yield made
     finally:
-        single_pair.Candidates = original
+        pair_preparation.Candidates = original
 
 
 class Preparation:
@@ -110,9 +112,9 @@ class Preparation:
     def _make(self):
         given = self.masks if self.mode == 'true' else {}
         # The judge comes later, with the passes.
-        options, clock = single_pair.checked_options(dict(given, keep_all_stages=True)), single_pair.StepClock()
+        options, clock = checked_options(dict(given, keep_all_stages=True)), StepClock()
         images = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')]
-        prepared = single_pair.prepare_pair(*images, NO_NETWORKS, options, clock)
+        prepared = pair_preparation.prepare_pair(*images, NO_NETWORKS, options, clock)
         for role, scan in (('fixed', prepared.fixed), ('moving', prepared.moving)):
             for name in () if given else ('Lung', 'Torso'):
                 write_image(scan.masks[name], self.masks[f'{role}_{name.lower()}'], True)
@@ -126,13 +128,13 @@ class Preparation:
         :param more: further options of ``register``.
         """
         more = dict(self.masks, affine=self.affine, keep_all_stages=not judged, **more)
-        options = single_pair.checked_options(more)
-        images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], single_pair.StepClock()
+        options = checked_options(more)
+        images, clock = [self.pair.path(role + '.mha') for role in ('fixed', 'moving')], StepClock()
         with recorded(self.pair.points[0]) as made:
-            prepared = single_pair.prepare_pair(*images, model, options, clock)
-            predicted = single_pair.predict_field(prepared, model, options, clock)
+            prepared = pair_preparation.prepare_pair(*images, model, options, clock)
+            predicted = field_prediction.predict_field(prepared, model, options, clock)
             if options.refine is not None:
-                predicted = single_pair.refine_field(prepared, predicted, options, clock)
+                predicted = field_prediction.refine_field(prepared, predicted, options, clock)
         candidates = made[0]  # those of the way there
         facts = {'networks': clock.seconds['networks'], 'used': candidates.used, 'likeness': candidates.likeness}
         error = {name: np.linalg.norm(at - self.pair.points[1], axis=1) for name, at in candidates.found.items()}

@@ -90,7 +90,7 @@ def moved_by(mm):
 
 
 def test_what_is_no_better_is_left_out_in_one_sentence(scans, monkeypatch, caplog):
-    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(2))
+    monkeypatch.setattr('functions.registration.field_prediction.refine', moved_by(2))
     found = run(scans, TRUE)
     assert found.measures['used'] == '4' and error(found, scans) < 1e-3
     assert found.measures['likeness']['4 + refined'] < found.measures['likeness']['4']
@@ -101,7 +101,7 @@ def test_what_is_no_better_is_left_out_in_one_sentence(scans, monkeypatch, caplo
         array = sitk.GetArrayFromImage(field)
         return image_from_array(array - 1.5 * np.arange(array.shape[2], dtype=np.float32)[:, None], field), {}
 
-    monkeypatch.setattr('functions.registration.single_pair.refine', folded)
+    monkeypatch.setattr('functions.registration.field_prediction.refine', folded)
     assert run(scans, TRUE).measures['refinement'] == {'left_out': 'the lung would fold.'}
     monkeypatch.undo()
     same = scans[0], scans[0], {'fixed_lung': scans[2]['fixed_lung'], 'moving_lung': scans[2]['fixed_lung']}
@@ -112,14 +112,14 @@ def test_what_is_no_better_is_left_out_in_one_sentence(scans, monkeypatch, caplo
 
 
 def test_the_field_is_judged_as_it_is_written_without_folding(scans, monkeypatch):
-    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(0.5))
+    monkeypatch.setattr('functions.registration.field_prediction.refine', moved_by(0.5))
     moves = []
 
     def removed(field, mask):
         moved = image_from_array(sitk.GetArrayFromImage(field) + np.float32(moves.pop(0)), field)
         return moved, {'rounds': 1}
 
-    monkeypatch.setattr('functions.registration.single_pair.remove_folding', removed)
+    monkeypatch.setattr('functions.registration.field_prediction.remove_folding', removed)
     moves[:] = [0.3, 3]  # what is removed brings the refined field away from the truth that it had found
     found = run(scans, TRUE - 1.0, diffeomorphic=True)
     assert found.measures['used'] == '4 + folding removed' and found.measures['left_out'] == ['refinement']
@@ -144,7 +144,7 @@ def test_the_field_is_judged_as_it_is_written_without_folding(scans, monkeypatch
         return field, {'rounds': 0}
 
     moves[:] = []
-    monkeypatch.setattr('functions.registration.single_pair.remove_folding', folds_on)
+    monkeypatch.setattr('functions.registration.field_prediction.remove_folding', folds_on)
     found = run(scans, TRUE, diffeomorphic=True)
     assert found.measures['refinement'] == {'left_out': 'The field still folds.'} and error(found, scans) < 1e-3
 
@@ -173,7 +173,7 @@ def test_where_the_refinement_is_left_out_only_the_record_is_written_again(once,
         write_image(image, path)
 
     monkeypatch.setattr('functions.registration.result_folder.write_image', counted)
-    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(2))
+    monkeypatch.setattr('functions.registration.field_prediction.refine', moved_by(2))
     found, record = once(refine=10)
     assert sorted(written) == ['displacement.mha', 'fixed_lung.nii.gz', 'jacobian.mha', 'moved.mha']
     folder = str(tmp_path / 'results')
@@ -186,7 +186,7 @@ def test_where_the_refinement_is_left_out_only_the_record_is_written_again(once,
         sitk.GetArrayFromImage(read_result(read_results(folder)))[9, 9, 9], TRUE + 0.5, atol=1e-4
     )
     assert once(refine=10, verify=True)[0] is None
-    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(-0.5))
+    monkeypatch.setattr('functions.registration.field_prediction.refine', moved_by(-0.5))
     written.clear()
     once(refine=10, overwrite=True)
     assert len(written) == 8
@@ -198,14 +198,14 @@ def test_interrupted_in_the_middle_the_single_shot_is_there_and_is_refined_by_th
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('functions.registration.single_pair.refine', interrupted)
+    monkeypatch.setattr('functions.registration.field_prediction.refine', interrupted)
     with pytest.raises(KeyboardInterrupt):
         once(refine=10)
     record = read_results(folder).record
     assert record['measures']['result'] == 'single shot' and record['measures']['used'] == '4'
     field = sitk.GetArrayFromImage(read_result(read_results(folder)))
     np.testing.assert_allclose(field[20, 20, 20], TRUE + 0.5, atol=1e-4)
-    monkeypatch.setattr('functions.registration.single_pair.refine', moved_by(-0.5))
+    monkeypatch.setattr('functions.registration.field_prediction.refine', moved_by(-0.5))
     _, record = once(refine=10)
     assert record['measures']['result'] == 'refined' and record['seconds']['refinement'] >= 0
     np.testing.assert_allclose(sitk.GetArrayFromImage(read_result(read_results(folder)))[20, 20, 20], TRUE, atol=1e-4)

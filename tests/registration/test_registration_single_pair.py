@@ -263,7 +263,7 @@ def test_a_network_trained_in_this_run_may_be_hardly_trained(pair, caplog):
 def test_seconds_of_repeated_passes_add_up(pair, monkeypatch):
     network = Constant(1.0)
     now = itertools.count(0.0, 0.5)
-    monkeypatch.setattr('functions.registration.single_pair.time.time', lambda: next(now))
+    monkeypatch.setattr('functions.registration.step_clock.time.time', lambda: next(now))
     fixed, lung, moving, moving_lung = pair
     options = {'affine': 'none', 'fixed_lung': lung, 'moving_lung': moving_lung, 'keep_all_stages': True}
     assert register(fixed, moving, {4: network}, [4, 4], **options).seconds['network of stage 4'] == 1.0
@@ -278,7 +278,7 @@ def test_no_image_is_in_the_hands_of_two_threads(pair, monkeypatch):
         seen.extend([source, mask])
         return read_scan(source, role, mask, *rest)
 
-    monkeypatch.setattr('functions.registration.single_pair.read_scan', remembering)
+    monkeypatch.setattr('functions.registration.pair_preparation.read_scan', remembering)
     result = run((fixed, lung, fixed, lung), Constant(1.0), on_fields=lambda *fields: handed.extend(fields))
     assert len({id(image) for image in seen + [fixed, lung]}) == 6
     fields = [result.nonrigid, result.dvf] + handed[1:]
