@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -14,7 +15,7 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
 
 
 def pytest_addoption(parser):
-    parser.addoption('--run-slow', action='store_true', help='also run the tests marked slow (minutes)')
+    parser.addoption('--run-slow', action='store_true', help='also run the tests marked slow (minutes) or once')
     parser.addoption('--faults-long', action='store_true', help='inject every fault of tests/faults, not only a sample')
 
 
@@ -45,9 +46,13 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(config, items):
+    # The longest first: at the end one process would wait for the other.
+    items.sort(key=lambda item: 'test_end_to_end' not in item.nodeid)
     if config.getoption('--run-slow'):
         return
-    skip = pytest.mark.skip(reason='slow; run with --run-slow')
+    reasons = {'slow': 'slow; run with --run-slow'}
+    if sys.version_info < (3, 8):
+        reasons['once'] = 'run with current TensorFlow; here with --run-slow'
     for item in items:
-        if 'slow' in item.keywords:
-            item.add_marker(skip)
+        for name in set(reasons) & set(item.keywords):
+            item.add_marker(pytest.mark.skip(reason=reasons[name]))

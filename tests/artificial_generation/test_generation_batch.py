@@ -262,6 +262,7 @@ def check_kills(coarse, tmp_path, seed, kills):
     assert tree(killed['RootFolder']) == expected
 
 
+@pytest.mark.once
 def test_killed_batches_end_with_the_same_tree(coarse, tmp_path):
     check_kills(coarse, tmp_path, 7, 4)
 

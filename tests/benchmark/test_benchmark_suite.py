@@ -17,6 +17,8 @@ from tests.benchmark.real_breathing import moved_scan
 from tests.benchmark.real_suite import Preparation, chosen_pairs
 from tests.benchmark.suite_tables import error_map_table, groups, passes, verdicts
 
+pytestmark = pytest.mark.once
+
 SHAPE = (120, 70, 80)
 
 

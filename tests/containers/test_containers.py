@@ -23,7 +23,10 @@ from tests.containers.recipes import (
 )
 from tests.displaced_chest import require_displacement, write_chests
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='images are those of Linux')
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not sys.platform.startswith('linux'), reason='images are those of Linux'),
+]
 PYTHON = '{}.{}'.format(*sys.version_info)
 USER = 12345
 

@@ -17,6 +17,8 @@ from small_inputs import register_words, tree
 from functions.image.claim import FOLDER_LOCK
 from functions.setting.processes import host
 
+pytestmark = pytest.mark.once
+
 TOGETHER = 'several processes at one folder'
 OVER = 'an output that is an input'
 DAMAGED = 'results that are not what was written'

@@ -26,6 +26,8 @@ from small_commands import (
 )
 from small_inputs import register_words, tree
 
+pytestmark = pytest.mark.once
+
 PAIRS = [{'data': 'Phantom_4D', 'TestingCNList': [1], 'TestingPairList': [[0, 5]]}]
 
 
@@ -37,7 +39,7 @@ def fixtures(tmp_path, server, faults, is_long):
 
 def test_register(fixtures, inputs):
     scenario = Scenario(fixtures, lambda folder: register_words(inputs, f'{folder}/out'))
-    scenario.kills(5)
+    scenario.kills(3)
     scenario.refusals('out')
 
 
@@ -51,13 +53,13 @@ def test_pairs(fixtures, inputs):
         return pairs_words(inputs, folder, ['a', 'b'], '--keep_all_stages')
 
     scenario = Scenario(fixtures, words, found=found, errors=None)
-    scenario.kills(3)
+    scenario.kills(2)
     scenario.refusals()
 
 
 def test_prepare(fixtures):
     scenario = Scenario(fixtures, lambda folder: PREPARE, small_run)
-    scenario.kills(4)
+    scenario.kills(3)
     scenario.refusals('Data')
     scenario.together(2)
     scenario.together(8)
@@ -65,7 +67,7 @@ def test_prepare(fixtures):
 
 def test_generate(fixtures, patient):
     scenario = Scenario(fixtures, lambda folder: GENERATE, copy_of(patient, DataExpDict=ITEMS))
-    scenario.kills(5)
+    scenario.kills(3)
     scenario.refusals('Elastix')
     for number in (2, 8):
         printed = ''.join(scenario.together(number))
@@ -78,7 +80,7 @@ def test_train(fixtures):
 
     words, target = (lambda folder: [folder, 'tiny']), 'small_training:main'
     scenario = Scenario(fixtures, words, target=target, found=found)
-    scenario.kills(4)
+    scenario.kills(2)
     scenario.refusals('Experiments/RegNet/tiny')
     scenario.together(2)
     scenario.together(8)
@@ -87,7 +89,7 @@ def test_train(fixtures):
 def test_export(fixtures, inputs):
     model = os.path.join(inputs, 'Experiments', 'RegNet', 'tiny')
     scenario = Scenario(fixtures, lambda folder: [model, f'{folder}/exported'], target='small_inputs:export_to')
-    scenario.kills(4)
+    scenario.kills(2)
     scenario.refusals()
 
 

@@ -9,6 +9,8 @@ from command_server import ANOTHER_USER
 from small_commands import change_rights, files_below, mount, pairs_words, unmount
 from small_inputs import register_words, tree
 
+pytestmark = pytest.mark.once
+
 ROW = 'other file systems, links and odd names'
 FULL = 'full, read-only and forbidden places'
 GONE = 'folders removed or replaced while a command runs'

@@ -22,6 +22,8 @@ from functions.setting import schema
 from functions.setting.artificial_generation_setting import DEFORM_KEYS, SCAN_VARIETY
 from functions.setting.errors import InputError, RegNetError
 
+pytestmark = pytest.mark.once
+
 PROCESS = 'streams, memory and encoding of a process'
 NUMBERS = 'numbers and options that cannot be meant'
 MUTATED = 'mutated settings'
