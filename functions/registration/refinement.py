@@ -28,6 +28,8 @@ LOGGER = logging.getLogger(__name__)
 
 #: Voxels of 1 mm between control points and along a side of a block; blocks of one iteration.
 CONTROL, SIDE, BLOCKS = 4, 12, 150
+#: Voxels between those of a block that are compared; neighbours say nearly the same.
+STRIDE = 2
 #: mm around the lungs that count as well, so that their border is aligned.
 AROUND = 2.0
 #: Weight of the bending energy against the correlation.
@@ -50,11 +52,11 @@ class _Graph:
     """Objective of blocks and a step of Adam on it, for images of any size."""
 
     def __init__(self):
-        self.graph, sides = tf.Graph(), [None, SIDE, SIDE, SIDE]
+        self.graph, sides = tf.Graph(), [None] + [SIDE // STRIDE] * 3
         with self.graph.as_default():
             self.fixed, self.weight = tf.placeholder(tf.float32, sides), tf.placeholder(tf.float32, sides)
             self.place = tf.placeholder(tf.float32, sides + [3])  # index (z, y, x) in the moving image
-            self.basis = tf.placeholder(tf.float32, [3, SIDE, _COUNT])
+            self.basis = tf.placeholder(tf.float32, [3, SIDE // STRIDE, _COUNT])
             self.index = tf.placeholder(tf.int32, [None, _COUNT, _COUNT, _COUNT])
             self.size, self.turn = tf.placeholder(tf.int32, [3]), tf.placeholder(tf.float32, [3, 3])
             self.step = tf.placeholder(tf.float32, [])
@@ -82,7 +84,7 @@ class _Graph:
         """Smallest determinant of the Jacobian of the whole mapping in the lungs of the blocks."""
         corner = place[:, :-1, :-1, :-1]
         a, b, c = place[:, 1:, :-1, :-1], place[:, :-1, 1:, :-1], place[:, :-1, :-1, 1:]
-        jacobian = tf.reduce_sum((a - corner) * tf.linalg.cross(b - corner, c - corner), -1)
+        jacobian = tf.reduce_sum((a - corner) * tf.linalg.cross(b - corner, c - corner), -1) / STRIDE**3
         return tf.reduce_min(tf.where(self.weight[:, :-1, :-1, :-1] > 0, jacobian, tf.ones_like(jacobian)))
 
     def _moved(self, place):
@@ -154,11 +156,11 @@ class _Blocks:
         z, y, x = [first[:, axis, None] + np.arange(_COUNT) for axis in range(3)]
         _, rows, columns = self.control_shape
         index = (z[:, :, None, None] * rows + y[:, None, :, None]) * columns + x[:, None, None, :]
-        basis = [_weights(np.arange(SIDE) + n, _COUNT) for n in offset]
+        basis = [_weights(np.arange(0, SIDE, STRIDE) + n, _COUNT) for n in offset]
         fed = {self._graph.index: index, self._graph.basis: basis}
         corner = first * CONTROL + offset
         for placeholder, array in self._arrays.items():
-            fed[placeholder] = [array[tuple(slice(n, n + SIDE) for n in one)] for one in corner]
+            fed[placeholder] = [array[tuple(slice(n, n + SIDE, STRIDE) for n in one)] for one in corner]
         return fed
 
 
