@@ -52,7 +52,7 @@ def lungs_at(points):
 def test_evaluation_picture_sections_go_through_the_lungs(name, monkeypatch):
     monkeypatch.setattr(se, 'MARGIN', 6.0)
     image, lung = thorax(name)
-    coronal, sagittal, _ = se.se.choose_sections(image, lung)
+    coronal, sagittal, _ = se.choose_sections(image, lung)
     assert coronal.position == pytest.approx(6, abs=4) and sagittal.position == pytest.approx(-16, abs=5)
     assert coronal.lower[1] == sagittal.lower[1] and coronal.size[1] == sagittal.size[1]
     # Framed around the lungs, which reach from -15 to 25 mm in z and from -26 to 21 mm in x.
@@ -70,7 +70,7 @@ def test_evaluation_picture_pixels_show_their_physical_position(name, monkeypatc
     on any grid."""
     monkeypatch.setattr(se, 'MARGIN', 100.0)
     image, lung = thorax(name)
-    for plane in se.se.choose_sections(image, lung):
+    for plane in se.choose_sections(image, lung):
         shown = se.sample(image, plane, default=-5000.0)
         across, up = se.pixel_positions(plane)
         assert up[0] < up[-1] and across[0] < across[-1]
@@ -84,7 +84,7 @@ def test_evaluation_picture_pixels_show_their_physical_position(name, monkeypatc
         assert wrong < 0.03
         for turned in (truth[::-1], truth[:, ::-1]):
             assert np.mean((dark != turned)[inside]) > max(0.05, 3 * wrong)
-    letters = [tuple(plane.letters) for plane in se.se.choose_sections(image, lung)]
+    letters = [tuple(plane.letters) for plane in se.choose_sections(image, lung)]
     assert letters == [('R', 'L', 'S'), ('A', 'P', 'S'), ('R', 'L', 'A')]
 
 
@@ -115,7 +115,7 @@ def test_evaluation_picture_fields_keep_their_physical_components(name, monkeypa
     )
     still = sitk.Image(dvf.GetSize(), sitk.sitkVectorFloat32, 3)
     still.CopyInformation(dvf)
-    coronal, sagittal, _ = se.se.choose_sections(image, lung)
+    coronal, sagittal, _ = se.choose_sections(image, lung)
     for plane, expected in ((coronal, (1, 7)), (sagittal, (2, 7))):
         np.testing.assert_allclose(
             se.in_plane(plane, se.sample(dvf, plane)), np.broadcast_to(expected, plane.size[::-1] + (2,)), atol=1e-4
@@ -133,7 +133,7 @@ def test_evaluation_picture_differences_skip_what_was_not_scanned(monkeypatch):
     array[:, :, :10] = -2048
     cut = sitk.GetImageFromArray(array)
     cut.CopyInformation(image)
-    coronal = se.se.choose_sections(image, lung)[0]
+    coronal = se.choose_sections(image, lung)[0]
     shown = section_drawing.differences(cut, image, coronal)
     assert np.isnan(shown[:, :10]).all()
     np.testing.assert_allclose(shown[:, 10:], 100, atol=1e-3)
