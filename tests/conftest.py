@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_collection_modifyitems(config, items):
     # The longest first: at the end one process would wait for the other.
-    items.sort(key=lambda item: 'test_end_to_end' not in item.nodeid)
+    items.sort(key=lambda item: 'longest' not in item.keywords)
     if config.getoption('--run-slow'):
         return
     reasons = {'slow': 'slow; run with --run-slow'}

@@ -7,6 +7,8 @@ import pytest
 
 import RunRegNet3D
 
+pytestmark = pytest.mark.longest
+
 BORDER = [[0, 0, 0]] * 5
 # Respiratory and single-frequency deformations, eight different ones of each kind.
 DEFORMATIONS = [number + 14 * turn for turn in range(8) for number in range(9)]

@@ -50,6 +50,7 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
     :param source: :class:`functions.evaluation.provenance.Source`, or None.
     """
     fixed, lung, moved = images.fixed, images.fixed_mask, images.moved
+    expected = None if images.expected_error is None else error_prediction.components(images.expected_error)[0]
     cells = SectionCells(choose_sections(fixed, lung), fixed, lung, widest=WIDTH - 1.1, tallest=4.6)
 
     def picture(strong, caption, method, *given, reduced=False):
@@ -65,10 +66,10 @@ def registration_report(path, record, images, dvf=None, affine=None, source=None
         moved = warp(images.moving, total, 'linear', AIR) if moved is None else moved
         jacobian = jacobian_determinant_of(total if dvf is None else dvf)
         deformation = [_deformation(picture, total, jacobian, folded_positions(jacobian, lung))]
-        slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, images.expected_error)
+        slices = slice_viewer(cells.sections, fixed, moved, total, jacobian, expected)
     parts = [heading, slices, _numbers(record), _images(picture, cells.sections, images.moving, moved)] + deformation
     if 'landmarks' in record:
-        parts.append(_landmarks(picture, record['landmarks'], images.expected_error))
+        parts.append(_landmarks(picture, record['landmarks'], expected))
     page.write_page(path, title, parts + ([] if source is None else training_and_settings(source, 'Training')))
 
 
@@ -191,8 +192,8 @@ def _landmarks(picture, landmarks, expected_error):
     if 'expected_mm' in landmarks:
         expected = np.array(landmarks['expected_mm'], np.float64)
         caption = f'over the fixed image; dots: the true errors of landmarks within {LANDMARK_SLAB:g} mm of the section'
-        shown = expected_error, points, lengths[1]
-        pictures.append(picture('Expected error.', caption, SectionCells.expected_error, *shown))
+        drawn = SectionCells.expected_error, expected_error, points, lengths[1]
+        pictures.append(picture('Expected error.', caption, *drawn))
         pictures.append(page.figure(png_bytes(expected_errors(lengths[1], expected)), '', 'Expected and true error.'))
         columns.append(expected)
         titles.append('expected mm')

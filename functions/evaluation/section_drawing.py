@@ -239,14 +239,13 @@ class SectionCells:
 
     def expected_error(self, row, column, expected, points, errors, title=''):
         """A map of the expected error in mm, 0 where it says nothing, over the fixed image; dots of the same colours:
-        true errors (n,) mm of the landmarks (n, 3) near the sections. Of several components the first is the error.
+        true errors (n,) mm of the landmarks (n, 3) near the sections.
         """
         largest = float(np.clip(np.percentile(errors, 98), 1.0, 10.0))
         style = {'cmap': 'plasma', 'vmin': 0, 'vmax': largest}
         for (axes, section), fixed in zip(self._cell(row, column, title), self.fixed_sections):
             self._grey(axes, section, fixed)
             said = sample(expected, section, default=0.0)
-            said = said if said.ndim == 2 else said[..., 0]
             shown = _show(axes, section, np.where(said > 0, said, np.nan), None, 'bilinear', alpha=0.75, **style)
             near = points_near(section, points, LANDMARK_SLAB)
             dots = in_plane(section, points[near])

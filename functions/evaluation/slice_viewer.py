@@ -46,7 +46,7 @@ def slice_viewer(sections, fixed, moved, dvf, jacobian, expected_error=None):
     :param sections: [coronal, sagittal, axial]: the box that is shown, and the slices that are shown first.
     :param fixed, moved: HU.
     :param dvf, jacobian: images of the displacement (mm) and of its Jacobian determinant.
-    :param expected_error: as in :class:`functions.evaluation.pair_record.Images`.
+    :param expected_error: mm, on any grid, or None.
     """
     coronal, sagittal, axial = sections
     lower = np.array([*axial.lower, coronal.lower[1]])
@@ -81,8 +81,7 @@ def _values(grid, fixed, moved, dvf, jacobian, expected_error):
     determinant = resampled(jacobian, grid, 1.0)
     found.append(np.where(determinant > 0, determinant, np.nan))
     if expected_error is not None:
-        values = resampled(expected_error, grid, np.nan)
-        found.append(values if values.ndim == 3 else values[..., 0])
+        found.append(resampled(expected_error, grid, np.nan))
     return dict(zip(_QUANTITIES, found))
 
 

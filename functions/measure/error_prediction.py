@@ -14,6 +14,12 @@ ROWS += [(f'{name} within {mm} mm (%)', f'{name}_within_{mm}') for mm in THRESHO
 ROWS += [('landmarks where an error is expected', 'n')]
 
 
+def components(image):
+    """The scalar images of a map of expected errors; the first is the error in mm."""
+    count = image.GetNumberOfComponentsPerPixel()
+    return [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, k) for k in range(count)]
+
+
 def predicted_at(image, points):
     """What a map of expected errors says at points (n, 3) mm: float64 (n, components), NaN where it says nothing.
 
@@ -22,12 +28,11 @@ def predicted_at(image, points):
 
     :param image: one component in mm; further ones are 0 where that is 0.
     """
-    count = image.GetNumberOfComponentsPerPixel()
-    parts = [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, k) for k in range(count)]
+    parts = components(image)
     seen = parts[0] > 0
     weight, inside = values_at(seen, points)
     inside &= values_at(seen, points, order=0)[0] != 0
-    found = np.full((len(points), count), np.nan)
+    found = np.full((len(points), len(parts)), np.nan)
     for k, part in enumerate(parts):
         found[inside, k] = values_at(part, points)[0][inside] / weight[inside]
     return found

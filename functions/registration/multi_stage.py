@@ -107,16 +107,16 @@ def seen_by_pass(pair, box, stage, total, default, voxel=1):
     :param total: field so far on any grid, or None.
     :return: ((moving, fixed) arrays in HU, their :class:`Geometry`, ``total`` on it).
     """
-    moving, fixed, (moving_mask, fixed_mask), total = at_stage(pair, box, stage, total, default, voxel)
-    images = [_masked(*one, default) for one in ((moving, moving_mask), (fixed, fixed_mask))]
-    return tuple(images), Geometry.of(moving), total
+    fixed, moving, (fixed_mask, moving_mask), total = at_stage(pair, box, stage, total, default, voxel)
+    images = _masked(moving, moving_mask, default), _masked(fixed, fixed_mask, default)
+    return images, Geometry.of(moving), total
 
 
 def at_stage(pair, box, stage, total, default, voxel=1):
     """A pair with the voxels of a stage, the moving image and its mask warped by a field so far.
 
     :param pair, box, stage, total, default, voxel: see :func:`seen_by_pass`.
-    :return: (moving image, fixed image, (moving mask, fixed mask), ``total``) on one grid; masks None without any.
+    :return: (fixed image, moving image, (fixed mask, moving mask), ``total``) on one grid; masks None without any.
     """
     factor = stage // voxel
     fixed, moving = [resample.downsample(cut(image, box), factor) for image in (pair.fixed, pair.moving)]
@@ -127,7 +127,7 @@ def at_stage(pair, box, stage, total, default, voxel=1):
         moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
         source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
         moving = warped_inside(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
-    return moving, fixed, (moving_mask, fixed_mask), total
+    return fixed, moving, (fixed_mask, moving_mask), total
 
 
 def _masked(image, mask, default):

@@ -23,8 +23,8 @@ from .network_pyramid import require_memory
 
 LOGGER = logging.getLogger(__name__)
 
-#: Voxels of a scan up to which both are prepared at a time.
-_LARGE = 4e7
+#: Voxels of a scan up to which there is memory for two things at a time: a field of these takes 0.5 GB.
+MOST_AT_ONCE = 5e8 / 12
 #: mm around the lungs in which an affine registration compares the images.
 _AROUND_LUNGS = 8.0
 
@@ -56,7 +56,7 @@ def prepare_pair(fixed, moving, model, options, clock):
     with clock('reading'):
         raw = read_pair(fixed, moving, options)
     with clock('isotropic grid and masks'):
-        is_small = all(scan.native.GetNumberOfPixels() <= _LARGE for scan in raw)
+        is_small = all(scan.native.GetNumberOfPixels() <= MOST_AT_ONCE for scan in raw)
         fixed, moving = in_threads(isotropic_scan, raw, [mask_name] * 2, workers=1 + is_small)
         _warn_of_orientation(fixed, moving)
         lungs = judge_lungs(fixed, moving)

@@ -41,13 +41,13 @@ class PassesBefore:
         if stages:
             how = {'default': model.default, 'margins': model.margins, 'voxel': voxel}
             found, _ = register_images(pair, self._predict, stages, **how)
-        moving, fixed, masks, found = at_stage(pair, grid, self._stage, found, model.default, voxel)
+        fixed, moving, masks, found = at_stage(pair, grid, self._stage, found, model.default, voxel)
         dvf = resample_dvf(dvf, Geometry.of(fixed))
         if found is not None and self._errors:
             dvf = image_from_array(array_view(dvf) - array_view(found), dvf)
         elif found is not None:
             dvf = compose(dvf, invert(found)[0])
-        return fixed, moving, masks[::-1], dvf
+        return fixed, moving, masks, dvf
 
     def _number(self, name):
         """How many of the passes run on an image."""

@@ -45,6 +45,7 @@ EVERY = 20
 #: Columns of what is kept of every iteration, in the blocks it drew.
 STEPS = 'iteration,objective,likeness,bending,smallest_jacobian'
 _COUNT = SIDE // CONTROL + 4  # control points along a side of a block
+_SAMPLES = SIDE // STRIDE  # voxels that are compared, likewise
 _AXES = [1, 2, 3]  # of a block in an array of blocks
 
 
@@ -52,11 +53,11 @@ class _Graph:
     """Objective of blocks and a step of Adam on it, for images of any size."""
 
     def __init__(self):
-        self.graph, sides = tf.Graph(), [None] + [SIDE // STRIDE] * 3
+        self.graph, sides = tf.Graph(), [None] + [_SAMPLES] * 3
         with self.graph.as_default():
             self.fixed, self.weight = tf.placeholder(tf.float32, sides), tf.placeholder(tf.float32, sides)
             self.place = tf.placeholder(tf.float32, sides + [3])  # index (z, y, x) in the moving image
-            self.basis = tf.placeholder(tf.float32, [3, SIDE // STRIDE, _COUNT])
+            self.basis = tf.placeholder(tf.float32, [3, _SAMPLES, _COUNT])
             self.index = tf.placeholder(tf.int32, [None, _COUNT, _COUNT, _COUNT])
             self.size, self.turn = tf.placeholder(tf.int32, [3]), tf.placeholder(tf.float32, [3, 3])
             self.step = tf.placeholder(tf.float32, [])

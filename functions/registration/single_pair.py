@@ -20,13 +20,10 @@ from .field_prediction import predict_field, refine_field
 from .input_scan import mask_on
 from .network_pyramid import Model, open_model
 from .pair_options import checked_options
-from .pair_preparation import prepare_pair
+from .pair_preparation import MOST_AT_ONCE, prepare_pair
 from .step_clock import StepClock
 
 LOGGER = logging.getLogger(__name__)
-
-#: Voxels of a field up to which it is written while the moving image is being warped.
-_LARGE = 4e7
 
 
 class Registration:
@@ -201,7 +198,7 @@ def _warp_moving(registration, prepared, options, clock):
 
     # What needs one core or the disk runs beside the warp, unless the field is so large that memory would be short.
     with clock('moved image'), futures.ThreadPoolExecutor(1) as pool:
-        alongside = dvf.GetNumberOfPixels() <= _LARGE
+        alongside = dvf.GetNumberOfPixels() <= MOST_AT_ONCE
         rest = pool.submit(fields_finished) if alongside else None
         registration.moved = warp_in_threads(prepared.moving.native, dvf, options.outside)
         registration.jacobian = rest.result() if alongside else fields_finished()

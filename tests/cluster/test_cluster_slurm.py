@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+import pytest
+
 from functions.cluster.jobs import STEPS
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,6 +14,8 @@ sys.path.append(os.path.join(REPOSITORY, 'tests', 'faults'))
 
 import small_commands  # noqa: E402 - beside the tests of faults
 from small_inputs import tree  # noqa: E402
+
+pytestmark = pytest.mark.once
 
 ENTRY = dict(small_commands.TRAINING, data='Phantom_4D', deform_exp='3D_max20_D14_K', TrainingDeformedImExt=['Clean'])
 ITEMS = [dict(ENTRY, TrainingDSmoothList=[14 * k + method for k in range(10) for method in (0, 5)])]
