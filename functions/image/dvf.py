@@ -12,6 +12,8 @@ from scipy.ndimage import map_coordinates
 
 from ..setting.errors import InputError
 from .geometry import Geometry, grid_resampler
+from .parallel_grids import positions_along, read_along
+from .threads import in_slabs
 from .volume_io import array_view, image_from_array
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -50,25 +52,29 @@ def jacobian_determinant(dvf_array, spacing, direction=IDENTITY):
     result = np.empty(dvf_array.shape[:3], np.float32)
     factors = [np.float32(1 / s) for s in spacing]
     sign = np.float32(round(np.linalg.det(cosines)))
-    # m[i][j] = D_ij + du_i / d(grid axis j), j = x, y, z, of one slice; every array is reused for the next.
-    m = np.empty((3, 3) + shape, np.float32)
-    work = np.empty((2,) + shape, np.float32)
-    planes = [_planes(dvf_array, min(z, nz - 1)) for z in (0, 0, 1)]
-    for z in range(nz):
-        before, here, after = planes
-        gap = min(z + 1, nz - 1) - max(z - 1, 0)
-        for i in range(3):
-            _difference(here[i], m[i, 0], 1, factors[0])
-            _difference(here[i], m[i, 1], 0, factors[1])
-            np.subtract(after[i], before[i], out=m[i, 2])
-            m[i, 2] *= factors[2] / np.float32(max(gap, 1))
-            for j in range(3):
-                if cosines[i, j]:
-                    m[i, j] += np.float32(cosines[i, j])
-        _determinant(m, work, result[z])
-        if sign < 0:
-            np.negative(result[z], out=result[z])
-        planes = [here, after, _planes(dvf_array, min(z + 2, nz - 1), before)]
+
+    def fill(slices):
+        # m[i][j] = D_ij + du_i / d(grid axis j), j = x, y, z, of one slice; every array is reused for the next.
+        m = np.empty((3, 3) + shape, np.float32)
+        work = np.empty((2,) + shape, np.float32)
+        planes = [_planes(dvf_array, np.clip(slices.start + step, 0, nz - 1)) for step in (-1, 0, 1)]
+        for z in slices:
+            before, here, after = planes
+            gap = min(z + 1, nz - 1) - max(z - 1, 0)
+            for i in range(3):
+                _difference(here[i], m[i, 0], 1, factors[0])
+                _difference(here[i], m[i, 1], 0, factors[1])
+                np.subtract(after[i], before[i], out=m[i, 2])
+                m[i, 2] *= factors[2] / np.float32(max(gap, 1))
+                for j in range(3):
+                    if cosines[i, j]:
+                        m[i, j] += np.float32(cosines[i, j])
+            _determinant(m, work, result[z])
+            if sign < 0:
+                np.negative(result[z], out=result[z])
+            planes = [here, after, _planes(dvf_array, min(z + 2, nz - 1), before)]
+
+    in_slabs(fill, nz)
     return result
 
 
@@ -157,6 +163,9 @@ def resample_dvf(dvf, geometry):
     dvf, geometry = require_dvf(dvf), Geometry.of(geometry)
     if Geometry.of(dvf) == geometry:
         return dvf
+    positions = positions_along(Geometry.of(dvf), geometry)
+    if positions is not None:
+        return image_from_array(read_along(array_view(dvf), positions), geometry)
     array = sitk.GetArrayFromImage(grid_resampler(geometry, default='nan').Execute(dvf))
     # ITK has no value outside the field's buffer; NaN marks those voxels, which take the value at the edge.
     _fill_outside(array, array[..., 0], geometry, lambda points, index: sample_dvf(dvf, points))

@@ -11,14 +11,17 @@ from concurrent import futures
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.special import ive
 
 from ..setting.errors import InputError, require_known
 from .dvf import field_warper, require_dvf
 from .geometry import Geometry, grid_resampler
+from .threads import in_slabs
 from .volume_io import array_view, image_from_array
 
 INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'nearest': sitk.sitkNearestNeighbor}
 STAGES = (1, 2, 4)
+_LONGEST = 100  # taps of half a Gaussian
 _BLOCK = 16  # slices that one thread warps at a time
 
 
@@ -140,30 +143,62 @@ def downsample(image, stage):
     if stage == 1:
         return image
     dtype = array.dtype if array.dtype.kind in 'iu' else np.dtype(np.float32)
-    taps = low_pass(stage)
-    kept = [np.arange(0, n, stage) for n in array.shape]
-    result = np.empty([len(k) for k in kept], dtype)
-    for k, z in enumerate(kept[0]):
-        near = np.clip(np.arange(z - len(taps) + 1, z + len(taps)), 0, len(array) - 1)
-        plane = _filtered([array[i] for i in near], taps)
-        for axis in (0, 1):
-            reach = len(taps) - 1
-            padded = np.pad(plane, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode='edge')
-            padded = padded.T if axis else padded
-            count = len(kept[1 + axis])
-            rows = [padded[i : i + stage * (count - 1) + 1 : stage] for i in range(2 * reach + 1)]
-            plane = _filtered(rows, taps)
-            plane = plane.T if axis else plane
-        result[k] = rounded(plane[None], dtype)[0]
+    result = _kept_of_filtered(array, [low_pass(stage)] * 3, stage, dtype)
     geometry = Geometry.of(image)
     spacing = tuple(s * stage for s in geometry.spacing)
     return image_from_array(result, geometry._replace(size=result.shape[::-1], spacing=spacing), dtype)
+
+
+def smoothed(image, variance, lowest, highest):
+    """A scalar image clipped to a range, and smoothed by the discrete Gaussian: float32.
+
+    :param variance: mm², along every axis. The result is that of ``sitk.DiscreteGaussian``, which takes five times as
+        long.
+    :param lowest, highest: values that the type of the voxels can hold.
+    """
+    array = np.clip(array_view(require_scalar(image)), lowest, highest)
+    taps = [_gaussian(variance / spacing**2) for spacing in image.GetSpacing()[::-1]]
+    return image_from_array(_kept_of_filtered(array, taps, 1, np.dtype(np.float32)), image)
+
+
+def _kept_of_filtered(array, taps, stage, dtype):
+    """Every ``stage``-th sample of an array along each axis, filtered there; its edges are replicated.
+
+    :param taps: right half of the kernel of each axis, as of :func:`low_pass`.
+    """
+    result = np.empty([len(range(0, n, stage)) for n in array.shape], dtype)
+
+    def fill(slices):
+        for k in slices:
+            reach = len(taps[0]) - 1
+            near = np.clip(np.arange(stage * k - reach, stage * k + reach + 1), 0, len(array) - 1)
+            plane = _filtered([array[i] for i in near], taps[0])
+            for axis in (0, 1):
+                reach = len(taps[1 + axis]) - 1
+                padded = np.pad(plane, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode='edge')
+                padded = padded.T if axis else padded
+                count = result.shape[1 + axis]
+                rows = [padded[i : i + stage * (count - 1) + 1 : stage] for i in range(2 * reach + 1)]
+                plane = _filtered(rows, taps[1 + axis])
+                plane = plane.T if axis else plane
+            result[k] = rounded(plane[None], dtype)[0]
+
+    in_slabs(fill, len(result))
+    return result
 
 
 def low_pass(stage):
     """Right half of the low-pass kernel: float32 weights of offsets 0 to 2 * stage - 1; the whole sums to one."""
     t = np.arange(2 * stage, dtype=np.float64) / stage
     weights = np.where(t < 1, t**3 / 2 - t**2 + 2 / 3, (2 - t) ** 3 / 6)
+    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+
+
+def _gaussian(variance):
+    """Right half of the discrete Gaussian of ITK (Lindeberg), without what is below 1 % of it; as :func:`low_pass`."""
+    weights = ive(np.arange(_LONGEST), variance)
+    share = 2 * np.cumsum(weights) - weights[0]
+    weights = weights[: max(int(np.argmax(share >= 0.99)), 1) + 1]
     return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
 
 

@@ -27,6 +27,14 @@ def itk_threads(number):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(former)
 
 
+def in_slabs(function, n):
+    """Call ``function`` with contiguous parts of ``range(n)``, such as slices, one for each thread that ITK may use."""
+    n_threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    edges = [n * number // n_threads for number in range(n_threads + 1)]
+    with futures.ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, map(range, edges, edges[1:])))
+
+
 def in_threads(function, *arguments, workers=2):
     """``map`` in threads, as a list; of an image that is given more than once every call gets its own copy.
 

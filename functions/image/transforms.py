@@ -18,6 +18,7 @@ from ..setting.text_files import read_text, sealed, unsealed
 from .dvf import require_dvf, resample_dvf, sample_dvf
 from .geometry import Geometry
 from .hdf5_numbers import read_transforms
+from .threads import in_slabs
 from .volume_io import array_view, image_from_array
 
 AFFINE_FILES = ('.tfm', '.txt', '.h5')
@@ -116,14 +117,18 @@ def total_dvf(affine, dvf, geometry=None):
     in_slice = np.moveaxis(y[:, None] + x, -1, 0).astype(np.float32, order='C')
     up, turn = (z + start).astype(np.float32), matrix.astype(np.float32)
     result = np.empty(geometry.shape + (3,), np.float32)
-    for k, plane in enumerate(result):
-        # Term by term, so that the fields of a registration stay the same to the last bit.
-        parts = () if field is None else np.ascontiguousarray(np.moveaxis(field[k], -1, 0))
-        for i in range(3):
-            moves = in_slice[i] + up[k, i]
-            for j, part in enumerate(parts):
-                moves += part * turn[i, j]
-            plane[..., i] = moves
+
+    def fill(slices):
+        for k in slices:
+            # Term by term, so that the fields of a registration stay the same to the last bit.
+            parts = () if field is None else np.ascontiguousarray(np.moveaxis(field[k], -1, 0))
+            for i in range(3):
+                moves = in_slice[i] + up[k, i]
+                for j, part in enumerate(parts):
+                    moves += part * turn[i, j]
+                result[k, ..., i] = moves
+
+    in_slabs(fill, len(result))
     return image_from_array(result, geometry)
 
 

@@ -4,15 +4,12 @@ A correlation over the whole lung is ruled by the border of the lung and by its 
 Within a block of 12 mm it is ruled by vessels, fissures and the nearby border, whatever the density.
 """
 
-import functools
-from concurrent import futures
-
 import numpy as np
-import SimpleITK as sitk
 
 from ..image.blas import one_blas_thread
 from ..image.geometry import Geometry
-from ..image.resample import values_at
+from ..image.resample import smoothed, values_at
+from ..image.threads import in_slabs
 from ..image.volume_io import array_view
 from ..setting.seeds import random_state
 from .masked_values import unless_empty
@@ -20,7 +17,7 @@ from .masked_values import unless_empty
 #: Number of blocks, samples along each of their sides, and the distance between samples in mm.
 BLOCKS, SIDE, STEP = 1500, 9, 1.5
 #: HU; everything denser counts as soft tissue.
-_DENSEST = 100.0
+_DENSEST = 100
 
 
 class LocalCorrelation:
@@ -43,8 +40,8 @@ class LocalCorrelation:
         reach = np.ceil(SIDE * STEP * np.sqrt(3) / np.array(fixed.GetSpacing())).astype(int)
         low, high = np.maximum(centres.min(axis=0) - reach, 0), centres.max(axis=0) + reach + 1
         near = fixed[tuple(slice(*map(int, ends)) for ends in zip(low, np.minimum(high, fixed.GetSize())))]
-        self._fixed, self._in_fixed_image = values_at(smoothed(near), self._points)
-        self._moving, self._masks = smoothed(moving), (fixed_mask, moving_mask)
+        self._fixed, self._in_fixed_image = values_at(comparable(near), self._points)
+        self._moving, self._masks = comparable(moving), (fixed_mask, moving_mask)
         self._in_fixed_mask = None if fixed_mask is None else values_at(fixed_mask, self._points, order=0)[0] != 0
 
     def likeness(self, mapping):
@@ -53,11 +50,9 @@ class LocalCorrelation:
         :param mapping: function of points (n, 3) in the fixed image to points in the moving one, mm.
         :return: -1 .. 1; a block that is constant in one of the images counts as 0.
         """
-        n_threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-        edges = [BLOCKS * number // n_threads for number in range(n_threads + 1)]
         # Threads of the linear algebra beside these would cost more than they bring.
-        with one_blas_thread(), futures.ThreadPoolExecutor(n_threads) as pool:
-            found = list(pool.map(functools.partial(self._of_blocks, mapping), map(slice, edges, edges[1:])))
+        with one_blas_thread():
+            found = in_slabs(lambda blocks: self._of_blocks(mapping, slice(blocks.start, blocks.stop)), BLOCKS)
         return float(np.mean(np.concatenate(found)))
 
     def _of_blocks(self, mapping, part):
@@ -84,7 +79,6 @@ def _centred(values, used, count):
     return np.where(used, values - mean, 0)
 
 
-def smoothed(image):
+def comparable(image):
     """float32, clipped at soft tissue, without the noise of single voxels."""
-    image = sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32), sitk.sitkFloat32, -1024.0, _DENSEST)
-    return sitk.DiscreteGaussian(image, 0.64)  # mm²
+    return smoothed(image, 0.64, -1024, _DENSEST)

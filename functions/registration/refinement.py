@@ -17,7 +17,7 @@ from ..image.dvf import jacobian_determinant
 from ..image.spline_weights import spline_matrix
 from ..image.transforms import matrix_and_offset, total_dvf
 from ..image.volume_io import array_view, image_from_array
-from ..measure.local_correlation import smoothed
+from ..measure.local_correlation import comparable
 from ..preprocessing.morphology import within
 from ..setting.errors import InputError
 from ..setting.seeds import random_state
@@ -184,7 +184,7 @@ def refine(pair, lungs, field, seconds, threads=None):
         raise InputError(f'The images overlap in {inside.shape[::-1]} voxels only; refinement needs {SIDE + CONTROL}.')
     (moving, linear), graph = pair.original, _graph()
     place, weight = _places(linear, field, moving), within(inside, AROUND, 1.0).astype(np.float32)
-    fixed, moving_values = [array_view(smoothed(image)) for image in (pair.fixed, moving)]
+    fixed, moving_values = [array_view(comparable(image)) for image in (pair.fixed, moving)]
     blocks = _Blocks(graph, inside, {graph.fixed: fixed, graph.weight: weight, graph.place: place})
     turn = matrix_and_offset(linear)[0].T[:, ::-1]  # of a row (x, y, z) to (z, y, x)
     same = {graph.size: moving_values.shape, graph.turn: turn}

@@ -8,6 +8,8 @@ from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 from functions.image import dvf as D
 from functions.image.dvf import transform_points
 from functions.image.geometry import Geometry
+from functions.image.threads import itk_threads
+from functions.image.transforms import affine_from_matrix, total_dvf
 from functions.setting.errors import InputError
 
 INNER = (slice(1, -1),) * 3
@@ -142,6 +144,18 @@ def test_upsampling_a_stage_is_free_of_shift_and_rim(fine, stage):
     last = stage * (coarse.size[0] - 1)
     for i in range(last, fine):
         np.testing.assert_allclose(result[i, ::stage, ::stage], u[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize('threads', [2, 3, 9])
+def test_the_number_of_threads_changes_no_bit_of_a_jacobian_or_a_total_field(threads):
+    geometry, affine = oblique_geometry((6, 5, 7)), affine_from_matrix(np.diag([1.1, 0.9, 1.2]), (1.0, 2.0, 3.0))
+    field, found = image_of(np.random.RandomState(0).randn(*geometry.shape, 3).astype(np.float32), geometry), []
+    for number in (1, threads):
+        with itk_threads(number):
+            images = D.jacobian_determinant_of(field), total_dvf(affine, field)
+        found.append([sitk.GetArrayFromImage(image) for image in images])
+    for one, other in zip(*found):
+        np.testing.assert_array_equal(one, other)
 
 
 # ---- composition and inversion

@@ -8,7 +8,16 @@ import SimpleITK as sitk
 from image_truths import image_of, oblique_geometry, smooth_noise, voxel_points
 
 from functions.image.geometry import Geometry
-from functions.image.resample import downsample, downsample_mask, low_pass, pad_to, resample_to, warp, warp_in_threads
+from functions.image.resample import (
+    downsample,
+    downsample_mask,
+    low_pass,
+    pad_to,
+    resample_to,
+    smoothed,
+    warp,
+    warp_in_threads,
+)
 from functions.image.threads import itk_threads
 from functions.setting.errors import InputError, UnknownNameError
 
@@ -160,6 +169,19 @@ def test_downsample_equals_direct_convolution(stage, size):
     assert result.GetSize() == tuple(-(-n // stage) for n in size)
     assert result.GetOrigin() == geometry.origin and result.GetDirection() == geometry.direction
     np.testing.assert_allclose(result.GetSpacing(), np.array(geometry.spacing) * stage, rtol=1e-15)
+
+
+@pytest.mark.parametrize('spacing', [(1.0, 1.0, 1.0), (0.3, 1.3, 4.0)])
+@pytest.mark.parametrize('variance', [0.64, 3.0])
+@pytest.mark.parametrize('dtype', [np.int16, np.float32])
+def test_smoothing_equals_the_discrete_gaussian_of_itk(spacing, variance, dtype):
+    geometry = oblique_geometry((13, 12, 11), spacing=spacing)
+    image = image_of(np.random.RandomState(0).randint(-2000, 500, geometry.shape).astype(dtype), geometry)
+    clamped = sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32), sitk.sitkFloat32, -1024.0, 100.0)
+    truth = sitk.DiscreteGaussian(clamped, variance, 100)
+    found = smoothed(image, variance, -1024, 100)
+    assert found.GetPixelID() == sitk.sitkFloat32 and Geometry.of(found) == geometry
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(truth), atol=1e-3)
 
 
 @pytest.mark.parametrize('stage', [2, 4])
