@@ -6,7 +6,7 @@ from ..image.manifest import voxel_checksum
 from ..setting import artificial_generation_setting as experiments
 from ..setting.data_sets import get_data_set
 from ..setting.errors import InputError, require_known
-from ..setting.schema import whole
+from ..setting.kinds import whole
 from ..setting.seeds import random_state
 from ..setting.setting_utils import address_generator
 from .augmentation import check_sequence

@@ -12,8 +12,8 @@ import shutil
 from ..setting.atomic import write_json, write_text
 from ..setting.code_version import BESIDE, INSTALLED
 from ..setting.errors import InUseError, MissingFileError
+from ..setting.kinds import TEXT, choice, having, mapping_of, optional, whole
 from ..setting.operating_system import receive
-from ..setting.schema import TEXT, choice, having, mapping_of, optional, whole
 from ..setting.signals import Signals
 from ..setting.text_files import read_record
 from .scheduler import ACTIVE

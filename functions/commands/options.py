@@ -8,7 +8,7 @@ from .. import __version__
 from ..cluster.jobs import STEPS
 from ..evaluation import command_line as evaluation_commands
 from ..registration import command_line as registration_commands
-from ..setting import schema
+from ..setting import kinds, schema
 from ..setting.errors import nearest_hint
 
 EXIT_CODES = """\
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         arguments, unknown = self.parse_known_args(*words)
         if unknown:
             hint = nearest_hint(unknown[0], self._option_string_actions).rstrip('?').lower()
-            self.error(f'unrecognized arguments: {schema.shown(" ".join(unknown))[1:-1]}{hint and "." + hint}')
+            self.error(f'unrecognized arguments: {kinds.shown(" ".join(unknown))[1:-1]}{hint and "." + hint}')
         return arguments
 
 
@@ -46,10 +46,10 @@ def true_or_false(text):
     return values[text.lower()]
 
 
-def positive_number(text, most=schema.LARGEST):
+def positive_number(text, most=kinds.LARGEST):
     """A whole number from 1 to ``most``."""
     if not text.isdigit() or not 1 <= int(text[:20]) <= most:
-        raise argparse.ArgumentTypeError(f'{schema.shown(text)} is not a whole number from 1 to {most}')
+        raise argparse.ArgumentTypeError(f'{kinds.shown(text)} is not a whole number from 1 to {most}')
     return int(text)
 
 

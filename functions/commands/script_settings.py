@@ -5,7 +5,7 @@ import copy
 import os
 import runpy
 
-from ..setting import schema
+from ..setting import kinds, schema
 from ..setting import setting_utils as su
 from ..setting.code_version import REPOSITORY
 from ..setting.errors import InputError, RegNetError, unknown_name
@@ -90,7 +90,7 @@ def complete_setting(script, arguments, changes=None):
 
 def load_data(script, result, changes):
     """Put data sets, deformation experiments and magnitude classes into the settings ``result``."""
-    experiment_changes = schema.mapping_of(schema.MAPPING).require('deform_exp', result.pop('deform_exp', {}))
+    experiment_changes = kinds.mapping_of(kinds.MAPPING).require('deform_exp', result.pop('deform_exp', {}))
     try:
         if 'DataExpDict' not in changes:
             fill_in_deformations(result['DataExpDict'], result['stage'], result['AGMode'], script['repetitions'])

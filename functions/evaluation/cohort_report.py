@@ -9,8 +9,8 @@ from ..image.claim import claim_folder
 from ..image.manifest import check_outputs
 from ..image.worker_pools import in_parallel
 from ..setting.errors import InputError, join_numbers
+from ..setting.kinds import MAPPING, TEXT, choice, having, list_of, number, optional, whole
 from ..setting.result_names import ANIMATION, SEQUENCE, pairs_records
-from ..setting.schema import MAPPING, TEXT, choice, having, list_of, number, optional, whole
 from ..setting.text_files import read_json, read_record, require_shape
 from . import html_page as page
 from .measured_pairs import attempt

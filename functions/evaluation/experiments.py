@@ -10,7 +10,7 @@ from ..setting import setting_utils as su
 from ..setting.addresses import result_address
 from ..setting.errors import InputError, RegNetError, unknown_name
 from ..setting.experiment_files import settings_number
-from ..setting.schema import number, optional
+from ..setting.kinds import number, optional
 from ..setting.text_files import read_record
 from .measured_pairs import Result
 from .pair_record import pair_name

@@ -12,8 +12,8 @@ import SimpleITK as sitk
 
 from ..setting import setting_utils as su
 from ..setting.experiment_files import newest_number, settings_number
+from ..setting.kinds import ANYTHING, MAPPING, list_of, optional
 from ..setting.result_names import RESULTS
-from ..setting.schema import ANYTHING, MAPPING, list_of, optional
 from ..setting.text_files import read_record
 from ..setting.trained_models import ERROR_MAP, find_experiment
 from .experiments import result_facts

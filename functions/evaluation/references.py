@@ -25,7 +25,7 @@ from ..setting.addresses import pair_image_address
 from ..setting.atomic import write_json
 from ..setting.data_sets import get_data_set
 from ..setting.errors import require_known
-from ..setting.schema import number
+from ..setting.kinds import number
 from ..setting.text_files import read_record
 from .measured_pairs import Result, attempt
 from .pair_record import pair_name

@@ -17,8 +17,8 @@ from ..setting.atomic import write_json, write_text
 from ..setting.checkpoint_records import describe_file
 from ..setting.code_version import own_commit
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.kinds import TEXT, having, list_of, optional, whole
 from ..setting.result_names import RESULTS
-from ..setting.schema import TEXT, having, list_of, optional, whole
 from ..setting.text_files import read_json, read_record
 from .file_check import files_of
 from .volume_io import array_view, read_image, write_image

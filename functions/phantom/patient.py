@@ -5,7 +5,8 @@ All are drawn in a fixed order from a generator seeded by the case number. Lengt
 """
 
 from ..setting.errors import InputError
-from ..setting.schema import PATHOLOGIES, key_problems, whole
+from ..setting.kinds import whole
+from ..setting.schema import PATHOLOGIES, key_problems
 from ..setting.seeds import random_state
 
 FULL_SIZE = (300, 220, 280)

@@ -4,7 +4,8 @@ import logging
 import os
 
 from ..setting.errors import InputError, LeftOutError, MissingFileError
-from ..setting.schema import PATH, PRECISIONS
+from ..setting.kinds import PATH
+from ..setting.schema import PRECISIONS
 from ..setting.trained_models import DEFAULT_SET
 
 LOGGER = logging.getLogger(__name__)

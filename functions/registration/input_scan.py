@@ -16,7 +16,7 @@ from ..preprocessing.hounsfield import load_ct
 from ..preprocessing.isotropic import mask_to_isotropic, to_isotropic
 from ..preprocessing.lung_check import lung_report, warn, warn_of_difference
 from ..setting.errors import InputError
-from ..setting.schema import list_of, number
+from ..setting.kinds import list_of, number
 
 SPACING = 1.0  # mm, of the working grid
 

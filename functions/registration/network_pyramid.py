@@ -6,7 +6,8 @@ from typing import Mapping, Optional, Sequence, Union
 from ..image.geometry import Geometry
 from ..network.description import NETWORKS, network_description
 from ..setting.errors import InputError
-from ..setting.schema import KEYS, MASK, choice, having, mapping_of, number, optional
+from ..setting.kinds import choice, having, mapping_of, number, optional
+from ..setting.schema import KEYS, MASK
 from ..setting.text_files import require_shape
 from ..setting.trained_models import ERROR_MAP, checkpoint_path, experiment_folder, networks_of, read_model_setting
 from ..tf_utils.sessions import xla_problem

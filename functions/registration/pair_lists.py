@@ -13,10 +13,10 @@ from ..image.claim import FOLDER_LOCK, claim_folder, part_lock, release_void
 from ..image.file_check import files_below, require_apart
 from ..setting.atomic import write_json
 from ..setting.errors import InputError, RegNetError, sentence_of
+from ..setting.kinds import PATH
 from ..setting.parts import take_part
 from ..setting.progress import Progress
 from ..setting.result_names import pairs_record, part_of
-from ..setting.schema import PATH
 from ..setting.text_files import read_text, warn_of_open_end
 from .command_line import EXPORTS, MASKS, SERIES
 from .exports import require_exportable, write_exports

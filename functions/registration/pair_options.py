@@ -6,7 +6,8 @@ from ..elastix.registration import AFFINE_FILE
 from ..measure import likeness
 from ..preprocessing.hounsfield import LOWEST
 from ..setting.errors import InputError, unknown_name
-from ..setting.schema import PRECISIONS, number
+from ..setting.kinds import number
+from ..setting.schema import PRECISIONS
 from .multi_stage import COMPOSITIONS
 
 _CHOICES = {

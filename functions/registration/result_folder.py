@@ -58,9 +58,9 @@ from ..preprocessing.isotropic import to_isotropic
 from ..setting.atomic import is_temporary, remove, temporary_path, write_json, write_text
 from ..setting.code_version import package_versions
 from ..setting.errors import DiskError, InputError, MissingFileError, RegNetError
+from ..setting.kinds import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
 from ..setting.operating_system import replace
 from ..setting.result_names import DISPLACEMENT, MOVED, RESULTS
-from ..setting.schema import ANYTHING, MAPPING, TEXT, choice, having, list_of, mapping_of, number, optional, whole
 from ..setting.text_files import read_record, read_text, sealed, unsealed
 from .command_line import EXPORTS, FORMATS
 

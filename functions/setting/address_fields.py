@@ -2,7 +2,7 @@
 
 import string
 
-from . import schema
+from . import kinds, schema
 from .artificial_generation_setting import deform_method_and_number, get_deform_exp
 from .data_sets import get_data_set
 from .errors import InputError, UnknownNameError, require_known
@@ -35,7 +35,7 @@ class AddressFields:
         value = _FIELDS[name](self)
         if isinstance(value, str) and name not in _OF_SEVERAL_PARTS:
             # Nothing leaves its folder, whatever was not checked before.
-            schema.PART.require(f'{{{name}}} of an address', value)
+            kinds.PART.require(f'{{{name}}} of an address', value)
         return value
 
     @property
@@ -69,7 +69,7 @@ class AddressFields:
     def whole(self, argument, least=0):
         """A whole number given as ``argument``."""
         value = self.given[argument]
-        if not schema.whole(least).accepts(value):
+        if not kinds.whole(least).accepts(value):
             raise UnknownNameError(f'{argument} must be a whole number from {least}; got {value!r}.')
         return value
 
@@ -112,7 +112,7 @@ def _patient(fields):
 
 def _experiment_parts(experiment):
     """Folder and name of an experiment: 'Sub/Name' -> ('Sub', 'Name'); 'Name' -> ('RegNet', 'Name')."""
-    parts = schema.EXPERIMENT.require('current_experiment', experiment).split('/')
+    parts = kinds.EXPERIMENT.require('current_experiment', experiment).split('/')
     return (parts[0], '/'.join(parts[1:])) if len(parts) > 1 else ('RegNet', experiment)
 
 
@@ -169,7 +169,7 @@ def _method(fields, part):
 
 def _stage(fields):
     # 4.0 would give another address than 4. Published addresses exist for stage 3 as well.
-    if not schema.whole().accepts(fields.stage):
+    if not kinds.whole().accepts(fields.stage):
         raise InputError(schema.STAGE.problem('stage', fields.stage))
     return fields.stage
 
@@ -239,8 +239,8 @@ FIELD_NAMES = tuple(sorted(_FIELDS))
 
 def pattern_problem(pattern):
     """What is wrong with a user's pattern, as a sentence; None when it is fine."""
-    if not schema.PATTERN.accepts(pattern):
-        return schema.PATTERN.problem('the pattern', pattern).rstrip('.')
+    if not kinds.PATTERN.accepts(pattern):
+        return kinds.PATTERN.problem('the pattern', pattern).rstrip('.')
     try:
         for _, field, _, _ in string.Formatter().parse(pattern):
             if field not in _FIELDS and field is not None:

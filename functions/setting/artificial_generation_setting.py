@@ -10,7 +10,8 @@ import functools
 from typing import Any
 
 from .errors import InputError, require_known
-from .schema import FLAG, MASK, NAME, Key, choice, increasing, key_problems, list_of, number, whole
+from .kinds import FLAG, NAME, choice, increasing, list_of, number, whole
+from .schema import MASK, Key, key_problems
 
 #: Category, and module of ``artificial_generation`` that makes it -> the prefix of the keys that hold one value for
 #: each of its deformations.

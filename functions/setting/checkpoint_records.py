@@ -4,7 +4,7 @@ import hashlib
 import os
 
 from .errors import RegNetError
-from .schema import MAPPING, choice, optional, whole
+from .kinds import MAPPING, choice, optional, whole
 from .text_files import read_record
 
 RECORD_FORMAT = 1

@@ -7,7 +7,7 @@ import operator
 from typing import Any, Dict, List
 
 from . import artificial_generation_setting as experiments
-from . import schema
+from . import kinds, schema
 from .address_fields import pattern_problem
 from .data_sets import get_data_set, own_data_set
 from .errors import InputError, RegNetError, join_numbers
@@ -185,7 +185,7 @@ def _network(setting):
         if unit % description.size_unit:
             problems.append(f'SizeUnit is {unit}; {name} takes multiples of {description.size_unit}.')
     elif name is not None:
-        problems.append(schema.choice(*sorted(NETWORKS)).problem('NetworkDesign', name))
+        problems.append(kinds.choice(*sorted(NETWORKS)).problem('NetworkDesign', name))
     for key, side in setting.get('PadTo', {}).items():
         if side is not None and full_image and not _valid_side(setting, side):
             problems.append(f'PadTo.{key} is {side}; {name} takes sides of {_side_rule(setting)}.')

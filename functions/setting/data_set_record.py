@@ -8,7 +8,7 @@ import collections
 import copy
 
 from .errors import InputError
-from .schema import whole
+from .kinds import whole
 
 #: Types of the images of a breath, from maximum inhale.
 PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']

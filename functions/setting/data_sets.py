@@ -9,31 +9,31 @@ import importlib
 import os
 from typing import Any, Dict, Optional, Sequence, Union
 
-from . import schema
+from . import kinds, schema
 from .data_set_record import DataSet, image_addresses, landmark_addresses
 from .errors import InputError, MissingFileError, require_known
-from .schema import ABSENT, Key, list_of, whole
+from .schema import ABSENT, Key
 from .text_files import read_json
 
 OWN_DATA_SETS_FILE = 'data_sets.json'
 
-_CASES = schema.either(whole(1, 100000), list_of(whole(1), least=1))
-_PREFIX = schema.either(schema.choice(''), schema.NAME)
+_CASES = kinds.either(kinds.whole(1, 100000), kinds.list_of(kinds.whole(1), least=1))
+_PREFIX = kinds.either(kinds.choice(''), kinds.NAME)
 # fmt: off
 #: Keys of an entry of ``OwnDataSets``.
 DESCRIPTION = [
-    Key('types', list_of(schema.NAME, least=1), ABSENT, 'names of the images of a case'),
+    Key('types', kinds.list_of(kinds.NAME, least=1), ABSENT, 'names of the images of a case'),
     Key('cases', _CASES, ABSENT, 'how many cases there are, or their numbers'),
     Key('CNList', _CASES, ABSENT, 'the same'),
-    Key('folder', schema.PATTERN, ABSENT, 'where its files are; default: {data_root}<key>/'),
+    Key('folder', kinds.PATTERN, ABSENT, 'where its files are; default: {data_root}<key>/'),
     Key('expPrefix', _PREFIX, ABSENT, "text before a case number; default: 'case'"),
-    Key('ext', schema.choice('.mha', '.nii', '.nii.gz', '.nrrd'), ABSENT, "extension of its images; default: '.mha'"),
-    Key('DefaultPixelValue', schema.number(-32768, 32767), ABSENT, 'value outside an image [HU]; default: -2048'),
+    Key('ext', kinds.choice('.mha', '.nii', '.nii.gz', '.nrrd'), ABSENT, "extension of its images; default: '.mha'"),
+    Key('DefaultPixelValue', kinds.number(-32768, 32767), ABSENT, 'value outside an image [HU]; default: -2048'),
     Key('VoxelSize', schema.SIZE3, ABSENT, 'of the prepared images [mm]'),
-    Key('AffineRegistration', schema.FLAG, ABSENT, 'as for the data sets of the project'),
-    Key('addresses', schema.MAPPING, ABSENT, 'request -> pattern, replacing the standard one'),
-    Key('expected_tre', schema.MAPPING, ABSENT, 'case -> mean landmark distance before registration [mm]'),
-    Key('expected_tre_pair', list_of(whole(0), length=2), ABSENT, 'its types [fixed, moving]'),
+    Key('AffineRegistration', kinds.FLAG, ABSENT, 'as for the data sets of the project'),
+    Key('addresses', kinds.MAPPING, ABSENT, 'request -> pattern, replacing the standard one'),
+    Key('expected_tre', kinds.MAPPING, ABSENT, 'case -> mean landmark distance before registration [mm]'),
+    Key('expected_tre_pair', kinds.list_of(kinds.whole(0), length=2), ABSENT, 'its types [fixed, moving]'),
 ]
 _DESCRIPTION_KEYS = [key.name for key in DESCRIPTION]
 # fmt: on
@@ -64,7 +64,7 @@ def own_data_set(key, description):
     where = f'Data set {key!r}'
     if key in BUILT_IN:
         raise InputError(f'{where}: this name is taken by a data set of RegNet; choose another one.')
-    schema.NAME.require('The name of a data set', key)
+    kinds.NAME.require('The name of a data set', key)
     if not isinstance(description, dict):
         raise InputError(f'{where}: expected a dictionary with {", ".join(_DESCRIPTION_KEYS)}.')
     for name in description:
@@ -88,7 +88,7 @@ def own_data_set(key, description):
     if 'expected_tre' in given:
         options.update(_expected(where, given, len(types)))
     cases = given.get('CNList', given.get('cases', 1))
-    cases = list(range(1, cases + 1) if whole().accepts(cases) else cases)
+    cases = list(range(1, cases + 1) if kinds.whole().accepts(cases) else cases)
     return DataSet(key, list(types), given.get('expPrefix', 'case'), cases, patterns, **options)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from . import artificial_generation_setting as experiments
-from . import schema
+from . import kinds, schema
 from .errors import InputError
 
 #: AGMode -> (its methods, validation dsmooth numbers among the 14 of the shipped experiments).
@@ -25,7 +25,7 @@ def mode_entries(setting, train_mode):
     """Entries of ``DataExpDict`` that have keys of ``train_mode``, without the mode's name in the keys: list of
     dictionaries with data, deform_exp (may be absent) and some of CNList, TypeImList, ....
     """
-    schema.choice(*schema.TRAIN_MODES).require('train_mode', train_mode)
+    kinds.choice(*schema.TRAIN_MODES).require('train_mode', train_mode)
     if 'DataExpDict' not in setting:
         raise InputError('The setting has no data; call load_setting_from_data_dict first.')
     entries = []
@@ -95,7 +95,7 @@ def get_im_info_list_from_train_mode(
     stage = setting['stage'] if stage is None else stage
     if load_mode == 'Single':
         return _single_list(setting, train_mode, stage)
-    schema.choice('Single', 'Pair').require('load_mode', load_mode)
+    kinds.choice('Single', 'Pair').require('load_mode', load_mode)
     mode = str(read_pair_mode or setting.get('read_pair_mode') or 'real').lower()
     if schema.PAIR_MODE.require('read_pair_mode', mode) == 'real':
         return _real_pair_list(setting, train_mode)
@@ -138,7 +138,7 @@ def dsmoothlist_by_deform_exp(deform_exp, ag_mode):
     :return: (training list, validation list).
     :raises InputError: unknown mode. :raises UnknownNameError: unknown experiment.
     """
-    schema.choice(*_AG_MODES).require('AGMode', ag_mode)
+    kinds.choice(*_AG_MODES).require('AGMode', ag_mode)
     methods = experiments.load_deform_exp_setting(deform_exp)['DeformMethods']
     if deform_exp.endswith('_Visualization') and ag_mode == 'Visualization':
         return list(range(len(methods))), []

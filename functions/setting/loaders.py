@@ -4,7 +4,7 @@ import copy
 import os
 from typing import Any, Dict, Optional, Sequence
 
-from . import schema
+from . import kinds, schema
 from .address_fields import DATA_FOLDER, LOG_FOLDER
 from .artificial_generation_setting import get_deform_exp
 from .code_version import INSTALLED, REPOSITORY
@@ -76,7 +76,7 @@ def load_setting_from_data_dict(
     :return: ``setting``, changed: DataExpDict, data, DataList, deform_exp, DeformExpList.
     :raises UnknownNameError: unknown data set or deformation experiment.
     """
-    if not schema.list_of(schema.MAPPING).accepts(data_exp_dict_list):
+    if not kinds.list_of(kinds.MAPPING).accepts(data_exp_dict_list):
         raise InputError('data_exp_dict must be a list of dictionaries, one per data set.')
     entries = plain(list(data_exp_dict_list), 'data_exp_dict')
     kept = setting.get('deform_exp') or {}
@@ -144,7 +144,7 @@ def load_suggested_class_balanced(setting):
     if not names:
         raise InputError('No deformation experiment is loaded; call load_setting_from_data_dict first.')
     limits = [setting['deform_exp'][name]['MaxDeform'] for name in names]
-    largest = max(schema.list_of(schema.number(above=0)).require('MaxDeform', limits))
+    largest = max(kinds.list_of(kinds.number(above=0)).require('MaxDeform', limits))
     for limit, lower in ((5, []), (7, [2]), (15, [1.5, 4]), (25, [1.5, 8])):
         if largest <= limit:
             return lower + [largest]

@@ -2,10 +2,9 @@
 
 import os
 
-from . import schema
+from . import kinds, schema
 from .addresses import address_generator
 from .errors import RegNetError, join_numbers, nearest_hint
-from .schema import choice
 from .trained_models import ERROR_MAP, find_experiment, saved_steps
 
 
@@ -22,7 +21,7 @@ def registration_problems(setting):
     networks = setting.get('network_dict')
     if networks is None:
         return []
-    base, known = setting.get('BaseReg', 'Identity'), choice('Identity', 'Affine')
+    base, known = setting.get('BaseReg', 'Identity'), kinds.choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
     stages = setting.get('stage_list', [])
     return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', {ERROR_MAP: None})
@@ -76,8 +75,8 @@ def _repeated_key_problems(where, entry, stage):
     if stage and schema.STAGE.accepts(entry.get('stage')) and entry['stage'] != stage:
         problems.append(f'{where}.stage is {entry["stage"]}; accepted: {stage}.')
     design = entry.get('NetworkDesign')
-    if schema.TEXT.accepts(design) and design not in NETWORKS:
-        problems.append(choice(*sorted(NETWORKS)).problem(f'{where}.NetworkDesign', design))
+    if kinds.TEXT.accepts(design) and design not in NETWORKS:
+        problems.append(kinds.choice(*sorted(NETWORKS)).problem(f'{where}.NetworkDesign', design))
     return problems
 
 

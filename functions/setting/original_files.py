@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 
-from . import schema
+from . import kinds, schema
 from .addresses import address_generator
 from .data_sets import data_set_names, get_data_set
 from .errors import InputError, MissingFileError, RegNetError, join_numbers
@@ -95,7 +95,7 @@ def _case_errors(setting, where, cn, paths, record, files):
         if path is None:
             continue
         entry, (path, series) = path, path_and_series(path)
-        if not schema.PATH.accepts(path) or not (series is None or isinstance(series, (int, str))):
+        if not kinds.PATH.accepts(path) or not (series is None or isinstance(series, (int, str))):
             accepted = "the path of a file or folder, {'path': folder, 'series': UID or number}, or None"
             errors.append(InputError(f'{where} has {entry!r} for the type {name}; accepted: {accepted}.'))
             continue

@@ -119,7 +119,7 @@ def read_record(path, shape):
 def require_shape(path, content, shape, where=''):
     """``content``, or an InputError that names ``path`` where it is not as it should be.
 
-    :param shape: dictionary key -> kind of :mod:`functions.setting.schema`, or again such a dictionary; what a kind
+    :param shape: dictionary key -> kind of :mod:`functions.setting.kinds`, or again such a dictionary; what a kind
         does not accept as None must be there, further keys may be.
     """
     if not isinstance(content, dict):

@@ -13,8 +13,9 @@ from .code_version import REPOSITORY
 from .errors import InputError, MissingFileError, RegNetError
 from .experiment_files import address_of_folder, read_setting, settings_number
 from .image_lists import mode_entries
+from .kinds import TEXT, mapping_of, optional, whole
 from .loaders import load_registration_setting
-from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, TEXT, key_problems, mapping_of, optional, whole
+from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, key_problems
 from .text_files import read_record
 
 LOGGER = logging.getLogger(__name__)

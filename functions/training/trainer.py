@@ -17,8 +17,8 @@ from ..reading.validation_set import ValidationSet
 from ..setting import setting_utils as su
 from ..setting.atomic import disk_errors
 from ..setting.errors import InputError
+from ..setting.kinds import MAPPING, number, optional, whole
 from ..setting.progress import Progress
-from ..setting.schema import MAPPING, number, optional, whole
 from ..setting.signals import Signals, TrainingInterrupted
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, resolve_step, restoring

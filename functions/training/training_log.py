@@ -8,7 +8,7 @@ import numpy as np
 
 from ..setting import setting_utils as su
 from ..setting.atomic import disk_errors, publish
-from ..setting.schema import TEXT, whole
+from ..setting.kinds import TEXT, whole
 from ..setting.text_files import read_json_lines
 from ..tf_utils.summaries import SummaryWriter
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import functions.setting.setting_utils as su
-from functions.setting import schema
+from functions.setting import kinds, schema
 from functions.setting.artificial_generation_setting import (
     CATEGORY_PREFIXES,
     DEFORM_KEYS,
@@ -270,7 +270,7 @@ def test_nonsense_in_a_deformation_experiment_is_told(key):
     assert deform_exp_problems(name, content) == []
     fitting = [[[1, 2]]] if key == 'MixedFrequency_SigmaRange' else []  # refused all the same: one value for two
     nonsense = [value for value in NONSENSE if value != {} or key != 'ScanVariety']
-    for value in nonsense + [None] * (key != 'MaskToZero') + [True] * (DEFORM_KEYS[key].kind is not schema.FLAG):
+    for value in nonsense + [None] * (key != 'MaskToZero') + [True] * (DEFORM_KEYS[key].kind is not kinds.FLAG):
         problems = deform_exp_problems(name, dict(content, **{key: value}))
         assert len(problems) == 1 and problems[0].startswith(f'{name}: {key} '), (value, problems)
         assert 'accepted: ' in problems[0] or value in fitting
@@ -322,13 +322,13 @@ JUNK = st.recursive(
 )
 
 
-def kinds():
+def all_kinds():
     """Every kind of the schema by a name: those with one, those of the settings and of what settings describe."""
-    found = {name: value for name, value in vars(schema).items() if isinstance(value, schema.Kind)}
+    found = {name: value for name, value in {**vars(kinds), **vars(schema)}.items() if isinstance(value, kinds.Kind)}
     tables = [schema.KEYS.values(), schema.ENTRY, schema.NETWORK, schema.LOADED_NETWORK, DESCRIPTION]
     for key in itertools.chain(*tables, DEFORM_KEYS.values()):
         inner = key.kind if isinstance(key.kind, list) else [key]
-        found.update({f'{key.name}.{one.name}': one.kind for one in inner if isinstance(one.kind, schema.Kind)})
+        found.update({f'{key.name}.{one.name}': one.kind for one in inner if isinstance(one.kind, kinds.Kind)})
     return found
 
 
@@ -340,7 +340,7 @@ def kinds():
 @example([None])
 @example({'x': []})
 def test_every_kind_judges_any_json_value(value):
-    for name, kind in kinds().items():
+    for name, kind in all_kinds().items():
         problem = kind.problem(name, value)
         assert problem is None if kind.accepts(value) else problem.startswith(f'{name} '), (name, problem)
 

@@ -12,7 +12,7 @@ import pytest
 
 from functions.elastix import programs
 from functions.image.claim import claim
-from functions.setting import atomic, console, operating_system, processes, schema
+from functions.setting import atomic, console, kinds, operating_system, processes
 from functions.setting.errors import InputError
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -138,9 +138,9 @@ def test_a_program_is_run(tmp_path, monkeypatch):
 
 def test_names_that_windows_has_not():
     for name in ('a:b', 'what?', 'con', 'LPT1.mha', 'ends.', 'ends ', 'a|b'):
-        assert schema.NAME.accepts(name) is not operating_system._WINDOWS, name
+        assert kinds.NAME.accepts(name) is not operating_system._WINDOWS, name
     for name in ('case1_T00', 'console', 'a b', 'lung.v2', 'com'):
-        assert schema.NAME.accepts(name), name
+        assert kinds.NAME.accepts(name), name
 
 
 def test_limits_of_memory_are_known_or_absent():
