@@ -23,6 +23,7 @@ INTERPOLATORS = {'bspline': sitk.sitkBSpline, 'linear': sitk.sitkLinear, 'neares
 STAGES = (1, 2, 4)
 _LONGEST = 100  # taps of half a Gaussian
 _BLOCK = 16  # slices that one thread warps at a time
+_AWAY = 1e6  # mm; no image reaches that far
 
 
 def warp(image: sitk.Image, dvf: sitk.Image, interpolator: str = 'bspline', default: float = -2048.0) -> sitk.Image:
@@ -39,14 +40,18 @@ def warp(image: sitk.Image, dvf: sitk.Image, interpolator: str = 'bspline', defa
     return _in_float(image, interpolator, default, lambda source: warper.Execute(source, dvf))
 
 
-def warp_in_threads(image, dvf, default=-2048.0):
+def warp_in_threads(image, dvf, default=-2048.0, inside=None):
     """:func:`warp` with 'bspline' in all threads that ITK may use; integers equal those of :func:`warp` up to rounding.
 
     ITK finds the spline's coefficients in one thread and in double precision; here all find them.
+
+    :param inside: mask on the grid of ``dvf`` outside which nothing is interpolated and the result is ``default``;
+        None: everywhere.
     """
     dvf, array = require_dvf(dvf), array_view(require_scalar(image))
     values, n_threads = array.astype(np.float32), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     result = np.empty(dvf.GetSize()[::-1], array.dtype)
+    mask = None if inside is None else array_view(inside)
 
     def filter_along(axis, part):
         # Where an axis has one voxel its coefficients are the values.
@@ -54,11 +59,17 @@ def warp_in_threads(image, dvf, default=-2048.0):
             ndimage.spline_filter1d(part, 3, axis, part, mode='mirror')
 
     def warp_block(start):
-        block = dvf[:, :, start : start + _BLOCK]
+        slices = slice(start, start + _BLOCK)
+        if mask is not None and not mask[slices].any():
+            result[slices] = default
+            return
+        block = dvf[:, :, slices]
+        if mask is not None:
+            block = image_from_array(np.where(mask[slices, ..., None], array_view(block), np.float32(_AWAY)), block)
         warper = field_warper(block, default, sitk.sitkBSplineResampler)
         warper.SetNumberOfThreads(1)
         warped = array_view(warper.Execute(coefficients, block))
-        result[start : start + _BLOCK] = rounded(warped, array.dtype)
+        result[slices] = rounded(warped, array.dtype)
 
     with futures.ThreadPoolExecutor(n_threads) as pool:
         for axis in range(3):

@@ -18,8 +18,6 @@ LOGGER = logging.getLogger(__name__)
 COMPOSITIONS = ('exact', 'additive')
 #: mm; larger displacements mean that the scans were not taken in the same pose, which no network here is trained for.
 LARGEST = 100.0
-#: mm; points outside any image, so that nothing is interpolated.
-_AWAY = 1e6
 
 WorkingPair = collections.namedtuple('WorkingPair', 'fixed moving masks original', defaults=(None, None))
 """Images (SimpleITK, HU) on one grid with identity direction. ``masks``: (fixed, moving) masks outside which the
@@ -126,22 +124,14 @@ def at_stage(pair, box, stage, total, default, voxel=1):
         total = dvf_algebra.resample_dvf(total, Geometry.of(moving))
         moving_mask = None if moving_mask is None else resample.warp(moving_mask, total, 'nearest', 0)
         source, affine = (moving, None) if stage > 1 or pair.original is None else pair.original
-        moving = warped_inside(source, total if affine is None else total_dvf(affine, total), moving_mask, default)
+        field = total if affine is None else total_dvf(affine, total)
+        moving = resample.warp_in_threads(source, field, default, moving_mask)
     return fixed, moving, (fixed_mask, moving_mask), total
 
 
 def _masked(image, mask, default):
     array = array_view(image)
     return array if mask is None else masks.apply_mask(array, array_view(mask), default)
-
-
-def warped_inside(image, dvf, mask, default):
-    """``image`` warped by ``dvf``, interpolated inside ``mask`` (None: everywhere) only."""
-    if mask is not None:
-        moves = array_view(dvf).copy()
-        moves[array_view(mask) == 0] = _AWAY
-        dvf = image_from_array(moves, dvf)
-    return resample.warp_in_threads(image, dvf, default)
 
 
 def check_field(found, total, stage, trained=True):

@@ -69,6 +69,17 @@ def test_the_warp_in_threads_equals_that_of_itk_up_to_rounding(threads):
     np.testing.assert_allclose(sitk.GetArrayFromImage(flat), truth, rtol=0, atol=0.51)
 
 
+@pytest.mark.parametrize('kept', [[], [0], [3, 17, 18], range(21)])
+def test_the_warp_inside_a_mask_is_the_default_outside_it(kept):
+    """Slices without any of the mask, on both sides of the blocks that are warped at a time."""
+    image, dvf, grid = case(3)
+    inside = np.zeros(grid.shape, np.uint8)
+    inside[list(kept), 2:15, 3:] = 3
+    found = sitk.GetArrayFromImage(warp_in_threads(image, dvf, -1000, image_of(inside, grid)))
+    whole = sitk.GetArrayFromImage(warp_in_threads(image, dvf, -1000))
+    np.testing.assert_array_equal(found, np.where(inside, whole, -1000))
+
+
 @pytest.mark.parametrize('interpolator', list(CODES))
 def test_resample_to_equals_simpleitk(interpolator):
     image, dvf, grid = case(5)
