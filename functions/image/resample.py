@@ -163,7 +163,7 @@ def downsample(image, stage):
 def smoothed(image, variance, lowest, highest):
     """A scalar image clipped to a range, and smoothed by the discrete Gaussian: float32.
 
-    :param variance: mm², along every axis. The result is that of ``sitk.DiscreteGaussian``, which takes five times as
+    :param variance: mm², along every axis. The result is that of ``sitk.DiscreteGaussian``, which takes four times as
         long.
     :param lowest, highest: values that the type of the voxels can hold.
     """
