@@ -184,18 +184,19 @@ def _kept_of_filtered(array, taps, stage, dtype):
             reach = len(taps[0]) - 1
             near = np.clip(np.arange(stage * k - reach, stage * k + reach + 1), 0, len(array) - 1)
             plane = _filtered([array[i] for i in near], taps[0])
-            for axis in (0, 1):
-                reach = len(taps[1 + axis]) - 1
-                padded = np.pad(plane, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode='edge')
-                padded = padded.T if axis else padded
-                count = result.shape[1 + axis]
-                rows = [padded[i : i + stage * (count - 1) + 1 : stage] for i in range(2 * reach + 1)]
-                plane = _filtered(rows, taps[1 + axis])
-                plane = plane.T if axis else plane
+            for along in taps[1:]:  # turned twice, so that it is as it was in the end
+                plane = _kept_rows(plane, along, stage).T
             result[k] = rounded(plane[None], dtype)[0]
 
     in_slabs(fill, len(result))
     return result
+
+
+def _kept_rows(plane, taps, stage):
+    """Every ``stage``-th row of a plane that is filtered across its rows."""
+    reach = len(taps) - 1
+    padded = np.pad(plane, [(reach, reach), (0, 0)], mode='edge')
+    return _filtered([padded[i : i + len(plane) : stage] for i in range(2 * reach + 1)], taps)
 
 
 def low_pass(stage):

@@ -63,9 +63,7 @@ _BYTES = Kind(
 )
 MASK = optional(choice(*MASKS))
 STAGE = choice(1, 2, 4)
-_DIGITS = Kind(
-    lambda value: isinstance(value, str) and value.isdecimal() and len(value) < 19, 'digits', json={'type': 'string'}
-)
+_DIGITS = Kind(lambda value: isinstance(value, str) and value.isdecimal() and len(value) < 19, 'digits', json=TEXT.json)
 STEP = either(choice('Last', 'Best', 'Auto'), whole(0), _DIGITS)._replace(
     text="'Last', 'Best', 'Auto' or a whole number"
 )

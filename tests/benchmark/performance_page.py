@@ -33,15 +33,7 @@ SECTIONS = collections.OrderedDict(
         'bench_registration',
         '',
     ),
-    memory=Section(
-        'Memory of registrations',
-        'Current TensorFlow keeps the memory of its largest pass until the process ends. With '
-        '`TF_ONEDNN_USE_SYSTEM_ALLOCATOR=1` in the environment it gives it back, but has to ask for it again: the '
-        'large scan below then took 6.0 GB and as long, a pass of `matching` twice as long, or a fifth longer with '
-        '`GLIBC_TUNABLES=glibc.malloc.hugetlb=1` (Linux, glibc 2.35).',
-        'bench_registration',
-        '--memory',
-    ),
+    memory=Section('Memory of registrations', '', 'bench_registration', '--memory'),
     precision=Section('bfloat16', 'See [Register and judge](register.md).', 'bench_precision', ''),
     network=Section(
         'Networks',
