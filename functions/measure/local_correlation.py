@@ -14,8 +14,10 @@ from ..image.volume_io import array_view
 from ..setting.seeds import random_state
 from .masked_values import unless_empty
 
-#: Number of blocks, samples along each of their sides, and the distance between samples in mm.
+#: Largest number of blocks, samples along each of their sides, and the distance between samples in mm.
 BLOCKS, SIDE, STEP = 1500, 9, 1.5
+#: Smallest number, and as many blocks at most for each that has room: in a small lung more would see the same.
+_FEWEST, _OVERLAPPING = 100, 4
 #: HU; everything denser counts as soft tissue.
 _DENSEST = 100
 
@@ -31,7 +33,9 @@ class LocalCorrelation:
         fixed_mask, moving_mask = unless_empty(fixed_mask), unless_empty(moving_mask)
         inside = np.ones(array_view(fixed).shape, bool) if fixed_mask is None else array_view(fixed_mask) != 0
         places = np.flatnonzero(inside)
-        centres = places[random_state('LocalCorrelation').randint(len(places), size=BLOCKS)]
+        room = len(places) * np.prod(fixed.GetSpacing()) / (SIDE * STEP) ** 3
+        self._count = int(np.clip(_OVERLAPPING * room, _FEWEST, BLOCKS))
+        centres = places[random_state('LocalCorrelation').randint(len(places), size=self._count)]
         centres = np.stack(np.unravel_index(centres, inside.shape)[::-1], axis=-1)
         side = (np.arange(SIDE) - SIDE // 2) * STEP
         block = np.stack(np.meshgrid(side, side, side, indexing='ij'), axis=-1).reshape(-1, 3)
@@ -52,7 +56,7 @@ class LocalCorrelation:
         """
         # Threads of the linear algebra beside these would cost more than they bring.
         with one_blas_thread():
-            found = in_slabs(lambda blocks: self._of_blocks(mapping, slice(blocks.start, blocks.stop)), BLOCKS)
+            found = in_slabs(lambda blocks: self._of_blocks(mapping, slice(blocks.start, blocks.stop)), self._count)
         return float(np.mean(np.concatenate(found)))
 
     def _of_blocks(self, mapping, part):

@@ -7,15 +7,15 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..image.free_memory import available_memory
-from ..network.builder import build
 from ..network.description import network_description
 from ..setting.errors import InputError
 from ..setting.trained_models import restoring
 from ..tf_utils import log_normal
 from ..tf_utils.backend import tf
 from ..tf_utils.frozen_graphs import frozen
-from ..tf_utils.normalisation import millimetres_per_unit, normalisation
-from ..tf_utils.sessions import bfloat16_problem, gpu_memory, open_session, restore
+from ..tf_utils.normalisation import millimetres_per_unit
+from ..tf_utils.sessions import bfloat16_problem, gpu_memory, open_session
+from .prediction_graph import predict_by
 from .tiling import predict_in_tiles
 
 LOGGER = logging.getLogger(__name__)
@@ -59,32 +59,19 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         self.memory, self.precision = memory, 'float32'
         graph = tf.Graph()
         with graph.as_default():
-            shape = [1, None, None, None, self.description.input_channels]
-            self._images = tf.placeholder(tf.float32, shape, name='Images')
-            normalise = normalisation(model_setting.get('normalization'))
+            with restoring(checkpoint):
+                how = self.description.name, model_setting.get('normalization'), checkpoint
+                self._images, output = predict_by(*how)
             unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
-            output = build(self.description, self._images, False, normalise=normalise).dvf
             is_field = self.description.predicts == 'dvf'
             self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)
-            saver = tf.train.Saver(tf.global_variables())
         graph.finalize()
-
-        def opened(**options):
-            session = open_session(graph, threads, xla, **options)
-            try:
-                with restoring(checkpoint):
-                    restore(session, saver, checkpoint)
-            except InputError:
-                session.close()
-                raise
-            return session
-
-        self._session = opened()
+        self._session = open_session(graph, threads, xla)
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
         if problem:
             LOGGER.info('Precision float32: %s.', problem)
         elif precision != 'float32':
-            self._use_bfloat16(opened(bfloat16=True), precision == 'auto')
+            self._use_bfloat16(open_session(graph, threads, xla, bfloat16=True), precision == 'auto')
 
     def predict(self, moving, fixed, default=-2048):
         """The DVF of a pair on its common grid.

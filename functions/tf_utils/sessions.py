@@ -1,12 +1,7 @@
 """Sessions: threads, GPU memory and the device in use."""
 
-import contextlib
 import functools
-import glob
 import logging
-import os
-import shutil
-import tempfile
 
 from .backend import tf
 
@@ -14,7 +9,6 @@ LOGGER = logging.getLogger(__name__)
 _say_once = functools.lru_cache(None)(LOGGER.info)
 #: Names of the instructions.
 _BFLOAT16 = {'avx512_bf16', 'amx_bf16'}
-_PATTERN = set('*?[]\\') - set(os.sep)
 
 
 def open_session(graph, threads=None, xla=False, mixed_precision=False, bfloat16=False):
@@ -69,34 +63,6 @@ def bfloat16_problem():
 def gpu_names():
     """Names of the GPUs that TensorFlow sees, for ``tf.device``."""
     return [f'/gpu:{number}' for number in range(len(tf.config.experimental.list_physical_devices('GPU')))]
-
-
-def restore(session, saver, prefix):
-    """Restore the variables of ``saver`` from the checkpoint with the path prefix ``prefix``.
-
-    :raises ValueError: it is missing, damaged, or of another graph; the reason, in one line.
-    """
-    try:
-        with _without_pattern(os.path.abspath(prefix)) as path:
-            saver.restore(session, path)
-    except (tf.errors.OpError, ValueError) as error:
-        raise ValueError(' '.join(str(error).split())[:300]) from error
-
-
-@contextlib.contextmanager
-def _without_pattern(prefix):
-    """A path of the same files that holds none of the characters that TensorFlow takes for a pattern."""
-    if not _PATTERN & set(prefix):
-        yield prefix
-        return
-    with tempfile.TemporaryDirectory(prefix='regnet-model-') as place:
-        for path in glob.glob(glob.escape(prefix) + '.*'):
-            alias = os.path.join(place, 'model' + path[len(prefix) :])
-            try:
-                os.symlink(path, alias)
-            except OSError:  # Windows lets few users make links
-                shutil.copyfile(path, alias)
-        yield os.path.join(place, 'model')
 
 
 def gpu_memory(session):

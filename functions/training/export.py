@@ -26,7 +26,8 @@ from ..setting.text_files import checksum_of, read_record, read_text
 from ..setting.trained_models import restoring
 from ..tf_utils.backend import tf
 from ..tf_utils.normalisation import normalisation
-from ..tf_utils.sessions import open_session, restore
+from ..tf_utils.sessions import open_session
+from ..tf_utils.weights import restore
 from .checkpoints import Checkpoints
 
 #: Settings that describe the machine that trained.

@@ -22,7 +22,8 @@ from ..setting.progress import Progress
 from ..setting.signals import Signals, TrainingInterrupted
 from ..setting.text_files import require_shape
 from ..setting.trained_models import checkpoint_path, resolve_step, restoring
-from ..tf_utils.sessions import open_session, restore, xla_problem
+from ..tf_utils.sessions import open_session, xla_problem
+from ..tf_utils.weights import restore
 from .averages import Averages, LossWatch, class_tags
 from .checkpoints import Checkpoints
 from .graph import TrainingGraph

@@ -212,7 +212,7 @@ def model(folder):
 def restored(prefix):
     from functions.setting.trained_models import restoring
     from functions.tf_utils.backend import tf
-    from functions.tf_utils.sessions import restore
+    from functions.tf_utils.weights import restore
 
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         variable = tf.get_variable('w', SIZE[::-1], use_resource=True)

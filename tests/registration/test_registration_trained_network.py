@@ -7,7 +7,7 @@ from oracle import SETTING
 
 from functions.network.builder import build
 from functions.network.description import network_description
-from functions.registration import trained_network
+from functions.registration import prediction_graph, trained_network
 from functions.registration.network_pyramid import input_mask, open_model, open_networks
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
@@ -18,6 +18,7 @@ from functions.tf_utils.sessions import bfloat16_problem
 from tests.network.seeded_weights import SeededNetwork
 
 UNET1 = network_description('unet1')
+UNTREATED = {'NetworkDesign': 'unet1', 'stage': 1}
 MODEL = {'NetworkDesign': 'unet1', 'stage': 2, 'normalization': 'linear', 'DVFUnit': 'voxel'}
 
 
@@ -72,7 +73,7 @@ def test_networks_with_smaller_output_see_padding_around_the_volume(tmp_path, na
         tile = network.description.peak_bytes([min(side, 101) for side in sides])
     setting = {'NetworkDesign': name, 'stage': 1}
     with TrainedNetwork(str(tmp_path / 'net.ckpt-3'), setting, threads=2) as network:
-        for network._memory in (None, tile - 1):
+        for network.memory in (None, tile - 1):
             np.testing.assert_allclose(network.predict(moving, fixed, -2), expected, atol=1e-4)
 
 
@@ -93,6 +94,21 @@ def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
     with TrainedNetwork(checkpoint, MODEL, threads=1, memory=UNET1.peak_bytes((21, 21, 125))) as network:
         tiled = network.predict(moving, fixed)
     np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
+
+
+def test_networks_of_one_design_share_the_graph_but_not_the_weights(tmp_path, checkpoint, monkeypatch):
+    built = []
+    monkeypatch.setattr(prediction_graph, 'build', lambda *given, **more: built.append(1) or build(*given, **more))
+    prediction_graph._without_weights.cache_clear()
+    with SeededNetwork('unet1') as seeded:
+        seeded.save(str(tmp_path / 'other.ckpt-1'))
+    images, fields = pair((21, 21, 21)) / 1000, []
+    for prefix in (checkpoint, str(tmp_path / 'other.ckpt-1')):
+        with SeededNetwork('unet1', prefix) as expected, TrainedNetwork(prefix, UNTREATED, threads=1) as network:
+            fields.append(network.predict(*images))
+            np.testing.assert_allclose(fields[-1], expected(np.stack(images, -1)[None])[0], atol=1e-5)
+    assert built == [1]
+    assert np.abs(fields[1] - fields[0]).max() > 0.1
 
 
 def test_volumes_on_two_grids_are_refused(checkpoint):
