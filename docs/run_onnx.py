@@ -75,8 +75,14 @@ def register(folder, *images):
         arrays = [sitk.GetArrayFromImage(image) for image in small]
         fixed, moving = [np.where(mask, np.rint(seen), outside) for seen, mask in zip(arrays, arrays[2:])]
         session = onnxruntime.InferenceSession(os.path.join(folder, about['file']))
-        found = sitk.GetImageFromArray(predict(session, about, moving, fixed, outside), isVector=True)
-        found.CopyInformation(small[0])
+        found, back = [
+            sitk.GetImageFromArray(predict(session, about, *pair, outside), isVector=True)
+            for pair in ((moving, fixed), (fixed, moving))
+        ]
+        for field in (found, back):
+            field.CopyInformation(small[0])
+        if model['symmetric']:
+            found = (found - pull(back, found, found)) * 0.5
         total = found if total is None else found + pull(total, found, found)
     return pull(total, images[0])
 

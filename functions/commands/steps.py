@@ -235,6 +235,8 @@ def checked_setting(script, arguments):
         if not (arguments.experiment or 'current_experiment' in changes):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
         setting = su.register_only(setting, arguments.model, arguments.stages, not arguments.no_error_map)
+    if arguments.symmetric is not None:
+        setting['Symmetric'] = arguments.symmetric == 'yes'
     su.check_setting(setting)
     return setting
 

@@ -41,6 +41,16 @@ def mean_of_both(field, residual, box):
     return continued(image_from_array(mean, box), field)
 
 
+def mean_of_pass(field, back, voxel):
+    """The mean of the field of one pass and of the inverse of the pass back, -back(p + field(p)).
+
+    :param field, back: [z, y, x, 3] mm, fixed to moving and moving to fixed, on one grid; ``voxel``: its spacing, mm.
+    """
+    grid = Geometry.identity(field.shape[2::-1], (voxel,) * 3)
+    residual = compose(image_from_array(field, grid), image_from_array(back, grid))
+    return field - array_view(residual) / 2
+
+
 def lengths(residual):
     """Length of the vectors of an image, mm, float32."""
     return image_from_array(np.linalg.norm(array_view(residual), axis=-1), residual)

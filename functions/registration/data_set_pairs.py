@@ -93,7 +93,7 @@ def register_pair(setting, pair, model, trained=True):
     record = {'pair': list(pair), 'stages': list(stages), 'BaseReg': 'Affine' if is_affine else 'Identity'}
     record.update(seconds=found.total_seconds, seconds_of_steps=found.seconds, measures=found.measures)
     record.update(networks=found.settings['networks'], InputMask=found.settings['input_mask'])
-    record['error_map'] = found.settings['error_map']
+    record.update({key: found.settings[key] for key in ('error_map', 'symmetric')})
     record['outputs'] = [record_file(path) for _, path in written]
     folder = out('full_reg_folder')
     write_json(os.path.join(folder, 'registration.json'), record)

@@ -44,6 +44,7 @@ def _write(model, folder, file_format):
     record = {
         'format': file_format,
         'passes': model.stages,
+        'symmetric': model.symmetric,
         'mask': model.mask,
         'outside': model.default,
         'networks': {str(stage): _description(model, stage, file_format) for stage in model.networks},

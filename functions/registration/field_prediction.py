@@ -11,7 +11,7 @@ from ..image.transforms import total_dvf
 from ..image.volume_io import array_view, image_from_array
 from ..measure import regularity
 from ..setting.errors import InputError
-from .both_ways import lengths, mean_of_both, there_and_back
+from .both_ways import lengths, mean_of_both, mean_of_pass, there_and_back
 from .folding_removal import remove_folding
 from .input_scan import mask_on
 from .mask_box import continued, cut
@@ -93,15 +93,21 @@ def _folding(field, mask):
 def _predicted(prepared, model, options, clock, step):
     """(nonrigid field on the working grid, fields of the stages) of the networks."""
     with clock(step):
-        predict = {stage: _timed_prediction(model, stage, clock) for stage in model.stages}
+        symmetric = model.is_symmetric(options.symmetric, options.both_ways)
+        predict = {stage: _timed_prediction(model, stage, symmetric, clock) for stage in model.stages}
         how = (model.default, options.composition, model.margins, options.trained)
         field, stage_dvfs = register_images(prepared.pair, predict, model.stages, *how, prepared.candidates)
         return continued(field, prepared.fixed.image), stage_dvfs
 
 
-def _timed_prediction(model, stage, clock):
+def _timed_prediction(model, stage, symmetric, clock):
+    network = model.networks[stage]
+
     def predict(moving, fixed):
         with clock.part(f'network of stage {stage}'):
-            return model.networks[stage].predict(moving, fixed, model.default)
+            field = network.predict(moving, fixed, model.default)
+            if symmetric:
+                return mean_of_pass(field, network.predict(fixed, moving, model.default), stage)
+            return field
 
     return predict

@@ -31,6 +31,7 @@ class Model(contextlib.AbstractContextManager):
     :param networks: dictionary stage -> network with ``predict(moving, fixed, default)``, ``setting`` and ``step``.
     :param stages: the passes; None: all stages there are, from coarse to fine.
     :param error_map: opened network that predicts the error of their results, or None.
+    :param symmetric: whether every pass is the mean of its way there and back, unless a registration says otherwise.
     :ivar mask: 'Lung', 'Torso' or None: outside it the networks saw the default value in training.
     :ivar default: that value.
     :ivar margins: dictionary stage -> mm around the masks that its network was trained with (``InputMargin``); None
@@ -39,7 +40,7 @@ class Model(contextlib.AbstractContextManager):
     :raises InputError: stages without a network, or networks whose trainings do not go together.
     """
 
-    def __init__(self, networks, stages=None, folders=None, error_map=None):
+    def __init__(self, networks, stages=None, folders=None, error_map=None, symmetric=False):
         self.networks, self.folders = dict(networks), dict(folders or {})
         self.stages = sorted(self.networks, reverse=True) if stages is None else list(stages)
         check_stages(self.stages, self.networks)
@@ -49,9 +50,16 @@ class Model(contextlib.AbstractContextManager):
         self.mask, self.default = input_mask(settings.values()), _default_value(settings.values())
         margins = {stage: setting.get('InputMargin') for stage, setting in settings.items()}
         self.margins = None if None in margins.values() else margins
-        self.error_map = error_map
+        self.error_map, self.symmetric = error_map, symmetric
         if error_map is not None and input_mask([error_map.setting]) != self.mask:
             raise InputError('The network of the error map was trained with another mask than the others.')
+
+    def is_symmetric(self, symmetric=None, both_ways=False):
+        """Whether every pass is the mean of its way there and back in a registration with these options.
+
+        Registered both ways, each way is found alone by default, so that what lies between them tells of errors.
+        """
+        return self.symmetric and not both_ways if symmetric is None else symmetric
 
     def describe(self):
         """JSON-able description: folder, step, design and intensity treatment of every stage, and its precision where
@@ -103,7 +111,7 @@ def open_model(
     entries = {stage: {'NetworkLoad': experiment} for stage, experiment in found.networks.items()}
     stages = found.stages if stages is None else stages
     errors = found.error_map and {'NetworkLoad': found.error_map}
-    return _open({}, entries, stages, threads, memory, precision, errors)
+    return _open({}, entries, stages, threads, memory, precision, errors, found.symmetric)
 
 
 def open_networks(setting):
@@ -112,7 +120,8 @@ def open_networks(setting):
     """
     compute = setting.get('NumberOfThreads'), setting.get('MaximumMemory'), setting.get('Precision', 'float32')
     entries = network_entries(setting)
-    return _open(setting, entries, setting['stage_list'], *compute, setting['network_dict'].get(ERROR_MAP))
+    more = setting['network_dict'].get(ERROR_MAP), setting.get('Symmetric', False)
+    return _open(setting, entries, setting['stage_list'], *compute, *more)
 
 
 def network_entries(setting):
@@ -127,7 +136,7 @@ def network_entries(setting):
     return entries
 
 
-def _open(setting, entries, stages, threads, memory, precision, error_map=None):
+def _open(setting, entries, stages, threads, memory, precision, error_map, symmetric):
     """:class:`Model` from a dictionary stage -> {'NetworkLoad': experiment, 'GlobalStepLoad': step}, and such an entry
     of the network of errors, or None.
     """
@@ -151,7 +160,7 @@ def _open(setting, entries, stages, threads, memory, precision, error_map=None):
             networks[stage] = open_network(entries[stage], stage)
             folders[stage] = experiment_folder(setting, entries[stage]['NetworkLoad'])
         errors = None if error_map is None else open_network(error_map, None, 'error')
-        model = Model(networks, stages, folders, errors)
+        model = Model(networks, stages, folders, errors, symmetric)
         opened.pop_all()  # stay open with the model
         return model
 

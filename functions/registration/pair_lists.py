@@ -29,7 +29,7 @@ LOGGER = logging.getLogger(__name__)
 REQUIRED = ('fixed', 'moving')
 COLUMNS = ('name',) + REQUIRED + MASKS + SERIES
 #: Options that earlier versions did not have, with what these did: results made so count as done.
-_NEWER = {'both_ways': 'False', 'format': 'mha', 'refine': 'None'}
+_NEWER = {'both_ways': 'False', 'format': 'mha', 'refine': 'None', 'symmetric': 'False'}
 
 Pair = collections.namedtuple('Pair', 'name files')
 """``name``: folder of its results; ``files``: dictionary column -> path (or series), those that are given."""
@@ -166,6 +166,7 @@ def register_and_write(
     """
     options['series'] = tuple(files.get(name) for name in SERIES)
     named = {key: str(value) for key, value in dict(options, format=file_format).items() if key != 'threads'}
+    named['symmetric'] = str(model.is_symmetric(options.get('symmetric'), options.get('both_ways')))
     named = {key: value for key, value in named.items() if value != _NEWER.get(key)}
     named.update(inverse=bool(inverse), networks=model.describe(), stages=model.stages)
     wants_errors = named.pop('error_map', 'True') == 'True' and model.error_map is not None

@@ -17,6 +17,7 @@ _CHOICES = {
     'affine_mask': ('auto', 'Torso', 'Lung', None),
     'likeness': likeness.MODULES,
     'precision': PRECISIONS,
+    'symmetric': (None, True, False),
 }
 
 
@@ -44,6 +45,7 @@ class Options(typing.NamedTuple):
     input_mask: str = 'model'  # as in training; or 'Lung' (as published, after training with 'Torso'), 'Torso', 'none'
     grid: str = 'native'  # of the results: that of the fixed image, or 'isotropic': 1 mm, identity direction
     composition: str = 'exact'  # or 'additive', as the published code adds fields
+    symmetric: object = None  # the mean of every pass and its way back; None: as the set says, False with both_ways
     diffeomorphic: bool = False  # remove folding from the field; the measures report the change
     outside: float = float(LOWEST)  # HU of the moved image where there is no moving image
     both_ways: bool = False  # also moving to fixed: a map of the residual, and the mean of both fields if it is better

@@ -149,7 +149,8 @@ def _opened(model, stages, options, clock):
     """(Model, whether it has to be closed here)."""
     if isinstance(model, Model):
         is_same = stages is None or list(stages) == model.stages
-        return (model if is_same else Model(model.networks, stages, model.folders, model.error_map)), False
+        more = model.folders, model.error_map, model.symmetric
+        return (model if is_same else Model(model.networks, stages, *more)), False
     if isinstance(model, dict) and model and all(hasattr(network, 'predict') for network in model.values()):
         return Model(model, stages), False
     with clock('opening the networks'):
@@ -243,6 +244,7 @@ def _record_of(prepared, model, options):
         'moving': prepared.moving.name,
         'stages': list(model.stages),
         'networks': model.describe(),
+        'symmetric': model.is_symmetric(options.symmetric, options.both_ways),
         'error_map': model.describe_error_map() if options.error_map else None,
         'affine': prepared.affine.method,
         'input_mask': prepared.mask_name,

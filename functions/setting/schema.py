@@ -116,6 +116,7 @@ _GENERAL = [
     Key('Precision', choice(*PRECISIONS), 'float32',
         'of networks that register; auto: bfloat16 where the processor has it and fields hardly change'),
     Key('Composition', choice('exact', 'additive'), 'exact', 'of the DVFs of the stages; additive as published'),
+    Key('Symmetric', FLAG, False, 'register by the mean of every pass and its way back; sets such as chest say so'),
     Key('normalization', choice(None, 'linear', 'lung'), None, 'None: HU; linear: (HU + 1000) / 4095; lung: -1 to 1'),
     Key('DVFUnit', choice('mm', 'voxel'), 'mm', 'unit of the networks output; results are always in mm'),
     Key('DownSampling', choice('bspline'), 'bspline', 'low-pass of the pyramid, for training and registration alike'),

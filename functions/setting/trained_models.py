@@ -13,7 +13,7 @@ from .code_version import REPOSITORY
 from .errors import InputError, MissingFileError, RegNetError
 from .experiment_files import address_of_folder, read_setting, settings_number
 from .image_lists import mode_entries
-from .kinds import TEXT, mapping_of, optional, whole
+from .kinds import FLAG, TEXT, mapping_of, optional, whole
 from .loaders import load_registration_setting
 from .schema import LOADED_NETWORK, PYRAMID, STAGE, STEP, key_problems
 from .text_files import read_record
@@ -28,9 +28,10 @@ DEFAULT_SET = 'chest'
 #: Key of the network of errors in ``network_dict`` and in the file of a set.
 ERROR_MAP = 'error_map'
 
-NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map', defaults=(None,))
+NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map symmetric', defaults=(None, False))
 """``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for;
-``error_map``: experiment of a network that predicts the error of their results, or None."""
+``error_map``: experiment of a network that predicts the error of their results, or None; ``symmetric``: whether every
+pass is the mean of its way there and back."""
 
 
 def network_set(name):
@@ -38,12 +39,14 @@ def network_set(name):
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    content = read_record(path, {'networks': mapping_of(TEXT), 'stages': PYRAMID, ERROR_MAP: optional(TEXT)})
+    shape = {'networks': mapping_of(TEXT), 'stages': PYRAMID, ERROR_MAP: optional(TEXT), 'symmetric': optional(FLAG)}
+    content = read_record(path, shape)
     if not content['networks'] or set(content['networks']) - {'1', '2', '4'}:
         raise InputError(f'{path}: networks must name an experiment for some of the stages 1, 2 and 4, and no others.')
     networks = {int(stage): os.path.join(SHIPPED, folder) for stage, folder in content['networks'].items()}
     error_map = content.get(ERROR_MAP)
-    return NetworkSet(networks, content['stages'], error_map and os.path.join(SHIPPED, error_map))
+    error_map = error_map and os.path.join(SHIPPED, error_map)
+    return NetworkSet(networks, content['stages'], error_map, bool(content.get('symmetric')))
 
 
 def find_experiment(setting, name):
@@ -118,6 +121,7 @@ def use_networks(setting, model, stages=None, error_map=True):
     load_registration_setting(setting, found.stages if stages is None else stages)
     loads = {stage: {'NetworkLoad': name, 'GlobalStepLoad': 'Last'} for stage, name in found.networks.items()}
     setting['network_dict'] = {f'stage{stage}': dict(load, stage=stage) for stage, load in loads.items()}
+    setting['Symmetric'] = found.symmetric
     if error_map and found.error_map:
         setting['network_dict'][ERROR_MAP] = {'NetworkLoad': found.error_map, 'GlobalStepLoad': 'Last'}
     return setting

@@ -13,6 +13,7 @@ from functions.image.volume_io import image_from_array, write_image
 from functions.registration import both_ways, pair_lists, register
 from functions.registration.network_pyramid import Model
 from functions.registration.result_folder import NAMES
+from functions.setting.errors import InputError
 
 TRUE = 6.0  # mm, the shift of the moving image along every axis
 
@@ -71,6 +72,31 @@ def test_the_mean_lies_half_way_to_the_inverse_of_the_way_back():
     np.testing.assert_allclose(sitk.GetArrayFromImage(mean)[2, 2, 5:-8, 0], expected[5:-8], atol=5e-3)
 
 
+@pytest.mark.parametrize('given, expected', [(True, TRUE), (None, TRUE), (False, TRUE + 1)])
+def test_passes_are_the_mean_of_both_of_their_ways_where_the_set_or_the_caller_says_so(scans, given, expected):
+    model = Model({4: ThereAndBack(TRUE + 1, -TRUE + 1)}, symmetric=given is not True)
+    found = register(scans[0], scans[1], model, affine='none', keep_all_stages=True, symmetric=given, **scans[2])
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found.dvf), expected, atol=1e-4)
+    assert found.settings['symmetric'] is (given is not False)
+
+
+def test_each_way_is_found_alone_where_both_are_compared(scans):
+    model = Model({4: ThereAndBack(TRUE, -TRUE)}, symmetric=True)  # two answers only
+    found = register(scans[0], scans[1], model, affine='none', both_ways=True, **scans[2])
+    assert found.settings['symmetric'] is False and sitk.GetArrayFromImage(found.inverse_consistency).max() < 1e-4
+
+
+def test_a_pass_that_is_inverse_to_its_way_back_stays_as_it_is():
+    """p + A p and its inverse, on voxels of 2 mm; and half of what is added to either."""
+    matrix = np.array([[0.04, -0.03, 0.02], [0.05, -0.03, 0.01], [-0.02, 0.04, 0.03]])
+    points = 2.0 * np.stack(np.meshgrid(*[np.arange(20) - 10] * 3, indexing='ij'), -1)[..., ::-1]
+    there, back = points @ matrix.T, points @ (np.linalg.inv(np.eye(3) + matrix) - np.eye(3)).T
+    middle = (slice(3, -3),) * 3
+    for more, expected in ((0.0, there), (0.5, there - 0.25)):
+        found = both_ways.mean_of_pass(there.astype(np.float32), (back + more).astype(np.float32), 2)
+        np.testing.assert_allclose(found[middle], expected[middle], atol=2e-3)
+
+
 def test_the_map_is_written_and_results_without_it_are_not_taken_for_it(scans, tmp_path):
     files = {'fixed': scans[0], 'moving': scans[1], **scans[2]}
     for name, image in files.items():
@@ -93,3 +119,8 @@ def test_the_map_is_written_and_results_without_it_are_not_taken_for_it(scans, t
     assert image.GetSize() == scans[0].GetSize() and sitk.GetArrayFromImage(image).max() < 1e-3
     record = json.loads((tmp_path / 'out' / 'results.json').read_text())
     assert record['measures']['inverse_consistency_mm']['p95'] < 1e-3 and record['settings']['both_ways']
+    with pytest.raises(InputError, match='is not empty'):
+        again(symmetric=True)
+    assert again((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), symmetric=True, overwrite=True) and again(symmetric=True) is None
+    with pytest.raises(InputError, match='is not empty'):
+        again(symmetric=False)
