@@ -84,4 +84,6 @@ def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp
     assert not su.trains(setting) and setting['current_experiment'] == 'chest' and setting['stage_list'] == [4, 2, 1]
     assert [image['cn'] for image in pairs[0]] == [9, 9]
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--no_error_map']) == 0
-    assert ['error_map' in setting['network_dict'] for setting, _ in seen] == [True, False]
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--symmetric', 'no']) == 0
+    assert ['error_map' in setting['network_dict'] for setting, _ in seen] == [True, False, True]
+    assert [setting['Symmetric'] for setting, _ in seen] == [True, True, False]

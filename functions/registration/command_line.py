@@ -68,8 +68,8 @@ def add_registration_options(add):
     add('--composition', default='exact', choices=['exact', 'additive'],
         help='how the fields of the stages are combined; additive as in the published code')
     add('--symmetric', choices=['yes', 'no'],
-        help='whether every pass is the mean of its way there and back: closer, in about one and a half times the time of '
-             'the networks; default: as the set says (chest: yes)')
+        help='whether every pass is the mean of its way there and back: closer, in about 1.7 times the time of the '
+             'networks; default: as the set says (chest: yes), no with --both_ways')
     add('--isotropic', action='store_true', help='results at 1 mm instead of on the grid of the fixed image')
     add('--diffeomorphic', action='store_true', help='remove folding from the field')
     add('--both_ways', action='store_true',

@@ -20,7 +20,7 @@ def predict_by(design, normalization, checkpoint):
     :return: (placeholder of the images [1, z, y, x, 2], HU; output of the last layer).
     :raises ValueError: the checkpoint is missing, damaged, or of another network.
     """
-    definition, images, output, shapes = _without_weights(design, normalization)
+    definition, images, output, shapes = graph_without_weights(design, normalization)
     given = {name + ':0': tf.constant(value) for name, value in read_weights(checkpoint, shapes).items()}
     images, found = tf.import_graph_def(definition, given, [images.name, output.name], name='')
     found.set_shape(output.shape)
@@ -28,7 +28,7 @@ def predict_by(design, normalization, checkpoint):
 
 
 @functools.lru_cache(maxsize=None)
-def _without_weights(design, normalization):
+def graph_without_weights(design, normalization):
     """(definition of the graph, its images, its output, dictionary name -> shape of the weights that it needs)."""
     description = network_description(design)
     with tf.Graph().as_default() as graph, placeholders_for_variables() as weights:

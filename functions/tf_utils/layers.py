@@ -237,19 +237,17 @@ def upsample3d(images, scope, margin=0):
     """Trilinear up-sampling of every axis, n -> 2n + 1 (+ 2 ``margin`` zeros), edges repeated.
 
     Along one axis ``out[2i + 1] = in[i]`` and even positions are the averages of their neighbours. The axes are done
-    one after the other, each as one matrix product for all channels, gradients included. The profile is read off the
-    stored, non-trainable ``kernel_transposed_3d`` that the published checkpoints hold.
+    one after the other, each as one matrix product for all channels, gradients included. The non-trainable variable
+    ``kernel_transposed_3d`` is there for the published checkpoints, which hold these weights.
 
     :param images: [n, z, y, x, c].
     :return: [n, 2z + 1 + 2m, 2y + 1 + 2m, 2x + 1 + 2m, c].
     """
     with tf.variable_scope(scope):
         initial = tf.constant_initializer(trilinear_kernel())
-        kernel = _variable('kernel_transposed_3d', [3, 3, 3, 1, 1], initial, trainable=False)
-        # kernel[1, 1, 1] is 1, so a line through the centre is the profile of that axis.
-        profiles = (kernel[:, 1, 1, 0, 0], kernel[1, :, 1, 0, 0], kernel[1, 1, :, 0, 0])
-        shape = tf.shape(images)
-        return _along_axes(images, [_interpolation_matrix(shape[i + 1], profiles[i], margin) for i in range(3)])
+        _variable('kernel_transposed_3d', [3, 3, 3, 1, 1], initial, trainable=False)
+        sides = tf.unstack(tf.shape(images)[1:4])
+        return _along_axes(images, [_interpolation_matrix(side, margin) for side in sides])
 
 
 def _along_axes(images, matrices):
@@ -280,16 +278,16 @@ def smooth3d(images, radius):
     return _along_axes(images, matrices)
 
 
-def _interpolation_matrix(size, profile, margin):
+def _interpolation_matrix(size, margin):
     """Up-sampling of one axis as a matrix, [2 ``size`` + 1 + 2 ``margin``, ``size``].
 
-    Transposed convolution with stride 2: even outputs see two neighbours, odd outputs one; edges repeat.
+    Input i lies at 2 i + 1 and has the weight 1 - distance / 2; at both ends edges repeat, and the margins are zero.
     """
-    position = tf.range(2 * size + 1)
-    before, after = [tf.one_hot(tf.clip_by_value(i, 0, size - 1), size) for i in ((position - 1) // 2, position // 2)]
-    even = tf.cast(tf.equal(position % 2, 0), tf.float32)[:, None]
-    matrix = even * (profile[2] * before + profile[0] * after) + (1.0 - even) * profile[1] * after
-    return tf.pad(matrix, [[margin, margin], [0, 0]])
+    doubled = 2 * size
+    position = tf.clip_by_value(tf.range(doubled + 1), 1, doubled - 1)
+    distance = tf.abs(position[:, None] - tf.range(1, doubled, 2))
+    matrix = tf.nn.relu(1.0 - 0.5 * tf.cast(distance, tf.float32))
+    return tf.pad(matrix, [[margin, margin], [0, 0]]) if margin else matrix
 
 
 def additive_noise(images, training, key):

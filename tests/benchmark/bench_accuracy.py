@@ -12,7 +12,7 @@ files or DICOM folders. --sanity measures identity, translations and swapped ima
 
     python -m tests.benchmark.bench_accuracy --suite real --folder FOLDER [--scans FOLDER] [--quick] [--pairs slab ...]
     [--model FOLDER ...] [--name NAME] [--stages 4 2 1] [--no_judge] [--masks automatic] [--before NAME]
-    [--both_ways] [--refine SECONDS]
+    [--both_ways] [--one_way] [--refine SECONDS]
 
 registers the 52 pairs of :mod:`tests.benchmark.known_pairs` by elastix, by the networks and by greedy and convexAdam
 where they are installed, and prints tables by kind of pair and what is missing to the aims.
@@ -115,6 +115,7 @@ def main(words=None):
     suite.add_argument('--masks', nargs='+', choices=['automatic', 'true'], default=[])
     suite.add_argument('--no_judge', action='store_true', help='keep every pass')
     suite.add_argument('--both_ways', action='store_true', help='also the networks both ways, in rows of their own')
+    suite.add_argument('--one_way', action='store_true', help='also without symmetric passes, in rows of their own')
     suite.add_argument('--refine', type=float, metavar='SECONDS', help='also refined, in rows of their own')
     suite.add_argument('--before', metavar='NAME', help='of another set, measured before, to compare with')
     arguments = parser.parse_args(words)

@@ -245,6 +245,7 @@ def run_suite(arguments):
         model = open_model(arguments.model, arguments.stages)
         networks = {stage: [os.path.basename(n['folder']), n['step']] for stage, n in model.describe().items()}
         made_by = {'networks': networks, 'stages': list(model.stages), 'judged': not arguments.no_judge}
+        made_by['symmetric'] = model.symmetric
         if model.error_map is not None:
             made_by['error_map'] = model.describe_error_map()
     rows, worst = [], None
@@ -291,8 +292,9 @@ def run_suite(arguments):
 
 def variants(arguments):
     """Options of ``register`` that make a row of their own."""
-    wanted = {'both_ways': arguments.both_ways, 'refine': arguments.refine}
-    return [{name: value} for name, value in wanted.items() if value]
+    wanted = {'both_ways': arguments.both_ways or None, 'refine': arguments.refine}
+    wanted['symmetric'] = False if arguments.one_way else None
+    return [{name: value} for name, value in wanted.items() if value is not None]
 
 
 def measured(files, mode, name, run, made_by=None):

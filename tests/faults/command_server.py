@@ -36,7 +36,7 @@ class Server:
         folders = [
             REPOSITORY,
             os.path.dirname(os.path.abspath(__file__)),
-            os.path.join(REPOSITORY, 'tests', 'training'),
+            *(os.path.join(REPOSITORY, 'tests', name) for name in ('registration', 'training')),
         ]
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(folders), MPLBACKEND='Agg', TF_CPP_MIN_LOG_LEVEL='3')
         environment.update(PYTHONDONTWRITEBYTECODE='1', OMP_NUM_THREADS='1')

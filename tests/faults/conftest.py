@@ -12,6 +12,7 @@ from fault_count import Faults
 
 _MODULES = (
     'RunRegNet3D',
+    'small_graph',
     'functions.registration.pair_lists',
     'functions.registration.network_pyramid',
     'training_fakes',

@@ -100,10 +100,12 @@ def test_the_same_again_does_nothing_and_something_else_is_not_written_over_it(f
 def test_overwrite_and_the_other_options_reach_the_registration(files, tmp_path, caplog):
     assert outcome(words(files, tmp_path / 'a'), caplog)[0] == 0
     more = ['--isotropic', '--overwrite', '--inverse', '--diffeomorphic', '--input_mask', 'none', '--memory', '1']
+    more += ['--symmetric', 'yes']
     assert outcome(words(files, tmp_path / 'a', *more), caplog)[0] == 0
     record = json.loads((tmp_path / 'a' / 'results.json').read_text())
     settings = record['settings']
     assert (settings['grid'], settings['diffeomorphic'], settings['input_mask']) == ('isotropic', True, None)
+    assert settings['symmetric']
     assert 'inverse_residual_mm' in record['measures'] and record['measures']['diffeomorphic']['folded_after'] == 0
     assert sitk.ReadImage(str(tmp_path / 'a' / 'moved.mha')).GetSpacing() == (1.0, 1.0, 1.0)
 

@@ -99,7 +99,7 @@ def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
 def test_networks_of_one_design_share_the_graph_but_not_the_weights(tmp_path, checkpoint, monkeypatch):
     built = []
     monkeypatch.setattr(prediction_graph, 'build', lambda *given, **more: built.append(1) or build(*given, **more))
-    prediction_graph._without_weights.cache_clear()
+    prediction_graph.graph_without_weights.cache_clear()
     with SeededNetwork('unet1') as seeded:
         seeded.save(str(tmp_path / 'other.ckpt-1'))
     images, fields = pair((21, 21, 21)) / 1000, []
