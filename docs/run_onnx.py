@@ -37,6 +37,13 @@ def pull(image, grid, moves=None, interpolator=sitk.sitkLinear, outside=None):
     return sitk.Resample(image, grid, moves, interpolator, outside or 0, image.GetPixelID(), outside is None)
 
 
+def on_grid_of(image, vectors):
+    """An array [z, y, x, 3] as an image."""
+    field = sitk.GetImageFromArray(vectors, isVector=True)
+    field.CopyInformation(image)
+    return field
+
+
 def predict(session, about, moving, fixed, outside):
     """The DVF of two arrays [z, y, x], padded to a size that the network takes."""
     lost, shape = about['smaller_by'], fixed.shape
@@ -75,14 +82,11 @@ def register(folder, *images):
         arrays = [sitk.GetArrayFromImage(image) for image in small]
         fixed, moving = [np.where(mask, np.rint(seen), outside) for seen, mask in zip(arrays, arrays[2:])]
         session = onnxruntime.InferenceSession(os.path.join(folder, about['file']))
-        found, back = [
-            sitk.GetImageFromArray(predict(session, about, *pair, outside), isVector=True)
-            for pair in ((moving, fixed), (fixed, moving))
-        ]
-        for field in (found, back):
-            field.CopyInformation(small[0])
+        found = on_grid_of(small[0], predict(session, about, moving, fixed, outside))
         if model['symmetric']:
-            found = (found - pull(back, found, found)) * 0.5
+            back = pull(on_grid_of(small[0], predict(session, about, fixed, moving, outside)), found, found)
+            mean = (sitk.GetArrayFromImage(found) - sitk.GetArrayFromImage(back)) / 2
+            found = on_grid_of(small[0], mean)
         total = found if total is None else found + pull(total, found, found)
     return pull(total, images[0])
 

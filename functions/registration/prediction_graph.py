@@ -3,35 +3,41 @@
 The graph of a design takes most of the time that a network needs to open, so it is built once in a process.
 """
 
+import collections
 import functools
 
 from ..network.builder import build
-from ..network.description import network_description
 from ..tf_utils.backend import tf
 from ..tf_utils.normalisation import normalisation
 from ..tf_utils.weights import placeholders_for_variables, read_weights
 
+Template = collections.namedtuple('Template', 'definition ends shape weights')
+"""``definition``: of the graph; ``ends``: names of the images and of the output, ``shape``: of the output; ``weights``:
+dictionary name -> shape of what takes the place of its placeholders."""
 
-def predict_by(design, normalization, checkpoint):
+
+def predict_by(description, normalization, checkpoint):
     """Add a network to the current graph.
 
-    :param design, normalization: settings ``NetworkDesign`` and ``normalization`` of the network.
+    :param description: :class:`functions.network.description.NetworkDescription`.
+    :param normalization: the setting of its training.
     :param checkpoint: path prefix.
     :return: (placeholder of the images [1, z, y, x, 2], HU; output of the last layer).
     :raises ValueError: the checkpoint is missing, damaged, or of another network.
     """
-    definition, images, output, shapes = graph_without_weights(design, normalization)
-    given = {name + ':0': tf.constant(value) for name, value in read_weights(checkpoint, shapes).items()}
-    images, found = tf.import_graph_def(definition, given, [images.name, output.name], name='')
-    found.set_shape(output.shape)
-    return images, found
+    template = graph_without_weights(description, normalization)
+    weights = read_weights(checkpoint, template.weights)
+    given = {name + ':0': tf.constant(value) for name, value in weights.items()}
+    images, output = tf.import_graph_def(template.definition, given, template.ends, name='')
+    output.set_shape(template.shape)
+    return images, output
 
 
 @functools.lru_cache(maxsize=None)
-def graph_without_weights(design, normalization):
-    """(definition of the graph, its images, its output, dictionary name -> shape of the weights that it needs)."""
-    description = network_description(design)
+def graph_without_weights(description, normalization):
+    """:class:`Template` of a network; arguments as for :func:`predict_by`."""
     with tf.Graph().as_default() as graph, placeholders_for_variables() as weights:
         images = tf.placeholder(tf.float32, [1, None, None, None, description.input_channels], name='Images')
         output = build(description, images, False, normalise=normalisation(normalization)).dvf
-    return graph.as_graph_def(), images, output, {name: weight.shape.as_list() for name, weight in weights.items()}
+    shapes = {name: weight.shape.as_list() for name, weight in weights.items()}
+    return Template(graph.as_graph_def(), [images.name, output.name], output.shape, shapes)

@@ -60,8 +60,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         graph = tf.Graph()
         with graph.as_default():
             with restoring(checkpoint):
-                how = self.description.name, model_setting.get('normalization'), checkpoint
-                self._images, output = predict_by(*how)
+                self._images, output = predict_by(self.description, model_setting.get('normalization'), checkpoint)
             unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
             is_field = self.description.predicts == 'dvf'
             self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)

@@ -2,6 +2,7 @@
 
 from oracle import SETTING
 
+from functions.network.description import network_description
 from functions.registration.prediction_graph import graph_without_weights
 
-graph_without_weights(SETTING['NetworkDesign'], SETTING['normalization'])
+graph_without_weights(network_description(SETTING['NetworkDesign']), SETTING['normalization'])

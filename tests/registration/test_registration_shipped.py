@@ -16,10 +16,10 @@ from functions.setting.trained_models import DEFAULT_SET, SHIPPED, network_set
 
 
 def test_every_network_of_the_set_is_whole_small_and_has_its_card_and_recipe():
-    folders, stages, error_map = network_set(DEFAULT_SET)
+    folders, stages, error_map, symmetric = network_set(DEFAULT_SET)
     with open_model(DEFAULT_SET, threads=1) as model:
         assert model.stages == stages and set(stages) == set(folders) and model.mask == 'Lung'
-        assert model.error_map.description.predicts == 'error'
+        assert model.error_map.description.predicts == 'error' and model.is_symmetric() is symmetric is True
     for stage, folder in [*folders.items(), (model.error_map.stage, error_map)]:
         files = glob.glob(os.path.join(folder, 'train', 'Model', 'Saved', '*'))
         assert sum(os.path.getsize(path) for path in files) < 2e6
