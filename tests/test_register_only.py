@@ -86,4 +86,6 @@ def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--no_error_map']) == 0
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--symmetric', 'no']) == 0
     assert ['error_map' in setting['network_dict'] for setting, _ in seen] == [True, False, True]
-    assert [setting['Symmetric'] for setting, _ in seen] == [True, True, False]
+    (tmp_path / 'one_way.json').write_text('{"Symmetric": false}')
+    assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--setting', 'one_way.json']) == 0
+    assert [setting['Symmetric'] for setting, _ in seen] == [True, True, False, False]

@@ -80,6 +80,7 @@ def complete_setting(script, arguments, changes=None):
             'never_generate_image': arguments.never_generate_image,
             'NumberOfThreads': arguments.threads,
             'Precision': arguments.precision,
+            'Symmetric': None if arguments.symmetric is None else arguments.symmetric == 'yes',
             'cluster_backend': arguments.backend,
             'cluster_scheduler': arguments.scheduler,
         },

@@ -180,7 +180,7 @@ def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs; sets of networks register them first."""
     for name in arguments.evaluate:
         if su.network_set(name):
-            known = su.register_only(dict(setting, current_experiment=name), name, None, not arguments.no_error_map)
+            known = _with_networks(dict(setting, current_experiment=name), name, None, arguments)
             prepare(known, arguments)
             os.makedirs(su.address_generator(known, 'log_folder'), exist_ok=True)
             register(known, unregistered(known, testing_pairs(known)))
@@ -227,6 +227,12 @@ def register(setting, pairs, part=None):
         register_and_measure(setting, pairs, model)
 
 
+def _with_networks(setting, model, stages, arguments):
+    """Settings that register by a model; what they say of symmetric passes counts more than what its set says."""
+    wanted, known = setting.get('Symmetric'), su.register_only(setting, model, stages, not arguments.no_error_map)
+    return known if wanted is None else dict(known, Symmetric=wanted)
+
+
 def checked_setting(script, arguments):
     """The settings of a command line, checked."""
     changes = read_changes(arguments.setting)
@@ -234,9 +240,7 @@ def checked_setting(script, arguments):
     if arguments.model:
         if not (arguments.experiment or 'current_experiment' in changes):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
-        setting = su.register_only(setting, arguments.model, arguments.stages, not arguments.no_error_map)
-    if arguments.symmetric is not None:
-        setting['Symmetric'] = arguments.symmetric == 'yes'
+        setting = _with_networks(setting, arguments.model, arguments.stages, arguments)
     su.check_setting(setting)
     return setting
 

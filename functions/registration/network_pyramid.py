@@ -120,7 +120,7 @@ def open_networks(setting):
     """
     compute = setting.get('NumberOfThreads'), setting.get('MaximumMemory'), setting.get('Precision', 'float32')
     entries = network_entries(setting)
-    more = setting['network_dict'].get(ERROR_MAP), setting.get('Symmetric', False)
+    more = setting['network_dict'].get(ERROR_MAP), bool(setting.get('Symmetric'))
     return _open(setting, entries, setting['stage_list'], *compute, *more)
 
 
