@@ -5,6 +5,7 @@ import copy
 import os
 import runpy
 
+from ..registration.command_line import symmetric_passes
 from ..setting import kinds, schema
 from ..setting import setting_utils as su
 from ..setting.code_version import REPOSITORY
@@ -80,7 +81,7 @@ def complete_setting(script, arguments, changes=None):
             'never_generate_image': arguments.never_generate_image,
             'NumberOfThreads': arguments.threads,
             'Precision': arguments.precision,
-            'Symmetric': None if arguments.symmetric is None else arguments.symmetric == 'yes',
+            'Symmetric': symmetric_passes(arguments),
             'cluster_backend': arguments.backend,
             'cluster_scheduler': arguments.scheduler,
         },

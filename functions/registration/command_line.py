@@ -163,8 +163,13 @@ def _options(arguments):
     grid = 'isotropic' if arguments.isotropic else 'native'
     own = {'grid': grid, 'file_format': arguments.format, 'exports': arguments.export}
     own['error_map'] = not arguments.no_error_map
-    own['symmetric'] = None if arguments.symmetric is None else arguments.symmetric == 'yes'
+    own['symmetric'] = symmetric_passes(arguments)
     return dict({name: getattr(arguments, name) for name in names}, **own)
+
+
+def symmetric_passes(arguments):
+    """What --symmetric says: True or False; None where it is not given."""
+    return {'yes': True, 'no': False, None: None}[arguments.symmetric]
 
 
 def _given(arguments, names):

@@ -244,8 +244,8 @@ def run_suite(arguments):
 
         model = open_model(arguments.model, arguments.stages)
         networks = {stage: [os.path.basename(n['folder']), n['step']] for stage, n in model.describe().items()}
-        made_by = {'networks': networks, 'stages': list(model.stages), 'judged': not arguments.no_judge}
-        made_by['symmetric'] = model.symmetric
+        made_by = {'networks': networks, 'stages': list(model.stages), 'symmetric': model.symmetric}
+        made_by['judged'] = not arguments.no_judge
         if model.error_map is not None:
             made_by['error_map'] = model.describe_error_map()
     rows, worst = [], None
@@ -262,8 +262,8 @@ def run_suite(arguments):
                 found = measured(files, mode, arguments.name, run, made_by)
                 row['measures'][arguments.name] = found
                 # Rows of their own: a comparison never mixes them with the single shot.
-                for more in variants(arguments):
-                    name = '_'.join([arguments.name] + sorted(more))
+                for kind, more in variants(arguments).items():
+                    name = f'{arguments.name}_{kind}'
                     found_more = measured(
                         files, mode, name, functools.partial(run, **more), dict(made_by, options=more)
                     )
@@ -291,10 +291,9 @@ def run_suite(arguments):
 
 
 def variants(arguments):
-    """Options of ``register`` that make a row of their own."""
-    wanted = {'both_ways': arguments.both_ways or None, 'refine': arguments.refine}
-    wanted['symmetric'] = False if arguments.one_way else None
-    return [{name: value} for name, value in wanted.items() if value is not None]
+    """Dictionary end of the name of a row -> its options of ``register``."""
+    rows = {'both_ways': {'both_ways': True}, 'refine': {'refine': arguments.refine}, 'one_way': {'symmetric': False}}
+    return {kind: more for kind, more in rows.items() if getattr(arguments, kind)}
 
 
 def measured(files, mode, name, run, made_by=None):

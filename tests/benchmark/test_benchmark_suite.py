@@ -1,5 +1,6 @@
 """The pairs of the benchmark on real scans have the motion they say, and its tables count what they should."""
 
+import argparse
 import os
 
 import numpy as np
@@ -14,7 +15,7 @@ from functions.registration.network_pyramid import Model
 from tests.benchmark import known_pairs
 from tests.benchmark.known_pairs import PairFiles, RandomMotion, looks, seen_in_both, suite_pairs, write_pair
 from tests.benchmark.real_breathing import moved_scan
-from tests.benchmark.real_suite import Preparation, chosen_pairs
+from tests.benchmark.real_suite import Preparation, chosen_pairs, variants
 from tests.benchmark.suite_tables import error_map_table, groups, passes, verdicts
 
 pytestmark = pytest.mark.once
@@ -176,3 +177,11 @@ def test_the_table_of_an_error_map_counts_landmarks_of_all_pairs():
     assert 'mine, 4 landmarks of 2 pairs' in text and 'prediction 1.00 mm' in text and 'correlation 0.89' in text
     assert 'within 1 mm: 25.0 % are said to be, 50.0 % are' in text and 'within 5 mm: 99.5 % are said' in text
     assert 'of 1 pairs off by more than 3 mm on average 1 are flagged; 0 in vain' in text
+
+
+def test_rows_of_their_own_are_called_by_what_was_asked_for():
+    nothing = argparse.Namespace(both_ways=False, refine=None, one_way=False)
+    assert variants(nothing) == {}
+    asked = argparse.Namespace(both_ways=True, refine=60.0, one_way=True)
+    expected = {'both_ways': {'both_ways': True}, 'refine': {'refine': 60.0}, 'one_way': {'symmetric': False}}
+    assert variants(asked) == expected
