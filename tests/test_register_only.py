@@ -9,6 +9,9 @@ import pytest
 import functions.setting.setting_utils as su
 import RunRegNet3D
 from functions.commands import steps
+from functions.evaluation import experiments
+from functions.evaluation.experiments import Experiment
+from functions.evaluation.measured_pairs import Result
 from functions.setting.text_files import read_json
 
 SETTING = {
@@ -47,6 +50,7 @@ def test_the_bundled_set_registers_a_data_set_and_is_evaluated(folder, monkeypat
     record = read_json(str(results / 'registration.json'))
     assert record['stages'] == [4, 2] and record['error_map']['NetworkDesign'] == 'error_map'
     assert not (folder / 'Elastix').exists()  # no artificial deformations
+    assert record['symmetric']
     # --evaluate registers what the set has not registered yet, here with its own passes, and goes on from there.
     for _ in range(2):
         caplog.clear()
@@ -88,4 +92,35 @@ def test_a_named_model_trains_nothing_whatever_the_settings_say(monkeypatch, tmp
     assert ['error_map' in setting['network_dict'] for setting, _ in seen] == [True, False, True]
     (tmp_path / 'one_way.json').write_text('{"Symmetric": false}')
     assert RunRegNet3D.main(['--where_to_run', 'Root', '--model', 'chest', '--setting', 'one_way.json']) == 0
-    assert [setting['Symmetric'] for setting, _ in seen] == [True, True, False, False]
+    assert [setting['Symmetric'] for setting, _ in seen] == [None, None, False, False]
+    assert all(setting['network_dict']['symmetric'] for setting, _ in seen)
+
+
+def test_what_the_set_says_of_symmetric_passes_is_not_taken_for_a_wish(monkeypatch, tmp_path):
+    """``--model`` names networks of one way, ``--evaluate`` a set of symmetric passes."""
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(steps, 'prepare', lambda setting, arguments: None)
+    monkeypatch.setattr(steps, 'register', lambda setting, pairs, part=None: asked.append(su.is_symmetric(setting)))
+    monkeypatch.setattr(steps.evaluation_commands, 'evaluate', lambda setting, arguments: [])
+    words = ['--where_to_run', 'Root', '--model', 'chest_unet1_S4', '--evaluate', 'chest']
+    for more in ([], ['--symmetric', 'yes'], ['--symmetric', 'no']):
+        assert RunRegNet3D.main(words + more) == 0
+    assert asked == [True, True, False]
+
+
+@pytest.mark.parametrize('recorded', [{'symmetric': True}, {'symmetric': False}, {}])
+@pytest.mark.parametrize('wanted', [True, False, None])
+def test_results_of_other_passes_do_not_count(monkeypatch, tmp_path, recorded, wanted):
+    """{}: of a version that knew no symmetric passes; None: as ``network_dict`` says, here no."""
+    setting = su.initialize_setting('made', where_to_run='Root')
+    setting.update(network_dict={'stage4': {'NetworkLoad': 'chest_unet1_S4'}}, stage_list=[4], Symmetric=wanted)
+    setting.update(log_root_folder=str(tmp_path) + '/')
+    (tmp_path / 'RegNet' / 'made').mkdir(parents=True)
+    (tmp_path / 'registration.json').write_text(json.dumps(recorded))
+    pair = [{'data': 'Phantom_4D', 'cn': 9, 'type_im': type_im} for type_im in (0, 5)]
+    result = Result('made', pair, str(tmp_path / 'DVF_S0.mha'), None, None, None, None)
+    found = Experiment('made', setting, [pair], '9000', [result], [])
+    monkeypatch.setattr(experiments, 'open_experiment', lambda *args, **kwargs: found)
+    is_done = bool(wanted) is recorded.get('symmetric', False)
+    assert steps.unregistered(setting, [pair]) == ([] if is_done else [pair])

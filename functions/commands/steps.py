@@ -98,8 +98,8 @@ def turned(cases, part):
 
 
 def unregistered(setting, pairs):
-    """Those of the testing pairs that have no whole results of the newest networks."""
-    from ..evaluation.experiments import open_experiment
+    """Those of the testing pairs that have no whole results of the newest networks, by such passes as are wanted."""
+    from ..evaluation.experiments import open_experiment, result_facts
 
     name, last = setting['current_experiment'], f'stage{setting["stage_list"][-1]}'
     if not pairs or not os.path.isdir(su.address_generator(setting, 'log_folder')):
@@ -110,7 +110,9 @@ def unregistered(setting, pairs):
         step = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry['NetworkLoad'])
     except RegNetError:  # nothing is trained yet
         return pairs
-    done = [result.pair for result in found.results] if found.step == step else []
+    symmetric = su.is_symmetric(setting)
+    results = [result for result in found.results if result_facts(result.dvf).get('symmetric', False) is symmetric]
+    done = [result.pair for result in results] if found.step == step else []
     return [pair for pair in pairs if pair not in done]
 
 
@@ -180,7 +182,8 @@ def evaluate(setting, arguments):
     """--evaluate: experiments and classical references on the same pairs; sets of networks register them first."""
     for name in arguments.evaluate:
         if su.network_set(name):
-            known = _with_networks(dict(setting, current_experiment=name), name, None, arguments)
+            used = dict(setting, current_experiment=name)
+            known = su.register_only(used, name, error_map=not arguments.no_error_map)
             prepare(known, arguments)
             os.makedirs(su.address_generator(known, 'log_folder'), exist_ok=True)
             register(known, unregistered(known, testing_pairs(known)))
@@ -227,12 +230,6 @@ def register(setting, pairs, part=None):
         register_and_measure(setting, pairs, model)
 
 
-def _with_networks(setting, model, stages, arguments):
-    """Settings that register by a model; what they say of symmetric passes counts more than what its set says."""
-    wanted, known = setting.get('Symmetric'), su.register_only(setting, model, stages, not arguments.no_error_map)
-    return known if wanted is None else dict(known, Symmetric=wanted)
-
-
 def checked_setting(script, arguments):
     """The settings of a command line, checked."""
     changes = read_changes(arguments.setting)
@@ -240,7 +237,7 @@ def checked_setting(script, arguments):
     if arguments.model:
         if not (arguments.experiment or 'current_experiment' in changes):
             setting['current_experiment'] = os.path.basename(os.path.normpath(arguments.model[0]))
-        setting = _with_networks(setting, arguments.model, arguments.stages, arguments)
+        setting = su.register_only(setting, arguments.model, arguments.stages, not arguments.no_error_map)
     su.check_setting(setting)
     return setting
 

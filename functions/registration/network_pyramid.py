@@ -9,7 +9,14 @@ from ..setting.errors import InputError
 from ..setting.kinds import choice, having, mapping_of, number, optional
 from ..setting.schema import KEYS, MASK
 from ..setting.text_files import require_shape
-from ..setting.trained_models import ERROR_MAP, checkpoint_path, experiment_folder, networks_of, read_model_setting
+from ..setting.trained_models import (
+    ERROR_MAP,
+    checkpoint_path,
+    experiment_folder,
+    is_symmetric,
+    networks_of,
+    read_model_setting,
+)
 from ..tf_utils.sessions import xla_problem
 from .mask_box import box_of
 from .multi_stage import check_stages
@@ -120,7 +127,7 @@ def open_networks(setting):
     """
     compute = setting.get('NumberOfThreads'), setting.get('MaximumMemory'), setting.get('Precision', 'float32')
     entries = network_entries(setting)
-    more = setting['network_dict'].get(ERROR_MAP), bool(setting.get('Symmetric'))
+    more = setting['network_dict'].get(ERROR_MAP), is_symmetric(setting)
     return _open(setting, entries, setting['stage_list'], *compute, *more)
 
 

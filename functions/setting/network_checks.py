@@ -5,7 +5,7 @@ import os
 from . import kinds, schema
 from .addresses import address_generator
 from .errors import RegNetError, join_numbers, nearest_hint
-from .trained_models import ERROR_MAP, find_experiment, saved_steps
+from .trained_models import ERROR_MAP, SYMMETRIC, find_experiment, saved_steps
 
 
 def loaded_network_problems(setting):
@@ -21,9 +21,13 @@ def registration_problems(setting):
     networks = setting.get('network_dict')
     if networks is None:
         return []
+    symmetric = networks.get(SYMMETRIC, False)
     base, known = setting.get('BaseReg', 'Identity'), kinds.choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
+    if not kinds.FLAG.accepts(symmetric):
+        problems.append(kinds.FLAG.problem(f'network_dict.{SYMMETRIC}', symmetric))
     stages = setting.get('stage_list', [])
+    networks = {key: entry for key, entry in networks.items() if key != SYMMETRIC}
     return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', {ERROR_MAP: None})
 
 

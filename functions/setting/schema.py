@@ -236,7 +236,8 @@ _REGISTRATION = [
     Key('Reg_Affine_Mask', MASK, 'Torso', 'mask of the affine registration'),
     Key('Reg_BSpline_Mask', MASK, 'Lung', 'mask of the B-spline registration'),
     Key('Reg_NumberOfThreads', whole(1, MOST_PROCESSES), 7, 'threads of elastix'),
-    Key('network_dict', MAPPING, ABSENT, "'stage<n>' -> network and checkpoint of that stage; 'error_map': of errors"),
+    Key('network_dict', MAPPING, ABSENT,
+        "'stage<n>' -> network and checkpoint of that stage; 'error_map': of errors; 'symmetric': True or False"),
 ]
 
 _CLUSTER = [

@@ -28,4 +28,13 @@ from .loaders import (
 )
 from .original_files import missing_originals, require_originals
 from .stage_suggestions import suggested_stage_setting
-from .trained_models import get_global_step, load_network, network_set, register_only, saved_steps, trains, use_networks
+from .trained_models import (
+    get_global_step,
+    is_symmetric,
+    load_network,
+    network_set,
+    register_only,
+    saved_steps,
+    trains,
+    use_networks,
+)

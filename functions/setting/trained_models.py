@@ -25,8 +25,8 @@ SHIPPED = os.path.join(REPOSITORY, 'Experiments')
 #: The set used when no model is named.
 DEFAULT_SET = 'chest'
 
-#: Key of the network of errors in ``network_dict`` and in the file of a set.
-ERROR_MAP = 'error_map'
+#: Keys of ``network_dict`` and of the file of a set: the network of errors; whether passes are symmetric.
+ERROR_MAP, SYMMETRIC = 'error_map', 'symmetric'
 
 NetworkSet = collections.namedtuple('NetworkSet', 'networks stages error_map symmetric', defaults=(None, False))
 """``networks``: dictionary stage -> experiment (name or folder); ``stages``: the pyramid they are made for;
@@ -39,14 +39,14 @@ def network_set(name):
     path = os.path.join(SHIPPED, f'{name}.json')
     if os.path.basename(str(name)) != name or not os.path.isfile(path):
         return None
-    shape = {'networks': mapping_of(TEXT), 'stages': PYRAMID, ERROR_MAP: optional(TEXT), 'symmetric': optional(FLAG)}
+    shape = {'networks': mapping_of(TEXT), 'stages': PYRAMID, ERROR_MAP: optional(TEXT), SYMMETRIC: optional(FLAG)}
     content = read_record(path, shape)
     if not content['networks'] or set(content['networks']) - {'1', '2', '4'}:
         raise InputError(f'{path}: networks must name an experiment for some of the stages 1, 2 and 4, and no others.')
     networks = {int(stage): os.path.join(SHIPPED, folder) for stage, folder in content['networks'].items()}
     error_map = content.get(ERROR_MAP)
     error_map = error_map and os.path.join(SHIPPED, error_map)
-    return NetworkSet(networks, content['stages'], error_map, bool(content.get('symmetric')))
+    return NetworkSet(networks, content['stages'], error_map, bool(content.get(SYMMETRIC)))
 
 
 def find_experiment(setting, name):
@@ -121,7 +121,7 @@ def use_networks(setting, model, stages=None, error_map=True):
     load_registration_setting(setting, found.stages if stages is None else stages)
     loads = {stage: {'NetworkLoad': name, 'GlobalStepLoad': 'Last'} for stage, name in found.networks.items()}
     setting['network_dict'] = {f'stage{stage}': dict(load, stage=stage) for stage, load in loads.items()}
-    setting['Symmetric'] = found.symmetric
+    setting['network_dict'][SYMMETRIC] = found.symmetric
     if error_map and found.error_map:
         setting['network_dict'][ERROR_MAP] = {'NetworkLoad': found.error_map, 'GlobalStepLoad': 'Last'}
     return setting
@@ -132,6 +132,12 @@ def register_only(setting, model, stages=None, error_map=True):
     dropped, listed = ('Training', 'Validation'), setting.get('DataExpDict', [])
     entries = [{key: entry[key] for key in entry if not key.startswith(dropped)} for entry in listed]
     return use_networks(dict(setting, DataExpDict=entries), model, stages, error_map)
+
+
+def is_symmetric(setting):
+    """Whether settings register by symmetric passes: as ``Symmetric`` says, else as the networks they name do."""
+    wanted = setting.get('Symmetric')
+    return setting['network_dict'].get(SYMMETRIC, False) if wanted is None else wanted
 
 
 def trains(setting):

@@ -133,6 +133,13 @@ def test_the_network_of_errors_needs_its_checkpoint(setting, entry, text):
     assert su.find_problems(setting) == [] if text is None else text in the_problem(setting)
 
 
+def test_symmetric_passes_are_asked_for_by_true_or_false(setting):
+    setting['network_dict']['symmetric'] = True
+    assert su.find_problems(setting) == []
+    setting['network_dict']['symmetric'] = 'yes'
+    assert the_problem(setting).startswith("network_dict.symmetric is 'yes'; accepted: True or False")
+
+
 def test_a_stage_that_is_not_registered_needs_no_checkpoint(setting):
     setting['network_dict']['stage1'] = {'NetworkLoad': 'Nobody'}
     assert su.find_problems(setting) == []

@@ -157,7 +157,8 @@ class TestNames:
         assert found.stages == [4, 2, 1] and sorted(found.networks) == [1, 2, 4]
         assert trained_models.network_set('chests') is None and trained_models.network_set('../chest') is None
         su.use_networks(setting, 'chest')
-        assert setting['stage_list'] == [4, 2, 1] and setting['Symmetric'] and su.find_problems(setting) == []
+        assert setting['stage_list'] == [4, 2, 1] and su.find_problems(setting) == []
+        assert setting['network_dict']['symmetric'] is True and setting['Symmetric'] is None
         assert su.use_networks(setting, ['chest'], [4, 2])['stage_list'] == [4, 2]
         entry = setting['network_dict']['stage2']
         assert su.get_global_step(setting, entry['GlobalStepLoad'], entry['NetworkLoad']) == '1200'
@@ -180,7 +181,7 @@ class TestNames:
         for model in (list(networks.values()), networks):
             assert trained_models.networks_of(model, setting) == (networks, [4, 2], None, False)
         alone = su.use_networks(setting, 'four')
-        assert alone['network_dict']['stage4']['NetworkLoad'] == 'four' and not alone['Symmetric']
+        assert alone['network_dict']['stage4']['NetworkLoad'] == 'four' and not alone['network_dict']['symmetric']
         with pytest.raises(InputError, match='four and again are both for stage 4'):
             trained_models.networks_of(['four', 'again'], setting)
         for model in ('three', {3: 'four'}):
