@@ -93,11 +93,6 @@ class NetworkDescription:
             channels[layer.name] = layer.filters or made * images[layer.inputs[0]] // images[layer.name]
         return channels
 
-    @property
-    def output_channels(self):
-        """3 of a DVF, 2 of a distribution of the error."""
-        return self.channels()[self.layers[-1].name]
-
     def images(self):
         """Samples of every layer's output for one of the input: 2 where both images are apart, else 1."""
         found = {INPUT: 1}
@@ -105,6 +100,15 @@ class NetworkDescription:
             same = found[layer.inputs[0]]
             found[layer.name] = {'apart': 2, 'together': 1, 'correlation': 1}.get(layer.kind, same)
         return found
+
+    @property
+    def features(self):
+        """The layer of both images apart from which alone all that comes after it is made; None without one."""
+        images, names = self.images(), [layer.name for layer in self.layers]
+        apart = [name for name in names if images[name] == 2]
+        beyond = self.layers[names.index(apart[-1]) + 1 :] if apart else ()
+        taken = {source for layer in beyond for source in layer.inputs} - {layer.name for layer in beyond}
+        return apart[-1] if taken == set(apart[-1:]) != set() else None
 
     def number_of_parameters(self):
         """(trainable, all): numbers of values; the latter with batch-norm statistics and fixed up-sampling kernels."""

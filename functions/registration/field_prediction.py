@@ -105,9 +105,8 @@ def _timed_prediction(model, stage, symmetric, clock):
 
     def predict(moving, fixed):
         with clock.part(f'network of stage {stage}'):
-            field = network.predict(moving, fixed, model.default)
             if symmetric:
-                return mean_of_pass(field, network.predict(fixed, moving, model.default), stage)
-            return field
+                return mean_of_pass(*network.predict_both_ways(moving, fixed, model.default), stage)
+            return network.predict(moving, fixed, model.default)
 
     return predict

@@ -12,8 +12,8 @@ from ..tf_utils.normalisation import normalisation
 from ..tf_utils.weights import placeholders_for_variables, read_weights
 
 Template = collections.namedtuple('Template', 'definition ends shape weights')
-"""``definition``: of the graph; ``ends``: names of the images and of the output, ``shape``: of the output; ``weights``:
-dictionary name -> shape of what takes the place of its placeholders."""
+"""``definition``: of the graph; ``ends``: names of the images, of the features of both where there are some, and of the
+output, ``shape``: of the output; ``weights``: dictionary name -> shape of what takes the place of its placeholders."""
 
 
 def predict_by(description, normalization, checkpoint):
@@ -22,15 +22,16 @@ def predict_by(description, normalization, checkpoint):
     :param description: :class:`functions.network.description.NetworkDescription`.
     :param normalization: the setting of its training.
     :param checkpoint: path prefix.
-    :return: (placeholder of the images [1, z, y, x, 2], HU; output of the last layer).
+    :return: (placeholder of the images [1, z, y, x, 2], HU; features [2, z', y', x', c] of the moving and of the fixed
+        image from which all else is made, None where the network has none; output of the last layer).
     :raises ValueError: the checkpoint is missing, damaged, or of another network.
     """
     template = graph_without_weights(description, normalization)
     weights = read_weights(checkpoint, template.weights)
     given = {name + ':0': tf.constant(value) for name, value in weights.items()}
-    images, output = tf.import_graph_def(template.definition, given, template.ends, name='')
+    images, *features, output = tf.import_graph_def(template.definition, given, template.ends, name='')
     output.set_shape(template.shape)
-    return images, output
+    return images, features[0] if features else None, output
 
 
 @functools.lru_cache(maxsize=None)
@@ -38,6 +39,8 @@ def graph_without_weights(description, normalization):
     """:class:`Template` of a network; arguments as for :func:`predict_by`."""
     with tf.Graph().as_default() as graph, placeholders_for_variables() as weights:
         images = tf.placeholder(tf.float32, [1, None, None, None, description.input_channels], name='Images')
-        output = build(description, images, False, normalise=normalisation(normalization)).dvf
+        built = build(description, images, False, normalise=normalisation(normalization))
     shapes = {name: weight.shape.as_list() for name, weight in weights.items()}
-    return Template(graph.as_graph_def(), [images.name, output.name], output.shape, shapes)
+    features = [built.tensors[description.features]] if description.features else []
+    ends = [tensor.name for tensor in (images, *features, built.dvf)]
+    return Template(graph.as_graph_def(), ends, built.dvf.shape, shapes)

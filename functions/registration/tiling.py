@@ -32,7 +32,7 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
     :param moving, fixed: [z, y, x] in HU.
     :param default: value of the padding.
     :param memory: bytes one call of ``run`` may use.
-    :return: [z, y, x, 3] float32, in the unit of ``run``; as many channels as the network has.
+    :return: [z, y, x, 3] float32, in the unit of ``run``; as many channels as it gives.
     :raises InputError: shapes differ, or there is too little memory.
     """
     if moving.shape != fixed.shape or fixed.ndim != 3:
@@ -54,11 +54,12 @@ def predict_in_tiles(description, run, moving, fixed, default, memory):
             'other programs, or MaximumMemory in bytes, --memory in GB) that takes less time.',
             *(memory / 1e9, times),
         )
-    channels = [description.output_channels]
-    dvf = np.empty([description.output_size(side) for side in shape] + channels, np.float32)
+    dvf = None
     for spans in tiles:
         window = (slice(None),) + tuple(slice(s.start, s.stop) for s in spans)
         output = run(images[window], tuple(s.start - b for s, b in zip(spans, before)))
+        if dvf is None:
+            dvf = np.empty([description.output_size(side) for side in shape] + [output.shape[-1]], np.float32)
         kept = tuple(slice(s.keep_start, s.keep_stop) for s in spans)
         dvf[kept] = output[tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)]
     inside = tuple(slice(b - offset, b - offset + side) for b, side in zip(before, fixed.shape))

@@ -60,7 +60,8 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         graph = tf.Graph()
         with graph.as_default():
             with restoring(checkpoint):
-                self._images, output = predict_by(self.description, model_setting.get('normalization'), checkpoint)
+                found = predict_by(self.description, model_setting.get('normalization'), checkpoint)
+            self._images, self._features, output = found
             unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
             is_field = self.description.predicts == 'dvf'
             self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)
@@ -82,16 +83,35 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         :raises InputError: shapes differ, or the network returns NaN or infinite values.
         """
 
-        def run(images, corner):
-            return self._session.run(self._dvf, {self._images: images})[0]
+        return self._predicted(self._run, moving, fixed, default)
 
-        dvf = predict_in_tiles(self.description, run, moving, fixed, default, self.memory or self._free_memory())
-        if not np.isfinite(dvf).all():
+    def predict_both_ways(self, moving, fixed, default=-2048):
+        """The DVF of a pair, and that of the same images exchanged: (``predict(moving, fixed)``, ``predict(fixed,
+        moving)``). Features that a network finds in each image alone are found once.
+        """
+
+        def run(images, corner):
+            if self._features is None:
+                ways = [self._run(pair) for pair in (images, images[..., ::-1])]
+            else:
+                features = self._session.run(self._features, {self._images: images})
+                ways = [self._session.run(self._dvf, {self._features: pair})[0] for pair in (features, features[::-1])]
+            return np.concatenate(ways, -1)
+
+        return np.split(self._predicted(run, moving, fixed, default), 2, axis=-1)
+
+    def _run(self, images, corner=None):
+        return self._session.run(self._dvf, {self._images: images})[0]
+
+    def _predicted(self, run, moving, fixed, default):
+        """What ``run`` gives for the volume, whole or in tiles; raises InputError unless it is finite."""
+        found = predict_in_tiles(self.description, run, moving, fixed, default, self.memory or self._free_memory())
+        if not np.isfinite(found).all():
             raise InputError(
                 f'The network of stage {self.stage} returned NaN or infinite values: its weights are damaged, or the '
                 'intensities are far from HU.'
             )
-        return dvf
+        return found
 
     def _use_bfloat16(self, session, only_if_alike):
         """Predict by a session in bfloat16 from now on; ``only_if_alike``: unless it changes displacements too much."""

@@ -7,7 +7,7 @@ import pytest
 
 from functions.network.builder import build
 from functions.network.description import NetworkDescription, network_description
-from functions.network.layer_kinds import INPUT, NetworkTable, add, conv
+from functions.network.layer_kinds import INPUT, NetworkTable, add, apart, concat, conv, together
 from functions.tf_utils.backend import tf
 from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
 from tests.network.small_network import DOWN, SMALL
@@ -91,6 +91,15 @@ def test_valid_sides(name, unit, offset, smallest):
     assert not description.is_valid_size(smallest - unit)
 
 
+def test_features_are_the_last_layer_of_either_image_alone():
+    assert network_description('matching').features == 'Features/conv4'
+    assert not any(network_description(name).features for name in PUBLISHED_NAMES)
+    first = (apart('apart', INPUT), conv('conv', 'apart', 4, padding='same'), together('together', 'conv'))
+    more = concat('concat', 'together', INPUT)  # the images are needed again
+    found = [NetworkDescription('own', NetworkTable(layers, (4, 4))).features for layers in (first, first + (more,))]
+    assert found == ['conv', None]
+
+
 def test_published_name_of_crop4():
     assert network_description('crop4_connection') is network_description('crop4')
 
@@ -102,9 +111,8 @@ def test_variables_and_static_shapes_are_those_of_the_table(name):
         dvf = dvf_of(name, tf.placeholder(tf.float32, [None] + list(SIDES[name]) + [2]), tf.placeholder(tf.bool, []))
         count = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
         total = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
-    assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [
-        description.output_channels
-    ]
+    channels = {'dvf': 3, 'error': 2}[description.predicts]
+    assert dvf.shape.as_list() == [None] + [description.output_size(side) for side in SIDES[name]] + [channels]
     assert (count, total) == description.number_of_parameters()
 
 

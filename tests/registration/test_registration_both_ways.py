@@ -29,6 +29,9 @@ class ThereAndBack:
     def predict(self, moving, fixed, default):
         return np.full(fixed.shape + (3,), self.values.pop(0), np.float32)
 
+    def predict_both_ways(self, moving, fixed, default):
+        return self.predict(moving, fixed, default), self.predict(fixed, moving, default)
+
     def close(self):
         pass
 

@@ -9,6 +9,7 @@ from functions.network.builder import build
 from functions.network.description import network_description
 from functions.registration import prediction_graph, trained_network
 from functions.registration.network_pyramid import input_mask, open_model, open_networks
+from functions.registration.tiling import padded_shape
 from functions.registration.trained_network import TrainedNetwork
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, MissingFileError
@@ -94,6 +95,22 @@ def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
     with TrainedNetwork(checkpoint, MODEL, threads=1, memory=UNET1.peak_bytes((21, 21, 125))) as network:
         tiled = network.predict(moving, fixed)
     np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize('name', ['matching', 'unet1'])
+def test_both_ways_are_those_of_the_images_exchanged_in_tiles_too(tmp_path, name):
+    with SeededNetwork(name) as network:
+        network.save(str(tmp_path / 'net.ckpt-3'))
+        side = network.description.smallest_tile()
+        shape = (21, 24, side + 12)
+        tile = network.description.peak_bytes(padded_shape(network.description, (21, 24, side)))
+    images = np.where(pair(shape) > 0, -2048, pair(shape))  # some voxels are outside the mask
+    with TrainedNetwork(str(tmp_path / 'net.ckpt-3'), {'NetworkDesign': name, 'stage': 1}, threads=2) as network:
+        for network.memory in (None, tile):
+            there, back = network.predict_both_ways(*images)
+            np.testing.assert_allclose(there, network.predict(*images), atol=1e-5)
+            np.testing.assert_allclose(back, network.predict(*images[::-1]), atol=1e-5)
+        assert np.abs(there - back).max() > 0.01
 
 
 def test_networks_of_one_design_share_the_graph_but_not_the_weights(tmp_path, checkpoint, monkeypatch):
