@@ -16,17 +16,15 @@ Template = collections.namedtuple('Template', 'definition ends shape weights')
 output, ``shape``: of the output; ``weights``: dictionary name -> shape of what takes the place of its placeholders."""
 
 
-def predict_by(description, normalization, checkpoint):
+def predict_by(template, checkpoint):
     """Add a network to the current graph.
 
-    :param description: :class:`functions.network.description.NetworkDescription`.
-    :param normalization: the setting of its training.
+    :param template: see :func:`graph_without_weights`.
     :param checkpoint: path prefix.
     :return: (placeholder of the images [1, z, y, x, 2], HU; features [2, z', y', x', c] of the moving and of the fixed
         image from which all else is made, None where the network has none; output of the last layer).
     :raises ValueError: the checkpoint is missing, damaged, or of another network.
     """
-    template = graph_without_weights(description, normalization)
     weights = read_weights(checkpoint, template.weights)
     given = {name + ':0': tf.constant(value) for name, value in weights.items()}
     images, *features, output = tf.import_graph_def(template.definition, given, template.ends, name='')
@@ -36,7 +34,11 @@ def predict_by(description, normalization, checkpoint):
 
 @functools.lru_cache(maxsize=None)
 def graph_without_weights(description, normalization):
-    """:class:`Template` of a network; arguments as for :func:`predict_by`."""
+    """:class:`Template` of a network.
+
+    :param description: :class:`functions.network.description.NetworkDescription`.
+    :param normalization: the setting of its training.
+    """
     with tf.Graph().as_default() as graph, placeholders_for_variables() as weights:
         images = tf.placeholder(tf.float32, [1, None, None, None, description.input_channels], name='Images')
         built = build(description, images, False, normalise=normalisation(normalization))

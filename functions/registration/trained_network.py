@@ -15,7 +15,7 @@ from ..tf_utils.backend import tf
 from ..tf_utils.frozen_graphs import frozen
 from ..tf_utils.normalisation import millimetres_per_unit
 from ..tf_utils.sessions import bfloat16_problem, gpu_memory, open_session
-from .prediction_graph import predict_by
+from .prediction_graph import graph_without_weights, predict_by
 from .tiling import predict_in_tiles
 
 LOGGER = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         if problem and precision == 'bfloat16':
             raise InputError(f'The precision bfloat16 (--precision, Precision) is not possible here: {problem}.')
         self.memory, self.precision = memory, 'float32'
+        template = graph_without_weights(self.description, model_setting.get('normalization'))
         graph = tf.Graph()
         with graph.as_default():
             with restoring(checkpoint):
-                found = predict_by(self.description, model_setting.get('normalization'), checkpoint)
-            self._images, self._features, output = found
+                self._images, self._features, output = predict_by(template, checkpoint)
             unit = millimetres_per_unit(model_setting.get('DVFUnit', 'mm'), self.stage)
             is_field = self.description.predicts == 'dvf'
             self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)

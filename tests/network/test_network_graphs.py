@@ -9,7 +9,7 @@ from functions.network.builder import build
 from functions.network.description import NetworkDescription, network_description
 from functions.network.layer_kinds import INPUT, NetworkTable, add, apart, concat, conv, together
 from functions.tf_utils.backend import tf
-from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, seeded_images, seeded_weight
+from tests.network.seeded_weights import GOLDEN, SIDES, SeededNetwork, golden_path, load_seeded_weights, seeded_images
 from tests.network.small_network import DOWN, SMALL
 
 PUBLISHED_NAMES = ['crop4', 'crop5', 'decimation4', 'unet1']
@@ -269,9 +269,7 @@ def test_gradient_of_a_kernel_equals_finite_differences(name, kernel):
         variable = [v for v in tf.trainable_variables() if v.op.name == kernel + '/conv3d/kernel'][0]
         gradient = tf.gradients(value, variable)[0]
         with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            for each in tf.global_variables():
-                each.load(seeded_weight(each.op.name, each.shape.as_list()), session)
+            load_seeded_weights(tf.global_variables(), session)
             start, exact = session.run([variable, gradient])
             size = np.sqrt(np.sum(exact.astype(float) ** 2))
             # Along the gradient, where the change is largest: a step small enough to bend few rectifiers.
