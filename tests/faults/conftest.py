@@ -15,6 +15,10 @@ _MODULES = (
     'small_graph',
     'functions.registration.pair_lists',
     'functions.registration.network_pyramid',
+    'functions.evaluation.evaluate_experiments',
+    'functions.evaluation.references',
+    'functions.evaluation.comparison_plots',
+    'functions.evaluation.registration_report',
     'training_fakes',
     'small_training',
 )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import types
+from unittest import mock
 
 from small_inputs import register_words, tree
 
@@ -182,6 +183,9 @@ def main_at_once(words):
 
     read = registration.read_parameters
     registration.read_parameters = lambda path: dict(read(path), MaximumNumberOfIterations=2)
+    sections = [types.SimpleNamespace(position=0.0)] * 3
+    registration_report.SectionCells = mock.MagicMock(return_value=mock.MagicMock(sections=sections))
+    registration_report.slice_viewer = lambda *_: ''
     registration_report.png_bytes = lambda *_: b'picture'
     comparison_plots._save = lambda _, path: write_text(path, 'picture')
     references.time = types.SimpleNamespace(time=lambda: 0.0)
