@@ -30,13 +30,9 @@ def settings(folder, name):
 
 
 def main(words):
-    """Train, without a picture of the curve, which would take most of the time."""
+    """Train."""
     from training_fakes import run
 
-    from functions.setting.atomic import write_text
-    from functions.training import training_log
-
-    training_log.draw_curve = lambda _, path: write_text(path, 'curve')
     folder, name, *options = words
     os.chdir(folder)
     iterations = ITERATIONS + 2 * ('--further' in options)

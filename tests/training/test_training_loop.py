@@ -24,7 +24,7 @@ TRE = {'tre_mm', 'tre_median_mm', 'tre_p95_mm', 'tre_before_mm'}
 
 def test_training_writes_what_a_person_looks_for(setting, caplog):
     caplog.set_level('INFO')
-    result = run(setting, 5)
+    result = run(setting, 5, draws=True)
     assert result.iteration == 5
     assert Checkpoints(setting).newest() == result.step
     lines = {kind: log_lines(setting, kind) for kind in ('train', 'validation')}

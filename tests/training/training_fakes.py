@@ -1,15 +1,19 @@
 """Tiny training items that need no file, and what a training on them leaves."""
 
+import contextlib
 import os
+from unittest import mock
 
 import numpy as np
 from scipy import ndimage
 
 import functions.setting.setting_utils as su
 from functions.artificial_generation.training_item import Item
+from functions.setting.atomic import write_text
 from functions.setting.seeds import random_state
 from functions.setting.text_files import read_json_lines
 from functions.tf_utils.backend import tf
+from functions.training import training_log
 from functions.training.trainer import train
 
 
@@ -41,10 +45,15 @@ def make_item(setting, im_info, write=None):
     return Item(**{name: values[name] for name in Item._fields})
 
 
-def run(setting, iterations, **arguments):
-    """Train on one thread, with the items above unless others are given."""
+def run(setting, iterations, draws=False, **arguments):
+    """Train on one thread, with the items above unless others are given.
+
+    :param draws: the curve of the training, which takes as long as the rest of a validation.
+    """
     setting['NetworkTraining']['MaxIterations'] = iterations
-    return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
+    without = mock.patch.object(training_log, 'draw_curve', lambda _, path: write_text(path, 'curve'))
+    with contextlib.nullcontext() if draws else without:
+        return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
 
 
 def log_lines(setting, kind):
