@@ -208,13 +208,19 @@ def test_an_interruption_is_one_line(monkeypatch, caplog):
         RunRegNet3D.main(['--traceback'])
 
 
-def test_no_passes_run_before_a_training_unless_the_settings_name_them():
-    setting = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]))
+def test_no_passes_run_before_a_training_unless_the_settings_name_them(monkeypatch):
+    setting, models = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]), {'Symmetric': True}), []
+    open_networks = network_pyramid.open_networks
+    monkeypatch.setattr(
+        network_pyramid, 'open_networks', lambda known: models.append(open_networks(known)) or models[-1]
+    )
     with contextlib.ExitStack() as opened:
-        assert steps.item_after_passes(setting, opened) is None
-        setting['PassesBefore'] = {'networks': {'4': 'chest_matching_S4'}, 'stages': [4]}
-        make_item = steps.item_after_passes(dict(setting, NumberOfThreads=1), opened)
-    assert isinstance(make_item, ItemAfterPasses)
+        assert steps.item_after_passes(setting, opened) is None and not models
+        for more in ({}, {'symmetric': True}):
+            setting['PassesBefore'] = dict(more, networks={'4': 'chest_matching_S4'}, stages=[4])
+            make_item = steps.item_after_passes(dict(setting, NumberOfThreads=1), opened)
+            assert isinstance(make_item, ItemAfterPasses)
+    assert [model.symmetric for model in models] == [False, True]  # whatever the registration is to be
 
 
 def test_items_of_passes_on_finer_images_are_made_there():

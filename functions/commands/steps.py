@@ -64,9 +64,8 @@ def item_after_passes(setting, opened):
     from ..registration.passes_before import PassesBefore
 
     entries = {f'stage{stage}': {'NetworkLoad': name} for stage, name in before['networks'].items()}
-    model = opened.enter_context(
-        open_networks(dict(setting, network_dict=entries, stage_list=before['stages'], Precision='float32'))
-    )
+    how = {'Precision': 'float32', 'Symmetric': before.get('symmetric', False)}
+    model = opened.enter_context(open_networks(dict(setting, network_dict=entries, stage_list=before['stages'], **how)))
     errors = network_description(setting['NetworkDesign']).predicts == 'error'
     passes = PassesBefore(model, setting['stage'], before.get('Fewer', 0.0), errors)
     return ItemAfterPasses(passes, before.get('voxel'))

@@ -41,6 +41,19 @@ def mean_of_both(field, residual, box):
     return continued(image_from_array(mean, box), field)
 
 
+def predict_pass(model, stage, symmetric, moving, fixed):
+    """The field of one pass, [z, y, x, 3] mm.
+
+    :param model: :class:`functions.registration.network_pyramid.Model`.
+    :param symmetric: take the mean with the inverse of the way back, see :func:`mean_of_pass`.
+    :param moving, fixed: [z, y, x] in HU on the grid of the stage.
+    """
+    network = model.networks[stage]
+    if symmetric:
+        return mean_of_pass(*network.predict_both_ways(moving, fixed, model.default), stage)
+    return network.predict(moving, fixed, model.default)
+
+
 def mean_of_pass(field, back, voxel):
     """The mean of the field of one pass and of the inverse of the pass back, -back(p + field(p)).
 

@@ -11,7 +11,7 @@ from ..image.transforms import total_dvf
 from ..image.volume_io import array_view, image_from_array
 from ..measure import regularity
 from ..setting.errors import InputError
-from .both_ways import lengths, mean_of_both, mean_of_pass, there_and_back
+from .both_ways import lengths, mean_of_both, predict_pass, there_and_back
 from .folding_removal import remove_folding
 from .input_scan import mask_on
 from .mask_box import continued, cut
@@ -101,12 +101,8 @@ def _predicted(prepared, model, options, clock, step):
 
 
 def _timed_prediction(model, stage, symmetric, clock):
-    network = model.networks[stage]
-
     def predict(moving, fixed):
         with clock.part(f'network of stage {stage}'):
-            if symmetric:
-                return mean_of_pass(*network.predict_both_ways(moving, fixed, model.default), stage)
-            return network.predict(moving, fixed, model.default)
+            return predict_pass(model, stage, symmetric, moving, fixed)
 
     return predict

@@ -35,7 +35,8 @@ _KINDS['deform_exp'] = mapping_of(having(MaskToZero=MASK))
 class Model(contextlib.AbstractContextManager):
     """The networks of a pyramid (a context manager; :meth:`close` releases their sessions).
 
-    :param networks: dictionary stage -> network with ``predict(moving, fixed, default)``, ``setting`` and ``step``.
+    :param networks: dictionary stage -> network with ``predict(moving, fixed, default)``, ``setting`` and ``step``;
+        for symmetric passes ``predict_both_ways`` too, see :class:`.trained_network.TrainedNetwork`.
     :param stages: the passes; None: all stages there are, from coarse to fine.
     :param error_map: opened network that predicts the error of their results, or None.
     :param symmetric: whether every pass is the mean of its way there and back, unless a registration says otherwise.

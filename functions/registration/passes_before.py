@@ -5,6 +5,7 @@ import functools
 from ..image.dvf import compose, invert, resample_dvf
 from ..image.volume_io import Geometry, array_view, image_from_array
 from ..setting.seeds import random_state
+from .both_ways import predict_pass
 from .multi_stage import WorkingPair, at_stage, register_images
 
 
@@ -20,8 +21,7 @@ class PassesBefore:
     def __init__(self, model, stage, fewer=0.0, errors=False):
         self._model, self._stage, self._fewer, self._errors = model, stage, fewer, errors
         self._predict = {
-            stage: functools.partial(network.predict, default=model.default)
-            for stage, network in model.networks.items()
+            stage: functools.partial(predict_pass, model, stage, model.symmetric) for stage in model.networks
         }
 
     def __call__(self, fixed, moving, masks, dvf, voxel, name):

@@ -215,6 +215,7 @@ _TRAINING = [
         Key('networks', MAPPING, {}, 'stage -> trained experiment'),
         Key('stages', PYRAMID, [4], 'their passes, as in a set'),
         Key('voxel', optional(STAGE), None, 'voxel size [mm] of the images they run on, where finer than the stage'),
+        Key('symmetric', FLAG, False, 'each the mean of its way there and back'),
         Key('Fewer', number(0, 1), 0, 'share of the images that go through fewer of them, or none'),
     ], ABSENT, 'passes of trained networks before this one: it is trained on what they leave'),
 ]

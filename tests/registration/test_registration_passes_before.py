@@ -44,7 +44,7 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
             grid.SetSpacing((4.0,) * 3)
             return array_view(wave(grid, 2.5, -0.3))
 
-    model = types.SimpleNamespace(networks={4: Network()}, stages=[4], default=DEFAULT, margins=None)
+    model = types.SimpleNamespace(networks={4: Network()}, stages=[4], default=DEFAULT, margins=None, symmetric=False)
     masks = [warp(mask, truth, 'nearest', 0), mask]
     _, moving, (_, moving_mask), left = PassesBefore(model, stage)(
         warp(image, truth), image, masks, truth, stage, 'a name'
@@ -64,21 +64,28 @@ def test_what_is_left_and_the_field_of_the_passes_are_the_true_field(stage):
     assert (found[array_view(moving_mask) == 0] == DEFAULT).all()
 
 
-def passes_of(displacement, stage=1, **how):
-    """Passes of a network of stage 4 and one of stage 2, which move everything by so many mm each along x."""
+def passes_of(displacement, stage=1, symmetric=False, **how):
+    """Passes of a network of stage 4 and one of stage 2, which move everything by so many mm each along x; symmetric
+    ones only in the mean.
+    """
 
-    def predict(moving, fixed, default):
-        return np.broadcast_to(np.float32([displacement, 0, 0]), fixed.shape + (3,)).copy()
+    def field(moving, along_x):
+        return np.broadcast_to(np.float32([along_x, 0, 0]), moving.shape + (3,)).copy()
 
-    network = types.SimpleNamespace(predict=predict)
-    model = types.SimpleNamespace(networks={4: network, 2: network}, stages=[4, 2], default=DEFAULT, margins=None)
-    return PassesBefore(model, stage, **how)
+    def both(moving, fixed, default):
+        return field(moving, displacement + 1), field(fixed, 1 - displacement)
+
+    one_way = {'predict': lambda moving, fixed, default: field(moving, displacement)}
+    network = types.SimpleNamespace(**({'predict_both_ways': both} if symmetric else one_way))
+    model = {'networks': {4: network, 2: network}, 'stages': [4, 2], 'symmetric': symmetric}
+    return PassesBefore(types.SimpleNamespace(default=DEFAULT, margins=None, **model), stage, **how)
 
 
-def test_the_error_is_what_the_field_of_the_passes_lacks_at_the_same_point():
+@pytest.mark.parametrize('symmetric', [False, True])
+def test_the_error_is_what_the_field_of_the_passes_lacks_at_the_same_point(symmetric):
     image = sitk.GetImageFromArray(np.zeros((24, 24, 24), np.int16))
     mask, truth = sitk.Cast(image + 1, sitk.sitkUInt8), wave(image, 4.0, 0.4)
-    left = passes_of(1.5, errors=True)(image, image, [mask, mask], truth, 1, 'a name')[-1]
+    left = passes_of(1.5, symmetric=symmetric, errors=True)(image, image, [mask, mask], truth, 1, 'a name')[-1]
     np.testing.assert_allclose(array_view(left), array_view(truth) - np.float32([3, 0, 0]), atol=1e-4)
 
 
