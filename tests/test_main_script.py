@@ -12,6 +12,7 @@ import RunRegNet3D
 from functions.artificial_generation.batch import BatchReport
 from functions.artificial_generation.training_item import ItemAfterPasses
 from functions.commands import steps
+from functions.registration import network_pyramid
 from functions.setting.errors import MissingFileError
 
 
@@ -210,10 +211,8 @@ def test_an_interruption_is_one_line(monkeypatch, caplog):
 
 def test_no_passes_run_before_a_training_unless_the_settings_name_them(monkeypatch):
     setting, models = RunRegNet3D.complete_setting(RunRegNet3D.parse_arguments([]), {'Symmetric': True}), []
-    open_networks = network_pyramid.open_networks
-    monkeypatch.setattr(
-        network_pyramid, 'open_networks', lambda known: models.append(open_networks(known)) or models[-1]
-    )
+    opens = network_pyramid.open_networks
+    monkeypatch.setattr(network_pyramid, 'open_networks', lambda known: models.append(opens(known)) or models[-1])
     with contextlib.ExitStack() as opened:
         assert steps.item_after_passes(setting, opened) is None and not models
         for more in ({}, {'symmetric': True}):
