@@ -82,16 +82,17 @@ class TrainedNetwork(contextlib.AbstractContextManager):
             :func:`functions.tf_utils.log_normal.parameters`.
         :raises InputError: shapes differ, or the network returns NaN or infinite values.
         """
-
         return self._predicted(self._run, moving, fixed, default)
 
     def predict_both_ways(self, moving, fixed, default=-2048):
         """The DVF of a pair, and that of the same images exchanged: (``predict(moving, fixed)``, ``predict(fixed,
-        moving)``). Features that a network finds in each image alone are found once.
+        moving)``). Features that a network finds in each image alone are found once; on a GPU twice, so that they need
+        not leave it.
         """
+        apart = self._features is None or gpu_memory(self._session) is not None
 
         def run(images, corner):
-            if self._features is None:
+            if apart:
                 ways = [self._run(pair) for pair in (images, images[..., ::-1])]
             else:
                 features = self._session.run(self._features, {self._images: images})

@@ -97,8 +97,9 @@ def test_little_memory_gives_tiles_and_the_same_field(checkpoint):
     np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
 
 
-@pytest.mark.parametrize('name', ['matching', 'unet1'])
-def test_both_ways_are_those_of_the_images_exchanged_in_tiles_too(tmp_path, name):
+@pytest.mark.parametrize('name, on_gpu', [('matching', False), ('matching', True), ('unet1', False)])
+def test_both_ways_are_those_of_the_images_exchanged_in_tiles_too(tmp_path, monkeypatch, name, on_gpu):
+    monkeypatch.setattr(trained_network, 'gpu_memory', lambda session: 1e9 if on_gpu else None)
     with SeededNetwork(name) as network:
         network.save(str(tmp_path / 'net.ckpt-3'))
         side = network.description.smallest_tile()
