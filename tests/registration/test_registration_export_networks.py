@@ -163,14 +163,15 @@ def test_the_runner_finds_the_field_that_register_finds(chest, runner, monkeypat
 
 
 def record(network, predictions, monkeypatch):
-    """Keep what a network predicts."""
-    predict = network.predict
+    """Keep what a network predicts, there and back."""
+    predict = network.predict_both_ways
 
     def recorded(*arguments):
-        predictions.append(predict(*arguments))
-        return predictions[-1]
+        ways = predict(*arguments)
+        predictions.extend(ways)
+        return ways
 
-    monkeypatch.setattr(network, 'predict', recorded)
+    monkeypatch.setattr(network, 'predict_both_ways', recorded)
 
 
 def test_the_runner_imports_nothing_of_the_project():
