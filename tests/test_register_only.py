@@ -109,18 +109,17 @@ def test_what_the_set_says_of_symmetric_passes_is_not_taken_for_a_wish(monkeypat
     assert asked == [True, True, False]
 
 
-@pytest.mark.parametrize('recorded', [{'symmetric': True}, {'symmetric': False}, {}])
+@pytest.mark.parametrize('recorded', [True, False])
 @pytest.mark.parametrize('wanted', [True, False, None])
 def test_results_of_other_passes_do_not_count(monkeypatch, tmp_path, recorded, wanted):
-    """{}: of a version that knew no symmetric passes; None: as ``network_dict`` says, here no."""
+    """None: as ``network_dict`` says, here no."""
     setting = su.initialize_setting('made', where_to_run='Root')
     setting.update(network_dict={'stage4': {'NetworkLoad': 'chest_unet1_S4'}}, stage_list=[4], Symmetric=wanted)
     setting.update(log_root_folder=str(tmp_path) + '/')
     (tmp_path / 'RegNet' / 'made').mkdir(parents=True)
-    (tmp_path / 'registration.json').write_text(json.dumps(recorded))
     pair = [{'data': 'Phantom_4D', 'cn': 9, 'type_im': type_im} for type_im in (0, 5)]
-    result = Result('made', pair, str(tmp_path / 'DVF_S0.mha'), None, None, None, None)
+    result = Result('made', pair, symmetric=recorded)
     found = Experiment('made', setting, [pair], '9000', [result], [])
     monkeypatch.setattr(experiments, 'open_experiment', lambda *args, **kwargs: found)
-    is_done = bool(wanted) is recorded.get('symmetric', False)
+    is_done = bool(wanted) is recorded
     assert steps.unregistered(setting, [pair]) == ([] if is_done else [pair])

@@ -98,7 +98,7 @@ def turned(cases, part):
 
 def unregistered(setting, pairs):
     """Those of the testing pairs that have no whole results of the newest networks, by such passes as are wanted."""
-    from ..evaluation.experiments import open_experiment, result_facts
+    from ..evaluation.experiments import open_experiment
 
     name, last = setting['current_experiment'], f'stage{setting["stage_list"][-1]}'
     if not pairs or not os.path.isdir(su.address_generator(setting, 'log_folder')):
@@ -109,9 +109,10 @@ def unregistered(setting, pairs):
         step = su.get_global_step(setting, entry.get('GlobalStepLoad', 'Last'), entry['NetworkLoad'])
     except RegNetError:  # nothing is trained yet
         return pairs
+    if found.step != step:
+        return pairs
     symmetric = su.is_symmetric(setting)
-    results = [result for result in found.results if result_facts(result.dvf).get('symmetric', False) is symmetric]
-    done = [result.pair for result in results] if found.step == step else []
+    done = [result.pair for result in found.results if result.symmetric is symmetric]
     return [pair for pair in pairs if pair not in done]
 
 

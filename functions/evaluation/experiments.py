@@ -66,7 +66,8 @@ def open_experiment(setting, name, own_settings=True):
         # Another registration may have left one.
         written = [output['path'] for output in facts.get('outputs') or []]
         errors = errors if os.path.basename(errors) in written else None
-        results.append(Result(name, pair, dvf, None, moved, facts.get('seconds'), errors))
+        symmetric = facts.get('symmetric', False)  # earlier versions knew one way only
+        results.append(Result(name, pair, dvf, None, moved, facts.get('seconds'), errors, symmetric))
     return Experiment(name, known, pairs, step, results, missing)
 
 

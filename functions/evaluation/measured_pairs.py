@@ -21,8 +21,11 @@ from .pair_record import Images, file_name, measure, pair_name, read_record
 LOGGER = logging.getLogger(__name__)
 
 #: One finished registration: name of the method, pair, and paths of its results, each or None: dvf (without dvf and
-#: affine: before registration), affine (transform file), moved image, error_map; seconds it took.
-Result = collections.namedtuple('Result', 'method pair dvf affine moved seconds error_map', defaults=[None] * 5)
+#: affine: before registration), affine (transform file), moved image, error_map; seconds it took; whether its passes
+#: were symmetric.
+Result = collections.namedtuple(
+    'Result', 'method pair dvf affine moved seconds error_map symmetric', defaults=[None] * 5 + [False]
+)
 #: records: list in the order of the results; failures: list of (method, name of the pair, error); made: how many had to
 #: be measured now.
 Measured = collections.namedtuple('Measured', 'records failures made')

@@ -106,9 +106,11 @@ class NetworkDescription:
         """The layer of both images apart from which alone all that comes after it is made; None without one."""
         images, names = self.images(), [layer.name for layer in self.layers]
         apart = [name for name in names if images[name] == 2]
-        beyond = self.layers[names.index(apart[-1]) + 1 :] if apart else ()
+        if not apart:
+            return None
+        beyond = self.layers[names.index(apart[-1]) + 1 :]
         taken = {source for layer in beyond for source in layer.inputs} - {layer.name for layer in beyond}
-        return apart[-1] if taken == set(apart[-1:]) != set() else None
+        return apart[-1] if taken == {apart[-1]} else None
 
     def number_of_parameters(self):
         """(trainable, all): numbers of values; the latter with batch-norm statistics and fixed up-sampling kernels."""

@@ -21,13 +21,12 @@ def registration_problems(setting):
     networks = setting.get('network_dict')
     if networks is None:
         return []
-    symmetric = networks.get(SYMMETRIC, False)
     base, known = setting.get('BaseReg', 'Identity'), kinds.choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
+    networks, stages = dict(networks), setting.get('stage_list', [])
+    symmetric = networks.pop(SYMMETRIC, False)
     if not kinds.FLAG.accepts(symmetric):
         problems.append(kinds.FLAG.problem(f'network_dict.{SYMMETRIC}', symmetric))
-    stages = setting.get('stage_list', [])
-    networks = {key: entry for key, entry in networks.items() if key != SYMMETRIC}
     return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', {ERROR_MAP: None})
 
 

@@ -19,6 +19,7 @@ from functions.registration.data_set_pairs import register_pair
 from functions.setting.atomic import write_json
 from functions.setting.errors import InputError, UnknownNameError
 from functions.setting.experiment_files import settings_number
+from functions.setting.text_files import read_json
 
 
 @pytest.fixture(scope='module')
@@ -53,6 +54,10 @@ def test_evaluation_experiments_are_found_by_their_own_settings(folder):
         assert result.pair == pair and result.seconds == 1.5 and result.affine is None
         assert result.dvf == found_experiments.result_address(setting, 'dvf_s0', pair, STEP)
         assert os.path.isfile(result.moved)
+    # Of symmetric passes the record says so; those of earlier versions say nothing.
+    record = os.path.join(os.path.dirname(found.results[1].dvf), 'registration.json')
+    write_json(record, dict(read_json(record), symmetric=True))
+    assert [result.symmetric for result in open_experiment(present, 'Sub/own').results] == [False, True]
     # A newer settings file counts, and the roots are those of today.
     su.write_setting(dict(setting_in(folder, 'Sub/own', cases=(2, 5)), RootFolder='/gone/', DataFolder='/gone/'))
     assert settings_number(setting, 'Sub/own') == 1
