@@ -67,6 +67,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
             self._dvf = output * unit if is_field else tf.concat(log_normal.parameters(output), -1)
         graph.finalize()
         self._session = open_session(graph, threads, xla)
+        self._gpu_memory = gpu_memory(self._session)
         LOGGER.info('%s of stage %d restored from %s', self.description.name, self.stage, checkpoint)
         if problem:
             LOGGER.info('Precision float32: %s.', problem)
@@ -89,7 +90,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
         moving)``). Features that a network finds in each image alone are found once; on a GPU twice, so that they need
         not leave it.
         """
-        apart = self._features is None or gpu_memory(self._session) is not None
+        apart = self._features is None or self._gpu_memory is not None
 
         def run(images, corner):
             if apart:
@@ -136,7 +137,7 @@ class TrainedNetwork(contextlib.AbstractContextManager):
 
     def _free_memory(self):
         """Bytes one forward pass may use: a share of the memory of the GPU, or of the machine."""
-        memory = gpu_memory(self._session)
+        memory = self._gpu_memory
         if memory is None:
             memory = min(available_memory() or UNKNOWN_MEMORY, MOST_MEMORY / MEMORY_SHARE)
         return memory * MEMORY_SHARE

@@ -23,11 +23,8 @@ def registration_problems(setting):
         return []
     base, known = setting.get('BaseReg', 'Identity'), kinds.choice('Identity', 'Affine')
     problems = [] if known.accepts(base) else [known.problem('BaseReg', base)]
-    networks, stages = dict(networks), setting.get('stage_list', [])
-    symmetric = networks.pop(SYMMETRIC, False)
-    if not kinds.FLAG.accepts(symmetric):
-        problems.append(kinds.FLAG.problem(f'network_dict.{SYMMETRIC}', symmetric))
-    return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', {ERROR_MAP: None})
+    stages, more = setting.get('stage_list', []), {ERROR_MAP: None}
+    return problems + _pyramid_problems(setting, 'network_dict', networks, stages, 'stage', more, (SYMMETRIC,))
 
 
 def passes_before_problems(setting):
@@ -43,15 +40,21 @@ def passes_before_problems(setting):
     return _pyramid_problems(setting, 'PassesBefore.networks', networks, stages)
 
 
-def _pyramid_problems(setting, name, networks, stages, prefix='', more=None):
-    """``more``: further keys of ``networks``, which are used whatever the stages -> None."""
+def _pyramid_problems(setting, name, networks, stages, prefix='', more=None, flags=()):
+    """``more``: further keys of ``networks``, which are used whatever the stages -> None; ``flags``: keys that are True
+    or False.
+    """
     keys = dict({f'{prefix}{stage}': stage for stage in (1, 2, 4)}, **more or {})
     missing = [f'{prefix}{stage}' for stage in dict.fromkeys(stages) if f'{prefix}{stage}' not in networks]
     problems = [f'{name} has no {key!r}, which the pyramid {stages} needs.' for key in missing]
     for key, entry in networks.items():
         where, stage = f'{name}.{key}', keys.get(key)
+        if key in flags:
+            problems += [] if kinds.FLAG.accepts(entry) else [kinds.FLAG.problem(where, entry)]
+            continue
         if key not in keys:
-            problems.append(f'{where} is not a setting; accepted: {", ".join(keys)}.{nearest_hint(key, keys)}')
+            known = [*keys, *flags]
+            problems.append(f'{where} is not a setting; accepted: {", ".join(known)}.{nearest_hint(key, known)}')
             continue
         # Stages that this registration leaves out need no checkpoint.
         problems += _entry_problems(setting, where, entry, schema.NETWORK, stage is None or stage in stages)

@@ -114,7 +114,8 @@ def test_every_stage_needs_its_network(setting):
     problems = su.find_problems(setting)
     assert problems == [
         "network_dict has no 'stage2', which the pyramid [4, 2] needs.",
-        "network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4, error_map. Did you mean 'stage2'?",
+        'network_dict.stage 2 is not a setting; accepted: stage1, stage2, stage4, error_map, symmetric. '
+        "Did you mean 'stage2'?",
     ]
 
 
