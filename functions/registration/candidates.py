@@ -14,6 +14,8 @@ from ..measure.likeness import COMPARISONS, MODULES
 LOGGER = logging.getLogger(__name__)
 
 NONE, AFFINE = 'none', 'affine'
+#: Likeness from which on no other affine transform is tried: what is left is 4 mm or less, which the networks can do.
+GOOD_AFFINE = 0.5
 
 
 class Candidates:
@@ -41,11 +43,16 @@ class Candidates:
     def best_affine(self, results):
         """The one of several :class:`functions.elastix.affine.AffineResult` that is kept, or None.
 
-        :param results: one or more.
+        :param results: one or more; those after one of :data:`GOOD_AFFINE` are not asked for.
         """
-        found = [self._compared.likeness(lambda points, at=r.transform: apply_to_points(points, at)) for r in results]
-        best = results[found.index(max(found))]
-        if not self._is_kept(AFFINE, max(found)):
+        found = []
+        for result in results:
+            likeness = self._compared.likeness(lambda points, at=result.transform: apply_to_points(points, at))
+            found.append((likeness, result))
+            if likeness >= GOOD_AFFINE:
+                break
+        likeness, best = max(found, key=lambda one: one[0])
+        if not self._is_kept(AFFINE, likeness):
             return None
         self.linear = best.transform
         return best

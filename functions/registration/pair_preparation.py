@@ -1,6 +1,7 @@
 """A pair before its networks run: images and masks at 1 mm, the affine registration, and the working grid."""
 
 import collections
+import itertools
 import logging
 
 import numpy as np
@@ -78,18 +79,25 @@ def prepare_pair(fixed, moving, model, options, clock):
 
 def _affine(fixed, moving, options, candidates):
     """The best :class:`functions.elastix.affine.AffineResult`; its transform is the identity where none is used."""
-    keep, results, errors = (options.threads, options.affine_folder, options.affine_parameters), [], []
+    errors = []
+    results = _affine_results(fixed, moving, options, errors)
+    first = next(results, None)
+    if first is None:
+        raise errors[0]
+    best = first if first.method == 'none' else candidates.best_affine(itertools.chain([first], results))
+    return first._replace(transform=sitk.AffineTransform(3)) if best is None else best
+
+
+def _affine_results(fixed, moving, options, errors):
+    """The result of each pair of masks, one after another; of those that fail, the error goes to ``errors``."""
+    keep = options.threads, options.affine_folder, options.affine_parameters
     # Not at a time: starting elastix while another thread multiplies matrices can stop that for ever (OpenBLAS ends its
     # threads before a fork).
     for masks in _affine_masks(fixed, moving, options):
         try:
-            results.append(register_affine(fixed.image, moving.image, options.affine, *masks, *keep))
+            yield register_affine(fixed.image, moving.image, options.affine, *masks, *keep)
         except InputError as error:
             errors.append(error)
-    if not results:
-        raise errors[0]
-    best = results[0] if results[0].method == 'none' else candidates.best_affine(results)
-    return results[0]._replace(transform=sitk.AffineTransform(3)) if best is None else best
 
 
 def _affine_masks(fixed, moving, options):

@@ -7,8 +7,9 @@ import pytest
 import SimpleITK as sitk
 from oracle import CENTRE, GRIDS, SETTING, chest_image, grid_image
 
+from functions.elastix.affine import AffineResult
 from functions.image.transforms import affine_from_matrix, write_affine
-from functions.registration import register
+from functions.registration import pair_preparation, register
 
 TRUE = 6.0  # mm, the shift of the moving image along every axis
 
@@ -107,3 +108,17 @@ def test_the_better_of_the_affines_in_lung_and_torso_is_used(scans):
         threads=1,
     )
     assert found.measures['used'] == 'affine' and displacement(found) == pytest.approx(TRUE, abs=0.5)
+
+
+@pytest.mark.parametrize('first, asked', [(TRUE, 1), (-TRUE, 2)])
+def test_the_torso_is_tried_where_the_lungs_do_not_fit(scans, monkeypatch, first, asked):
+    shifts, torsos = [first, TRUE], {key.replace('lung', 'torso'): mask * 0 + 1 for key, mask in scans[2].items()}
+    left = list(shifts)
+
+    def registered(*_):
+        return AffineResult(affine_from_matrix(np.eye(3), (left.pop(0),) * 3), 'sitk', 0.0, 0.0, 0.0)
+
+    monkeypatch.setattr(pair_preparation, 'register_affine', registered)
+    found = run(scans, {4: Shift(4, 3.0)}, affine='sitk', **torsos)
+    assert len(shifts) - len(left) == asked
+    assert found.measures['used'] == 'affine' and displacement(found) == pytest.approx(TRUE, abs=1e-3)
