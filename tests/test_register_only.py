@@ -66,6 +66,7 @@ def test_the_bundled_set_registers_a_data_set_and_is_evaluated(folder, monkeypat
     assert 'restored from' not in caplog.text
 
 
+@pytest.mark.once
 def test_settings_may_name_the_networks(folder, monkeypatch, capsys):
     named = {'current_experiment': 'named', 'network_dict': NETWORKS, 'stage_list': [4, 4, 2]}
     assert run(folder, monkeypatch, [], **named) == 0

@@ -115,6 +115,7 @@ def once_held(place, act):
     return thread
 
 
+@pytest.mark.once
 def test_a_killed_worker_of_a_cluster_loses_nothing(four, dask, tmp_path, monkeypatch):
     alone, together = [moved(four, tmp_path / name) for name in ('one', 'cluster')]
     batch.generate_batch(alone, n_workers=1)

@@ -68,6 +68,7 @@ def test_all_items_are_made_once_and_then_skipped(coarse):
     assert '7 finished before' in str(again)
 
 
+@pytest.mark.once
 def test_workers_and_order_do_not_matter(coarse, tmp_path, monkeypatch):
     alone, together, backwards = [moved(coarse, tmp_path / name) for name in ('one', 'three', 'back')]
     batch.generate_batch(alone, n_workers=1)
@@ -272,6 +273,7 @@ def test_fifty_kills(coarse, tmp_path):
     check_kills(coarse, tmp_path, 8, 50)
 
 
+@pytest.mark.once
 def test_two_batches_at_once_give_one_correct_result(coarse, tmp_path):
     undisturbed, shared = moved(coarse, tmp_path / 'undisturbed'), moved(coarse, tmp_path / 'shared')
     batch.generate_batch(undisturbed, n_workers=1)

@@ -44,6 +44,7 @@ def files_below(root):
     return sorted(os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('n_workers', [1, 2])
 def test_batch_on_a_full_disk_stops_with_one_error_and_goes_on_when_there_is_room(coarse, disk, n_workers):
     full = dict(coarse, RootFolder=disk + '/')

@@ -203,6 +203,7 @@ def damage_swap(path):
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('damage', [damage_truncate, damage_empty, damage_remove, damage_swap])
 def test_any_damaged_file_is_noticed_and_made_again(setting, info, tmp_path, damage, caplog):
     info = dict(info, dsmooth=9)

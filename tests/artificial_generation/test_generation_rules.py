@@ -178,6 +178,7 @@ def cut_thorax(thorax, box):
     return thorax._replace(im=thorax.im[box], lung=thorax.lung[box], torso=thorax.torso[box])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('name', CUTS)
 def test_every_deformation_of_an_image_cut_through_the_lungs_can_be_made(setting, info, thorax, name):
     volumes = cut_thorax(thorax, CUTS[name])
@@ -288,6 +289,7 @@ def test_breathing_of_a_category_at_coarse_stages_is_its_formula(spacing):
         np.testing.assert_allclose(dvf[z, y, x], expected, atol=1e-4)
 
 
+@pytest.mark.once
 def test_the_same_item_twice_in_a_process_with_others_between(setting, info):
     def digest(dsmooth, stage):
         item = make_item(setting, dict(info, dsmooth=dsmooth, stage=stage))

@@ -111,6 +111,7 @@ def pair(tmp_path):
     return tmp_path
 
 
+@pytest.mark.once
 def test_it_registers_as_the_checkout_does(site, pair, tmp_path):
     printed, logged = regnet(site, ['register', *WORDS, '--output', 'installed', '--quiet', '--json'], pair)
     result = json.loads(printed)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.notebook_runs import executed
 
+pytestmark = pytest.mark.once
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(REPOSITORY, 'docs', 'notebooks')
 NOTEBOOKS = sorted(glob.glob(os.path.join(FOLDER, '*.ipynb')))

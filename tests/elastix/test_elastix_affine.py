@@ -123,6 +123,7 @@ def test_images_that_hardly_overlap_are_brought_together(texture, method):
     assert error(affine_of(fixed, moving, method, threads=1), truth) < 0.25
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('method', METHODS)
 def test_the_scanned_circle_does_not_matter(texture, method):
     """Voxels of -2048 around what was scanned count as air."""
@@ -134,6 +135,7 @@ def test_the_scanned_circle_does_not_matter(texture, method):
     assert error(affine_of(fixed, moving, method, threads=1), truth) < 0.4
 
 
+@pytest.mark.once
 def test_simpleitk_gives_the_same_twice_and_with_other_threads(texture):
     fixed, moving = pair(texture, known())
     default = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()

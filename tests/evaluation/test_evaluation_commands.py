@@ -23,6 +23,8 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.setting import data_sets
 from functions.setting.atomic import write_json
 
+pytestmark = pytest.mark.once
+
 DATA = 'DIR-Lab_4D'
 
 

@@ -21,6 +21,8 @@ from functions.setting.errors import InputError, UnknownNameError
 from functions.setting.experiment_files import settings_number
 from functions.setting.text_files import read_json
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):

@@ -14,6 +14,8 @@ from functions.preprocessing.public_data_sets import prepare_data_set
 from functions.setting import data_sets
 from functions.setting.errors import InputError, UnknownNameError
 
+pytestmark = pytest.mark.once
+
 DATA = 'DIR-Lab_4D'
 
 

@@ -15,6 +15,8 @@ from functions.evaluation.measured_pairs import measure_results
 from functions.setting.addresses import pair_image_address
 from functions.setting.errors import UnknownNameError
 
+pytestmark = pytest.mark.once
+
 QUICK = {'MaximumNumberOfIterations': [60], 'NumberOfSpatialSamples': [2000], 'FinalGridSpacingInPhysicalUnits': [16.0]}
 
 

@@ -112,6 +112,7 @@ def evaluated(tmp_path_factory):
     return experiments, ev.evaluate(experiments, n_workers=1, report=True)
 
 
+@pytest.mark.once
 def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
     found = evaluated[1]
     paths = [path for path in found.pages if os.sep + 'reports' + os.sep in path.replace('/', os.sep)]
@@ -166,6 +167,7 @@ def test_evaluation_report_of_a_registration_shows_the_record(evaluated):
         assert f'{worst:.2f}' in reader.text
 
 
+@pytest.mark.once
 def test_evaluation_report_of_an_experiment_shows_the_comparison(evaluated):
     found = evaluated[1]
     with open(os.path.join(found.folder, 'comparison.json')) as stream:
@@ -191,6 +193,7 @@ def cube(size=(40, 36, 30)):
     return image_of((np.where(lung, -850, 40) + noise).astype(np.int16), *grid), image_of(lung, *grid)
 
 
+@pytest.mark.once
 def test_evaluation_report_marks_folding_and_counts_none_where_there_is_none(tmp_path):
     image, lung = cube()
     pair = [{'data': 'DIR-Lab_4D', 'cn': 1, 'type_im': k} for k in (0, 5)]
@@ -291,6 +294,7 @@ def test_evaluation_report_text_is_escaped_and_numbers_keep_all_digits(tmp_path)
     assert reader.sources == []
 
 
+@pytest.mark.once
 def test_evaluation_report_without_training_says_what_it_knows(evaluated, tmp_path):
     experiment = evaluated[0][0]
     setting = dict(experiment.setting, log_root_folder=str(tmp_path) + '/')

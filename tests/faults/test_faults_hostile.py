@@ -285,6 +285,7 @@ GENERATION = {
 }
 
 
+@pytest.mark.once
 def test_folders_and_unreadable_files_while_images_are_generated(server, tmp_path, faults):
     """Refused by name; an image that can be made again is."""
     (tmp_path / 'a.json').write_text(json.dumps(GENERATION))

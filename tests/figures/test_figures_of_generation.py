@@ -184,6 +184,7 @@ def test_palette_keeps_the_certain_colours():
     np.testing.assert_array_equal(np.asarray(png.few_colours(few, []).convert('RGB')), few)
 
 
+@pytest.mark.once
 def test_command_writes_whole_png_files_and_nothing_else(root, tmp_path):
     before = sorted(str(path) for path in (tmp_path / 'Data').rglob('*'))
     output = str(tmp_path / 'new' / 'docs')

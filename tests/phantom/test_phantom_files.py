@@ -90,6 +90,7 @@ def test_the_few_landmarks_are_the_first_of_the_many(made):
     assert motion[0] == 0 and np.argmax(motion) == 5
 
 
+@pytest.mark.once
 def test_finished_cases_are_not_made_again(tmp_path, caplog):
     setting = make_setting(tmp_path)
     assert phantom.make_case(setting, 2, types=[0]) == [0]
@@ -116,6 +117,7 @@ def test_finished_cases_are_not_made_again(tmp_path, caplog):
     assert not np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(inhale)), content)
 
 
+@pytest.mark.once
 def test_workers_make_what_one_process_makes(tmp_path):
     serial, parallel = make_setting(tmp_path / 'a'), make_setting(tmp_path / 'b')
     assert phantom.make_cases(serial, [3, 4], types=[5], n_workers=1) == {3: [5], 4: [5]}

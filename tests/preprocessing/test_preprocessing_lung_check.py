@@ -138,6 +138,7 @@ def fluid(made):
     return np.where(full, 15, hu).astype(np.int16), left & ~full
 
 
+@pytest.mark.once
 def test_what_is_implausible_is_said_in_one_line(made, caplog):
     hu, right, left, torso = made
     whole = report_of(hu)

@@ -113,6 +113,7 @@ def test_air_around_the_torso_can_be_left_out_and_nothing_moves(setting, scan, t
     assert rows[0] == 5
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('box', [(slice(None), slice(None), slice(29, 51)), (slice(58), slice(None), slice(None))])
 def test_a_slab_of_66_mm_and_one_lung_can_be_prepared_deformed_and_sampled(setting, tmp_path, box):
     setting['OwnDataSets'] = {'MyCT': {'types': ['scan'], 'cases': 1}}

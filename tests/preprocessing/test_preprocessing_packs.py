@@ -15,6 +15,8 @@ from functions.preprocessing.public_data_sets import prepare_data_set
 from functions.setting import data_sets
 from functions.setting.errors import InputError, MissingFileError, UnknownNameError
 
+pytestmark = pytest.mark.once
+
 EMPTY = ((3, 0), (0, 2))  # slices (bottom, top) of inhale and exhale that COPDgene has filled with zeros
 
 

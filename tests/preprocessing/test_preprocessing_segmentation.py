@@ -58,6 +58,7 @@ def _cuts(lung):
     }
 
 
+@pytest.mark.once
 def test_lungs_cut_by_the_border_stay_whole():
     image, right, left, _ = chest()
     lung = right | left
@@ -67,6 +68,7 @@ def test_lungs_cut_by_the_border_stay_whole():
         assert dice(found, lung[z, y, x]) > 0.97, name
 
 
+@pytest.mark.once
 def test_right_and_left_are_the_patients_also_where_the_lungs_touch(scan):
     image, right, left, _, _ = scan
     labels = lung_labels(image)
@@ -75,6 +77,7 @@ def test_right_and_left_are_the_patients_also_where_the_lungs_touch(scan):
     np.testing.assert_array_equal(labels > 0, sitk.GetArrayFromImage(lung_mask(image)) > 0)
 
 
+@pytest.mark.once
 def test_masks_do_not_depend_on_how_the_axes_lie(scan):
     image = scan[0]
     truth = chest_masks(image)
@@ -86,6 +89,7 @@ def test_masks_do_not_depend_on_how_the_axes_lie(scan):
         assert dice(sitk.GetArrayFromImage(back) > 0, sitk.GetArrayFromImage(expected) > 0) > 0.999
 
 
+@pytest.mark.once
 def test_a_scan_that_cuts_through_the_lungs():
     image, right, left, torso = chest()
     part = slice(25, 55)
@@ -94,6 +98,7 @@ def test_a_scan_that_cuts_through_the_lungs():
     assert dice(sitk.GetArrayFromImage(masks.torso) > 0, torso[part]) > 0.99
 
 
+@pytest.mark.once
 def test_one_lung_alone_is_accepted():
     image, right, left, torso = chest()
     array = sitk.GetArrayFromImage(image)

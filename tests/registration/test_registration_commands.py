@@ -379,6 +379,7 @@ def dicom_series(folder, path, number):
         writer.Execute(one)
 
 
+@pytest.mark.once
 def test_series_of_a_dicom_folder_are_chosen_by_options_and_columns(files, tmp_path, caplog):
     for number, name in ((3, 'moving'), (4, 'fixed')):
         image, _ = chest_image(grid_image((66, 60, 62), (1.0,) * 3), number)

@@ -68,6 +68,7 @@ def test_sequence_mean_trajectories_and_animation_follow_from_the_pairs(sequence
     assert np.abs(frames[0] - frames[1]).mean() > 1
 
 
+@pytest.mark.once
 def test_sequence_has_a_page_with_its_film_and_a_row_for_each_phase(sequence):
     out = sequence[0] / 'out'
     assert RunRegNet3D.main(['--report', str(out), '--workers', '1']) == 0

@@ -21,6 +21,7 @@ from functions.training.checkpoints import Checkpoints
 WAIT_S = 60
 
 
+@pytest.mark.once
 def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
     run(setting, 8)
     undisturbed = losses(setting)
@@ -113,6 +114,7 @@ def test_signal_writes_a_checkpoint_and_ends_with_its_code(setting, number, code
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
 
 
+@pytest.mark.once
 def test_a_signal_ends_the_waiting_for_a_batch_too(setting):
     leave, main = threading.Event(), threading.main_thread()
 
@@ -141,6 +143,7 @@ def test_a_signal_ends_the_waiting_for_a_batch_too(setting):
     assert losses(setting) == resumed and sorted(resumed) == [1, 2, 3]
 
 
+@pytest.mark.once
 def test_a_validation_that_is_cut_off_costs_no_step_and_is_made_up_for(setting, monkeypatch):
     run(setting, 8)
     undisturbed, validated = losses(setting), log_lines(setting, 'validation')
@@ -195,6 +198,7 @@ def test_an_exploding_loss_stops_with_the_items_named(setting, monkeypatch):
         run(setting, 50, make_item=exploding)
 
 
+@pytest.mark.once
 def test_an_item_that_fails_costs_no_step(setting):
     run(setting, 12)
     undisturbed = losses(setting)
