@@ -1,6 +1,7 @@
 """Tiny training items that need no file, and what a training on them leaves."""
 
 import contextlib
+import json
 import os
 from unittest import mock
 
@@ -9,12 +10,19 @@ from scipy import ndimage
 
 import functions.setting.setting_utils as su
 from functions.artificial_generation.training_item import Item
+from functions.network.description import network_description
 from functions.setting.atomic import write_text
 from functions.setting.seeds import random_state
 from functions.setting.text_files import read_json_lines
 from functions.tf_utils.backend import tf
-from functions.training import training_log
+from functions.training import trainer, training_log
+from functions.training.graph import TrainingGraph
 from functions.training.trainer import train
+
+#: Settings of a training graph: (those settings, its network) -> graph. Building one takes longer than the steps.
+_GRAPHS = {}
+_OF_GRAPH = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'ClassBalanced', 'DetailedNetworkSummary')
+_OF_GRAPH += ('MixedPrecision', 'NumberOfGPU')
 
 
 def smooth_noise(random, shape, sigma):
@@ -45,6 +53,16 @@ def make_item(setting, im_info, write=None):
     return Item(**{name: values[name] for name in Item._fields})
 
 
+def graph_of(setting):
+    """The :class:`TrainingGraph` of settings, built once."""
+    training = dict(setting['NetworkTraining'], MaxIterations=None)  # which a graph does not know
+    used = json.dumps([training] + [setting.get(key) for key in _OF_GRAPH], sort_keys=True)
+    key = used, network_description(setting['NetworkDesign'])
+    if key not in _GRAPHS:
+        _GRAPHS[key] = TrainingGraph(setting)
+    return _GRAPHS[key]
+
+
 def run(setting, iterations, draws=False, **arguments):
     """Train on one thread, with the items above unless others are given.
 
@@ -52,7 +70,7 @@ def run(setting, iterations, draws=False, **arguments):
     """
     setting['NetworkTraining']['MaxIterations'] = iterations
     without = mock.patch.object(training_log, 'draw_curve', lambda _, path: write_text(path, 'curve'))
-    with contextlib.nullcontext() if draws else without:
+    with mock.patch.object(trainer, 'TrainingGraph', graph_of), contextlib.nullcontext() if draws else without:
         return train(setting, threads=1, make_item=arguments.pop('make_item', make_item), **arguments)
 
 
