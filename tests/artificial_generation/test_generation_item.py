@@ -29,6 +29,7 @@ def all_files(root):
     return sorted(os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('dsmooth', [0, 5, 9, 13, 14, 19])
 def test_memory_and_files_agree(setting, info, dsmooth):
     info = dict(info, dsmooth=dsmooth)

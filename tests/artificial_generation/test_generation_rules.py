@@ -65,6 +65,7 @@ def make(volumes, name, options, seed=0):
     return category(name)(volumes.im.shape, volumes.spacing, random_state(name, seed), options, inputs)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('experiment', sorted(LARGEST))
 def test_maxima_over_many_seeds(coarse, experiment):
     methods = load_deform_exp_setting(experiment)['DeformMethods']

@@ -113,6 +113,7 @@ def test_a_known_transform_is_found_on_oblique_anisotropic_grids(texture, method
     assert result.after > 0.98 > result.before and result.seconds > 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('method', METHODS)
 def test_images_that_hardly_overlap_are_brought_together(texture, method):
     truth = known(shift=(90.0, -20.0, 10.0))
@@ -225,6 +226,7 @@ def test_the_default_is_elastix_where_it_is_and_the_log_says_which(texture, monk
         affine_of(fixed, moving)
 
 
+@pytest.mark.once
 def test_elastix_keeps_its_files_where_asked(texture, tmp_path):
     if not is_available():
         pytest.skip('elastix is not on the PATH (Debian: apt-get install elastix)')

@@ -17,6 +17,8 @@ from functions.image.volume_io import array_view, image_from_array
 from functions.phantom.phantom import make_case
 from functions.setting.errors import InputError
 
+pytestmark = pytest.mark.once
+
 DATA = 'Phantom_4D'
 
 

@@ -20,6 +20,8 @@ from functions.evaluation.pair_record import Images, measure
 from functions.evaluation.registration_report import registration_report
 from functions.image.dvf import jacobian_determinant_of
 
+pytestmark = pytest.mark.once
+
 SIZE, ORIGIN = (44, 36, 30), (-20.0, 10.0, 100.0)  # x, y, z
 #: orientation: axis of the array along its slices, whether superior is up, name of the axis and its number
 VIEWS = {'axial': (0, False, 'z', 2), 'coronal': (1, True, 'y', 1), 'sagittal': (2, True, 'x', 0)}

@@ -39,7 +39,7 @@ def fixtures(tmp_path, server, faults, is_long):
 
 def test_register(fixtures, inputs):
     scenario = Scenario(fixtures, lambda folder: register_words(inputs, f'{folder}/out'))
-    scenario.kills(3)
+    scenario.kills(2)
     scenario.refusals('out')
 
 
@@ -53,43 +53,41 @@ def test_pairs(fixtures, inputs):
         return pairs_words(inputs, folder, ['a', 'b'], '--keep_all_stages')
 
     scenario = Scenario(fixtures, words, found=found, errors=None)
-    scenario.kills(2)
+    scenario.kills(1)
     scenario.refusals()
 
 
 def test_prepare(fixtures):
     scenario = Scenario(fixtures, lambda folder: PREPARE, small_run)
-    scenario.kills(3)
+    scenario.kills(2)
     scenario.refusals('Data')
-    scenario.together(2)
     scenario.together(8)
 
 
 def test_generate(fixtures, patient):
     scenario = Scenario(fixtures, lambda folder: GENERATE, copy_of(patient, DataExpDict=ITEMS))
-    scenario.kills(3)
+    scenario.kills(2)
     scenario.refusals('Elastix')
     for number in (2, 8):
         printed = ''.join(scenario.together(number))
         assert sum(map(int, re.findall(r'Artificial generation: (\d+) made', printed))) == 2
 
 
-def test_train(fixtures):
+def test_train(fixtures, is_long):
     def found(folder):
         return small_training.outcome(folder, 'tiny')
 
     words, target = (lambda folder: [folder, 'tiny']), 'small_training:main'
     scenario = Scenario(fixtures, words, target=target, found=found)
-    scenario.kills(2)
+    scenario.kills(1)
     scenario.refusals('Experiments/RegNet/tiny')
-    scenario.together(2)
-    scenario.together(8)
+    scenario.together(8 if is_long else 2)
 
 
 def test_export(fixtures, inputs):
     model = os.path.join(inputs, 'Experiments', 'RegNet', 'tiny')
     scenario = Scenario(fixtures, lambda folder: [model, f'{folder}/exported'], target='small_inputs:export_to')
-    scenario.kills(2)
+    scenario.kills(1)
     scenario.refusals()
 
 
@@ -112,7 +110,7 @@ def test_evaluate(fixtures, server, inputs, patient, tmp_path_factory, is_long):
     words = main_words('--evaluate', 'mine', '--references', 'affine', '--report', '--workers', '1')
     how = {'target': 'small_commands:main_at_once', 'found': found}
     scenario = Scenario(fixtures, lambda folder: words, copy_of(experiment, **settings), **how)
-    scenario.kills(2)
+    scenario.kills(1)
     scenario.refusals('Experiments/RegNet/mine/Results/Evaluation')
     if is_long:
         scenario.together(8)
@@ -126,7 +124,7 @@ def test_the_move_of_overwrite(tmp_path, server, inputs, undisturbed, faults, is
     scan = os.path.join(inputs, 'moving.nii.gz')
     command = server.start(register_words(inputs, tmp_path / 'count', '--overwrite'))
     assert command.wait() == 0
-    for step in moments(command.steps() + 4, 8, is_long, command.steps() - 10):
+    for step in moments(command.steps() + 4, 5, is_long, command.steps() - 10):
         output = tmp_path / f'killed{step}'
         shutil.copytree(str(other), str(output), copy_function=shutil.copy2)
         words = register_words(inputs, output, '--overwrite')

@@ -13,6 +13,8 @@ from functions.registration import register
 from functions.registration.result_folder import Draft
 from tests.registration.oracle import CENTRE, GRIDS, Oracle, chest_image, grid_image
 
+pytestmark = pytest.mark.once
+
 
 def test_the_picture_shows_the_errors_before_and_after(tmp_path, monkeypatch):
     (fixed, lung), (moving, moving_lung) = pair = [

@@ -17,6 +17,8 @@ from functions.phantom.__main__ import main as phantom_main
 from functions.setting import setting_utils as su
 from functions.setting.errors import InputError, RegNetError
 
+pytestmark = pytest.mark.once
+
 GEOMETRY = Geometry((4, 5, 6), (2.0, 3.0, 4.0), (-10.0, 100.0, 50.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 
@@ -184,7 +186,6 @@ def test_palette_keeps_the_certain_colours():
     np.testing.assert_array_equal(np.asarray(png.few_colours(few, []).convert('RGB')), few)
 
 
-@pytest.mark.once
 def test_command_writes_whole_png_files_and_nothing_else(root, tmp_path):
     before = sorted(str(path) for path in (tmp_path / 'Data').rglob('*'))
     output = str(tmp_path / 'new' / 'docs')

@@ -17,6 +17,8 @@ from docs.figures.layout import places
 from functions.network.description import NETWORKS, NetworkDescription, network_description
 from functions.network.layer_kinds import INPUT, NetworkTable, concat, conv, crop, pool, up
 
+pytestmark = pytest.mark.once
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DRAWN = sorted({network.name for network in NETWORKS.values()})
 

@@ -77,6 +77,7 @@ def test_warping_exhale_by_the_true_dvf_gives_inhale(small_case, small_volumes):
     assert np.abs(corrected - fixed).mean() < 0.35 * np.abs(still - fixed).mean()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('cn', [1, 3])
 def test_mass_of_the_lungs_is_conserved(cn):
     case = Case(cn, {'Size': [120, 96, 110]})
@@ -173,6 +174,7 @@ def test_scanner_options():
     assert (narrow[30] == -2048).sum() == pytest.approx(80 * 72 - np.pi * 32**2, rel=0.02)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('kind', ['emphysema', 'nodule', 'opacity'])
 def test_pathology_changes_the_lungs_only(kind):
     options = {'Size': [96, 80, 88], 'Landmarks': 10}

@@ -41,6 +41,7 @@ def stored(image, path):
     return str(path)
 
 
+@pytest.mark.once
 def test_image_and_masks_are_written_where_the_data_set_expects_them(setting, scan, tmp_path):
     image, right, left, torso = scan
     flipped = sitk.Flip(image, [True, True, False])

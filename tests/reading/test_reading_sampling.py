@@ -118,6 +118,7 @@ def test_without_replacement_takes_everything_when_all_is_wanted():
     assert len(set(map(tuple, rows.tolist()))) == 18
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('replacement', [True, False])
 @pytest.mark.parametrize('wanted', [2, 6])
 def test_no_centre_is_preferred(replacement, wanted):

@@ -15,6 +15,8 @@ from functions.image.claim import claim
 from functions.setting import atomic, console, kinds, operating_system, processes
 from functions.setting.errors import InputError
 
+pytestmark = pytest.mark.once
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OWNER = 'functions/setting/operating_system.py'
 #: modules and attributes that some system lacks or means otherwise
