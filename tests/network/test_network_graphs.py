@@ -61,6 +61,21 @@ def seeded():
         each.session.close()
 
 
+@pytest.fixture(scope='module')
+def graphs():
+    """Function (name, training) -> (graph, its DVF, its operations), of any images, each built once."""
+    made = {}
+
+    def graph(name, training):
+        if (name, training) not in made:
+            with tf.Graph().as_default() as built:
+                dvf = dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), training)
+            made[name, training] = built, dvf, built.get_operations()
+        return made[name, training]
+
+    return graph
+
+
 @pytest.mark.parametrize('name', PUBLISHED_NAMES)
 def test_parameter_counts_and_sizes_are_the_published_ones(name):
     counts, (side, output), sides = PUBLISHED[name]
@@ -117,9 +132,8 @@ def test_variables_and_static_shapes_are_those_of_the_table(name):
 
 
 @pytest.mark.parametrize('name', PUBLISHED_NAMES)
-def test_variable_names_are_those_of_published_checkpoints(name):
-    with tf.Graph().as_default():
-        dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), False)
+def test_variable_names_are_those_of_published_checkpoints(graphs, name):
+    with graphs(name, False)[0].as_default():
         names = {variable.op.name for variable in tf.global_variables()}
     scopes = {
         'unet1': {'R1', 'R2', 'R3', 'R4', 'R3_Up', 'R2_Up', 'R1_Up', 'DVF'},
@@ -202,12 +216,11 @@ def test_unknown_network_names_the_known_ones():
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_every_operation_of_the_graph_serves_its_output(name):
+def test_every_operation_of_the_graph_serves_its_output(graphs, name):
     """Nothing is built that the DVF does not need, in training or at inference."""
     for training in (True, False):
-        with tf.Graph().as_default() as graph:
-            images = tf.placeholder(tf.float32, [None] * 4 + [2])
-            dvf = dvf_of(name, images, training)
+        graph, dvf, operations = graphs(name, training)
+        with graph.as_default():
             wanted = [dvf.op] + [
                 update if isinstance(update, tf.Operation) else update.op
                 for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)
@@ -220,7 +233,7 @@ def test_every_operation_of_the_graph_serves_its_output(name):
                 if operation not in reached:
                     reached.add(operation)
                     waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
-            idle = [op.name for op in graph.get_operations() if op not in reached and op.type not in HARMLESS]
+            idle = [op.name for op in operations if op not in reached and op.type not in HARMLESS]
         assert idle == [], idle[:10]
 
 
@@ -241,9 +254,9 @@ def test_faithful_voxels_do_not_depend_on_where_the_input_ends(seeded, name, sid
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(name):
-    with tf.Graph().as_default():
-        dvf = dvf_of(name, tf.placeholder(tf.float32, [None] * 4 + [2]), True)
+def test_training_depends_on_every_trainable_variable_but_the_cancelled_biases(graphs, name):
+    graph, dvf, _ = graphs(name, True)
+    with graph.as_default():
         variables = tf.trainable_variables()
         gradients = dict(zip([v.op.name for v in variables], tf.gradients(dvf, variables)))
     without = {each for each, gradient in gradients.items() if gradient is None}
