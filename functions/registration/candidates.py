@@ -15,7 +15,7 @@ LOGGER = logging.getLogger(__name__)
 
 NONE, AFFINE = 'none', 'affine'
 #: Likeness from which on no other affine transform is tried: what is left is 4 mm or less, which the networks can do.
-GOOD_AFFINE = 0.5
+GOOD_AFFINE = 0.6
 
 
 class Candidates:
