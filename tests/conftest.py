@@ -14,12 +14,6 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
         os.environ.setdefault(_name, _THREADS)
 
 
-def pytest_xdist_auto_num_workers(config):
-    """One process more than there are cores, since now and then each waits for the disk or for its children."""
-    del config
-    return os.cpu_count() + 1
-
-
 def pytest_addoption(parser):
     parser.addoption('--run-slow', action='store_true', help='also run the tests marked slow (minutes) or once')
     parser.addoption('--faults-long', action='store_true', help='inject every fault of tests/faults, not only a sample')
