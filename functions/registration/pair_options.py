@@ -39,7 +39,7 @@ class Options(typing.NamedTuple):
     spacing: tuple = (None, None)  # of fixed and moving where they are arrays: (x, y, z) mm
     origin: tuple = (None, None)  # likewise; None: (0, 0, 0)
     affine: object = None  # 'elastix', 'sitk', 'none' or a transform file; None: elastix if installed, else sitk
-    affine_mask: object = 'auto'  # around the lungs or in the torso, whichever is better; or 'Torso', 'Lung', None
+    affine_mask: object = 'auto'  # around the lungs and, if that fits badly, in the torso; or 'Torso', 'Lung', None
     affine_parameters: str = AFFINE_FILE  # elastix's parameter file
     affine_folder: object = None  # keeps the files elastix wrote
     input_mask: str = 'model'  # as in training; or 'Lung' (as published, after training with 'Torso'), 'Torso', 'none'
