@@ -134,7 +134,7 @@ class Scenario:
                 unmount(disk)
         self._refused('forbidden', powerless=True)
         for name in gone:
-            for replaced in (False, True) if self._is_long else (True,):
+            for replaced in (False, True):
                 self._goes(name, replaced)
 
     def _refused(self, why, mend=lambda: None, **how):

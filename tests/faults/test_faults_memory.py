@@ -9,7 +9,7 @@ pytestmark = pytest.mark.once
 ROW = 'work repeated in one process'
 
 
-@pytest.mark.parametrize('kind, count, long_count', [('pairs', 9, 30), ('items', 30, 200), ('models', 10, 10)])
+@pytest.mark.parametrize('kind, count, long_count', [('pairs', 12, 30), ('items', 60, 200), ('models', 10, 10)])
 def test_memory_stays_flat(kind, count, long_count, tmp_path, server, inputs, patient, faults, is_long):
     """What the process always holds is within 5 % of what it held in the first third, in which caches and pools fill.
 

@@ -16,6 +16,7 @@ from functions.registration import multi_stage, register
 from functions.setting.schema import STAGE_LISTS
 
 LIMIT = 0.2  # mm
+MULTI = [stages for stages in STAGE_LISTS if len(stages) > 1]
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +54,9 @@ def test_tiles_smaller_than_the_volume_end_there_too(pairs, kind):
     assert oracle.calls[1] > 3
 
 
-@pytest.mark.parametrize('kind, stages', [('anisotropic', [4, 2, 1]), ('isotropic', [4, 2, 1]), ('oblique', [4, 2])])
+@pytest.mark.parametrize(
+    'kind, stages', [('anisotropic', [4, 2, 1]), ('isotropic', [4, 2, 1])] + [('oblique', stages) for stages in MULTI]
+)
 def test_the_additive_rule_misses_it(pairs, kind, stages):
     assert largest_error(pairs[kind], Oracle(pairs[kind][0], stages), stages, composition='additive') > LIMIT
 

@@ -21,7 +21,6 @@ from functions.training.checkpoints import Checkpoints
 WAIT_S = 60
 
 
-@pytest.mark.once
 def test_half_written_checkpoint_falls_back_to_the_one_before(setting, caplog):
     run(setting, 8)
     undisturbed = losses(setting)

@@ -90,7 +90,6 @@ def test_tensorboard_shows_the_graph_and_the_feature_maps_of_the_detailed_networ
     assert 'DVF/DVF_RegNet/image/2' in maps and 'DVF/DVF_RegNet/image/3' not in maps and result.step
 
 
-@pytest.mark.once
 def test_inspecting_the_regularisation_shows_the_pull_of_both_parts_and_changes_nothing(setting):
     run(setting, 3)
     plain = losses(setting)
@@ -124,7 +123,6 @@ def test_checkpoint_without_its_record_does_not_exist(setting):
         checkpoints.path(step)
 
 
-@pytest.mark.once
 def test_weights_of_another_experiment_are_the_start(setting):
     first = run(setting, 4)
     setting['current_experiment'] = 'second'
@@ -153,7 +151,6 @@ def test_a_network_that_predicts_the_middle_of_its_input_trains_too(setting, mon
     assert np.isfinite(line['tre_mm']) and line['tre_before_mm'] <= 2
 
 
-@pytest.mark.once
 def test_a_warm_restart_may_go_on_counting(setting):
     setting['ClassBalanced'] = [2]
     setting['NetworkTraining'].update(LearningRate_Decay=0.5, NumberOfImagesPerChunk=6, SamplesPerImage=1)
@@ -167,7 +164,6 @@ def test_a_warm_restart_may_go_on_counting(setting):
     assert all(line['semi_epoch'] == 2 and line['learning_rate'] == 0.25e-3 for line in lines)
 
 
-@pytest.mark.once
 def test_fresh_training_gives_up_what_was_trained_before(setting):
     run(setting, 8)
     result = run(setting, 2, resume=False)

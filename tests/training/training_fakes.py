@@ -19,10 +19,8 @@ from functions.training import trainer, training_log
 from functions.training.graph import TrainingGraph
 from functions.training.trainer import train
 
-#: Settings of a training graph: (those settings, its network) -> graph. Building one takes longer than the steps.
+#: (settings, their network) -> training graph. Building one takes longer than the steps.
 _GRAPHS = {}
-_OF_GRAPH = ('NetworkDesign', 'stage', 'normalization', 'DVFUnit', 'ClassBalanced', 'DetailedNetworkSummary')
-_OF_GRAPH += ('MixedPrecision', 'NumberOfGPU')
 
 
 def smooth_noise(random, shape, sigma):
@@ -55,8 +53,9 @@ def make_item(setting, im_info, write=None):
 
 def graph_of(setting):
     """The :class:`TrainingGraph` of settings, built once."""
-    training = dict(setting['NetworkTraining'], MaxIterations=None)  # which a graph does not know
-    used = json.dumps([training] + [setting.get(key) for key in _OF_GRAPH], sort_keys=True)
+    # But for its name and its length, which no graph knows.
+    training = dict(setting['NetworkTraining'], MaxIterations=None)
+    used = json.dumps(dict(setting, current_experiment=None, NetworkTraining=training), sort_keys=True)
     key = used, network_description(setting['NetworkDesign'])
     if key not in _GRAPHS:
         _GRAPHS[key] = TrainingGraph(setting)
