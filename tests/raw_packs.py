@@ -13,7 +13,12 @@ from functions.phantom.case import Case
 from functions.setting.data_sets import DATA_SETS
 
 SIZE = [96, 80, 88]  # mm of the phantom
-GRIDS = {1: ((74, 61, 44), (1.3, 1.3, 2.0)), 2: ((96, 80, 36), (1.0, 1.0, 2.5)), 8: ((74, 61, 36), (1.3, 1.3, 2.5))}
+GRIDS = {
+    1: ((74, 61, 44), (1.3, 1.3, 2.0)),
+    2: ((96, 80, 36), (1.0, 1.0, 2.5)),
+    6: ((70, 58, 36), (1.37, 1.37, 2.5)),
+    8: ((74, 61, 36), (1.3, 1.3, 2.5)),
+}
 PHASES = ['T00', 'T10', 'T20', 'T30', 'T40', 'T50', 'T60', 'T70', 'T80', 'T90']
 UNSEEN = -2000
 _VOLUMES = {}  # rendered once for all tests of a process
