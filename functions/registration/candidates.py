@@ -41,7 +41,8 @@ class Candidates:
         self.likeness = collections.OrderedDict([(NONE, self._compared.likeness(lambda points: points))])
 
     def best_affine(self, results):
-        """The one of several :class:`functions.elastix.affine.AffineResult` that is kept, or None.
+        """The one of several :class:`functions.elastix.affine.AffineResult` in which the images are most alike; it is
+        kept, as ``linear``, where they are more alike than before.
 
         :param results: one or more; those after one of :data:`GOOD_AFFINE` are not asked for.
         """
@@ -52,9 +53,8 @@ class Candidates:
             if likeness >= GOOD_AFFINE:
                 break
         likeness, best = max(found, key=lambda one: one[0])
-        if not self._is_kept(AFFINE, likeness):
-            return None
-        self.linear = best.transform
+        if self._is_kept(AFFINE, likeness):
+            self.linear = best.transform
         return best
 
     def needs_pass(self, stage):

@@ -84,8 +84,10 @@ def _affine(fixed, moving, options, candidates):
     first = next(results, None)
     if first is None:
         raise errors[0]
-    best = first if first.method == 'none' else candidates.best_affine(itertools.chain([first], results))
-    return first._replace(transform=sitk.AffineTransform(3)) if best is None else best
+    if first.method == 'none':
+        return first
+    best = candidates.best_affine(itertools.chain([first], results))
+    return best if candidates.linear is not None else best._replace(transform=sitk.AffineTransform(3))
 
 
 def _affine_results(fixed, moving, options, errors):

@@ -11,7 +11,6 @@ import contextlib
 import fnmatch
 import functools
 import importlib.util
-import itertools
 import os
 import time
 
@@ -61,9 +60,8 @@ class RecordedCandidates(pair_preparation.Candidates):
         return super()._is_kept(name, likeness)
 
     def best_affine(self, results):
-        results, tried = itertools.tee(results)
         best = super().best_affine(results)
-        self.found[self._last] = apply_to_points(self._points, (best or next(tried)).transform)
+        self.found[self._last] = apply_to_points(self._points, best.transform)
         return best
 
     def keeps_pass(self, stage, field):
